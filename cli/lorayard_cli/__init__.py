@@ -1,0 +1,1 @@
+"""The `lorayard` command and the embedded yard."""

@@ -1,0 +1,1 @@
+"""Takes jobs from the bus, groups them by adapter, and hands them to workers."""

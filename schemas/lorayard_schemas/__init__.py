@@ -1,0 +1,1 @@
+"""What travels between the parts of a yard: messages as frozen models, and their codec."""

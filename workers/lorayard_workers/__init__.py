@@ -1,0 +1,1 @@
+"""Holds adapters in tiers, runs batches of mixed adapters, stores results."""
