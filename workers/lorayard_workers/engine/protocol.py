@@ -1,0 +1,202 @@
+"""The contract between a worker's service and whatever generates text.
+
+An engine owns its threads. Every method may be called from any thread and returns without waiting for
+model work; outcomes come back through the sink that was given with the request, on a thread of the
+engine's choosing. So the event loop of the service never blocks (design §6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Tier(StrEnum):
+    """Where an adapter was found when its first row wanted to start."""
+
+    SLOT = "slot"
+    """Resident in a device slot: nothing to load."""
+    HOST = "host"
+    """Cast and packed in host memory: one copy into a slot."""
+    DISK = "disk"
+    """Only on disk: read, checked, cast, then copied."""
+    NONE = "none"
+    """A base-model row: no adapter at all."""
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended."""
+
+    STOP = "stop"
+    """End-of-sequence token or a stop string."""
+    LENGTH = "length"
+    """`max_new_tokens`, or the context is full."""
+
+
+class FailureKind(StrEnum):
+    """Who must act on a failure (design §4)."""
+
+    RETRYABLE = "retryable"
+    """Engine or capacity: another attempt may succeed."""
+    PERMANENT = "permanent"
+    """The request itself: no attempt can succeed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 keeps all tokens."""
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatMessage:
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """One row for the engine. `adapter` is a content digest, None the base model."""
+
+    request_id: str
+    prompt: str | tuple[ChatMessage, ...]
+    adapter: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    deadline: float | None = None  # unix seconds: a row past it is ended between two steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Where a request's time went, in milliseconds."""
+
+    queued_ms: float = 0.0  # from submit until its row started
+    load_ms: float = 0.0  # of that, spent bringing the adapter into a slot
+    first_token_ms: float = 0.0  # from submit
+    total_ms: float = 0.0  # from submit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeeded:
+    """A finished generation."""
+
+    request_id: str
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    tier: Tier
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A refused or broken generation; `field` names the part of the request at fault, if one is."""
+
+    request_id: str
+    kind: FailureKind
+    code: (
+        str  # stable, snake_case: empty_prompt, prompt_too_long, unknown_adapter, engine_error ...
+    )
+    message: str  # names the thing and what to do
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """A request ended on demand."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed:
+    """A request whose deadline went by before it could finish."""
+
+    request_id: str
+
+
+Outcome = Succeeded | Failed | Cancelled | DeadlinePassed
+Sink = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotView:
+    """One device slot as advertised."""
+
+    digest: str
+    rows: int  # rows that use it now; 0 makes it a possible victim
+    last_used: float  # unix seconds
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residency:
+    """What an engine holds: an immutable snapshot, replaced whole."""
+
+    slots: tuple[SlotView, ...] = ()
+    slot_count: int = 0
+    host: frozenset[str] = frozenset()
+    loading: frozenset[str] = frozenset()  # on the way into host memory or a slot
+    rows_running: int = 0
+    rows_max: int = 0
+    queued: int = 0  # submitted, no row yet
+    slot_hits: int = 0  # rows started with their adapter in a slot, since start
+    slot_loads: int = 0  # copies into a slot, since start
+    disk_loads: int = 0
+    evictions: int = 0  # of slots
+    load_ms_host: float = 0.0  # EWMA of host -> slot
+    load_ms_disk: float = 0.0  # EWMA of disk -> host
+    slot_bytes: int = 0
+    host_bytes: int = 0
+
+
+class Engine(Protocol):
+    """Generates text for rows of many adapters at once."""
+
+    @property
+    def base_digest(self) -> str:
+        """Content digest of the base model (`sha256:...`)."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest prompt plus completion."""
+        ...
+
+    def start(self) -> None:
+        """Start the engine's threads. Call once."""
+        ...
+
+    def stop(self, *, timeout_seconds: float = 5.0) -> None:
+        """End the threads after the step in progress; requests not finished get no outcome."""
+        ...
+
+    def submit(self, request: GenerationRequest, sink: Sink) -> None:
+        """Queue a request; exactly one outcome reaches `sink` unless the engine is stopped."""
+        ...
+
+    def cancel(self, request_id: str) -> None:
+        """End a request between two steps; unknown ids are ignored."""
+        ...
+
+    def prefetch(self, digest: str) -> None:
+        """Bring an adapter to host memory while rows decode; failures only show in the log."""
+        ...
+
+    def residency(self) -> Residency:
+        """What is held now; cheap enough to call for every advert."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether the engine's threads run and make progress."""
+        ...
