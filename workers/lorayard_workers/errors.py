@@ -1,0 +1,85 @@
+"""What can go wrong in a worker, split by who must act.
+
+WorkerError
+├── BaseModelError          operator: the base model's folder
+│   ├── BaseModelMissingError        nothing usable at the path
+│   └── BaseModelUnsupportedError    a model this engine cannot run rightly
+├── AdapterError            whoever published the adapter
+│   ├── AdapterRefusedError          the folder's content; names file, module and numbers
+│   └── AdapterUnknownError          no folder for this digest
+├── RequestRefusedError          caller: the request itself; no attempt can succeed
+├── CapacityError        operator: the thing is sound but larger than a configured limit
+└── InvariantError         us: a `check()` found the books wrong
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class WorkerError(Exception):
+    """Base of every error this part raises on purpose."""
+
+
+class BaseModelError(WorkerError):
+    """The base model's folder cannot be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"base model {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class BaseModelMissingError(BaseModelError):
+    """There is no loadable model at the path."""
+
+
+class BaseModelUnsupportedError(BaseModelError):
+    """The model loads, but this engine could not run it rightly."""
+
+
+class AdapterError(WorkerError):
+    """An adapter cannot be served."""
+
+
+class AdapterRefusedError(AdapterError):
+    """An adapter folder breaks a rule; `module` is the tensor or setting at fault, where one is."""
+
+    def __init__(self, path: Path, reason: str, *, module: str | None = None) -> None:
+        super().__init__(f"adapter {path}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.module = module
+
+
+class AdapterUnknownError(AdapterError):
+    """No adapter folder is known for the digest."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"no adapter with digest {digest} on this worker")
+        self.digest = digest
+
+
+class RequestRefusedError(WorkerError):
+    """A request that no attempt can answer; `field` names the part at fault."""
+
+    def __init__(self, code: str, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+
+
+class CapacityError(WorkerError):
+    """Something sound is larger than a configured limit."""
+
+    def __init__(self, thing: str, *, needed: int, limit: int, setting: str) -> None:
+        super().__init__(f"{thing} needs {needed}, but {setting} is {limit}")
+        self.thing = thing
+        self.needed = needed
+        self.limit = limit
+        self.setting = setting
+
+
+class InvariantError(WorkerError):
+    """A `check()` found books that disagree with each other: a defect of ours."""
