@@ -1,0 +1,35 @@
+"""The record of one adapter version in the bucket `yard_adapters`: names point at content digests."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from lorayard_schemas.message import Message
+from lorayard_schemas.names import AdapterSpec, Digest
+
+
+class AdapterState(StrEnum):
+    """Whether a version may serve."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    REFUSED = "refused"
+
+
+class AdapterRecord(Message):
+    """One immutable version: the same name and version never stand for other bytes."""
+
+    name: AdapterSpec
+    version: str = Field(min_length=1, max_length=64)
+    digest: Digest
+    base_digest: Digest
+    rank: int = Field(ge=1)
+    alpha: float
+    targets: tuple[str, ...]
+    size_bytes: int = Field(ge=0)
+    state: AdapterState = AdapterState.ACTIVE
+    registered_at: float = 0.0
+    """Unix seconds."""
+    registered_by: str = ""

@@ -1,0 +1,58 @@
+"""What a worker tells the yard about itself: one key, one writer, in the bucket `yard_workers`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lorayard_schemas.assignment import WorkerLoad
+from lorayard_schemas.message import Message, Part
+from lorayard_schemas.names import Digest
+
+
+class SlotAdvert(Part):
+    """One adapter in a device slot."""
+
+    digest: Digest
+    rows: int = Field(default=0, ge=0)
+    last_used: float = 0.0
+    pinned: bool = False
+
+
+class WorkerCounters(Part):
+    """Since the worker's start."""
+
+    slot_hits: int = 0
+    slot_loads: int = 0
+    disk_loads: int = 0
+    evictions: int = 0
+    jobs_succeeded: int = 0
+    jobs_failed: int = 0
+    completion_tokens: int = 0
+
+
+class WorkerAdvert(Message):
+    """Residency, room and health of one worker. Written on change and as a heartbeat."""
+
+    worker: str
+    epoch: int = Field(ge=0)
+    """Boot time in nanoseconds: a new one means an empty worker."""
+    sequence: int = Field(ge=0)
+    at: float
+    """Unix seconds by the worker's clock."""
+    engine: str
+    model: str
+    base_digest: Digest
+    context_tokens: int = Field(ge=0)
+    slots: tuple[SlotAdvert, ...] = ()
+    slot_count: int = Field(default=0, ge=0)
+    host: tuple[Digest, ...] = ()
+    loading: tuple[Digest, ...] = ()
+    rows_running: int = Field(default=0, ge=0)
+    rows_max: int = Field(default=0, ge=0)
+    load_ms_host: float = 0.0
+    load_ms_disk: float = 0.0
+    slot_bytes: int = 0
+    host_bytes: int = 0
+    counters: WorkerCounters = WorkerCounters()
+    load: WorkerLoad
+    pid: int = 0

@@ -1,0 +1,116 @@
+"""The hand-over: jobs with their leases from a dispatcher to a worker, and the worker's answer.
+
+A lease is the ack subject of the job's delivery; whoever holds it renews it, and acks once the result is
+stored (design §1). It is not fenced by the server, so every assignment carries the attempt.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from lorayard_schemas.message import Message, Part
+from lorayard_schemas.names import Digest, JobId
+
+
+class AdapterRef(Part):
+    """The adapter a job was bound to: fixed by digest, named for people."""
+
+    name: str
+    version: str
+    digest: Digest
+
+
+class AssignedJob(Part):
+    """One job as handed over. `body` is the job's message, byte for byte."""
+
+    sequence: int = Field(ge=1)
+    """Stream sequence in YARD_JOBS: the job's identity between dispatcher and worker."""
+    lease: str
+    subject: str
+    body: bytes
+    attempt: int = Field(default=1, ge=1)
+    deliveries: int = Field(default=1, ge=1)
+    history: str | None = None
+    """The `Yard-History` header as it came."""
+    adapter: AdapterRef | None = None
+    rule: str = "base"
+    waited_ms: float = 0.0
+
+
+class Assignment(Message):
+    """Jobs for one worker, numbered per dispatcher so that an advert can say which it has seen."""
+
+    dispatcher: str
+    worker: str
+    epoch: int
+    """The worker's boot epoch that the dispatcher believes in."""
+    number: int = Field(ge=1)
+    load_subject: str
+    """Where the worker reports its load after it finished something."""
+    jobs: tuple[AssignedJob, ...] = Field(min_length=1)
+
+
+class RefusalReason(StrEnum):
+    """Why a worker would not take a job."""
+
+    STALE_EPOCH = "stale_epoch"
+    NO_ROOM = "no_room"
+    DRAINING = "draining"
+    UNKNOWN_ADAPTER = "unknown_adapter"
+
+
+class Refusal(Part):
+    """One job that goes back to the dispatcher, lease included."""
+
+    sequence: int
+    reason: RefusalReason
+    detail: str = ""
+
+
+class WorkerLoad(Message):
+    """What a worker holds now: whole, never a delta, so that a lost or repeated one does no harm."""
+
+    worker: str
+    epoch: int
+    number: int = Field(ge=0)
+    """Rises with every report of this epoch; an older one is ignored."""
+    seen: dict[str, int] = Field(default_factory=dict)
+    """Last assignment number seen, by dispatcher."""
+    room: int = Field(ge=0)
+    """Jobs the worker would take now."""
+    holding: tuple[int, ...] = ()
+    """Stream sequences of the jobs it holds."""
+    draining: bool = False
+
+
+class AssignmentReply(Message):
+    """Every job not refused is accepted: the worker renews its lease from now on."""
+
+    refusals: tuple[Refusal, ...] = ()
+    load: WorkerLoad
+
+
+class CancelJob(Message):
+    """Ends a job of a tenant, wherever it is."""
+
+    tenant: str
+    job: JobId
+
+
+class CancelOutcome(StrEnum):
+    """What a cancel found."""
+
+    CANCELLED = "cancelled"
+    """A cancelled result is stored, or will be between two tokens."""
+    FINISHED = "finished"
+    """Too late: another result was stored first."""
+    NOT_HERE = "not_here"
+    """This worker does not hold the job."""
+
+
+class CancelReply(Message):
+    """The answer to a cancel."""
+
+    outcome: CancelOutcome

@@ -1,0 +1,60 @@
+"""Messages as bytes: msgpack out, msgpack or JSON in.
+
+The two cannot be confused: a JSON object begins with `{` or white space, which in msgpack are small
+integers, never a map.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgpack
+from pydantic import ValidationError
+
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.message import Message
+
+M = TypeVar("M", bound=Message)
+
+_JSON_STARTS = frozenset(b"{ \t\r\n")
+
+
+def encode(message: Message) -> bytes:
+    """The message as msgpack; fields that are None are left out."""
+    return msgpack.packb(message.model_dump(mode="python", exclude_none=True))
+
+
+def decode(kind: type[M], body: bytes) -> M:
+    """Read a message of the given kind.
+
+    Raises:
+        MalformedMessageError: naming the first field at fault.
+    """
+    try:
+        if body[:1] and body[0] in _JSON_STARTS:
+            return kind.model_validate_json(body)
+        return kind.model_validate(_unpack(kind, body))
+    except ValidationError as error:
+        raise _malformed(kind, error) from error
+
+
+def _unpack(kind: type[Message], body: bytes) -> object:
+    if not body:
+        raise MalformedMessageError(kind=kind.__name__, field="", reason="the body is empty")
+    try:
+        unpacked = msgpack.unpackb(body)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise MalformedMessageError(
+            kind=kind.__name__, field="", reason=f"neither msgpack nor a JSON object ({error})"
+        ) from error
+    if not isinstance(unpacked, dict):
+        raise MalformedMessageError(
+            kind=kind.__name__, field="", reason=f"a map is needed, got {type(unpacked).__name__}"
+        )
+    return unpacked  # pyright: ignore[reportUnknownVariableType]  # the model validates it
+
+
+def _malformed(kind: type[Message], error: ValidationError) -> MalformedMessageError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return MalformedMessageError(kind=kind.__name__, field=field, reason=first["msg"])

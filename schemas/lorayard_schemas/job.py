@@ -1,0 +1,82 @@
+"""A job: what a client asks for. Its subject carries lane, tenant and adapter; the body the rest."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from lorayard_schemas.message import Message, Part
+from lorayard_schemas.names import JobId
+
+MAX_NEW_TOKENS = 32_768
+"""No completion is longer; a model's own context bounds it further."""
+
+INLINE_BYTES = 512 * 1024
+"""Prompts and results above this travel by reference (design §3): a NATS message ends at 1 MiB."""
+
+
+class Lane(StrEnum):
+    """How urgent a job is. Lanes are served in this order, each with a bound on how long it may wait."""
+
+    URGENT = "urgent"
+    HIGH = "high"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+
+class Sampling(Part):
+    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 keeps every token."""
+
+    max_new_tokens: int = Field(default=256, ge=1, le=MAX_NEW_TOKENS)
+    temperature: float = Field(default=0.0, ge=0.0, le=10.0, allow_inf_nan=False)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int = Field(default=0, ge=0)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    stop: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(
+        default=(), max_length=16
+    )
+
+
+class ChatTurn(Part):
+    """One turn of a conversation."""
+
+    role: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    content: str
+
+
+class PayloadRef(Part):
+    """Text kept in the payload store because it is too big for a message."""
+
+    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    size_bytes: int = Field(ge=0)
+
+
+class Job(Message):
+    """One piece of work. Exactly one of `prompt`, `messages` and `prompt_ref` is given."""
+
+    id: JobId
+    prompt: str | None = None
+    messages: tuple[ChatTurn, ...] | None = Field(default=None, min_length=1)
+    prompt_ref: PayloadRef | None = None
+    sampling: Sampling = Sampling()
+    created_at: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)  # unix seconds
+    deadline: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)  # unix seconds
+    session: Annotated[str, StringConstraints(max_length=256)] | None = None
+    task: Annotated[str, StringConstraints(max_length=256)] | None = None
+    metadata: dict[str, str] = Field(default_factory=dict, max_length=64)
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> Job:
+        given = [self.prompt is not None, self.messages is not None, self.prompt_ref is not None]
+        if sum(given) != 1:
+            raise ValueError("give exactly one of prompt, messages and prompt_ref")
+        return self
+
+
+class JobStub(Message):
+    """As much of a malformed job as is needed to answer it: its id."""
+
+    id: JobId

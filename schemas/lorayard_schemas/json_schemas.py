@@ -1,0 +1,56 @@
+"""JSON Schema files for publishers in other languages, generated from the models and checked in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.assignment import (
+    Assignment,
+    AssignmentReply,
+    CancelJob,
+    CancelReply,
+    WorkerLoad,
+)
+from lorayard_schemas.dead_letter import DeadLetter
+from lorayard_schemas.job import Job
+from lorayard_schemas.message import Message
+from lorayard_schemas.result import JobResult
+
+MESSAGES: tuple[type[Message], ...] = (
+    AdapterRecord,
+    Assignment,
+    AssignmentReply,
+    CancelJob,
+    CancelReply,
+    DeadLetter,
+    Job,
+    JobResult,
+    WorkerAdvert,
+    WorkerLoad,
+)
+
+
+def schema_files() -> dict[str, str]:
+    """File name -> content, for every message that travels."""
+    return {f"{message.__name__}.json": _schema(message) for message in MESSAGES}
+
+
+def write(folder: Path) -> None:
+    """Write every file into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in schema_files().items():
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+def _schema(message: type[Message]) -> str:
+    # Bytes are msgpack binary; in JSON bodies they cannot stand as they are.
+    schema = message.model_json_schema(mode="validation")
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parent.parent / "json")

@@ -1,0 +1,97 @@
+"""Names of tenants, workers and adapters, and how they become subject tokens and bucket keys.
+
+NATS splits subjects at dots and reads `*` and `>` as wildcards, so a name never enters a subject as it
+is (design §3): lower-case letters, digits, `-`, `_` and `/` stay, every other byte is percent-encoded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import unquote
+
+from pydantic import AfterValidator, StringConstraints
+
+CHOOSE = "_"
+"""The adapter token of a job whose adapter the yard is to choose."""
+
+BASE = "base"
+"""The reserved adapter name for the base model itself."""
+
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_/")
+_SEGMENT = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
+_ADAPTER = re.compile(rf"{_SEGMENT}/{_SEGMENT}/{_SEGMENT}")
+_VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62}[A-Za-z0-9])?")
+
+
+def subject_token(name: str) -> str:
+    """One subject token for a name; `token_name` turns it back.
+
+    Raises:
+        ValueError: the name is empty.
+    """
+    if not name:
+        raise ValueError("a name in a subject must not be empty")
+    return "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in name.encode("utf-8"))
+
+
+def token_name(token: str) -> str:
+    """The name a subject token stands for.
+
+    Raises:
+        ValueError: the token is empty or is not UTF-8 once decoded.
+    """
+    if not token:
+        raise ValueError("a subject token must not be empty")
+    return unquote(token, errors="strict")
+
+
+def key_token(name: str) -> str:
+    """One bucket-key token for a name: as a subject token, but keys admit `=` and not `%`."""
+    return subject_token(name).replace("%", "=")
+
+
+def _adapter_name(value: str) -> str:
+    if value == BASE:
+        return value
+    name, _, version = value.partition("@")
+    if not _ADAPTER.fullmatch(name):
+        raise ValueError(
+            f"{value!r} is not an adapter: write {{org}}/{{model-family}}/{{task}}, "
+            "lower-case letters, digits and . _ - inside, with @version behind it if you need one"
+        )
+    if "@" in value and not _VERSION.fullmatch(version):
+        raise ValueError(f"{version!r} is not a version: letters, digits and . _ + - inside")
+    return value
+
+
+AdapterSpec = Annotated[str, AfterValidator(_adapter_name)]
+"""`{org}/{model-family}/{task}`, with `@version` behind it or not, or `base`."""
+
+JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+"""A job's id is one subject token as it stands."""
+
+Tenant = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+:[0-9a-f]{8,128}$")]
+"""`algorithm:hex`, the content and never the name."""
+
+
+def check_adapter_spec(value: str) -> str:
+    """The value, if it names an adapter.
+
+    Raises:
+        ValueError: it does not, with the form that would.
+    """
+    return _adapter_name(value)
+
+
+def split_version(spec: str) -> tuple[str, str | None]:
+    """`name@version` as its two parts; None stands for the newest version."""
+    name, at, version = spec.partition("@")
+    return name, version if at else None
+
+
+def version_order(version: str) -> tuple[tuple[int, int | str], ...]:
+    """A sort key under which version 2 comes before 10."""
+    parts = re.findall(r"\d+|\D+", version)
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)

@@ -1,0 +1,98 @@
+"""A result: the one answer of a job, naming who made it, with which weights, and what it cost."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from lorayard_schemas.job import PayloadRef
+from lorayard_schemas.message import Message, Part
+from lorayard_schemas.names import Digest, JobId
+
+
+class ResultState(StrEnum):
+    """How a job ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class ErrorKind(StrEnum):
+    """Who must act (design §4)."""
+
+    RETRYABLE = "retryable"
+    """The yard could not, now; it has tried as often as it may."""
+    PERMANENT = "permanent"
+    """The request itself is at fault: change `field` and submit again."""
+    POISON = "poison"
+    """The job took its workers down with it."""
+
+
+class ResultError(Part):
+    """Why there is no text."""
+
+    kind: ErrorKind
+    code: str
+    """Stable and in snake case, for programs."""
+    message: str
+    """For people: names the thing and what to do."""
+    field: str | None = None
+
+
+class Maker(Part):
+    """Who answered, with what."""
+
+    worker: str
+    adapter: str | None = None
+    """Name of the adapter, None for the base model."""
+    version: str | None = None
+    digest: Digest | None = None
+    base_digest: Digest | None = None
+    rule: str = "base"
+    """Which rule chose the adapter: explicit, default or base."""
+    tier: Literal["slot", "host", "disk", "none"] = "none"
+    """Where the adapter was found."""
+
+
+class Usage(Part):
+    """Tokens read and written."""
+
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+
+
+class JobTimings(Part):
+    """Where the time went, in milliseconds."""
+
+    waited_ms: float = 0.0
+    """From publish until a dispatcher handed it over."""
+    queued_ms: float = 0.0
+    """At the worker, until its row started."""
+    load_ms: float = 0.0
+    """Of that, bringing the adapter into a slot."""
+    first_token_ms: float = 0.0
+    """From arrival at the worker."""
+    total_ms: float = 0.0
+    """From arrival at the worker until the text was whole."""
+
+
+class JobResult(Message):
+    """Stored once per job on `yard.results.{tenant}.{job}`."""
+
+    job: JobId
+    tenant: str
+    state: ResultState
+    text: str | None = None
+    text_ref: PayloadRef | None = None
+    finish_reason: Literal["stop", "length"] | None = None
+    error: ResultError | None = None
+    maker: Maker | None = None
+    usage: Usage = Usage()
+    timings: JobTimings = JobTimings()
+    attempt: int = Field(default=1, ge=1)
+    finished_at: float = 0.0
+    """Unix seconds."""

@@ -1,0 +1,123 @@
+"""Every subject and bucket name of a yard, in one place (design §3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorayard_schemas.job import Lane
+from lorayard_schemas.names import CHOOSE, subject_token, token_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobAddress:
+    """What a job's subject says. `adapter` None leaves the choice to the yard."""
+
+    lane: Lane
+    tenant: str
+    adapter: str | None
+
+
+class BadSubjectError(ValueError):
+    """A subject is not one of this yard's job subjects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """The names under one prefix; several yards can share an account by their prefixes."""
+
+    prefix: str = "yard"
+
+    def job(self, address: JobAddress) -> str:
+        """Where a job is published."""
+        adapter = CHOOSE if address.adapter is None else subject_token(address.adapter)
+        return f"{self.prefix}.jobs.{address.lane}.{subject_token(address.tenant)}.{adapter}"
+
+    def parse_job(self, subject: str) -> JobAddress:
+        """Read a job's subject back.
+
+        Raises:
+            BadSubjectError: with the part that is wrong.
+        """
+        head = f"{self.prefix}.jobs."
+        parts = subject.removeprefix(head).split(".")
+        if not subject.startswith(head) or len(parts) != 3:
+            raise BadSubjectError(f"{subject}: expected {head}{{lane}}.{{tenant}}.{{adapter}}")
+        try:
+            return JobAddress(
+                lane=Lane(parts[0]),
+                tenant=token_name(parts[1]),
+                adapter=None if parts[2] == CHOOSE else token_name(parts[2]),
+            )
+        except ValueError as error:
+            raise BadSubjectError(f"{subject}: {error}") from error
+
+    @property
+    def jobs(self) -> str:
+        """All jobs that may run now."""
+        return f"{self.prefix}.jobs.>"
+
+    @property
+    def delayed(self) -> str:
+        """All scheduled jobs."""
+        return f"{self.prefix}.delayed.>"
+
+    def delayed_job(self, tenant: str, job: str) -> str:
+        """The schedule of one job; purging it cancels the schedule."""
+        return f"{self.prefix}.delayed.{subject_token(tenant)}.{job}"
+
+    @property
+    def results(self) -> str:
+        """All stored results."""
+        return f"{self.prefix}.results.>"
+
+    def result(self, tenant: str, job: str) -> str:
+        """Where a job's one result is stored."""
+        return f"{self.prefix}.results.{subject_token(tenant)}.{job}"
+
+    def done(self, tenant: str, job: str = "*") -> str:
+        """Where a stored result is announced: listen here, never on `results`."""
+        return f"{self.prefix}.done.{subject_token(tenant)}.{job}"
+
+    @property
+    def tokens(self) -> str:
+        """All streamed tokens."""
+        return f"{self.prefix}.tokens.>"
+
+    @property
+    def dead(self) -> str:
+        """All dead letters."""
+        return f"{self.prefix}.dead.>"
+
+    def dead_letter(self, tenant: str, adapter: str | None) -> str:
+        """Where a job that was given up is kept."""
+        token = CHOOSE if adapter is None else subject_token(adapter)
+        return f"{self.prefix}.dead.{subject_token(tenant)}.{token}"
+
+    @property
+    def audit(self) -> str:
+        """All audit records."""
+        return f"{self.prefix}.audit.>"
+
+    def assign(self, worker: str) -> str:
+        """Where a worker takes jobs."""
+        return f"{self.prefix}.worker.{subject_token(worker)}.assign"
+
+    def control(self, worker: str, verb: str) -> str:
+        """Where a worker takes orders: cancel, prefetch, drain."""
+        return f"{self.prefix}.worker.{subject_token(worker)}.control.{verb}"
+
+    def dispatcher(self, verb: str) -> str:
+        """Where any dispatcher answers: cancel, status."""
+        return f"{self.prefix}.dispatcher.{verb}"
+
+    def load(self, dispatcher: str) -> str:
+        """Where workers report load to one dispatcher."""
+        return f"{self.prefix}.load.{subject_token(dispatcher)}"
+
+    def stream(self, kind: str) -> str:
+        """A stream's name: `YARD_JOBS` for `jobs`."""
+        return f"{self.prefix}_{kind}".upper().replace("-", "_")
+
+    def bucket(self, kind: str) -> str:
+        """A bucket's name: `yard_workers` for `workers`."""
+        return f"{self.prefix}_{kind}"
