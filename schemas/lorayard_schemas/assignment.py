@@ -25,9 +25,10 @@ class AdapterRef(Part):
 class AssignedJob(Part):
     """One job as handed over. `body` is the job's message, byte for byte."""
 
-    sequence: int = Field(ge=1)
-    """Stream sequence in YARD_JOBS: the job's identity between dispatcher and worker."""
+    key: str
+    """Stream and sequence of the job's message: its identity between dispatcher and worker."""
     lease: str
+    """Ack subject of the delivery."""
     subject: str
     body: bytes
     attempt: int = Field(default=1, ge=1)
@@ -64,7 +65,7 @@ class RefusalReason(StrEnum):
 class Refusal(Part):
     """One job that goes back to the dispatcher, lease included."""
 
-    sequence: int
+    key: str
     reason: RefusalReason
     detail: str = ""
 
@@ -80,8 +81,8 @@ class WorkerLoad(Message):
     """Last assignment number seen, by dispatcher."""
     room: int = Field(ge=0)
     """Jobs the worker would take now."""
-    holding: tuple[int, ...] = ()
-    """Stream sequences of the jobs it holds."""
+    holding: tuple[str, ...] = ()
+    """Keys of the jobs it holds."""
     draining: bool = False
 
 

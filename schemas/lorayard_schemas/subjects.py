@@ -32,16 +32,21 @@ class Subjects:
         adapter = CHOOSE if address.adapter is None else subject_token(address.adapter)
         return f"{self.prefix}.jobs.{address.lane}.{subject_token(address.tenant)}.{adapter}"
 
+    def due_job(self, address: JobAddress) -> str:
+        """Where the server puts a scheduled job when its time has come."""
+        return self.job(address).replace(f"{self.prefix}.jobs.", f"{self.prefix}.due.", 1)
+
     def parse_job(self, subject: str) -> JobAddress:
-        """Read a job's subject back.
+        """Read the subject of a job, or of a scheduled job that is due.
 
         Raises:
             BadSubjectError: with the part that is wrong.
         """
-        head = f"{self.prefix}.jobs."
-        parts = subject.removeprefix(head).split(".")
-        if not subject.startswith(head) or len(parts) != 3:
-            raise BadSubjectError(f"{subject}: expected {head}{{lane}}.{{tenant}}.{{adapter}}")
+        heads = (f"{self.prefix}.jobs.", f"{self.prefix}.due.")
+        head = next((head for head in heads if subject.startswith(head)), None)
+        parts = subject.removeprefix(head or "").split(".")
+        if head is None or len(parts) != 3:
+            raise BadSubjectError(f"{subject}: expected {heads[0]}{{lane}}.{{tenant}}.{{adapter}}")
         try:
             return JobAddress(
                 lane=Lane(parts[0]),
@@ -60,6 +65,11 @@ class Subjects:
     def delayed(self) -> str:
         """All scheduled jobs."""
         return f"{self.prefix}.delayed.>"
+
+    @property
+    def due(self) -> str:
+        """All scheduled jobs whose time has come."""
+        return f"{self.prefix}.due.>"
 
     def delayed_job(self, tenant: str, job: str) -> str:
         """The schedule of one job; purging it cancels the schedule."""

@@ -1,0 +1,1 @@
+"""The bus: connection and recovery, declarations, pulls, watches, stored results."""

@@ -1,0 +1,151 @@
+"""One connection to NATS that outlives its server, and says when it does not.
+
+The rules are those of design §3, each paid for by an experiment: reconnect for ever, count what `error_cb`
+reports (a denied publish shows nowhere else), and let every pull and watch start over on a reconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import nats
+import nats.errors
+from nats.aio.client import Client as NatsClient
+from nats.js import JetStreamContext
+
+from lorayard_schemas.subjects import Subjects
+from lorayard_shared.errors import BusUnavailableError
+from lorayard_shared.logs import Event, process_logger
+from lorayard_shared.settings import YardSettings
+
+RECONNECT_WAIT_SECONDS = 0.2
+"""A restarted local server is back in well under a second, so waiting longer only delays the yard."""
+
+PENDING_BYTES = 64 * 2**20
+"""Publishes kept while the server is away; beyond it a publish raises instead of growing for ever."""
+
+JsonMap = dict[str, Any]
+
+
+class ApiError(Exception):
+    """JetStream's own refusal, with its code (`err_code`, as 10071)."""
+
+    def __init__(self, *, code: int, description: str) -> None:
+        super().__init__(f"{description} ({code})")
+        self.code = code
+        self.description = description
+
+
+class Bus:
+    """A connected client with the yard's names, recovery hooks and error count."""
+
+    def __init__(self, nc: NatsClient, settings: YardSettings, name: str) -> None:
+        self.nc = nc
+        self.js: JetStreamContext = nc.jetstream()
+        self.settings = settings
+        self.subjects: Subjects = settings.subjects
+        self.name = name
+        self.errors = 0
+        self.last_error: Exception | None = None
+        self.reconnects = 0
+        self._hooks: list[Callable[[], Awaitable[None]]] = []
+        self._log = process_logger(connection=name)
+        self._silent = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server is there now."""
+        return self.nc.is_connected
+
+    def on_reconnect(self, hook: Callable[[], Awaitable[None]]) -> None:
+        """Run the hook after every reconnect: standing pulls and watches do not survive one."""
+        self._hooks.append(hook)
+
+    async def api(self, verb: str, body: JsonMap | None = None, *, timeout_seconds: float = 5.0) -> JsonMap:
+        """A JetStream API request, for what nats-py has no field for.
+
+        Raises:
+            ApiError: the server's refusal.
+            nats.errors.Error: no answer.
+        """
+        payload = json.dumps(body).encode() if body is not None else b""
+        reply = await self.nc.request(f"$JS.API.{verb}", payload, timeout=timeout_seconds)
+        answer: JsonMap = json.loads(reply.data)
+        if error := answer.get("error"):
+            raise ApiError(code=int(error.get("err_code", 0)), description=str(error.get("description", "")))
+        return answer
+
+    async def close(self) -> None:
+        """Send what is pending, then close."""
+        self._silent = True
+        with suppress(nats.errors.Error, asyncio.TimeoutError, OSError):
+            if self.nc.is_connected:
+                await asyncio.wait_for(self.nc.flush(), 2.0)
+        with suppress(nats.errors.Error, OSError):
+            await self.nc.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _on_error(self, error: Exception) -> None:
+        self.errors += 1
+        self.last_error = error
+        if not self._silent:
+            self._log.debug(Event.BUS_FAILED, error=str(error), kind=type(error).__name__)
+
+    async def _on_disconnect(self) -> None:
+        if not self._silent:
+            self._log.warning(Event.BUS_DISCONNECTED)
+
+    async def _on_reconnect(self) -> None:
+        self.reconnects += 1
+        self._log.info(Event.BUS_RECONNECTED, times=self.reconnects)
+        for hook in self._hooks:
+            await hook()
+
+
+async def connect(settings: YardSettings, *, name: str) -> Bus:
+    """Connect, or say at once that nobody is there.
+
+    Raises:
+        BusUnavailableError: no server at the address, or it refused the credentials.
+    """
+    nc = NatsClient()
+    bus = Bus(nc, settings, name)
+    try:
+        await asyncio.wait_for(
+            nc.connect(
+                servers=[settings.url],
+                name=name,
+                user=settings.user,
+                password=settings.password,
+                user_credentials=settings.credentials_file,
+                error_cb=bus._on_error,  # pyright: ignore[reportPrivateUsage]  # one unit
+                disconnected_cb=bus._on_disconnect,  # pyright: ignore[reportPrivateUsage]
+                reconnected_cb=bus._on_reconnect,  # pyright: ignore[reportPrivateUsage]
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # annotated int, used as float
+                connect_timeout=2,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                pending_size=PENDING_BYTES,
+            ),
+            settings.connect_timeout_seconds,
+        )
+    except (TimeoutError, OSError, nats.errors.Error) as error:
+        with suppress(nats.errors.Error, OSError):
+            await nc.close()
+        cause = bus.last_error or error
+        reason = str(cause).removeprefix("nats: ") or type(cause).__name__
+        raise BusUnavailableError(url=settings.url, reason=reason) from error
+    return bus

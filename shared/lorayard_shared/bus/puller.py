@@ -1,0 +1,149 @@
+"""Standing pulls on a consumer with a priority group, re-issued for ever.
+
+nats-py's `fetch` knows no priority groups, and a pull it has sent is lost with the server; so this speaks the
+pull protocol itself (ADR-37 pulls, ADR-42 groups). Every pull has an expiry and idle heartbeats: a dispatcher
+that hangs stops stealing deliveries after `EXPIRES_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import nats.errors
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.logs import Event, process_logger
+
+EXPIRES_SECONDS = 1.5
+HEARTBEAT_SECONDS = 0.5
+BACKOFF_SECONDS = 0.25
+"""After an error answer: on a cluster without a leader they come back in a hot loop (anchors-bus A7)."""
+
+BATCH_MAX = 512
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class _Pull:
+    """The pull in flight."""
+
+    number: int
+    left: int
+    over: asyncio.Event
+
+
+class Puller:
+    """Pulls from one consumer while there is room, and gives each message to a callback.
+
+    `room` is asked before every pull: how many messages may come. When it is 0 the puller waits for `nudge`.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        stream: str,
+        consumer: str,
+        group: str,
+        room: Callable[[], int],
+        on_message: Callable[[Msg], None],
+    ) -> None:
+        self._bus = bus
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._group = group
+        self._room = room
+        self._on_message = on_message
+        self._pin: str | None = None
+        self._pull: _Pull | None = None
+        self._nudged = asyncio.Event()
+        self._inbox = bus.nc.new_inbox()
+        self._number = 0
+        self._log = process_logger(stream=stream, consumer=consumer)
+        self.pulls = 0
+        self.last_answer = 0.0
+        """Loop time of the last sign of life from the server: health is progress, not a process."""
+        bus.on_reconnect(self._start_over)
+
+    def nudge(self) -> None:
+        """There is room again."""
+        self._nudged.set()
+
+    async def run(self) -> None:
+        """Pull until cancelled."""
+        subscription: Subscription = await self._bus.nc.subscribe(f"{self._inbox}.*", cb=self._receive)
+        try:
+            while True:
+                await self._round()
+        finally:
+            if not self._bus.nc.is_closed:
+                await subscription.unsubscribe()
+
+    async def _round(self) -> None:
+        self._nudged.clear()
+        room = min(self._room(), BATCH_MAX)
+        if room <= 0:
+            await self._nudged.wait()
+            return
+        self._number += 1
+        pull = _Pull(self._number, room, asyncio.Event())
+        self._pull = pull
+        try:
+            await self._bus.nc.publish(self._next, self._request(room), reply=f"{self._inbox}.{pull.number}")
+            self.pulls += 1
+            # A lost pull (server restart, dropped status) must not stop us: one heartbeat of grace.
+            await asyncio.wait_for(pull.over.wait(), EXPIRES_SECONDS + 2 * HEARTBEAT_SECONDS)
+        except TimeoutError:
+            pass
+        except nats.errors.Error as error:
+            self._log.debug(Event.BUS_FAILED, error=str(error))
+            await asyncio.sleep(BACKOFF_SECONDS)
+
+    def _request(self, batch: int) -> bytes:
+        body: dict[str, object] = {
+            "batch": batch,
+            "expires": int(EXPIRES_SECONDS * _NANOSECONDS),
+            "idle_heartbeat": int(HEARTBEAT_SECONDS * _NANOSECONDS),
+            "group": self._group,
+        }
+        if self._pin:
+            body["id"] = self._pin
+        return json.dumps(body).encode()
+
+    async def _receive(self, message: Msg) -> None:
+        self.last_answer = asyncio.get_running_loop().time()
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if status is None:
+            self._pin = headers.get("Nats-Pin-Id", self._pin)
+            self._count(message)
+            self._on_message(message)
+        elif status != "100":
+            await self._end(message, status)
+
+    def _count(self, message: Msg) -> None:
+        # A delivery's subject is the job's, so it cannot tell which pull it answers: the current one pays.
+        pull = self._pull
+        if pull is None:
+            return
+        pull.left -= 1
+        if pull.left <= 0:
+            pull.over.set()
+
+    async def _end(self, message: Msg, status: str) -> None:
+        if status == "423":
+            self._pin = None  # another dispatcher holds the pin, or ours has run out
+        elif status not in ("404", "408"):
+            await asyncio.sleep(BACKOFF_SECONDS)
+        pull = self._pull
+        if pull is not None and message.subject.endswith(f".{pull.number}"):
+            pull.over.set()
+
+    async def _start_over(self) -> None:
+        self._pin = None
+        if self._pull is not None:
+            self._pull.over.set()

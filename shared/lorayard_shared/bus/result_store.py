@@ -1,0 +1,78 @@
+"""Store a job's result: exactly one, whoever comes first (design §1).
+
+`Nats-Expected-Last-Subject-Sequence: 0` makes the server refuse a second one with 10071. A lost answer is
+simply asked again: if the first try was stored, the second is refused, and that is as good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from enum import StrEnum
+
+import nats.errors
+import nats.js.errors
+
+from lorayard_schemas import headers
+from lorayard_schemas.codec import encode
+from lorayard_schemas.job import INLINE_BYTES
+from lorayard_schemas.result import JobResult
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.payloads import PayloadStore
+from lorayard_shared.logs import Event, process_logger
+
+WRONG_LAST_SEQUENCE = 10071
+FIRST_BACKOFF_SECONDS = 0.1
+LAST_BACKOFF_SECONDS = 2.0
+
+
+class Stored(StrEnum):
+    """What became of a result."""
+
+    NOW = "now"
+    BEFORE = "before"
+    """Another result of this job was stored first; ours is void, and the job can be acked all the same."""
+
+
+class ResultStore:
+    """Publishes results and keeps at it until the server has answered."""
+
+    def __init__(self, bus: Bus, payloads: PayloadStore) -> None:
+        self._bus = bus
+        self._payloads = payloads
+        self._ttl = str(bus.settings.result_ttl_seconds)
+        self._log = process_logger()
+
+    async def store(self, result: JobResult) -> Stored:
+        """Store a result, waiting out any trouble with the bus; the caller keeps the lease meanwhile."""
+        backoff = FIRST_BACKOFF_SECONDS
+        while True:
+            try:
+                return await self._try(result)
+            except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as error:
+                self._log.warning(Event.BUS_FAILED, job=result.job, error=str(error) or type(error).__name__)
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, LAST_BACKOFF_SECONDS)
+
+    async def _try(self, result: JobResult) -> Stored:
+        subject = self._bus.subjects.result(result.tenant, result.job)
+        stored_headers = {
+            headers.EXPECTED_LAST_SUBJECT_SEQUENCE: "0",
+            headers.TTL: self._ttl,
+        }
+        body = await self._body(result)
+        try:
+            await self._bus.js.publish(subject, body, headers=stored_headers)
+        except nats.js.errors.APIError as error:
+            if error.err_code == WRONG_LAST_SEQUENCE:
+                return Stored.BEFORE
+            raise
+        return Stored.NOW
+
+    async def _body(self, result: JobResult) -> bytes:
+        body = encode(result)
+        if len(body) <= INLINE_BYTES or result.text is None:
+            return body
+        name = hashlib.sha256(f"{result.tenant}\0{result.job}".encode()).hexdigest()
+        ref = await self._payloads.put(f"result-{name}", result.text)
+        return encode(result.model_copy(update={"text": None, "text_ref": ref}))

@@ -1,0 +1,214 @@
+"""Every stream, bucket and consumer of a yard, declared as data (design §3).
+
+Declarations are the server's own JSON: nats-py has no field for priority groups, and a plain dict can be
+compared with what exists. Two departures from design §3, both forced by the server (2.15.1):
+
+- Schedules live in a stream of their own, YARD_DELAYED: "message scheduling cannot use discard new" (10052),
+  and the back-pressure of YARD_JOBS is worth more than one stream less. A due job stays there until it is
+  acked, so nothing is copied.
+- One consumer per lane instead of one in all: a consumer delivers in stream order, so behind 100,000 bulk
+  jobs an urgent one would not even enter the dispatcher's window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lorayard_schemas.job import Lane
+from lorayard_shared.settings import YardSettings
+
+NANOSECONDS: Final = 1_000_000_000
+
+PIN_GROUP: Final = "dispatch"
+"""The priority group: the server pins one dispatcher per consumer and fails over when it goes silent."""
+
+PIN_SECONDS: Final = 3
+"""Silence after which the pin moves on; pulls are re-issued every `Puller.EXPIRES_SECONDS`, well below."""
+
+MAX_DELIVER: Final = 1000
+"""A fuse only (design §3): poison is judged by our own count, long before."""
+
+MAX_CONSUMERS: Final = 100_000
+"""Set because 2.15 caps a stream at 1,000 otherwise, and bursts of object gets hit it."""
+
+WORKER_TTL_SECONDS: Final = 5
+"""A worker that has not beaten for this long is dead."""
+
+DUE_LANE: Final = "due"
+
+JsonMap = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamDeclaration:
+    """One stream; buckets are streams too."""
+
+    name: str
+    config: JsonMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerDeclaration:
+    """One durable pull consumer."""
+
+    stream: str
+    name: str
+    config: JsonMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """All of a yard's declarations."""
+
+    streams: tuple[StreamDeclaration, ...]
+    consumers: tuple[ConsumerDeclaration, ...]
+
+
+def topology(settings: YardSettings) -> Topology:
+    """What must exist on the bus for these settings."""
+    return Topology(
+        streams=(*_streams(settings), *_key_values(settings), *_objects(settings)),
+        consumers=_consumers(settings),
+    )
+
+
+def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
+    s = settings.subjects
+    day = 86_400 * NANOSECONDS
+    return (
+        _stream(
+            settings,
+            "jobs",
+            [s.jobs],
+            retention="workqueue",
+            discard="new",
+            max_bytes=settings.jobs_max_bytes,
+            duplicate_window=120 * NANOSECONDS,
+            allow_atomic=True,
+        ),
+        _stream(
+            settings,
+            "delayed",
+            [s.delayed, s.due],
+            retention="workqueue",
+            discard="old",
+            duplicate_window=120 * NANOSECONDS,
+            allow_msg_schedules=True,
+        ),
+        _stream(
+            settings,
+            "results",
+            [s.results],
+            max_msgs_per_subject=1,
+            discard="new",
+            discard_new_per_subject=True,
+            max_bytes=settings.results_max_bytes,
+            republish={"src": s.results, "dest": f"{settings.prefix}.done.>"},
+        ),
+        _stream(settings, "tokens", [s.tokens], max_age=600 * NANOSECONDS, max_bytes=512 * 2**20),
+        _stream(settings, "dead", [s.dead], max_age=30 * day, max_bytes=2**30),
+        _stream(settings, "audit", [s.audit], max_age=30 * day, max_bytes=2**30),
+    )
+
+
+def _stream(settings: YardSettings, kind: str, subjects: list[str], **config: Any) -> StreamDeclaration:
+    base: JsonMap = {
+        "subjects": subjects,
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "num_replicas": settings.replicas,
+        "max_consumers": MAX_CONSUMERS,
+        "allow_direct": True,
+        "allow_msg_ttl": True,
+    }
+    return StreamDeclaration(name=settings.subjects.stream(kind), config={**base, **config})
+
+
+def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
+    return (
+        # History 1: when the newest value expires, an older one would show again (anchors-bus A3).
+        _key_value(settings, "workers", subject_delete_marker_ttl=10 * NANOSECONDS),
+        _key_value(settings, "adapters", history=16),
+        _key_value(settings, "aliases", history=16),
+        _key_value(settings, "rules", history=16),
+        _key_value(settings, "tenants", history=16),
+        _key_value(settings, "control", history=16),
+        _key_value(settings, "sessions", max_age=86_400 * NANOSECONDS),
+    )
+
+
+def _key_value(settings: YardSettings, kind: str, *, history: int = 1, **config: Any) -> StreamDeclaration:
+    bucket = settings.subjects.bucket(kind)
+    base: JsonMap = {
+        "subjects": [f"$KV.{bucket}.>"],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "new",
+        "num_replicas": settings.replicas,
+        "max_consumers": MAX_CONSUMERS,
+        "max_msgs_per_subject": history,
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+        "allow_msg_ttl": True,
+    }
+    return StreamDeclaration(name=f"KV_{bucket}", config={**base, **config})
+
+
+def _objects(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
+    # A payload is needed as long as its job or result: twice the results' own time is ample.
+    payload_age = 2 * max(settings.result_ttl_seconds, 86_400) * NANOSECONDS
+    return (
+        _object_store(settings, "blobs", max_age=0, max_bytes=-1),
+        _object_store(settings, "payloads", max_age=payload_age, max_bytes=settings.payloads_max_bytes),
+    )
+
+
+def _object_store(settings: YardSettings, kind: str, **config: Any) -> StreamDeclaration:
+    bucket = settings.subjects.bucket(kind)
+    base: JsonMap = {
+        "subjects": [f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "new",
+        "num_replicas": settings.replicas,
+        "max_consumers": MAX_CONSUMERS,
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
+    }
+    return StreamDeclaration(name=f"OBJ_{bucket}", config={**base, **config})
+
+
+def lane_consumer(lane: Lane) -> str:
+    """Name of the consumer that feeds dispatchers from one lane."""
+    return f"dispatch-{lane}"
+
+
+def _consumers(settings: YardSettings) -> tuple[ConsumerDeclaration, ...]:
+    s = settings.subjects
+    lanes = [
+        _consumer(settings, "jobs", lane_consumer(lane), f"{settings.prefix}.jobs.{lane}.>") for lane in Lane
+    ]
+    return (*lanes, _consumer(settings, "delayed", f"dispatch-{DUE_LANE}", s.due))
+
+
+def _consumer(settings: YardSettings, kind: str, name: str, subject: str) -> ConsumerDeclaration:
+    return ConsumerDeclaration(
+        stream=settings.subjects.stream(kind),
+        name=name,
+        config={
+            "durable_name": name,
+            "name": name,
+            "deliver_policy": "all",
+            "ack_policy": "explicit",
+            "ack_wait": int(settings.ack_wait_seconds * NANOSECONDS),
+            "max_deliver": MAX_DELIVER,
+            "max_ack_pending": settings.window,
+            "filter_subject": subject,
+            "priority_groups": [PIN_GROUP],
+            "priority_policy": "pinned_client",
+            "priority_timeout": PIN_SECONDS * NANOSECONDS,
+        },
+    )

@@ -1,0 +1,54 @@
+"""What can go wrong between a process and its yard, by who must act.
+
+YardError
+  BusUnavailableError        operator: no server answers at the address
+  BusDeclarationError        operator: a stream, bucket or consumer cannot be made as declared
+  PayloadMissingError        us or operator: a referenced payload is not in the store, or is another one
+  SettingsError              operator: a setting is missing or wrong
+"""
+
+from __future__ import annotations
+
+
+class YardError(Exception):
+    """Base of everything that lorayard's own processes raise about their surroundings."""
+
+
+class BusUnavailableError(YardError):
+    """No NATS server could be reached."""
+
+    def __init__(self, *, url: str, reason: str) -> None:
+        super().__init__(
+            f"no NATS server answers at {url} ({reason}); start a yard with `lorayard up`, "
+            "or set LORAYARD_URL to the address of one that runs"
+        )
+        self.url = url
+        self.reason = reason
+
+
+class BusDeclarationError(YardError):
+    """The server refused a declaration."""
+
+    def __init__(self, *, kind: str, name: str, reason: str) -> None:
+        super().__init__(f"{kind} {name}: {reason}")
+        self.kind = kind
+        self.name = name
+        self.reason = reason
+
+
+class PayloadMissingError(YardError):
+    """A payload is gone or its bytes are not those that were promised."""
+
+    def __init__(self, *, key: str, reason: str) -> None:
+        super().__init__(f"payload {key}: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class SettingsError(YardError):
+    """A setting has no use as it is."""
+
+    def __init__(self, *, setting: str, reason: str) -> None:
+        super().__init__(f"{setting}: {reason}")
+        self.setting = setting
+        self.reason = reason

@@ -1,0 +1,114 @@
+"""Keep leases alive from a thread of its own, over a connection of its own (design §1, §6).
+
+A lease is the ack subject of a delivery. The server gives a job out again when its lease was not renewed
+for `ack_wait`; a blocked event loop or a long model step must never cause that (anchors-queue §1), so nothing
+that other code does can hold up this thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
+
+import nats.errors
+
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.delivery import IN_PROGRESS
+from lorayard_shared.errors import YardError
+from lorayard_shared.logs import Event, process_logger
+from lorayard_shared.settings import YardSettings
+
+TICKS_PER_RENEWAL = 5
+START_SECONDS = 30.0
+
+
+class LeaseKeeper:
+    """Renews every lease it was given until it is told to stop. Thread-safe."""
+
+    def __init__(self, settings: YardSettings, *, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._due: dict[str, float] = {}  # lease -> monotonic time of its next renewal
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._ready = threading.Event()
+        self._failure: YardError | None = None
+        self._thread = threading.Thread(target=self._run, name=f"leases-{name}", daemon=True)
+        self._log = process_logger(keeper=name)
+        self.renewals = 0
+
+    def start(self) -> None:
+        """Start the thread and wait until it is connected.
+
+        Raises:
+            BusUnavailableError: it cannot connect.
+        """
+        self._thread.start()
+        self._ready.wait(START_SECONDS)
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """End the thread; leases not handed on run out by themselves."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
+
+    def hold(self, lease: str) -> None:
+        """Renew this lease from now on."""
+        with self._lock:
+            self._due[lease] = time.monotonic() + self._settings.renew_seconds
+
+    def release(self, lease: str) -> None:
+        """Say nothing more on this lease; an unknown one is ignored."""
+        with self._lock:
+            self._due.pop(lease, None)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._due)
+
+    def alive(self) -> bool:
+        """Whether renewals go on."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except YardError as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        async with await connect(self._settings, name=f"{self._name}-leases") as bus:
+            bus.on_reconnect(self._renew_all_soon)
+            self._ready.set()
+            tick = self._settings.renew_seconds / TICKS_PER_RENEWAL
+            while not self._stopping.is_set():
+                await asyncio.sleep(min(tick, 0.5))
+                await self._renew_due(bus)
+
+    async def _renew_due(self, bus: Bus) -> None:
+        if not bus.connected:
+            return  # a renewal kept in the send buffer would be late and prove nothing
+        now = time.monotonic()
+        with self._lock:
+            due = [lease for lease, at in self._due.items() if at <= now]
+            for lease in due:
+                self._due[lease] = now + self._settings.renew_seconds
+        for lease in due:
+            # The lease comes due again; the server keeps it for two more renewals.
+            with suppress(nats.errors.Error):
+                await bus.nc.publish(lease, IN_PROGRESS)
+        self.renewals += len(due)
+
+    async def _renew_all_soon(self) -> None:
+        # Leases survive a server restart, but their clock ran meanwhile (anchors-bus A1).
+        now = time.monotonic()
+        with self._lock:
+            for lease in self._due:
+                self._due[lease] = now
+        self._log.debug(Event.BUS_RECONNECTED, leases=len(self._due))

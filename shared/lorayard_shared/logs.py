@@ -1,0 +1,91 @@
+"""How the yard's own processes log: structlog, one JSON object or one line each, to standard error.
+
+Event names are past-tense and listed here (style, rule 18); ids are bound once per logger. Never called
+by the client: it lives in other people's services.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import StrEnum
+
+import structlog
+
+
+class Event(StrEnum):
+    """Everything a process of the yard may log."""
+
+    ADAPTER_CONFLICTED = "adapter_conflicted"
+    ADAPTER_REFUSED = "adapter_refused"
+    ADAPTER_REGISTERED = "adapter_registered"
+    ASSIGNMENT_LOST = "assignment_lost"
+    ASSIGNMENT_REFUSED = "assignment_refused"
+    BUS_CONNECTED = "bus_connected"
+    BUS_DISCONNECTED = "bus_disconnected"
+    BUS_DRIFTED = "bus_drifted"
+    BUS_FAILED = "bus_failed"
+    BUS_RECONNECTED = "bus_reconnected"
+    CHILD_EXITED = "child_exited"
+    CHILD_STARTED = "child_started"
+    JOB_CANCELLED = "job_cancelled"
+    JOB_DEAD = "job_dead"
+    JOB_EXPIRED = "job_expired"
+    JOB_FINISHED = "job_finished"
+    JOB_HANDED_OVER = "job_handed_over"
+    JOB_REFUSED = "job_refused"
+    JOB_RETRIED = "job_retried"
+    LEASES_RETURNED = "leases_returned"
+    LOOP_FAILED = "loop_failed"
+    MESSAGE_MALFORMED = "message_malformed"
+    PROCESS_DRAINED = "process_drained"
+    PROCESS_STARTED = "process_started"
+    PROCESS_STOPPED = "process_stopped"
+    RESULT_ALREADY_STORED = "result_already_stored"
+    WATCH_RESTARTED = "watch_restarted"
+    WORKER_APPEARED = "worker_appeared"
+    WORKER_DIED = "worker_died"
+
+
+def process_logger(**bound: object) -> structlog.typing.FilteringBoundLogger:
+    """A logger for modules that also run inside other people's services: silent until `configure_logs`."""
+    if structlog.is_configured():
+        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(**bound)
+        return logger
+    silent: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        None, processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
+    )
+    return silent
+
+
+def _drop(_logger: object, _name: str, _event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    raise structlog.DropEvent
+
+
+def configure_logs(*, as_json: bool, level: str = "info") -> None:
+    """Set up structlog for this process.
+
+    Raises:
+        ValueError: the level is not one of logging's names.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ValueError(f"log level {level!r}: use debug, info, warning or error")
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
