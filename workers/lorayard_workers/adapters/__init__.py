@@ -1,0 +1,1 @@
+"""Adapter folders: reading, judging, naming and finding them. Nothing here imports torch."""

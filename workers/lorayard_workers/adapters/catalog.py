@@ -1,0 +1,160 @@
+"""Finds the adapters under a root laid out as `{org}/{model}/{task}/{version}`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lorayard_workers.adapters.digest import adapter_digest
+from lorayard_workers.adapters.files import MAX_WEIGHTS_BYTES, read_adapter
+from lorayard_workers.adapters.fit import Shapes, check_finite, check_fits
+from lorayard_workers.errors import AdapterRefusedError
+
+DEPTH = 4
+_NUMBERS = re.compile(r"(\d+)")
+
+_Signature = tuple[tuple[str, int, int, int], ...]
+"""Name, size, mtime and inode of a folder's files: unchanged means not worth reading again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogEntry:
+    """One version of one adapter, checked and named by its content."""
+
+    name: str  # {org}/{model}/{task}
+    version: str
+    path: Path
+    digest: str
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    size_bytes: int
+    base_model_name_or_path: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenEntry:
+    """A version folder that cannot be served, and why."""
+
+    name: str
+    version: str
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """One scan of a root: what can be served and what cannot, each in version order."""
+
+    entries: tuple[CatalogEntry, ...] = ()
+    broken: tuple[BrokenEntry, ...] = ()
+
+    def folders(self) -> dict[str, Path]:
+        """Digest -> folder, as an engine wants it; of equal contents the first."""
+        return {entry.digest: entry.path for entry in reversed(self.entries)}
+
+
+def version_key(version: str) -> tuple[tuple[int, int | str], ...]:
+    """Natural order: `2` before `10`, `v1.9` before `v1.10`."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in _NUMBERS.split(version) if part)
+
+
+@dataclass(slots=True, kw_only=True)
+class CatalogScanner:
+    """Scans a root again and again, reading only folders whose files changed.
+
+    With `shapes` each adapter is also checked against the base model.
+    """
+
+    root: Path
+    shapes: Shapes | None = None
+    max_bytes: int = MAX_WEIGHTS_BYTES
+    _seen: dict[Path, tuple[_Signature, CatalogEntry | BrokenEntry]] = field(
+        default_factory=dict[Path, tuple[_Signature, "CatalogEntry | BrokenEntry"]]
+    )
+
+    def scan(self) -> Catalog:
+        """Look at every version folder; a broken one never hides the others."""
+        found = {path: self._look(path) for path in self._version_folders()}
+        self._seen = found
+        results = sorted(
+            (result for _, result in found.values()),
+            key=lambda entry: (entry.name, version_key(entry.version)),
+        )
+        return Catalog(
+            entries=tuple(entry for entry in results if isinstance(entry, CatalogEntry)),
+            broken=tuple(entry for entry in results if isinstance(entry, BrokenEntry)),
+        )
+
+    def _version_folders(self) -> Iterator[Path]:
+        level = [self.root] if self.root.is_dir() else []
+        for _ in range(DEPTH):
+            level = [child for folder in level for child in _subfolders(folder)]
+        yield from level
+
+    def _look(self, path: Path) -> tuple[_Signature, CatalogEntry | BrokenEntry]:
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            return (), self._broken(path, f"leads outside the root, to {path.resolve()}")
+        try:
+            outside = next((f for f in path.iterdir() if not self._is_inside(f)), None)
+            if outside is not None:
+                return (), self._broken(path, f"{outside.name} leads outside the root")
+            signature = _signature(path)
+        except OSError as error:
+            return (), self._broken(path, str(error))
+        seen = self._seen.get(path)
+        return seen if seen is not None and seen[0] == signature else (signature, self._judge(path))
+
+    def _is_inside(self, file: Path) -> bool:
+        return file.resolve().is_relative_to(self.root.resolve())
+
+    def _judge(self, path: Path) -> CatalogEntry | BrokenEntry:
+        try:
+            return self._read(path)
+        except AdapterRefusedError as error:
+            return self._broken(path, error.reason)
+        except OSError as error:
+            return self._broken(path, str(error))
+
+    def _read(self, path: Path) -> CatalogEntry:
+        adapter = read_adapter(path, max_bytes=self.max_bytes)
+        check_finite(adapter)
+        if self.shapes is not None:
+            check_fits(adapter, self.shapes)
+        name, version = self._names(path)
+        return CatalogEntry(
+            name=name,
+            version=version,
+            path=path,
+            digest=adapter_digest(adapter),
+            rank=adapter.rank,
+            alpha=adapter.config.lora_alpha,
+            targets=adapter.targets,
+            size_bytes=adapter.size_bytes,
+            base_model_name_or_path=adapter.config.base_model_name_or_path,
+        )
+
+    def _broken(self, path: Path, reason: str) -> BrokenEntry:
+        name, version = self._names(path)
+        return BrokenEntry(name=name, version=version, path=path, reason=reason)
+
+    def _names(self, path: Path) -> tuple[str, str]:
+        *name, version = path.relative_to(self.root).parts
+        return "/".join(name), version
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        children = sorted(folder.iterdir())
+    except OSError:
+        return []  # removed or made unreadable under us: the next scan sees what is left
+    return [child for child in children if child.is_dir() and not child.name.startswith(".")]
+
+
+def _signature(folder: Path) -> _Signature:
+    with os.scandir(folder) as files:
+        stats = [(file.name, file.stat()) for file in files]
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))

@@ -1,0 +1,26 @@
+"""An adapter's identity: a digest of what it computes, not of how or where it is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from lorayard_workers.adapters.files import AdapterFile
+
+
+def adapter_digest(adapter: AdapterFile) -> str:
+    """`sha256:<hex>` over module names, scales, shapes and weights.
+
+    The same for any order of keys, layout or name of the file, and any spelling of the
+    configuration that gives every module the same scale.
+    """
+    index = [
+        [module, pair.scale.hex(), pair.a.dtype, pair.a.shape, pair.b.dtype, pair.b.shape]
+        for module, pair in sorted(adapter.pairs.items())
+    ]
+    digest = hashlib.sha256(b"lorayard-adapter-1\n")  # changes if this recipe ever does
+    digest.update(json.dumps(index, separators=(",", ":")).encode())
+    for _, pair in sorted(adapter.pairs.items()):
+        digest.update(pair.a.data)
+        digest.update(pair.b.data)
+    return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,185 @@
+"""Reads a PEFT LoRA folder into memory without executing anything from it.
+
+The weights are read once into bytes and judged there: nothing that happens to the file afterwards
+(a writer, a truncation under a memory map) can change what was checked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict, cast
+
+import safetensors
+
+from lorayard_workers.adapters.config import AdapterConfig, read_config
+from lorayard_workers.errors import AdapterRefusedError
+
+WEIGHTS_NAME = "adapter_model.safetensors"
+MAX_WEIGHTS_BYTES = 1 << 30
+"""Rank 64 on all linears of a 70B model is 1.6 GB in bf16; of an 8B model 336 MB. A worker for larger
+ones raises the limit knowingly."""
+
+_ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+_CONVERT = (
+    "load it once where you trust it and save it again with "
+    "PeftModel.save_pretrained(..., safe_serialization=True)"
+)
+_TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
+_FOREIGN_PARTS = {
+    "lora_magnitude_vector": "DoRA magnitudes are not supported",
+    "lora_embedding_": "LoRA on embeddings is not supported",
+    "lora_B.bias": "LoRA biases are not supported",
+    "modules_to_save": "fully trained modules are not supported",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawTensor:
+    """A tensor as it stood in the file: `dtype` in safetensors' spelling, data little-endian."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytearray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraPair:
+    """One module's update: B·A times `scale`; A is [rank, in], B is [out, rank]."""
+
+    a: RawTensor
+    b: RawTensor
+    scale: float
+
+    @property
+    def rank(self) -> int:
+        """Inner width of the update."""
+        return self.a.shape[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterFile:
+    """A readable adapter: configuration and weights that agree with each other."""
+
+    path: Path
+    config: AdapterConfig
+    pairs: Mapping[str, LoraPair]  # module name -> update, sorted by name
+    size_bytes: int
+
+    @property
+    def rank(self) -> int:
+        """The largest rank of any module."""
+        return max(pair.rank for pair in self.pairs.values())
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The last names of the modules it changes, sorted."""
+        return tuple(sorted({module.rpartition(".")[2] for module in self.pairs}))
+
+
+class _Entry(TypedDict):
+    dtype: str
+    shape: list[int]
+    data: bytearray
+
+
+def read_adapter(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> AdapterFile:
+    """Read an adapter folder. Raises AdapterRefusedError, naming what is wrong and where."""
+    if not folder.is_dir():
+        raise AdapterRefusedError(folder, "there is no such folder")
+    config = read_config(folder)
+    data = _read_weights(folder, max_bytes)
+    tensors = _parse(folder, data)
+    return AdapterFile(path=folder, config=config, pairs=_pair(folder, config, tensors), size_bytes=len(data))
+
+
+def _read_weights(folder: Path, max_bytes: int) -> bytes:
+    path = folder / WEIGHTS_NAME
+    if not path.is_file():
+        raise AdapterRefusedError(folder, _why_no_weights(folder))
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} has {size} bytes, more than {max_bytes}")
+    with path.open("rb") as file:
+        data = file.read(max_bytes + 1)  # bounded even if the file grows under us
+    if len(data) != size:
+        raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} changed while it was read")
+    return data
+
+
+def _why_no_weights(folder: Path) -> str:
+    for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt"):
+        for found in sorted(folder.glob(pattern)):
+            return (
+                f"{found.name} is a pickle, which can run code when loaded; only {WEIGHTS_NAME} "
+                f"is read: {_CONVERT}"
+            )
+    return f"{WEIGHTS_NAME} is missing"
+
+
+def _parse(folder: Path, data: bytes) -> dict[str, RawTensor]:
+    try:
+        entries = cast("list[tuple[str, _Entry]]", safetensors.deserialize(data))  # type: ignore[no-untyped-call]  # its stub has no types
+    except Exception as error:  # noqa: BLE001  # the parser's own error type is private; every one means a bad file
+        raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} is damaged ({len(data)} bytes): {error}") from None
+    return {name: _raw(folder, name, entry) for name, entry in entries}
+
+
+def _raw(folder: Path, name: str, entry: _Entry) -> RawTensor:
+    dtype, shape = entry["dtype"], tuple(entry["shape"])
+    if dtype not in _ITEM_BYTES:
+        known = ", ".join(_ITEM_BYTES)
+        raise AdapterRefusedError(folder, f"{name}: type {dtype}, not one of {known}", module=name)
+    expected = math.prod(shape) * _ITEM_BYTES[dtype]
+    if expected != len(entry["data"]):
+        raise AdapterRefusedError(
+            folder,
+            f"{name}: shape {list(shape)} needs {expected} bytes, found {len(entry['data'])}",
+            module=name,
+        )
+    return RawTensor(dtype=dtype, shape=shape, data=entry["data"])
+
+
+def _pair(folder: Path, config: AdapterConfig, tensors: Mapping[str, RawTensor]) -> dict[str, LoraPair]:
+    sides: dict[str, dict[str, RawTensor]] = {}
+    for name, tensor in tensors.items():
+        match = _TENSOR_NAME.fullmatch(name)
+        if match is None:
+            raise AdapterRefusedError(folder, _why_unknown(name), module=name)
+        sides.setdefault(match["module"], {})[match["side"]] = tensor
+    if not sides:
+        raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} holds no tensors")
+    return {module: _checked_pair(folder, config, module, sides[module]) for module in sorted(sides)}
+
+
+def _why_unknown(name: str) -> str:
+    for part, reason in _FOREIGN_PARTS.items():
+        if part in name:
+            return f"{name}: {reason}"
+    return f"{name}: not a LoRA tensor (base_model.model.<module>.lora_A.weight or lora_B)"
+
+
+def _checked_pair(
+    folder: Path, config: AdapterConfig, module: str, sides: Mapping[str, RawTensor]
+) -> LoraPair:
+    for side in "AB":
+        if side not in sides:
+            raise AdapterRefusedError(folder, f"{module}: lora_{side} is missing", module=module)
+        if len(sides[side].shape) != 2:
+            shape = list(sides[side].shape)
+            raise AdapterRefusedError(
+                folder, f"{module}: lora_{side} has shape {shape}, not two axes", module=module
+            )
+    a, b = sides["A"], sides["B"]
+    declared = config.rank_of(module)
+    if a.shape[0] != declared or b.shape[1] != declared:
+        raise AdapterRefusedError(
+            folder,
+            f"{module}: adapter_config.json says rank {declared}, but lora_A is {list(a.shape)} "
+            f"and lora_B is {list(b.shape)}",
+            module=module,
+        )
+    return LoraPair(a=a, b=b, scale=config.scale_of(module))

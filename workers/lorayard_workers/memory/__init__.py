@@ -1,0 +1,1 @@
+"""Where adapters live between disk and a forward pass: host tier, device slots, eviction."""

@@ -1,0 +1,41 @@
+"""Turns a digest into a packed adapter: read, check, verify, cast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lorayard_workers.adapters.digest import adapter_digest
+from lorayard_workers.adapters.files import MAX_WEIGHTS_BYTES, read_adapter
+from lorayard_workers.adapters.fit import check_finite, check_fits, check_rank
+from lorayard_workers.errors import AdapterRefusedError, AdapterUnknownError
+from lorayard_workers.memory.host import HostAdapter, pack_adapter
+from lorayard_workers.memory.layout import GroupLayout, linear_shapes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterReader:
+    """Knows where adapters lie and what they must fit. `folders` may change while it is used."""
+
+    folders: Mapping[str, Path]
+    layouts: Sequence[GroupLayout]
+    dtype: torch.dtype
+    max_rank: int
+    max_bytes: int = MAX_WEIGHTS_BYTES
+
+    def read(self, digest: str) -> HostAdapter:
+        """The adapter, ready for a slot. Raises AdapterError or CapacityError."""
+        folder = self.folders.get(digest)
+        if folder is None:
+            raise AdapterUnknownError(digest)
+        adapter = read_adapter(folder, max_bytes=self.max_bytes)
+        check_rank(adapter, self.max_rank)
+        check_fits(adapter, linear_shapes(self.layouts))
+        check_finite(adapter)
+        found = adapter_digest(adapter)
+        if found != digest:
+            raise AdapterRefusedError(folder, f"its content is {found}, not the {digest} asked for")
+        return pack_adapter(adapter, digest, self.layouts, self.dtype)
