@@ -25,6 +25,8 @@ class Delivery:
     consumer: str
     deliveries: int
     sequence: int
+    stored_at: float
+    """When the message was stored, unix seconds by the server's clock."""
 
     @property
     def key(self) -> str:
@@ -43,5 +45,11 @@ def read_ack_subject(subject: str) -> Delivery:
         raise ValueError(f"{subject!r} is not an ack subject")
     # The long form has a domain and an account hash in front, and may have a token behind.
     at = 2 if len(parts) == _SHORT_PARTS else 4
-    stream, consumer, deliveries, sequence = parts[at : at + 4]
-    return Delivery(stream=stream, consumer=consumer, deliveries=int(deliveries), sequence=int(sequence))
+    stream, consumer, deliveries, sequence, _, stored_at = parts[at : at + 6]
+    return Delivery(
+        stream=stream,
+        consumer=consumer,
+        deliveries=int(deliveries),
+        sequence=int(sequence),
+        stored_at=int(stored_at) / 1e9,
+    )

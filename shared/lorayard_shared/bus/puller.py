@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import nats.errors
@@ -87,7 +88,8 @@ class Puller:
         self._nudged.clear()
         room = min(self._room(), BATCH_MAX)
         if room <= 0:
-            await self._nudged.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), EXPIRES_SECONDS)
             return
         self._number += 1
         pull = _Pull(self._number, room, asyncio.Event())

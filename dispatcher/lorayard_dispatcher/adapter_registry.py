@@ -1,0 +1,44 @@
+"""The adapter records of the bucket `yard_adapters` as the dispatcher last saw them."""
+
+from __future__ import annotations
+
+import structlog
+
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_shared.logs import Event
+
+
+class AdapterRegistry:
+    """Records by name and version, kept up by a bucket watch."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, AdapterRecord] = {}
+        self.known: dict[str, dict[str, AdapterRecord]] = {}
+        """Name -> version -> record."""
+        self.base_of: dict[str, str] = {}
+        """Adapter digest -> base model digest."""
+        self._log = structlog.get_logger()
+
+    def on_change(self, key: str, value: bytes | None) -> None:
+        """Take one change of the bucket; an unreadable record is logged and counts as absent."""
+        self._forget(key)
+        if value is None:
+            return
+        try:
+            record = decode(AdapterRecord, value)
+        except MalformedMessageError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+            return
+        self._by_key[key] = record
+        self.known.setdefault(record.name, {})[record.version] = record
+        self.base_of[record.digest] = record.base_digest
+
+    def _forget(self, key: str) -> None:
+        record = self._by_key.pop(key, None)
+        if record is not None:
+            versions = self.known[record.name]
+            versions.pop(record.version, None)
+            if not versions:
+                del self.known[record.name]

@@ -1,0 +1,126 @@
+"""Jobs the dispatcher ends by itself: refused, expired, cancelled, poison, unreadable.
+
+A job with a readable id is always answered with a result; only what cannot be answered becomes a dead letter.
+The delivery is acked after the answer is stored, never before.
+"""
+
+from __future__ import annotations
+
+import time
+
+import nats.errors
+import nats.js.errors
+import structlog
+
+from lorayard_dispatcher.intake import Unreadable, dead_tenant
+from lorayard_dispatcher.parked_job import TakenJob
+from lorayard_schemas import headers
+from lorayard_schemas.codec import encode
+from lorayard_schemas.dead_letter import DeadLetter
+from lorayard_schemas.names import CHOOSE
+from lorayard_schemas.result import ErrorKind, JobResult, ResultError, ResultState
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.delivery import ACK
+from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.logs import Event
+
+
+class Answers:
+    """Stores what the dispatcher has to say, then lets go of the job."""
+
+    def __init__(self, bus: Bus, results: ResultStore, leases: LeaseKeeper) -> None:
+        self._bus = bus
+        self._results = results
+        self._leases = leases
+        self._log = structlog.get_logger()
+        self.count = 0
+
+    async def refuse(self, job: TakenJob, error: ResultError) -> None:
+        """A failed result that names what is wrong."""
+        self._log.info(Event.JOB_REFUSED, job=job.job, tenant=job.address.tenant, code=error.code)
+        await self._finish(job, ResultState.FAILED, error)
+
+    async def expire(self, job: TakenJob) -> None:
+        """Its deadline has passed: it never runs."""
+        self._log.info(Event.JOB_EXPIRED, job=job.job, tenant=job.address.tenant)
+        await self._finish(job, ResultState.EXPIRED, None)
+
+    async def cancel(self, job: TakenJob) -> Stored:
+        """Ended on demand."""
+        self._log.info(Event.JOB_CANCELLED, job=job.job, tenant=job.address.tenant)
+        return await self._finish(job, ResultState.CANCELLED, None)
+
+    async def cancel_unseen(self, tenant: str, job: str) -> Stored:
+        """Cancel a job that is not here (yet): its one result is taken, so no later run can answer."""
+        self.count += 1
+        return await self._results.store(
+            JobResult(job=job, tenant=tenant, state=ResultState.CANCELLED, finished_at=time.time())
+        )
+
+    async def drop_answered(self, job: TakenJob) -> None:
+        """A job that has its result already, and came again."""
+        await self._let_go(job.lease)
+
+    async def unreadable(self, found: Unreadable) -> None:
+        """Answer it if it says which job it is; else keep it as a dead letter."""
+        self._log.warning(
+            Event.MESSAGE_MALFORMED, subject=found.subject, field=found.field, reason=found.reason
+        )
+        if found.job is not None and found.address is not None:
+            error = ResultError(
+                kind=ErrorKind.PERMANENT,
+                code="malformed_job",
+                message=f"{found.field or 'body'}: {found.reason}",
+                field=found.field or None,
+            )
+            await self._store(found.address.tenant, found.job, ResultState.FAILED, error, 1)
+        else:
+            await self._bury(found)
+        await self._let_go(found.lease)
+
+    async def _finish(self, job: TakenJob, state: ResultState, error: ResultError | None) -> Stored:
+        stored = await self._store(job.address.tenant, job.job, state, error, job.attempt)
+        await self._let_go(job.lease)
+        return stored
+
+    async def _store(
+        self, tenant: str, job: str, state: ResultState, error: ResultError | None, attempt: int
+    ) -> Stored:
+        self.count += 1
+        return await self._results.store(
+            JobResult(
+                job=job,
+                tenant=tenant,
+                state=state,
+                error=error,
+                attempt=attempt,
+                finished_at=time.time(),
+            )
+        )
+
+    async def _bury(self, found: Unreadable) -> None:
+        letter = DeadLetter(
+            subject=found.subject,
+            sequence=found.delivery.sequence,
+            code="malformed_job",
+            reason=found.reason,
+            field=found.field or None,
+            deliveries=found.delivery.deliveries,
+            body=found.body,
+            at=time.time(),
+        )
+        subject = f"{self._bus.settings.prefix}.dead.{dead_tenant(found.subject)}.{CHOOSE}"
+        # The message id makes a second burial, after a lost answer, a duplicate.
+        await self._bus.js.publish(
+            subject, encode(letter), headers={headers.MSG_ID: f"dead-{found.delivery.key}"}
+        )
+        self._log.warning(Event.JOB_DEAD, subject=found.subject, sequence=found.delivery.sequence)
+
+    async def _let_go(self, lease: str) -> None:
+        try:
+            await self._bus.nc.publish(lease, ACK)
+        except (nats.errors.Error, nats.js.errors.Error) as error:
+            # It comes again after ack_wait, and finds its result stored.
+            self._log.warning(Event.BUS_FAILED, error=str(error))
+        self._leases.release(lease)

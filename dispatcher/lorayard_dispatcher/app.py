@@ -1,0 +1,117 @@
+"""The dispatcher process: start, run, stop.
+
+Stopping is one sequence: no more pulls; hand-overs under way end; parked jobs go back to the stream at once;
+the service, the watches and the connections close. A dispatcher that is killed instead loses nothing either:
+its jobs come back after `ack_wait`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import uuid
+from contextlib import suppress
+
+import structlog
+
+from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.service import serve
+from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.declare import declare
+from lorayard_shared.bus.puller import Puller
+from lorayard_shared.bus.topology import PIN_GROUP, topology
+from lorayard_shared.bus.watch import BucketWatch
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.logs import Event
+
+SETTLE_SECONDS = 5.0
+
+
+async def run_dispatcher(settings: DispatcherSettings, *, stop: asyncio.Event | None = None) -> None:
+    """Run until SIGTERM, SIGINT or `stop`.
+
+    Raises:
+        BusUnavailableError: no server at the address.
+        BusDeclarationError: the server refused a stream, bucket or consumer.
+    """
+    stop = stop or _stop_on_signals()
+    name = settings.name or f"d-{uuid.uuid4().hex[:8]}"
+    log = structlog.get_logger().bind(dispatcher=name)
+    async with await connect(settings, name=f"dispatcher-{name}") as bus:
+        for drift in await declare(bus, topology(settings)):
+            log.warning(Event.BUS_DRIFTED, difference=str(drift))
+        leases = LeaseKeeper(settings, name=f"dispatcher-{name}")
+        await asyncio.to_thread(leases.start)
+        try:
+            await _run(Dispatcher(bus, leases, settings, name), bus, stop)
+        finally:
+            await asyncio.to_thread(leases.stop)
+    log.info(Event.PROCESS_STOPPED)
+
+
+async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
+    adapters = BucketWatch(bus, bus.subjects.bucket("adapters"), dispatcher.on_adapter)
+    workers = BucketWatch(bus, bus.subjects.bucket("workers"), dispatcher.on_advert)
+    reports = await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.on_load)
+    running = [
+        asyncio.create_task(adapters.run(), name="watch-adapters"),
+        asyncio.create_task(workers.run(), name="watch-workers"),
+        asyncio.create_task(dispatcher.run_plans(), name="plans"),
+    ]
+    # Jobs only once it is known which adapters and workers there are.
+    await adapters.ready.wait()
+    await workers.ready.wait()
+    service = await serve(dispatcher)
+    pulls = [asyncio.create_task(puller.run(), name="pulls") for puller in _pullers(dispatcher, bus)]
+    structlog.get_logger().info(Event.PROCESS_STARTED, dispatcher=dispatcher.name, pid=os.getpid())
+    try:
+        await _until(stop, [*running, *pulls])
+    finally:
+        await _end(pulls)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(dispatcher.settle(), SETTLE_SECONDS)
+        await _end(running)
+        await dispatcher.park_nothing_more()
+        await service.stop()
+        await reports.unsubscribe()
+
+
+def _pullers(dispatcher: Dispatcher, bus: Bus) -> list[Puller]:
+    pullers = [
+        Puller(
+            bus,
+            stream=consumer.stream,
+            consumer=consumer.name,
+            group=PIN_GROUP,
+            room=dispatcher.room,
+            on_message=dispatcher.on_message,
+        )
+        for consumer in topology(dispatcher.settings).consumers
+    ]
+    dispatcher.on_room += [puller.nudge for puller in pullers]
+    return pullers
+
+
+async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Wait for the stop, or for the first task that fails: a process that lost a loop must not look alive."""
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    for task in done - {stopped}:
+        task.result()
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,334 @@
+"""The dispatcher: intake, resolve, pool, plan, hand over. It holds nothing that a crash can lose.
+
+Every parked job is still in its stream, leased; a restarted dispatcher gets it again after `ack_wait`. Only
+`planning` decides; everything here carries values to it and decisions away from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+
+import structlog
+from nats.aio.msg import Msg
+
+from lorayard_dispatcher.adapter_registry import AdapterRegistry
+from lorayard_dispatcher.answers import Answers
+from lorayard_dispatcher.arrival_order import ArrivalOrder
+from lorayard_dispatcher.fleet import Fleet, HeldJob
+from lorayard_dispatcher.hand_over import Fate, HandOver, batches
+from lorayard_dispatcher.intake import Unreadable, read_delivery
+from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.planning.pull_affinity import plan
+from lorayard_dispatcher.planning.values import BASE_GROUP, Policy, WaitingJob
+from lorayard_dispatcher.pool import Pool
+from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
+from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.assignment import Refusal, RefusalReason, WorkerLoad
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import Lane
+from lorayard_schemas.result import ErrorKind, ResultError
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.delivery import NAK
+from lorayard_shared.bus.payloads import PayloadStore
+from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.logs import Event
+
+LANES = tuple(Lane)
+PLAN_GAP_SECONDS = 0.002
+"""At most one plan in this time: arrivals of one burst are planned together."""
+TICK_SECONDS = 0.25
+"""A plan at least this often while jobs wait: jobs become overdue and workers silent without an event."""
+MAX_REFUSALS = 8
+"""A job that workers gave back this often for want of its adapter is answered as unservable."""
+REMEMBERED_CANCELS = 100_000
+
+
+class Dispatcher:
+    """One dispatcher's state and what moves it."""
+
+    def __init__(self, bus: Bus, leases: LeaseKeeper, settings: DispatcherSettings, name: str) -> None:
+        self.name = name
+        self.settings = settings
+        self.bus = bus
+        self.leases = leases
+        self.pool = Pool()
+        self.fleet = Fleet(name)
+        self.registry = AdapterRegistry()
+        self.answers = Answers(bus, ResultStore(bus, PayloadStore(bus)), leases)
+        self.hand_over = HandOver(bus, self.fleet, leases, name)
+        self.arrival_order = ArrivalOrder()
+        self.started_at = time.time()
+        self.taken = self.handed_over = self.warm = self.cold = self.refused = 0
+        self.handing_over = 0
+        self._unresolved: dict[str, TakenJob] = {}
+        self._refusals: dict[str, int] = {}
+        self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.on_room: list[Callable[[], None]] = []
+        """Called whenever room may have come free."""
+        self._log = structlog.get_logger().bind(dispatcher=name)
+
+    # ---- what comes in
+
+    def room(self) -> int:
+        """How many more jobs may be taken: parked ones cost memory and leases."""
+        return self.settings.window - len(self.pool) - len(self._unresolved) - self.handing_over
+
+    def on_message(self, message: Msg) -> None:
+        """A delivery from one of the lanes."""
+        self.taken += 1
+        try:
+            read = read_delivery(
+                self.bus.subjects,
+                subject=message.subject,
+                reply=message.reply,
+                body=message.data,
+                message_headers=message.headers or {},
+            )
+        except ValueError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
+            return
+        lease = read.lease
+        self.leases.hold(lease)
+        if isinstance(read, Unreadable):
+            self.spawn(self.answers.unreadable(read), f"answer-{read.delivery.key}")
+        else:
+            self._take(read)
+
+    def on_advert(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of workers."""
+        now = time.monotonic()
+        if value is None:
+            if key in self.fleet:
+                self._log.warning(Event.WORKER_DIED, worker=key)
+            self._give_back(self.fleet.on_death(key))
+            return
+        try:
+            advert = decode(WorkerAdvert, value)
+        except MalformedMessageError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+            return
+        if advert.worker not in self.fleet:
+            self._log.info(Event.WORKER_APPEARED, worker=advert.worker, epoch=advert.epoch)
+        self._give_back(self.fleet.on_advert(advert, now))
+        self.retry_unresolved()
+        self._changed.set()
+
+    def on_adapter(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of adapters."""
+        self.registry.on_change(key, value)
+        self.retry_unresolved()
+
+    async def on_load(self, message: Msg) -> None:
+        """A worker finished something."""
+        try:
+            self.fleet.on_load(decode(WorkerLoad, message.data))
+        except MalformedMessageError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=error.reason)
+            return
+        self._changed.set()
+
+    # ---- resolve and park
+
+    def _take(self, job: TakenJob) -> None:
+        name = (job.address.tenant, job.job)
+        if name in self._cancelled:
+            self.spawn(self.answers.drop_answered(job), f"drop-{job.key}")
+        elif job.deliveries > self.settings.max_deliveries:
+            self.spawn(self.answers.refuse(job, _poison(job)), f"poison-{job.key}")
+        elif job.deadline is not None and job.deadline <= time.time():
+            self.spawn(self.answers.expire(job), f"expire-{job.key}")
+        else:
+            self._park(job)
+
+    def _park(self, job: TakenJob) -> None:
+        try:
+            found = resolve(job.address.adapter, self.settings.default_adapter, self.registry.known)
+        except UnknownAdapterError as error:
+            self._wait_or_refuse(job, error)
+            return
+        waiting = WaitingJob(
+            key=job.key,
+            group=found.record.digest if found.record is not None else BASE_GROUP,
+            tenant=job.address.tenant,
+            priority=LANES.index(job.address.lane),
+            enqueued_at=job.enqueued_at,
+            deadline=job.deadline,
+        )
+        old = self.pool.put(ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule))
+        if old is not None and old.taken.lease != job.lease:
+            self.leases.release(old.taken.lease)
+        self._changed.set()
+
+    def _wait_or_refuse(self, job: TakenJob, error: UnknownAdapterError) -> None:
+        # Workers register what they have before their first advert. With none alive nobody can know yet
+        # which adapters there are, so the job waits.
+        if not self.fleet.workers:
+            self._unresolved[job.key] = job
+            return
+        refusal = ResultError(
+            kind=ErrorKind.PERMANENT, code="unknown_adapter", message=error.reason, field="adapter"
+        )
+        self.spawn(self.answers.refuse(job, refusal), f"refuse-{job.key}")
+
+    def retry_unresolved(self) -> None:
+        """Adapters or workers have changed."""
+        waiting, self._unresolved = self._unresolved, {}
+        for job in waiting.values():
+            self._park(job)
+
+    # ---- plan and hand over
+
+    async def run_plans(self) -> None:
+        """Plan on every change, coalesced, until cancelled."""
+        while True:
+            try:
+                await asyncio.wait_for(self._changed.wait(), TICK_SECONDS)
+            except TimeoutError:
+                self._expire_parked()
+            self._changed.clear()
+            if len(self.pool):
+                self.plan_once()
+                await asyncio.sleep(PLAN_GAP_SECONDS)
+
+    def plan_once(self) -> None:
+        """Make one plan of what waits now, and start its hand-overs."""
+        policy = Policy(wait_bound_seconds=self.settings.wait_bound_seconds, base_of=self.registry.base_of)
+        views = self.fleet.views(time.monotonic())
+        made = plan(time.time(), self.pool.waiting, views, {}, {}, policy)
+        slots = [(view.worker, view.slots) for view in views]
+        by_worker: dict[str, list[ParkedJob]] = {}
+        for decision in made.decisions:
+            parked = self.pool.take(decision.job)
+            assert parked is not None, "the planner was given this very pool"
+            self._count(load=decision.load)
+            self.arrival_order.see(decision.group, slots)
+            by_worker.setdefault(decision.worker, []).append(parked)
+        for worker, jobs in by_worker.items():
+            for batch in batches(jobs):
+                self.handing_over += len(batch)
+                number = self.hand_over.begin(worker, batch)
+                self.spawn(self._send(worker, number, batch), f"hand-over-{worker}-{number}")
+
+    def _count(self, *, load: bool) -> None:
+        self.handed_over += 1
+        if load:
+            self.cold += 1
+        else:
+            self.warm += 1
+
+    async def _send(self, worker: str, number: int, jobs: Sequence[ParkedJob]) -> None:
+        try:
+            fate, refusals = await self.hand_over.send(worker, number, jobs)
+        finally:
+            self.handing_over -= len(jobs)
+        if fate is Fate.NOT_DELIVERED:
+            for parked in jobs:
+                self.pool.put(parked)
+        elif fate is Fate.ANSWERED:
+            self._take_back({parked.key: parked for parked in jobs}, refusals)
+        self._changed.set()
+        for call in self.on_room:
+            call()
+
+    def _take_back(self, jobs: dict[str, ParkedJob], refusals: Sequence[Refusal]) -> None:
+        for refusal in refusals:
+            parked = jobs.get(refusal.key)
+            if parked is None:
+                continue
+            self.refused += 1
+            self._log.info(Event.ASSIGNMENT_REFUSED, job=parked.taken.job, reason=refusal.reason)
+            if refusal.reason is RefusalReason.UNKNOWN_ADAPTER and self._give_up(parked):
+                continue
+            self.pool.put(parked)
+        for key in jobs.keys() - {refusal.key for refusal in refusals}:
+            self._refusals.pop(key, None)
+
+    def _give_up(self, parked: ParkedJob) -> bool:
+        """Count one more worker that lacks the adapter; after too many, answer the job."""
+        times = self._refusals.get(parked.key, 0) + 1
+        self._refusals[parked.key] = times
+        if times < MAX_REFUSALS:
+            return False
+        del self._refusals[parked.key]
+        name = parked.adapter.name if parked.adapter is not None else "base"
+        error = ResultError(
+            kind=ErrorKind.RETRYABLE,
+            code="adapter_unavailable",
+            message=f"{name} is registered, but no worker has its files; start one with the adapters folder",
+            field="adapter",
+        )
+        self.spawn(self.answers.refuse(parked.taken, error), f"refuse-{parked.key}")
+        return True
+
+    # ---- what ends otherwise
+
+    async def cancel(self, tenant: str, job: str) -> Stored | None:
+        """Cancel a job that is parked here; None when it is not."""
+        parked = self.pool.find(tenant, job)
+        if parked is None:
+            return None
+        self.pool.take(parked.key)
+        return await self.answers.cancel(parked.taken)
+
+    async def cancel_unseen(self, tenant: str, job: str) -> Stored:
+        """Cancel a job that neither this dispatcher nor a worker holds, and drop it when it comes."""
+        self._cancelled[tenant, job] = None
+        while len(self._cancelled) > REMEMBERED_CANCELS:
+            self._cancelled.popitem(last=False)
+        return await self.answers.cancel_unseen(tenant, job)
+
+    def _expire_parked(self) -> None:
+        for parked in self.pool.expired(time.time()):
+            self.pool.take(parked.key)
+            self.spawn(self.answers.expire(parked.taken), f"expire-{parked.key}")
+
+    def _give_back(self, jobs: Sequence[HeldJob]) -> None:
+        """NAK the leases of a dead worker: its jobs need not wait for `ack_wait`."""
+        if jobs:
+            self._log.warning(Event.LEASES_RETURNED, jobs=len(jobs))
+            self.spawn(self._nak(jobs), "return-leases")
+
+    async def _nak(self, jobs: Sequence[HeldJob]) -> None:
+        for job in jobs:
+            await self.bus.nc.publish(job.lease, NAK)
+
+    async def park_nothing_more(self) -> None:
+        """Hand every parked job back to the stream at once; its next holder need not wait for the lease."""
+        for job in [*(parked.taken for parked in self.pool), *self._unresolved.values()]:
+            self.leases.release(job.lease)
+            await self.bus.nc.publish(job.lease, NAK)
+
+    # ---- housekeeping
+
+    def spawn(self, work: Coroutine[object, object, object], name: str) -> None:
+        """Run something owned by this dispatcher; a failure is logged, never lost."""
+        task = asyncio.create_task(self._guard(work, name), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Coroutine[object, object, object], name: str) -> None:
+        try:
+            await work
+        except Exception:  # noqa: BLE001  # one job's trouble must not end the dispatcher; its lease brings it back
+            self._log.exception(Event.LOOP_FAILED, task=name)
+
+    async def settle(self) -> None:
+        """Wait for everything under way."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _poison(job: TakenJob) -> ResultError:
+    return ResultError(
+        kind=ErrorKind.POISON,
+        code="delivered_too_often",
+        message=f"given out {job.deliveries} times without an answer: it seems to end whoever runs it",
+    )

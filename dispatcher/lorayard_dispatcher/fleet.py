@@ -1,0 +1,159 @@
+"""What the dispatcher believes about the workers: their adverts, with its own hand-overs laid over them.
+
+Residency is believed from adverts; load only from reports that say which assignments they have seen, so a
+plan made on an old view never gives the same room away twice (design §5, anchors-routing §4.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lorayard_dispatcher.planning.values import WorkerView
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.assignment import WorkerLoad
+
+SILENT_SECONDS = 15.0
+"""Residency older than this is not believed, and the worker gets nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldJob:
+    """A job that was given to a worker."""
+
+    key: str
+    lease: str
+    group: str
+    tenant: str
+    job: str
+
+
+@dataclass(slots=True)
+class _Worker:
+    advert: WorkerAdvert
+    load: WorkerLoad
+    heard_at: float
+    given: dict[int, dict[str, HeldJob]] = field(default_factory=dict[int, dict[str, HeldJob]])
+    held: dict[str, HeldJob] = field(default_factory=dict[str, HeldJob])
+    suspect: bool = False
+
+
+class Fleet:
+    """The live workers. Times are monotonic seconds."""
+
+    def __init__(self, dispatcher: str) -> None:
+        self._dispatcher = dispatcher
+        self._workers: dict[str, _Worker] = {}
+        self._number = 0
+
+    def __contains__(self, worker: str) -> bool:
+        return worker in self._workers
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Names of the live workers."""
+        return tuple(sorted(self._workers))
+
+    def epoch(self, worker: str) -> int:
+        """The boot epoch of a live worker."""
+        return self._workers[worker].advert.epoch
+
+    def on_advert(self, advert: WorkerAdvert, now: float) -> tuple[HeldJob, ...]:
+        """Take an advert; returns what an earlier life of the worker held, when it has started anew."""
+        known = self._workers.get(advert.worker)
+        if known is None or advert.epoch > known.advert.epoch:
+            self._workers[advert.worker] = _Worker(advert, advert.load, now)
+            return tuple(known.held.values()) if known is not None else ()
+        if advert.epoch < known.advert.epoch or advert.sequence < known.advert.sequence:
+            return ()  # an older one, delivered late
+        known.advert = advert
+        known.heard_at = now
+        known.suspect = False
+        self._take_load(known, advert.load)
+        return ()
+
+    def on_load(self, load: WorkerLoad) -> None:
+        """Take a load report; one of another life, or older than the last, is ignored."""
+        known = self._workers.get(load.worker)
+        if known is not None and load.epoch == known.advert.epoch:
+            self._take_load(known, load)
+
+    def on_death(self, worker: str) -> tuple[HeldJob, ...]:
+        """Forget a worker; returns the jobs it held."""
+        known = self._workers.pop(worker, None)
+        if known is None:
+            return ()
+        unseen = (job for jobs in known.given.values() for job in jobs.values())
+        return (*known.held.values(), *unseen)
+
+    def on_unreachable(self, worker: str) -> None:
+        """Nobody answers there: give it nothing until it has beaten again."""
+        known = self._workers.get(worker)
+        if known is not None:
+            known.suspect = True
+
+    def give(self, worker: str, jobs: Iterable[HeldJob]) -> int:
+        """Lay a hand-over over the view, before it is sent; returns its number."""
+        self._number += 1
+        self._workers[worker].given[self._number] = {job.key: job for job in jobs}
+        return self._number
+
+    def settle(self, worker: str, number: int, *, refused: frozenset[str] | None) -> None:
+        """A hand-over was answered (`refused` by key), or failed (None: nothing of it is there)."""
+        known = self._workers.get(worker)
+        jobs = known.given.pop(number, None) if known is not None else None
+        if known is None or jobs is None or refused is None:
+            return
+        known.held.update({key: job for key, job in jobs.items() if key not in refused})
+
+    def holder(self, tenant: str, job: str) -> str | None:
+        """Which worker holds a job, as far as this dispatcher knows."""
+        for name, worker in self._workers.items():
+            for held in _all_jobs(worker):
+                if held.job == job and held.tenant == tenant:
+                    return name
+        return None
+
+    def views(self, now: float) -> tuple[WorkerView, ...]:
+        """What the planner sees, sorted by name."""
+        return tuple(
+            _view(worker)
+            for _, worker in sorted(self._workers.items())
+            if not worker.suspect and not worker.load.draining and now - worker.heard_at <= SILENT_SECONDS
+        )
+
+    def _take_load(self, known: _Worker, load: WorkerLoad) -> None:
+        if load.number < known.load.number:
+            return
+        known.load = load
+        seen = load.seen.get(self._dispatcher, 0)
+        for number in [n for n in known.given if n <= seen]:
+            # Its answer is on the way; what was refused is not in `holding` and falls out below.
+            known.held.update(known.given[number])
+            known.given[number] = {}
+        holding = set(load.holding)
+        for key in [key for key in known.held if key not in holding]:
+            del known.held[key]
+
+
+def _all_jobs(worker: _Worker) -> Iterable[HeldJob]:
+    yield from worker.held.values()
+    for jobs in worker.given.values():
+        yield from jobs.values()
+
+
+def _view(worker: _Worker) -> WorkerView:
+    advert = worker.advert
+    unseen = [job for jobs in worker.given.values() for job in jobs.values()]
+    in_use = {job.group for job in _all_jobs(worker) if job.group}
+    in_use |= {slot.digest for slot in advert.slots if slot.rows > 0 or slot.pinned}
+    arriving = {job.group for job in unseen if job.group}
+    return WorkerView(
+        worker=advert.worker,
+        room=max(0, worker.load.room - len(unseen)),
+        holds=frozenset({slot.digest for slot in advert.slots} | in_use | arriving),
+        host=frozenset(advert.host),
+        in_use=frozenset(in_use),
+        slots=advert.slot_count,
+        base_digest=advert.base_digest,
+    )

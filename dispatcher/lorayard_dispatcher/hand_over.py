@@ -1,0 +1,129 @@
+"""Hand jobs to a worker by request, leases included (design §1).
+
+Whoever holds a job renews its lease: until the worker has accepted, that is this dispatcher; from then on it
+is the worker. A request that nobody answered leaves it open who holds the job, so the dispatcher falls silent
+on it: the server gives it out again unless the worker renews.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+
+import nats.errors
+import structlog
+
+from lorayard_dispatcher.fleet import Fleet, HeldJob
+from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_schemas.assignment import Assignment, AssignmentReply, Refusal
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.logs import Event
+
+REQUEST_SECONDS = 5.0
+"""A worker's loop never blocks, so an answer that takes longer is lost."""
+
+MAX_JOBS = 64
+MAX_BYTES = 700 * 1024
+"""Bodies in one request: a message ends at 1 MiB, and one body is at most 512 KiB plus its fields."""
+
+
+class Fate(StrEnum):
+    """What became of a hand-over."""
+
+    ANSWERED = "answered"
+    NOT_DELIVERED = "not_delivered"
+    """Nobody listens there: the jobs are still ours."""
+    UNKNOWN = "unknown"
+    """No answer: the jobs may be there."""
+
+
+class HandOver:
+    """Sends assignments and keeps fleet and leases true to what came of them."""
+
+    def __init__(self, bus: Bus, fleet: Fleet, leases: LeaseKeeper, dispatcher: str) -> None:
+        self._bus = bus
+        self._fleet = fleet
+        self._leases = leases
+        self._dispatcher = dispatcher
+        self._load_subject = bus.subjects.load(dispatcher)
+        self._log = structlog.get_logger()
+
+    def begin(self, worker: str, jobs: Sequence[ParkedJob]) -> int:
+        """Lay the hand-over over the fleet view, in the same breath as the plan; returns its number."""
+        return self._fleet.give(worker, [_held(parked) for parked in jobs])
+
+    async def send(
+        self, worker: str, number: int, jobs: Sequence[ParkedJob]
+    ) -> tuple[Fate, tuple[Refusal, ...]]:
+        """Send one assignment. On `ANSWERED` the refusals come back and all other jobs are the worker's."""
+        if worker not in self._fleet:
+            return Fate.NOT_DELIVERED, ()
+        try:
+            reply = await self._request(worker, number, jobs)
+        except nats.errors.NoRespondersError:
+            self._fleet.settle(worker, number, refused=None)
+            self._fleet.on_unreachable(worker)
+            return Fate.NOT_DELIVERED, ()
+        except (nats.errors.Error, MalformedMessageError) as error:
+            self._fleet.settle(worker, number, refused=None)
+            self._fleet.on_unreachable(worker)
+            self._fall_silent(worker, jobs, error)
+            return Fate.UNKNOWN, ()
+        refused = frozenset(refusal.key for refusal in reply.refusals)
+        self._fleet.on_load(reply.load)
+        self._fleet.settle(worker, number, refused=refused)
+        for parked in jobs:
+            if parked.key not in refused:
+                self._leases.release(parked.taken.lease)
+        return Fate.ANSWERED, reply.refusals
+
+    async def _request(self, worker: str, number: int, jobs: Sequence[ParkedJob]) -> AssignmentReply:
+        now = time.time()
+        assignment = Assignment.model_construct(
+            dispatcher=self._dispatcher,
+            worker=worker,
+            epoch=self._fleet.epoch(worker),
+            number=number,
+            load_subject=self._load_subject,
+            jobs=tuple(parked.assigned(now) for parked in jobs),
+        )
+        subject = self._bus.subjects.assign(worker)
+        reply = await self._bus.nc.request(subject, encode(assignment), timeout=REQUEST_SECONDS)
+        return decode(AssignmentReply, reply.data)
+
+    def _fall_silent(self, worker: str, jobs: Sequence[ParkedJob], error: Exception) -> None:
+        for parked in jobs:
+            self._leases.release(parked.taken.lease)
+        self._log.warning(
+            Event.ASSIGNMENT_LOST, worker=worker, jobs=len(jobs), error=str(error) or type(error).__name__
+        )
+
+
+def _held(parked: ParkedJob) -> HeldJob:
+    taken = parked.taken
+    return HeldJob(
+        key=parked.key,
+        lease=taken.lease,
+        group=parked.waiting.group,
+        tenant=taken.address.tenant,
+        job=taken.job,
+    )
+
+
+def batches(jobs: Sequence[ParkedJob]) -> Iterator[list[ParkedJob]]:
+    """Cut jobs for one worker into requests that fit a message."""
+    batch: list[ParkedJob] = []
+    size = 0
+    for parked in jobs:
+        bytes_ = len(parked.taken.body)
+        if batch and (len(batch) >= MAX_JOBS or size + bytes_ > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(parked)
+        size += bytes_
+    if batch:
+        yield batch

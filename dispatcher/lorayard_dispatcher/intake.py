@@ -1,0 +1,105 @@
+"""Read a delivery: a job the yard can serve, or the reason why it cannot (never a silent drop)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lorayard_dispatcher.parked_job import TakenJob
+from lorayard_schemas import headers
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import Job, JobStub
+from lorayard_schemas.names import CHOOSE
+from lorayard_schemas.subjects import BadSubjectError, JobAddress, Subjects
+from lorayard_shared.bus.delivery import Delivery, read_ack_subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A delivery that is no job. With `job` and `address` it can still be answered."""
+
+    delivery: Delivery
+    lease: str
+    subject: str
+    body: bytes
+    field: str
+    reason: str
+    job: str | None = None
+    address: JobAddress | None = None
+
+
+def read_delivery(
+    subjects: Subjects, *, subject: str, reply: str, body: bytes, message_headers: Mapping[str, str]
+) -> TakenJob | Unreadable:
+    """Read one message of a lane's consumer.
+
+    Raises:
+        ValueError: `reply` is not an ack subject, so this was no delivery.
+    """
+    delivery = read_ack_subject(reply)
+    address: JobAddress | None = None
+    try:
+        address = subjects.parse_job(subject)
+        attempt = _attempt(message_headers)
+        job = decode(Job, body)
+    except (BadSubjectError, MalformedMessageError) as error:
+        return _unreadable(delivery, subject, reply, body, address, error)
+    return TakenJob(
+        key=delivery.key,
+        lease=reply,
+        subject=subject,
+        address=address,
+        job=job.id,
+        body=body,
+        attempt=attempt,
+        history=message_headers.get(headers.HISTORY),
+        deliveries=delivery.deliveries,
+        enqueued_at=delivery.stored_at,
+        deadline=job.deadline,
+    )
+
+
+def _attempt(message_headers: Mapping[str, str]) -> int:
+    text = message_headers.get(headers.ATTEMPT, "1")
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise MalformedMessageError(
+            kind="Job", field=f"header {headers.ATTEMPT}", reason=f"{text[:32]!r} is not a count from 1 up"
+        )
+    return int(text)
+
+
+def _unreadable(
+    delivery: Delivery,
+    subject: str,
+    lease: str,
+    body: bytes,
+    address: JobAddress | None,
+    error: BadSubjectError | MalformedMessageError,
+) -> Unreadable:
+    field, reason = (
+        (error.field, error.reason) if isinstance(error, MalformedMessageError) else ("subject", str(error))
+    )
+    return Unreadable(
+        delivery=delivery,
+        lease=lease,
+        subject=subject,
+        body=body,
+        field=field,
+        reason=reason,
+        job=_readable_id(body),
+        address=address,
+    )
+
+
+def _readable_id(body: bytes) -> str | None:
+    try:
+        return decode(JobStub, body).id
+    except MalformedMessageError:
+        return None
+
+
+def dead_tenant(subject: str) -> str:
+    """The subject token under which an unreadable job's dead letter is kept."""
+    parts = subject.split(".")
+    return parts[-2] if len(parts) >= 2 and parts[-2] else CHOOSE

@@ -1,0 +1,57 @@
+"""A job in the dispatcher's hands: what the planner sees of it, and what a worker will need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorayard_dispatcher.planning.values import WaitingJob
+from lorayard_schemas.assignment import AdapterRef, AssignedJob
+from lorayard_schemas.subjects import JobAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenJob:
+    """One readable delivery; its adapter is not resolved yet."""
+
+    key: str
+    lease: str
+    subject: str
+    address: JobAddress
+    job: str
+    body: bytes
+    attempt: int
+    history: str | None
+    deliveries: int
+    enqueued_at: float  # unix seconds, by the server
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedJob:
+    """A job bound to an adapter, waiting for a worker."""
+
+    taken: TakenJob
+    waiting: WaitingJob
+    adapter: AdapterRef | None
+    rule: str
+
+    @property
+    def key(self) -> str:
+        """The job's identity."""
+        return self.taken.key
+
+    def assigned(self, now: float) -> AssignedJob:
+        """As handed over at `now` (unix seconds)."""
+        taken = self.taken
+        return AssignedJob.model_construct(
+            key=taken.key,
+            lease=taken.lease,
+            subject=taken.subject,
+            body=taken.body,
+            attempt=taken.attempt,
+            deliveries=taken.deliveries,
+            history=taken.history,
+            adapter=self.adapter,
+            rule=self.rule,
+            waited_ms=max(0.0, (now - taken.enqueued_at) * 1000),
+        )

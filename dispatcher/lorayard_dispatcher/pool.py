@@ -1,0 +1,84 @@
+"""The jobs that wait: grouped by adapter and lane, the oldest first in each (A3)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
+
+from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.planning.values import Queue, Waiting, WaitingJob
+
+_order = attrgetter("order")
+
+
+class Pool:
+    """Parked jobs by key, and the same jobs in queues for the planner."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, ParkedJob] = {}
+        self._queues: dict[Queue, list[WaitingJob]] = {}
+        self._by_id: dict[tuple[str, str], str] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[ParkedJob]:
+        return iter(self._jobs.values())
+
+    @property
+    def waiting(self) -> Waiting:
+        """What the planner reads; valid until the pool changes."""
+        return self._queues
+
+    @property
+    def queues(self) -> Mapping[Queue, Sequence[WaitingJob]]:
+        """The queues, for counting."""
+        return self._queues
+
+    def get(self, key: str) -> ParkedJob | None:
+        """The job, if it is parked here."""
+        return self._jobs.get(key)
+
+    def find(self, tenant: str, job: str) -> ParkedJob | None:
+        """The job by the name its client knows."""
+        key = self._by_id.get((tenant, job))
+        return self._jobs.get(key) if key is not None else None
+
+    def put(self, parked: ParkedJob) -> ParkedJob | None:
+        """Park a job; returns the older delivery of the same job that it replaces, if any."""
+        old = self.take(parked.key)
+        self._jobs[parked.key] = parked
+        self._by_id[parked.taken.address.tenant, parked.taken.job] = parked.key
+        insort(self._queues.setdefault(_queue(parked), []), parked.waiting, key=_order)
+        return old
+
+    def take(self, key: str) -> ParkedJob | None:
+        """Remove a job and return it."""
+        parked = self._jobs.pop(key, None)
+        if parked is None:
+            return None
+        name = (parked.taken.address.tenant, parked.taken.job)
+        if self._by_id.get(name) == key:
+            del self._by_id[name]
+        queue = self._queues[_queue(parked)]
+        del queue[bisect_left(queue, parked.waiting.order, key=_order)]
+        if not queue:
+            del self._queues[_queue(parked)]
+        return parked
+
+    def expired(self, now: float) -> list[ParkedJob]:
+        """The jobs whose deadline is past (unix seconds)."""
+        return [p for p in self._jobs.values() if p.taken.deadline is not None and p.taken.deadline <= now]
+
+    def check(self) -> None:
+        """Fail if queues and jobs disagree (style, rule 20)."""
+        queued = [job.key for queue in self._queues.values() for job in queue]
+        assert sorted(queued) == sorted(self._jobs), "queues and jobs differ"
+        for name, queue in self._queues.items():
+            assert queue, f"queue {name} is empty"
+            assert queue == sorted(queue, key=_order), f"queue {name} is out of order"
+
+
+def _queue(parked: ParkedJob) -> Queue:
+    return (parked.waiting.group, parked.waiting.priority)

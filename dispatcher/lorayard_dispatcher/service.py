@@ -1,0 +1,114 @@
+"""What a dispatcher answers on the bus: cancel and status, as a NATS micro service (`nats micro ls` shows it)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import nats.errors
+import nats.micro
+from nats.micro.request import Request
+from nats.micro.service import EndpointConfig, Service, ServiceConfig
+
+from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.planning.values import BASE_GROUP
+from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.status import DispatcherStatus, ParkedGroup
+from lorayard_shared.bus.result_store import Stored
+
+WORKER_SECONDS = 2.0
+SERVICE_VERSION = "1.0.0"
+
+
+async def serve(dispatcher: Dispatcher) -> Service:
+    """Start answering."""
+    service = await nats.micro.add_service(
+        dispatcher.bus.nc,
+        ServiceConfig(
+            name="lorayard-dispatcher",
+            version=SERVICE_VERSION,
+            description="Groups jobs by adapter and hands them to workers",
+            metadata={"dispatcher": dispatcher.name},
+        ),
+    )
+    desk = _Desk(dispatcher)
+    for verb, handler in (("cancel", desk.cancel), ("status", desk.status)):
+        subject = dispatcher.bus.subjects.dispatcher(verb)
+        await service.add_endpoint(EndpointConfig(name=verb, subject=subject, handler=handler))
+    return service
+
+
+class _Desk:
+    """Handlers of the endpoints."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def cancel(self, request: Request) -> None:
+        """End a job: parked here, at a worker, or not yet seen by anyone."""
+        try:
+            wish = decode(CancelJob, request.data)
+        except MalformedMessageError as error:
+            await request.respond_error(code="400", description=str(error))
+            return
+        outcome = await self._cancel(wish)
+        await request.respond(encode(CancelReply(outcome=outcome)))
+
+    async def _cancel(self, wish: CancelJob) -> CancelOutcome:
+        stored = await self._dispatcher.cancel(wish.tenant, wish.job)
+        if stored is None and await self._ask_workers(wish):
+            return CancelOutcome.CANCELLED
+        if stored is None:
+            stored = await self._dispatcher.cancel_unseen(wish.tenant, wish.job)
+        return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
+
+    async def _ask_workers(self, wish: CancelJob) -> bool:
+        holder = self._dispatcher.fleet.holder(wish.tenant, wish.job)
+        # A dispatcher that was restarted does not know what others handed over: ask them all.
+        workers = [holder] if holder is not None else list(self._dispatcher.fleet.workers)
+        answers = await asyncio.gather(*(self._ask(worker, wish) for worker in workers))
+        return any(answers)
+
+    async def _ask(self, worker: str, wish: CancelJob) -> bool:
+        bus = self._dispatcher.bus
+        try:
+            subject = bus.subjects.control(worker, "cancel")
+            reply = await bus.nc.request(subject, encode(wish), timeout=WORKER_SECONDS)
+            return decode(CancelReply, reply.data).outcome is CancelOutcome.CANCELLED
+        except (nats.errors.Error, MalformedMessageError):
+            return False
+
+    async def status(self, request: Request) -> None:
+        """Counts and what waits."""
+        await request.respond(encode(_status(self._dispatcher, time.time())))
+
+
+def _status(dispatcher: Dispatcher, now: float) -> DispatcherStatus:
+    names = {
+        record.digest: f"{record.name}@{record.version}"
+        for versions in dispatcher.registry.known.values()
+        for record in versions.values()
+    }
+    waiting: dict[str, list[float]] = {}
+    for (group, _), jobs in dispatcher.pool.queues.items():
+        name = "base" if group == BASE_GROUP else names.get(group, group)
+        waiting.setdefault(name, []).extend(job.enqueued_at for job in jobs)
+    return DispatcherStatus(
+        dispatcher=dispatcher.name,
+        started_at=dispatcher.started_at,
+        parked=tuple(
+            ParkedGroup(adapter=name, jobs=len(times), oldest_seconds=max(0.0, now - min(times)))
+            for name, times in sorted(waiting.items())
+        ),
+        handing_over=dispatcher.handing_over,
+        workers=dispatcher.fleet.workers,
+        taken=dispatcher.taken,
+        handed_over=dispatcher.handed_over,
+        answered=dispatcher.answers.count,
+        warm=dispatcher.warm,
+        cold=dispatcher.cold,
+        refused=dispatcher.refused,
+        loads_in_arrival_order=dispatcher.arrival_order.loads,
+    )

@@ -1,0 +1,27 @@
+"""Settings of a dispatcher process, on top of those of the yard."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lorayard_schemas.names import AdapterSpec, Digest
+from lorayard_shared.settings import YardSettings
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class DispatcherSettings(YardSettings):
+    """What an operator may decide about dispatching."""
+
+    name: str = ""
+    """Unique among dispatchers; made up when empty."""
+    default_adapter: AdapterSpec | None = None
+    """For jobs that name no adapter; None answers them with the base model."""
+    wait_bound_seconds: tuple[Seconds, Seconds, Seconds, Seconds] = (4.0, 8.0, 15.0, 30.0)
+    """Per lane, urgent first: a job that has waited longer goes before warm work (anchors-routing §4.2)."""
+    max_deliveries: int = Field(default=10, ge=2)
+    """A job delivered more often takes its holders down with it, and is answered as poison."""
+    base_digest: Digest | None = None
+    """Serve only this base model; None takes whatever the workers advertise."""

@@ -1,0 +1,40 @@
+"""What a dispatcher tells about itself on demand."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lorayard_schemas.message import Message, Part
+
+
+class ParkedGroup(Part):
+    """Jobs of one adapter that wait in the dispatcher."""
+
+    adapter: str
+    """`name@version`, or `base`."""
+    jobs: int = Field(ge=0)
+    oldest_seconds: float = 0.0
+
+
+class DispatcherStatus(Message):
+    """A dispatcher's own counts since its start."""
+
+    dispatcher: str
+    started_at: float
+    """Unix seconds."""
+    parked: tuple[ParkedGroup, ...] = ()
+    handing_over: int = 0
+    workers: tuple[str, ...] = ()
+    taken: int = 0
+    """Deliveries read from the streams."""
+    handed_over: int = 0
+    answered: int = 0
+    """Jobs answered without a worker: refused, expired, cancelled."""
+    warm: int = 0
+    """Hand-overs to a worker that held the adapter."""
+    cold: int = 0
+    """Hand-overs that cost a load."""
+    refused: int = 0
+    """Jobs that a worker gave back."""
+    loads_in_arrival_order: int = 0
+    """Loads that the same jobs would have cost on the same slots, given out in turn as they came."""
