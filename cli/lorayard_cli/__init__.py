@@ -1,1 +1,43 @@
 """The `lorayard` command and the embedded yard."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from lorayard_cli.exit_codes import ExitCode
+
+
+def main() -> None:
+    """Entry point of the `lorayard` command."""
+    raise SystemExit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; returns the exit code.
+
+    A base install is a client's: it can say its version, and what to install for the rest.
+    """
+    if arguments == ["--version"]:
+        sys.stdout.write(f"{installed_version()}\n")
+        return ExitCode.OK
+    try:
+        import cyclopts  # noqa: F401  # only whether they are there
+        import rich  # noqa: F401
+    except ImportError as error:
+        sys.stderr.write(
+            f"error: the command line needs the package {error.name}, which is not installed; "
+            "run: pip install 'lorayard[cli]' (or 'lorayard[demo]' for a whole yard)\n"
+        )
+        return ExitCode.USAGE
+    from lorayard_cli.app import run_command
+
+    return run_command(arguments)
+
+
+def installed_version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return version("lorayard")
+    except PackageNotFoundError:
+        return "unknown (not installed)"

@@ -1,0 +1,95 @@
+"""The command line: which commands there are, and what surrounds every one of them.
+
+Commands are named by import path, so that `lorayard adapters ls` never loads what `worker` needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from lorayard_cli import installed_version
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.failures import Failure, explain
+from lorayard_cli.output import report
+
+_COMMANDS = "lorayard_cli.commands"
+
+
+# Help stands here too, because a command that is not loaded cannot be asked for its own.
+_VERBS = {
+    "up": "Run a yard on this machine: bus, dispatcher and workers.",
+    "demo": "Show a yard at work on a real model with three adapters.",
+    "submit": "Submit one prompt; with --wait, print its answer.",
+    "result": "Print a job's result.",
+    "cancel": "Cancel a job.",
+    "summarize": "Summarize text and markdown files, one JSON line each.",
+    "status": "Show the queue, the dispatcher and the workers.",
+    "doctor": "Find out what is wrong, and what mends it.",
+    "dispatcher": "Run a dispatcher in the foreground.",
+    "worker": "Run a worker in the foreground.",
+}
+_NOUNS = {
+    "adapters": ("Adapters the yard serves.", {"ls": ("ls", "List the adapters the yard serves.")}),
+    "workers": ("Workers of the yard.", {"ls": ("ls", "List the workers and what they hold.")}),
+    "models": ("Base models on this machine.", {"prepare": ("prepare", "Make a base model ready to load.")}),
+    "bench": ("Measure the yard.", {"bus": ("bus", "No-op jobs per second, beside raw publishing.")}),
+}
+
+
+def make_app() -> App:
+    """The whole command tree."""
+    app = App(
+        name="lorayard",
+        help="Many LoRA adapters over one base model, on a local NATS bus.",
+        version=installed_version,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for name, help_text in _VERBS.items():
+        app.command(f"{_COMMANDS}.{name}:{name}", name=name, help=help_text)
+    for noun, (help_text, verbs) in _NOUNS.items():
+        group = App(name=noun, help=help_text)
+        for verb, (function, verb_help) in verbs.items():
+            group.command(f"{_COMMANDS}.{noun}:{function}", name=verb, help=verb_help)
+        app.command(group)
+    return app
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit code."""
+    as_json = "--json" in arguments
+    try:
+        outcome = make_app()(list(arguments), exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        report(_usage(error), as_json=as_json)
+        return ExitCode.USAGE
+    except BrokenPipeError:
+        return _reader_left()
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else ExitCode.OK
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the top: everything becomes one line
+        if "--debug" in arguments:
+            traceback.print_exception(error)
+        failure = explain(error)
+        report(failure, as_json=as_json)
+        return failure.exit_code
+    return outcome if isinstance(outcome, int) else ExitCode.OK
+
+
+def _usage(error: CycloptsError) -> Failure:
+    text = " ".join(str(error).split()).rstrip(".")
+    return Failure(
+        exit_code=ExitCode.USAGE, code="usage", message=f"{text}; `lorayard --help` shows what there is"
+    )
+
+
+def _reader_left() -> int:
+    # `lorayard ... | head`: nobody reads on. Python would complain again when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.OK

@@ -1,0 +1,102 @@
+"""What a yard consists of: which children, with which commands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lorayard_cli.embedded.bus_server import BusServer
+from lorayard_cli.embedded.child import ChildSpec
+
+BUS = "bus"
+DISPATCHER = "dispatcher"
+
+WORKER_STOP_SECONDS = 20.0
+"""A worker finishes what it decodes or hands it back; after that the leases run out by themselves."""
+
+EngineName = Literal["packed", "echo"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YardPlan:
+    """How large a yard is and what it serves."""
+
+    data: Path
+    """Its store, lock and state file."""
+    model: str = "gemma3-270m"
+    adapters: Path | None = None
+    engine: EngineName = "packed"
+    workers: int = 2
+    port: int = 4222
+    """0 takes a free one."""
+    prefix: str = "yard"
+    slots: int | None = None
+    rows: int | None = None
+    threads: int | None = None
+    log_level: str = "warning"
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    """Further settings for dispatcher and workers, as `LORAYARD_...`."""
+
+    @property
+    def worker_names(self) -> tuple[str, ...]:
+        """`w1` and so on."""
+        return tuple(f"w{number}" for number in range(1, self.workers + 1))
+
+    @property
+    def worker_threads(self) -> int:
+        """The cores shared out, unless a number was given: oversubscribed torch threads only spin."""
+        return self.threads or max(1, (os.cpu_count() or 1) // max(1, self.workers))
+
+
+def bus_child(server: BusServer) -> ChildSpec:
+    """The nats-server; of its own log only what went wrong."""
+    return ChildSpec(
+        name=BUS,
+        command=tuple(server.command()),
+        orphan_signal=signal.SIGTERM,
+        shows=lambda line: any(mark in line for mark in ("[WRN]", "[ERR]", "[FTL]", "nats-server:")),
+    )
+
+
+def dispatcher_child(plan: YardPlan, url: str) -> ChildSpec:
+    """The dispatcher."""
+    return ChildSpec(
+        name=DISPATCHER, command=_lorayard(plan, "dispatcher"), environment=_environment(plan, url)
+    )
+
+
+def worker_child(plan: YardPlan, url: str, name: str) -> ChildSpec:
+    """One worker."""
+    options: dict[str, object | None] = {
+        "--name": name,
+        "--model": plan.model,
+        "--adapters": plan.adapters,
+        "--engine": plan.engine,
+        "--slots": plan.slots,
+        "--rows": plan.rows,
+        "--threads": plan.worker_threads,
+    }
+    given = [f"{option}={value}" for option, value in options.items() if value is not None]
+    return ChildSpec(
+        name=name,
+        command=_lorayard(plan, "worker", *given),
+        environment=_environment(plan, url),
+        stop_seconds=WORKER_STOP_SECONDS,
+    )
+
+
+def _lorayard(plan: YardPlan, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "lorayard_cli", *arguments, f"--log-level={plan.log_level}")
+
+
+def _environment(plan: YardPlan, url: str) -> dict[str, str]:
+    return {
+        "LORAYARD_URL": url,
+        "LORAYARD_PREFIX": plan.prefix,
+        "PYTHONUNBUFFERED": "1",
+        **plan.environment,
+    }

@@ -1,0 +1,192 @@
+"""A whole yard as one context manager: bus, dispatcher and workers as supervised children.
+
+async with EmbeddedYard(YardPlan(data=folder, engine="echo", port=0)) as yard:
+    ...  # connect to yard.url
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import nats.errors
+
+from lorayard_cli.embedded.backoff import RestartPolicy
+from lorayard_cli.embedded.bus_server import BusServer, prepare_bus_server
+from lorayard_cli.embedded.child import ChildChange, OnChange, OnLine
+from lorayard_cli.embedded.data_folder import YardState, forget_state, locked, write_state
+from lorayard_cli.embedded.liveness import connect_when_up, dispatcher_answers, read_adverts
+from lorayard_cli.embedded.plan import BUS, DISPATCHER, YardPlan, bus_child, dispatcher_child, worker_child
+from lorayard_cli.embedded.supervisor import Supervisor
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.declare import declare
+from lorayard_shared.bus.topology import topology
+from lorayard_shared.errors import YardError
+from lorayard_shared.settings import YardSettings, read_settings
+
+BUS_START_SECONDS = 20.0
+START_SECONDS = 180.0
+"""A worker imports torch and reads the model, on a busy machine after a cold boot."""
+
+POLL_SECONDS = 0.1
+
+
+class YardStartError(YardError):
+    """Something did not start in time."""
+
+    def __init__(self, *, missing: tuple[str, ...], waited_seconds: float) -> None:
+        super().__init__(
+            f"{', '.join(missing)} did not start within {waited_seconds:.0f} s; its lines above say more, "
+            "or start with --log-level debug"
+        )
+        self.missing = missing
+
+
+def _ignore_change(_change: ChildChange) -> None:
+    """Stand in for an absent listener."""
+
+
+def _ignore_line(_name: str, _line: str) -> None:
+    """Stand in for an absent listener."""
+
+
+class EmbeddedYard:
+    """Starts a yard, keeps it running, and stops it in order: workers, dispatcher, bus."""
+
+    def __init__(
+        self,
+        plan: YardPlan,
+        *,
+        on_change: OnChange = _ignore_change,
+        on_line: OnLine = _ignore_line,
+        policy: RestartPolicy | None = None,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        self.plan = plan
+        self._on_change = on_change
+        self._supervisor = Supervisor(
+            policy=policy or RestartPolicy(), on_change=self._changed, on_line=on_line
+        )
+        self._start_seconds = start_seconds
+        self._held = ExitStack()
+        self._server: BusServer | None = None
+        self._ready = False
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        assert self._server is not None
+        return self._server.url
+
+    @property
+    def settings(self) -> YardSettings:
+        """Settings for a client of this yard."""
+        return read_settings(YardSettings, url=self.url, prefix=self.plan.prefix)
+
+    @property
+    def pids(self) -> dict[str, int | None]:
+        """Name -> process id of every child; None while it waits to be started again."""
+        return {name: child.pid for name, child in self._supervisor.children.items()}
+
+    async def __aenter__(self) -> Self:
+        self._held.enter_context(locked(self.plan.data))
+        try:
+            self._server = prepare_bus_server(self.plan.data / "bus", port=self.plan.port)
+            await self._while_supervised(self._start())
+        except BaseException:
+            await self.stop()
+            raise
+        self._ready = True
+        self._write_state()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def wait(self) -> None:
+        """Until a child cannot run any more.
+
+        Raises:
+            ChildGivenUpError: always, once it returns.
+        """
+        await self._supervisor.wait()
+
+    async def stop(self) -> None:
+        """Workers drain while the dispatcher still takes back what they refuse; the bus goes last."""
+        for group in (self.plan.worker_names, (DISPATCHER,), (BUS,)):
+            await self._supervisor.stop(group)
+        forget_state(self.plan.data)
+        self._held.close()
+
+    def kill(self) -> None:
+        """End every child at once; what was running is given out again by the next yard on this folder."""
+        self._supervisor.kill()
+
+    async def _while_supervised(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work unless a child is given up first."""
+        doing = asyncio.create_task(work, name="yard-start")
+        failing = asyncio.create_task(self._supervisor.wait(), name="yard-given-up")
+        try:
+            await asyncio.wait({doing, failing}, return_when=asyncio.FIRST_COMPLETED)
+            await (failing if failing.done() else doing)
+        finally:
+            doing.cancel()
+            failing.cancel()
+            await asyncio.gather(doing, failing, return_exceptions=True)
+
+    async def _start(self) -> None:
+        assert self._server is not None
+        self._supervisor.start(bus_child(self._server))
+        try:
+            bus = await asyncio.wait_for(connect_when_up(self.settings, name="supervisor"), BUS_START_SECONDS)
+        except TimeoutError as error:
+            raise YardStartError(missing=(BUS,), waited_seconds=BUS_START_SECONDS) from error
+        async with bus:
+            # Declared before anybody else is there, so that no two processes race for it.
+            await declare(bus, topology(self.settings))
+            self._supervisor.start(dispatcher_child(self.plan, self.url))
+            for name in self.plan.worker_names:
+                self._supervisor.start(worker_child(self.plan, self.url, name))
+            await self._all_present(bus)
+
+    async def _all_present(self, bus: Bus) -> None:
+        missing: tuple[str, ...] = ()
+        try:
+            async with asyncio.timeout(self._start_seconds):
+                while missing := await self._missing(bus):  # noqa: ASYNC110  # other processes are polled
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError as error:
+            raise YardStartError(missing=missing, waited_seconds=self._start_seconds) from error
+
+    async def _missing(self, bus: Bus) -> tuple[str, ...]:
+        try:
+            dispatcher = () if await dispatcher_answers(bus) else (DISPATCHER,)
+            # An advert of an earlier life expires by itself, but until then it must not pass for this one.
+            present = {(advert.worker, advert.pid) for advert in await read_adverts(bus)}
+        except (nats.errors.Error, TimeoutError):
+            return (BUS,)  # it crashed and comes back
+        pids = self.pids
+        return (*dispatcher, *(name for name in self.plan.worker_names if (name, pids[name]) not in present))
+
+    def _changed(self, change: ChildChange) -> None:
+        self._write_state()
+        self._on_change(change)
+
+    def _write_state(self) -> None:
+        if self._server is None:
+            return
+        state = YardState(
+            url=self.url,
+            prefix=self.plan.prefix,
+            pid=os.getpid(),
+            model=self.plan.model,
+            ready=self._ready,
+            children=self.pids,
+        )
+        write_state(self.plan.data, state)

@@ -1,0 +1,147 @@
+"""From an exception to what a person and a script are told: one line, a code, an exit code.
+
+An error none of the tables knows is ours: its type stands in the message, and `--debug` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import nats.errors
+import nats.js.errors
+
+from lorayard.errors import (
+    BusRefusedError,
+    BusUnavailableError,
+    InvalidRequestError,
+    JobCancelledError,
+    JobExpiredError,
+    JobFailedError,
+    JobTimeoutError,
+    NoDispatcherError,
+    SettingsError,
+    SubmitUnconfirmedError,
+    YardFullError,
+    YardNotReadyError,
+)
+from lorayard_cli.embedded.bus_server import BusServerMissingError, PortInUseError
+from lorayard_cli.embedded.data_folder import DataFolderError, YardRunsAlreadyError
+from lorayard_cli.embedded.provisions import ModelNotPreparedError
+from lorayard_cli.embedded.supervisor import ChildGivenUpError
+from lorayard_cli.embedded.yard import YardStartError
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.result import ErrorKind, ResultError, ResultState
+from lorayard_shared.errors import BusDeclarationError, PayloadMissingError, YardError
+from lorayard_workers.errors import AdapterError, AdapterUnknownError, BaseModelError, WorkerError
+from lorayard_workers.model_store import ModelStoreError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a command ended otherwise than hoped."""
+
+    exit_code: ExitCode
+    code: str
+    """Stable and in snake case, for programs."""
+    message: str
+    field: str | None = None
+
+
+class CommandError(Exception):
+    """A command found out by itself what is wrong."""
+
+    def __init__(self, exit_code: ExitCode, code: str, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.failure = Failure(exit_code=exit_code, code=code, message=message, field=field)
+
+
+# The first row that fits counts, so a subclass stands before its base.
+_KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
+    (BusUnavailableError, ExitCode.NO_BUS, "no_bus"),
+    (BusDeclarationError, ExitCode.NO_BUS, "bus_refused"),
+    (BusServerMissingError, ExitCode.USAGE, "nats_server_missing"),
+    (PortInUseError, ExitCode.PORT_IN_USE, "port_in_use"),
+    (YardRunsAlreadyError, ExitCode.PORT_IN_USE, "yard_runs_already"),
+    (DataFolderError, ExitCode.USAGE, "data_folder"),
+    (YardStartError, ExitCode.NOT_READY, "not_ready"),
+    (SettingsError, ExitCode.USAGE, "bad_setting"),
+    (InvalidRequestError, ExitCode.BAD_INPUT, "bad_input"),
+    (JobTimeoutError, ExitCode.TIMED_OUT, "timed_out"),
+    (JobExpiredError, ExitCode.TIMED_OUT, "expired"),
+    (JobCancelledError, ExitCode.FAILED, "cancelled"),
+    (YardFullError, ExitCode.NOT_READY, "yard_full"),
+    (YardNotReadyError, ExitCode.NOT_READY, "no_yard"),
+    (NoDispatcherError, ExitCode.NOT_READY, "no_dispatcher"),
+    (SubmitUnconfirmedError, ExitCode.NO_BUS, "unconfirmed"),
+    (BusRefusedError, ExitCode.NO_BUS, "bus_refused"),
+    (PayloadMissingError, ExitCode.FAILED, "payload_missing"),
+    (ModelNotPreparedError, ExitCode.MODEL_MISSING, "model_missing"),
+    (YardError, ExitCode.FAILED, "yard_failed"),
+    (MalformedMessageError, ExitCode.BAD_INPUT, "bad_input"),
+    (AdapterUnknownError, ExitCode.UNKNOWN_ADAPTER, "unknown_adapter"),
+    (AdapterError, ExitCode.BAD_INPUT, "bad_adapter"),
+    (BaseModelError, ExitCode.MODEL_MISSING, "model_missing"),
+    (ModelStoreError, ExitCode.MODEL_MISSING, "model_missing"),
+    (WorkerError, ExitCode.FAILED, "worker_failed"),
+    (nats.js.errors.ServiceUnavailableError, ExitCode.NO_BUS, "bus_refused"),
+    (nats.errors.NoRespondersError, ExitCode.NO_BUS, "bus_refused"),
+    (nats.errors.Error, ExitCode.NO_BUS, "bus_failed"),
+    (asyncio.TimeoutError, ExitCode.TIMED_OUT, "timed_out"),
+    (KeyboardInterrupt, ExitCode.INTERRUPTED, "interrupted"),
+    (asyncio.CancelledError, ExitCode.INTERRUPTED, "interrupted"),
+)
+
+
+def explain(error: BaseException) -> Failure:
+    """What to tell about an exception that ended a command."""
+    if isinstance(error, CommandError):
+        return error.failure
+    if isinstance(error, ChildGivenUpError):
+        return Failure(exit_code=error.exit_code, code="child_given_up", message=str(error))
+    if isinstance(error, JobFailedError):
+        exit_code = outcome_exit_code(error.result.state, error.result.error)
+        return Failure(exit_code=exit_code, code=error.code, message=str(error), field=error.field)
+    for kind, exit_code, code in _KNOWN:
+        if isinstance(error, kind):
+            return Failure(exit_code=exit_code, code=code, message=_message(error, code), field=_field(error))
+    return Failure(
+        exit_code=ExitCode.FAILED,
+        code="internal",
+        message=f"unexpected {type(error).__name__}: {error}; run it again with --debug for the traceback",
+    )
+
+
+def _message(error: BaseException, code: str) -> str:
+    text = " ".join(str(error).split())
+    if code in ("interrupted", "timed_out"):
+        return text or code.replace("_", " ")
+    if code in ("bus_failed", "bus_refused") and not isinstance(error, YardError):
+        return f"the bus answered: {text or type(error).__name__}; `lorayard doctor` looks closer"
+    return text or type(error).__name__
+
+
+def _field(error: BaseException) -> str | None:
+    field = getattr(error, "field", None) or getattr(error, "setting", None)
+    return field if isinstance(field, str) else None
+
+
+def outcome_exit_code(state: ResultState, error: ResultError | None) -> ExitCode:
+    """What a command that waited for one job says."""
+    match state:
+        case ResultState.SUCCEEDED:
+            return ExitCode.OK
+        case ResultState.EXPIRED:
+            return ExitCode.TIMED_OUT
+        case ResultState.CANCELLED | ResultState.FAILED:
+            return _failed_exit_code(error)
+
+
+def _failed_exit_code(error: ResultError | None) -> ExitCode:
+    if error is None:
+        return ExitCode.FAILED
+    if error.code == "unknown_adapter":
+        return ExitCode.UNKNOWN_ADAPTER
+    # A permanent failure is the request's own fault (design §4).
+    return ExitCode.BAD_INPUT if error.kind is ErrorKind.PERMANENT else ExitCode.FAILED

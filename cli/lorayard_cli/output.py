@@ -1,0 +1,80 @@
+"""Where things are printed: data to stdout, everything else to stderr.
+
+With `--json` stdout carries JSON and nothing else: one document, or one per line where a command says so.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lorayard_cli.failures import Failure
+
+PIPE_WIDTH = 120
+"""Columns when stdout is no terminal: a table cut to 80 would lose digests and names."""
+
+
+def out() -> Console:
+    """Standard output for tables and text."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """Standard error for progress and notes."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    # Looked up at each call: tests and pipes replace the streams.
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on a line of its own."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_text(text: str) -> None:
+    """Text as it is: a model's answer is no markup."""
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A line for people, on standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def report(failure: Failure, *, as_json: bool) -> None:
+    """Say what went wrong: a line on stderr, and with `--json` an object on stdout too."""
+    note(f"error: {failure.message}")
+    if as_json:
+        error = {"code": failure.code, "message": failure.message, "field": failure.field}
+        print_json({"error": error})
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """A table in the house style: no boxes, so that it can be copied and grepped."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def plain(text: object) -> str:
+    """Text that rich prints as it is."""
+    return escape(str(text))
+
+
+def short_digest(digest: str | None) -> str:
+    """Enough of a digest to tell two apart."""
+    return digest.partition(":")[2][:12] if digest else "-"

@@ -1,0 +1,1 @@
+"""Text files from the disk, made ready for a prompt."""
