@@ -1,1 +1,81 @@
-"""The Python client of a yard."""
+"""The Python client of a yard: submit prompts with the adapter that shall answer, and await the results."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from lorayard.client import Client
+from lorayard.errors import (
+    BusRefusedError,
+    BusUnavailableError,
+    ClientClosedError,
+    InvalidRequestError,
+    JobCancelledError,
+    JobError,
+    JobExpiredError,
+    JobFailedError,
+    JobTimeoutError,
+    LorayardError,
+    NoDispatcherError,
+    PayloadTooLargeError,
+    ResultTextMissingError,
+    SettingsError,
+    SubmitUnconfirmedError,
+    UnreadableRecordError,
+    YardFullError,
+    YardNotReadyError,
+    YardRefusedError,
+)
+from lorayard.handle import JobHandle
+from lorayard.request import GenerateRequest, RequestOptions
+from lorayard.result import Result
+from lorayard.settings import ClientSettings
+from lorayard.submit_report import SubmitReport
+from lorayard.sync_client import SyncClient, SyncJobHandle
+from lorayard.yard_view import QueueDepth
+from lorayard_schemas.assignment import CancelOutcome
+from lorayard_schemas.job import ChatTurn, Lane
+from lorayard_schemas.result import ErrorKind, ResultState
+
+try:
+    __version__ = version("lorayard")
+except PackageNotFoundError:  # a source tree on the path, never installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "BusRefusedError",
+    "BusUnavailableError",
+    "CancelOutcome",
+    "ChatTurn",
+    "Client",
+    "ClientClosedError",
+    "ClientSettings",
+    "ErrorKind",
+    "GenerateRequest",
+    "InvalidRequestError",
+    "JobCancelledError",
+    "JobError",
+    "JobExpiredError",
+    "JobFailedError",
+    "JobHandle",
+    "JobTimeoutError",
+    "Lane",
+    "LorayardError",
+    "NoDispatcherError",
+    "PayloadTooLargeError",
+    "QueueDepth",
+    "RequestOptions",
+    "Result",
+    "ResultState",
+    "ResultTextMissingError",
+    "SettingsError",
+    "SubmitReport",
+    "SubmitUnconfirmedError",
+    "SyncClient",
+    "SyncJobHandle",
+    "UnreadableRecordError",
+    "YardFullError",
+    "YardNotReadyError",
+    "YardRefusedError",
+    "__version__",
+]

@@ -1,0 +1,143 @@
+"""The client of a yard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, Unpack
+
+from lorayard.errors import ClientClosedError, LorayardError
+from lorayard.handle import JobHandle
+from lorayard.job_ids import check_job_id
+from lorayard.link import Link
+from lorayard.request import GenerateRequest, Prompt, RequestOptions
+from lorayard.result import Result
+from lorayard.settings import client_settings
+from lorayard.submit_report import SubmitReport
+from lorayard.submitter import submit_all
+from lorayard.yard_view import QueueDepth, list_adapters, list_workers, measure_queue
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_shared.settings import YardSettings
+
+
+class Client:
+    """Submits jobs to a yard and waits for their results, over one connection.
+
+        async with Client() as yard:
+            result = await yard.generate("Summarize: ...", adapter="acme/gemma3-270m/summary")
+
+    What is not given comes from `settings`, then from `LORAYARD_*` variables, then from the defaults. A
+    client belongs to the event loop it was opened in; use `SyncClient` without one.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        tenant: str | None = None,
+        prefix: str | None = None,
+        settings: YardSettings | None = None,
+        idempotency_salt: str | None = None,
+        name: str = "lorayard-client",
+    ) -> None:
+        self._settings = client_settings(
+            settings, url=url, tenant=tenant, prefix=prefix, idempotency_salt=idempotency_salt
+        )
+        self._name = name
+        self._link: Link | None = None
+
+    async def open(self) -> None:
+        """Connect; `async with` does it for you.
+
+        Raises:
+            BusUnavailableError: no server at the address, or it refused the credentials.
+        """
+        if self._link is None:
+            self._link = await Link.open(self._settings, name=self._name)
+
+    async def close(self) -> None:
+        """Send what is pending and disconnect. Jobs go on; their handles can be made again from their ids."""
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+
+    async def generate(
+        self, prompt: Prompt, *, timeout_seconds: float | None = None, **options: Unpack[RequestOptions]
+    ) -> Result:
+        """Submit one job and wait for its answer. `options` are the fields of `GenerateRequest`.
+
+        Raises:
+            InvalidRequestError: a field cannot be used.
+            JobFailedError, JobCancelledError, JobExpiredError: there is no answer, and why.
+            JobTimeoutError: not within `timeout_seconds`; the job goes on.
+            YardFullError, YardNotReadyError, SubmitUnconfirmedError: the job was not taken.
+        """
+        handle = await self.submit(prompt, **options)
+        return await handle.result(timeout_seconds)
+
+    async def submit(self, prompt: Prompt, **options: Unpack[RequestOptions]) -> JobHandle:
+        """Submit one job; await the handle for its answer. `options` are the fields of `GenerateRequest`.
+
+        Raises:
+            InvalidRequestError: a field cannot be used.
+            YardFullError, YardNotReadyError, SubmitUnconfirmedError: the job was not taken.
+        """
+        (entry,) = await submit_all(self._open_link, [GenerateRequest(prompt, **options)])
+        if isinstance(entry, LorayardError):
+            raise entry
+        return entry
+
+    async def submit_many(self, requests: Iterable[GenerateRequest]) -> SubmitReport[JobHandle]:
+        """Submit many jobs, hundreds in flight at once; the report has a handle or an error for each."""
+        return SubmitReport(entries=await submit_all(self._open_link, requests))
+
+    def handle(self, job_id: str) -> JobHandle:
+        """The handle of a job submitted before, here or in any other process of the tenant.
+
+        An id that the yard never had waits for ever: give its `result` a time limit.
+
+        Raises:
+            InvalidRequestError: it cannot be a job's id.
+        """
+        link = self._open_link
+        return JobHandle(link, link.listener.slot(check_job_id(job_id), fresh=False), existing=True)
+
+    async def adapters(self) -> list[AdapterRecord]:
+        """Every registered adapter version.
+
+        Raises:
+            YardNotReadyError: there is no yard.
+        """
+        return await list_adapters(self._open_link)
+
+    async def workers(self) -> list[WorkerAdvert]:
+        """The last advert of every worker that is alive.
+
+        Raises:
+            YardNotReadyError: there is no yard.
+        """
+        return await list_workers(self._open_link)
+
+    async def queue_depth(self) -> QueueDepth:
+        """How many jobs have no result yet, by lane, tenant and adapter.
+
+        Raises:
+            YardNotReadyError: there is no yard.
+        """
+        return await measure_queue(self._open_link)
+
+    @property
+    def _open_link(self) -> Link:
+        if self._link is None:
+            raise ClientClosedError
+        return self._link
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

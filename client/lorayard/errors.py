@@ -1,0 +1,210 @@
+"""What can go wrong for a user of the client, by who must act.
+
+LorayardError                  base of all (the same class as lorayard_shared.errors.YardError)
+  InvalidRequestError          caller: a field of the request is wrong; also a ValueError
+    PayloadTooLargeError       caller: the request does not fit, even by reference
+  ClientClosedError            caller: used outside of its `async with` block
+  JobFailedError               caller (kind permanent), or try later (retryable), or us (poison)
+  JobCancelledError            nobody: the job was cancelled
+  JobExpiredError              caller: its deadline passed first
+  JobTimeoutError              caller: waited long enough; the job goes on; also a TimeoutError
+  YardFullError                wait and submit again: back-pressure
+  SubmitUnconfirmedError       submit again with the same idempotency key, or ask the handle
+  BusUnavailableError          operator: no server answers at the address (lorayard_shared)
+  YardNotReadyError            operator: a bus, but no yard was declared on it
+  NoDispatcherError            operator: a yard, but nobody to take the order
+  SettingsError                operator: a setting is missing or wrong (lorayard_shared)
+  BusRefusedError              operator: the server refused a message for another reason
+  YardRefusedError             operator: a dispatcher answered an order with an error
+  UnreadableRecordError        us: something stored in the yard is not what it claims to be
+  ResultTextMissingError       us: a result's text, kept by reference, is gone or is another one
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lorayard_schemas.result import ErrorKind
+from lorayard_shared.errors import BusUnavailableError, SettingsError, YardError
+
+if TYPE_CHECKING:
+    from lorayard.result import Result
+
+__all__ = [
+    "BusRefusedError",
+    "BusUnavailableError",
+    "ClientClosedError",
+    "InvalidRequestError",
+    "JobCancelledError",
+    "JobError",
+    "JobExpiredError",
+    "JobFailedError",
+    "JobTimeoutError",
+    "LorayardError",
+    "NoDispatcherError",
+    "PayloadTooLargeError",
+    "ResultTextMissingError",
+    "SettingsError",
+    "SubmitUnconfirmedError",
+    "UnreadableRecordError",
+    "YardFullError",
+    "YardNotReadyError",
+    "YardRefusedError",
+]
+
+LorayardError = YardError
+# One class and not a subclass: `except LorayardError` must also catch what shared/ raises under the client.
+
+
+class InvalidRequestError(LorayardError, ValueError):
+    """A field of the request cannot be used as it is; nothing was published."""
+
+    def __init__(self, *, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class PayloadTooLargeError(InvalidRequestError):
+    """The request is bigger than the bus takes, and cannot travel by reference."""
+
+    def __init__(self, *, field: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(field=field, reason=f"{size_bytes} bytes, at most {limit_bytes} can be sent")
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class ClientClosedError(LorayardError):
+    """The client has no connection: it was not opened yet, or is closed already."""
+
+    def __init__(self) -> None:
+        super().__init__("the client is not open; use it inside `async with Client(...) as yard:`")
+
+
+class JobError(LorayardError):
+    """A job did not succeed. `result` tells everything that is known."""
+
+    def __init__(self, text: str, *, result: Result) -> None:
+        super().__init__(text)
+        self.result = result
+        self.job_id = result.job_id
+
+
+class JobFailedError(JobError):
+    """The yard answered with an error. `kind` says who must act, `field` what is wrong in the request."""
+
+    def __init__(self, *, result: Result) -> None:
+        error = result.error
+        self.kind = error.kind if error else ErrorKind.PERMANENT
+        self.code = error.code if error else "unknown"
+        self.message = error.message if error else "the yard gave no reason"
+        self.field = error.field if error else None
+        where = f"{self.field}: " if self.field else ""
+        super().__init__(f"job {result.job_id} failed: {where}{self.message} ({self.code})", result=result)
+
+
+class JobCancelledError(JobError):
+    """The job was cancelled before it had an answer."""
+
+    def __init__(self, *, result: Result) -> None:
+        super().__init__(f"job {result.job_id} was cancelled", result=result)
+
+
+class JobExpiredError(JobError):
+    """The job's deadline passed before it had an answer."""
+
+    def __init__(self, *, result: Result) -> None:
+        super().__init__(f"job {result.job_id} expired: its deadline passed first", result=result)
+
+
+class JobTimeoutError(LorayardError, TimeoutError):
+    """Nobody answered in the time the caller gave; the job itself goes on."""
+
+    def __init__(self, *, job_id: str, timeout_seconds: float) -> None:
+        super().__init__(
+            f"job {job_id} has no result after {timeout_seconds:g} s; it goes on, "
+            f"and handle({job_id!r}) fetches the result later"
+        )
+        self.job_id = job_id
+        self.timeout_seconds = timeout_seconds
+
+
+class YardFullError(LorayardError):
+    """The job queue takes no more: back-pressure, not a fault."""
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(
+            f"the yard's job queue is full ({reason}); wait for workers to catch up and submit again"
+        )
+        self.reason = reason
+
+
+class SubmitUnconfirmedError(LorayardError):
+    """The bus did not say whether it has the job. Submitting with the same idempotency key is safe."""
+
+    def __init__(self, *, job_id: str, waited_seconds: float, last_error: str) -> None:
+        hint = f" (last error of the bus: {last_error})" if last_error else ""
+        super().__init__(
+            f"the bus did not confirm job {job_id} within {waited_seconds:g} s{hint}; it may be queued all "
+            "the same: ask its handle, or submit again with the same idempotency key"
+        )
+        self.job_id = job_id
+        self.waited_seconds = waited_seconds
+
+
+class YardNotReadyError(LorayardError):
+    """There is a bus, but no yard on it."""
+
+    def __init__(self, *, prefix: str, missing: str) -> None:
+        super().__init__(
+            f"no yard {prefix!r} has been declared on this bus ({missing} is missing); "
+            "start a dispatcher or `lorayard up`"
+        )
+        self.prefix = prefix
+        self.missing = missing
+
+
+class NoDispatcherError(LorayardError):
+    """Nobody takes orders in this yard."""
+
+    def __init__(self, *, order: str, reason: str) -> None:
+        super().__init__(f"no dispatcher took the order {order!r} ({reason}); start one, then try again")
+        self.order = order
+        self.reason = reason
+
+
+class BusRefusedError(LorayardError):
+    """The server refused a message, with its own code."""
+
+    def __init__(self, *, code: int, description: str) -> None:
+        super().__init__(f"the bus refused the message: {description} ({code})")
+        self.code = code
+        self.description = description
+
+
+class YardRefusedError(LorayardError):
+    """A dispatcher answered an order with an error."""
+
+    def __init__(self, *, order: str, code: str, description: str) -> None:
+        super().__init__(f"the dispatcher refused the order {order!r}: {description} ({code})")
+        self.order = order
+        self.code = code
+        self.description = description
+
+
+class UnreadableRecordError(LorayardError):
+    """A stored message is malformed."""
+
+    def __init__(self, *, place: str, reason: str) -> None:
+        super().__init__(f"{place} cannot be read: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+class ResultTextMissingError(LorayardError):
+    """The text of a result was kept by reference and cannot be had."""
+
+    def __init__(self, *, job_id: str, reason: str) -> None:
+        super().__init__(f"the text of job {job_id} is lost: {reason}")
+        self.job_id = job_id
+        self.reason = reason

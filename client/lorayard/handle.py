@@ -1,0 +1,135 @@
+"""A job that was submitted: wait for it, look at it, cancel it; from any process that knows its id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import nats.errors
+import nats.js.errors
+
+from lorayard.cancel import cancel_job
+from lorayard.errors import (
+    BusUnavailableError,
+    JobTimeoutError,
+    ResultTextMissingError,
+    UnreadableRecordError,
+)
+from lorayard.result import Result, from_wire, raise_unless_succeeded
+from lorayard_schemas.assignment import CancelOutcome
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.result import JobResult
+from lorayard_shared.errors import PayloadMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from lorayard.link import Link
+    from lorayard.listener import Slot
+
+
+class JobHandle:
+    """One job. `await handle` is `await handle.result()`."""
+
+    __slots__ = ("_link", "_outcome", "_slot", "existing")
+
+    def __init__(self, link: Link, slot: Slot, *, existing: bool = False) -> None:
+        self._link = link
+        self._slot = slot
+        self._outcome: Result | None = None
+        self.existing = existing
+        """Whether the yard had this job before: submitted under the same idempotency key."""
+
+    @property
+    def id(self) -> str:
+        """Enough to make this handle again: `client.handle(id)`."""
+        return self._slot.job_id
+
+    def __repr__(self) -> str:
+        return f"JobHandle({self.id!r})"
+
+    def __await__(self) -> Generator[Any, Any, Result]:
+        return self.result().__await__()
+
+    async def result(self, timeout_seconds: float | None = None) -> Result:
+        """The answer.
+
+        Raises:
+            JobFailedError, JobCancelledError, JobExpiredError: there will be none; `.result` tells the rest.
+            JobTimeoutError: it is not there yet; the job goes on.
+            YardNotReadyError: there is no yard.
+        """
+        return raise_unless_succeeded(await self.outcome(timeout_seconds))
+
+    async def outcome(self, timeout_seconds: float | None = None) -> Result:
+        """How the job ended, well or not; raises only when that cannot be told.
+
+        Raises:
+            JobTimeoutError: it has not ended yet.
+            YardNotReadyError: there is no yard.
+            UnreadableRecordError, ResultTextMissingError: what is stored is broken.
+        """
+        if self._outcome is None:
+            async with _limit(self.id, timeout_seconds):
+                body = self._slot.body
+                if body is None:
+                    body = await self._link.listener.wait(self._slot)
+                self._outcome = await self._read(body)
+        return self._outcome
+
+    async def done(self) -> bool:
+        """Whether the job has ended, as the yard knows it.
+
+        Raises:
+            BusUnavailableError: nobody answers.
+            YardNotReadyError: there is no yard.
+        """
+        try:
+            return await self._link.listener.look(self._slot) is not None
+        except nats.errors.Error as error:
+            raise _unavailable(self._link, error) from error
+
+    async def cancel(self) -> CancelOutcome:
+        """End the job, queued or running.
+
+        Raises:
+            NoDispatcherError: nobody took the order.
+            YardRefusedError: a dispatcher did, and answered with an error.
+            BusUnavailableError: the bus is away.
+        """
+        return await cancel_job(self._link, self.id)
+
+    async def _read(self, body: bytes) -> Result:
+        try:
+            wire = decode(JobResult, body)
+        except MalformedMessageError as error:
+            raise UnreadableRecordError(place=f"the result of job {self.id}", reason=str(error)) from error
+        if wire.text_ref is None:
+            return from_wire(wire, wire.text or "")
+        try:
+            return from_wire(wire, await self._link.payloads.get(wire.text_ref))
+        except (PayloadMissingError, nats.js.errors.NotFoundError) as error:
+            raise ResultTextMissingError(job_id=self.id, reason=str(error)) from error
+        except nats.errors.Error as error:
+            raise _unavailable(self._link, error) from error
+
+
+@asynccontextmanager
+async def _limit(job_id: str, timeout_seconds: float | None) -> AsyncGenerator[None]:
+    # Only our own clock becomes a JobTimeoutError: a TimeoutError from inside stays what it is.
+    limit = asyncio.timeout(timeout_seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired() or timeout_seconds is None:
+            raise
+        raise JobTimeoutError(job_id=job_id, timeout_seconds=timeout_seconds) from error
+
+
+def _unavailable(link: Link, error: Exception) -> BusUnavailableError:
+    reason = str(error).removeprefix("nats: ") or type(error).__name__
+    return BusUnavailableError(url=link.settings.url, reason=reason)

@@ -1,0 +1,53 @@
+"""What the parts of one open client share: the connection and who uses it for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from lorayard.listener import ResultListener
+from lorayard.publisher import Publisher
+from lorayard.settings import ClientSettings
+from lorayard.stored_results import StoredResults
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.payloads import PayloadStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One connection of one tenant."""
+
+    settings: ClientSettings
+    bus: Bus
+    payloads: PayloadStore
+    listener: ResultListener
+    publisher: Publisher
+
+    @property
+    def tenant(self) -> str:
+        """Whose jobs these are."""
+        return self.settings.tenant
+
+    @classmethod
+    async def open(cls, settings: ClientSettings, *, name: str) -> Self:
+        """Connect.
+
+        Raises:
+            BusUnavailableError: no server at the address, or it refused the credentials.
+        """
+        bus = await connect(settings, name=name)
+        stored = StoredResults(bus, settings.tenant)
+        publisher = Publisher(bus)
+        await publisher.start()
+        return cls(
+            settings=settings,
+            bus=bus,
+            payloads=PayloadStore(bus),
+            listener=ResultListener(bus, settings.tenant, stored),
+            publisher=publisher,
+        )
+
+    async def close(self) -> None:
+        """The poll first, then the connection: nothing asks a closed one."""
+        await self.listener.close()
+        await self.bus.close()

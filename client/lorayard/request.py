@@ -1,0 +1,174 @@
+"""What a user asks for: one request, checked field by field before anything is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal, TypedDict
+
+from pydantic import ValidationError
+
+from lorayard.errors import InvalidRequestError
+from lorayard_schemas.job import ChatTurn, Job, Lane, Sampling
+from lorayard_schemas.names import check_adapter_spec
+from lorayard_schemas.subjects import JobAddress
+
+LaneName = Literal["urgent", "high", "normal", "bulk"]
+
+Prompt = str | Sequence[ChatTurn | Mapping[str, str]]
+"""A text, or the turns of a conversation: `{"role": "user", "content": "..."}`."""
+
+
+class RequestOptions(TypedDict, total=False):
+    """Everything about a request but its prompt; what each means stands at `GenerateRequest`."""
+
+    adapter: str | None
+    lane: Lane | LaneName
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int | None
+    stop: str | Sequence[str]
+    deadline_seconds: float | None
+    session: str | None
+    task: str | None
+    metadata: Mapping[str, str] | None
+    idempotency_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """One piece of work. The same names as the arguments of `Client.generate` and `Client.submit`."""
+
+    prompt: Prompt
+    _: KW_ONLY
+    adapter: str | None = None
+    """`{org}/{model-family}/{task}`, `@version` behind it or not, or `base`; None: the yard chooses."""
+    lane: Lane | LaneName = Lane.NORMAL
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps every token."""
+    seed: int | None = None
+    stop: str | Sequence[str] = ()
+    deadline_seconds: float | None = None
+    """From now; a job that could not start by then expires."""
+    session: str | None = None
+    task: str | None = None
+    metadata: Mapping[str, str] | None = field(default=None, hash=False)
+    idempotency_key: str | None = None
+    """The same key gives the same job and the same handle, however often it is submitted."""
+
+
+def job_address(request: GenerateRequest, tenant: str) -> JobAddress:
+    """Where the request's job goes.
+
+    Raises:
+        InvalidRequestError: lane or adapter cannot be one.
+    """
+    return JobAddress(lane=_lane(request.lane), tenant=tenant, adapter=_adapter(request.adapter))
+
+
+def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
+    """The request as the message that travels.
+
+    Raises:
+        InvalidRequestError: naming the first field at fault.
+    """
+    prompt, messages = _prompt(request.prompt)
+    try:
+        return Job(
+            id=job_id,
+            prompt=prompt,
+            messages=messages,
+            sampling=_sampling(request),
+            created_at=now,
+            deadline=_deadline(request.deadline_seconds, now),
+            session=request.session,
+            task=request.task,
+            metadata=dict(request.metadata) if request.metadata is not None else {},
+        )
+    except ValidationError as error:
+        raise _invalid(error) from error
+    except (TypeError, ValueError) as error:  # from dict(): the others are checked above
+        raise InvalidRequestError(field="metadata", reason="a map of text to text is needed") from error
+
+
+def _lane(lane: Lane | LaneName) -> Lane:
+    try:
+        return Lane(lane)
+    except ValueError as error:
+        names = ", ".join(known.value for known in Lane)
+        raise InvalidRequestError(field="lane", reason=f"{lane!r} is no lane; use one of {names}") from error
+
+
+def _adapter(adapter: str | None) -> str | None:
+    if adapter is None:
+        return None
+    if not isinstance(adapter, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        raise InvalidRequestError(field="adapter", reason=f"a text is needed, got {type(adapter).__name__}")
+    try:
+        return check_adapter_spec(adapter)
+    except ValueError as error:
+        raise InvalidRequestError(field="adapter", reason=str(error)) from error
+
+
+def _prompt(prompt: Prompt) -> tuple[str | None, tuple[ChatTurn, ...] | None]:
+    if isinstance(prompt, str):
+        if not prompt or prompt.isspace():
+            raise InvalidRequestError(field="prompt", reason="the prompt is empty")
+        return prompt, None
+    if not isinstance(prompt, Sequence) or isinstance(prompt, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        kind = type(prompt).__name__
+        raise InvalidRequestError(
+            field="prompt", reason=f"a text or a list of messages is needed, got {kind}"
+        )
+    if not prompt:
+        raise InvalidRequestError(field="messages", reason="the list of messages is empty")
+    turns = tuple(_turn(index, turn) for index, turn in enumerate(prompt) if not isinstance(turn, str))
+    if len(turns) != len(prompt):
+        raise InvalidRequestError(field="messages", reason="each needs a role and a content, got a text")
+    if all(not turn.content.strip() for turn in turns):
+        raise InvalidRequestError(field="messages", reason="no message has any content")
+    return None, turns
+
+
+def _turn(index: int, turn: ChatTurn | Mapping[str, str]) -> ChatTurn:
+    try:
+        return ChatTurn.model_validate(turn)
+    except ValidationError as error:
+        raise _invalid(error, prefix=f"messages.{index}") from error
+
+
+def _sampling(request: GenerateRequest) -> Sampling:
+    stop = request.stop
+    return Sampling(
+        max_new_tokens=request.max_new_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=request.top_k,
+        seed=request.seed,
+        stop=(stop,) if isinstance(stop, str) else _as_tuple(stop),
+    )
+
+
+def _as_tuple(stop: Any) -> Any:
+    # pydantic judges the rest, and names the field
+    return tuple(stop) if isinstance(stop, list) else stop  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def _deadline(deadline_seconds: float | None, now: float) -> float | None:
+    if deadline_seconds is None:
+        return None
+    if not isinstance(deadline_seconds, int | float) or not 0 < deadline_seconds < float("inf"):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        raise InvalidRequestError(field="deadline_seconds", reason="a number above 0 is needed")
+    return now + deadline_seconds
+
+
+def _invalid(error: ValidationError, *, prefix: str = "") -> InvalidRequestError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
+    return InvalidRequestError(field=place or "request", reason=first["msg"])

@@ -1,0 +1,83 @@
+"""What a user gets back: the answer with its maker, its cost and its time, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorayard.errors import JobCancelledError, JobExpiredError, JobFailedError
+from lorayard_schemas.result import JobResult, JobTimings, Maker, ResultError, ResultState, Usage
+
+_NOBODY = Maker(worker="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The one answer of a job."""
+
+    job_id: str
+    state: ResultState
+    text: str
+    """Empty when the job did not succeed; `state` and `error` say why."""
+    error: ResultError | None
+    finish_reason: str | None
+    """`stop`, or `length` when `max_new_tokens` ended it."""
+    adapter: str | None
+    """Who answered: None is the base model."""
+    version: str | None
+    digest: str | None
+    base_digest: str | None
+    worker: str
+    rule: str
+    """Which rule chose the adapter: explicit, default, base."""
+    tier: str
+    """Where the adapter was found: slot, host, disk, none."""
+    usage: Usage
+    timings: JobTimings
+    attempt: int
+    finished_at: float
+    """Unix seconds."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is an answer."""
+        return self.state is ResultState.SUCCEEDED
+
+
+def from_wire(wire: JobResult, text: str) -> Result:
+    """The stored message as users see it; `text` is the whole one, fetched if it was kept by reference."""
+    maker = wire.maker or _NOBODY
+    return Result(
+        job_id=wire.job,
+        state=wire.state,
+        text=text,
+        error=wire.error,
+        finish_reason=wire.finish_reason,
+        adapter=maker.adapter,
+        version=maker.version,
+        digest=maker.digest,
+        base_digest=maker.base_digest,
+        worker=maker.worker,
+        rule=maker.rule,
+        tier=maker.tier,
+        usage=wire.usage,
+        timings=wire.timings,
+        attempt=wire.attempt,
+        finished_at=wire.finished_at,
+    )
+
+
+def raise_unless_succeeded(result: Result) -> Result:
+    """The result, if it is an answer.
+
+    Raises:
+        JobFailedError, JobCancelledError, JobExpiredError: it is none.
+    """
+    match result.state:
+        case ResultState.SUCCEEDED:
+            return result
+        case ResultState.FAILED:
+            raise JobFailedError(result=result)
+        case ResultState.CANCELLED:
+            raise JobCancelledError(result=result)
+        case ResultState.EXPIRED:
+            raise JobExpiredError(result=result)

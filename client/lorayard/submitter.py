@@ -1,0 +1,134 @@
+"""From requests to jobs in the stream: check, name, pack, publish, and say of each what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import nats.errors
+import nats.js.errors
+
+from lorayard.errors import (
+    BusUnavailableError,
+    LorayardError,
+    PayloadTooLargeError,
+    YardNotReadyError,
+)
+from lorayard.handle import JobHandle
+from lorayard.job_ids import keyed_job_id, random_job_id
+from lorayard.link import Link
+from lorayard.listener import Slot
+from lorayard.publisher import Answer, Outgoing, refusal_error
+from lorayard.request import GenerateRequest, build_job, job_address
+from lorayard_schemas.codec import encode
+from lorayard_schemas.job import INLINE_BYTES, Job
+from lorayard_shared.bus.payloads import MAX_BYTES
+
+WINDOW_JOBS = 512
+"""In flight at once: one round trip for all of them, and small enough to stay below every buffer."""
+
+WINDOW_BYTES = 8 * 2**20
+
+ENVELOPE_BYTES = 4096
+"""What subject and headers may add to a message that must stay below the server's limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A checked request."""
+
+    outgoing: Outgoing
+    slot: Slot
+    keyed: bool
+
+
+async def submit_all(link: Link, requests: Iterable[GenerateRequest]) -> list[JobHandle | LorayardError]:
+    """One entry per request, in their order; a bad one harms no other."""
+    await link.listener.listen()  # before the first publish, so that no result goes by unheard
+    entries: list[JobHandle | LorayardError] = []
+    window: list[_Prepared | LorayardError] = []
+    window_bytes = 0
+    source = iter(requests)
+    while request := next(source, None):
+        prepared = await _prepare_or_error(link, request)
+        window.append(prepared)
+        window_bytes += 0 if isinstance(prepared, LorayardError) else len(prepared.outgoing.body)
+        if len(window) >= WINDOW_JOBS or window_bytes >= WINDOW_BYTES:
+            entries += await _submit_window(link, window)
+            window, window_bytes = [], 0
+    return entries + await _submit_window(link, window)
+
+
+async def _submit_window(
+    link: Link, window: Sequence[_Prepared | LorayardError]
+) -> list[JobHandle | LorayardError]:
+    prepared = [entry for entry in window if isinstance(entry, _Prepared)]
+    if keyed := [entry.slot for entry in prepared if entry.keyed]:
+        # Beyond the stream's duplicate window the key still holds: what is answered is not run again.
+        await link.listener.ask(keyed)
+    unanswered = [entry for entry in prepared if entry.slot.body is None]
+    answers = await link.publisher.send([entry.outgoing for entry in unanswered])
+    by_entry = {id(entry): answer for entry, answer in zip(unanswered, answers, strict=True)}
+    return [
+        entry if isinstance(entry, LorayardError) else _handle(link, entry, by_entry.get(id(entry)))
+        for entry in window
+    ]
+
+
+def _handle(link: Link, prepared: _Prepared, answer: Answer | None) -> JobHandle | LorayardError:
+    if isinstance(answer, LorayardError):
+        return answer
+    # Without a key a duplicate is our own second try.
+    existing = prepared.keyed and (answer is None or answer.duplicate)
+    return JobHandle(link, prepared.slot, existing=existing)
+
+
+async def _prepare_or_error(link: Link, request: GenerateRequest) -> _Prepared | LorayardError:
+    try:
+        return await _prepare(link, request)
+    except LorayardError as error:
+        return error
+
+
+async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
+    subject = link.bus.subjects.job(job_address(request, link.tenant))
+    keyed = request.idempotency_key is not None
+    job_id = _job_id(link, request)
+    job = build_job(request, job_id=job_id, now=time.time())
+    body = encode(job)
+    if len(body) > INLINE_BYTES and job.prompt is not None:
+        body = encode(await _with_reference(link, job, job.prompt))
+    limit = link.bus.nc.max_payload - ENVELOPE_BYTES
+    if len(body) > limit:
+        field = "messages" if job.messages is not None else "request"
+        raise PayloadTooLargeError(field=field, size_bytes=len(body), limit_bytes=limit)
+    return _Prepared(
+        outgoing=Outgoing(job=job_id, subject=subject, body=body),
+        slot=link.listener.slot(job_id, fresh=not keyed),
+        keyed=keyed,
+    )
+
+
+def _job_id(link: Link, request: GenerateRequest) -> str:
+    if request.idempotency_key is None:
+        return random_job_id()
+    salt = link.settings.idempotency_salt.get_secret_value()
+    return keyed_job_id(tenant=link.tenant, salt=salt, key=request.idempotency_key)
+
+
+async def _with_reference(link: Link, job: Job, prompt: str) -> Job:
+    size = len(prompt.encode())
+    if size > MAX_BYTES:
+        raise PayloadTooLargeError(field="prompt", size_bytes=size, limit_bytes=MAX_BYTES)
+    try:
+        # A key of its own per submit: one with the same idempotency key and another prompt must not touch it.
+        ref = await link.payloads.put(f"prompt-{random_job_id()}", prompt)
+    except (nats.js.errors.BucketNotFoundError, nats.js.errors.NoStreamResponseError) as error:
+        bucket = link.bus.subjects.bucket("payloads")
+        raise YardNotReadyError(prefix=link.bus.subjects.prefix, missing=f"bucket {bucket}") from error
+    except nats.js.errors.APIError as error:
+        raise refusal_error(error.err_code or 0, error.description or "") from error
+    except nats.errors.Error as error:
+        raise BusUnavailableError(url=link.settings.url, reason=str(error)) from error
+    return job.model_copy(update={"prompt": None, "prompt_ref": ref})

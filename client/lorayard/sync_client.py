@@ -1,0 +1,225 @@
+"""The client for code without an event loop: the same verbs, blocking.
+
+One thread with a loop of its own does the work; any number of threads may call. A Ctrl-C during a call
+cancels the waiting, never the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import CancelledError
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from lorayard.client import Client
+from lorayard.errors import ClientClosedError, LorayardError
+from lorayard.handle import JobHandle
+from lorayard.request import GenerateRequest, Prompt, RequestOptions
+from lorayard.result import Result
+from lorayard.submit_report import SubmitReport
+from lorayard.yard_view import QueueDepth
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.assignment import CancelOutcome
+from lorayard_shared.settings import YardSettings
+
+T = TypeVar("T")
+
+
+class _LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._stopped = False
+        # A daemon: a program that forgets to close its client still ends.
+        self._thread = threading.Thread(target=self._run, name="lorayard-client", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there and wait for it; whatever ends the wait ends the coroutine too."""
+        with self._lock:  # a call that comes in before the stop is ended by it, never left behind
+            if self._stopped:
+                work.close()
+                raise ClientClosedError
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise ClientClosedError from error
+        except BaseException:  # KeyboardInterrupt too
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._cancel_rest()
+            self._loop.close()
+
+    def _cancel_rest(self) -> None:
+        rest = asyncio.all_tasks(self._loop)
+        for task in rest:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
+
+
+class SyncJobHandle:
+    """`JobHandle`, blocking."""
+
+    __slots__ = ("_handle", "_thread")
+
+    def __init__(self, thread: _LoopThread, handle: JobHandle) -> None:
+        self._thread = thread
+        self._handle = handle
+
+    @property
+    def id(self) -> str:
+        """Enough to make this handle again: `client.handle(id)`."""
+        return self._handle.id
+
+    @property
+    def existing(self) -> bool:
+        """Whether the yard had this job before: submitted under the same idempotency key."""
+        return self._handle.existing
+
+    def __repr__(self) -> str:
+        return f"SyncJobHandle({self.id!r})"
+
+    def result(self, timeout_seconds: float | None = None) -> Result:
+        """The answer; raises as `JobHandle.result` does."""
+        return self._thread.call(self._handle.result(timeout_seconds))
+
+    def outcome(self, timeout_seconds: float | None = None) -> Result:
+        """How the job ended, well or not; raises as `JobHandle.outcome` does."""
+        return self._thread.call(self._handle.outcome(timeout_seconds))
+
+    def done(self) -> bool:
+        """Whether the job has ended, as the yard knows it."""
+        return self._thread.call(self._handle.done())
+
+    def cancel(self) -> CancelOutcome:
+        """End the job, queued or running; raises as `JobHandle.cancel` does."""
+        return self._thread.call(self._handle.cancel())
+
+
+class SyncClient:
+    """`Client`, blocking.
+
+    with SyncClient() as yard:
+        print(yard.generate("Summarize: ...", adapter="acme/gemma3-270m/summary").text)
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        tenant: str | None = None,
+        prefix: str | None = None,
+        settings: YardSettings | None = None,
+        idempotency_salt: str | None = None,
+        name: str = "lorayard-client",
+    ) -> None:
+        self._client = Client(
+            url,
+            tenant=tenant,
+            prefix=prefix,
+            settings=settings,
+            idempotency_salt=idempotency_salt,
+            name=name,
+        )
+        self._running: _LoopThread | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Connect; `with` does it for you. Raises as `Client.open` does."""
+        with self._lock:
+            if self._running is not None:
+                return
+            thread = _LoopThread()
+            try:
+                thread.call(self._client.open())
+            except BaseException:
+                thread.stop()
+                raise
+            self._running = thread
+
+    def close(self) -> None:
+        """Send what is pending and disconnect. Jobs go on."""
+        with self._lock:
+            thread, self._running = self._running, None
+        if thread is not None:
+            try:
+                thread.call(self._client.close())
+            finally:
+                thread.stop()
+
+    def generate(
+        self, prompt: Prompt, *, timeout_seconds: float | None = None, **options: Unpack[RequestOptions]
+    ) -> Result:
+        """Submit one job and wait for its answer; raises as `Client.generate` does."""
+        thread = self._thread
+        return thread.call(self._client.generate(prompt, timeout_seconds=timeout_seconds, **options))
+
+    def submit(self, prompt: Prompt, **options: Unpack[RequestOptions]) -> SyncJobHandle:
+        """Submit one job; raises as `Client.submit` does."""
+        thread = self._thread
+        return SyncJobHandle(thread, thread.call(self._client.submit(prompt, **options)))
+
+    def submit_many(self, requests: Iterable[GenerateRequest]) -> SubmitReport[SyncJobHandle]:
+        """Submit many jobs; the report has a handle or an error for each."""
+        thread = self._thread
+        # The iterable runs in the caller's thread: it may block, or call this client.
+        report = thread.call(self._client.submit_many(list(requests)))
+        return SubmitReport(
+            entries=[
+                entry if isinstance(entry, LorayardError) else SyncJobHandle(thread, entry)
+                for entry in report.entries
+            ]
+        )
+
+    def handle(self, job_id: str) -> SyncJobHandle:
+        """The handle of a job submitted before; raises as `Client.handle` does."""
+        thread = self._thread
+        return SyncJobHandle(thread, thread.call(self._handle(job_id)))
+
+    def adapters(self) -> list[AdapterRecord]:
+        """Every registered adapter version."""
+        return self._thread.call(self._client.adapters())
+
+    def workers(self) -> list[WorkerAdvert]:
+        """The last advert of every worker that is alive."""
+        return self._thread.call(self._client.workers())
+
+    def queue_depth(self) -> QueueDepth:
+        """How many jobs have no result yet, by lane, tenant and adapter."""
+        return self._thread.call(self._client.queue_depth())
+
+    async def _handle(self, job_id: str) -> JobHandle:
+        return self._client.handle(job_id)  # on the loop: the listener belongs to it
+
+    @property
+    def _thread(self) -> _LoopThread:
+        thread = self._running
+        if thread is None:
+            raise ClientClosedError
+        return thread
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,122 @@
+"""What a yard has: adapters, live workers, and how much work waits where."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TypeVar
+
+import nats.errors
+import nats.js.errors
+from nats.js.kv import KeyValue
+
+from lorayard.errors import BusUnavailableError, UnreadableRecordError, YardNotReadyError
+from lorayard.link import Link
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.message import Message
+from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.bus.connection import ApiError
+
+M = TypeVar("M", bound=Message)
+
+LISTING_SECONDS = 10.0
+_STREAM_NOT_FOUND = 10059
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDepth:
+    """Jobs that have no result yet, those a worker holds included."""
+
+    unfinished: dict[JobAddress, int]
+    """By lane, tenant and adapter; adapter None is left to the yard."""
+    delayed: int
+    """Waiting for their time: scheduled, or to be tried again."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.unfinished.values()) + self.delayed
+
+
+async def list_adapters(link: Link) -> list[AdapterRecord]:
+    """Every registered adapter version, by name."""
+    records = await _list(link, "adapters", AdapterRecord)
+    return sorted(records, key=lambda record: (record.name, record.version))
+
+
+async def list_workers(link: Link) -> list[WorkerAdvert]:
+    """The last advert of every worker that is alive."""
+    adverts = await _list(link, "workers", WorkerAdvert)
+    return sorted(adverts, key=lambda advert: advert.worker)
+
+
+async def measure_queue(link: Link) -> QueueDepth:
+    """How much waits where, counted by the server."""
+    subjects = link.bus.subjects
+    ready = await _counts(link, "jobs", subjects.jobs)
+    due = await _counts(link, "delayed", subjects.due)
+    delayed = await _counts(link, "delayed", subjects.delayed)
+    unfinished: Counter[JobAddress] = Counter()
+    for subject, count in (*ready.items(), *due.items()):
+        unfinished[subjects.parse_job(subject)] += count
+    return QueueDepth(unfinished=dict(unfinished), delayed=sum(delayed.values()))
+
+
+async def _list(link: Link, kind: str, message: type[M]) -> list[M]:
+    name = link.bus.subjects.bucket(kind)
+    try:
+        bucket = await link.bus.js.key_value(name)
+        return [_read(name, entry, message) for entry in await _entries(bucket)]
+    except nats.js.errors.NotFoundError as error:
+        raise YardNotReadyError(prefix=link.bus.subjects.prefix, missing=f"bucket {name}") from error
+    except nats.errors.Error as error:
+        raise _unavailable(link, error) from error
+
+
+async def _entries(bucket: KeyValue) -> list[KeyValue.Entry]:
+    # A watch lists key and value of everything in one go; keys() and get() would ask once per key.
+    watcher = await bucket.watchall()
+    found: list[KeyValue.Entry] = []
+    try:
+        while (entry := await watcher.updates(timeout=LISTING_SECONDS)) is not None:  # type: ignore[no-untyped-call]  # nats-py
+            # No value: deleted, or the server's own marker of an expiry, a dead worker.
+            if isinstance(entry, KeyValue.Entry) and entry.operation is None and entry.value:
+                found.append(entry)
+    finally:
+        await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py
+    return found
+
+
+def _read(bucket: str, entry: KeyValue.Entry, message: type[M]) -> M:
+    try:
+        return decode(message, entry.value or b"")
+    except MalformedMessageError as error:
+        raise UnreadableRecordError(place=f"key {entry.key} of bucket {bucket}", reason=str(error)) from error
+
+
+async def _counts(link: Link, kind: str, subject: str) -> dict[str, int]:
+    stream = link.bus.subjects.stream(kind)
+    counts: dict[str, int] = {}
+    while True:
+        body = {"subjects_filter": subject, "offset": len(counts)}
+        try:
+            info = await link.bus.api(f"STREAM.INFO.{stream}", body)
+        except (ApiError, nats.errors.NoRespondersError) as error:
+            if isinstance(error, ApiError) and error.code != _STREAM_NOT_FOUND:
+                raise
+            raise YardNotReadyError(prefix=link.bus.subjects.prefix, missing=f"stream {stream}") from error
+        except nats.errors.Error as error:
+            raise _unavailable(link, error) from error
+        page: dict[str, int] = info["state"].get("subjects") or {}
+        counts.update(page)
+        # The server pages at 100,000 subjects.
+        if not page or len(counts) >= int(info.get("total", 0)):
+            return counts
+
+
+def _unavailable(link: Link, error: Exception) -> BusUnavailableError:
+    reason = str(error).removeprefix("nats: ") or type(error).__name__
+    return BusUnavailableError(url=link.settings.url, reason=reason)
