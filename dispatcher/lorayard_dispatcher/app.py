@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import uuid
 from contextlib import suppress
 
@@ -25,6 +24,7 @@ from lorayard_shared.bus.topology import PIN_GROUP, topology
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
+from lorayard_shared.process import end_tasks, run_until, stop_on_signals
 
 SETTLE_SECONDS = 5.0
 
@@ -36,7 +36,7 @@ async def run_dispatcher(settings: DispatcherSettings, *, stop: asyncio.Event | 
         BusUnavailableError: no server at the address.
         BusDeclarationError: the server refused a stream, bucket or consumer.
     """
-    stop = stop or _stop_on_signals()
+    stop = stop or stop_on_signals()
     name = settings.name or f"d-{uuid.uuid4().hex[:8]}"
     log = structlog.get_logger().bind(dispatcher=name)
     async with await connect(settings, name=f"dispatcher-{name}") as bus:
@@ -67,12 +67,12 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     pulls = [asyncio.create_task(puller.run(), name="pulls") for puller in _pullers(dispatcher, bus)]
     structlog.get_logger().info(Event.PROCESS_STARTED, dispatcher=dispatcher.name, pid=os.getpid())
     try:
-        await _until(stop, [*running, *pulls])
+        await run_until(stop, [*running, *pulls])
     finally:
-        await _end(pulls)
+        await end_tasks(pulls)
         with suppress(TimeoutError):
             await asyncio.wait_for(dispatcher.settle(), SETTLE_SECONDS)
-        await _end(running)
+        await end_tasks(running)
         await dispatcher.park_nothing_more()
         await service.stop()
         await reports.unsubscribe()
@@ -92,26 +92,3 @@ def _pullers(dispatcher: Dispatcher, bus: Bus) -> list[Puller]:
     ]
     dispatcher.on_room += [puller.nudge for puller in pullers]
     return pullers
-
-
-async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Wait for the stop, or for the first task that fails: a process that lost a loop must not look alive."""
-    stopped = asyncio.create_task(stop.wait(), name="stop")
-    done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    for task in done - {stopped}:
-        task.result()
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop

@@ -19,7 +19,7 @@ class ArrivalOrder:
         self.loads = 0
 
     def see(self, group: str, workers: Sequence[tuple[str, int]]) -> None:
-        """One job of an adapter arrives while these workers (name, slots) live; the base model needs no slot."""
+        """One job arrives while these workers (name, slots) live; the base model needs no slot."""
         if not workers:
             return
         name, slots = workers[self._turn % len(workers)]

@@ -1,4 +1,4 @@
-"""What a dispatcher answers on the bus: cancel and status, as a NATS micro service (`nats micro ls` shows it)."""
+"""What a dispatcher answers on the bus, as a NATS micro service: `nats micro ls` shows it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,122 @@
+"""The worker process: start, run, drain, stop.
+
+Starting: model, adapters, engine, then registration, endpoints, and the first advert last, so that nobody is
+sent work it cannot take. Stopping is the same way back: the advert says draining, rows finish, what is left
+goes back to the stream at once, the advert is taken down, the engine ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import structlog
+
+from lorayard_schemas.advert import WorkerCounters
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.declare import declare
+from lorayard_shared.bus.topology import topology
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.logs import Event
+from lorayard_shared.process import end_tasks, run_until, stop_on_signals
+from lorayard_workers.adapters.catalog import Catalog
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.equipment import Equipment, equip
+from lorayard_workers.service.desk import Desk
+from lorayard_workers.service.execution import Execution
+from lorayard_workers.service.held_jobs import HeldJobs
+from lorayard_workers.service.presence import Presence
+from lorayard_workers.service.registration import register
+from lorayard_workers.settings import WorkerSettings
+
+ALIVE_SECONDS = 1.0
+
+
+class EngineDiedError(Exception):
+    """The engine's threads ended: this process must be started anew."""
+
+
+async def run_worker(settings: WorkerSettings, *, stop: asyncio.Event | None = None) -> None:
+    """Run until SIGTERM, SIGINT or `stop`.
+
+    Raises:
+        BusUnavailableError: no server at the address.
+        WorkerError: model or settings cannot be used.
+        EngineDiedError: the engine stopped by itself.
+    """
+    stop = stop or stop_on_signals()
+    log = structlog.get_logger().bind(worker=settings.name)
+    async with await connect(settings, name=f"worker-{settings.name}") as bus:
+        await declare(bus, topology(settings))
+        equipment = await asyncio.to_thread(equip, settings)
+        _report_broken(equipment.catalog)
+        leases = LeaseKeeper(settings, name=f"worker-{settings.name}")
+        await asyncio.to_thread(leases.start)
+        engine = equipment.engine
+        await asyncio.to_thread(engine.start)
+        try:
+            await _run(bus, settings, equipment, leases, stop)
+        finally:
+            await asyncio.to_thread(engine.stop)
+            await asyncio.to_thread(leases.stop)
+    log.info(Event.PROCESS_STOPPED)
+
+
+async def _run(
+    bus: Bus, settings: WorkerSettings, equipment: Equipment, leases: LeaseKeeper, stop: asyncio.Event
+) -> None:
+    engine = equipment.engine
+    entries = equipment.catalog.entries
+    served = await register(bus, entries, worker=settings.name, base_digest=engine.base_digest)
+    digests = frozenset(entry.digest for entry in served)
+    held = HeldJobs(capacity=settings.rows + settings.lookahead)
+    presence = Presence(bus, engine, held, worker=settings.name, model=settings.model)
+    execution = Execution(
+        bus,
+        engine,
+        leases,
+        held,
+        worker=settings.name,
+        max_attempts=settings.max_attempts,
+        on_change=presence.changed,
+    )
+    presence.counters = lambda: WorkerCounters(
+        jobs_succeeded=execution.succeeded,
+        jobs_failed=execution.failed,
+        completion_tokens=execution.completion_tokens,
+    )
+    desk = Desk(bus, execution, held, presence, knows=digests.__contains__)
+    service = await desk.serve()
+    await bus.nc.flush()
+    running = [
+        asyncio.create_task(presence.run_load_reports(), name="load-reports"),
+        asyncio.create_task(presence.run_adverts(), name="adverts"),
+        asyncio.create_task(_watch_engine(engine), name="engine-watch"),
+    ]
+    presence.changed()
+    structlog.get_logger().info(
+        Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=len(served)
+    )
+    try:
+        await run_until(stop, running)
+    finally:
+        presence.draining = True
+        presence.changed()
+        await execution.drain(settings.drain_seconds)
+        structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
+        await end_tasks(running)
+        await presence.leave()
+        await service.stop()
+
+
+def _report_broken(catalog: Catalog) -> None:
+    for broken in catalog.broken:
+        structlog.get_logger().error(
+            Event.ADAPTER_REFUSED, adapter=broken.name, version=broken.version, reason=broken.reason
+        )
+
+
+async def _watch_engine(engine: Engine) -> None:
+    while engine.alive():  # noqa: ASYNC110  # threads set no asyncio event when they die
+        await asyncio.sleep(ALIVE_SECONDS)
+    raise EngineDiedError("the engine's threads ended")

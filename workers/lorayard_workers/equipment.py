@@ -1,0 +1,45 @@
+"""What a worker works with: its engine and the adapters it found, made from settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.settings import WorkerSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """An engine that is not started yet, and the adapters it can load."""
+
+    engine: Engine
+    catalog: Catalog
+
+
+def equip(settings: WorkerSettings) -> Equipment:
+    """Read model and adapters. Takes seconds: never call it on an event loop.
+
+    Raises:
+        WorkerError: the model or a setting cannot be used. A broken adapter only shows in the catalog.
+    """
+    if settings.engine == "echo":
+        catalog = _scan(settings)
+        engine = EchoEngine(
+            slots=settings.slots,
+            rows=settings.rows,
+            delay_seconds=settings.echo_delay_seconds,
+            load_seconds=settings.echo_load_seconds,
+        )
+        return Equipment(engine=engine, catalog=catalog)
+    # Late: torch and transformers take seconds to import, and an echo worker needs neither.
+    from lorayard_workers.packed_equipment import equip_packed
+
+    return equip_packed(settings)
+
+
+def _scan(settings: WorkerSettings) -> Catalog:
+    if settings.adapters_dir is None:
+        return Catalog()
+    return CatalogScanner(root=settings.adapters_dir).scan()

@@ -1,0 +1,124 @@
+"""What a worker answers on the bus: assignments and orders, as a NATS micro service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import nats.micro
+import structlog
+from nats.micro.request import Request
+from nats.micro.service import EndpointConfig, Service, ServiceConfig
+
+from lorayard_schemas.assignment import (
+    AssignedJob,
+    Assignment,
+    AssignmentReply,
+    CancelJob,
+    CancelOutcome,
+    CancelReply,
+    Refusal,
+    RefusalReason,
+)
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import JobStub
+from lorayard_schemas.subjects import BadSubjectError
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.logs import Event
+from lorayard_workers.service.execution import Execution
+from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
+from lorayard_workers.service.presence import Presence
+
+SERVICE_VERSION = "1.0.0"
+
+
+class Desk:
+    """Accepts or refuses, job by job. A dispatcher's wrong view costs a message, never a job."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        execution: Execution,
+        held: HeldJobs,
+        presence: Presence,
+        *,
+        knows: Callable[[str], bool],
+    ) -> None:
+        self._bus = bus
+        self._execution = execution
+        self._held = held
+        self._presence = presence
+        self._knows = knows
+        self._log = structlog.get_logger().bind(worker=presence.worker)
+
+    async def serve(self) -> Service:
+        """Start answering."""
+        service = await nats.micro.add_service(
+            self._bus.nc,
+            ServiceConfig(
+                name="lorayard-worker",
+                version=SERVICE_VERSION,
+                description="Runs jobs of many LoRA adapters over one base model",
+                metadata={"worker": self._presence.worker},
+            ),
+        )
+        subjects = self._bus.subjects
+        name = self._presence.worker
+        await service.add_endpoint(
+            EndpointConfig(name="assign", subject=subjects.assign(name), handler=self.assign)
+        )
+        await service.add_endpoint(
+            EndpointConfig(name="cancel", subject=subjects.control(name, "cancel"), handler=self.cancel)
+        )
+        return service
+
+    async def assign(self, request: Request) -> None:
+        """Take jobs with their leases."""
+        try:
+            assignment = decode(Assignment, request.data)
+        except MalformedMessageError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, field=error.field, reason=error.reason)
+            await request.respond_error(code="400", description=str(error))
+            return
+        self._presence.saw(assignment)
+        refusals = tuple(
+            refusal for job in assignment.jobs if (refusal := self._take(assignment, job)) is not None
+        )
+        await request.respond(encode(AssignmentReply(refusals=refusals, load=self._presence.load())))
+        self._presence.changed()
+
+    async def cancel(self, request: Request) -> None:
+        """End a job if it is held here."""
+        try:
+            wish = decode(CancelJob, request.data)
+        except MalformedMessageError as error:
+            await request.respond_error(code="400", description=str(error))
+            return
+        here = self._execution.cancel(wish.tenant, wish.job)
+        outcome = CancelOutcome.CANCELLED if here else CancelOutcome.NOT_HERE
+        await request.respond(encode(CancelReply(outcome=outcome)))
+
+    def _take(self, assignment: Assignment, assigned: AssignedJob) -> Refusal | None:
+        reason = self._reason_against(assignment, assigned)
+        if reason is not None:
+            return Refusal(key=assigned.key, reason=reason)
+        try:
+            address = self._bus.subjects.parse_job(assigned.subject)
+            job = decode(JobStub, assigned.body).id
+        except (BadSubjectError, MalformedMessageError) as error:
+            # The dispatcher has read it before: this is a defect, and the lease brings it back.
+            self._log.error(Event.MESSAGE_MALFORMED, key=assigned.key, reason=str(error))
+            return Refusal(key=assigned.key, reason=RefusalReason.NO_ROOM, detail=str(error))
+        self._execution.accept(HeldJob(assigned=assigned, address=address, job=job))
+        return None
+
+    def _reason_against(self, assignment: Assignment, assigned: AssignedJob) -> RefusalReason | None:
+        if assignment.epoch != self._presence.epoch:
+            return RefusalReason.STALE_EPOCH
+        if self._presence.draining:
+            return RefusalReason.DRAINING
+        if self._held.get(assigned.key) is not None:
+            return None  # the same job under a new lease needs no room
+        if assigned.adapter is not None and not self._knows(assigned.adapter.digest):
+            return RefusalReason.UNKNOWN_ADAPTER
+        return None if self._held.room > 0 else RefusalReason.NO_ROOM

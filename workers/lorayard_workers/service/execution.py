@@ -1,0 +1,250 @@
+"""Run accepted jobs: read, submit to the engine, store the result, then ack (design §1).
+
+The order at the end is what keeps every promise: store first (the server refuses a second result), ack after.
+A crash between the two makes the job come again, find its result, and be acked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+
+import nats.errors
+import nats.js.errors
+import structlog
+
+from lorayard_schemas.codec import decode
+from lorayard_schemas.dead_letter import AttemptRecord
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import Job
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.delivery import ACK, NAK
+from lorayard_shared.bus.payloads import PayloadStore
+from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.errors import PayloadMissingError
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.logs import Event
+from lorayard_workers.engine.protocol import (
+    Cancelled,
+    ChatMessage,
+    DeadlinePassed,
+    Engine,
+    Failed,
+    FailureKind,
+    GenerationRequest,
+    Outcome,
+    Sampling,
+    Succeeded,
+)
+from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
+from lorayard_workers.service.outcomes import job_result
+from lorayard_workers.service.retry import schedule_retry
+
+DRAIN_LOOK_SECONDS = 0.05
+
+
+class Execution:
+    """Owns accepted jobs from acceptance to ack, on the event loop; the engine calls in from its thread."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        engine: Engine,
+        leases: LeaseKeeper,
+        held: HeldJobs,
+        *,
+        worker: str,
+        max_attempts: int,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._bus = bus
+        self._engine = engine
+        self._leases = leases
+        self._held = held
+        self._worker = worker
+        self._max_attempts = max_attempts
+        self._on_change = on_change
+        self._payloads = PayloadStore(bus)
+        self._results = ResultStore(bus, self._payloads)
+        self._loop = asyncio.get_running_loop()
+        self._outcomes: deque[tuple[str, Outcome]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger().bind(worker=worker)
+        self.succeeded = self.failed = self.completion_tokens = 0
+
+    def accept(self, job: HeldJob) -> None:
+        """Hold the job's lease and start on it; a job held already only changes its lease."""
+        known = self._held.get(job.key)
+        self._leases.hold(job.assigned.lease)
+        if known is not None:
+            if known.assigned.lease != job.assigned.lease:
+                self._leases.release(known.assigned.lease)
+            known.assigned = job.assigned
+            return
+        self._held.put(job)
+        self._spawn(self._begin(job), f"begin-{job.key}")
+
+    def cancel(self, tenant: str, job: str) -> bool:
+        """End a job between two tokens; whether it is held here."""
+        found = False
+        for held in self._held.find(tenant, job):
+            found = True
+            held.cancelled = True
+            self._engine.cancel(held.key)
+        return found
+
+    async def drain(self, seconds: float) -> None:
+        """Let held jobs finish for a while; hand the rest back to the stream at once."""
+        until = self._loop.time() + seconds
+        while len(self._held) and self._loop.time() < until:  # noqa: ASYNC110  # once in a life
+            await asyncio.sleep(DRAIN_LOOK_SECONDS)
+        for key in self._held.keys:
+            held = self._held.drop(key)
+            if held is not None:
+                self._engine.cancel(key)
+                self._leases.release(held.assigned.lease)
+                await self._bus.nc.publish(held.assigned.lease, NAK)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ---- start
+
+    async def _begin(self, held: HeldJob) -> None:
+        if held.assigned.deliveries > 1 and await self._is_answered(held):
+            await self._let_go(held)
+            return
+        try:
+            request = await self._request(held)
+        except (MalformedMessageError, PayloadMissingError) as error:
+            await self._finish(held, _unreadable(held, error))
+            return
+        if held.cancelled:
+            await self._finish(held, Cancelled(request_id=held.key))
+        elif request.deadline is not None and request.deadline <= time.time():
+            await self._finish(held, DeadlinePassed(request_id=held.key))
+        else:
+            self._engine.submit(request, self._sink)
+
+    async def _is_answered(self, held: HeldJob) -> bool:
+        subject = self._bus.subjects.result(held.address.tenant, held.job)
+        stream = self._bus.subjects.stream("results")
+        try:
+            await self._bus.js.get_msg(stream, subject=subject, direct=True)
+        except (nats.js.errors.NotFoundError, nats.errors.Error):
+            return False  # not there, or nobody could say: running again is right, and the second result void
+        return True
+
+    async def _request(self, held: HeldJob) -> GenerationRequest:
+        job = decode(Job, held.assigned.body)
+        return GenerationRequest(
+            request_id=held.key,
+            prompt=await self._prompt(job),
+            adapter=held.assigned.adapter.digest if held.assigned.adapter else None,
+            sampling=Sampling(
+                max_new_tokens=job.sampling.max_new_tokens,
+                temperature=job.sampling.temperature,
+                top_p=job.sampling.top_p,
+                top_k=job.sampling.top_k,
+                seed=job.sampling.seed,
+                stop=job.sampling.stop,
+            ),
+            deadline=job.deadline,
+        )
+
+    async def _prompt(self, job: Job) -> str | tuple[ChatMessage, ...]:
+        if job.messages is not None:
+            return tuple(ChatMessage(role=turn.role, content=turn.content) for turn in job.messages)
+        if job.prompt_ref is not None:
+            return await self._payloads.get(job.prompt_ref)
+        return job.prompt or ""
+
+    # ---- finish
+
+    def _sink(self, outcome: Outcome) -> None:
+        """Called on the engine's thread: carry outcomes to the loop, one wake-up for many."""
+        first = not self._outcomes
+        self._outcomes.append((outcome.request_id, outcome))
+        if first:
+            self._loop.call_soon_threadsafe(self._collect)
+
+    def _collect(self) -> None:
+        while self._outcomes:
+            key, outcome = self._outcomes.popleft()
+            held = self._held.get(key)
+            if held is not None:
+                self._spawn(self._finish(held, outcome), f"finish-{key}")
+
+    async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
+        self._count(outcome)
+        if isinstance(outcome, Failed) and self._may_retry(held, outcome):
+            await self._retry(held, outcome)
+        else:
+            await self._store(held, outcome)
+        await self._let_go(held)
+
+    def _may_retry(self, held: HeldJob, outcome: Failed) -> bool:
+        return outcome.kind is FailureKind.RETRYABLE and held.assigned.attempt < self._max_attempts
+
+    async def _store(self, held: HeldJob, outcome: Outcome) -> None:
+        result = job_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
+        if await self._results.store(result) is Stored.BEFORE:
+            self._log.info(Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant)
+        else:
+            self._log.debug(Event.JOB_FINISHED, job=held.job, state=result.state)
+
+    async def _retry(self, held: HeldJob, outcome: Failed) -> None:
+        failure = AttemptRecord(
+            attempt=held.assigned.attempt,
+            worker=self._worker,
+            code=outcome.code,
+            message=outcome.message,
+            at=time.time(),
+        )
+        try:
+            delay = await schedule_retry(self._bus, held, failure)
+        except (nats.errors.Error, nats.js.errors.Error) as error:
+            self._log.warning(Event.BUS_FAILED, job=held.job, error=str(error))
+            await self._store(held, outcome)
+            return
+        self._log.warning(Event.JOB_RETRIED, job=held.job, code=outcome.code, in_seconds=round(delay, 1))
+
+    async def _let_go(self, held: HeldJob) -> None:
+        self._held.drop(held.key)
+        self._leases.release(held.assigned.lease)
+        try:
+            await self._bus.nc.publish(held.assigned.lease, ACK)
+        except nats.errors.Error as error:
+            # It comes again after ack_wait, and finds its result stored.
+            self._log.warning(Event.BUS_FAILED, job=held.job, error=str(error))
+        self._on_change()
+
+    def _count(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Succeeded):
+            self.succeeded += 1
+            self.completion_tokens += outcome.completion_tokens
+        elif isinstance(outcome, Failed):
+            self.failed += 1
+
+    def _spawn(self, work: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.create_task(self._guard(work, name), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Coroutine[object, object, None], name: str) -> None:
+        try:
+            await work
+        except Exception:  # noqa: BLE001  # one job's trouble must not end the worker; its lease brings it back
+            self._log.exception(Event.LOOP_FAILED, task=name)
+
+
+def _unreadable(held: HeldJob, error: MalformedMessageError | PayloadMissingError) -> Failed:
+    malformed = isinstance(error, MalformedMessageError)
+    return Failed(
+        request_id=held.key,
+        kind=FailureKind.PERMANENT,
+        code="malformed_job" if malformed else "payload_missing",
+        message=str(error),
+        field=error.field if isinstance(error, MalformedMessageError) else "prompt_ref",
+    )

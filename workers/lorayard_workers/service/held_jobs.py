@@ -1,0 +1,61 @@
+"""The jobs a worker holds, and how many more it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lorayard_schemas.assignment import AssignedJob
+from lorayard_schemas.subjects import JobAddress
+
+
+@dataclass(slots=True)
+class HeldJob:
+    """One accepted job. `assigned` is replaced when the same job is given again under a new lease."""
+
+    assigned: AssignedJob
+    address: JobAddress
+    job: str
+    cancelled: bool = False
+
+    @property
+    def key(self) -> str:
+        """The job's identity."""
+        return self.assigned.key
+
+
+class HeldJobs:
+    """Accepted and unfinished jobs by key."""
+
+    def __init__(self, *, capacity: int) -> None:
+        self._capacity = capacity
+        self._jobs: dict[str, HeldJob] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def room(self) -> int:
+        """How many more jobs are taken."""
+        return max(0, self._capacity - len(self._jobs))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all of them."""
+        return tuple(self._jobs)
+
+    def get(self, key: str) -> HeldJob | None:
+        """The job, if it is held."""
+        return self._jobs.get(key)
+
+    def put(self, job: HeldJob) -> None:
+        """Hold a job."""
+        self._jobs[job.key] = job
+
+    def drop(self, key: str) -> HeldJob | None:
+        """Hold it no longer."""
+        return self._jobs.pop(key, None)
+
+    def find(self, tenant: str, job: str) -> Iterable[HeldJob]:
+        """The jobs of that name: two, when one was published twice."""
+        return [held for held in self._jobs.values() if held.job == job and held.address.tenant == tenant]

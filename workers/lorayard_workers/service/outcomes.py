@@ -1,0 +1,82 @@
+"""From the engine's outcome to the result that is stored."""
+
+from __future__ import annotations
+
+import time
+
+from lorayard_schemas.result import (
+    ErrorKind,
+    JobResult,
+    JobTimings,
+    Maker,
+    ResultError,
+    ResultState,
+    Usage,
+)
+from lorayard_workers.engine.protocol import Cancelled, DeadlinePassed, Failed, Outcome, Succeeded
+from lorayard_workers.service.held_jobs import HeldJob
+
+
+def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str) -> JobResult:
+    """The one answer of a job."""
+    assigned = held.assigned
+    maker = Maker(
+        worker=worker,
+        adapter=assigned.adapter.name if assigned.adapter else None,
+        version=assigned.adapter.version if assigned.adapter else None,
+        digest=assigned.adapter.digest if assigned.adapter else None,
+        base_digest=base_digest,
+        rule=assigned.rule,
+        tier=outcome.tier.value if isinstance(outcome, Succeeded) else "none",
+    )
+    result = JobResult(
+        job=held.job,
+        tenant=held.address.tenant,
+        state=_state(outcome),
+        maker=maker,
+        attempt=assigned.attempt,
+        timings=JobTimings(waited_ms=assigned.waited_ms),
+        finished_at=time.time(),
+    )
+    if isinstance(outcome, Succeeded):
+        return result.model_copy(update=_success(outcome, assigned.waited_ms))
+    if isinstance(outcome, Failed):
+        return result.model_copy(update={"error": _error(outcome)})
+    return result
+
+
+def _state(outcome: Outcome) -> ResultState:
+    match outcome:
+        case Succeeded():
+            return ResultState.SUCCEEDED
+        case Failed():
+            return ResultState.FAILED
+        case Cancelled():
+            return ResultState.CANCELLED
+        case DeadlinePassed():
+            return ResultState.EXPIRED
+
+
+def _success(outcome: Succeeded, waited_ms: float) -> dict[str, object]:
+    timings = outcome.timings
+    return {
+        "text": outcome.text,
+        "finish_reason": outcome.finish_reason.value,
+        "usage": Usage(prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens),
+        "timings": JobTimings(
+            waited_ms=waited_ms,
+            queued_ms=timings.queued_ms,
+            load_ms=timings.load_ms,
+            first_token_ms=timings.first_token_ms,
+            total_ms=timings.total_ms,
+        ),
+    }
+
+
+def _error(outcome: Failed) -> ResultError:
+    return ResultError(
+        kind=ErrorKind(outcome.kind.value),
+        code=outcome.code,
+        message=outcome.message,
+        field=outcome.field,
+    )

@@ -1,0 +1,154 @@
+"""How a worker shows itself: load reports to dispatchers, an advert in `yard_workers` (A4).
+
+Both are whole states with a rising number, never deltas: a lost or repeated one does no harm. Load reports
+follow a change within milliseconds; the advert, which everybody watches, is coalesced further and beats each
+second with a time to live, so that silence is a death (anchors-bus A3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+
+import nats.errors
+
+from lorayard_schemas import headers
+from lorayard_schemas.advert import SlotAdvert, WorkerAdvert, WorkerCounters
+from lorayard_schemas.assignment import Assignment, WorkerLoad
+from lorayard_schemas.codec import encode
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.service.held_jobs import HeldJobs
+
+BEAT_SECONDS = 1.0
+ADVERT_GAP_SECONDS = 0.05
+LOAD_GAP_SECONDS = 0.002
+REMEMBERED_DISPATCHERS = 64
+
+
+class Presence:
+    """What this worker says about itself, and when."""
+
+    def __init__(self, bus: Bus, engine: Engine, held: HeldJobs, *, worker: str, model: str) -> None:
+        self.worker = worker
+        self.epoch = time.time_ns()
+        self.draining = False
+        self.counters: Callable[[], WorkerCounters] = WorkerCounters
+        self._bus = bus
+        self._engine = engine
+        self._held = held
+        self._model = model
+        self._key = f"$KV.{bus.subjects.bucket('workers')}.{worker}"
+        self._number = 0
+        self._sequence = 0
+        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._report_to: dict[str, str] = {}
+        self._load_due = asyncio.Event()
+        self._advert_due = asyncio.Event()
+
+    def saw(self, assignment: Assignment) -> None:
+        """Remember how far each dispatcher's assignments have come."""
+        name = assignment.dispatcher
+        self._seen[name] = max(assignment.number, self._seen.get(name, 0))
+        self._seen.move_to_end(name)
+        self._report_to[name] = assignment.load_subject
+        while len(self._seen) > REMEMBERED_DISPATCHERS:
+            gone, _ = self._seen.popitem(last=False)
+            self._report_to.pop(gone, None)
+
+    def changed(self) -> None:
+        """Something is worth saying."""
+        self._load_due.set()
+        self._advert_due.set()
+
+    def load(self) -> WorkerLoad:
+        """What is held now, as the next report."""
+        self._number += 1
+        return WorkerLoad.model_construct(
+            worker=self.worker,
+            epoch=self.epoch,
+            number=self._number,
+            seen=dict(self._seen),
+            room=0 if self.draining else self._held.room,
+            holding=self._held.keys,
+            draining=self.draining,
+        )
+
+    async def run_load_reports(self) -> None:
+        """Tell dispatchers about every change, until cancelled."""
+        while True:
+            await self._load_due.wait()
+            self._load_due.clear()
+            if self._report_to and self._bus.connected:
+                body = encode(self.load())
+                for subject in self._report_to.values():
+                    with suppress(nats.errors.Error):  # the next report or advert says it again
+                        await self._bus.nc.publish(subject, body)
+            await asyncio.sleep(LOAD_GAP_SECONDS)
+
+    async def run_adverts(self) -> None:
+        """Write the advert on change and as a heartbeat, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._advert_due.wait(), BEAT_SECONDS)
+            self._advert_due.clear()
+            await self.beat()
+            await asyncio.sleep(ADVERT_GAP_SECONDS)
+
+    async def beat(self) -> None:
+        """Write the advert once. Nothing is kept for later while the bus is away: it would be stale."""
+        if not self._bus.connected or not self._engine.alive():
+            return
+        with suppress(nats.errors.Error):
+            await self._bus.nc.publish(
+                self._key, encode(self.advert()), headers={headers.TTL: str(WORKER_TTL_SECONDS)}
+            )
+
+    async def leave(self) -> None:
+        """Take the advert down at once, instead of letting it run out."""
+        with suppress(nats.errors.Error):
+            await self._bus.nc.publish(self._key, b"", headers={"KV-Operation": "DEL"})
+
+    def advert(self) -> WorkerAdvert:
+        """Everything worth knowing about this worker."""
+        self._sequence += 1
+        residency = self._engine.residency()
+        counted = self.counters().model_copy(
+            update={
+                "slot_hits": residency.slot_hits,
+                "slot_loads": residency.slot_loads,
+                "disk_loads": residency.disk_loads,
+                "evictions": residency.evictions,
+            }
+        )
+        return WorkerAdvert(
+            worker=self.worker,
+            epoch=self.epoch,
+            sequence=self._sequence,
+            at=time.time(),
+            engine=type(self._engine).__name__,
+            model=self._model,
+            base_digest=self._engine.base_digest,
+            context_tokens=self._engine.context_tokens,
+            slots=tuple(
+                SlotAdvert(digest=s.digest, rows=s.rows, last_used=s.last_used, pinned=s.pinned)
+                for s in residency.slots
+            ),
+            slot_count=residency.slot_count,
+            host=tuple(sorted(residency.host)),
+            loading=tuple(sorted(residency.loading)),
+            rows_running=residency.rows_running,
+            rows_max=residency.rows_max,
+            load_ms_host=residency.load_ms_host,
+            load_ms_disk=residency.load_ms_disk,
+            slot_bytes=residency.slot_bytes,
+            host_bytes=residency.host_bytes,
+            counters=counted,
+            load=self.load(),
+            pid=os.getpid(),
+        )

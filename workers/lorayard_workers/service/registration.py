@@ -1,0 +1,90 @@
+"""Tell the yard which adapters this worker can serve: records in `yard_adapters`.
+
+A version never changes its bytes: when another worker has registered other bytes under the same name and
+version, ours are not served, and the log says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import nats.js.errors
+import structlog
+from nats.js.kv import KeyValue
+
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.names import key_token
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.logs import Event
+from lorayard_workers.adapters.catalog import CatalogEntry
+
+
+async def register(
+    bus: Bus, entries: Sequence[CatalogEntry], *, worker: str, base_digest: str
+) -> tuple[CatalogEntry, ...]:
+    """Register what is new; returns the entries that this worker may serve under their names.
+
+    Raises:
+        nats.errors.Error: the bus did not answer.
+    """
+    bucket = await bus.js.key_value(bus.subjects.bucket("adapters"))
+    served: list[CatalogEntry] = []
+    for entry in entries:
+        record = _record(entry, worker=worker, base_digest=base_digest)
+        key = f"{key_token(entry.name)}.{key_token(entry.version)}"
+        try:
+            await bucket.create(key, encode(record))
+            _log().info(Event.ADAPTER_REGISTERED, adapter=entry.name, version=entry.version)
+        except nats.js.errors.KeyWrongLastSequenceError:
+            if not await _agrees(bucket, key, record):
+                continue
+        served.append(entry)
+    return tuple(served)
+
+
+async def _agrees(bucket: KeyValue, key: str, ours: AdapterRecord) -> bool:
+    """Whether the registered record stands for our bytes; another base model in it is brought up to date."""
+    entry = await bucket.get(key)
+    try:
+        known = decode(AdapterRecord, entry.value or b"")
+    except MalformedMessageError as error:
+        _log().error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+        return False
+    if known.digest != ours.digest:
+        _log().error(
+            Event.ADAPTER_CONFLICTED,
+            adapter=ours.name,
+            version=ours.version,
+            here=ours.digest,
+            registered=known.digest,
+            mend="give the changed adapter a version of its own",
+        )
+        return False
+    if known.base_digest != ours.base_digest:
+        with suppress(nats.js.errors.KeyWrongLastSequenceError):  # another worker did the same
+            await bucket.update(key, encode(ours), last=entry.revision)
+    return True
+
+
+def _log() -> structlog.typing.FilteringBoundLogger:
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger
+
+
+def _record(entry: CatalogEntry, *, worker: str, base_digest: str) -> AdapterRecord:
+    return AdapterRecord(
+        name=entry.name,
+        version=entry.version,
+        digest=entry.digest,
+        base_digest=base_digest,
+        rank=entry.rank,
+        alpha=entry.alpha,
+        targets=entry.targets,
+        size_bytes=entry.size_bytes,
+        registered_at=time.time(),
+        registered_by=worker,
+    )

@@ -1,0 +1,42 @@
+"""Settings of a worker process, on top of those of the yard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from lorayard_shared.settings import YardSettings
+
+WorkerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+class WorkerSettings(YardSettings):
+    """What an operator may decide about one worker."""
+
+    name: WorkerName = "w1"
+    """Unique in the yard: lower-case letters, digits, - and _."""
+    model: str = "gemma3-270m"
+    """`gemma3-270m`, `tiny`, or the folder of a model."""
+    models_dir: Path = Path("~/.cache/lorayard/models").expanduser()
+    adapters_dir: Path | None = None
+    """`{org}/{model}/{task}/{version}` below it."""
+    engine: Literal["packed", "echo"] = "packed"
+    slots: int = Field(default=8, ge=1, le=1024)
+    rows: int = Field(default=16, ge=1, le=4096)
+    lookahead: int = Field(default=4, ge=0)
+    """Jobs taken beyond the rows, so that a row that ends finds the next job here."""
+    max_rank: int = Field(default=64, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    dtype: Literal["bf16", "fp32"] = "bf16"
+    device: str = "auto"
+    context_tokens: int | None = Field(default=None, ge=16)
+    kv_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    host_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    echo_delay_seconds: float = Field(default=0.0, ge=0)
+    echo_load_seconds: float = Field(default=0.0, ge=0)
+    drain_seconds: float = Field(default=20.0, ge=0)
+    """How long a stopping worker lets its rows finish before it hands the rest back."""
+    max_attempts: int = Field(default=3, ge=1)
+    """Tries of a job that fails in a way that may pass."""
