@@ -1,0 +1,64 @@
+# Every target makes the virtual environment when it is missing. `make help` lists the targets.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PACKAGES := cli client dispatcher schemas shared workers
+# pytest-xdist workers: two cores is what CI has.
+JOBS ?= 2
+
+.PHONY: help setup demo demo-short test lint types fmt bench schemas demo-adapters wheel clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lorayard needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	# torch first and pinned: what comes after it must not pull another build with gigabytes of CUDA.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+setup: $(READY) ## make the virtual environment and install everything
+
+demo: $(READY) ## run the demo: a real model, three adapters, an embedded bus
+	$(BIN)/lorayard demo
+
+demo-short: $(READY) ## the demo with fewer jobs, as CI runs it
+	$(BIN)/lorayard demo --short
+
+test: $(READY) ## lint, types and all tests
+	$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest -n $(JOBS) -q
+
+lint: $(READY) ## ruff and import contracts
+	$(BIN)/ruff check $(PACKAGES) tests benchmarks
+	$(BIN)/ruff format --check $(PACKAGES) tests benchmarks
+	$(BIN)/lint-imports --no-cache
+
+types: $(READY) ## mypy and pyright, both strict
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+fmt: $(READY) ## put the code into its format
+	$(BIN)/ruff check --fix $(PACKAGES) tests benchmarks
+	$(BIN)/ruff format $(PACKAGES) tests benchmarks
+
+bench: $(READY) ## measure the bus path on this machine
+	$(BIN)/lorayard bench bus
+
+schemas: $(READY) ## write schemas/json anew from the models
+	$(BIN)/python -m lorayard_schemas.json_schemas
+
+demo-adapters: $(READY) ## train the demo's adapters anew (minutes)
+	$(BIN)/python -m lorayard_cli.demo.train --out cli/lorayard_cli/demo/adapters
+
+wheel: $(READY) ## build wheel and sdist into dist/
+	$(BIN)/python -m build --outdir dist
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .venv-wheel dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .lorayard
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
