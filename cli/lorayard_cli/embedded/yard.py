@@ -15,17 +15,18 @@ from typing import Any, Self
 
 import nats.errors
 
+from lorayard import Client
 from lorayard_cli.embedded.backoff import RestartPolicy
 from lorayard_cli.embedded.bus_server import BusServer, prepare_bus_server
 from lorayard_cli.embedded.child import ChildChange, OnChange, OnLine
 from lorayard_cli.embedded.data_folder import YardState, forget_state, locked, write_state
-from lorayard_cli.embedded.liveness import connect_when_up, dispatcher_answers, read_adverts
+from lorayard_cli.embedded.liveness import ask_dispatcher, connect_when_up
 from lorayard_cli.embedded.plan import BUS, DISPATCHER, YardPlan, bus_child, dispatcher_child, worker_child
 from lorayard_cli.embedded.supervisor import Supervisor
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.topology import topology
-from lorayard_shared.errors import YardError
+from lorayard_shared.errors import BusUnavailableError, YardError
 from lorayard_shared.settings import YardSettings, read_settings
 
 BUS_START_SECONDS = 20.0
@@ -147,29 +148,29 @@ class EmbeddedYard:
             bus = await asyncio.wait_for(connect_when_up(self.settings, name="supervisor"), BUS_START_SECONDS)
         except TimeoutError as error:
             raise YardStartError(missing=(BUS,), waited_seconds=BUS_START_SECONDS) from error
-        async with bus:
+        async with bus, Client(settings=self.settings, name="supervisor") as client:
             # Declared before anybody else is there, so that no two processes race for it.
             await declare(bus, topology(self.settings))
             self._supervisor.start(dispatcher_child(self.plan, self.url))
             for name in self.plan.worker_names:
                 self._supervisor.start(worker_child(self.plan, self.url, name))
-            await self._all_present(bus)
+            await self._all_present(bus, client)
 
-    async def _all_present(self, bus: Bus) -> None:
+    async def _all_present(self, bus: Bus, client: Client) -> None:
         missing: tuple[str, ...] = ()
         try:
             async with asyncio.timeout(self._start_seconds):
-                while missing := await self._missing(bus):  # noqa: ASYNC110  # other processes are polled
+                while missing := await self._missing(bus, client):  # noqa: ASYNC110  # other processes are polled
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise YardStartError(missing=missing, waited_seconds=self._start_seconds) from error
 
-    async def _missing(self, bus: Bus) -> tuple[str, ...]:
+    async def _missing(self, bus: Bus, client: Client) -> tuple[str, ...]:
         try:
-            dispatcher = () if await dispatcher_answers(bus) else (DISPATCHER,)
+            dispatcher = () if await ask_dispatcher(bus) else (DISPATCHER,)
             # An advert of an earlier life expires by itself, but until then it must not pass for this one.
-            present = {(advert.worker, advert.pid) for advert in await read_adverts(bus)}
-        except (nats.errors.Error, TimeoutError):
+            present = {(advert.worker, advert.pid) for advert in await client.workers()}
+        except (nats.errors.Error, TimeoutError, BusUnavailableError):
             return (BUS,)  # it crashed and comes back
         pids = self.pids
         return (*dispatcher, *(name for name in self.plan.worker_names if (name, pids[name]) not in present))

@@ -1,0 +1,118 @@
+"""Workers, adapters and queues as documents and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from lorayard import QueueDepth
+from lorayard_cli.output import plain, short_digest, table
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.job import Lane
+from lorayard_schemas.names import BASE
+
+
+def hit_rate(adverts: Iterable[WorkerAdvert]) -> float | None:
+    """Share of adapter jobs that found theirs in a slot; None before the first."""
+    counters = [advert.counters for advert in adverts]
+    hits = sum(counter.slot_hits for counter in counters)
+    loads = sum(counter.slot_loads for counter in counters)
+    return hits / (hits + loads) if hits + loads else None
+
+
+def percent(share: float | None) -> str:
+    """`93 %`, or `-` when there is nothing to tell."""
+    return "-" if share is None else f"{100 * share:.0f} %"
+
+
+def names_by_digest(records: Iterable[AdapterRecord]) -> dict[str, str]:
+    """What people call a digest."""
+    return {record.digest: f"{record.name}@{record.version}" for record in records}
+
+
+def worker_documents(adverts: Sequence[WorkerAdvert], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Each worker's advert, with the names of what it holds and its hit rate."""
+    return [
+        {
+            **advert.model_dump(mode="json"),
+            "slots": [
+                {**slot.model_dump(mode="json"), "adapter": names.get(slot.digest)} for slot in advert.slots
+            ],
+            "hit_rate": hit_rate([advert]),
+        }
+        for advert in adverts
+    ]
+
+
+def worker_table(adverts: Sequence[WorkerAdvert], names: Mapping[str, str]) -> Table:
+    """One row per worker; the adapters it holds last, because they are long."""
+    made = table(
+        "worker", "model", "rows", "room", "slots", "hits", "done", "failed", "holds", right=_NUMBERS
+    )
+    for advert in adverts:
+        held = ", ".join(names.get(slot.digest, short_digest(slot.digest)) for slot in advert.slots)
+        made.add_row(
+            plain(advert.worker) + (" (draining)" if advert.load.draining else ""),
+            plain(advert.model.rpartition("/")[2]),
+            f"{advert.rows_running}/{advert.rows_max}",
+            str(advert.load.room),
+            f"{len(advert.slots)}/{advert.slot_count}",
+            percent(hit_rate([advert])),
+            str(advert.counters.jobs_succeeded),
+            str(advert.counters.jobs_failed),
+            plain(held or "-"),
+        )
+    return made
+
+
+_NUMBERS = ("rows", "room", "slots", "hits", "done", "failed")
+
+
+def adapter_table(records: Sequence[AdapterRecord], residents: Mapping[str, Sequence[str]]) -> Table:
+    """One row per version."""
+    made = table("adapter", "version", "rank", "MB", "digest", "state", "in a slot of", right=("rank", "MB"))
+    for record in records:
+        made.add_row(
+            plain(record.name),
+            plain(record.version),
+            str(record.rank),
+            f"{record.size_bytes / 1e6:.1f}",
+            short_digest(record.digest),
+            record.state.value,
+            ", ".join(residents.get(record.digest, ())) or "-",
+        )
+    return made
+
+
+def residents_by_digest(adverts: Iterable[WorkerAdvert]) -> dict[str, list[str]]:
+    """Which workers hold an adapter in a slot."""
+    found: dict[str, list[str]] = {}
+    for advert in adverts:
+        for slot in advert.slots:
+            found.setdefault(slot.digest, []).append(advert.worker)
+    return found
+
+
+def queue_documents(depth: QueueDepth) -> list[dict[str, Any]]:
+    """One entry per lane, tenant and adapter with jobs in it."""
+    return [
+        {"lane": address.lane.value, "tenant": address.tenant, "adapter": address.adapter, "jobs": jobs}
+        for address, jobs in sorted(depth.unfinished.items(), key=lambda item: str(item[0]))
+    ]
+
+
+def queue_table(depth: QueueDepth) -> Table:
+    """Adapters down, lanes across; tenants are added up."""
+    counts: dict[str, dict[Lane, int]] = {}
+    for address, jobs in depth.unfinished.items():
+        name = "(the yard chooses)" if address.adapter is None else address.adapter
+        row = counts.setdefault("base model" if name == BASE else name, {})
+        row[address.lane] = row.get(address.lane, 0) + jobs
+    lanes = tuple(lane.value for lane in Lane)
+    made = table("adapter", *lanes, right=lanes)
+    for name, row in sorted(counts.items()):
+        made.add_row(plain(name), *(str(row.get(lane, 0)) for lane in Lane))
+    return made
