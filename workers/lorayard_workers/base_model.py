@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,9 @@ from typing import Any
 
 import structlog
 import torch
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when transformers is imported
+
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from lorayard_workers.engine.protocol import ChatMessage

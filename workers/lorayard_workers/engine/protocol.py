@@ -104,9 +104,7 @@ class Failed:
 
     request_id: str
     kind: FailureKind
-    code: (
-        str  # stable, snake_case: empty_prompt, prompt_too_long, unknown_adapter, engine_error ...
-    )
+    code: str  # stable, snake_case: empty_prompt, prompt_too_long, unknown_adapter, engine_error ...
     message: str  # names the thing and what to do
     field: str | None = None
 

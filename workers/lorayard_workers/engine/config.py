@@ -1,0 +1,63 @@
+"""How large a packed engine is and what it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from lorayard_workers.base_model import Precision
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """Limits of one engine. A value that cannot work raises ValueError, naming it."""
+
+    slots: int = 8
+    """Adapters in device memory at once."""
+    max_rank: int = 64
+    """Largest rank accepted; slots are sized for it."""
+    rows: int = 16
+    """Requests that decode together: a step of 16 costs 1.2 times a step of one on AMX."""
+    context_tokens: int | None = None
+    """Prompt plus completion; None is the model's own. `kv_bytes` may lower either."""
+    kv_bytes: int = 1024 * _MIB
+    """Key-value cache of all rows together."""
+    host_bytes: int = 1024 * _MIB
+    """Packed adapters kept in host memory: about 280 of rank 8 for a 270M model."""
+    precision: Precision = Precision.BF16
+    device: str = "auto"
+    """`auto` is the first CUDA device, else the CPU."""
+    threads: int | None = None
+    """Torch's threads within an operation, for the whole process; None leaves torch's default."""
+    prefill_tokens: int = 512
+    """Prompt tokens per step; longer prompts are cut into chunks, so rows that decode wait for at most
+    this much."""
+    ageing_seconds: float = 2.0
+    """A request that waited longer for a slot makes one drain: several times a usual answer."""
+    pinned: frozenset[str] = frozenset()
+    """Digests that are fetched at start and, once in a slot, never leave it."""
+
+    def __post_init__(self) -> None:
+        for name in ("slots", "max_rank", "rows", "kv_bytes", "host_bytes", "prefill_tokens"):
+            self._require_positive(name, getattr(self, name))
+        for name in ("context_tokens", "threads"):
+            if getattr(self, name) is not None:
+                self._require_positive(name, getattr(self, name))
+        if self.ageing_seconds < 0:
+            raise ValueError(f"ageing_seconds is {self.ageing_seconds}: it cannot be negative")
+        if len(self.pinned) >= self.slots:
+            raise ValueError(f"pinned has {len(self.pinned)} adapters for {self.slots} slots: leave one free")
+
+    @property
+    def torch_device(self) -> str:
+        """The device `auto` stands for on this machine."""
+        if self.device != "auto":
+            return self.device
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def _require_positive(self, name: str, value: int) -> None:
+        if value < 1:
+            raise ValueError(f"{name} is {value}: it must be at least 1")

@@ -1,0 +1,115 @@
+"""The multi-LoRA linear: one fused base GEMM, plus every token's own adapter."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn, zeros
+from torch.nn import functional
+
+from lorayard_workers.engine.base_linear import BaseLinear
+from lorayard_workers.engine.lora_plan import Dense, Segment
+from lorayard_workers.engine.step_context import StepContext
+from lorayard_workers.memory.host import GroupWeights
+from lorayard_workers.memory.slots import Columns
+
+
+class LoraGroup:
+    """Linears that read the same input, with room for many adapters.
+
+    A is [columns, members, in] and each member's B is [columns, out], the scale folded in. An adapter
+    owns the columns of its slot. Base-model tokens never enter the LoRA path.
+    """
+
+    def __init__(self, base: BaseLinear, columns: int, context: StepContext) -> None:
+        self._base = base
+        self._context = context
+
+        def room(*shape: int) -> Tensor:
+            return zeros(shape, dtype=base.dtype, device=base.device)
+
+        self._a = room(columns, len(base.out_features), base.in_features)
+        self._b = tuple(room(columns, width) for width in base.out_features)
+        self._input: Tensor | None = None
+        self._parts: list[Tensor] = []
+        self._taken: set[int] = set()
+
+    @property
+    def size_bytes(self) -> int:
+        """Device memory of the slots."""
+        return sum(t.numel() * t.element_size() for t in (self._a, *self._b))
+
+    def write(self, columns: Columns, weights: GroupWeights) -> None:
+        """Copy an adapter into its columns; every value of them is overwritten."""
+        if columns[-1] - columns[0] + 1 == len(columns):
+            rows = slice(columns[0], columns[-1] + 1)
+            self._a[rows].copy_(weights.a)
+            for own, new in zip(self._b, weights.b, strict=True):
+                own[rows].copy_(new)
+            return
+        index = list(columns)
+        self._a[index] = weights.a.to(self._a.device)
+        for own, new in zip(self._b, weights.b, strict=True):
+            own[index] = new.to(own.device)
+
+    def part(self, member: int, x: Tensor) -> Tensor:
+        """One member's output. Members asked with the same tensor share one computation."""
+        if self._input is not x or member in self._taken:
+            self._input = x  # held, so that another tensor cannot take its identity
+            y = self.compute(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], -1)
+            self._parts = self._split(y)
+            self._taken = set()
+        self._taken.add(member)
+        found = self._parts[member]
+        if len(self._taken) == len(self._parts):
+            self.forget()
+        return found
+
+    def forget(self) -> None:
+        """Let go of the last input and outputs, for instance after a step that failed."""
+        self._input, self._parts, self._taken = None, [], set()
+
+    def compute(self, x: Tensor) -> Tensor:
+        """x is [tokens, in] in the plan's order; returns [tokens, sum(out)]."""
+        y = self._base(x)
+        plan = self._context.lora
+        if plan.dense is not None:
+            self._add_dense(y, x, plan.dense)
+        for segment in plan.segments:
+            self._add_segment(y, x, segment)
+        return y
+
+    def _add_dense(self, y: Tensor, x: Tensor, dense: Dense) -> None:
+        a = self._a[: dense.columns].view(-1, x.shape[-1])
+        hidden = functional.linear(x[: dense.tokens], a).view(dense.tokens, dense.columns, -1)
+        # Filled, not multiplied: 0 x NaN is NaN, and would carry one adapter's overflow to other rows.
+        hidden = hidden.masked_fill_(dense.foreign, 0).permute(2, 0, 1).contiguous()
+        for target, own, b in zip(self._split(y[: dense.tokens]), hidden, self._b, strict=True):
+            target.addmm_(own, b[: dense.columns])
+
+    def _add_segment(self, y: Tensor, x: Tensor, segment: Segment) -> None:
+        tokens = slice(segment.start, segment.stop)
+        a = self._a[segment.columns]
+        hidden = functional.linear(x[tokens], a.reshape(-1, x.shape[-1]))
+        hidden = hidden.view(-1, a.shape[0], a.shape[1]).permute(2, 0, 1).contiguous()
+        for target, own, b in zip(self._split(y[tokens]), hidden, self._b, strict=True):
+            target.addmm_(own, b[segment.columns])
+
+    def _split(self, y: Tensor) -> list[Tensor]:
+        parts: list[Tensor] = []
+        start = 0
+        for width in self._base.out_features:
+            parts.append(y.narrow(-1, start, width))
+            start += width
+        return parts
+
+
+class GroupPart(nn.Module):
+    """Stands where a linear of the base model stood, and answers for its group."""
+
+    def __init__(self, group: LoraGroup, member: int) -> None:
+        super().__init__()
+        self._group = group  # a plain object: nn.Module must not list it once per member
+        self._member = member
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x is [..., in]; returns [..., out]."""
+        return self._group.part(self._member, x)

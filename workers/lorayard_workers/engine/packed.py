@@ -1,0 +1,257 @@
+"""The engine for real models: an engine thread for torch, a loader thread for everything else.
+
+Shutdown: no more steps, then the loader, each joined; rows that have not ended get no outcome.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import structlog
+import torch
+
+from lorayard_workers.base_model import load_base_model
+from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.core import CoreLimits, EngineCore
+from lorayard_workers.engine.kv_cache import KvCache
+from lorayard_workers.engine.prepare import failure_of, prepare
+from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Residency, Sink
+from lorayard_workers.engine.row import Row
+from lorayard_workers.engine.runner import ModelRunner, RunnerSize, cache_shape
+from lorayard_workers.errors import BaseModelUnsupportedError
+from lorayard_workers.memory.host import HostTier
+from lorayard_workers.memory.layout import linear_shapes
+from lorayard_workers.memory.loader import Loader, LoadResult
+from lorayard_workers.memory.reader import AdapterReader
+from lorayard_workers.memory.slots import DeviceSlots
+
+_log = structlog.stdlib.get_logger(__name__)
+
+STALL_SECONDS = 60.0
+"""A step takes 0.1 s, a full prefill chunk seconds at worst: one this long has hung."""
+
+MIN_CONTEXT_TOKENS = 16
+"""Fewer hold neither a prompt nor an answer: the memory setting is a mistake."""
+
+
+class PackedEngine:
+    """Continuous batching of many LoRA adapters over one base model; see `Engine`."""
+
+    def __init__(
+        self, model_folder: Path, adapters: Mapping[str, Path], config: EngineConfig | None = None
+    ) -> None:
+        """Loads the model. `adapters` (digest -> folder) may change while the engine runs.
+
+        Raises BaseModelError.
+        """
+        config = config or EngineConfig()
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)  # before our threads start: they inherit it
+        self._config = config
+        self._adapters = adapters
+        self._base = load_base_model(model_folder, precision=config.precision, device=config.torch_device)
+        self._context_tokens = self._fit_context()
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._open: set[Row] = set()
+        self._open_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._beat = time.monotonic()
+        self._host = HostTier(budget_bytes=config.host_bytes)
+        self._core = self._build_core()
+        self._loader = Loader(
+            read=AdapterReader(
+                folders=adapters,
+                layouts=self._core.runner.layouts,
+                dtype=config.precision.dtype,
+                max_rank=config.max_rank,
+            ).read,
+            host=self._host,
+            on_result=self._on_loaded,
+        )
+        self._thread = threading.Thread(target=self._run, name="packed-engine", daemon=True)
+
+    @property
+    def base_digest(self) -> str:
+        """Content digest of the base model."""
+        return self._base.digest
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest prompt plus completion: the least of model, setting and cache memory."""
+        return self._context_tokens
+
+    @property
+    def linear_shapes(self) -> Mapping[str, tuple[int, int]]:
+        """What adapters may target: module name -> (out, in)."""
+        return linear_shapes(self._core.runner.layouts)
+
+    def start(self) -> None:
+        """Start both threads and fetch pinned adapters."""
+        self._loader.start()
+        self._thread.start()
+        for digest in sorted(self._config.pinned):
+            self.prefetch(digest)
+
+    def stop(self, *, timeout_seconds: float = 5.0) -> None:
+        """End the threads after the step in progress."""
+        self._stopping.set()
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+        self._loader.stop(timeout_seconds)
+
+    def submit(self, request: GenerationRequest, sink: Sink) -> None:
+        """Queue a request; its prompt is turned into tokens on the loader thread."""
+        row = Row(request=request, sink=sink)
+        with self._open_lock:
+            self._open.add(row)
+        self._loader.run_soon(partial(self._prepare, row))
+
+    def cancel(self, request_id: str) -> None:
+        """End every open request of this id between two steps."""
+        with self._open_lock:
+            found = [row for row in self._open if row.request.request_id == request_id]
+        for row in found:
+            row.cancelled = True
+        if found:
+            self._wake()
+
+    def prefetch(self, digest: str) -> None:
+        """Bring an adapter to host memory."""
+        if digest not in self._host:
+            self._loader.load(digest)
+
+    def residency(self) -> Residency:
+        """The engine thread's last snapshot, with the loader's and the queue's state of now."""
+        with self._open_lock:
+            open_rows = len(self._open)
+        snapshot = self._core.snapshot
+        return replace(
+            snapshot,
+            host=self._host.digests(),
+            loading=self._loader.loading(),
+            queued=max(0, open_rows - snapshot.rows_running),
+            disk_loads=self._loader.disk_loads,
+            load_ms_disk=self._loader.load_ms,
+            slot_bytes=self._core.runner.slot_bytes,
+            host_bytes=self._host.used_bytes,
+        )
+
+    def alive(self) -> bool:
+        """Whether both threads run and the engine has looked at its work lately."""
+        return (
+            self._thread.is_alive() and self._loader.alive() and time.monotonic() - self._beat < STALL_SECONDS
+        )
+
+    def check(self) -> None:
+        """The books agree; call it when no request is open. Raises InvariantError."""
+        self._core.check()
+
+    # --- set-up
+
+    def _fit_context(self) -> int:
+        layers, kv_heads, head_width = cache_shape(self._base)
+        per_token = KvCache.token_bytes(layers, kv_heads, head_width, self._config.precision.dtype)
+        affordable = self._config.kv_bytes // (per_token * self._config.rows)
+        limits = (self._base.context_tokens, self._config.context_tokens, affordable)
+        context = min(limit for limit in limits if limit is not None)
+        if context < MIN_CONTEXT_TOKENS:
+            raise BaseModelUnsupportedError(
+                self._base.folder,
+                f"only {context} tokens of context: kv_bytes {self._config.kv_bytes} over "
+                f"{self._config.rows} rows of {per_token} bytes per token, context_tokens "
+                f"{self._config.context_tokens}",
+            )
+        return context
+
+    def _build_core(self) -> EngineCore:
+        config = self._config
+        slots = DeviceSlots(count=config.slots, max_rank=config.max_rank, pinned=config.pinned)
+        size = RunnerSize(columns=slots.column_count, rows=config.rows, row_tokens=self._context_tokens)
+        return EngineCore(
+            runner=ModelRunner(self._base, size),
+            slots=slots,
+            host=self._host,
+            limits=CoreLimits(
+                rows=config.rows,
+                row_tokens=self._context_tokens,
+                prefill_tokens=config.prefill_tokens,
+                ageing_seconds=config.ageing_seconds,
+                eos_ids=self._base.eos_ids,
+            ),
+            request_load=self._request_load,
+            on_end=self._on_end,
+        )
+
+    # --- loader thread
+
+    def _prepare(self, row: Row) -> None:
+        try:
+            outcome = row.ended_by_caller(time.time())
+            if outcome is None:
+                prepare(row, self._base, self._context_tokens, self._adapters)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the request must hear of it
+            outcome = failure_of(row, error)
+        if outcome is not None:
+            self._on_end(row, outcome)
+        else:
+            self._inbox.put(partial(self._core.add, row))
+
+    def _on_loaded(self, result: LoadResult) -> None:
+        self._inbox.put(partial(self._core.loaded, result))
+
+    # --- engine thread
+
+    def _request_load(self, digest: str) -> None:
+        self._loader.load(digest)
+
+    def _run(self) -> None:
+        with torch.inference_mode():
+            while not self._stopping.is_set():
+                self._beat = time.monotonic()
+                try:
+                    self._take_inbox()
+                    if not self._stopping.is_set():
+                        self._core.step()
+                except Exception as error:  # noqa: BLE001  # the thread must outlive any fault: others depend on it
+                    _log.exception("engine_loop_failed")
+                    self._core.fail_all(error)
+
+    def _take_inbox(self) -> None:
+        """Handle everything that has arrived; with no row to advance, wait for something."""
+        if not self._core.running:
+            try:
+                self._inbox.get(timeout=self._patience_seconds())()
+            except Empty:
+                return  # a deadline has come, or it is time for a sign of life
+        while True:
+            try:
+                self._inbox.get_nowait()()
+            except Empty:
+                return
+
+    def _patience_seconds(self) -> float:
+        deadline = self._core.next_deadline()
+        longest = STALL_SECONDS / 4
+        return longest if deadline is None else min(longest, max(0.0, deadline - time.time()))
+
+    def _wake(self) -> None:
+        self._inbox.put(_nothing)
+
+    def _on_end(self, row: Row, outcome: Outcome) -> None:
+        with self._open_lock:
+            self._open.discard(row)
+        try:
+            row.sink(outcome)
+        except Exception:  # noqa: BLE001  # a sink is the caller's code: its fault must not cost other rows
+            _log.exception("sink_failed", request_id=row.request.request_id)
+
+
+def _nothing() -> None:
+    """Only ends a wait."""

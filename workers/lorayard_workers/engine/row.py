@@ -1,0 +1,102 @@
+"""A request on its way through the engine, from submit to its one outcome."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from lorayard_workers.engine.protocol import (
+    Cancelled,
+    DeadlinePassed,
+    Failed,
+    FailureKind,
+    FinishReason,
+    GenerationRequest,
+    Outcome,
+    Sink,
+    Succeeded,
+    Tier,
+    Timings,
+)
+from lorayard_workers.engine.sampling import TokenSampler
+from lorayard_workers.engine.text import TextStream
+from lorayard_workers.memory.slots import Columns
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Row:
+    """One thread owns a row at a time; only `cancelled` is set from others."""
+
+    request: GenerationRequest
+    sink: Sink
+    submitted: float = field(default_factory=time.perf_counter)
+    cancelled: bool = False
+
+    # set when the prompt has become tokens
+    prompt_ids: list[int] = field(default_factory=list[int])
+    sampler: TokenSampler | None = None
+    text: TextStream | None = None
+
+    # set on the way into a slot
+    tier: Tier = Tier.NONE
+    load_started: float | None = None
+    load_ms: float = 0.0
+    columns: Columns | None = None
+
+    # set while it runs
+    number: int = 0  # of the start; gives the order of prefill
+    started: float = 0.0
+    first_token: float | None = None
+    prefilled: int = 0  # prompt tokens in the cache
+    output_ids: list[int] = field(default_factory=list[int])
+
+    @property
+    def digest(self) -> str | None:
+        """The adapter asked for."""
+        return self.request.adapter
+
+    @property
+    def waits_for_prefill(self) -> bool:
+        """Whether prompt tokens are missing from the cache."""
+        return self.prefilled < len(self.prompt_ids)
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and output so far."""
+        return len(self.prompt_ids) + len(self.output_ids)
+
+    def waited_seconds(self) -> float:
+        """Since submit."""
+        return time.perf_counter() - self.submitted
+
+    def ended_by_caller(self, now: float) -> Outcome | None:
+        """The outcome if the request was cancelled or its deadline has passed at unix time `now`."""
+        if self.cancelled:
+            return Cancelled(request_id=self.request.request_id)
+        if self.request.deadline is not None and self.request.deadline <= now:
+            return DeadlinePassed(request_id=self.request.request_id)
+        return None
+
+    def succeeded(self, reason: FinishReason) -> Succeeded:
+        """The outcome of a generation that has ended."""
+        assert self.text is not None  # set with the prompt
+        text, stopped = self.text.finish()
+        now = time.perf_counter()
+        return Succeeded(
+            request_id=self.request.request_id,
+            text=text,
+            finish_reason=FinishReason.STOP if stopped else reason,
+            prompt_tokens=len(self.prompt_ids),
+            completion_tokens=len(self.output_ids),
+            tier=self.tier,
+            timings=Timings(
+                queued_ms=(self.started - self.submitted) * 1000,
+                load_ms=self.load_ms,
+                first_token_ms=((self.first_token or now) - self.submitted) * 1000,
+                total_ms=(now - self.submitted) * 1000,
+            ),
+        )
+
+    def failed(self, kind: FailureKind, code: str, message: str, *, at: str | None = None) -> Failed:
+        """The outcome of a request that was refused or broke; `at` is the field at fault."""
+        return Failed(request_id=self.request.request_id, kind=kind, code=code, message=message, field=at)

@@ -1,0 +1,134 @@
+"""Runs one packed step: tokens of many rows, each with its own adapter, in one forward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lorayard_workers.base_model import BaseModel
+from lorayard_workers.engine.attention_plan import Place, plan_attention
+from lorayard_workers.engine.kv_cache import KvCache
+from lorayard_workers.engine.lora_plan import plan_lora
+from lorayard_workers.engine.patching import check_supported, find_groups, patch
+from lorayard_workers.engine.step_context import StepContext
+from lorayard_workers.memory.host import HostAdapter
+from lorayard_workers.memory.layout import GroupLayout
+from lorayard_workers.memory.slots import Columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One row's tokens in a step."""
+
+    place: Place
+    token_ids: Sequence[int]
+    columns: Columns | None  # None: the base model
+    wants_logits: bool  # False while more of the prompt follows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerSize:
+    """What a runner allocates."""
+
+    columns: int
+    rows: int
+    row_tokens: int
+
+
+class ModelRunner:
+    """Owns the patched model, the LoRA columns and the cache. One thread at a time."""
+
+    def __init__(self, base: BaseModel, size: RunnerSize) -> None:
+        """Patches `base.model` for good. Raises BaseModelUnsupportedError."""
+        check_supported(base)
+        found = find_groups(base)
+        self.layouts: tuple[GroupLayout, ...] = tuple(group.layout for group in found)
+        self._model: Any = base.model
+        self._dtype: torch.dtype = base.model.dtype
+        self._device: torch.device = base.model.device
+        layers, kv_heads, head_width = cache_shape(base)
+        self.cache = KvCache(
+            layers=layers,
+            rows=size.rows,
+            row_tokens=size.row_tokens,
+            kv_heads=kv_heads,
+            head_width=head_width,
+            dtype=self._dtype,
+            device=self._device,
+        )
+        self._context = StepContext(cache=self.cache)
+        self._groups = patch(base, found, size.columns, self._context)
+
+    @property
+    def slot_bytes(self) -> int:
+        """Device memory of all LoRA columns."""
+        return sum(group.size_bytes for group in self._groups)
+
+    def write_adapter(self, columns: Columns, adapter: HostAdapter) -> None:
+        """Copy an adapter into its columns."""
+        for group, weights in zip(self._groups, adapter.groups, strict=True):
+            group.write(columns, weights)
+
+    def forward(self, pieces: Sequence[Piece]) -> Tensor:
+        """Logits [n, vocabulary] of the last token of each piece that wants them, in their order."""
+        order = sorted(range(len(pieces)), key=lambda i: _step_order(pieces[i]))
+        singles = [pieces[i] for i in order if pieces[i].place.tokens == 1]
+        spans = [pieces[i] for i in order if pieces[i].place.tokens > 1]
+        self._plan(singles, spans)
+        last: dict[int, int] = {}
+        stop = 0
+        for i in order:
+            stop += pieces[i].place.tokens
+            last[i] = stop - 1
+        keep = [last[i] for i in range(len(pieces)) if pieces[i].wants_logits]
+        return self._run([*singles, *spans], keep)
+
+    def _plan(self, singles: Sequence[Piece], spans: Sequence[Piece]) -> None:
+        self.cache.ensure(max(piece.place.stop for piece in (*singles, *spans)))
+        self._context.lora = plan_lora(
+            [piece.columns for piece in singles],
+            [(piece.place.tokens, piece.columns) for piece in spans],
+            self._device,
+        )
+        self._context.attention = plan_attention(
+            [piece.place for piece in singles],
+            [piece.place for piece in spans],
+            cache_length=self.cache.length,
+            dtype=self._dtype,
+            device=self._device,
+        )
+
+    def _run(self, pieces: Sequence[Piece], keep: Sequence[int]) -> Tensor:
+        attention = self._context.attention
+        assert attention is not None  # planned just before
+        ids = torch.tensor([token for piece in pieces for token in piece.token_ids])
+        try:
+            output = self._model.model(
+                input_ids=ids.to(self._device)[None],
+                position_ids=attention.positions[None],
+                use_cache=False,
+            )
+            hidden: Tensor = output.last_hidden_state[0]
+            if not keep:  # every piece is the middle of a prompt
+                return hidden.new_zeros(0, self._model.config.vocab_size)
+            logits: Tensor = self._model.lm_head(hidden[torch.tensor(keep, device=self._device)])
+        finally:
+            for group in self._groups:
+                group.forget()
+        return logits
+
+
+def cache_shape(base: BaseModel) -> tuple[int, int, int]:
+    """Layers, kv heads and head width."""
+    config = base.model.config
+    head_width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(config.num_hidden_layers), int(config.num_key_value_heads), int(head_width)
+
+
+def _step_order(piece: Piece) -> tuple[bool, bool, Columns]:
+    """Single tokens first; within each kind adapters first, neighbours by adapter."""
+    return piece.place.tokens > 1, piece.columns is None, piece.columns or ()
