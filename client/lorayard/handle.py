@@ -73,11 +73,14 @@ class JobHandle:
             UnreadableRecordError, ResultTextMissingError: what is stored is broken.
         """
         if self._outcome is None:
-            async with _limit(self.id, timeout_seconds):
-                body = self._slot.body
-                if body is None:
-                    body = await self._link.listener.wait(self._slot)
-                self._outcome = await self._read(body)
+            body = self._slot.body
+            wire = None if body is None else self._decode(body)
+            if wire is not None and wire.text_ref is None:  # nothing to wait for: no timer either
+                self._outcome = from_wire(wire, wire.text or "")
+            else:
+                async with _limit(self.id, timeout_seconds):
+                    wire = wire or self._decode(await self._link.listener.wait(self._slot))
+                    self._outcome = from_wire(wire, await self._text(wire))
         return self._outcome
 
     async def done(self) -> bool:
@@ -102,15 +105,17 @@ class JobHandle:
         """
         return await cancel_job(self._link, self.id)
 
-    async def _read(self, body: bytes) -> Result:
+    def _decode(self, body: bytes) -> JobResult:
         try:
-            wire = decode(JobResult, body)
+            return decode(JobResult, body)
         except MalformedMessageError as error:
             raise UnreadableRecordError(place=f"the result of job {self.id}", reason=str(error)) from error
+
+    async def _text(self, wire: JobResult) -> str:
         if wire.text_ref is None:
-            return from_wire(wire, wire.text or "")
+            return wire.text or ""
         try:
-            return from_wire(wire, await self._link.payloads.get(wire.text_ref))
+            return await self._link.payloads.get(wire.text_ref)
         except (PayloadMissingError, nats.js.errors.NotFoundError) as error:
             raise ResultTextMissingError(job_id=self.id, reason=str(error)) from error
         except nats.errors.Error as error:

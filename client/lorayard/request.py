@@ -63,13 +63,13 @@ class GenerateRequest:
     """The same key gives the same job and the same handle, however often it is submitted."""
 
 
-def job_address(request: GenerateRequest, tenant: str) -> JobAddress:
-    """Where the request's job goes.
+def job_address(*, lane: Lane | LaneName, tenant: str, adapter: str | None) -> JobAddress:
+    """Where a request's job goes.
 
     Raises:
         InvalidRequestError: lane or adapter cannot be one.
     """
-    return JobAddress(lane=_lane(request.lane), tenant=tenant, adapter=_adapter(request.adapter))
+    return JobAddress(lane=_lane(lane), tenant=tenant, adapter=_adapter(adapter))
 
 
 def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:

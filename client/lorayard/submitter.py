@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import nats.errors
 import nats.js.errors
@@ -20,9 +21,10 @@ from lorayard.job_ids import keyed_job_id, random_job_id
 from lorayard.link import Link
 from lorayard.listener import Slot
 from lorayard.publisher import Answer, Outgoing, refusal_error
-from lorayard.request import GenerateRequest, build_job, job_address
+from lorayard.request import GenerateRequest, LaneName, build_job, job_address
 from lorayard_schemas.codec import encode
-from lorayard_schemas.job import INLINE_BYTES, Job
+from lorayard_schemas.job import INLINE_BYTES, Job, Lane
+from lorayard_schemas.subjects import Subjects
 from lorayard_shared.bus.payloads import MAX_BYTES
 
 WINDOW_JOBS = 512
@@ -92,7 +94,7 @@ async def _prepare_or_error(link: Link, request: GenerateRequest) -> _Prepared |
 
 
 async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
-    subject = link.bus.subjects.job(job_address(request, link.tenant))
+    subject = _subject(link.bus.subjects, link.tenant, request.lane, request.adapter)
     keyed = request.idempotency_key is not None
     job_id = _job_id(link, request)
     job = build_job(request, job_id=job_id, now=time.time())
@@ -108,6 +110,11 @@ async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
         slot=link.listener.slot(job_id, fresh=not keyed),
         keyed=keyed,
     )
+
+
+@lru_cache(maxsize=4096)
+def _subject(subjects: Subjects, tenant: str, lane: Lane | LaneName, adapter: str | None) -> str:
+    return subjects.job(job_address(lane=lane, tenant=tenant, adapter=adapter))
 
 
 def _job_id(link: Link, request: GenerateRequest) -> str:

@@ -15,10 +15,10 @@ from typing import Any, Self
 
 import nats
 import nats.errors
-from nats.aio.client import Client as NatsClient
 from nats.js import JetStreamContext
 
 from lorayard_schemas.subjects import Subjects
+from lorayard_shared.bus.nats_client import NatsClient
 from lorayard_shared.errors import BusUnavailableError
 from lorayard_shared.logs import Event, process_logger
 from lorayard_shared.settings import YardSettings
