@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
-from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.echo import EchoEngine, answer_nothing, echo_prompt
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.settings import WorkerSettings
 
@@ -31,6 +31,7 @@ def equip(settings: WorkerSettings) -> Equipment:
             rows=settings.rows,
             delay_seconds=settings.echo_delay_seconds,
             load_seconds=settings.echo_load_seconds,
+            text=answer_nothing if settings.echo_reply == "nothing" else echo_prompt,
         )
         return Equipment(engine=engine, catalog=catalog)
     # Late: torch and transformers take seconds to import, and an echo worker needs neither.

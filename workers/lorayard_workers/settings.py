@@ -35,6 +35,7 @@ class WorkerSettings(YardSettings):
     kv_bytes: int = Field(default=1 << 30, ge=1 << 20)
     host_bytes: int = Field(default=1 << 30, ge=1 << 20)
     echo_delay_seconds: float = Field(default=0.0, ge=0)
+    echo_reply: Literal["prompt", "nothing"] = "prompt"
     echo_load_seconds: float = Field(default=0.0, ge=0)
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a stopping worker lets its rows finish before it hands the rest back."""

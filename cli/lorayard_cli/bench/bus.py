@@ -1,0 +1,178 @@
+"""The bus path: no-op jobs through server, dispatcher and two workers, all processes of their own.
+
+The yardstick is the raw pipelined publish rate of one client on the same server in the same minute: a ratio
+survives a slow or shared machine, a rate does not. Rounds alternate between the two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lorayard import Client, GenerateRequest
+from lorayard_cli.bench.figures import Spread, as_map, percentile, spread, surroundings
+from lorayard_cli.embedded.plan import YardPlan
+from lorayard_cli.embedded.yard import EmbeddedYard
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.output import note, out, print_json, table
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_workers.tiny_model import make_tiny_adapter
+
+ROUNDS = 5
+PAYLOAD_BYTES = 1024
+RAW_WINDOW = 500
+"""Publishes in flight: where anchors-bus B1 found the rate to level off."""
+LIGHT_JOBS = 200
+MUST_RATIO = 0.12
+"""Issue 2: a bare prototype reached 0.23-0.31."""
+WARM_UP_JOBS = 500
+ADAPTERS = tuple(f"acme/tiny/bench-{number}" for number in range(8))
+ROWS = 64
+SLOTS = 4
+"""Half of the adapters fit one worker, so grouping has something to do."""
+RAW_STREAM = "BENCH_RAW"
+
+
+@dataclass(slots=True)
+class Rounds:
+    """What was seen, round by round."""
+
+    raw_per_second: list[float] = field(default_factory=list[float])
+    jobs_per_second: list[float] = field(default_factory=list[float])
+    light_ms: list[float] = field(default_factory=list[float])
+
+    @property
+    def ratios(self) -> list[float]:
+        """Jobs over raw publishes, each pair from neighbouring moments."""
+        return [jobs / raw for jobs, raw in zip(self.jobs_per_second, self.raw_per_second, strict=True)]
+
+
+def run(*, jobs: int, as_json: bool, rounds: int = ROUNDS) -> int:
+    """Measure, print, and fail when the ratio misses its threshold."""
+    seen = asyncio.run(_measure(jobs, rounds))
+    ratio = spread(seen.ratios)
+    document = _document(seen, ratio, jobs)
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+    return ExitCode.OK if ratio.median >= MUST_RATIO else ExitCode.FAILED
+
+
+async def _measure(jobs: int, rounds: int) -> Rounds:
+    seen = Rounds()
+    with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as folder:
+        plan = _plan(Path(folder))
+        async with EmbeddedYard(plan) as yard, await connect(yard.settings, name="bench-raw") as bus:
+            await _make_raw_stream(bus)
+            async with Client(settings=yard.settings) as client:
+                await _jobs_per_second(client, WARM_UP_JOBS)
+                for number in range(rounds):
+                    seen.raw_per_second.append(await _raw_per_second(bus, jobs))
+                    seen.jobs_per_second.append(await _jobs_per_second(client, jobs))
+                    note(
+                        f"round {number + 1}/{rounds}: raw {seen.raw_per_second[-1]:,.0f}/s, "
+                        f"jobs {seen.jobs_per_second[-1]:,.0f}/s"
+                    )
+                seen.light_ms += await _light_load(client)
+    return seen
+
+
+def _plan(folder: Path) -> YardPlan:
+    for seed, name in enumerate(ADAPTERS):
+        make_tiny_adapter(folder / "adapters" / name / "1", seed=seed, rank=2)
+    return YardPlan(
+        data=folder / "data",
+        engine="echo",
+        adapters=folder / "adapters",
+        port=0,
+        slots=SLOTS,
+        rows=ROWS,
+        environment={"LORAYARD_ECHO_REPLY": "nothing", "LORAYARD_LOOKAHEAD": str(ROWS)},
+    )
+
+
+async def _make_raw_stream(bus: Bus) -> None:
+    # The settings of YARD_JOBS that cost something: on file, with a duplicate window.
+    config = {
+        "name": RAW_STREAM,
+        "subjects": ["bench.raw.>"],
+        "storage": "file",
+        "retention": "limits",
+        "discard": "old",
+        "max_msgs": 100_000,
+        "duplicate_window": 120_000_000_000,
+    }
+    await bus.api(f"STREAM.CREATE.{RAW_STREAM}", config)
+
+
+async def _raw_per_second(bus: Bus, count: int) -> float:
+    """One client, publishes in flight, message ids set: what the door can take at most."""
+    body = b"x" * PAYLOAD_BYTES
+    stamp = time.monotonic_ns()
+    js = bus.nc.jetstream(publish_async_max_pending=RAW_WINDOW)
+    started = time.perf_counter()
+    for number in range(count):
+        await js.publish_async(
+            "bench.raw.a", body, headers={"Nats-Msg-Id": f"{stamp}-{number}"}, wait_stall=30.0
+        )
+    await js.publish_async_completed()
+    return count / (time.perf_counter() - started)
+
+
+async def _jobs_per_second(client: Client, count: int) -> float:
+    """From the first publish until the last result is in the client's hands."""
+    prompt = "x" * PAYLOAD_BYTES
+    requests = [
+        GenerateRequest(prompt=prompt, adapter=ADAPTERS[number % len(ADAPTERS)]) for number in range(count)
+    ]
+    started = time.perf_counter()
+    report = await client.submit_many(requests)
+    await asyncio.gather(*(handle.result() for handle in report.all_handles()))
+    return count / (time.perf_counter() - started)
+
+
+async def _light_load(client: Client) -> list[float]:
+    """One job at a time: the wait that the yard itself adds, in milliseconds."""
+    waits: list[float] = []
+    for number in range(LIGHT_JOBS):
+        started = time.perf_counter()
+        await client.generate("x" * PAYLOAD_BYTES, adapter=ADAPTERS[number % len(ADAPTERS)])
+        waits.append((time.perf_counter() - started) * 1000)
+    return waits
+
+
+def _document(seen: Rounds, ratio: Spread, jobs: int) -> dict[str, Any]:
+    return {
+        "bench": "bus",
+        "jobs": jobs,
+        "payload_bytes": PAYLOAD_BYTES,
+        "workers": 2,
+        "adapters": len(ADAPTERS),
+        "jobs_per_second": as_map(spread(seen.jobs_per_second), 0),
+        "raw_publishes_per_second": as_map(spread(seen.raw_per_second), 0),
+        "ratio": {**as_map(ratio), "must": MUST_RATIO, "holds": ratio.median >= MUST_RATIO},
+        "light_load_ms": {
+            "p50": round(percentile(seen.light_ms, 0.5), 2),
+            "p99": round(percentile(seen.light_ms, 0.99), 2),
+        },
+        **surroundings(),
+    }
+
+
+def _print(document: dict[str, Any]) -> None:
+    rows = table("figure", "median", "low", "high", right=("median", "low", "high"))
+    for name, title in (
+        ("jobs_per_second", "jobs/s, end to end"),
+        ("raw_publishes_per_second", "raw pipelined publishes/s"),
+        ("ratio", f"ratio (must {MUST_RATIO})"),
+    ):
+        figure = document[name]
+        rows.add_row(title, *(f"{figure[key]:,}" for key in ("median", "low", "high")))
+    out().print(rows)
+    light = document["light_load_ms"]
+    out().print(f"one job at a time: p50 {light['p50']} ms, p99 {light['p99']} ms")
