@@ -27,7 +27,9 @@ def keyed_job_id(*, tenant: str, salt: str, key: str) -> str:
     """
     if not isinstance(key, str) or not key:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
         raise InvalidRequestError(field="idempotency_key", reason="must be a text that is not empty")
-    return hmac.new(salt.encode(), f"{tenant}\0{key}".encode(), hashlib.sha256).hexdigest()
+    # What is no UTF-8 still tells keys apart.
+    told = f"{tenant}\0{key}".encode(errors="surrogatepass")
+    return hmac.new(salt.encode(), told, hashlib.sha256).hexdigest()
 
 
 def check_job_id(job_id: str) -> str:

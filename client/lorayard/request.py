@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 from pydantic import ValidationError
 
 from lorayard.errors import InvalidRequestError
+from lorayard_schemas.codec import encode
 from lorayard_schemas.job import ChatTurn, Job, Lane, Sampling
 from lorayard_schemas.names import check_adapter_spec
 from lorayard_schemas.subjects import JobAddress
@@ -79,6 +80,8 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
         InvalidRequestError: naming the first field at fault.
     """
     prompt, messages = _prompt(request.prompt)
+    deadline = _deadline(request.deadline_seconds, now)
+    metadata = _metadata(request.metadata)
     try:
         return Job(
             id=job_id,
@@ -86,15 +89,28 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
             messages=messages,
             sampling=_sampling(request),
             created_at=now,
-            deadline=_deadline(request.deadline_seconds, now),
+            deadline=deadline,
             session=request.session,
             task=request.task,
-            metadata=dict(request.metadata) if request.metadata is not None else {},
+            metadata=metadata,
         )
     except ValidationError as error:
         raise _invalid(error) from error
-    except (TypeError, ValueError) as error:  # from dict(): the others are checked above
-        raise InvalidRequestError(field="metadata", reason="a map of text to text is needed") from error
+
+
+def pack_job(job: Job) -> bytes:
+    """The job's bytes.
+
+    Raises:
+        InvalidRequestError: a text has half of a surrogate pair in it, as decoding with errors ignored leaves.
+    """
+    try:
+        return encode(job)
+    except UnicodeEncodeError as error:
+        texts = {"prompt": job.prompt, "session": job.session, "task": job.task}
+        rest = "metadata" if job.messages is None else "messages"
+        field = next((name for name, text in texts.items() if text == error.object), rest)
+        raise InvalidRequestError(field=field, reason="it cannot be written as UTF-8") from error
 
 
 def _lane(lane: Lane | LaneName) -> Lane:
@@ -166,6 +182,14 @@ def _deadline(deadline_seconds: float | None, now: float) -> float | None:
     if not isinstance(deadline_seconds, int | float) or not 0 < deadline_seconds < float("inf"):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
         raise InvalidRequestError(field="deadline_seconds", reason="a number above 0 is needed")
     return now + deadline_seconds
+
+
+def _metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        raise InvalidRequestError(field="metadata", reason="a map of text to text is needed")
+    return dict(metadata)
 
 
 def _invalid(error: ValidationError, *, prefix: str = "") -> InvalidRequestError:

@@ -21,8 +21,7 @@ from lorayard.job_ids import keyed_job_id, random_job_id
 from lorayard.link import Link
 from lorayard.listener import Slot
 from lorayard.publisher import Answer, Outgoing, refusal_error
-from lorayard.request import GenerateRequest, LaneName, build_job, job_address
-from lorayard_schemas.codec import encode
+from lorayard.request import GenerateRequest, LaneName, build_job, job_address, pack_job
 from lorayard_schemas.job import INLINE_BYTES, Job, Lane
 from lorayard_schemas.subjects import Subjects
 from lorayard_shared.bus.payloads import MAX_BYTES
@@ -94,13 +93,13 @@ async def _prepare_or_error(link: Link, request: GenerateRequest) -> _Prepared |
 
 
 async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
-    subject = _subject(link.bus.subjects, link.tenant, request.lane, request.adapter)
+    subject = _subject(link, request)
     keyed = request.idempotency_key is not None
     job_id = _job_id(link, request)
     job = build_job(request, job_id=job_id, now=time.time())
-    body = encode(job)
+    body = pack_job(job)
     if len(body) > INLINE_BYTES and job.prompt is not None:
-        body = encode(await _with_reference(link, job, job.prompt))
+        body = pack_job(await _with_reference(link, job, job.prompt))
     limit = link.bus.nc.max_payload - ENVELOPE_BYTES
     if len(body) > limit:
         field = "messages" if job.messages is not None else "request"
@@ -112,8 +111,16 @@ async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
     )
 
 
+def _subject(link: Link, request: GenerateRequest) -> str:
+    place = (link.bus.subjects, link.tenant, request.lane, request.adapter)
+    try:
+        return _checked_subject(*place)
+    except TypeError:  # not even hashable: the check itself names the field
+        return _checked_subject.__wrapped__(*place)
+
+
 @lru_cache(maxsize=4096)
-def _subject(subjects: Subjects, tenant: str, lane: Lane | LaneName, adapter: str | None) -> str:
+def _checked_subject(subjects: Subjects, tenant: str, lane: Lane | LaneName, adapter: str | None) -> str:
     return subjects.job(job_address(lane=lane, tenant=tenant, adapter=adapter))
 
 

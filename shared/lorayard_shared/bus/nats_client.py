@@ -23,6 +23,6 @@ class NatsClient(Client):
                 key = name.strip().decode("ascii")
             except UnicodeDecodeError:
                 continue
-            if len(key.split()) <= 1:
+            if not key or key.split() == [key]:
                 headers[key] = value.strip().decode("utf-8", "replace")
         return headers
