@@ -63,15 +63,14 @@ def made_by(result: Result) -> str:
     """One line: who answered, where its adapter was found, what it cost."""
     seconds = (result.timings.waited_ms + result.timings.total_ms) / 1000
     tokens = result.usage.completion_tokens
-    return " · ".join(
-        (
-            adapter_label(result.adapter, result.version),
-            f"worker {result.worker}",
-            tier_label(result.tier),
-            f"{tokens} token{'' if tokens == 1 else 's'}",
-            f"{seconds:.2f} s",
-        )
+    parts = (
+        adapter_label(result.adapter, result.version),
+        f"worker {result.worker}",
+        tier_label(result.tier),
+        f"{tokens} token{'' if tokens == 1 else 's'}",
+        f"{seconds:.2f} s",
     )
+    return " · ".join(part for part in parts if part)
 
 
 def adapter_label(adapter: str | None, version: str | None) -> str:
@@ -80,7 +79,7 @@ def adapter_label(adapter: str | None, version: str | None) -> str:
 
 
 def tier_label(tier: str) -> str:
-    """Where the adapter was found, in words."""
+    """Where the adapter was found, in words; empty for the base model."""
     return {"slot": "slot hit", "host": "loaded from host", "disk": "loaded from disk"}.get(
         tier, "no adapter"
     )

@@ -68,7 +68,6 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (YardStartError, ExitCode.NOT_READY, "not_ready"),
     (SettingsError, ExitCode.USAGE, "bad_setting"),
     (InvalidRequestError, ExitCode.BAD_INPUT, "bad_input"),
-    (JobTimeoutError, ExitCode.TIMED_OUT, "timed_out"),
     (JobExpiredError, ExitCode.TIMED_OUT, "expired"),
     (JobCancelledError, ExitCode.FAILED, "cancelled"),
     (YardFullError, ExitCode.NOT_READY, "yard_full"),
@@ -100,6 +99,8 @@ def explain(error: BaseException) -> Failure:
         return error.failure
     if isinstance(error, ChildGivenUpError):
         return Failure(exit_code=error.exit_code, code="child_given_up", message=str(error))
+    if isinstance(error, JobTimeoutError):
+        return Failure(exit_code=ExitCode.TIMED_OUT, code="timed_out", message=_still_waiting(error))
     if isinstance(error, JobFailedError):
         exit_code = outcome_exit_code(error.result.state, error.result.error)
         return Failure(exit_code=exit_code, code=error.code, message=str(error), field=error.field)
@@ -110,6 +111,13 @@ def explain(error: BaseException) -> Failure:
         exit_code=ExitCode.FAILED,
         code="internal",
         message=f"unexpected {type(error).__name__}: {error}; run it again with --debug for the traceback",
+    )
+
+
+def _still_waiting(error: JobTimeoutError) -> str:
+    return (
+        f"job {error.job_id} has no result after {error.timeout_seconds:g} s; it goes on, "
+        f"and `lorayard result {error.job_id} --wait` waits on"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from lorayard_cli.options import TEXT, Output, models_folder
@@ -18,6 +19,7 @@ def prepare(model: str = "gemma3-270m", *, models_dir: Path | None = None, outpu
     models_dir
         Where known models are kept; ~/.cache/lorayard/models when absent.
     """
+    os.environ.setdefault("TQDM_DISABLE", "1")  # bars of three libraries; our own lines say more
     from lorayard_workers.model_store import resolve_model
 
     folder = resolve_model(model, models_dir or models_folder(), progress=note)

@@ -100,7 +100,8 @@ class Child:
             wait = delay_seconds(crashes, self._policy)
             self._change(ChildState.WAITING, exit_code=exit_code, retry_seconds=wait)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._stopping.wait()
         return self._change(ChildState.STOPPED)
 
     async def stop(self) -> None:
@@ -111,7 +112,8 @@ class Child:
             return
         self._signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), self.spec.stop_seconds)
+            async with asyncio.timeout(self.spec.stop_seconds):
+                await process.wait()
         except TimeoutError:
             self.kill()
             await process.wait()

@@ -49,9 +49,15 @@ class YardState:
     prefix: str
     pid: int
     model: str
+    engine: str
     ready: bool = False
     children: dict[str, int | None] = field(default_factory=dict[str, int | None])
     """Name -> process id; None while a child waits to be started again."""
+
+    @property
+    def base_model(self) -> str | None:
+        """The model its workers load; the echo engine has none."""
+        return None if self.engine == "echo" else self.model
 
 
 @contextmanager

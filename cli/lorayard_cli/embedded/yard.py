@@ -145,7 +145,8 @@ class EmbeddedYard:
         assert self._server is not None
         self._supervisor.start(bus_child(self._server))
         try:
-            bus = await asyncio.wait_for(connect_when_up(self.settings, name="supervisor"), BUS_START_SECONDS)
+            async with asyncio.timeout(BUS_START_SECONDS):
+                bus = await connect_when_up(self.settings, name="supervisor")
         except TimeoutError as error:
             raise YardStartError(missing=(BUS,), waited_seconds=BUS_START_SECONDS) from error
         async with bus, Client(settings=self.settings, name="supervisor") as client:
@@ -187,6 +188,7 @@ class EmbeddedYard:
             prefix=self.plan.prefix,
             pid=os.getpid(),
             model=self.plan.model,
+            engine=self.plan.engine,
             ready=self._ready,
             children=self.pids,
         )

@@ -66,7 +66,7 @@ def _decode(data: bytes) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UnreadableFileError(f"not text: no {encoding.removesuffix('-sig').upper()}") from error
+        raise UnreadableFileError(f"not {encoding.removesuffix('-sig').upper()} text") from error
     if "\0" in text:
         raise UnreadableFileError("not text: it has zero bytes")
     if not text.strip():

@@ -90,7 +90,8 @@ async def _ask(client: Client, prompt: str, order: SummaryOrder) -> Result:
     except asyncio.CancelledError:
         # Nobody will read its answer. Without a dispatcher it runs for nothing, which does no harm.
         with suppress(LorayardError, TimeoutError):
-            await asyncio.wait_for(handle.cancel(), CANCEL_SECONDS)
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await handle.cancel()
         raise
 
 

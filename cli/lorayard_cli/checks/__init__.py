@@ -1,0 +1,1 @@
+"""What `lorayard doctor` looks at."""

@@ -1,0 +1,70 @@
+"""Is somebody there to do the work, and do they agree on the base model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from lorayard import Client, YardNotReadyError
+from lorayard_cli.checks.finding import Finding, fail, ok, warn
+from lorayard_cli.embedded.liveness import ask_dispatcher
+from lorayard_schemas.adapter import AdapterRecord, AdapterState
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_shared.bus.connection import Bus
+
+START_WORKER = "start one: lorayard worker --name w1 --adapters DIR (or a whole yard: lorayard up)"
+
+
+async def check_fleet(bus: Bus, client: Client) -> AsyncIterator[Finding]:
+    """Dispatcher, workers, base model, registered adapters, queue."""
+    status = await ask_dispatcher(bus)
+    if status is None:
+        yield fail("dispatcher", "none answers", "start one: lorayard dispatcher")
+    else:
+        yield ok("dispatcher", f"{status.dispatcher} answers")
+    try:
+        workers, adapters = await client.workers(), await client.adapters()
+        waiting = (await client.queue_depth()).total
+    except YardNotReadyError as error:
+        yield fail("workers", str(error), "lorayard doctor --mend, then start dispatcher and workers")
+        return
+    yield _workers(workers, waiting)
+    if workers:
+        yield _base_model(workers)
+        yield _adapters(workers, adapters)
+
+
+def _workers(workers: Sequence[WorkerAdvert], waiting: int) -> Finding:
+    if not workers:
+        stuck = f"; {waiting} jobs wait" if waiting else ""
+        return fail("workers", f"none is alive{stuck}", START_WORKER)
+    names = ", ".join(advert.worker for advert in workers)
+    return ok("workers", f"{len(workers)} alive ({names}), {waiting} unfinished jobs")
+
+
+def _base_model(workers: Sequence[WorkerAdvert]) -> Finding:
+    by_digest: dict[str, list[str]] = {}
+    for advert in workers:
+        by_digest.setdefault(advert.base_digest, []).append(advert.worker)
+    if len(by_digest) == 1:
+        return ok("base model", f"all workers have {next(iter(by_digest))[:19]}")
+    groups = "; ".join(f"{', '.join(names)}: {digest[:19]}" for digest, names in by_digest.items())
+    return fail(
+        "base model",
+        f"the workers have different base models ({groups})",
+        "start them all with the same --model, or give each model a yard of its own (--prefix)",
+    )
+
+
+def _adapters(workers: Sequence[WorkerAdvert], adapters: Sequence[AdapterRecord]) -> Finding:
+    bases = {advert.base_digest for advert in workers}
+    active = [record for record in adapters if record.state is AdapterState.ACTIVE]
+    strangers = [f"{record.name}@{record.version}" for record in active if record.base_digest not in bases]
+    if strangers:
+        return warn(
+            "registered adapters",
+            f"{', '.join(strangers)}: made for a base model that no worker has",
+            "start a worker with that model, or remove the adapters",
+        )
+    if not active:
+        return warn("registered adapters", "none", "start workers with --adapters DIR")
+    return ok("registered adapters", f"{len(active)} versions")
