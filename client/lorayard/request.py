@@ -102,14 +102,16 @@ def pack_job(job: Job) -> bytes:
     """The job's bytes.
 
     Raises:
-        InvalidRequestError: a text has half of a surrogate pair in it, as decoding with errors ignored leaves.
+        InvalidRequestError: a text has half of a surrogate pair in it.
     """
     try:
         return encode(job)
     except UnicodeEncodeError as error:
-        texts = {"prompt": job.prompt, "session": job.session, "task": job.task}
-        rest = "metadata" if job.messages is None else "messages"
-        field = next((name for name, text in texts.items() if text == error.object), rest)
+        # pydantic refuses it in the other texts, for they have a length to check.
+        if error.object == job.prompt:
+            field = "prompt"
+        else:
+            field = "metadata" if job.messages is None else "messages"
         raise InvalidRequestError(field=field, reason="it cannot be written as UTF-8") from error
 
 

@@ -64,13 +64,25 @@ def own_server(tmp_path: Path) -> Iterator[RunningServer]:
     running.kill()
 
 
-@pytest.fixture
-async def settings(bus_url: str) -> YardSettings:
-    """Settings of a fresh yard whose streams, buckets and consumers are declared."""
-    settings = YardSettings(url=bus_url, prefix=f"t{next(_numbers)}", ack_wait_seconds=2.0)
+async def _declare(settings: YardSettings) -> None:
     async with await connect(settings, name="declare") as bus:
         await declare(bus, topology(settings))
-    return settings
+
+
+async def _remove(settings: YardSettings) -> None:
+    """Every yard reserves gigabytes on the server (`max_bytes`), so a test gives its own back."""
+    async with await connect(settings, name="remove") as bus:
+        for stream in topology(settings).streams:
+            await bus.api(f"STREAM.DELETE.{stream.name}")
+
+
+@pytest.fixture
+async def settings(bus_url: str) -> AsyncIterator[YardSettings]:
+    """Settings of a fresh yard whose streams, buckets and consumers are declared."""
+    settings = YardSettings(url=bus_url, prefix=f"t{next(_numbers)}", ack_wait_seconds=2.0)
+    await _declare(settings)
+    yield settings
+    await _remove(settings)
 
 
 @pytest.fixture
@@ -80,14 +92,18 @@ async def bus(settings: YardSettings) -> AsyncIterator[Bus]:
 
 
 @pytest.fixture
-def make_settings(bus_url: str) -> Callable[..., Awaitable[YardSettings]]:
+async def make_settings(bus_url: str) -> AsyncIterator[Callable[..., Awaitable[YardSettings]]]:
     """A fresh declared yard with settings of the test's choice."""
+
+    made: list[YardSettings] = []
 
     async def make(**given: object) -> YardSettings:
         values = {"url": bus_url, "prefix": f"t{next(_numbers)}", "ack_wait_seconds": 2.0, **given}
         settings = YardSettings.model_validate(values)
-        async with await connect(settings, name="declare") as bus:
-            await declare(bus, topology(settings))
+        await _declare(settings)
+        made.append(settings)
         return settings
 
-    return make
+    yield make
+    for settings in made:
+        await _remove(settings)

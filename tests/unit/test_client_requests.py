@@ -81,9 +81,8 @@ def test_a_bad_field_is_named(prompt: Any, options: dict[str, Any], field: str) 
     ],
 )
 def test_half_a_character_is_refused_by_field(prompt: Any, options: dict[str, Any], field: str) -> None:
-    job = build(prompt, **options)
-    with pytest.raises(InvalidRequestError, match="UTF-8") as caught:
-        pack_job(job)
+    with pytest.raises(InvalidRequestError) as caught:
+        pack_job(build(prompt, **options))
     assert caught.value.field == field
 
 
