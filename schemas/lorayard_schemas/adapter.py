@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from lorayard_schemas.message import Message
-from lorayard_schemas.names import AdapterSpec, Digest
+from lorayard_schemas.names import AdapterName, Digest, Version
 
 
 class AdapterState(StrEnum):
@@ -21,8 +21,8 @@ class AdapterState(StrEnum):
 class AdapterRecord(Message):
     """One immutable version: the same name and version never stand for other bytes."""
 
-    name: AdapterSpec
-    version: str = Field(min_length=1, max_length=64)
+    name: AdapterName
+    version: Version
     digest: Digest
     base_digest: Digest
     rank: int = Field(ge=1)

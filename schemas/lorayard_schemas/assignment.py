@@ -7,8 +7,9 @@ stored (design §1). It is not fenced by the server, so every assignment carries
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest, JobId
@@ -96,7 +97,7 @@ class AssignmentReply(Message):
 class CancelJob(Message):
     """Ends a job of a tenant, wherever it is."""
 
-    tenant: str
+    tenant: Annotated[str, StringConstraints(min_length=1)]
     job: JobId
 
 

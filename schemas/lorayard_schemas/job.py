@@ -32,7 +32,7 @@ class Sampling(Part):
     max_new_tokens: int = Field(default=256, ge=1, le=MAX_NEW_TOKENS)
     temperature: float = Field(default=0.0, ge=0.0, le=10.0, allow_inf_nan=False)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    top_k: int = Field(default=0, ge=0)
+    top_k: int = Field(default=0, ge=0, lt=2**31)
     seed: int | None = Field(default=None, ge=0, lt=2**63)
     stop: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(
         default=(), max_length=16

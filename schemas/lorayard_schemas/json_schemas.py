@@ -18,6 +18,7 @@ from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.job import Job
 from lorayard_schemas.message import Message
 from lorayard_schemas.result import JobResult
+from lorayard_schemas.status import DispatcherStatus
 
 MESSAGES: tuple[type[Message], ...] = (
     AdapterRecord,
@@ -26,6 +27,7 @@ MESSAGES: tuple[type[Message], ...] = (
     CancelJob,
     CancelReply,
     DeadLetter,
+    DispatcherStatus,
     Job,
     JobResult,
     WorkerAdvert,

@@ -68,6 +68,18 @@ def _adapter_name(value: str) -> str:
 AdapterSpec = Annotated[str, AfterValidator(_adapter_name)]
 """`{org}/{model-family}/{task}`, with `@version` behind it or not, or `base`."""
 
+
+def _unversioned(value: str) -> str:
+    if value == BASE or "@" in _adapter_name(value):
+        raise ValueError(f"{value!r} is not the plain name of an adapter: {{org}}/{{model-family}}/{{task}}")
+    return value
+
+
+AdapterName = Annotated[str, AfterValidator(_unversioned)]
+"""`{org}/{model-family}/{task}` and nothing else: what an adapter is registered under."""
+
+Version = Annotated[str, StringConstraints(pattern=rf"^{_VERSION.pattern}$")]
+
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A job's id is one subject token as it stands."""
 
@@ -94,4 +106,5 @@ def split_version(spec: str) -> tuple[str, str | None]:
 def version_order(version: str) -> tuple[tuple[int, int | str], ...]:
     """A sort key under which version 2 comes before 10."""
     parts = re.findall(r"\d+|\D+", version)
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)
+    # isdecimal, as \d: `²` is a digit that int() cannot read.
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts)
