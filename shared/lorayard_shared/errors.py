@@ -5,6 +5,7 @@ YardError
   BusDeclarationError        operator: a stream, bucket or consumer cannot be made as declared
   PayloadMissingError        us or operator: a referenced payload is not in the store, or is another one
   SettingsError              operator: a setting is missing or wrong
+  LeasesLostError            us: the thread that renews leases has died, so the process must be started anew
 """
 
 from __future__ import annotations
@@ -52,3 +53,10 @@ class SettingsError(YardError):
         super().__init__(f"{setting}: {reason}")
         self.setting = setting
         self.reason = reason
+
+
+class LeasesLostError(YardError):
+    """Nothing renews this process's leases any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the thread that renews leases has ended; see the log above")

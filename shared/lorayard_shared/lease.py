@@ -16,12 +16,13 @@ import nats.errors
 
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.delivery import IN_PROGRESS
-from lorayard_shared.errors import YardError
+from lorayard_shared.errors import LeasesLostError, YardError
 from lorayard_shared.logs import Event, process_logger
 from lorayard_shared.settings import YardSettings
 
 TICKS_PER_RENEWAL = 5
 START_SECONDS = 30.0
+LOOK_SECONDS = 1.0
 
 
 class LeaseKeeper:
@@ -73,6 +74,16 @@ class LeaseKeeper:
     def alive(self) -> bool:
         """Whether renewals go on."""
         return self._thread.is_alive()
+
+    async def watch(self) -> None:
+        """Wait for the thread to die. A process that renews nothing must not go on taking jobs.
+
+        Raises:
+            LeasesLostError: it has died.
+        """
+        while self.alive():  # noqa: ASYNC110  # threads set no asyncio event when they die
+            await asyncio.sleep(LOOK_SECONDS)
+        raise LeasesLostError
 
     def _run(self) -> None:
         try:

@@ -22,8 +22,10 @@ async def run_until(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) ->
     A process that lost one of its loops must not look alive (anchors-queue §2: "alive but deaf").
     """
     stopped = asyncio.create_task(stop.wait(), name="stop")
-    done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
+    try:
+        done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
     for task in done - {stopped}:
         task.result()
 

@@ -6,6 +6,7 @@ returned as drift, and put right only on demand (`mend`).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +70,13 @@ async def mend(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
         if stream.name in drifted:
             current = await _stream_config(bus, stream.name) or {}
             config = {**current, **stream.config, "name": stream.name}
-            await _ask(bus, "stream", stream.name, f"STREAM.UPDATE.{stream.name}", config)
+            # Some settings are for life: what the server refuses to change stays in what is returned.
+            with suppress(BusDeclarationError):
+                await _ask(bus, "stream", stream.name, f"STREAM.UPDATE.{stream.name}", config)
     for consumer in wanted.consumers:
         if f"{consumer.stream}/{consumer.name}" in drifted:
-            await _create_consumer(bus, consumer, action="update")
+            with suppress(BusDeclarationError):
+                await _create_consumer(bus, consumer, action="update")
     return await find_drift(bus, wanted)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 
+import nats.errors
 import nats.js.errors
 from nats.js.api import ObjectMeta, ObjectMetaOptions
 from nats.js.object_store import ObjectStore
@@ -15,6 +17,9 @@ from lorayard_shared.errors import PayloadMissingError
 
 CHUNK_BYTES = 512 * 1024
 """Measured best for put and for get (anchors-bus A5)."""
+
+GET_SECONDS = 30.0
+"""Ample for `MAX_BYTES` from a local server; nats-py waits for ever when chunks or the server are gone."""
 
 MAX_BYTES = 64 * 2**20
 """No prompt is longer; a reference to more is refused before anything is read."""
@@ -52,7 +57,11 @@ class PayloadStore:
         # Into a buffer of ours: the one of nats-py grows quadratically (nats.py issue 703).
         buffer = _BoundedBuffer(ref.key, MAX_BYTES)
         try:
-            await store.get(ref.key, writeinto=buffer)
+            await asyncio.wait_for(store.get(ref.key, writeinto=buffer), GET_SECONDS)
+        except TimeoutError as error:
+            raise nats.errors.TimeoutError from error
+        except nats.js.errors.DigestMismatchError as error:
+            raise PayloadMissingError(key=ref.key, reason="its bytes were damaged in the store") from error
         except (nats.js.errors.ObjectNotFoundError, nats.js.errors.ObjectDeletedError) as error:
             raise PayloadMissingError(key=ref.key, reason="it is not in the store (any more)") from error
         data = buffer.getvalue()

@@ -119,7 +119,8 @@ class Puller:
     async def _receive(self, message: Msg) -> None:
         self.last_answer = asyncio.get_running_loop().time()
         headers = message.headers or {}
-        status = headers.get("Status")
+        # A delivery can be acked, a status cannot: the header `Status` alone may be a publisher's own.
+        status = None if message.reply else headers.get("Status")
         if status is None:
             self._pin = headers.get("Nats-Pin-Id", self._pin)
             self._count(message)

@@ -73,6 +73,7 @@ class ResultStore:
         body = encode(result)
         if len(body) <= INLINE_BYTES or result.text is None:
             return body
-        name = hashlib.sha256(f"{result.tenant}\0{result.job}".encode()).hexdigest()
+        # By content too: a second run's other text must not replace the one that the stored result refers to.
+        name = hashlib.sha256(f"{result.tenant}\0{result.job}\0{result.text}".encode()).hexdigest()
         ref = await self._payloads.put(f"result-{name}", result.text)
         return encode(result.model_copy(update={"text": None, "text_ref": ref}))

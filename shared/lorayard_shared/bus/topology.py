@@ -80,7 +80,8 @@ def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
         _stream(
             settings,
             "jobs",
-            [s.jobs],
+            # Exactly the subjects that a consumer reads: any other is refused at the door, not kept unseen.
+            [f"{settings.prefix}.jobs.{lane}.*.*" for lane in Lane],
             retention="workqueue",
             discard="new",
             max_bytes=settings.jobs_max_bytes,

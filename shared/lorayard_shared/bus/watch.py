@@ -60,11 +60,11 @@ class BucketWatch:
         try:
             while not again.done():
                 step = asyncio.create_task(self._next(watcher), name=f"watch-{self._bucket}")
-                await asyncio.wait({step, again}, return_when=asyncio.FIRST_COMPLETED)
+                try:
+                    await asyncio.wait({step, again}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    step.cancel()  # does nothing to one that is done
                 if not step.done():
-                    step.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await step
                     return
                 entry = step.result()
                 if entry is None:
