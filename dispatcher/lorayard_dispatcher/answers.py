@@ -7,6 +7,8 @@ The delivery is acked after the answer is stored, never before.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import nats.errors
 import nats.js.errors
@@ -24,6 +26,9 @@ from lorayard_shared.bus.delivery import ACK
 from lorayard_shared.bus.result_store import ResultStore, Stored
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
+
+DEAD_BODY_BYTES = 512 * 1024
+"""As much of an unreadable message as its dead letter keeps: a letter has to fit a message of 1 MiB."""
 
 
 class Answers:
@@ -53,20 +58,18 @@ class Answers:
 
     async def cancel_unseen(self, tenant: str, job: str) -> Stored:
         """Cancel a job that is not here (yet): its one result is taken, so no later run can answer."""
-        self.count += 1
-        return await self._results.store(
-            JobResult(job=job, tenant=tenant, state=ResultState.CANCELLED, finished_at=time.time())
-        )
-
-    async def drop_answered(self, job: TakenJob) -> None:
-        """A job that has its result already, and came again."""
-        await self._let_go(job.lease)
+        return await self._store(tenant, job, ResultState.CANCELLED, None, 1)
 
     async def unreadable(self, found: Unreadable) -> None:
         """Answer it if it says which job it is; else keep it as a dead letter."""
         self._log.warning(
             Event.MESSAGE_MALFORMED, subject=found.subject, field=found.field, reason=found.reason
         )
+        with self._lease_kept(found.lease):
+            await self._answer_or_bury(found)
+            await self._ack(found.lease)
+
+    async def _answer_or_bury(self, found: Unreadable) -> None:
         if found.job is not None and found.address is not None:
             error = ResultError(
                 kind=ErrorKind.PERMANENT,
@@ -77,18 +80,17 @@ class Answers:
             await self._store(found.address.tenant, found.job, ResultState.FAILED, error, 1)
         else:
             await self._bury(found)
-        await self._let_go(found.lease)
 
     async def _finish(self, job: TakenJob, state: ResultState, error: ResultError | None) -> Stored:
-        stored = await self._store(job.address.tenant, job.job, state, error, job.attempt)
-        await self._let_go(job.lease)
+        with self._lease_kept(job.lease):
+            stored = await self._store(job.address.tenant, job.job, state, error, job.attempt)
+            await self._ack(job.lease)
         return stored
 
     async def _store(
         self, tenant: str, job: str, state: ResultState, error: ResultError | None, attempt: int
     ) -> Stored:
-        self.count += 1
-        return await self._results.store(
+        stored = await self._results.store(
             JobResult(
                 job=job,
                 tenant=tenant,
@@ -98,6 +100,9 @@ class Answers:
                 finished_at=time.time(),
             )
         )
+        if stored is Stored.NOW:
+            self.count += 1
+        return stored
 
     async def _bury(self, found: Unreadable) -> None:
         letter = DeadLetter(
@@ -107,7 +112,7 @@ class Answers:
             reason=found.reason,
             field=found.field or None,
             deliveries=found.delivery.deliveries,
-            body=found.body,
+            body=found.body[:DEAD_BODY_BYTES],
             at=time.time(),
         )
         subject = f"{self._bus.settings.prefix}.dead.{dead_tenant(found.subject)}.{CHOOSE}"
@@ -117,10 +122,17 @@ class Answers:
         )
         self._log.warning(Event.JOB_DEAD, subject=found.subject, sequence=found.delivery.sequence)
 
-    async def _let_go(self, lease: str) -> None:
+    async def _ack(self, lease: str) -> None:
         try:
             await self._bus.nc.publish(lease, ACK)
         except (nats.errors.Error, nats.js.errors.Error) as error:
             # It comes again after ack_wait, and finds its result stored.
             self._log.warning(Event.BUS_FAILED, error=str(error))
-        self._leases.release(lease)
+
+    @contextmanager
+    def _lease_kept(self, lease: str) -> Iterator[None]:
+        """However it ends, the lease is renewed no longer: what was not acked has to come again."""
+        try:
+            yield
+        finally:
+            self._leases.release(lease)

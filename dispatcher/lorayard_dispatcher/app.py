@@ -11,16 +11,18 @@ import asyncio
 import os
 import uuid
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.service import serve
 from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.puller import Puller
-from lorayard_shared.bus.topology import PIN_GROUP, topology
+from lorayard_shared.bus.topology import PIN_GROUP, lane_consumer, topology
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
@@ -59,6 +61,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         asyncio.create_task(adapters.run(), name="watch-adapters"),
         asyncio.create_task(workers.run(), name="watch-workers"),
         asyncio.create_task(dispatcher.run_plans(), name="plans"),
+        asyncio.create_task(dispatcher.leases.watch(), name="lease-watch"),
     ]
     # Jobs only once it is known which adapters and workers there are.
     await adapters.ready.wait()
@@ -79,13 +82,14 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
 
 
 def _pullers(dispatcher: Dispatcher, bus: Bus) -> list[Puller]:
+    rooms = {lane_consumer(lane): partial(dispatcher.room, lane) for lane in Lane}
     pullers = [
         Puller(
             bus,
             stream=consumer.stream,
             consumer=consumer.name,
             group=PIN_GROUP,
-            room=dispatcher.room,
+            room=rooms.get(consumer.name, dispatcher.room_due),
             on_message=dispatcher.on_message,
         )
         for consumer in topology(dispatcher.settings).consumers

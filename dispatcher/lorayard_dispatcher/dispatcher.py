@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 
 import structlog
 from nats.aio.msg import Msg
@@ -44,8 +45,6 @@ PLAN_GAP_SECONDS = 0.002
 """At most one plan in this time: arrivals of one burst are planned together."""
 TICK_SECONDS = 0.25
 """A plan at least this often while jobs wait: jobs become overdue and workers silent without an event."""
-MAX_REFUSALS = 8
-"""A job that workers gave back this often for want of its adapter is answered as unservable."""
 REMEMBERED_CANCELS = 100_000
 
 
@@ -58,7 +57,7 @@ class Dispatcher:
         self.bus = bus
         self.leases = leases
         self.pool = Pool()
-        self.fleet = Fleet(name)
+        self.fleet = Fleet(name, numbered_from=time.time_ns())
         self.registry = AdapterRegistry()
         self.answers = Answers(bus, ResultStore(bus, PayloadStore(bus)), leases)
         self.hand_over = HandOver(bus, self.fleet, leases, name)
@@ -67,7 +66,6 @@ class Dispatcher:
         self.taken = self.handed_over = self.warm = self.cold = self.refused = 0
         self.handing_over = 0
         self._unresolved: dict[str, TakenJob] = {}
-        self._refusals: dict[str, int] = {}
         self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,9 +75,16 @@ class Dispatcher:
 
     # ---- what comes in
 
-    def room(self) -> int:
-        """How many more jobs may be taken: parked ones cost memory and leases."""
-        return self.settings.window - len(self.pool) - len(self._unresolved) - self.handing_over
+    def room(self, lane: Lane) -> int:
+        """How many more jobs of a lane may be taken: parked ones cost memory and leases.
+
+        Each lane has a window of its own, or bulk work would keep urgent jobs from being seen at all.
+        """
+        return self.settings.window - self.pool.count(LANES.index(lane)) - len(self._unresolved)
+
+    def room_due(self) -> int:
+        """The same for retried jobs, of whatever lane."""
+        return self.settings.window - len(self._unresolved)
 
     def on_message(self, message: Msg) -> None:
         """A delivery from one of the lanes."""
@@ -95,8 +100,7 @@ class Dispatcher:
         except ValueError as error:
             self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
             return
-        lease = read.lease
-        self.leases.hold(lease)
+        self.leases.hold(read.lease)
         if isinstance(read, Unreadable):
             self.spawn(self.answers.unreadable(read), f"answer-{read.delivery.key}")
         else:
@@ -140,7 +144,8 @@ class Dispatcher:
     def _take(self, job: TakenJob) -> None:
         name = (job.address.tenant, job.job)
         if name in self._cancelled:
-            self.spawn(self.answers.drop_answered(job), f"drop-{job.key}")
+            # Its result is stored, or about to be: once more does no harm, an ack without one would.
+            self.spawn(self.answers.cancel(job), f"cancel-{job.key}")
         elif job.deliveries > self.settings.max_deliveries:
             self.spawn(self.answers.refuse(job, _poison(job)), f"poison-{job.key}")
         elif job.deadline is not None and job.deadline <= time.time():
@@ -162,15 +167,25 @@ class Dispatcher:
             enqueued_at=job.enqueued_at,
             deadline=job.deadline,
         )
-        old = self.pool.put(ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule))
-        if old is not None and old.taken.lease != job.lease:
-            self.leases.release(old.taken.lease)
+        self._put(ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule))
+
+    def _put(self, parked: ParkedJob) -> None:
+        """Park a job. Of two deliveries of one job the newer stays, and the other's lease is let go."""
+        known = self.pool.get(parked.key)
+        if known is not None and known.taken.deliveries > parked.taken.deliveries:
+            known, parked = parked, known
+        self.pool.put(parked)
+        if known is not None and known.taken.lease != parked.taken.lease:
+            self.leases.release(known.taken.lease)
         self._changed.set()
 
     def _wait_or_refuse(self, job: TakenJob, error: UnknownAdapterError) -> None:
         # Workers register what they have before their first advert. With none alive nobody can know yet
         # which adapters there are, so the job waits.
         if not self.fleet.workers:
+            old = self._unresolved.get(job.key)
+            if old is not None and old.lease != job.lease:
+                self.leases.release(old.lease)
             self._unresolved[job.key] = job
             return
         refusal = ResultError(
@@ -182,18 +197,21 @@ class Dispatcher:
         """Adapters or workers have changed."""
         waiting, self._unresolved = self._unresolved, {}
         for job in waiting.values():
-            self._park(job)
+            self._take(job)
 
     # ---- plan and hand over
 
     async def run_plans(self) -> None:
         """Plan on every change, coalesced, until cancelled."""
+        looked = time.monotonic()
         while True:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), TICK_SECONDS)
-            except TimeoutError:
-                self._expire_parked()
             self._changed.clear()
+            # By the clock: under load the wait above never times out.
+            if time.monotonic() - looked >= TICK_SECONDS:
+                looked = time.monotonic()
+                self._expire_parked()
             if len(self.pool):
                 self.plan_once()
                 await asyncio.sleep(PLAN_GAP_SECONDS)
@@ -227,56 +245,65 @@ class Dispatcher:
     async def _send(self, worker: str, number: int, jobs: Sequence[ParkedJob]) -> None:
         try:
             fate, refusals = await self.hand_over.send(worker, number, jobs)
+        except BaseException:
+            for parked in jobs:  # nobody has them now: their leases must run out
+                self.leases.release(parked.taken.lease)
+            raise
         finally:
             self.handing_over -= len(jobs)
         if fate is Fate.NOT_DELIVERED:
             for parked in jobs:
-                self.pool.put(parked)
+                self._park_again(parked)
         elif fate is Fate.ANSWERED:
-            self._take_back({parked.key: parked for parked in jobs}, refusals)
+            self._take_back(worker, {parked.key: parked for parked in jobs}, refusals)
         self._changed.set()
         for call in self.on_room:
             call()
 
-    def _take_back(self, jobs: dict[str, ParkedJob], refusals: Sequence[Refusal]) -> None:
+    def _take_back(self, worker: str, jobs: dict[str, ParkedJob], refusals: Sequence[Refusal]) -> None:
         for refusal in refusals:
             parked = jobs.get(refusal.key)
             if parked is None:
                 continue
             self.refused += 1
             self._log.info(Event.ASSIGNMENT_REFUSED, job=parked.taken.job, reason=refusal.reason)
-            if refusal.reason is RefusalReason.UNKNOWN_ADAPTER and self._give_up(parked):
-                continue
-            self.pool.put(parked)
-        for key in jobs.keys() - {refusal.key for refusal in refusals}:
-            self._refusals.pop(key, None)
+            self._park_again(parked)
+            if refusal.reason is RefusalReason.UNKNOWN_ADAPTER:
+                self.fleet.on_lacking(worker, parked.waiting.group)
+                self._give_up(parked.waiting.group)
 
-    def _give_up(self, parked: ParkedJob) -> bool:
-        """Count one more worker that lacks the adapter; after too many, answer the job."""
-        times = self._refusals.get(parked.key, 0) + 1
-        self._refusals[parked.key] = times
-        if times < MAX_REFUSALS:
-            return False
-        del self._refusals[parked.key]
-        name = parked.adapter.name if parked.adapter is not None else "base"
-        error = ResultError(
-            kind=ErrorKind.RETRYABLE,
-            code="adapter_unavailable",
-            message=f"{name} is registered, but no worker has its files; start one with the adapters folder",
-            field="adapter",
-        )
-        self.spawn(self.answers.refuse(parked.taken, error), f"refuse-{parked.key}")
-        return True
+    def _park_again(self, parked: ParkedJob) -> None:
+        """A job that a worker did not take waits on, unless it was cancelled meanwhile."""
+        taken = parked.taken
+        if (taken.address.tenant, taken.job) in self._cancelled:
+            self.spawn(self.answers.cancel(taken), f"cancel-{parked.key}")
+        else:
+            self._put(parked)
+
+    def _give_up(self, group: str) -> None:
+        """Answer the jobs of an adapter that every worker has said it lacks."""
+        if not self.fleet.all_lack(group):
+            return
+        for parked in [parked for parked in self.pool if parked.waiting.group == group]:
+            self.pool.take(parked.key)
+            self.spawn(self.answers.refuse(parked.taken, _unavailable(parked)), f"refuse-{parked.key}")
 
     # ---- what ends otherwise
 
     async def cancel(self, tenant: str, job: str) -> Stored | None:
-        """Cancel a job that is parked here; None when it is not."""
+        """Cancel a job that waits here; None when it does not."""
+        taken = self._take_out(tenant, job)
+        return await self.answers.cancel(taken) if taken is not None else None
+
+    def _take_out(self, tenant: str, job: str) -> TakenJob | None:
         parked = self.pool.find(tenant, job)
-        if parked is None:
-            return None
-        self.pool.take(parked.key)
-        return await self.answers.cancel(parked.taken)
+        if parked is not None:
+            self.pool.take(parked.key)
+            return parked.taken
+        key = next(
+            (key for key, t in self._unresolved.items() if (t.address.tenant, t.job) == (tenant, job)), None
+        )
+        return self._unresolved.pop(key) if key is not None else None
 
     async def cancel_unseen(self, tenant: str, job: str) -> Stored:
         """Cancel a job that neither this dispatcher nor a worker holds, and drop it when it comes."""
@@ -286,9 +313,14 @@ class Dispatcher:
         return await self.answers.cancel_unseen(tenant, job)
 
     def _expire_parked(self) -> None:
-        for parked in self.pool.expired(time.time()):
+        now = time.time()
+        for parked in self.pool.expired(now):
             self.pool.take(parked.key)
             self.spawn(self.answers.expire(parked.taken), f"expire-{parked.key}")
+        for job in [job for job in self._unresolved.values() if job.deadline is not None]:
+            if job.deadline is not None and job.deadline <= now:
+                del self._unresolved[job.key]
+                self.spawn(self.answers.expire(job), f"expire-{job.key}")
 
     def _give_back(self, jobs: Sequence[HeldJob]) -> None:
         """NAK the leases of a dead worker: its jobs need not wait for `ack_wait`."""
@@ -324,6 +356,16 @@ class Dispatcher:
         """Wait for everything under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _unavailable(parked: ParkedJob) -> ResultError:
+    name = parked.adapter.name if parked.adapter is not None else "base"
+    return ResultError(
+        kind=ErrorKind.RETRYABLE,
+        code="adapter_unavailable",
+        message=f"{name} is registered, but no worker has its files; start one with the adapters folder",
+        field="adapter",
+    )
 
 
 def _poison(job: TakenJob) -> ResultError:

@@ -35,16 +35,18 @@ class _Worker:
     heard_at: float
     given: dict[int, dict[str, HeldJob]] = field(default_factory=dict[int, dict[str, HeldJob]])
     held: dict[str, HeldJob] = field(default_factory=dict[str, HeldJob])
+    lacks: set[str] = field(default_factory=set[str])
     suspect: bool = False
 
 
 class Fleet:
     """The live workers. Times are monotonic seconds."""
 
-    def __init__(self, dispatcher: str) -> None:
+    def __init__(self, dispatcher: str, *, numbered_from: int = 0) -> None:
+        """A dispatcher that keeps its name over restarts must number on: workers tell what they have seen."""
         self._dispatcher = dispatcher
         self._workers: dict[str, _Worker] = {}
-        self._number = 0
+        self._number = numbered_from
 
     def __contains__(self, worker: str) -> bool:
         return worker in self._workers
@@ -91,6 +93,16 @@ class Fleet:
         known = self._workers.get(worker)
         if known is not None:
             known.suspect = True
+
+    def on_lacking(self, worker: str, group: str) -> None:
+        """It has no files of that adapter, and will not while it lives."""
+        known = self._workers.get(worker)
+        if known is not None:
+            known.lacks.add(group)
+
+    def all_lack(self, group: str) -> bool:
+        """Whether there are workers, and every one has said that it lacks the adapter."""
+        return bool(self._workers) and all(group in worker.lacks for worker in self._workers.values())
 
     def give(self, worker: str, jobs: Iterable[HeldJob]) -> int:
         """Lay a hand-over over the view, before it is sent; returns its number."""
@@ -156,4 +168,5 @@ def _view(worker: _Worker) -> WorkerView:
         in_use=frozenset(in_use),
         slots=advert.slot_count,
         base_digest=advert.base_digest,
+        lacks=frozenset(worker.lacks),
     )

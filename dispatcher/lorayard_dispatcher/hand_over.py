@@ -15,6 +15,7 @@ import nats.errors
 import structlog
 
 from lorayard_dispatcher.fleet import Fleet, HeldJob
+from lorayard_dispatcher.intake import MAX_BYTES
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_schemas.assignment import Assignment, AssignmentReply, Refusal
 from lorayard_schemas.codec import decode, encode
@@ -27,8 +28,8 @@ REQUEST_SECONDS = 5.0
 """A worker's loop never blocks, so an answer that takes longer is lost."""
 
 MAX_JOBS = 64
-MAX_BYTES = 700 * 1024
-"""Bodies in one request: a message ends at 1 MiB, and one body is at most 512 KiB plus its fields."""
+JOB_BYTES = 1024
+"""Lease, adapter and the rest of one job's fields, generously."""
 
 
 class Fate(StrEnum):
@@ -114,12 +115,17 @@ def _held(parked: ParkedJob) -> HeldJob:
     )
 
 
+def _bytes(parked: ParkedJob) -> int:
+    taken = parked.taken
+    return len(taken.subject) + len(taken.body) + len(taken.history or "") + JOB_BYTES
+
+
 def batches(jobs: Sequence[ParkedJob]) -> Iterator[list[ParkedJob]]:
     """Cut jobs for one worker into requests that fit a message."""
     batch: list[ParkedJob] = []
     size = 0
     for parked in jobs:
-        bytes_ = len(parked.taken.body)
+        bytes_ = _bytes(parked)
         if batch and (len(batch) >= MAX_JOBS or size + bytes_ > MAX_BYTES):
             yield batch
             batch, size = [], 0

@@ -14,6 +14,12 @@ from lorayard_schemas.names import CHOOSE
 from lorayard_schemas.subjects import BadSubjectError, JobAddress, Subjects
 from lorayard_shared.bus.delivery import Delivery, read_ack_subject
 
+MAX_BYTES = 700 * 1024
+"""Of subject, body and history: they must fit an assignment of 1 MiB. A client sends at most 512 KiB and the
+job's own fields; a longer text goes by reference."""
+
+_ATTEMPT_DIGITS = 6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
@@ -41,6 +47,7 @@ def read_delivery(
     address: JobAddress | None = None
     try:
         address = subjects.parse_job(subject)
+        _check_size(subject, body, message_headers)
         attempt = _attempt(message_headers)
         job = decode(Job, body)
     except (BadSubjectError, MalformedMessageError) as error:
@@ -60,9 +67,19 @@ def read_delivery(
     )
 
 
+def _check_size(subject: str, body: bytes, message_headers: Mapping[str, str]) -> None:
+    size = len(subject) + len(body) + len(message_headers.get(headers.HISTORY, ""))
+    if size > MAX_BYTES:
+        raise MalformedMessageError(
+            kind="Job",
+            field="",
+            reason=f"{size} bytes, at most {MAX_BYTES}: a longer prompt goes by reference (prompt_ref)",
+        )
+
+
 def _attempt(message_headers: Mapping[str, str]) -> int:
     text = message_headers.get(headers.ATTEMPT, "1")
-    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+    if len(text) > _ATTEMPT_DIGITS or not text.isdecimal() or int(text) < 1:
         raise MalformedMessageError(
             kind="Job", field=f"header {headers.ATTEMPT}", reason=f"{text[:32]!r} is not a count from 1 up"
         )

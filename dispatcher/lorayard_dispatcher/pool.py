@@ -36,6 +36,10 @@ class Pool:
         """The queues, for counting."""
         return self._queues
 
+    def count(self, priority: int) -> int:
+        """Jobs of one lane."""
+        return sum(len(jobs) for (_, lane), jobs in self._queues.items() if lane == priority)
+
     def get(self, key: str) -> ParkedJob | None:
         """The job, if it is parked here."""
         return self._jobs.get(key)

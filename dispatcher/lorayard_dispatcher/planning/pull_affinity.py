@@ -121,13 +121,15 @@ class _Board:
         return (
             group == BASE_GROUP
             or group in desk.in_use
-            or (group in desk.holds and len(desk.in_use) < max(desk.view.slots, 1))
+            or (group in desk.holds and len(desk.in_use) < desk.view.slots)
         )
 
     def _can_load(self, desk: _Desk, group: str) -> bool:
         return desk.room > 0 and self._fits(desk, group) and len(desk.in_use) < desk.view.slots
 
     def _fits(self, desk: _Desk, group: str) -> bool:
+        if group in desk.view.lacks:
+            return False
         base = self.policy.base_of.get(group)
         return group == BASE_GROUP or base is None or base == desk.view.base_digest
 

@@ -45,6 +45,7 @@ class WorkerView:
     in_use: frozenset[str] = frozenset()  # digests of jobs it has now: their slots can't be taken
     slots: int = 0  # adapter slots in all
     base_digest: str = ""
+    lacks: frozenset[str] = frozenset()  # digests it has said it has no files of
 
     def has_slot_for(self, group: str) -> bool:
         """Whether the adapter could run beside what is running, evicting only idle ones."""
