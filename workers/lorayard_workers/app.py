@@ -92,6 +92,7 @@ async def _run(
         asyncio.create_task(presence.run_load_reports(), name="load-reports"),
         asyncio.create_task(presence.run_adverts(), name="adverts"),
         asyncio.create_task(_watch_engine(engine), name="engine-watch"),
+        asyncio.create_task(leases.watch(), name="lease-watch"),
     ]
     presence.changed()
     structlog.get_logger().info(
@@ -102,7 +103,8 @@ async def _run(
     finally:
         presence.draining = True
         presence.changed()
-        await execution.drain(settings.drain_seconds)
+        # A dead engine finishes nothing: its jobs go back now.
+        await execution.drain(settings.drain_seconds if engine.alive() else 0.0)
         structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
         await end_tasks(running)
         await presence.leave()

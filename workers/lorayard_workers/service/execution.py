@@ -7,9 +7,10 @@ A crash between the two makes the job come again, find its result, and be acked.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 import nats.errors
 import nats.js.errors
@@ -26,6 +27,7 @@ from lorayard_shared.bus.result_store import ResultStore, Stored
 from lorayard_shared.errors import PayloadMissingError
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
+from lorayard_shared.process import end_tasks
 from lorayard_workers.engine.protocol import (
     Cancelled,
     ChatMessage,
@@ -43,6 +45,7 @@ from lorayard_workers.service.outcomes import job_result
 from lorayard_workers.service.retry import schedule_retry
 
 DRAIN_LOOK_SECONDS = 0.05
+STORE_SECONDS = 5.0
 
 
 class Execution:
@@ -69,7 +72,8 @@ class Execution:
         self._payloads = PayloadStore(bus)
         self._results = ResultStore(bus, self._payloads)
         self._loop = asyncio.get_running_loop()
-        self._outcomes: deque[tuple[str, Outcome]] = deque()
+        self._outcomes: list[Outcome] = []
+        self._outcomes_lock = threading.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger().bind(worker=worker)
         self.succeeded = self.failed = self.completion_tokens = 0
@@ -84,7 +88,7 @@ class Execution:
             known.assigned = job.assigned
             return
         self._held.put(job)
-        self._spawn(self._begin(job), f"begin-{job.key}")
+        self._spawn(job, self._begin(job), "begin")
 
     def cancel(self, tenant: str, job: str) -> bool:
         """End a job between two tokens; whether it is held here."""
@@ -105,9 +109,12 @@ class Execution:
             if held is not None:
                 self._engine.cancel(key)
                 self._leases.release(held.assigned.lease)
-                await self._bus.nc.publish(held.assigned.lease, NAK)
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+                with suppress(nats.errors.Error):  # then the lease runs out by itself
+                    await self._bus.nc.publish(held.assigned.lease, NAK)
+        # What is being stored now may wait for a bus that is away; nobody waits for it longer than this.
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STORE_SECONDS)
+        await end_tasks(self._tasks)
 
     # ---- start
 
@@ -164,17 +171,20 @@ class Execution:
 
     def _sink(self, outcome: Outcome) -> None:
         """Called on the engine's thread: carry outcomes to the loop, one wake-up for many."""
-        first = not self._outcomes
-        self._outcomes.append((outcome.request_id, outcome))
+        # Under a lock: an outcome that came just as the loop took the last one would wake nobody.
+        with self._outcomes_lock:
+            self._outcomes.append(outcome)
+            first = len(self._outcomes) == 1
         if first:
             self._loop.call_soon_threadsafe(self._collect)
 
     def _collect(self) -> None:
-        while self._outcomes:
-            key, outcome = self._outcomes.popleft()
-            held = self._held.get(key)
+        with self._outcomes_lock:
+            outcomes, self._outcomes = self._outcomes, []
+        for outcome in outcomes:
+            held = self._held.get(outcome.request_id)
             if held is not None:
-                self._spawn(self._finish(held, outcome), f"finish-{key}")
+                self._spawn(held, self._finish(held, outcome), "finish")
 
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
         self._count(outcome)
@@ -202,12 +212,7 @@ class Execution:
             message=outcome.message,
             at=time.time(),
         )
-        try:
-            delay = await schedule_retry(self._bus, held, failure)
-        except (nats.errors.Error, nats.js.errors.Error) as error:
-            self._log.warning(Event.BUS_FAILED, job=held.job, error=str(error))
-            await self._store(held, outcome)
-            return
+        delay = await schedule_retry(self._bus, held, failure)
         self._log.warning(Event.JOB_RETRIED, job=held.job, code=outcome.code, in_seconds=round(delay, 1))
 
     async def _let_go(self, held: HeldJob) -> None:
@@ -227,16 +232,27 @@ class Execution:
         elif isinstance(outcome, Failed):
             self.failed += 1
 
-    def _spawn(self, work: Coroutine[object, object, None], name: str) -> None:
-        task = asyncio.create_task(self._guard(work, name), name=name)
+    def _spawn(self, held: HeldJob, work: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.create_task(self._guard(held, work), name=f"{name}-{held.key}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guard(self, work: Coroutine[object, object, None], name: str) -> None:
+    async def _guard(self, held: HeldJob, work: Coroutine[object, object, None]) -> None:
         try:
             await work
+        except nats.errors.Error as error:
+            self._log.warning(Event.BUS_FAILED, job=held.job, error=str(error) or type(error).__name__)
+            self._fall_silent(held)
         except Exception:  # noqa: BLE001  # one job's trouble must not end the worker; its lease brings it back
-            self._log.exception(Event.LOOP_FAILED, task=name)
+            self._log.exception(Event.LOOP_FAILED, job=held.job, tenant=held.address.tenant)
+            self._fall_silent(held)
+
+    def _fall_silent(self, held: HeldJob) -> None:
+        """Hold the job no longer and let its lease run out: after ack_wait it is given out again."""
+        if self._held.get(held.key) is held:
+            self._held.drop(held.key)
+        self._leases.release(held.assigned.lease)
+        self._on_change()
 
 
 def _unreadable(held: HeldJob, error: MalformedMessageError | PayloadMissingError) -> Failed:

@@ -13,6 +13,7 @@ from contextlib import suppress
 import nats.js.errors
 import structlog
 from nats.js.kv import KeyValue
+from pydantic import ValidationError
 
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.codec import decode, encode
@@ -34,7 +35,11 @@ async def register(
     bucket = await bus.js.key_value(bus.subjects.bucket("adapters"))
     served: list[CatalogEntry] = []
     for entry in entries:
-        record = _record(entry, worker=worker, base_digest=base_digest)
+        try:
+            record = _record(entry, worker=worker, base_digest=base_digest)
+        except ValidationError as error:
+            _refuse(entry, error)
+            continue
         key = f"{key_token(entry.name)}.{key_token(entry.version)}"
         try:
             await bucket.create(key, encode(record))
@@ -68,6 +73,18 @@ async def _agrees(bucket: KeyValue, key: str, ours: AdapterRecord) -> bool:
         with suppress(nats.js.errors.KeyWrongLastSequenceError):  # another worker did the same
             await bucket.update(key, encode(ours), last=entry.revision)
     return True
+
+
+def _refuse(entry: CatalogEntry, error: ValidationError) -> None:
+    """A folder name that no job could ever ask for hides one adapter, never the worker."""
+    first = error.errors(include_url=False)[0]
+    _log().error(
+        Event.ADAPTER_REFUSED,
+        adapter=entry.name,
+        version=entry.version,
+        field=".".join(str(part) for part in first["loc"]),
+        reason=first["msg"],
+    )
 
 
 def _log() -> structlog.typing.FilteringBoundLogger:

@@ -45,11 +45,12 @@ async def schedule_retry(bus: Bus, held: HeldJob, failure: AttemptRecord) -> flo
     # Jitter, not secrecy.
     delay = backoff_seconds(attempt, random.random())
     at = datetime.now(UTC) + timedelta(seconds=delay)
+    subject = bus.subjects.delayed_job(held.address.tenant, held.job)  # two tenants may use one job id
     await bus.js.publish(
-        bus.subjects.delayed_job(held.address.tenant, held.job),
+        subject,
         held.assigned.body,
         headers={
-            headers.MSG_ID: f"{held.job}-attempt-{attempt + 1}",
+            headers.MSG_ID: f"{subject}-attempt-{attempt + 1}",
             headers.SCHEDULE: f"@at {at.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}",
             headers.SCHEDULE_TARGET: bus.subjects.due_job(held.address),
             headers.ATTEMPT: str(attempt + 1),
