@@ -169,10 +169,11 @@ class ResultListener:
         pause = FIRST_POLL_SECONDS
         asked = self._epoch
         while True:
-            await self._pause(pause if self._awaited else None)
+            idle = not self._awaited
+            await self._pause(None if idle else pause)
             reconnected = asked != self._epoch
-            if not (reconnected or self._awaited):
-                continue
+            if not reconnected and (idle or not self._awaited):
+                continue  # somebody begins to wait, and the time runs from now; or nobody waits any more
             epoch = self._epoch
             found = await self.ask(list(self._slots.values()))
             if found is None:

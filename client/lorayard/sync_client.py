@@ -32,12 +32,13 @@ class _LoopThread:
     """An event loop in a thread of its own."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._stopped = False
+        self._ready = threading.Event()
         # A daemon: a program that forgets to close its client still ends.
         self._thread = threading.Thread(target=self._run, name="lorayard-client", daemon=True)
         self._thread.start()
+        self._ready.wait()
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine there and wait for it; whatever ends the wait ends the coroutine too."""
@@ -55,23 +56,20 @@ class _LoopThread:
             raise
 
     def stop(self) -> None:
+        """End the loop and every call that is in it."""
         with self._lock:
             self._stopped = True
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def _run(self) -> None:
-        try:
-            self._loop.run_forever()
-        finally:
-            self._cancel_rest()
-            self._loop.close()
+        asyncio.run(self._main())  # it cancels what is left when the main part ends
 
-    def _cancel_rest(self) -> None:
-        rest = asyncio.all_tasks(self._loop)
-        for task in rest:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._ready.set()
+        await self._stop.wait()
 
 
 class SyncJobHandle:

@@ -17,6 +17,7 @@ from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.message import Message
+from lorayard_schemas.names import version_order
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import ApiError
 
@@ -44,7 +45,7 @@ class QueueDepth:
 async def list_adapters(link: Link) -> list[AdapterRecord]:
     """Every registered adapter version, by name."""
     records = await _list(link, "adapters", AdapterRecord)
-    return sorted(records, key=lambda record: (record.name, record.version))
+    return sorted(records, key=lambda record: (record.name, version_order(record.version)))
 
 
 async def list_workers(link: Link) -> list[WorkerAdvert]:

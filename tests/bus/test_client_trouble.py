@@ -74,13 +74,15 @@ async def own_yard(own_server: Server) -> AsyncIterator[YardSettings]:
 async def test_results_arrive_over_a_restart_of_the_server(
     own_server: Server, own_yard: YardSettings
 ) -> None:
-    async with Client(settings=own_yard) as yard, await connect(own_yard, name="worker") as bus:
+    async with Client(settings=own_yard) as yard:
         handles = (await yard.submit_many([GenerateRequest("hello")] * 600)).all_handles()
         waiting = asyncio.gather(*(handle.result() for handle in handles))
-        await answer_all(bus, handles[:200])
+        async with await connect(own_yard, name="worker") as bus:
+            await answer_all(bus, handles[:200])
         own_server.kill()
         own_server.start()
-        await answer_all(bus, handles[200:])
+        async with await connect(own_yard, name="worker") as bus:
+            await answer_all(bus, handles[200:])
         assert [result.text for result in await waiting] == [handle.id for handle in handles]
 
 
