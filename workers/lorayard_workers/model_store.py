@@ -112,9 +112,10 @@ def prepare_gemma3_270m(models_dir: Path, *, progress: Progress | None = None) -
         return target
     carrier = _import_carrier()
     models_dir.mkdir(parents=True, exist_ok=True)
-    with _exclusive(models_dir, GEMMA3_270M, progress):
-        if not _is_finished(target):
-            _convert_in_place(carrier, target, progress or _silent)
+    report = progress or _silent
+    with _exclusive(models_dir, GEMMA3_270M, report):
+        if not _is_finished(target):  # another process may have been first
+            _convert_in_place(carrier, target, report)
     return target
 
 
@@ -132,16 +133,18 @@ def _existing_folder(spec: str) -> Path:
 
 
 def _prepare_tiny(models_dir: Path) -> Path:
-    from lorayard_workers.tiny_model import make_tiny_model  # torch: only when asked for
+    from lorayard_workers.tiny_model import make_tiny_model
 
     target = models_dir / TINY
     if (target / "config.json").is_file():
         return target
     models_dir.mkdir(parents=True, exist_ok=True)
-    with _exclusive(models_dir, TINY, None), _partial_folder(target) as partial:
-        if not (target / "config.json").is_file():
-            make_tiny_model(partial)
-            partial.rename(target)
+    with _exclusive(models_dir, TINY, _silent), _partial_folder(target) as scratch:
+        if (target / "config.json").is_file():
+            return target  # another process was first
+        if target.exists():
+            raise ForeignModelFolderError(target, "it has no config.json")
+        make_tiny_model(scratch / "model").rename(target)
     return target
 
 
@@ -179,7 +182,7 @@ def _import(module: str) -> ModuleType:
 
 
 @contextmanager
-def _exclusive(models_dir: Path, model: str, progress: Progress | None) -> Generator[None]:
+def _exclusive(models_dir: Path, model: str, progress: Progress) -> Generator[None]:
     """Hold the model's lock file; the operating system frees it when a process dies."""
     from filelock import FileLock, Timeout  # a dependency of torch
 
@@ -187,7 +190,7 @@ def _exclusive(models_dir: Path, model: str, progress: Progress | None) -> Gener
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        (progress or _silent)(f"waiting for another process to prepare {model}")
+        progress(f"waiting for another process to prepare {model}")
         lock.acquire()
     try:
         yield
