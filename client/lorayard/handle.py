@@ -60,6 +60,7 @@ class JobHandle:
         Raises:
             JobFailedError, JobCancelledError, JobExpiredError: there will be none; `.result` tells the rest.
             JobTimeoutError: it is not there yet; the job goes on.
+            ClientClosedError: the client was closed meanwhile; the job goes on.
             YardNotReadyError: there is no yard.
         """
         return raise_unless_succeeded(await self.outcome(timeout_seconds))

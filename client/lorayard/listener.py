@@ -20,7 +20,7 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from lorayard.errors import YardNotReadyError
+from lorayard.errors import ClientClosedError, YardNotReadyError
 from lorayard.stored_results import StoredResults
 from lorayard_shared.bus.connection import Bus
 
@@ -53,6 +53,12 @@ class Slot:
                 if not future.done():
                     future.set_result(None)
 
+    def give_up(self) -> None:
+        """The client closes: whoever waits here waits in vain."""
+        for future in self.waiting:
+            if not future.done():
+                future.set_exception(ClientClosedError())
+
 
 class ResultListener:
     """Owns the subscription, the slots and the poll."""
@@ -70,17 +76,27 @@ class ResultListener:
         self._idle = True
         """The poll sleeps without an end, for nobody waits."""
         self._epoch = 0
+        self._closed = False
         bus.on_reconnect(self._on_reconnect)
 
     async def listen(self) -> None:
-        """Make sure that every result stored from now on is heard."""
+        """Make sure that every result stored from now on is heard.
+
+        Raises:
+            ClientClosedError: there is nothing to hear any more.
+        """
+        if self._closed:
+            raise ClientClosedError
         if self._listening is None:
             self._listening = asyncio.create_task(self._subscribe(), name="lorayard-listen")
             self._poll_task = asyncio.create_task(self._poll(), name="lorayard-poll")
         await asyncio.shield(self._listening)
 
     async def close(self) -> None:
-        """End the poll; the subscription ends with the connection."""
+        """End the poll and every wait; the subscription ends with the connection."""
+        self._closed = True
+        for slot in list(self._slots.values()):
+            slot.give_up()
         for task in (self._listening, self._poll_task):
             if task is not None:
                 task.cancel()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,13 +28,16 @@ from lorayard.errors import (
     YardNotReadyError,
 )
 from lorayard_schemas import headers
-from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.connection import ApiError, Bus
 
-TRIES = 3
-TRY_SECONDS = 5.0
+GIVE_UP_SECONDS = 15.0
 """A server restart takes under one second here, a new leader in a cluster 5 to 7 (design §3)."""
 
+TRY_SECONDS = 5.0
+LEADERLESS_PAUSE_SECONDS = 0.5
+
 NO_RESPONDERS = "503"
+STREAM_NOT_FOUND = 10059
 _FULL_CODES = frozenset({10023, 10028, 10047})  # resources of the server or the account are used up
 _STORE_FAILED = 10077  # any refusal of the store: only the text tells a full one
 
@@ -74,6 +78,14 @@ class _Window:
             if not self.left:
                 self.full.set()
 
+    def take_back(self, kind: type[LorayardError]) -> None:
+        """These answers were not final."""
+        for index, answer in enumerate(self.answers):
+            if isinstance(answer, kind):
+                self.answers[index] = None
+                self.left += 1
+                self.full.clear()
+
 
 class Publisher:
     """Sends windows of messages; safe to use from many tasks of one loop."""
@@ -92,19 +104,19 @@ class Publisher:
         self._subscription = await self._bus.nc.subscribe(f"{self._inbox}.*", cb=self._receive)
 
     async def send(self, items: Sequence[Outgoing]) -> list[Answer]:
-        """One answer per message, in their order; waits at most `TRIES * TRY_SECONDS`."""
+        """One answer per message, in their order; tries for about `GIVE_UP_SECONDS`."""
         if not items:
             return []
         window = _Window(items)
         tokens: list[str] = []
+        give_up = time.monotonic() + GIVE_UP_SECONDS
         try:
-            for _ in range(TRIES):
+            while window.left and time.monotonic() < give_up:
                 tokens += await self._send_unanswered(window)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(TRY_SECONDS):
                         await window.full.wait()
-                if not window.left:
-                    break
+                await self._doubt_missing_stream(window)
         finally:
             for token in tokens:
                 self._open.pop(token, None)
@@ -112,6 +124,22 @@ class Publisher:
             self._unconfirmed(item) if answer is None else answer
             for item, answer in zip(items, window.answers, strict=True)
         ]
+
+    async def _doubt_missing_stream(self, window: _Window) -> None:
+        # Nobody listens on a job's subject when there is no yard, but also while a cluster elects a leader.
+        if not any(isinstance(answer, YardNotReadyError) for answer in window.answers):
+            return
+        try:
+            await self._bus.api(f"STREAM.INFO.{self._bus.subjects.stream('jobs')}")
+        except ApiError as error:
+            if error.code == STREAM_NOT_FOUND:
+                return
+        except nats.errors.NoRespondersError:
+            return  # not even JetStream
+        except nats.errors.Error:
+            pass
+        window.take_back(YardNotReadyError)
+        await asyncio.sleep(LEADERLESS_PAUSE_SECONDS)
 
     async def _send_unanswered(self, window: _Window) -> list[str]:
         tokens: list[str] = []
@@ -157,7 +185,7 @@ class Publisher:
     def _unconfirmed(self, item: Outgoing) -> SubmitUnconfirmedError:
         last = self._bus.last_error
         return SubmitUnconfirmedError(
-            job_id=item.job, waited_seconds=TRIES * TRY_SECONDS, last_error=str(last) if last else ""
+            job_id=item.job, waited_seconds=GIVE_UP_SECONDS, last_error=str(last) if last else ""
         )
 
 

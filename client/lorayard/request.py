@@ -108,10 +108,8 @@ def pack_job(job: Job) -> bytes:
         return encode(job)
     except UnicodeEncodeError as error:
         # pydantic refuses it in the other texts, for they have a length to check.
-        if error.object == job.prompt:
-            field = "prompt"
-        else:
-            field = "metadata" if job.messages is None else "messages"
+        mappings = "metadata" if job.messages is None else "messages"
+        field = "prompt" if error.object == job.prompt else mappings
         raise InvalidRequestError(field=field, reason="it cannot be written as UTF-8") from error
 
 

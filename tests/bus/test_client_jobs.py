@@ -9,6 +9,7 @@ import pytest
 
 from lorayard import (
     Client,
+    ClientClosedError,
     ErrorKind,
     GenerateRequest,
     InvalidRequestError,
@@ -240,6 +241,17 @@ async def test_waiting_ends_at_its_limit_and_the_job_goes_on(yard: Client, store
         await handle.result(timeout_seconds=0.01)
     await store.store(answer(handle.id))
     assert (await handle).succeeded
+
+
+async def test_closing_the_client_ends_every_wait(settings: YardSettings) -> None:
+    async with Client(settings=settings) as yard:
+        handle = await yard.submit("hello")
+        waiting = asyncio.create_task(handle.result())
+        await yard.queue_depth()  # the task has its turn
+    with pytest.raises(ClientClosedError):
+        await waiting
+    with pytest.raises(ClientClosedError):
+        await handle
 
 
 async def test_one_waiter_that_gives_up_takes_no_other_along(yard: Client, store: ResultStore) -> None:

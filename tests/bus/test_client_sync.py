@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,8 +117,23 @@ def test_errors_arrive_as_they_are(yard: SyncClient) -> None:
 def test_several_threads_share_one_client(yard: SyncClient) -> None:
     with ThreadPoolExecutor(8) as pool:
         texts = [f"text {number}" for number in range(64)]
-        answers = pool.map(lambda text: yard.generate(text, timeout_seconds=30).text, texts)
-        assert list(answers) == texts
+        results = [pool.submit(yard.generate, text, timeout_seconds=30) for text in texts]
+        assert [result.result().text for result in results] == texts
+
+
+def test_ctrl_c_ends_the_wait_and_leaves_the_client_usable(yard: SyncClient) -> None:
+    handle = yard.submit("silence")
+    main = threading.get_ident()
+    interrupt = threading.Thread(target=lambda: signal.pthread_kill(main, signal.SIGINT))
+
+    def wait_for_ever() -> None:
+        interrupt.start()
+        handle.result()
+
+    with pytest.raises(KeyboardInterrupt):
+        wait_for_ever()
+    interrupt.join()
+    assert yard.generate("hello", timeout_seconds=30).text == "hello"
 
 
 def test_closing_ends_a_wait_in_another_thread(settings: YardSettings) -> None:

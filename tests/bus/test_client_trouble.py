@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import pytest
 from nats.aio.msg import Msg
 
 import lorayard.listener
+import lorayard.publisher
 from lorayard import (
     BusUnavailableError,
     CancelOutcome,
@@ -63,7 +64,7 @@ async def answer_all(bus: Bus, handles: list[JobHandle]) -> None:
 
 
 @pytest.fixture
-async def own_yard(own_server: Server) -> AsyncIterator[YardSettings]:
+async def own_yard(own_server: Server) -> YardSettings:
     """A yard on a server that the test may kill."""
     settings = YardSettings(url=own_server.url, connect_timeout_seconds=30)
     async with await connect(settings, name="declare") as bus:
@@ -149,6 +150,25 @@ async def test_a_bus_without_a_yard_is_told_from_no_bus(bus_url: str) -> None:
         ):
             with pytest.raises(YardNotReadyError, match=r"no yard 'nobody'.*lorayard up"):
                 await verb
+
+
+async def test_a_stream_without_a_leader_is_not_a_yard_that_is_missing(
+    settings: YardSettings, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while a cluster elects one: the stream is there, but for a moment nobody listens on its subject."""
+    monkeypatch.setattr(lorayard.publisher, "LEADERLESS_PAUSE_SECONDS", 0.01)
+    stream = bus.subjects.stream("jobs")
+    config = (await bus.api(f"STREAM.INFO.{stream}"))["config"]
+    await bus.api(f"STREAM.UPDATE.{stream}", {**config, "subjects": ["elsewhere.>"]})
+    unheard = await bus.nc.subscribe(f"$JS.API.STREAM.INFO.{stream}", max_msgs=2)
+    await bus.nc.flush()
+    async with Client(settings=settings) as yard:
+        submitting = asyncio.create_task(yard.submit("hello"))
+        for _ in range(2):  # the client doubts, tries again, and doubts again
+            await unheard.next_msg(timeout=30)
+        await bus.api(f"STREAM.UPDATE.{stream}", config)
+        assert not (await submitting).existing
+        assert (await yard.queue_depth()).total == 1
 
 
 async def test_a_full_yard_pushes_back_and_keeps_what_it_took(
