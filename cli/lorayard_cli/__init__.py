@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from lorayard_cli.exit_codes import ExitCode
 
@@ -21,12 +22,10 @@ def run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         sys.stdout.write(f"{installed_version()}\n")
         return ExitCode.OK
-    try:
-        import cyclopts  # noqa: F401  # only whether they are there
-        import rich  # noqa: F401
-    except ImportError as error:
+    missing = [package for package in ("cyclopts", "rich") if find_spec(package) is None]
+    if missing:
         sys.stderr.write(
-            f"error: the command line needs the package {error.name}, which is not installed; "
+            f"error: the command line needs {' and '.join(missing)}, not installed here; "
             "run: pip install 'lorayard[cli]' (or 'lorayard[demo]' for a whole yard)\n"
         )
         return ExitCode.USAGE

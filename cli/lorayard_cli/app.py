@@ -85,7 +85,7 @@ def run_command(arguments: Sequence[str]) -> int:
 def _usage(error: CycloptsError) -> Failure:
     text = " ".join(str(error).split()).rstrip(".")
     return Failure(
-        exit_code=ExitCode.USAGE, code="usage", message=f"{text}; `lorayard --help` shows what there is"
+        exit_code=ExitCode.USAGE, code="usage", message=f"{text} (`lorayard --help` shows what there is)"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -24,7 +24,7 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(total: int, what: str) -> Iterator[Advance]:
+def progress(total: int, what: str) -> Generator[Advance]:
     """Show progress over `total` pieces while the block runs."""
     if sys.stderr.isatty():
         with _bar(total, what) as advance:
@@ -34,7 +34,7 @@ def progress(total: int, what: str) -> Iterator[Advance]:
 
 
 @contextmanager
-def _bar(total: int, what: str) -> Iterator[Advance]:
+def _bar(total: int, what: str) -> Generator[Advance]:
     columns = (
         TextColumn(what),
         BarColumn(bar_width=24),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,17 @@ from lorayard_cli.failures import CommandError
 from lorayard_cli.reading.files import UnreadableFileError, read_text
 
 STDIN = "-"
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=\S*)?")
+
+
+def no_option(_kind: object, value: str | None) -> None:
+    """Refuse a mistyped option in the place of the prompt; `-` and a list's hyphen are none.
+
+    Raises:
+        ValueError: it looks like one.
+    """
+    if value is not None and _OPTION.fullmatch(value):
+        raise ValueError(f"{value} is no option of submit")
 
 
 def read_prompt(prompt: str | None, file: Path | None) -> str:

@@ -13,11 +13,11 @@ from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, print_json, print_text
-from lorayard_cli.prompts import read_prompt
+from lorayard_cli.prompts import no_option, read_prompt
 
 
 async def submit(
-    prompt: str | None = None,
+    prompt: Annotated[str | None, Parameter(allow_leading_hyphen=True, validator=no_option)] = None,
     *,
     file: Path | None = None,
     adapter: str | None = None,
@@ -30,7 +30,7 @@ async def submit(
     top_p: float = 1.0,
     top_k: int = 0,
     seed: int | None = None,
-    stop: list[str] | None = None,
+    stop: Annotated[list[str] | None, Parameter(negative="")] = None,
     session: str | None = None,
     idempotency_key: str | None = None,
     yard: YardAddress = NEAREST,
@@ -41,7 +41,7 @@ async def submit(
     Parameters
     ----------
     prompt
-        The text; - reads standard input.
+        The text; - reads standard input, and so does a pipe without a prompt.
     file
         Read the prompt from this file.
     adapter

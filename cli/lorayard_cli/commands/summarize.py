@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
@@ -140,7 +140,7 @@ class _Tally:
 
 
 @contextmanager
-def _target(out: Path | None) -> Iterator[TextIO]:
+def _target(out: Path | None) -> Generator[TextIO]:
     if out is None:
         yield sys.stdout
         return

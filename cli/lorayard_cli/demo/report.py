@@ -58,8 +58,8 @@ def show(report: DemoReport, console: Console) -> None:
         f"{report.workers} workers with {report.slots} adapter slots each."
     )
     console.print(
-        f"[bold]Adapter swaps: {report.swaps_made}[/]; the same jobs dealt out in arrival order: "
-        f"[bold]{report.swaps_in_arrival_order}[/]."
+        f"[bold]Adapter swaps: {report.swaps_made}[/] (jobs that wait together share a load); "
+        f"dealt out in arrival order: [bold]{report.swaps_in_arrival_order}[/]."
     )
 
 

@@ -24,9 +24,9 @@ WORKERS = 2
 SLOTS = 2
 """Fewer than the three adapters, or nothing would ever have to be swapped."""
 
-ROWS = 6
-LOOKAHEAD = 2
-"""Short, so that jobs wait where they can still be grouped: in the dispatcher."""
+ROWS = 4
+LOOKAHEAD = 0
+"""Few, so that jobs wait where they can still be grouped: in the dispatcher."""
 
 DOCUMENTS = 20
 SHORT_DOCUMENTS = 6

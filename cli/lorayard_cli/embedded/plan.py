@@ -98,5 +98,6 @@ def _environment(plan: YardPlan, url: str) -> dict[str, str]:
         "LORAYARD_URL": url,
         "LORAYARD_PREFIX": plan.prefix,
         "PYTHONUNBUFFERED": "1",
+        "TQDM_DISABLE": "1",  # bars of the model's libraries make no lines
         **plan.environment,
     }

@@ -66,14 +66,14 @@ def _prepare_model(model: str, progress: Progress) -> None:
         progress("making gemma3-270m ready to load: once, about a minute")
     # In a process of its own: converting takes 3 GB that the supervisor would never give back.
     command = [sys.executable, "-m", "lorayard_cli", "models", "prepare", model]
-    done = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     last = "it could not be made ready"
-    assert done.stderr is not None
-    for line in done.stderr:
-        last = line.strip() or last
-        if not last.startswith("error: "):
-            progress(f"  {last}")
-    if done.wait():
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as done:
+        assert done.stderr is not None
+        for line in done.stderr:
+            last = line.strip() or last
+            if not last.startswith("error: "):
+                progress(f"  {last}")
+    if done.returncode:
         raise ModelNotPreparedError(model=model, reason=last.removeprefix("error: "))
 
 

@@ -95,6 +95,7 @@ class EmbeddedYard:
 
     async def __aenter__(self) -> Self:
         self._held.enter_context(locked(self.plan.data))
+        forget_state(self.plan.data)  # left by a yard that was killed
         try:
             self._server = prepare_bus_server(self.plan.data / "bus", port=self.plan.port)
             await self._while_supervised(self._start())

@@ -18,12 +18,17 @@ def cut_to(text: str, limit_characters: int) -> str:
         raise ValueError(f"at least one character must stay, got {limit_characters}")
     if len(text) <= limit_characters:
         return text
-    head = text[: limit_characters + 1]  # one more, to see whether the limit is itself a border
-    least = int(limit_characters * LEAST_SHARE)
-    for border in (_SENTENCE_END, _SPACE):
-        # A space is no part of a word, so it is cut in front of; a sentence keeps its full stop.
-        ends = [m.end() if border is _SENTENCE_END else m.start() for m in border.finditer(head)]
-        fitting = [end for end in ends if least <= end <= limit_characters]
+    # White space alone is no document: then rather the bare beginning.
+    return text[: _border(text, limit_characters)].rstrip() or text[:limit_characters]
+
+
+def _border(text: str, limit: int) -> int:
+    head = text[: limit + 1]  # one more, to see whether the limit is itself a border
+    for ends in (
+        [match.end() for match in _SENTENCE_END.finditer(head)],  # with its full stop
+        [match.start() for match in _SPACE.finditer(head)],
+    ):
+        fitting = [end for end in ends if limit * LEAST_SHARE <= end <= limit]
         if fitting:
-            return text[: fitting[-1]].rstrip()
-    return text[:limit_characters].rstrip() or text[:limit_characters]
+            return fitting[-1]
+    return limit

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from lorayard.result import Result
-from lorayard_schemas.result import ResultError
+from lorayard_schemas.result import ErrorKind, ResultError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ def result_line(path: Path, result: Result, *, characters: int, kept: int) -> Li
 
 def _error(result: Result) -> dict[str, str | None]:
     error = result.error or ResultError(
-        kind="permanent", code=result.state.value, message=f"the job {result.state.value}"
+        kind=ErrorKind.PERMANENT, code=result.state.value, message=f"the job {result.state.value}"
     )
     return {"code": error.code, "message": error.message, "field": error.field}
 

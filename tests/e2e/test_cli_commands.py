@@ -1,0 +1,245 @@
+"""The commands a user types beside a running yard, and what they print for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.e2e.conftest import CLEAN_ENVIRONMENT, Ran, Up, command, lorayard, wait_until
+
+from lorayard_cli.exit_codes import ExitCode
+
+pytestmark = pytest.mark.e2e
+
+NOBODY = ("--url", "nats://127.0.0.1:1")
+
+
+def test_submit_and_wait_prints_the_answer_and_who_made_it(up: Up) -> None:
+    ran = up.run("submit", "--adapter", "acme/tiny/a", "--wait", "--json", "Hello yard")
+    assert ran.exit_code == ExitCode.OK, ran.err
+    answer = ran.document
+    assert (answer["state"], answer["text"]) == ("succeeded", "Hello yard")
+    assert (answer["adapter"], answer["version"], answer["rule"]) == ("acme/tiny/a", "1", "explicit")
+    assert answer["digest"].startswith("sha256:")
+    assert answer["worker"] in {"w1", "w2"}
+    assert answer["tier"] in {"slot", "host", "disk"}
+    assert {"waited_ms", "load_ms", "total_ms"} <= answer["timings"].keys()
+
+
+def test_without_json_stdout_has_the_text_alone(up: Up) -> None:
+    ran = up.run("submit", "--adapter", "acme/tiny/a@1", "--wait", "Just [bold]this[/]")
+    assert ran.out == "Just [bold]this[/]\n"
+    assert "acme/tiny/a@1" in ran.err
+
+
+def test_a_prompt_comes_from_stdin_or_a_file(up: Up) -> None:
+    (up.folder / "prompt.txt").write_text("From a file", encoding="utf-8")
+    assert up.run("submit", "--wait", "-", stdin="From stdin").out == "From stdin\n"
+    assert up.run("submit", "--wait", "--file", "prompt.txt").out == "From a file\n"
+
+
+def test_a_job_is_fetched_later_by_its_id(up: Up) -> None:
+    job = up.run("submit", "--json", "Later").document["job"]
+    fetched = up.run("result", job, "--wait", "--json", "--timeout", "20")
+    assert fetched.document["text"] == "Later"
+    assert up.run("result", job).out == "Later\n"
+
+
+def test_the_same_idempotency_key_gives_the_same_job(up: Up) -> None:
+    first, second = (up.run("submit", "--json", "--idempotency-key", "k1", "Once").document for _ in range(2))
+    assert first["job"] == second["job"]
+
+
+def test_a_job_nobody_knows_has_no_result(up: Up) -> None:
+    assert up.run("result", "nosuchjob", "--json").exit_code == ExitCode.NOT_READY
+    waited = up.run("result", "nosuchjob", "--wait", "--timeout", "0.3", "--json")
+    assert waited.exit_code == ExitCode.TIMED_OUT
+    assert waited.document["error"]["code"] == "timed_out"
+
+
+def test_a_finished_job_cannot_be_cancelled(up: Up) -> None:
+    job = up.run("submit", "--json", "--wait", "Done").document["job"]
+    late = up.run("cancel", job, "--json")
+    assert (late.exit_code, late.document["outcome"]) == (ExitCode.FAILED, "finished")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        pytest.param(
+            ("--adapter", "acme/tiny/nobody", "Hi"),
+            ExitCode.UNKNOWN_ADAPTER,
+            "acme/tiny/nobody",
+            id="unknown",
+        ),
+        pytest.param(
+            ("--adapter", "acme/tiny/a@9", "Hi"), ExitCode.UNKNOWN_ADAPTER, "9", id="no such version"
+        ),
+        pytest.param(
+            ("--adapter", "Not An Adapter", "Hi"), ExitCode.BAD_INPUT, "Not An Adapter", id="no name"
+        ),
+        pytest.param(("",), ExitCode.BAD_INPUT, "prompt", id="empty prompt"),
+        pytest.param(("--max-new-tokens", "0", "Hi"), ExitCode.BAD_INPUT, "max_new_tokens", id="no tokens"),
+        pytest.param(("--file", "nowhere.txt"), ExitCode.BAD_INPUT, "nowhere.txt", id="no such file"),
+        pytest.param(("--wiat",), ExitCode.USAGE, "--wiat", id="mistyped option"),
+        pytest.param(("--lane", "slow", "Hi"), ExitCode.USAGE, "--lane", id="no such lane"),
+    ],
+)
+def test_bad_input_is_one_clear_line_with_its_own_exit_code(
+    up: Up, arguments: tuple[str, ...], exit_code: ExitCode, said: str
+) -> None:
+    ran = up.run("submit", "--wait", "--json", *arguments)
+    assert ran.exit_code == exit_code, ran.err
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+    assert ran.document["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("submit", "Hi"), ("status",), ("adapters", "ls"), ("workers", "ls"), ("result", "j"), ("cancel", "j")],
+    ids=" ".join,
+)
+def test_no_bus_is_one_clear_line_with_its_own_exit_code(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ran = lorayard(*arguments, *NOBODY, "--json", cwd=tmp_path)
+    assert ran.exit_code == ExitCode.NO_BUS
+    assert ran.document["error"]["code"] == "no_bus"
+    assert "lorayard up" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_the_listings_show_adapters_and_workers(up: Up) -> None:
+    adapters = up.run("adapters", "ls", "--json").document["adapters"]
+    assert [adapter["name"] for adapter in adapters] == ["acme/tiny/a", "acme/tiny/b", "acme/tiny/c"]
+    assert "acme/tiny/b" in up.run("adapters", "ls").out
+    workers = up.run("workers", "ls", "--json").document["workers"]
+    assert [worker["worker"] for worker in workers] == ["w1", "w2"]
+    assert "w2" in up.run("workers", "ls").out
+
+
+def test_status_tells_queue_dispatcher_workers_and_hit_rate(up: Up) -> None:
+    up.run("submit", "--wait", "--adapter", "acme/tiny/c", "Hi")
+    ran = up.run("status", "--json")
+    assert ran.exit_code == ExitCode.OK
+    status = ran.document
+    assert status["url"] == up.state["url"]
+    assert status["queue"]["unfinished"] == []
+    assert status["dispatcher"]["handed_over"] >= 1
+    assert [worker["worker"] for worker in status["workers"]] == ["w1", "w2"]
+    assert "hit rate" in up.run("status").out
+
+
+def test_doctor_finds_a_healthy_yard_healthy(up: Up) -> None:
+    ran = up.run("doctor", "--json", "--adapters", ".lorayard/tiny-adapters")
+    assert ran.exit_code == ExitCode.OK, ran.out
+    levels = {finding["check"]: finding["level"] for finding in ran.document["findings"]}
+    assert {levels[check] for check in ("bus", "server version", "jetstream", "declarations")} == {"ok"}
+    assert {levels[check] for check in ("dispatcher", "workers", "base model", "adapters")} == {"ok"}
+
+
+def test_doctor_names_a_broken_adapter_folder_and_what_mends_it(up: Up, tmp_path: Path) -> None:
+    broken = tmp_path / "acme" / "tiny" / "torn" / "1"
+    broken.mkdir(parents=True)
+    (broken / "adapter_config.json").write_text("{", encoding="utf-8")
+    ran = up.run("doctor", "--json", "--adapters", str(tmp_path))
+    assert ran.exit_code == ExitCode.FAILED
+    (finding,) = [finding for finding in ran.document["findings"] if finding["check"] == "adapters"]
+    assert str(broken) in finding["message"]
+    assert finding["mend"]
+
+
+def test_doctor_reports_and_mends_a_missing_stream(up: Up) -> None:
+    """Another prefix on the same bus: nothing of it is declared yet."""
+    other = ("--prefix", "other", "--json")
+    ran = up.run("doctor", *other)
+    assert ran.exit_code == ExitCode.FAILED
+    assert any("OTHER_JOBS is missing" in finding["message"] for finding in ran.document["findings"])
+    mended = up.run("doctor", "--mend", *other).document["findings"]
+    assert [f["level"] for f in mended if f["check"] == "declarations"] == ["ok"]
+
+
+def test_doctor_without_a_bus_says_so_and_looks_at_the_machine(tmp_path: Path) -> None:
+    ran = lorayard("doctor", *NOBODY, "--json", cwd=tmp_path)
+    assert ran.exit_code == ExitCode.NO_BUS
+    assert {"bus", "model", "data folder"} <= {finding["check"] for finding in ran.document["findings"]}
+
+
+def _documents(folder: Path) -> Path:
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.md").write_text("First sentence. Second sentence.", encoding="utf-8")
+    (folder / "sub" / "b.txt").write_text("Another text.", encoding="utf-8")
+    (folder / "long.md").write_text("A sentence of some words. " * 400, encoding="utf-8")
+    (folder / "empty.md").write_text("", encoding="utf-8")
+    (folder / "binary.txt").write_bytes(b"\x80\x00\x81")
+    return folder
+
+
+def _summarize(up: Up, *arguments: str) -> Ran:
+    return up.run("summarize", *arguments, "--adapter", "acme/tiny/a", "--prompt-format", "{doc}")
+
+
+def test_summarize_writes_one_line_per_document_and_stops_at_none(up: Up, tmp_path: Path) -> None:
+    folder = _documents(tmp_path / "docs")
+    ran = _summarize(up, str(folder), str(tmp_path / "nowhere.md"), "--max-characters", "300")
+    assert ran.exit_code == ExitCode.OK, ran.err
+    lines = {Path(line["path"]).name: line for line in ran.lines}
+    assert lines.keys() == {"a.md", "b.txt", "long.md", "empty.md", "binary.txt", "nowhere.md"}
+    assert lines["a.md"]["summary"] == "First sentence. Second sentence."
+    assert lines["a.md"]["digest"].startswith("sha256:")
+    assert not lines["a.md"]["truncated"]
+    assert lines["long.md"]["truncated"]
+    assert lines["long.md"]["summary"].endswith("words.")
+    assert len(lines["long.md"]["summary"]) <= 300
+    for name in ("empty.md", "binary.txt", "nowhere.md"):
+        assert lines[name]["error"]["code"] == "unreadable"
+
+
+def test_summarize_writes_to_a_file(up: Up, tmp_path: Path) -> None:
+    folder, out = _documents(tmp_path / "docs"), tmp_path / "out.jsonl"
+    ran = _summarize(up, str(folder), "--out", str(out))
+    assert (ran.exit_code, ran.out) == (ExitCode.OK, "")
+    assert len([json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]) == 5
+
+
+def test_summarize_with_an_unknown_adapter_ends_with_its_exit_code(up: Up, tmp_path: Path) -> None:
+    folder = _documents(tmp_path / "docs")
+    ran = up.run("summarize", str(folder), "--adapter", "acme/tiny/nobody")
+    assert ran.exit_code == ExitCode.UNKNOWN_ADAPTER
+    assert "acme/tiny/nobody" in ran.err
+
+
+def test_summarize_without_any_text_file_says_so(up: Up, tmp_path: Path) -> None:
+    ran = _summarize(up, str(tmp_path))
+    assert ran.exit_code == ExitCode.BAD_INPUT
+    assert "no text file" in ran.err
+
+
+def test_ctrl_c_ends_a_wait_cleanly_and_says_how_to_come_back(up: Up) -> None:
+    """The job does not exist, so the wait would never end."""
+    waiting = subprocess.Popen(
+        command("result", "nosuchjob", "--wait"),
+        cwd=up.folder,
+        env=CLEAN_ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: _is_connected(waiting.pid), "the command waits")
+        os.kill(waiting.pid, signal.SIGINT)
+        _, err = waiting.communicate(timeout=20)
+    finally:
+        waiting.kill()
+        waiting.communicate()
+    assert waiting.returncode == ExitCode.INTERRUPTED
+    assert "lorayard result nosuchjob --wait" in err
+    assert "Traceback" not in err
+
+
+def _is_connected(pid: int) -> bool:
+    return any(link.status == psutil.CONN_ESTABLISHED for link in psutil.Process(pid).net_connections())
