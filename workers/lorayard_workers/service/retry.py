@@ -31,7 +31,7 @@ def backoff_seconds(attempt: int, draw: float) -> float:
     Decorrelated jitter without memory of the last wait: uniform between the base and three times the previous
     step's mean, capped (M. Brooker, "Exponential Backoff And Jitter", 2015).
     """
-    top = min(CAP_SECONDS, BASE_SECONDS * 3.0**attempt)
+    top = min(CAP_SECONDS, BASE_SECONDS * 3.0 ** min(attempt, 10))  # far past the cap, before floats overflow
     return BASE_SECONDS + draw * (top - BASE_SECONDS)
 
 

@@ -1,0 +1,145 @@
+"""The JSON Schema files in the repository are those of the models, and say what the models say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.advert import SlotAdvert, WorkerAdvert
+from lorayard_schemas.assignment import (
+    AdapterRef,
+    AssignedJob,
+    Assignment,
+    AssignmentReply,
+    CancelJob,
+    CancelOutcome,
+    CancelReply,
+    Refusal,
+    RefusalReason,
+    WorkerLoad,
+)
+from lorayard_schemas.dead_letter import AttemptRecord, DeadLetter
+from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
+from lorayard_schemas.json_schemas import MESSAGES, schema_files, write
+from lorayard_schemas.message import Message
+from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
+from lorayard_schemas.status import DispatcherStatus, ParkedGroup
+
+FOLDER = Path(__file__).parents[2] / "schemas" / "json"
+DIGEST = "sha256:" + "ab" * 32
+LOAD = WorkerLoad(worker="w", epoch=1, number=2, seen={"d": 3}, room=4, holding=("YARD_JOBS-1",))
+REF = PayloadRef(key="k", sha256="0" * 64, size_bytes=1)
+
+SAMPLES: tuple[Message, ...] = (
+    AdapterRecord(
+        name="a/b/c",
+        version="1",
+        digest=DIGEST,
+        base_digest=DIGEST,
+        rank=8,
+        alpha=16,
+        targets=("q_proj",),
+        size_bytes=9,
+    ),
+    Assignment(
+        dispatcher="d",
+        worker="w",
+        epoch=1,
+        number=1,
+        load_subject="yard.load.d",
+        jobs=(
+            AssignedJob(
+                key="YARD_JOBS-1",
+                lease="$JS.ACK",
+                subject="s",
+                body=b"{}",
+                adapter=AdapterRef(name="a/b/c", version="1", digest=DIGEST),
+            ),
+        ),
+    ),
+    AssignmentReply(refusals=(Refusal(key="k", reason=RefusalReason.NO_ROOM),), load=LOAD),
+    CancelJob(tenant="t", job="j"),
+    CancelReply(outcome=CancelOutcome.FINISHED),
+    DeadLetter(
+        subject="s",
+        sequence=1,
+        code="c",
+        reason="r",
+        body=b"x",
+        at=1.0,
+        attempts=(AttemptRecord(attempt=1, worker="w", code="c", message="m", at=1.0),),
+    ),
+    DispatcherStatus(dispatcher="d", started_at=1.0, parked=(ParkedGroup(adapter="base", jobs=1),)),
+    Job(id="j", messages=(ChatTurn(role="user", content="x"),), deadline=1.0),
+    JobResult(
+        job="j",
+        tenant="t",
+        state=ResultState.FAILED,
+        text_ref=REF,
+        error=ResultError(kind=ErrorKind.POISON, code="c", message="m"),
+        maker=Maker(worker="w", digest=DIGEST),
+    ),
+    WorkerAdvert(
+        worker="w",
+        epoch=1,
+        sequence=1,
+        at=1.0,
+        engine="E",
+        model="m",
+        base_digest=DIGEST,
+        context_tokens=1,
+        slots=(SlotAdvert(digest=DIGEST),),
+        load=LOAD,
+    ),
+    LOAD,
+)
+
+
+def _schema(name: str) -> dict[str, Any]:
+    return dict(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def test_the_files_checked_in_are_those_of_the_models() -> None:
+    """On a difference: `python -m lorayard_schemas.json_schemas`."""
+    found = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
+    assert found == schema_files()
+
+
+def test_every_message_that_travels_has_a_file() -> None:
+    """`JobStub` is a way to read a job, not a message of its own."""
+    travelling = {
+        kind for kind in Message.__subclasses__() if kind.__module__.startswith("lorayard_schemas.")
+    }
+    assert travelling - {JobStub} == set(MESSAGES)
+
+
+def test_every_file_has_a_sample_here() -> None:
+    assert {type(sample) for sample in SAMPLES} == set(MESSAGES)
+
+
+@pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
+def test_every_file_is_a_valid_schema(kind: type[Message]) -> None:
+    Draft202012Validator.check_schema(_schema(kind.__name__))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
+def test_a_message_as_written_fits_its_schema(sample: Message) -> None:
+    Draft202012Validator(_schema(type(sample).__name__)).validate(json.loads(sample.model_dump_json()))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{}, {"id": "a b", "prompt": "x"}, {"id": "a", "sampling": {"top_p": 0}}, {"id": "a", "v": 2}, {"id": 1}],
+)
+def test_the_jobs_schema_refuses_what_the_model_refuses(bad: dict[str, Any]) -> None:
+    assert list(Draft202012Validator(_schema("Job")).iter_errors(bad))
+
+
+def test_writing_makes_the_folder_and_every_file(tmp_path: Path) -> None:
+    write(tmp_path / "deep" / "json")
+    assert {path.name for path in (tmp_path / "deep" / "json").iterdir()} == set(schema_files())

@@ -1,0 +1,71 @@
+"""A setting that makes no sense stops the process at its start, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_shared.bus.topology import topology
+from lorayard_shared.errors import SettingsError
+from lorayard_shared.settings import YardSettings, read_settings
+from lorayard_workers.settings import WorkerSettings
+
+
+def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORAYARD_PREFIX", "from-environment")
+    assert read_settings(YardSettings, prefix="given").prefix == "given"
+    assert read_settings(YardSettings, prefix=None).prefix == "from-environment"
+    monkeypatch.delenv("LORAYARD_PREFIX")
+    assert read_settings(YardSettings).prefix == "yard"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (YardSettings, "prefix", "Yard"),
+        (YardSettings, "prefix", "a.b"),
+        (YardSettings, "prefix", "a_b"),
+        (YardSettings, "prefix", "yard\n"),
+        (YardSettings, "prefix", ""),
+        (YardSettings, "ack_wait_seconds", "0.5"),
+        (YardSettings, "ack_wait_seconds", "inf"),
+        (YardSettings, "ack_wait_seconds", "nan"),
+        (YardSettings, "connect_timeout_seconds", "0"),
+        (YardSettings, "result_ttl_seconds", "1.5"),
+        (YardSettings, "window", "0"),
+        (YardSettings, "replicas", "7"),
+        (YardSettings, "jobs_max_bytes", "1"),
+        (DispatcherSettings, "max_deliveries", "1"),
+        (DispatcherSettings, "default_adapter", "Nonsense"),
+        (WorkerSettings, "name", "a.b"),
+        (WorkerSettings, "name", ""),
+        (WorkerSettings, "engine", "magic"),
+        (WorkerSettings, "rows", "0"),
+        (WorkerSettings, "drain_seconds", "-1"),
+    ],
+)
+def test_a_bad_value_is_named_as_the_operator_wrote_it(
+    kind: type[YardSettings], name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LORAYARD_{name.upper()}", value)
+    with pytest.raises(SettingsError) as caught:
+        read_settings(kind)
+    assert caught.value.setting == f"LORAYARD_{name.upper()}"
+    assert repr(value) in caught.value.reason
+
+
+@pytest.mark.parametrize("given", [{"ack_wait_seconds": 86_400.0}, {"ack_wait_seconds": 1.0}])
+def test_every_allowed_value_makes_a_topology(given: dict[str, Any]) -> None:
+    assert topology(read_settings(YardSettings, **given)).consumers
+
+
+def test_two_renewals_may_be_lost_before_a_lease_runs_out() -> None:
+    settings = YardSettings(ack_wait_seconds=15.0)
+    assert 2 * settings.renew_seconds < settings.ack_wait_seconds
+
+
+def test_settings_never_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        YardSettings().prefix = "other"  # type: ignore[misc]  # what the test is about
