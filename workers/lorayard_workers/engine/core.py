@@ -75,8 +75,11 @@ class EngineCore:
             self.waiting.remove(row)
             self._ended.append((row, failure_of(row, result.error)))
 
-    def step(self) -> None:
-        """End, start and advance rows."""
+    def step(self) -> bool:
+        """End, start and advance rows; True if another step could do more without any news.
+
+        A row that ended frees a place or a slot, so those who wait must be looked at again.
+        """
         try:
             self._end_by_caller()
             self._request_loads()
@@ -84,6 +87,7 @@ class EngineCore:
             if self.running:
                 self._publish()  # a step can take long: let others see what it runs
                 self._advance()
+            return bool(self.running or self._ended)
         finally:
             self._tell()
 

@@ -212,29 +212,27 @@ class PackedEngine:
         self._loader.load(digest)
 
     def _run(self) -> None:
+        more = False
         with torch.inference_mode():
             while not self._stopping.is_set():
                 self._beat = time.monotonic()
                 try:
-                    self._take_inbox()
-                    if not self._stopping.is_set():
-                        self._core.step()
+                    self._take_inbox(wait_seconds=0.0 if more else self._patience_seconds())
+                    more = not self._stopping.is_set() and self._core.step()
                 except Exception as error:  # noqa: BLE001  # the thread must outlive any fault: others depend on it
                     _log.exception("engine_loop_failed")
                     self._core.fail_all(error)
+                    more = False
 
-    def _take_inbox(self) -> None:
-        """Handle everything that has arrived; with no row to advance, wait for something."""
-        if not self._core.running:
-            try:
-                self._inbox.get(timeout=self._patience_seconds())()
-            except Empty:
-                return  # a deadline has come, or it is time for a sign of life
-        while True:
-            try:
-                self._inbox.get_nowait()()
-            except Empty:
-                return
+    def _take_inbox(self, *, wait_seconds: float) -> None:
+        """Handle everything that has arrived; wait up to `wait_seconds` for the first."""
+        try:
+            task = self._inbox.get(timeout=wait_seconds) if wait_seconds else self._inbox.get_nowait()
+            while True:
+                task()
+                task = self._inbox.get_nowait()
+        except Empty:
+            return
 
     def _patience_seconds(self) -> float:
         deadline = self._core.next_deadline()

@@ -7,11 +7,8 @@ half-life this is plain LRU, with a long one plain LFU.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
-
-Key = TypeVar("Key", bound=Hashable)
 
 HALF_LIFE_SECONDS = 60.0
 """A burst of 8 uses then outlives one use by three minutes: long against a load of 2-30 ms, short
@@ -39,10 +36,10 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate(Generic[Key]):
+class Candidate:
     """A resident of a tier, as eviction sees it."""
 
-    key: Key
+    key: str
     usage: Usage
     size: int = 1
     in_use: bool = False
@@ -55,21 +52,21 @@ class Candidate(Generic[Key]):
 
 
 def choose_victims(
-    candidates: Iterable[Candidate[Key]],
+    candidates: Iterable[Candidate],
     need: int,
     *,
     half_life_seconds: float = HALF_LIFE_SECONDS,
-) -> tuple[Key, ...] | None:
+) -> tuple[str, ...] | None:
     """The least valued residents that together free `need`; None when even all would not.
 
     Nothing is evicted in vain: the answer is all or nothing. Equal values fall in the order of the
-    keys' text, so the same input gives the same victims whatever order it comes in.
+    keys, so the same input gives the same victims whatever order it comes in.
     """
     order = sorted(
         (candidate for candidate in candidates if candidate.evictable),
-        key=lambda c: (c.usage.rank(half_life_seconds), c.usage.last_used, str(c.key)),
+        key=lambda c: (c.usage.rank(half_life_seconds), c.usage.last_used, c.key),
     )
-    victims: list[Key] = []
+    victims: list[str] = []
     freed = 0
     for candidate in order:
         if freed >= need:

@@ -1,0 +1,126 @@
+"""A tiny real model, adapters for it, and engines that are checked and stopped after each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+import torch
+
+from lorayard_workers.adapters.digest import adapter_digest
+from lorayard_workers.adapters.files import read_adapter
+from lorayard_workers.base_model import Precision
+from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.engine.protocol import GenerationRequest, Outcome
+from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
+
+OUTCOME_SECONDS = 30.0
+"""Only a hang waits this long."""
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.model)
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """A sink that tests can wait on."""
+
+    queue: SimpleQueue[Outcome] = field(default_factory=SimpleQueue[Outcome])
+
+    def __call__(self, outcome: Outcome) -> None:
+        """Called by the engine."""
+        self.queue.put(outcome)
+
+    def next(self) -> Outcome:
+        """Wait for one."""
+        return self.queue.get(timeout=OUTCOME_SECONDS)
+
+    def by_id(self, count: int) -> dict[str, Outcome]:
+        """Wait for exactly so many, each with an id of its own."""
+        found = [self.next() for _ in range(count)]
+        assert self.queue.empty()
+        by_id = {outcome.request_id: outcome for outcome in found}
+        assert len(by_id) == count  # none twice
+        return by_id
+
+
+@dataclass(frozen=True, slots=True)
+class Yard:
+    """A running engine with a dictionary of adapters that tests may change."""
+
+    engine: PackedEngine
+    adapters: dict[str, Path]
+
+    def run(self, *requests: GenerationRequest) -> dict[str, Outcome]:
+        """Submit all at once; outcomes by request id."""
+        outcomes = Outcomes()
+        for request in requests:
+            self.engine.submit(request, outcomes)
+        return outcomes.by_id(len(requests))
+
+    def add(self, folder: Path) -> str:
+        """Register a sound adapter folder."""
+        digest = adapter_digest(read_adapter(folder))
+        self.adapters[digest] = folder
+        return digest
+
+
+StartYard = Callable[..., Yard]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # the machine is shared, and the model is tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Digest -> folder of eight adapters: different ranks, targets and scales."""
+    root = tmp_path_factory.mktemp("adapters")
+    settings: list[dict[str, Any]] = [
+        {},
+        {"rank": 4, "targets": ("q_proj", "v_proj")},
+        {"rank": 16, "use_rslora": True},
+        {"rank": 3, "targets": ("o_proj", "down_proj")},
+        {"rank_pattern": {"q_proj": 2, "gate_proj": 12}, "alpha_pattern": {"v_proj": 4.0}},
+        {"targets": ("up_proj",)},
+        {"rank": 5},
+        {"rank": 12, "alpha": 6.0},
+    ]
+    folders = [
+        make_tiny_adapter(root / str(seed), seed=seed, **changes) for seed, changes in enumerate(settings)
+    ]
+    return {adapter_digest(read_adapter(folder)): folder for folder in folders}
+
+
+@pytest.fixture
+def start_yard(tiny_model: Path, tiny_adapters: dict[str, Path]) -> Iterator[StartYard]:
+    """Starts engines over the tiny model in fp32; settings as for EngineConfig."""
+    started: list[PackedEngine] = []
+
+    def start(**settings: Any) -> Yard:
+        adapters = dict(tiny_adapters)
+        sizes: dict[str, Any] = {"slots": 8, "max_rank": 16, "rows": 8, "context_tokens": 256}
+        config = EngineConfig(precision=Precision.FP32, device="cpu", **(sizes | settings))
+        engine = PackedEngine(tiny_model, adapters, config)
+        started.append(engine)
+        engine.start()
+        return Yard(engine, adapters)
+
+    yield start
+    for engine in started:
+        engine.stop()
+        engine.check()

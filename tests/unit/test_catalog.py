@@ -1,0 +1,67 @@
+"""Finding adapters in a folder tree: a broken one never hides the others (G3, G5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lorayard_workers.adapters.catalog import CatalogScanner, version_key
+from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter
+
+
+def test_entries_come_with_what_a_registry_needs(tmp_path: Path) -> None:
+    make_tiny_adapter(tmp_path / "acme/tiny/summary/1", seed=1, rank=4, targets=("q_proj", "v_proj"))
+    (entry,) = CatalogScanner(root=tmp_path, shapes=TINY_SHAPES).scan().entries
+    assert (entry.name, entry.version, entry.rank, entry.alpha) == ("acme/tiny/summary", "1", 4, 16.0)
+    assert entry.targets == ("q_proj", "v_proj")
+    assert entry.digest.startswith("sha256:")
+    assert entry.size_bytes == (entry.path / "adapter_model.safetensors").stat().st_size
+    assert entry.base_model_name_or_path == "tiny"
+
+
+def test_versions_are_in_natural_order(tmp_path: Path) -> None:
+    for seed, version in enumerate(("10", "2", "v1.10", "v1.9", "1")):
+        make_tiny_adapter(tmp_path / "a/b/c" / version, seed=seed, rank=1)
+    versions = [entry.version for entry in CatalogScanner(root=tmp_path).scan().entries]
+    assert versions == ["1", "2", "10", "v1.9", "v1.10"]
+    assert version_key("٣") > version_key("2")  # a digit elsewhere in Unicode is no error
+
+
+def test_broken_folders_are_listed_with_reasons_beside_sound_ones__g3(tmp_path: Path) -> None:
+    make_tiny_adapter(tmp_path / "a/b/c/1", seed=1)
+    make_tiny_adapter(tmp_path / "a/b/c/2", seed=2)
+    (tmp_path / "a/b/c/2/adapter_model.safetensors").write_bytes(b"no")
+    (tmp_path / "a/b/d/1").mkdir(parents=True)
+    catalog = CatalogScanner(root=tmp_path).scan()
+    assert [entry.version for entry in catalog.entries] == ["1"]
+    assert [(b.name, b.version) for b in catalog.broken] == [("a/b/c", "2"), ("a/b/d", "1")]
+    assert "damaged" in catalog.broken[0].reason
+    assert "adapter_config.json is missing" in catalog.broken[1].reason
+
+
+def test_links_that_lead_outside_the_root_are_refused__g5(tmp_path: Path) -> None:
+    outside = make_tiny_adapter(tmp_path / "outside", seed=1)
+    root = tmp_path / "root"
+    inside = make_tiny_adapter(root / "a/b/c/1", seed=2)
+    (root / "a/b/c/2").symlink_to(outside)
+    (root / "a/b/c/3").symlink_to(inside)  # within the root: fine
+    (root / "a/b/c/4").mkdir()
+    (root / "a/b/c/4/adapter_config.json").symlink_to("/etc/passwd")
+    catalog = CatalogScanner(root=root).scan()
+    assert [entry.version for entry in catalog.entries] == ["1", "3"]
+    assert all("outside the root" in broken.reason for broken in catalog.broken)
+    assert len(catalog.broken) == 2
+
+
+def test_a_second_scan_sees_what_changed(tmp_path: Path) -> None:
+    scanner = CatalogScanner(root=tmp_path)
+    assert scanner.scan().entries == ()
+    make_tiny_adapter(tmp_path / "a/b/c/1", seed=1)
+    (first,) = scanner.scan().entries
+    assert scanner.scan().entries == (first,)
+    make_tiny_adapter(tmp_path / "a/b/c/1", seed=2)
+    (second,) = scanner.scan().entries
+    assert second.digest != first.digest
+
+
+def test_a_missing_root_is_an_empty_catalog(tmp_path: Path) -> None:
+    assert CatalogScanner(root=tmp_path / "nowhere").scan().entries == ()

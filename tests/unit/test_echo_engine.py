@@ -1,0 +1,95 @@
+"""The engine without a model keeps the contract of `Engine`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.protocol import (
+    Cancelled,
+    DeadlinePassed,
+    Engine,
+    Failed,
+    GenerationRequest,
+    Outcome,
+    Succeeded,
+    Tier,
+)
+
+
+def ask(request_id: str, **changes: Any) -> GenerationRequest:
+    settings: dict[str, Any] = {"prompt": "hello"} | changes
+    return GenerationRequest(request_id=request_id, **settings)
+
+
+@pytest.fixture
+def outcomes() -> SimpleQueue[Outcome]:
+    return SimpleQueue()
+
+
+@pytest.fixture
+def slow() -> Iterator[EchoEngine]:
+    engine = EchoEngine(slots=1, rows=2, delay_seconds=3600.0, known={"a", "b"})
+    engine.start()
+    yield engine
+    engine.stop()
+    assert not engine.alive()
+
+
+def test_it_is_an_engine_and_echoes_at_once(outcomes: SimpleQueue[Outcome]) -> None:
+    engine: Engine = EchoEngine()
+    engine.submit(ask("1", adapter="a"), outcomes.put)
+    outcome = outcomes.get_nowait()
+    assert isinstance(outcome, Succeeded)
+    assert (outcome.text, outcome.tier) == ("hello", Tier.DISK)
+
+
+def test_tiers_follow_slots_and_host(outcomes: SimpleQueue[Outcome]) -> None:
+    engine = EchoEngine(slots=2)
+    for adapter in ("a", "a", "b", "c", "a", None):
+        engine.submit(ask("1", adapter=adapter), outcomes.put)
+    tiers = [outcome.tier for _ in range(6) if isinstance(outcome := outcomes.get_nowait(), Succeeded)]
+    assert tiers == [Tier.DISK, Tier.SLOT, Tier.DISK, Tier.DISK, Tier.HOST, Tier.NONE]
+    residency = engine.residency()
+    assert (residency.slot_hits, residency.slot_loads, residency.evictions) == (1, 4, 2)
+
+
+def test_bad_requests_are_refused_naming_the_field(outcomes: SimpleQueue[Outcome]) -> None:
+    engine = EchoEngine(known={"a"})
+    engine.submit(ask("1", prompt=""), outcomes.put)
+    engine.submit(ask("2", adapter="b"), outcomes.put)
+    found = [outcomes.get_nowait(), outcomes.get_nowait()]
+    fields = [(o.code, o.field) for o in found if isinstance(o, Failed)]
+    assert fields == [("empty_prompt", "prompt"), ("unknown_adapter", "adapter")]
+
+
+def test_delayed_rows_wait_for_rows_and_slots_and_can_be_cancelled(
+    slow: EchoEngine, outcomes: SimpleQueue[Outcome]
+) -> None:
+    for request_id, adapter in (("1", "a"), ("2", "b"), ("3", "a"), ("4", None)):
+        slow.submit(ask(request_id, adapter=adapter), outcomes.put)
+    slow.cancel("2")
+    assert outcomes.get(timeout=10) == Cancelled(request_id="2")  # b never got the one slot
+    slow.cancel("1")
+    assert outcomes.get(timeout=10) == Cancelled(request_id="1")
+
+
+def test_a_deadline_ends_a_delayed_row(slow: EchoEngine, outcomes: SimpleQueue[Outcome]) -> None:
+    slow.submit(ask("1", deadline=time.time() + 0.01), outcomes.put)
+    assert outcomes.get(timeout=10) == DeadlinePassed(request_id="1")
+
+
+def test_delayed_rows_end_and_free_their_slots(outcomes: SimpleQueue[Outcome]) -> None:
+    engine = EchoEngine(slots=1, rows=4, delay_seconds=0.001, load_seconds=0.001)
+    engine.start()
+    for i in range(6):
+        engine.submit(ask(str(i), adapter="ab"[i % 2]), outcomes.put)
+    ended = [outcomes.get(timeout=10) for _ in range(6)]
+    engine.stop()
+    assert all(isinstance(outcome, Succeeded) for outcome in ended)
+    assert [slot.rows for slot in engine.residency().slots] == [0]
