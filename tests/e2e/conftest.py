@@ -128,7 +128,7 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def start_up(folder: Path, *options: str) -> Up:
+def start_up(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Up:
     """Start a yard of tiny parts on a free port and wait until it is ready."""
     log = folder / "up.log"
     arguments = ("up", "--engine", "echo", "--model", "tiny", "--port", "0", *options)
@@ -137,7 +137,7 @@ def start_up(folder: Path, *options: str) -> Up:
         process = subprocess.Popen(
             command(*arguments),
             cwd=folder,
-            env=CLEAN_ENVIRONMENT,
+            env={**CLEAN_ENVIRONMENT, **(env or {})},
             stdout=stream,
             stderr=stream,
             stdin=subprocess.DEVNULL,

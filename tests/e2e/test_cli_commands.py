@@ -6,11 +6,12 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.e2e.conftest import CLEAN_ENVIRONMENT, Ran, Up, command, lorayard, wait_until
+from tests.e2e.conftest import CLEAN_ENVIRONMENT, Ran, Up, command, lorayard, start_up, wait_until
 
 from lorayard_cli.exit_codes import ExitCode
 
@@ -238,6 +239,39 @@ def test_ctrl_c_ends_a_wait_cleanly_and_says_how_to_come_back(up: Up) -> None:
         waiting.communicate()
     assert waiting.returncode == ExitCode.INTERRUPTED
     assert "lorayard result nosuchjob --wait" in err
+    assert "Traceback" not in err
+
+
+@pytest.fixture
+def slow_up(tmp_path: Path) -> Iterator[Up]:
+    """A yard that takes its time over every job."""
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    started = start_up(folder, "--workers", "1", env={"LORAYARD_ECHO_DELAY_SECONDS": "0.4"})
+    yield started
+    started.end()
+
+
+def test_ctrl_c_ends_summarize_with_every_line_whole(slow_up: Up, tmp_path: Path) -> None:
+    docs, out = tmp_path / "docs", tmp_path / "out.jsonl"
+    docs.mkdir()
+    for number in range(200):
+        (docs / f"{number}.md").write_text(f"Document {number}.", encoding="utf-8")
+    arguments = ("summarize", str(docs), "--out", str(out), "--adapter", "base", "--in-flight", "4")
+    running = subprocess.Popen(
+        command(*arguments), cwd=slow_up.folder, env=CLEAN_ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until(lambda: out.exists() and out.stat().st_size > 0, "the first lines are written")
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=30)
+    finally:
+        running.kill()
+        running.communicate()
+    assert running.returncode == ExitCode.INTERRUPTED, err
+    written = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert 0 < len(written) < 200
+    assert f"interrupted: {len(written)} of 200 documents are written" in err
     assert "Traceback" not in err
 
 

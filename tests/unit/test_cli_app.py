@@ -23,7 +23,10 @@ def test_the_version_needs_no_extra(
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lorayard_cli, "find_spec", lambda _name: None)  # pyright: ignore[reportUnknownLambdaType]
+    def nothing_installed(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr(lorayard_cli, "find_spec", nothing_installed)
     assert lorayard_cli.run(["status"]) == ExitCode.USAGE
     assert "pip install 'lorayard[cli]'" in capsys.readouterr().err
 

@@ -11,7 +11,6 @@ from typing import Annotated, Literal, TextIO
 
 from cyclopts import Parameter
 
-from lorayard import LorayardError
 from lorayard_cli.connection import client
 from lorayard_cli.demo.corpus import PROMPT_TEMPLATE
 from lorayard_cli.exit_codes import ExitCode
@@ -90,18 +89,16 @@ async def _run(yard: YardAddress, paths: list[Path], order: SummaryOrder, tally:
     try:
         async with client(yard) as connected:
             await summarize_files(connected, find_files(paths), order, tally.take)
-    except* LorayardError as group:
-        raise _first(group) from None
-    except* CommandError as group:
-        raise _first(group) from None
-    except* asyncio.CancelledError:
+    except asyncio.CancelledError:
         note(f"interrupted: {tally.written} of {tally.total} documents are written")
         raise
+    except ExceptionGroup as group:
+        raise _first(group) from None  # what stopped one document's task would stop them all
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return error  # pyright: ignore[reportUnknownVariableType]
 
