@@ -7,7 +7,7 @@ The delivery is acked after the answer is stored, never before.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import nats.errors
@@ -130,7 +130,7 @@ class Answers:
             self._log.warning(Event.BUS_FAILED, error=str(error))
 
     @contextmanager
-    def _lease_kept(self, lease: str) -> Iterator[None]:
+    def _lease_kept(self, lease: str) -> Generator[None]:
         """However it ends, the lease is renewed no longer: what was not acked has to come again."""
         try:
             yield

@@ -1,0 +1,42 @@
+"""The packed engine with a real model, and adapters checked against that model's shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
+from lorayard_workers.base_model import Precision
+from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.equipment import Equipment
+from lorayard_workers.model_store import resolve_model
+from lorayard_workers.settings import WorkerSettings
+
+
+def equip_packed(settings: WorkerSettings) -> Equipment:
+    """Load the model, then check every adapter against it.
+
+    Raises:
+        WorkerError: the model is missing or unsupported, or a limit leaves no room to work in.
+    """
+    folders: dict[str, Path] = {}
+    engine = PackedEngine(resolve_model(settings.model, settings.models_dir), folders, _config(settings))
+    catalog = Catalog()
+    if settings.adapters_dir is not None:
+        catalog = CatalogScanner(root=settings.adapters_dir, shapes=engine.linear_shapes).scan()
+    folders.update(catalog.folders())
+    return Equipment(engine=engine, catalog=catalog)
+
+
+def _config(settings: WorkerSettings) -> EngineConfig:
+    return EngineConfig(
+        slots=settings.slots,
+        max_rank=settings.max_rank,
+        rows=settings.rows,
+        context_tokens=settings.context_tokens,
+        kv_bytes=settings.kv_bytes,
+        host_bytes=settings.host_bytes,
+        precision=Precision(settings.dtype),
+        device=settings.device,
+        threads=settings.threads,
+    )
