@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lorayard_cli.demo.report import document, show
-from lorayard_cli.demo.run import FULL, SHORT, run_demo
+from lorayard_cli.demo.run import DOCUMENTS, SHORT_DOCUMENTS, run_demo
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.options import TEXT, Output
 from lorayard_cli.output import out, print_json
@@ -24,7 +24,7 @@ def demo(*, short: Annotated[bool, Parameter(negative="")] = False, output: Outp
     short
         Fewer texts, for about a minute.
     """
-    report = asyncio.run(run_demo(SHORT if short else FULL))
+    report = asyncio.run(run_demo(SHORT_DOCUMENTS if short else DOCUMENTS))
     if output.json:
         print_json(document(report))
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,31 +27,22 @@ ROWS = 4
 LOOKAHEAD = 0
 """Few, so that jobs wait where they can still be grouped: in the dispatcher."""
 
-DOCUMENTS = 20
+DOCUMENTS = 16
+"""Four jobs each; together about a minute and a half on two cores."""
+
 SHORT_DOCUMENTS = 6
 LIMIT_SECONDS = 600.0
 SETTLE_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoSize:
-    """How much the demo does."""
-
-    documents: int
-
-
-SHORT = DemoSize(documents=SHORT_DOCUMENTS)
-FULL = DemoSize(documents=DOCUMENTS)
-
-
-async def run_demo(size: DemoSize) -> DemoReport:
+async def run_demo(documents: int) -> DemoReport:
     """Start a yard, run the jobs, stop it.
 
     Raises:
         YardError: the yard did not start, or a part of it cannot run.
         TimeoutError: the jobs took longer than anybody would wait.
     """
-    jobs = make_jobs(real_documents(size.documents))
+    jobs = make_jobs(real_documents(documents))
     with TemporaryDirectory(prefix="lorayard-demo-") as folder:
         plan = YardPlan(
             data=Path(folder),

@@ -12,7 +12,7 @@ from lorayard_cli.embedded.provisions import TINY_ADAPTERS
 from lorayard_cli.embedded.yard import EmbeddedYard
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.output import err, note, plain, print_json
-from lorayard_workers.model_store import TINY
+from lorayard_workers.model_store import GEMMA3_270M, TINY
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta")
@@ -64,18 +64,26 @@ async def _run(yard: EmbeddedYard, *, as_json: bool) -> None:
 
 def _welcome(yard: EmbeddedYard) -> None:
     plan = yard.plan
-    adapter = TINY_ADAPTERS[0] if plan.model == TINY else "acme/gemma3-270m/keywords"
+    adapter, prompt = _example(plan)
     workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
     console = err()
     console.print(f"\n[bold green]yard is up:[/] [bold]{yard.url}[/]  ({workers}, {plain(plan.model)})")
     console.print("In another terminal, in this folder:")
     for line in (
-        f'lorayard submit --wait --adapter {adapter} "NATS is a message bus."',
+        f"lorayard submit --wait --adapter {adapter} {prompt}",
         "lorayard status",
         "lorayard adapters ls",
     ):
         console.print(f"  {plain(line)}", soft_wrap=True)
     console.print("Ctrl-C stops it.\n")
+
+
+def _example(plan: YardPlan) -> tuple[str, str]:
+    """An adapter and a prompt for the shell."""
+    if plan.model == GEMMA3_270M:
+        # The demo's adapters were trained to answer behind this mark; without it they go on with the text.
+        return "acme/gemma3-270m/keywords", r"$'NATS is a message bus written in Go.\n\n###\n'"
+    return (TINY_ADAPTERS[0] if plan.model == TINY else "base"), '"NATS is a message bus written in Go."'
 
 
 def _print_line(name: str, line: str) -> None:
