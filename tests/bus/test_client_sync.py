@@ -68,7 +68,7 @@ class EchoYard:
                     )
 
             await bus.nc.subscribe(bus.subjects.jobs, cb=answer)
-            await bus.nc.flush()
+            await bus.api("INFO")  # a round trip behind the subscription: the PING of flush() overtakes it
             self._listening.set()
             await self._stopped.wait()
 

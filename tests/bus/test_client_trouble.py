@@ -23,6 +23,7 @@ from lorayard import (
     YardNotReadyError,
     YardRefusedError,
 )
+from lorayard.stored_results import StoredResults
 from lorayard_schemas.assignment import CancelJob, CancelReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import INLINE_BYTES
@@ -87,26 +88,37 @@ async def test_results_arrive_over_a_restart_of_the_server(
         assert [result.text for result in await waiting] == [handle.id for handle in handles]
 
 
-async def test_a_result_stored_while_the_client_was_cut_off_is_found(
-    own_server: Server, own_yard: YardSettings
+async def silence_results(bus: Bus) -> None:
+    """From now on stored results are not announced, as if every notice were lost."""
+    stream = bus.subjects.stream("results")
+    config = (await bus.api(f"STREAM.INFO.{stream}"))["config"]
+    config.pop("republish")
+    await bus.api(f"STREAM.UPDATE.{stream}", config)
+
+
+async def test_a_client_that_comes_back_asks_for_what_it_missed(
+    own_server: Server, own_yard: YardSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody announces it a second time, so the client must ask."""
+    monkeypatch.setattr(lorayard.listener, "FIRST_POLL_SECONDS", 3600)
     async with Client(settings=own_yard) as yard:
-        handle = await yard.submit("hello")
-        forgotten = await yard.submit("hello")
-        waiting = asyncio.create_task(handle.result())
+        awaited, later = (await yard.submit_many([GenerateRequest("hello")] * 2)).all_handles()
+        waiting = asyncio.create_task(awaited.result())
+        async with await connect(own_yard, name="worker") as bus:
+            await silence_results(bus)
+            await answer_all(bus, [awaited, later])
         own_server.kill()
         own_server.start()
-        async with await connect(own_yard, name="worker") as bus:
-            await answer_all(bus, [handle, forgotten])
-        assert (await waiting).text == handle.id
-        assert (await forgotten).text == forgotten.id
+        assert (await waiting).text == awaited.id
+        assert (await later).text == later.id
 
 
-async def test_a_submit_during_a_restart_is_stored_once(own_server: Server, own_yard: YardSettings) -> None:
+async def test_a_submit_during_a_restart_is_stored_once(
+    own_server: Server, own_yard: YardSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lorayard.publisher, "TRY_SECONDS", 3600)  # the reconnect sends again, not the clock
     async with Client(settings=own_yard) as yard, await connect(own_yard, name="observer") as bus:
         first = await bus.nc.subscribe(bus.subjects.jobs, max_msgs=1)
-        await bus.nc.flush()
+        await bus.api("INFO")  # a round trip behind the subscription: the PING of flush() overtakes it
         submitting = asyncio.create_task(yard.submit_many([GenerateRequest("hello")] * 3000))
         await first.next_msg(timeout=30)
         own_server.kill()
@@ -120,15 +132,19 @@ async def test_the_poll_finds_a_result_that_was_never_announced(
     settings: YardSettings, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lorayard.listener, "FIRST_POLL_SECONDS", 0.05)
-    stream = bus.subjects.stream("results")
-    config = (await bus.api(f"STREAM.INFO.{stream}"))["config"]
-    config.pop("republish")
-    await bus.api(f"STREAM.UPDATE.{stream}", config)
+    await silence_results(bus)
     async with Client(settings=settings) as yard:
         handles = (await yard.submit_many([GenerateRequest("hello")] * 300)).all_handles()
         waiting = asyncio.gather(*(handle.result() for handle in handles))
         await answer_all(bus, handles)
         assert len(await waiting) == 300
+
+
+async def test_asking_a_bus_without_a_yard_for_many_results_says_so(bus_url: str) -> None:
+    settings = YardSettings(url=bus_url, prefix="nobody")
+    async with await connect(settings, name="test") as bus:
+        with pytest.raises(YardNotReadyError):
+            await StoredResults(bus, "default").get_many(["a", "b"])
 
 
 async def test_no_server_is_said_at_once_with_its_address() -> None:
@@ -161,7 +177,7 @@ async def test_a_stream_without_a_leader_is_not_a_yard_that_is_missing(
     config = (await bus.api(f"STREAM.INFO.{stream}"))["config"]
     await bus.api(f"STREAM.UPDATE.{stream}", {**config, "subjects": ["elsewhere.>"]})
     unheard = await bus.nc.subscribe(f"$JS.API.STREAM.INFO.{stream}", max_msgs=2)
-    await bus.nc.flush()
+    await bus.api("INFO")  # a round trip behind the subscription: the PING of flush() overtakes it
     async with Client(settings=settings) as yard:
         submitting = asyncio.create_task(yard.submit("hello"))
         for _ in range(2):  # the client doubts, tries again, and doubts again
@@ -196,7 +212,7 @@ async def test_a_cancel_goes_to_a_dispatcher_and_comes_back_with_what_it_found(
         await message.respond(encode(CancelReply(outcome=outcome)))
 
     await bus.nc.subscribe(bus.subjects.dispatcher("cancel"), cb=dispatch)
-    await bus.nc.flush()
+    await bus.api("INFO")  # a round trip behind the subscription: the PING of flush() overtakes it
     async with Client(settings=settings) as yard:
         handle = await yard.submit("hello")
         assert await handle.cancel() is outcome
@@ -210,7 +226,7 @@ async def test_a_refused_cancel_says_why(settings: YardSettings, bus: Bus) -> No
         await bus.nc.publish(message.reply, b"", headers=headers)
 
     await bus.nc.subscribe(bus.subjects.dispatcher("cancel"), cb=dispatch)
-    await bus.nc.flush()
+    await bus.api("INFO")  # a round trip behind the subscription: the PING of flush() overtakes it
     async with Client(settings=settings) as yard:
         with pytest.raises(YardRefusedError, match=r"shutting down \(503\)"):
             await yard.handle("j1").cancel()
