@@ -16,6 +16,7 @@ from lorayard_shared.errors import BusDeclarationError
 
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
+INSUFFICIENT_STORAGE = 10047
 
 JsonMap = dict[str, Any]
 
@@ -127,7 +128,11 @@ async def _ask(bus: Bus, kind: str, name: str, verb: str, body: JsonMap) -> None
     try:
         await bus.api(verb, body)
     except ApiError as error:
-        raise BusDeclarationError(kind=kind, name=name, reason=str(error)) from error
+        reason = str(error)
+        if error.code == INSUFFICIENT_STORAGE:
+            reason += "; free disk space for the server's store, or lower LORAYARD_JOBS_MAX_BYTES, "
+            reason += "LORAYARD_RESULTS_MAX_BYTES and LORAYARD_PAYLOADS_MAX_BYTES"
+        raise BusDeclarationError(kind=kind, name=name, reason=reason) from error
 
 
 def _compare(name: str, declared: JsonMap, found: JsonMap | None) -> list[Drift]:

@@ -107,9 +107,9 @@ def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
             max_bytes=settings.results_max_bytes,
             republish={"src": s.results, "dest": f"{settings.prefix}.done.>"},
         ),
-        _stream(settings, "tokens", [s.tokens], max_age=600 * NANOSECONDS, max_bytes=512 * 2**20),
-        _stream(settings, "dead", [s.dead], max_age=30 * day, max_bytes=2**30),
-        _stream(settings, "audit", [s.audit], max_age=30 * day, max_bytes=2**30),
+        _stream(settings, "tokens", [s.tokens], max_age=600 * NANOSECONDS, max_bytes=128 * 2**20),
+        _stream(settings, "dead", [s.dead], max_age=30 * day, max_bytes=256 * 2**20),
+        _stream(settings, "audit", [s.audit], max_age=30 * day, max_bytes=256 * 2**20),
     )
 
 
