@@ -58,6 +58,10 @@ class EngineCore:
     _numbers: count[int] = field(default_factory=count)
     _ended: list[tuple[Row, Outcome]] = field(default_factory=list[tuple[Row, Outcome]])
 
+    def __post_init__(self) -> None:
+        # Before the first step too: a worker that shows no slots is sent no adapter.
+        self._publish()
+
     def add(self, row: Row) -> None:
         """Queue a prepared row."""
         self.waiting.append(row)
