@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file  # pyright: ignore[reportUnknownVariableType]  # os.PathLike
 from structlog.testing import capture_logs
+from torch import Tensor
 
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.packed import PackedEngine
@@ -28,6 +30,7 @@ from lorayard_workers.engine.protocol import (
     Succeeded,
     Tier,
 )
+from lorayard_workers.engine.runner import ModelRunner, Piece
 from lorayard_workers.errors import BaseModelMissingError, BaseModelUnsupportedError
 from lorayard_workers.tiny_model import make_tiny_adapter
 
@@ -178,36 +181,53 @@ def test_a_long_prompt_in_chunks_answers_like_one_in_a_single_step__c11(start_ya
     assert text_of(whole["a"]) == text_of(chunked["a"])
 
 
-def test_a_cancelled_row_ends_and_frees_its_slot__c12(start_yard: StartYard) -> None:
-    yard = start_yard(rows=1, context_tokens=2000)
+AfterSteps = Callable[[int, Callable[[], None]], None]
+
+
+@pytest.fixture
+def after_steps(monkeypatch: pytest.MonkeyPatch) -> AfterSteps:
+    """Does something on the engine thread after so many steps: no race with the rows' own end."""
+    forward = ModelRunner.forward
+
+    def arrange(steps: int, action: Callable[[], None]) -> None:
+        taken = itertools.count(1)
+
+        def counted(self: ModelRunner, pieces: Sequence[Piece]) -> Tensor:
+            logits = forward(self, pieces)
+            if next(taken) == steps:
+                action()
+            return logits
+
+        monkeypatch.setattr(ModelRunner, "forward", counted)
+
+    return arrange
+
+
+def test_cancelled_rows_end_and_free_their_slot__c12(start_yard: StartYard, after_steps: AfterSteps) -> None:
+    yard = start_yard(rows=1)
     adapter = next(iter(yard.adapters))
-    outcomes: list[Outcome] = []
-    ended = threading.Semaphore(0)
 
-    def sink(outcome: Outcome) -> None:
-        outcomes.append(outcome)
-        ended.release()
+    def cancel() -> None:
+        for request_id in ("waiting", "running", "nobody"):
+            yard.engine.cancel(request_id)
 
-    yard.engine.submit(ask("running", adapter=adapter, max_new_tokens=1900), sink)
-    yard.engine.submit(ask("waiting", adapter=adapter, max_new_tokens=1900), sink)
-    yard.engine.cancel("waiting")
-    yard.engine.cancel("running")
-    yard.engine.cancel("nobody")
-    for _ in range(2):
-        assert ended.acquire(timeout=30)
-    assert {o.request_id for o in outcomes if isinstance(o, Cancelled)} == {"running", "waiting"}
+    after_steps(3, cancel)
+    found = yard.run(ask("running", adapter=adapter), ask("waiting", adapter=adapter))
+    assert found == {name: Cancelled(request_id=name) for name in ("running", "waiting")}
     assert text_of(yard.run(ask("next", adapter=adapter))["next"])
 
 
-def test_a_passed_deadline_ends_a_request_before_and_while_it_runs__c12(start_yard: StartYard) -> None:
-    yard = start_yard(context_tokens=2000)
+def test_a_passed_deadline_ends_a_request_before_and_while_it_runs__c12(
+    start_yard: StartYard, after_steps: AfterSteps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard = start_yard()
+    now = time.time()
+    after_steps(3, lambda: monkeypatch.setattr(time, "time", lambda: now + 60))
     found = yard.run(
-        ask("past", deadline=time.time() - 1),
-        ask("soon", deadline=time.time() + 0.2, max_new_tokens=1900),
-        ask("fine", deadline=time.time() + 60),
+        ask("past", deadline=now - 1), ask("soon", deadline=now + 50), ask("fine", deadline=now + 3600)
     )
-    assert isinstance(found["past"], DeadlinePassed)
-    assert isinstance(found["soon"], DeadlinePassed)
+    assert found["past"] == DeadlinePassed(request_id="past")
+    assert found["soon"] == DeadlinePassed(request_id="soon")
     assert text_of(found["fine"])
 
 
