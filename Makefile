@@ -54,7 +54,7 @@ schemas: $(READY) ## write schemas/json anew from the models
 	$(BIN)/python -m lorayard_schemas.json_schemas
 
 demo-adapters: $(READY) ## train the demo's adapters anew (minutes)
-	$(BIN)/python -m lorayard_cli.demo.train --out cli/lorayard_cli/demo/adapters
+	$(BIN)/python -m lorayard_cli.demo.train --out cli/lorayard_cli/demo/adapters/acme/gemma3-270m
 
 wheel: $(READY) ## build wheel and sdist into dist/
 	$(BIN)/python -m build --outdir dist

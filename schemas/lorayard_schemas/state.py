@@ -50,8 +50,8 @@ TRANSITIONS: dict[JobState, dict[JobState, str]] = {
         S.PARKED: "a dispatcher pulls it",
         S.CANCELLED: "cancelled",
         S.EXPIRED: "deadline passed",
-        S.DEAD: "unreadable, or delivered too often",
-        S.FAILED: "refused: a field is wrong",
+        S.DEAD: "unreadable",
+        S.FAILED: "refused: a field is wrong, or delivered too often",
     },
     S.PARKED: {
         S.ASSIGNED: "a worker accepts it",
@@ -69,7 +69,7 @@ TRANSITIONS: dict[JobState, dict[JobState, str]] = {
     },
     S.RUNNING: {
         S.SUCCEEDED: "result stored",
-        S.FAILED: "permanent failure stored",
+        S.FAILED: "permanent failure, or attempts used up",
         S.RETRYING: "retryable failure",
         S.QUEUED: "the worker died",
         S.CANCELLED: "cancelled between two tokens",
@@ -78,7 +78,6 @@ TRANSITIONS: dict[JobState, dict[JobState, str]] = {
     S.RETRYING: {
         S.QUEUED: "back-off over",
         S.CANCELLED: "cancelled",
-        S.DEAD: "attempts used up",
     },
     S.SUCCEEDED: {},
     S.FAILED: {},
