@@ -15,6 +15,10 @@ from lorayard_cli.demo.workload import DemoJob
 from lorayard_cli.output import plain
 
 
+OTHER_COLUMNS = 60
+"""Characters of all columns but the last, with the gaps between them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoReport:
     """How it went."""
@@ -49,7 +53,7 @@ def document(report: DemoReport) -> dict[str, Any]:
 
 def show(report: DemoReport, console: Console) -> None:
     """The table and the line below it."""
-    console.print(_table(report))
+    console.print(_table(report, words_width=max(12, min(60, console.width - OTHER_COLUMNS))))
     tokens = sum(result.usage.completion_tokens for result in report.results)
     failed = sum(not result.succeeded for result in report.results)
     ending = f", {failed} failed" if failed else ", all answered"
@@ -63,15 +67,15 @@ def show(report: DemoReport, console: Console) -> None:
     )
 
 
-def _table(report: DemoReport) -> Table:
+def _table(report: DemoReport, words_width: int) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    made.add_column("job", no_wrap=True, max_width=16, overflow="ellipsis")
-    made.add_column("adapter", no_wrap=True)
-    for column in ("ver", "worker", "slot"):
-        made.add_column(column, no_wrap=True)
-    for column in ("wait", "tok"):
-        made.add_column(column, no_wrap=True, justify="right")
-    made.add_column("first words", no_wrap=True, overflow="ellipsis", min_width=16, max_width=60)
+    made.add_column("job", no_wrap=True, min_width=15, max_width=15, overflow="ellipsis")
+    # Widths of their own: on a narrow terminal only the last column may give way.
+    for column, width in (("adapter", 8), ("ver", 3), ("worker", 6), ("slot", 4)):
+        made.add_column(column, no_wrap=True, min_width=width)
+    for column, width in (("wait", 6), ("tok", 3)):
+        made.add_column(column, no_wrap=True, min_width=width, justify="right")
+    made.add_column("first words", no_wrap=True, overflow="ellipsis", max_width=words_width)
     for job, result in zip(report.jobs, report.results, strict=True):
         made.add_row(*_row(job, result))
     return made
