@@ -45,6 +45,7 @@ class Event(StrEnum):
     WATCH_RESTARTED = "watch_restarted"
     WORKER_APPEARED = "worker_appeared"
     WORKER_DIED = "worker_died"
+    WORKER_LEFT = "worker_left"
 
 
 def process_logger(**bound: object) -> structlog.typing.FilteringBoundLogger:

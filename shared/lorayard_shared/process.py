@@ -6,6 +6,8 @@ import asyncio
 import signal
 from collections.abc import Iterable
 
+CANCEL_AGAIN_SECONDS = 0.5
+
 
 def stop_on_signals() -> asyncio.Event:
     """An event that SIGTERM and SIGINT set."""
@@ -31,8 +33,16 @@ async def run_until(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) ->
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks and wait until they are over."""
-    ending = list(tasks)
-    for task in ending:
-        task.cancel()
-    await asyncio.gather(*ending, return_exceptions=True)
+    """Cancel tasks and wait until they are over.
+
+    One cancel is not always enough: `asyncio.wait_for` of Python 3.11 swallows one that meets its result
+    (cpython 86296), and nats-py waits by it everywhere.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        ended, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()  # seen; whoever owns the task has logged it or raises it

@@ -57,7 +57,8 @@ class PayloadStore:
         # Into a buffer of ours: the one of nats-py grows quadratically (nats.py issue 703).
         buffer = _BoundedBuffer(ref.key, MAX_BYTES)
         try:
-            await asyncio.wait_for(store.get(ref.key, writeinto=buffer), GET_SECONDS)
+            async with asyncio.timeout(GET_SECONDS):
+                await store.get(ref.key, writeinto=buffer)
         except TimeoutError as error:
             raise nats.errors.TimeoutError from error
         except nats.js.errors.DigestMismatchError as error:

@@ -17,7 +17,7 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.logs import Event, process_logger
 
 EXPIRES_SECONDS = 1.5
@@ -56,6 +56,7 @@ class Puller:
     ) -> None:
         self._bus = bus
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._unpin = f"CONSUMER.UNPIN.{stream}.{consumer}"
         self._group = group
         self._room = room
         self._on_message = on_message
@@ -84,12 +85,22 @@ class Puller:
             if not self._bus.nc.is_closed:
                 await subscription.unsubscribe()
 
+    async def step_down(self) -> None:
+        """After the last pull: let the next of the group have the consumer now, not when the pin runs out."""
+        if self._pin is None:
+            return
+        self._pin = None
+        with suppress(ApiError, nats.errors.Error):
+            await self._bus.api(self._unpin, {"group": self._group})
+
     async def _round(self) -> None:
         self._nudged.clear()
         room = min(self._room(), BATCH_MAX)
         if room <= 0:
+            # Not wait_for: in Python 3.11 it swallows a cancel that meets the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), EXPIRES_SECONDS)
+                async with asyncio.timeout(EXPIRES_SECONDS):
+                    await self._nudged.wait()
             return
         self._number += 1
         pull = _Pull(self._number, room, asyncio.Event())
@@ -98,7 +109,8 @@ class Puller:
             await self._bus.nc.publish(self._next, self._request(room), reply=f"{self._inbox}.{pull.number}")
             self.pulls += 1
             # A lost pull (server restart, dropped status) must not stop us: one heartbeat of grace.
-            await asyncio.wait_for(pull.over.wait(), EXPIRES_SECONDS + 2 * HEARTBEAT_SECONDS)
+            async with asyncio.timeout(EXPIRES_SECONDS + 2 * HEARTBEAT_SECONDS):
+                await pull.over.wait()
         except TimeoutError:
             pass
         except nats.errors.Error as error:
