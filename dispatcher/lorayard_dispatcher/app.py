@@ -1,8 +1,8 @@
 """The dispatcher process: start, run, stop.
 
-Stopping is one sequence: no more pulls; hand-overs under way end; parked jobs go back to the stream at once;
-the service, the watches and the connections close. A dispatcher that is killed instead loses nothing either:
-its jobs come back after `ack_wait`.
+Stopping is one sequence: no more pulls; hand-overs under way end; parked jobs go back to the stream at once,
+and the next dispatcher may pull; the service, the watches and the connections close. A dispatcher that is
+killed instead loses nothing either: its jobs come back after `ack_wait`.
 """
 
 from __future__ import annotations
@@ -67,16 +67,20 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     await adapters.ready.wait()
     await workers.ready.wait()
     service = await serve(dispatcher)
-    pulls = [asyncio.create_task(puller.run(), name="pulls") for puller in _pullers(dispatcher, bus)]
+    pullers = _pullers(dispatcher, bus)
+    pulls = [asyncio.create_task(puller.run(), name="pulls") for puller in pullers]
     structlog.get_logger().info(Event.PROCESS_STARTED, dispatcher=dispatcher.name, pid=os.getpid())
     try:
         await run_until(stop, [*running, *pulls])
     finally:
         await end_tasks(pulls)
         with suppress(TimeoutError):
-            await asyncio.wait_for(dispatcher.settle(), SETTLE_SECONDS)
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await dispatcher.settle()
         await end_tasks(running)
         await dispatcher.park_nothing_more()
+        for puller in pullers:
+            await puller.step_down()
         await service.stop()
         await reports.unsubscribe()
 

@@ -110,7 +110,9 @@ class Dispatcher:
         """A change in the bucket of workers."""
         now = time.monotonic()
         if value is None:
-            if key in self.fleet:
+            if self.fleet.is_draining(key):
+                self._log.info(Event.WORKER_LEFT, worker=key)
+            elif key in self.fleet:
                 self._log.warning(Event.WORKER_DIED, worker=key)
             self._give_back(self.fleet.on_death(key))
             return
@@ -206,7 +208,8 @@ class Dispatcher:
         looked = time.monotonic()
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), TICK_SECONDS)
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._changed.wait()
             self._changed.clear()
             # By the clock: under load the wait above never times out.
             if time.monotonic() - looked >= TICK_SECONDS:

@@ -56,6 +56,11 @@ class Fleet:
         """Names of the live workers."""
         return tuple(sorted(self._workers))
 
+    def is_draining(self, worker: str) -> bool:
+        """Whether a live worker has said that it is stopping."""
+        known = self._workers.get(worker)
+        return known is not None and known.load.draining
+
     def epoch(self, worker: str) -> int:
         """The boot epoch of a live worker."""
         return self._workers[worker].advert.epoch
