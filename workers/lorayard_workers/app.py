@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 import structlog
 
@@ -36,8 +37,13 @@ class EngineDiedError(Exception):
     """The engine's threads ended: this process must be started anew."""
 
 
-async def run_worker(settings: WorkerSettings, *, stop: asyncio.Event | None = None) -> None:
-    """Run until SIGTERM, SIGINT or `stop`.
+async def run_worker(
+    settings: WorkerSettings,
+    *,
+    stop: asyncio.Event | None = None,
+    equip: Callable[[WorkerSettings], Equipment] = equip,
+) -> None:
+    """Run until SIGTERM, SIGINT or `stop`; `equip` makes the engine, and may take its time.
 
     Raises:
         BusUnavailableError: no server at the address.

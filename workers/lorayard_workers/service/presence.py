@@ -95,7 +95,8 @@ class Presence:
         """Write the advert on change and as a heartbeat, until cancelled."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._advert_due.wait(), BEAT_SECONDS)
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._advert_due.wait()
             self._advert_due.clear()
             await self.beat()
             await asyncio.sleep(ADVERT_GAP_SECONDS)
