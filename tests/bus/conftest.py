@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 
+import nats.errors
+import nats.js.errors
 import pytest
 
 from lorayard_cli.embedded.bus_server import BusServer, prepare_bus_server
+from lorayard_dispatcher.app import run_dispatcher
+from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.dead_letter import DeadLetter
+from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.result import JobResult
+from lorayard_schemas.status import DispatcherStatus
+from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.topology import topology
 from lorayard_shared.settings import YardSettings
+from lorayard_workers.adapters.catalog import Catalog
+from lorayard_workers.app import run_worker
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.equipment import Equipment
+from lorayard_workers.settings import WorkerSettings
 
 _numbers = itertools.count(1)
 
@@ -107,3 +124,175 @@ async def make_settings(bus_url: str) -> AsyncIterator[Callable[..., Awaitable[Y
     yield make
     for settings in made:
         await _remove(settings)
+
+
+class Process:
+    """A dispatcher or worker that runs as a task of the test."""
+
+    def __init__(self, task: asyncio.Task[None], stop: asyncio.Event) -> None:
+        self._task = task
+        self._stop = stop
+
+    async def stop(self) -> None:
+        """Stop it as SIGTERM does; its own failure is the test's."""
+        self._stop.set()
+        await self._task
+
+    @property
+    def running(self) -> bool:
+        return not self._task.done()
+
+    def check(self) -> None:
+        """Fail with the error of a process that ended before its time."""
+        if self._task.done():
+            self._task.result()
+            pytest.fail(f"{self._task.get_name()} ended")
+
+
+class Yard:
+    """The dispatchers and workers of one test, in its process, over a real bus."""
+
+    def __init__(self, settings: YardSettings, bus: Bus, wait_until: Callable[..., Awaitable[None]]) -> None:
+        self.settings = settings
+        self.bus = bus
+        self._wait_until = wait_until
+        self._started: list[Process] = []
+
+    async def dispatcher(self, name: str = "d1", **given: object) -> Process:
+        """Start a dispatcher; it answers when this returns."""
+        values = {**self.settings.model_dump(), "name": name, **given}
+        stop = asyncio.Event()
+        run = run_dispatcher(DispatcherSettings.model_validate(values), stop=stop)
+        process = self._keep(run, stop, name)
+        await self._wait_until(lambda: self._answers(process, name))
+        return process
+
+    async def worker(self, name: str = "w1", *, engine: Engine | None = None, **given: object) -> Process:
+        """Start a worker, an echo one unless given an engine; it is advertised when this returns."""
+        values = {**self.settings.model_dump(), "name": name, "engine": "echo", "drain_seconds": 5.0, **given}
+        stop = asyncio.Event()
+        settings = WorkerSettings.model_validate(values)
+        run = (
+            run_worker(settings, stop=stop)
+            if engine is None
+            else run_worker(settings, stop=stop, equip=lambda _: Equipment(engine=engine, catalog=Catalog()))
+        )
+        process = self._keep(run, stop, name)
+        await self._wait_until(lambda: self._advertised(process, name))
+        return process
+
+    async def publish(
+        self,
+        body: Job | bytes,
+        *,
+        lane: Lane = Lane.NORMAL,
+        tenant: str = "acme",
+        adapter: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> int:
+        """Publish a job; returns its sequence."""
+        subject = self.bus.subjects.job(JobAddress(lane=lane, tenant=tenant, adapter=adapter))
+        data = encode(body) if isinstance(body, Job) else body
+        return (await self.bus.js.publish(subject, data, headers=headers)).seq
+
+    async def result(self, job: str, *, tenant: str = "acme") -> JobResult:
+        """The job's stored result, once it is there."""
+        found: list[JobResult] = []
+
+        async def stored() -> bool:
+            result = await self.stored(job, tenant=tenant)
+            found.extend([result] if result is not None else [])
+            return result is not None
+
+        await self._wait_until(stored)
+        return found[0]
+
+    async def stored(self, job: str, *, tenant: str = "acme") -> JobResult | None:
+        """The job's result, if it is there now."""
+        subject = self.bus.subjects.result(tenant, job)
+        try:
+            found = await self.bus.js.get_msg(
+                self.bus.subjects.stream("results"), subject=subject, direct=True
+            )
+        except nats.js.errors.NotFoundError:
+            return None
+        return decode(JobResult, found.data or b"")
+
+    async def cancel(self, job: str, *, tenant: str = "acme") -> CancelOutcome:
+        """Ask a dispatcher to end a job."""
+        body = encode(CancelJob(tenant=tenant, job=job))
+        reply = await self.bus.nc.request(self.bus.subjects.dispatcher("cancel"), body, timeout=5)
+        return decode(CancelReply, reply.data).outcome
+
+    async def status(self) -> DispatcherStatus:
+        """What a dispatcher tells of itself."""
+        reply = await self.bus.nc.request(self.bus.subjects.dispatcher("status"), b"", timeout=5)
+        return decode(DispatcherStatus, reply.data)
+
+    async def left(self, kind: str = "jobs") -> int:
+        """Messages in a stream."""
+        info = await self.bus.api(f"STREAM.INFO.{self.bus.subjects.stream(kind)}")
+        return int(info["state"]["messages"])
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Every dead letter of the yard."""
+        stream = self.bus.subjects.stream("dead")
+        return [
+            decode(DeadLetter, (await self.bus.js.get_msg(stream, seq=number)).data or b"")
+            for number in range(1, await self.left("dead") + 1)
+        ]
+
+    async def stop(self) -> None:
+        """Stop what runs, the newest first."""
+        for process in reversed(self._started):
+            if process.running:
+                await process.stop()
+
+    def _keep(self, run: Coroutine[object, object, None], stop: asyncio.Event, name: str) -> Process:
+        process = Process(asyncio.create_task(run, name=name), stop)
+        self._started.append(process)
+        return process
+
+    async def _answers(self, process: Process, dispatcher: str) -> bool:
+        process.check()
+        try:
+            return (await self.status()).dispatcher == dispatcher
+        except nats.errors.Error:
+            return False
+
+    async def _advertised(self, process: Process, worker: str) -> bool:
+        process.check()
+        bucket = await self.bus.js.key_value(self.bus.subjects.bucket("workers"))
+        try:
+            return bool((await bucket.get(worker)).value)
+        except nats.js.errors.KeyNotFoundError:
+            return False
+
+
+@pytest.fixture
+async def yard(
+    settings: YardSettings, bus: Bus, wait_until: Callable[..., Awaitable[None]]
+) -> AsyncIterator[Yard]:
+    """An empty yard to start dispatchers and workers in."""
+    yard = Yard(settings, bus, wait_until)
+    yield yard
+    await yard.stop()
+
+
+@pytest.fixture
+async def own_yard(
+    own_settings: YardSettings, wait_until: Callable[..., Awaitable[None]]
+) -> AsyncIterator[Yard]:
+    """An empty yard on a server that the test may kill."""
+    async with await connect(own_settings, name="test") as bus:
+        yard = Yard(own_settings, bus, wait_until)
+        yield yard
+        await yard.stop()
+
+
+@pytest.fixture
+async def own_settings(own_server: RunningServer) -> YardSettings:
+    """A declared yard on a server of the test's own."""
+    settings = YardSettings(url=own_server.url, prefix="own", ack_wait_seconds=2.0)
+    await _declare(settings)
+    return settings

@@ -1,0 +1,366 @@
+"""What a dispatcher does with every kind of job: handed over, answered or buried (A3, E3, E4, G3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgpack
+import pytest
+
+from lorayard_schemas.assignment import CancelOutcome
+from lorayard_schemas.codec import encode
+from lorayard_schemas.dead_letter import DeadLetter
+from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.result import ErrorKind, JobResult, ResultState
+from lorayard_schemas.status import DispatcherStatus
+from lorayard_shared.bus.connection import Bus
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+
+
+class Process(Protocol):
+    """A dispatcher or worker that runs."""
+
+    async def stop(self) -> None:
+        """Stop it as SIGTERM does."""
+
+
+class Yard(Protocol):
+    """A yard to start dispatchers and workers in (see conftest)."""
+
+    bus: Bus
+
+    async def dispatcher(self, name: str = "d1", **given: object) -> Process: ...
+    async def worker(self, name: str = "w1", **given: object) -> Process: ...
+    async def publish(
+        self,
+        body: Job | bytes,
+        *,
+        lane: Lane = Lane.NORMAL,
+        tenant: str = "acme",
+        adapter: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> int: ...
+    async def result(self, job: str, *, tenant: str = "acme") -> JobResult: ...
+    async def stored(self, job: str, *, tenant: str = "acme") -> JobResult | None: ...
+    async def cancel(self, job: str, *, tenant: str = "acme") -> CancelOutcome: ...
+    async def status(self) -> DispatcherStatus: ...
+    async def left(self, kind: str = "jobs") -> int: ...
+    async def dead_letters(self) -> list[DeadLetter]: ...
+
+
+def job(name: str, prompt: str = "hello", *, deadline: float | None = None) -> Job:
+    return Job(id=name, prompt=prompt, deadline=deadline)
+
+
+async def nothing_left(yard: Yard) -> bool:
+    return await yard.left() == 0
+
+
+async def test_a_job_of_the_base_model_is_answered_and_gone_from_the_stream(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(job("j"))
+    result = await yard.result("j")
+    assert (result.state, result.text, result.tenant) == (ResultState.SUCCEEDED, "hello", "acme")
+    assert result.maker is not None
+    assert (result.maker.worker, result.maker.adapter, result.maker.rule) == ("w1", None, "base")
+    await wait_until(lambda: nothing_left(yard))
+
+
+async def test_a_json_body_works_like_any_other(yard: Yard) -> None:
+    """E1: from any language."""
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(b' {"id": "j", "messages": [{"role": "user", "content": "hi"}]}')
+    assert (await yard.result("j")).text == "hi"
+
+
+async def test_a_tenant_of_any_name_gets_its_answer(yard: Yard) -> None:
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(job("j"), tenant="Ärzte & Co. *>")
+    assert (await yard.result("j", tenant="Ärzte & Co. *>")).tenant == "Ärzte & Co. *>"
+
+
+async def test_a_malformed_job_with_an_id_is_answered_with_the_field(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    """G3, and no worker is needed for it."""
+    await yard.dispatcher()
+    await yard.publish(msgpack.packb({"id": "j", "prompt": "x", "sampling": {"top_p": 2}}))
+    result = await yard.result("j")
+    assert result.state is ResultState.FAILED
+    assert result.error is not None
+    assert (result.error.kind, result.error.code) == (ErrorKind.PERMANENT, "malformed_job")
+    assert result.error.field == "sampling.top_p"
+    await wait_until(lambda: nothing_left(yard))
+    assert await yard.dead_letters() == []
+
+
+@pytest.mark.parametrize("body", [b"\xc1 nonsense", b"", b'{"prompt": "x"}', b"{"])
+async def test_a_job_without_a_readable_id_becomes_a_dead_letter(
+    body: bytes, yard: Yard, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    sequence = await yard.publish(body, adapter="a/b/c")
+    await wait_until(lambda: nothing_left(yard))
+    (letter,) = await yard.dead_letters()
+    assert (letter.body, letter.sequence, letter.code) == (body, sequence, "malformed_job")
+    assert letter.subject.endswith(".acme.a/b/c")
+    assert letter.reason
+
+
+async def test_a_message_as_big_as_the_server_takes_is_answered_or_buried(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    """As it is it fits neither an assignment nor a dead letter, and would go round for ever."""
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(encode(job("big", "x" * 1_000_000)))
+    await yard.publish(b"\xc1" * 1_000_000)
+    result = await yard.result("big")
+    assert result.error is not None
+    assert "by reference" in result.error.message
+    await wait_until(lambda: nothing_left(yard))
+    (letter,) = await yard.dead_letters()
+    assert letter.body == b"\xc1" * len(letter.body)
+
+
+async def test_headers_nobody_can_read_are_answered(yard: Yard) -> None:
+    await yard.dispatcher()
+    await yard.publish(job("j"), headers={"Yard-Attempt": "9" * 5000})
+    result = await yard.result("j")
+    assert result.error is not None
+    assert result.error.field == "header Yard-Attempt"
+
+
+async def test_a_publishers_status_header_does_not_hide_its_job(yard: Yard) -> None:
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(job("j"), headers={"Status": "408"})
+    assert (await yard.result("j")).state is ResultState.SUCCEEDED
+
+
+async def test_an_unknown_adapter_is_answered_once_a_worker_could_know(yard: Yard) -> None:
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(job("j"), adapter="a/b/c")
+    result = await yard.result("j")
+    assert result.error is not None
+    assert (result.error.code, result.error.field) == ("unknown_adapter", "adapter")
+    assert "'a/b/c'" in result.error.message
+
+
+async def test_a_job_waits_for_the_first_worker(yard: Yard, wait_until: WaitUntil) -> None:
+    await yard.dispatcher()
+    await yard.publish(job("base"))
+    await yard.publish(job("unknown"), adapter="a/b/c")
+
+    async def taken() -> bool:
+        return (await yard.status()).taken == 2
+
+    await wait_until(taken)
+    assert await yard.stored("base") is None
+    assert await yard.stored("unknown") is None, "without a worker nobody knows what is unknown"
+    await yard.worker()
+    assert (await yard.result("base")).state is ResultState.SUCCEEDED
+    assert (await yard.result("unknown")).state is ResultState.FAILED
+
+
+@pytest.mark.parametrize("adapter", [None, "a/b/c"], ids=["parked", "not resolved yet"])
+async def test_a_job_that_expires_while_it_waits_never_runs(
+    adapter: str | None, yard: Yard, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    await yard.publish(job("j", deadline=time.time() + 0.5), adapter=adapter)
+    result = await yard.result("j")
+    assert (result.state, result.maker) == (ResultState.EXPIRED, None)
+    await wait_until(lambda: nothing_left(yard))
+
+
+async def test_a_job_that_comes_expired_never_runs(yard: Yard) -> None:
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(job("j", deadline=1.0))
+    result = await yard.result("j")
+    assert (result.state, result.maker) == (ResultState.EXPIRED, None)
+
+
+@pytest.mark.parametrize("adapter", [None, "a/b/c"], ids=["parked", "not resolved yet"])
+async def test_a_waiting_job_is_cancelled(adapter: str | None, yard: Yard, wait_until: WaitUntil) -> None:
+    await yard.dispatcher()
+    await yard.publish(job("j"), adapter=adapter)
+
+    async def taken() -> bool:
+        return (await yard.status()).taken == 1
+
+    await wait_until(taken)
+    assert await yard.cancel("j") is CancelOutcome.CANCELLED
+    assert (await yard.result("j")).state is ResultState.CANCELLED
+    await wait_until(lambda: nothing_left(yard))
+    assert await yard.cancel("j") is CancelOutcome.FINISHED
+
+
+async def test_a_running_job_is_cancelled(yard: Yard, wait_until: WaitUntil) -> None:
+    await yard.dispatcher()
+    await yard.worker(echo_delay_seconds=60)
+    await yard.publish(job("j"))
+
+    async def handed_over() -> bool:
+        return (await yard.status()).handed_over == 1
+
+    await wait_until(handed_over)
+    assert await yard.cancel("j") is CancelOutcome.CANCELLED
+    result = await yard.result("j")
+    assert result.state is ResultState.CANCELLED
+    await wait_until(lambda: nothing_left(yard))
+
+
+async def test_a_finished_job_is_too_late_to_cancel(yard: Yard) -> None:
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(job("j"))
+    await yard.result("j")
+    assert await yard.cancel("j") is CancelOutcome.FINISHED
+    assert (await yard.result("j")).state is ResultState.SUCCEEDED
+
+
+async def test_a_job_cancelled_before_it_was_seen_never_runs(yard: Yard, wait_until: WaitUntil) -> None:
+    """Whatever the order in which order and job arrive."""
+    await yard.dispatcher()
+    await yard.worker()
+    assert await yard.cancel("j") is CancelOutcome.CANCELLED
+    await yard.publish(job("j"))
+    await wait_until(lambda: nothing_left(yard))
+    assert (await yard.result("j")).state is ResultState.CANCELLED
+    assert (await yard.status()).handed_over == 0
+
+
+async def test_a_cancel_without_a_tenant_is_refused_with_the_field(yard: Yard) -> None:
+    await yard.dispatcher()
+    body = msgpack.packb({"tenant": "", "job": "j"})
+    reply = await yard.bus.nc.request(yard.bus.subjects.dispatcher("cancel"), body, timeout=5)
+    assert reply.headers is not None
+    assert reply.headers["Nats-Service-Error-Code"] == "400"
+    assert "tenant" in reply.headers["Nats-Service-Error"]
+
+
+async def test_urgent_passes_a_thousand_bulk_jobs(yard: Yard, wait_until: WaitUntil) -> None:
+    """B9: one worker with one row; the bulk is there first."""
+    await yard.dispatcher()
+    for number in range(1000):
+        await yard.bus.nc.publish(
+            f"{yard.bus.settings.prefix}.jobs.bulk.acme._", encode(job(f"bulk-{number}"))
+        )
+    await yard.bus.nc.flush()
+
+    async def parked() -> bool:
+        return sum(group.jobs for group in (await yard.status()).parked) == 1000
+
+    await wait_until(parked)
+    await yard.publish(job("urgent"), lane=Lane.URGENT)
+
+    async def urgent_parked() -> bool:
+        return (await yard.status()).taken == 1001
+
+    await wait_until(urgent_parked)
+    await yard.worker(rows=1, lookahead=0)
+    await yard.result("urgent")
+    first = await yard.bus.js.get_msg(yard.bus.subjects.stream("results"), seq=1)
+    assert first.subject is not None
+    assert first.subject.endswith(".urgent")
+
+
+async def test_a_window_full_of_bulk_does_not_keep_urgent_jobs_out(yard: Yard, wait_until: WaitUntil) -> None:
+    """The window is per lane: with one for all, bulk work would hide everything behind it."""
+    await yard.dispatcher(window=5)
+    for number in range(8):
+        await yard.publish(job(f"bulk-{number}"), lane=Lane.BULK)
+
+    async def full() -> bool:
+        return (await yard.status()).taken >= 5
+
+    await wait_until(full)
+    await yard.publish(job("urgent"), lane=Lane.URGENT)
+
+    async def urgent_parked() -> bool:
+        await yard.cancel("urgent")
+        return await yard.stored("urgent") is not None and await yard.left() == 8
+
+    await wait_until(urgent_parked)
+
+
+async def test_a_job_given_out_too_often_is_poison(yard: Yard, wait_until: WaitUntil) -> None:
+    """G1: what ends whoever takes it must not go round for ever."""
+    first = await yard.dispatcher(max_deliveries=2)
+    await yard.publish(job("j"))
+
+    async def parked() -> bool:
+        return (await yard.status()).taken == 1
+
+    for name in ("d2", "d3"):
+        await wait_until(parked)
+        await first.stop()
+        first = await yard.dispatcher(name, max_deliveries=2)
+    result = await yard.result("j")
+    assert result.error is not None
+    assert (result.error.kind, result.error.code) == (ErrorKind.POISON, "delivered_too_often")
+    await wait_until(lambda: nothing_left(yard))
+
+
+async def test_a_stopped_dispatcher_hands_its_jobs_to_the_next_at_once(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    """A restart loses nothing, and nobody waits for leases to run out."""
+    first = await yard.dispatcher()
+    for number in range(20):
+        await yard.publish(job(f"j{number}"))
+
+    async def all_parked() -> bool:
+        return (await yard.status()).taken == 20
+
+    await wait_until(all_parked)
+    await first.stop()
+    await yard.dispatcher("d2")
+    await yard.worker()
+    states = [(await yard.result(f"j{number}")).state for number in range(20)]
+    assert states == [ResultState.SUCCEEDED] * 20
+    await wait_until(lambda: nothing_left(yard))
+    assert await yard.left("results") == 20
+
+
+async def test_a_second_dispatcher_takes_over(yard: Yard, wait_until: WaitUntil) -> None:
+    """The server elects one; the other stands by."""
+    first = await yard.dispatcher("d1")
+    await yard.publish(job("before"))
+    await yard.dispatcher("d2")
+    await yard.worker()
+    await yard.result("before")
+    await first.stop()
+    await yard.publish(job("after"))
+    assert (await yard.result("after")).state is ResultState.SUCCEEDED
+    await wait_until(lambda: nothing_left(yard))
+
+
+async def test_the_status_says_what_waits_and_who_is_there(yard: Yard, wait_until: WaitUntil) -> None:
+    await yard.dispatcher()
+    await yard.publish(job("j"))
+
+    async def parked() -> bool:
+        return bool((await yard.status()).parked)
+
+    await wait_until(parked)
+    status = await yard.status()
+    assert [(group.adapter, group.jobs) for group in status.parked] == [("base", 1)]
+    assert status.workers == ()
+    await yard.worker()
+    await yard.result("j")
+    status = await yard.status()
+    assert (status.workers, status.handed_over, status.warm) == (("w1",), 1, 1)

@@ -1,0 +1,134 @@
+"""A lease is kept from its own thread, whatever the loop is doing, and let go at a word (E3, G1)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import pytest
+from nats.aio.msg import Msg
+
+from lorayard_schemas.job import Lane
+from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.puller import Puller
+from lorayard_shared.bus.topology import PIN_GROUP, lane_consumer
+from lorayard_shared.errors import BusUnavailableError
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.settings import YardSettings
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+ACK_WAIT_SECONDS = 1.0
+
+
+class Server(Protocol):
+    """A server that a test kills and starts again."""
+
+    def start(self) -> None:
+        """Start it, on the port and the store it had."""
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+
+
+@pytest.fixture
+async def settings(make_settings: Callable[..., Awaitable[YardSettings]]) -> YardSettings:
+    return await make_settings(ack_wait_seconds=ACK_WAIT_SECONDS)
+
+
+@asynccontextmanager
+async def keeping(settings: YardSettings) -> AsyncGenerator[LeaseKeeper, None]:
+    keeper = LeaseKeeper(settings, name="test")
+    await asyncio.to_thread(keeper.start)
+    try:
+        yield keeper
+    finally:
+        await asyncio.to_thread(keeper.stop)
+
+
+@asynccontextmanager
+async def delivering(bus: Bus) -> AsyncGenerator[list[Msg], None]:
+    """One job, and the list of its deliveries."""
+    got: list[Msg] = []
+    puller = Puller(
+        bus,
+        stream=bus.subjects.stream("jobs"),
+        consumer=lane_consumer(Lane.NORMAL),
+        group=PIN_GROUP,
+        room=lambda: 10,
+        on_message=got.append,
+    )
+    task = asyncio.create_task(puller.run())
+    await bus.js.publish(bus.subjects.job(JobAddress(lane=Lane.NORMAL, tenant="t", adapter=None)), b"x")
+    try:
+        yield got
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def redelivered(bus: Bus) -> bool:
+    verb = f"CONSUMER.INFO.{bus.subjects.stream('jobs')}.{lane_consumer(Lane.NORMAL)}"
+    return bool((await bus.api(verb))["num_redelivered"])
+
+
+async def test_a_blocked_loop_loses_no_lease(bus: Bus, settings: YardSettings, wait_until: WaitUntil) -> None:
+    async with keeping(settings) as keeper, delivering(bus) as got:
+        await wait_until(lambda: got)
+        keeper.hold(got[0].reply)
+        time.sleep(2.5 * ACK_WAIT_SECONDS)  # noqa: ASYNC251  # the very thing: nothing on this loop can renew
+        assert keeper.renewals > 2
+        assert not await redelivered(bus)
+        assert len(keeper) == 1
+
+
+async def test_a_lease_let_go_runs_out(bus: Bus, settings: YardSettings, wait_until: WaitUntil) -> None:
+    async with keeping(settings) as keeper, delivering(bus) as got:
+        await wait_until(lambda: got)
+        keeper.hold(got[0].reply)
+        await wait_until(lambda: keeper.renewals > 0)
+        keeper.release(got[0].reply)
+        keeper.release("never held")
+        assert len(keeper) == 0
+        await wait_until(lambda: len(got) > 1)
+
+
+async def test_a_lease_survives_its_server(
+    own_server: Server, own_settings: YardSettings, wait_until: WaitUntil
+) -> None:
+    async with (
+        keeping(own_settings) as keeper,
+        await connect(own_settings, name="test") as bus,
+        delivering(bus) as got,
+    ):
+        await wait_until(lambda: got)
+        keeper.hold(got[0].reply)
+        await wait_until(lambda: keeper.renewals > 0)
+        own_server.kill()
+        own_server.start()
+        await wait_until(lambda: bus.reconnects > 0 and bus.connected)
+        before = keeper.renewals
+        await wait_until(lambda: keeper.renewals > before + 4)
+        assert not await redelivered(bus)
+        assert len(got) == 1
+
+
+async def test_a_keeper_without_a_bus_says_so_at_once() -> None:
+    nowhere = YardSettings(url="nats://127.0.0.1:1", connect_timeout_seconds=0.3)
+    keeper = LeaseKeeper(nowhere, name="test")
+    with pytest.raises(BusUnavailableError):
+        await asyncio.to_thread(keeper.start)
+    assert not keeper.alive()
+
+
+async def test_a_watch_of_a_dead_keeper_ends(settings: YardSettings) -> None:
+    """A process that renews nothing must not look alive."""
+    async with keeping(settings) as keeper:
+        assert keeper.alive()
+    with pytest.raises(Exception, match="renews leases has ended"):
+        await keeper.watch()

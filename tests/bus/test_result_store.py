@@ -1,0 +1,133 @@
+"""One result per job, whoever comes first and however often it is tried (E3, G1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import pytest
+from nats.js.errors import NotFoundError
+
+from lorayard_schemas.codec import decode
+from lorayard_schemas.job import INLINE_BYTES
+from lorayard_schemas.result import JobResult, ResultState
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.payloads import PayloadStore
+from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.settings import YardSettings
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+
+
+class Server(Protocol):
+    """A server that a test kills and starts again."""
+
+    def start(self) -> None:
+        """Start it, on the port and the store it had."""
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+
+
+def answer(text: str = "an answer", *, job: str = "j", tenant: str = "t") -> JobResult:
+    return JobResult(job=job, tenant=tenant, state=ResultState.SUCCEEDED, text=text)
+
+
+def results(bus: Bus) -> ResultStore:
+    return ResultStore(bus, PayloadStore(bus))
+
+
+async def stored(bus: Bus, *, tenant: str = "t") -> JobResult:
+    message = await bus.js.get_msg(
+        bus.subjects.stream("results"), subject=bus.subjects.result(tenant, "j"), direct=True
+    )
+    return decode(JobResult, message.data or b"")
+
+
+async def test_the_first_result_stays(bus: Bus) -> None:
+    store = results(bus)
+    assert await store.store(answer("first")) is Stored.NOW
+    assert await store.store(answer("second")) is Stored.BEFORE
+    assert await stored(bus) == answer("first")
+
+
+async def test_of_many_at_once_exactly_one_is_stored(bus: Bus) -> None:
+    store = results(bus)
+    outcomes = await asyncio.gather(*(store.store(answer(str(number))) for number in range(20)))
+    assert sorted(outcomes) == [Stored.BEFORE] * 19 + [Stored.NOW]
+    assert (await stored(bus)).text == str(outcomes.index(Stored.NOW))
+
+
+async def test_two_tenants_may_use_one_job_id(bus: Bus) -> None:
+    store = results(bus)
+    assert await store.store(answer("mine")) is Stored.NOW
+    assert await store.store(answer("yours", tenant="Ü")) is Stored.NOW
+    assert (await stored(bus, tenant="Ü")).text == "yours"
+
+
+async def test_only_a_stored_result_is_announced(bus: Bus, wait_until: WaitUntil) -> None:
+    """A refused one still reaches whoever listens on the results' own subject (design §1)."""
+    announced = await bus.nc.subscribe(bus.subjects.done("t"))
+    store = results(bus)
+    await store.store(answer("first"))
+    await store.store(answer("second"))
+    await store.store(answer("other", job="k"))
+    texts = [decode(JobResult, (await announced.next_msg(timeout=5)).data).text for _ in range(2)]
+    assert texts == ["first", "other"]
+
+
+async def test_a_big_result_goes_by_reference(bus: Bus) -> None:
+    text = "x" * (2 * INLINE_BYTES)
+    assert await results(bus).store(answer(text)) is Stored.NOW
+    found = await stored(bus)
+    assert found.text is None
+    assert found.text_ref is not None
+    assert await PayloadStore(bus).get(found.text_ref) == text
+
+
+async def test_a_second_big_result_leaves_the_first_ones_text_alone(bus: Bus) -> None:
+    """Sampled twice, a job has two texts; the reference of the stored one must still find its own."""
+    store = results(bus)
+    first, second = ("1" * (INLINE_BYTES + 1), "2" * (INLINE_BYTES + 1))
+    assert await store.store(answer(first)) is Stored.NOW
+    assert await store.store(answer(second)) is Stored.BEFORE
+    ref = (await stored(bus)).text_ref
+    assert ref is not None
+    assert await PayloadStore(bus).get(ref) == first
+
+
+async def test_a_result_waits_for_a_bus_that_is_away_and_is_stored_once(
+    own_server: Server, own_settings: YardSettings, wait_until: WaitUntil
+) -> None:
+    async with await connect(own_settings, name="test") as bus:
+        own_server.kill()
+        await wait_until(lambda: not bus.connected)
+        storing = [asyncio.create_task(results(bus).store(answer(str(number)))) for number in range(3)]
+        await asyncio.wait(storing, timeout=0.3)
+        assert not any(task.done() for task in storing), "nothing is given up"
+        own_server.start()
+        await asyncio.wait(storing)
+        assert (await stored(bus)).text in {"0", "1", "2"}
+        info = await bus.api(f"STREAM.INFO.{bus.subjects.stream('results')}")
+        assert info["state"]["messages"] == 1
+
+
+async def test_a_result_is_kept_as_long_as_the_settings_say(
+    make_settings: Callable[..., Awaitable[YardSettings]], wait_until: WaitUntil
+) -> None:
+    settings = await make_settings(result_ttl_seconds=1)
+
+    async with await connect(settings, name="test") as bus:
+        await results(bus).store(answer())
+
+        async def gone() -> bool:
+            try:
+                await stored(bus)
+            except NotFoundError:
+                return True
+            return False
+
+        await wait_until(gone)

@@ -1,0 +1,127 @@
+"""A watched bucket as a dict: every change arrives, silence counts as gone, a restart leaves no gap (A4)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import pytest
+
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.watch import BucketWatch
+from lorayard_shared.settings import YardSettings
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+
+
+class Server(Protocol):
+    """A server that a test kills and starts again."""
+
+    def start(self) -> None:
+        """Start it, on the port and the store it had."""
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+
+
+class Seen:
+    """What a watch has told: the values as they are now, and every change."""
+
+    def __init__(self) -> None:
+        self.now: dict[str, bytes] = {}
+        self.changes: list[tuple[str, bytes | None]] = []
+
+    def __call__(self, key: str, value: bytes | None) -> None:
+        self.changes.append((key, value))
+        if value is None:
+            self.now.pop(key, None)
+        else:
+            self.now[key] = value
+
+
+@asynccontextmanager
+async def watching(bus: Bus) -> AsyncGenerator[Seen, None]:
+    seen = Seen()
+    watch = BucketWatch(bus, bus.subjects.bucket("workers"), seen)
+    task = asyncio.create_task(watch.run())
+    try:
+        await watch.ready.wait()
+        yield seen
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def beat(bus: Bus, key: str, value: bytes, *, seconds: int | None = None) -> None:
+    """As a worker does: `put` has no time to live."""
+    headers = {"Nats-TTL": str(seconds)} if seconds is not None else None
+    await bus.js.publish(f"$KV.{bus.subjects.bucket('workers')}.{key}", value, headers=headers)
+
+
+async def test_a_watch_is_ready_when_it_has_seen_what_was_there(bus: Bus) -> None:
+    await beat(bus, "w1", b"one")
+    await beat(bus, "w2", b"two")
+    async with watching(bus) as seen:
+        assert seen.now == {"w1": b"one", "w2": b"two"}
+
+
+async def test_an_empty_bucket_is_ready_too(bus: Bus) -> None:
+    async with watching(bus) as seen:
+        assert seen.changes == []
+
+
+async def test_changes_and_deletes_arrive(bus: Bus, wait_until: WaitUntil) -> None:
+    bucket = await bus.js.key_value(bus.subjects.bucket("workers"))
+    async with watching(bus) as seen:
+        await beat(bus, "w1", b"one")
+        await beat(bus, "w1", b"another")
+        await wait_until(lambda: seen.now == {"w1": b"another"})
+        await bucket.delete("w1")
+        await wait_until(lambda: seen.now == {})
+        await bucket.purge("w1")
+    assert [value for _, value in seen.changes[:3]] == [b"one", b"another", None]
+
+
+async def test_a_value_that_is_not_renewed_is_gone(bus: Bus, wait_until: WaitUntil) -> None:
+    """A worker that was killed deletes nothing: its silence has to show (G1)."""
+    async with watching(bus) as seen:
+        await beat(bus, "w1", b"one", seconds=1)
+        await beat(bus, "w2", b"two")
+        await wait_until(lambda: set(seen.now) == {"w1", "w2"})
+        await wait_until(lambda: set(seen.now) == {"w2"})
+    assert seen.changes[-1] == ("w1", None)
+
+
+async def test_a_watch_is_whole_again_after_the_server_was_killed(
+    own_server: Server, own_settings: YardSettings, wait_until: WaitUntil
+) -> None:
+    """What changed while it was blind is told too: the new, and the gone."""
+    async with (
+        await connect(own_settings, name="watcher") as bus,
+        await connect(own_settings, name="writer") as writer,
+        watching(bus) as seen,
+    ):
+        await beat(writer, "stays", b"1")
+        await beat(writer, "goes", b"1")
+        await wait_until(lambda: set(seen.now) == {"stays", "goes"})
+        own_server.kill()
+        own_server.start()
+        await wait_until(lambda: bus.reconnects > 0 and writer.connected)
+        await (await writer.js.key_value(writer.subjects.bucket("workers"))).delete("goes")
+        await beat(writer, "comes", b"1")
+        await wait_until(lambda: set(seen.now) == {"stays", "comes"})
+        await beat(writer, "comes", b"2")
+        await wait_until(lambda: seen.now == {"stays": b"1", "comes": b"2"})
+
+
+async def test_a_watch_that_ends_leaves_no_task_behind(bus: Bus) -> None:
+    before = asyncio.all_tasks()
+    async with watching(bus):
+        pass
+    await asyncio.sleep(0)
+    left = asyncio.all_tasks() - before
+    assert not [task for task in left if task.get_name().startswith("watch")]
