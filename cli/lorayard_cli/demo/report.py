@@ -14,7 +14,6 @@ from lorayard_cli.answers import result_document
 from lorayard_cli.demo.workload import DemoJob
 from lorayard_cli.output import plain
 
-
 OTHER_COLUMNS = 60
 """Characters of all columns but the last, with the gaps between them."""
 
