@@ -280,6 +280,18 @@ async def yard(
 
 
 @pytest.fixture
+async def long_lease_yard(
+    make_settings: Callable[..., Awaitable[YardSettings]], wait_until: Callable[..., Awaitable[None]]
+) -> AsyncIterator[Yard]:
+    """A yard whose leases outlast every wait here: what comes again was given back."""
+    settings = await make_settings(ack_wait_seconds=600.0)
+    async with await connect(settings, name="test") as bus:
+        yard = Yard(settings, bus, wait_until)
+        yield yard
+        await yard.stop()
+
+
+@pytest.fixture
 async def own_yard(
     own_settings: YardSettings, wait_until: Callable[..., Awaitable[None]]
 ) -> AsyncIterator[Yard]:

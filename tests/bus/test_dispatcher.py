@@ -8,7 +8,10 @@ from typing import Protocol
 
 import msgpack
 import pytest
+from nats.aio.msg import Msg
 
+from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.codec import encode
 from lorayard_schemas.dead_letter import DeadLetter
@@ -16,6 +19,9 @@ from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import ErrorKind, JobResult, ResultState
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.declare import declare
+from lorayard_shared.bus.topology import lane_consumer, topology
+from lorayard_shared.lease import LeaseKeeper
 
 pytestmark = pytest.mark.bus
 
@@ -61,6 +67,12 @@ async def nothing_left(yard: Yard) -> bool:
     return await yard.left() == 0
 
 
+async def is_pinned(bus: Bus, lane: Lane) -> bool:
+    """Whether the server gives this lane to one dispatcher only."""
+    info = await bus.api(f"CONSUMER.INFO.{bus.subjects.stream('jobs')}.{lane_consumer(lane)}")
+    return any(group.get("pinned_client_id") for group in info.get("priority_groups") or ())
+
+
 async def test_a_job_of_the_base_model_is_answered_and_gone_from_the_stream(
     yard: Yard, wait_until: WaitUntil
 ) -> None:
@@ -104,6 +116,39 @@ async def test_a_malformed_job_with_an_id_is_answered_with_the_field(
     assert await yard.dead_letters() == []
 
 
+async def test_a_job_that_could_not_be_buried_comes_again(yard: Yard, wait_until: WaitUntil) -> None:
+    """G2: its lease must run out; renewed for ever, the job would be neither here nor there."""
+    await yard.dispatcher()
+    dead = yard.bus.subjects.stream("dead")
+    await yard.bus.api(f"STREAM.DELETE.{dead}")
+    await yard.publish(b"\xc1")
+
+    async def tried() -> bool:
+        return (await yard.status()).taken >= 1
+
+    await wait_until(tried)
+    await declare(yard.bus, topology(yard.bus.settings))
+    await wait_until(lambda: nothing_left(yard))
+    assert len(await yard.dead_letters()) == 1
+
+
+@pytest.mark.parametrize("newer_first", [False, True])
+async def test_of_two_deliveries_of_a_job_the_newer_is_kept(newer_first: bool, bus: Bus) -> None:
+    """The other's lease is let go: renewed for a job nobody holds, it would hold the job for ever."""
+    leases = LeaseKeeper(bus.settings, name="not started")
+    settings = DispatcherSettings.model_validate(bus.settings.model_dump())
+    dispatcher = Dispatcher(bus, leases, settings, "d")
+    stream = bus.subjects.stream("jobs")
+    for deliveries in (2, 1) if newer_first else (1, 2):
+        lease = f"$JS.ACK.{stream}.dispatch-normal.{deliveries}.7.9.1700000000000000000.0"
+        subject = f"{bus.settings.prefix}.jobs.normal.acme._"
+        dispatcher.on_message(Msg(bus.nc, subject=subject, reply=lease, data=encode(job("j"))))
+    parked = dispatcher.pool.get(f"{stream}-7")
+    assert parked is not None
+    assert parked.taken.deliveries == 2
+    assert (len(dispatcher.pool), len(leases)) == (1, 1)
+
+
 @pytest.mark.parametrize("body", [b"\xc1 nonsense", b"", b'{"prompt": "x"}', b"{"])
 async def test_a_job_without_a_readable_id_becomes_a_dead_letter(
     body: bytes, yard: Yard, wait_until: WaitUntil
@@ -124,7 +169,7 @@ async def test_a_message_as_big_as_the_server_takes_is_answered_or_buried(
     await yard.dispatcher()
     await yard.worker()
     await yard.publish(encode(job("big", "x" * 1_000_000)))
-    await yard.publish(b"\xc1" * 1_000_000)
+    await yard.publish(b"\xc1" * 1_048_500)
     result = await yard.result("big")
     assert result.error is not None
     assert "by reference" in result.error.message
@@ -280,21 +325,22 @@ async def test_urgent_passes_a_thousand_bulk_jobs(yard: Yard, wait_until: WaitUn
 
 async def test_a_window_full_of_bulk_does_not_keep_urgent_jobs_out(yard: Yard, wait_until: WaitUntil) -> None:
     """The window is per lane: with one for all, bulk work would hide everything behind it."""
-    await yard.dispatcher(window=5)
-    for number in range(8):
+    window, bulk = 5, 8
+    await yard.dispatcher(window=window)
+    for number in range(bulk):
         await yard.publish(job(f"bulk-{number}"), lane=Lane.BULK)
 
     async def full() -> bool:
-        return (await yard.status()).taken >= 5
+        return (await yard.status()).taken >= window
+
+    async def only_bulk_left() -> bool:
+        return await yard.left() == bulk
 
     await wait_until(full)
-    await yard.publish(job("urgent"), lane=Lane.URGENT)
-
-    async def urgent_parked() -> bool:
-        await yard.cancel("urgent")
-        return await yard.stored("urgent") is not None and await yard.left() == 8
-
-    await wait_until(urgent_parked)
+    for number in range(2 * window):  # more than one pull that was asked for before brings
+        await yard.publish(job(f"urgent-{number}"), lane=Lane.URGENT)
+        await yard.cancel(f"urgent-{number}")
+        await wait_until(only_bulk_left)
 
 
 async def test_a_job_given_out_too_often_is_poison(yard: Yard, wait_until: WaitUntil) -> None:
@@ -316,9 +362,10 @@ async def test_a_job_given_out_too_often_is_poison(yard: Yard, wait_until: WaitU
 
 
 async def test_a_stopped_dispatcher_hands_its_jobs_to_the_next_at_once(
-    yard: Yard, wait_until: WaitUntil
+    long_lease_yard: Yard, wait_until: WaitUntil
 ) -> None:
     """A restart loses nothing, and nobody waits for leases to run out."""
+    yard = long_lease_yard
     first = await yard.dispatcher()
     for number in range(20):
         await yard.publish(job(f"j{number}"))
@@ -328,6 +375,7 @@ async def test_a_stopped_dispatcher_hands_its_jobs_to_the_next_at_once(
 
     await wait_until(all_parked)
     await first.stop()
+    assert not any([await is_pinned(yard.bus, lane) for lane in Lane]), "the next one waits for no silence"
     await yard.dispatcher("d2")
     await yard.worker()
     states = [(await yard.result(f"j{number}")).state for number in range(20)]

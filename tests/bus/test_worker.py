@@ -540,10 +540,11 @@ async def test_a_folder_nobody_can_ask_for_hides_itself_and_not_the_worker(
 
 
 async def test_a_stopping_worker_hands_back_at_once_what_it_cannot_finish(
-    yard: Yard, wait_until: WaitUntil
+    long_lease_yard: Yard, wait_until: WaitUntil
 ) -> None:
     """G1: nobody waits for its leases to run out."""
-    await yard.dispatcher(ack_wait_seconds=30)
+    yard = long_lease_yard
+    await yard.dispatcher()
     first = await yard.worker("w1", echo_delay_seconds=60, drain_seconds=0.0)
     for number in range(5):
         await yard.publish(job(f"j{number}"))
@@ -554,6 +555,15 @@ async def test_a_stopping_worker_hands_back_at_once_what_it_cannot_finish(
         maker = (await yard.result(f"j{number}")).maker
         assert maker is not None
         assert maker.worker == "w2"
+
+
+async def test_a_stopping_worker_gives_back_each_lease_itself(yard: Yard) -> None:
+    """Whether or not a dispatcher lives that would do it for it."""
+    told = await yard.bus.nc.subscribe("a.lease")
+    worker = await yard.worker(echo_delay_seconds=60, drain_seconds=0.0)
+    await assign(yard, assigned(yard, "j").model_copy(update={"lease": "a.lease"}))
+    await worker.stop()
+    assert (await told.next_msg(timeout=5)).data == b"-NAK"
 
 
 async def test_an_idle_worker_stops(yard: Yard) -> None:

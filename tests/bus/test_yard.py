@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.process import end_tasks
 
 pytestmark = pytest.mark.bus
 
@@ -66,6 +68,26 @@ async def test_every_job_is_answered_once_when_the_bus_is_killed_under_way(
 
     await wait_until(all_acked)
     assert await yard.left("results") == count
+
+
+async def test_a_task_that_swallows_a_cancel_is_ended_all_the_same() -> None:
+    """`asyncio.wait_for` of Python 3.11 makes such tasks, and a process that waits for one never stops."""
+    started, swallowed = asyncio.Event(), False
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            swallowed = True
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(stubborn())
+    await started.wait()
+    await end_tasks([task])
+    assert swallowed
+    assert task.cancelled()
 
 
 async def test_a_yard_that_waited_out_the_bus_takes_new_work(
