@@ -16,6 +16,8 @@ from lorayard_schemas.subjects import JobAddress
 
 LaneName = Literal["urgent", "high", "normal", "bulk"]
 
+TemplateName = Literal["adapter", "none"]
+
 Prompt = str | Sequence[ChatTurn | Mapping[str, str]]
 """A text, or the turns of a conversation: `{"role": "user", "content": "..."}`."""
 
@@ -36,6 +38,7 @@ class RequestOptions(TypedDict, total=False):
     task: str | None
     metadata: Mapping[str, str] | None
     idempotency_key: str | None
+    template: TemplateName
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,9 @@ class GenerateRequest:
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
     idempotency_key: str | None = None
     """The same key gives the same job and the same handle, however often it is submitted."""
+    template: TemplateName = "adapter"
+    """`adapter` puts a plain prompt into the form the adapter was trained on, where it brings one along;
+    `none` sends it as it is. A conversation is never touched."""
 
 
 def job_address(*, lane: Lane | LaneName, tenant: str, adapter: str | None) -> JobAddress:
@@ -87,6 +93,7 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
             id=job_id,
             prompt=prompt,
             messages=messages,
+            template=request.template,
             sampling=_sampling(request),
             created_at=now,
             deadline=deadline,

@@ -29,6 +29,8 @@ class AdapterRecord(Message):
     alpha: float
     targets: tuple[str, ...]
     size_bytes: int = Field(ge=0)
+    prompt_template: str | None = None
+    """What stands around a prompt, `{prompt}` in its place; None sends prompts as they are."""
     state: AdapterState = AdapterState.ACTIVE
     registered_at: float = 0.0
     """Unix seconds."""

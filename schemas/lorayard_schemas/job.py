@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -61,6 +61,8 @@ class Job(Message):
     prompt: str | None = None
     messages: tuple[ChatTurn, ...] | None = Field(default=None, min_length=1)
     prompt_ref: PayloadRef | None = None
+    template: Literal["adapter", "none"] = "adapter"
+    """Whether a plain prompt is put into the adapter's own prompt template, if it has one."""
     sampling: Sampling = Sampling()
     created_at: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)  # unix seconds
     deadline: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)  # unix seconds
@@ -76,7 +78,7 @@ class Job(Message):
         return self
 
 
-class JobStub(Message):
-    """As much of a malformed job as is needed to answer it: its id."""
+class JobStub(Part):
+    """As much of a malformed job as is needed to answer it: its id, whatever version of a job it is."""
 
     id: JobId

@@ -214,7 +214,13 @@ def test_tiny_is_made_once(tmp_path: Path) -> None:
 def test_a_demo_adapter_is_small_and_holds_nothing_but_data(task: str) -> None:
     folder = ADAPTERS / task / "1"
     files = sorted(path.name for path in folder.iterdir())
-    assert files == ["README.md", "adapter_config.json", "adapter_model.safetensors", "training.json"]
+    assert files == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "prompt_template.txt",
+        "training.json",
+    ]
     assert sum(path.stat().st_size for path in folder.iterdir()) < LARGEST_ADAPTER_BYTES
 
 

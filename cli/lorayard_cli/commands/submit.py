@@ -11,7 +11,7 @@ from lorayard.handle import JobHandle
 from lorayard_cli.answers import show_result, wait_for
 from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
-from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
+from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, no_negative
 from lorayard_cli.output import note, print_json, print_text
 from lorayard_cli.prompts import no_option, read_prompt
 
@@ -23,7 +23,7 @@ async def submit(
     adapter: str | None = None,
     lane: Literal["urgent", "high", "normal", "bulk"] = "normal",
     wait: Annotated[bool, Parameter(negative="")] = False,
-    timeout: float | None = None,  # noqa: ASYNC109  # the option's name
+    timeout: Annotated[float | None, Parameter(validator=no_negative)] = None,  # noqa: ASYNC109  # the option's name
     deadline: float | None = None,
     max_new_tokens: int = 256,
     temperature: float = 0.0,
@@ -33,6 +33,7 @@ async def submit(
     stop: Annotated[list[str] | None, Parameter(negative="")] = None,
     session: str | None = None,
     idempotency_key: str | None = None,
+    template: Literal["adapter", "none"] = "adapter",
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> int:
@@ -70,6 +71,8 @@ async def submit(
         Jobs of one session may be kept together.
     idempotency_key
         Submitting again with the same key gives the same job.
+    template
+        adapter puts the prompt into the form the adapter was trained on; none sends it as it is.
     """
     text = read_prompt(prompt, file)
     async with client(yard) as connected:
@@ -86,6 +89,7 @@ async def submit(
             stop=tuple(stop or ()),
             session=session,
             idempotency_key=idempotency_key,
+            template=template,
         )
         if wait:
             return show_result(await wait_for(handle, timeout), as_json=output.json)

@@ -12,11 +12,10 @@ from typing import Annotated, Literal, TextIO
 from cyclopts import Parameter
 
 from lorayard_cli.connection import client
-from lorayard_cli.demo.corpus import PROMPT_TEMPLATE
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
-from lorayard_cli.output import note
+from lorayard_cli.output import UNWRITABLE, note
 from lorayard_cli.progress import Advance, progress
 from lorayard_cli.reading.files import find_files
 from lorayard_cli.reading.lines import Line, write_line
@@ -34,7 +33,7 @@ async def summarize(
     out: Path | None = None,
     max_characters: int = DEFAULT_CHARACTERS,
     max_new_tokens: int = 64,
-    prompt_format: str = PROMPT_TEMPLATE,
+    prompt_format: str | None = None,
     lane: Literal["urgent", "high", "normal", "bulk"] = "bulk",
     in_flight: int = 32,
     yard: YardAddress = NEAREST,
@@ -59,7 +58,7 @@ async def summarize(
     max_new_tokens
         Length of a summary at most.
     prompt_format
-        What the adapter is given; {doc} stands for the document.
+        What the model is given, {doc} in the place of the document, instead of the adapter's own form.
     lane
         How urgent the jobs are.
     in_flight
@@ -142,7 +141,7 @@ def _target(out: Path | None) -> Generator[TextIO]:
         yield sys.stdout
         return
     try:
-        stream = out.open("w", encoding="utf-8")
+        stream = out.open("w", encoding="utf-8", errors=UNWRITABLE)
     except OSError as error:
         message = f"{out} cannot be written: {error.strerror}"
         raise CommandError(ExitCode.USAGE, "out", message, field="out") from error
@@ -150,8 +149,8 @@ def _target(out: Path | None) -> Generator[TextIO]:
         yield stream
 
 
-def _checked_format(prompt_format: str) -> str:
-    if "{doc}" not in prompt_format:
+def _checked_format(prompt_format: str | None) -> str | None:
+    if prompt_format is not None and "{doc}" not in prompt_format:
         raise CommandError(
             ExitCode.USAGE,
             "usage",

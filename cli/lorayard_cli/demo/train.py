@@ -33,6 +33,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lorayard_cli.demo.corpus import PROMPT_TEMPLATE, Task, generate, prompt
+from lorayard_workers.adapters.prompt_template import PLACE, TEMPLATE_NAME
 from lorayard_workers.model_store import GEMMA3_270M, prepare_gemma3_270m
 
 log = structlog.get_logger(__name__)
@@ -211,6 +212,7 @@ def _save(model: Any, recipe: Recipe, outcome: Outcome, out: Path) -> None:
     _cast_weights(out / "adapter_model.safetensors")
     _clean_config(out / "adapter_config.json")
     _write_json(out / "training.json", _record(recipe, outcome))
+    (out / TEMPLATE_NAME).write_text(PROMPT_TEMPLATE.replace("{doc}", PLACE), encoding="utf-8")
     (out / "README.md").write_text(_readme(recipe, outcome), encoding="utf-8")
 
 
@@ -261,7 +263,8 @@ def _readme(recipe: Recipe, outcome: Outcome) -> str:
 A LoRA adapter of rank {recipe.rank} for the base model Gemma 3 270M. It is there to show that one base serves
 many adapters; a base this small gets facts wrong.
 
-Prompt: the text, a blank line, `###`, a new line. The answer ends with the end-of-sequence token.
+Prompt: the text; `{TEMPLATE_NAME}` adds a blank line, `###` and a new line. The answer ends with the
+end-of-sequence token.
 
 Trained in {outcome.seconds:.0f} s on a busy CPU: {recipe.steps} steps of {recipe.batch_size} generated texts.
 Loss: {outcome.first_loss:.2f} at the start, {outcome.last_loss:.2f} at the end. Make it again:

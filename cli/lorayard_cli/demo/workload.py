@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from lorayard import GenerateRequest
-from lorayard_cli.demo.corpus import Task, prompt
+from lorayard_cli.demo.corpus import Task
 from lorayard_cli.demo.documents import Document
 from lorayard_schemas.names import BASE
 
@@ -40,5 +40,5 @@ def make_jobs(documents: Sequence[Document]) -> list[DemoJob]:
 
 def _job(document: Document, adapter: str | None) -> DemoJob:
     tokens = BASE_TOKENS if adapter is None else MOST_TOKENS
-    request = GenerateRequest(prompt(document.text), adapter=adapter or BASE, max_new_tokens=tokens)
+    request = GenerateRequest(document.text, adapter=adapter or BASE, max_new_tokens=tokens)
     return DemoJob(document=document.name, adapter=adapter, request=request)

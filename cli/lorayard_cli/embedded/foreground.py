@@ -80,10 +80,8 @@ def _welcome(yard: EmbeddedYard) -> None:
 
 def _example(plan: YardPlan) -> tuple[str, str]:
     """An adapter and a prompt for the shell."""
-    if plan.model == GEMMA3_270M:
-        # The demo's adapters were trained to answer behind this mark; without it they go on with the text.
-        return "acme/gemma3-270m/keywords", r"$'NATS is a message bus written in Go.\n\n###\n'"
-    return (TINY_ADAPTERS[0] if plan.model == TINY else "base"), '"NATS is a message bus written in Go."'
+    adapters = {GEMMA3_270M: "acme/gemma3-270m/keywords", TINY: TINY_ADAPTERS[0]}
+    return adapters.get(plan.model, "base"), '"NATS is a message bus written in Go."'
 
 
 def _print_line(name: str, line: str) -> None:

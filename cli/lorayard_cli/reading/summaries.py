@@ -11,7 +11,7 @@ from typing import Final
 
 from lorayard import Client, JobHandle, LorayardError, YardFullError
 from lorayard.errors import InvalidRequestError
-from lorayard.request import LaneName
+from lorayard.request import LaneName, TemplateName
 from lorayard.result import Result
 from lorayard_cli.reading.cut import cut_to
 from lorayard_cli.reading.files import FoundFile, UnreadableFileError, read_text
@@ -32,12 +32,21 @@ class SummaryOrder:
     """How every document is asked about."""
 
     adapter: str
-    prompt_format: str
-    """`{doc}` stands for the document."""
+    prompt_format: str | None
+    """`{doc}` stands for the document; None leaves the form to the adapter."""
     max_characters: int
     max_new_tokens: int
     lane: LaneName
     in_flight: int
+
+    def prompt(self, document: str) -> str:
+        """What is submitted for a document."""
+        return document if self.prompt_format is None else self.prompt_format.replace("{doc}", document)
+
+    @property
+    def template(self) -> TemplateName:
+        """Whose form the prompt takes."""
+        return "adapter" if self.prompt_format is None else "none"
 
 
 async def summarize_files(
@@ -76,7 +85,7 @@ async def _summarize(client: Client, path: Path, text: str, order: SummaryOrder)
     limit = order.max_characters
     while True:
         kept = cut_to(text, limit)
-        result = await _ask(client, order.prompt_format.replace("{doc}", kept), order)
+        result = await _ask(client, order.prompt(kept), order)
         too_long = result.error is not None and result.error.code == TOO_LONG
         if not too_long or len(kept) <= SHORTEST_CHARACTERS:
             return result_line(path, result, characters=len(text), kept=len(kept))
@@ -99,7 +108,11 @@ async def _submit(client: Client, prompt: str, order: SummaryOrder) -> JobHandle
     while True:
         try:
             return await client.submit(
-                prompt, adapter=order.adapter, lane=order.lane, max_new_tokens=order.max_new_tokens
+                prompt,
+                adapter=order.adapter,
+                lane=order.lane,
+                max_new_tokens=order.max_new_tokens,
+                template=order.template,
             )
         except YardFullError:
             await asyncio.sleep(FULL_WAIT_SECONDS)  # back-pressure: others' jobs make room

@@ -33,6 +33,7 @@ class CatalogEntry:
     targets: tuple[str, ...]
     size_bytes: int
     base_model_name_or_path: str | None
+    prompt_template: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,10 @@ class Catalog:
     def folders(self) -> dict[str, Path]:
         """Digest -> folder, as an engine wants it; of equal contents the first."""
         return {entry.digest: entry.path for entry in reversed(self.entries)}
+
+    def prompt_templates(self) -> dict[str, str]:
+        """Digest -> template, for the adapters that have one."""
+        return {e.digest: e.prompt_template for e in self.entries if e.prompt_template is not None}
 
 
 def version_key(version: str) -> tuple[tuple[int, int | str], ...]:
@@ -135,6 +140,7 @@ class CatalogScanner:
             targets=adapter.targets,
             size_bytes=adapter.size_bytes,
             base_model_name_or_path=adapter.config.base_model_name_or_path,
+            prompt_template=adapter.prompt_template,
         )
 
     def _broken(self, path: Path, reason: str) -> BrokenEntry:

@@ -9,7 +9,7 @@ from lorayard_workers.adapters.files import AdapterFile
 
 
 def adapter_digest(adapter: AdapterFile) -> str:
-    """`sha256:<hex>` over module names, scales, shapes and weights.
+    """`sha256:<hex>` over module names, scales, shapes, weights and the prompt template.
 
     The same for any order of keys, layout or name of the file, and any spelling of the
     configuration that gives every module the same scale.
@@ -20,6 +20,8 @@ def adapter_digest(adapter: AdapterFile) -> str:
     ]
     digest = hashlib.sha256(b"lorayard-adapter-1\n")  # changes if this recipe ever does
     digest.update(json.dumps(index, separators=(",", ":")).encode())
+    if adapter.prompt_template is not None:
+        digest.update(f"template\n{adapter.prompt_template}\n".encode())
     for _, pair in sorted(adapter.pairs.items()):
         digest.update(pair.a.data)
         digest.update(pair.b.data)

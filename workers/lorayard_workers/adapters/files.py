@@ -16,6 +16,7 @@ from typing import TypedDict, cast
 import safetensors
 
 from lorayard_workers.adapters.config import AdapterConfig, read_config
+from lorayard_workers.adapters.prompt_template import read_prompt_template
 from lorayard_workers.errors import AdapterRefusedError
 
 WEIGHTS_NAME = "adapter_model.safetensors"
@@ -68,6 +69,7 @@ class AdapterFile:
     config: AdapterConfig
     pairs: Mapping[str, LoraPair]  # module name -> update, sorted by name
     size_bytes: int
+    prompt_template: str | None = None
 
     @property
     def rank(self) -> int:
@@ -93,7 +95,13 @@ def read_adapter(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> Adapter
     config = read_config(folder)
     data = _read_weights(folder, max_bytes)
     tensors = _parse(folder, data)
-    return AdapterFile(path=folder, config=config, pairs=_pair(folder, config, tensors), size_bytes=len(data))
+    return AdapterFile(
+        path=folder,
+        config=config,
+        pairs=_pair(folder, config, tensors),
+        size_bytes=len(data),
+        prompt_template=read_prompt_template(folder),
+    )
 
 
 def _read_weights(folder: Path, max_bytes: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 
 import nats.errors
@@ -28,6 +28,7 @@ from lorayard_shared.errors import PayloadMissingError
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.process import end_tasks
+from lorayard_workers.adapters.prompt_template import fill
 from lorayard_workers.engine.protocol import (
     Cancelled,
     ChatMessage,
@@ -60,6 +61,7 @@ class Execution:
         *,
         worker: str,
         max_attempts: int,
+        prompt_templates: Mapping[str, str],
         on_change: Callable[[], None],
     ) -> None:
         self._bus = bus
@@ -68,6 +70,7 @@ class Execution:
         self._held = held
         self._worker = worker
         self._max_attempts = max_attempts
+        self._prompt_templates = prompt_templates
         self._on_change = on_change
         self._payloads = PayloadStore(bus)
         self._results = ResultStore(bus, self._payloads)
@@ -145,10 +148,11 @@ class Execution:
 
     async def _request(self, held: HeldJob) -> GenerationRequest:
         job = decode(Job, held.assigned.body)
+        digest = held.assigned.adapter.digest if held.assigned.adapter else None
         return GenerationRequest(
             request_id=held.key,
-            prompt=await self._prompt(job),
-            adapter=held.assigned.adapter.digest if held.assigned.adapter else None,
+            prompt=self._in_template(job, digest, await self._prompt(job)),
+            adapter=digest,
             sampling=Sampling(
                 max_new_tokens=job.sampling.max_new_tokens,
                 temperature=job.sampling.temperature,
@@ -166,6 +170,15 @@ class Execution:
         if job.prompt_ref is not None:
             return await self._payloads.get(job.prompt_ref)
         return job.prompt or ""
+
+    def _in_template(
+        self, job: Job, digest: str | None, prompt: str | tuple[ChatMessage, ...]
+    ) -> str | tuple[ChatMessage, ...]:
+        template = self._prompt_templates.get(digest or "")
+        # An empty prompt stays empty, so that it is refused.
+        if template is None or job.template == "none" or not prompt or not isinstance(prompt, str):
+            return prompt
+        return fill(template, prompt)
 
     # ---- finish
 

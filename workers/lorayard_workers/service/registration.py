@@ -102,6 +102,7 @@ def _record(entry: CatalogEntry, *, worker: str, base_digest: str) -> AdapterRec
         alpha=entry.alpha,
         targets=entry.targets,
         size_bytes=entry.size_bytes,
+        prompt_template=entry.prompt_template,
         registered_at=time.time(),
         registered_by=worker,
     )

@@ -1,0 +1,45 @@
+"""The form of the prompts an adapter was trained on: `prompt_template.txt` in its folder, if there is one.
+
+A text with `{prompt}` in it once. Nothing is evaluated: an adapter from untrusted hands may say what stands
+around a prompt, and no more (G5). It is part of the adapter's digest, because it is part of what it answers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lorayard_workers.errors import AdapterRefusedError
+
+TEMPLATE_NAME = "prompt_template.txt"
+PLACE = "{prompt}"
+MAX_BYTES = 8192
+"""Instructions of several pages fit; a whole context does not."""
+
+
+def read_prompt_template(folder: Path) -> str | None:
+    """The template, or None: prompts then go to the model as they are.
+
+    Raises:
+        AdapterRefusedError: it is too long, not UTF-8, or does not say once where the prompt goes.
+    """
+    path = folder / TEMPLATE_NAME
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise AdapterRefusedError(folder, f"{TEMPLATE_NAME} has more than {MAX_BYTES} bytes")
+    try:
+        template = data.decode()
+    except UnicodeDecodeError as error:
+        raise AdapterRefusedError(folder, f"{TEMPLATE_NAME} is not UTF-8: {error}") from error
+    places = template.count(PLACE)
+    if places != 1:
+        raise AdapterRefusedError(folder, f"{TEMPLATE_NAME} has {PLACE} {places} times, not once")
+    return template
+
+
+def fill(template: str, prompt: str) -> str:
+    """The prompt in its place; braces in either are plain text."""
+    before, _, after = template.partition(PLACE)
+    return f"{before}{prompt}{after}"
