@@ -84,6 +84,7 @@ async def _run(
         held,
         worker=settings.name,
         max_attempts=settings.max_attempts,
+        prompt_templates=equipment.catalog.prompt_templates(),
         on_change=presence.changed,
     )
     presence.counters = lambda: WorkerCounters(
@@ -107,8 +108,7 @@ async def _run(
     try:
         await run_until(stop, running)
     finally:
-        presence.draining = True
-        presence.changed()
+        await presence.begin_draining()
         # A dead engine finishes nothing: its jobs go back now.
         await execution.drain(settings.drain_seconds if engine.alive() else 0.0)
         structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
