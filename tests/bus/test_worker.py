@@ -591,6 +591,24 @@ async def test_a_worker_takes_its_advert_down_when_it_leaves(yard: Yard, wait_un
     await wait_until(unknown)
 
 
+async def test_a_worker_that_stops_in_order_is_logged_as_left(
+    yard: Yard, wait_until: WaitUntil, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`worker_died` is for deaths: an operator who restarts workers must not be told of any."""
+    await yard.dispatcher()
+    worker = await yard.worker()
+    told: list[str] = []
+
+    def heard(event: str) -> bool:
+        told.append(capsys.readouterr().out)
+        return event in "".join(told)
+
+    await wait_until(lambda: heard("worker_appeared"))
+    await worker.stop()
+    await wait_until(lambda: heard("worker_left") or heard("worker_died"))
+    assert "worker_died" not in "".join(told)
+
+
 async def test_a_worker_whose_engine_died_says_so_and_gives_its_jobs_back(
     yard: Yard, wait_until: WaitUntil
 ) -> None:

@@ -29,6 +29,10 @@ BEAT_SECONDS = 1.0
 ADVERT_GAP_SECONDS = 0.05
 LOAD_GAP_SECONDS = 0.002
 REMEMBERED_DISPATCHERS = 64
+DRAINING_SECONDS = 1.0
+"""How long a stop waits for a slow server to store that it is meant."""
+
+_ADVERT_HEADERS = {headers.TTL: str(WORKER_TTL_SECONDS)}
 
 
 class Presence:
@@ -106,12 +110,23 @@ class Presence:
         if not self._bus.connected or not self._engine.alive():
             return
         with suppress(nats.errors.Error):
-            await self._bus.nc.publish(
-                self._key, encode(self.advert()), headers={headers.TTL: str(WORKER_TTL_SECONDS)}
-            )
+            await self._bus.nc.publish(self._key, encode(self.advert()), headers=_ADVERT_HEADERS)
+
+    async def begin_draining(self) -> None:
+        """Take no more from here on, and say so: an advert that goes without this is a death."""
+        self.draining = True
+        self.changed()
+        # Stored before anything else happens: the bucket keeps one value per key, so that an advert taken
+        # down right behind this one would hide it from who has not read it yet.
+        if self._bus.connected and self._engine.alive():
+            with suppress(nats.errors.Error):
+                await self._bus.js.publish(
+                    self._key, encode(self.advert()), timeout=DRAINING_SECONDS, headers=_ADVERT_HEADERS
+                )
 
     async def leave(self) -> None:
-        """Take the advert down at once, instead of letting it run out."""
+        """Take the advert down at once, instead of letting it run out; the last one says that it is meant."""
+        await self.beat()
         with suppress(nats.errors.Error):
             await self._bus.nc.publish(self._key, b"", headers={"KV-Operation": "DEL"})
 
