@@ -1,20 +1,20 @@
 """The first planner: a worker with room takes the oldest job of an adapter it holds, else the oldest job.
 
-This is `pull_aff` of anchors-routing §4.10, the reference to beat, plus a wait bound with a load budget. Late
-binding does most of the work: a job is bound only when a worker has room. Ties go by rendezvous hash, so the
-same input gives the same plan in every process.
+Plus a wait bound: an overdue job goes before warm work, within a load budget, and when every slot is in use one
+adapter is drained to make room for it. Late binding does most of the work: a job is bound only when a worker
+has room. Ties go by rendezvous hash, so the same input gives the same plan in every process.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 from lorayard_dispatcher.planning.values import (
     BASE_GROUP,
     Decision,
+    Drain,
     Phase,
     Plan,
     Policy,
@@ -45,7 +45,8 @@ def plan(
         _overdue(board, now)
         _serve(board, warm_only=True)
         _serve(board, warm_only=False)
-    return Plan(decisions=tuple(board.decisions))
+    drains = tuple(Drain(worker=name, adapter=drained) for name, drained in sorted(board.drained.items()))
+    return Plan(decisions=tuple(board.decisions), drains=drains)
 
 
 @dataclass(slots=True)
@@ -67,9 +68,12 @@ class _Board:
         self.policy = policy
         self.next: dict[Queue, int] = dict.fromkeys(waiting, 0)
         self.given: set[str] = set()
+        self.fleet = fleet
         self.desks = [
             _Desk(view, view.room, set(view.holds), set(view.in_use)) for view in fleet if view.room > 0
         ]
+        self.drained: dict[str, str] = {}
+        """Worker -> the adapter that gets no new rows there, so that its slot comes free."""
         self.decisions: list[Decision] = []
 
     @property
@@ -85,10 +89,6 @@ class _Board:
         self.next[queue] = at
         return jobs[at] if at < len(jobs) else None
 
-    def overdue(self, queue: Queue, now: float) -> Iterator[WaitingJob]:
-        """The queue's jobs past their bound: they stand in front."""
-        return takewhile(lambda job: self.policy.bound(job) <= now, self.waiting[queue])
-
     def holder(self, group: str) -> _Desk | None:
         """The holder with the most room."""
         return self._roomiest(group, [desk for desk in self.desks if self._is_warm(desk, group)])
@@ -100,6 +100,21 @@ class _Board:
             able = [desk for desk in able if desk.forced_loads < self.policy.overdue_loads]
         with_copy = [desk for desk in able if group in desk.view.host]
         return self._roomiest(group, with_copy or able)
+
+    def drain_for(self, group: str) -> None:
+        """Stop feeding one adapter on one worker, because this group has waited past its bound for a slot.
+
+        Without it, adapters that always have work would keep every slot for ever. Nothing is remembered from
+        plan to plan: both choices are by rendezvous hash, so they stay the same until the slot is free.
+        """
+        able = [view for view in self.fleet if view.slots > 0 and self._fits(view, group)]
+        if not able or any(len(view.in_use) < view.slots or group in view.in_use for view in able):
+            return  # a slot is free or its own: only room is missing, or this plan's budget is spent
+        view = max(able, key=lambda view: (weight(group, view.worker), view.worker))
+        if view.worker not in self.drained:  # one at a time on each worker
+            self.drained[view.worker] = max(
+                view.in_use, key=lambda adapter: (weight(group, adapter), adapter)
+            )
 
     def give(self, job: WaitingJob, desk: _Desk, phase: Phase) -> None:
         """Bind the job to the worker."""
@@ -114,7 +129,9 @@ class _Board:
         )
 
     def _is_warm(self, desk: _Desk, group: str) -> bool:
-        if desk.room <= 0 or not self._fits(desk, group):
+        if desk.room <= 0 or not self._fits(desk.view, group):
+            return False
+        if self.drained.get(desk.view.worker) == group:
             return False
         # A held adapter whose slot is not in use counts only while no more adapters are in use than there are
         # slots: otherwise its slot is as good as given away.
@@ -125,13 +142,13 @@ class _Board:
         )
 
     def _can_load(self, desk: _Desk, group: str) -> bool:
-        return desk.room > 0 and self._fits(desk, group) and len(desk.in_use) < desk.view.slots
+        return desk.room > 0 and self._fits(desk.view, group) and len(desk.in_use) < desk.view.slots
 
-    def _fits(self, desk: _Desk, group: str) -> bool:
-        if group in desk.view.lacks:
+    def _fits(self, view: WorkerView, group: str) -> bool:
+        if group in view.lacks:
             return False
         base = self.policy.base_of.get(group)
-        return group == BASE_GROUP or base is None or base == desk.view.base_digest
+        return group == BASE_GROUP or base is None or base == view.base_digest
 
     def _roomiest(self, group: str, desks: Sequence[_Desk]) -> _Desk | None:
         if not desks:
@@ -140,20 +157,31 @@ class _Board:
 
 
 def _overdue(board: _Board, now: float) -> None:
-    late = sorted(
-        (job for queue in board.waiting for job in board.overdue(queue, now)),
-        key=lambda job: (job.priority, board.policy.bound(job), job.key),
-    )
-    for job in late:
-        if not board.room:
-            return
-        desk = board.holder(job.group)
+    """Give jobs past their bound first, and free a slot for those that no slot is free for."""
+    heads = [
+        _urgency(board, head, queue) for queue in board.waiting if (head := board.head(queue)) is not None
+    ]
+    heapq.heapify(heads)
+    while heads and board.room:
+        *_, queue = heapq.heappop(heads)
+        head = board.head(queue)
+        if head is None or board.policy.bound(head) > now:
+            continue
+        desk = board.holder(head.group)
         if desk is None:
-            desk = board.stranger(job.group, forced=True)
+            desk = board.stranger(head.group, forced=True)
             if desk is None:
+                board.drain_for(head.group)
                 continue
             desk.forced_loads += 1
-        board.give(job, desk, Phase.OVERDUE)
+        board.give(head, desk, Phase.OVERDUE)
+        following = board.head(queue)
+        if following is not None:
+            heapq.heappush(heads, _urgency(board, following, queue))
+
+
+def _urgency(board: _Board, job: WaitingJob, queue: Queue) -> tuple[int, float, str, Queue]:
+    return (job.priority, board.policy.bound(job), job.key, queue)
 
 
 def _serve(board: _Board, *, warm_only: bool) -> None:

@@ -47,10 +47,6 @@ class WorkerView:
     base_digest: str = ""
     lacks: frozenset[str] = frozenset()  # digests it has said it has no files of
 
-    def has_slot_for(self, group: str) -> bool:
-        """Whether the adapter could run beside what is running, evicting only idle ones."""
-        return group in self.holds or group == BASE_GROUP or len(self.in_use) < self.slots
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -91,7 +87,16 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """An adapter that gets no new rows on a worker, so that a slot comes free for an overdue one."""
+
+    worker: str
+    adapter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to hand over now; every job at most once, no worker past its room."""
 
     decisions: tuple[Decision, ...] = ()
+    drains: tuple[Drain, ...] = ()
