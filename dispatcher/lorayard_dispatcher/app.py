@@ -30,6 +30,10 @@ from lorayard_shared.process import end_tasks, run_until, stop_on_signals
 
 SETTLE_SECONDS = 5.0
 
+WORKER_GRACE_SECONDS = 3.0
+"""After an outage of the bus longer than adverts live, until a worker that has not written again counts as
+dead: time to reconnect and for two beats. Its running jobs would be given out twice otherwise."""
+
 
 async def run_dispatcher(settings: DispatcherSettings, *, stop: asyncio.Event | None = None) -> None:
     """Run until SIGTERM, SIGINT or `stop`.
@@ -55,7 +59,12 @@ async def run_dispatcher(settings: DispatcherSettings, *, stop: asyncio.Event | 
 
 async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     adapters = BucketWatch(bus, bus.subjects.bucket("adapters"), dispatcher.on_adapter)
-    workers = BucketWatch(bus, bus.subjects.bucket("workers"), dispatcher.on_advert)
+    workers = BucketWatch(
+        bus,
+        bus.subjects.bucket("workers"),
+        dispatcher.on_advert,
+        gone_grace_seconds=WORKER_GRACE_SECONDS,
+    )
     reports = await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.on_load)
     running = [
         asyncio.create_task(adapters.run(), name="watch-adapters"),

@@ -44,9 +44,9 @@ class Seen:
 
 
 @asynccontextmanager
-async def watching(bus: Bus) -> AsyncGenerator[Seen, None]:
+async def watching(bus: Bus, *, grace_seconds: float = 0.0) -> AsyncGenerator[Seen, None]:
     seen = Seen()
-    watch = BucketWatch(bus, bus.subjects.bucket("workers"), seen)
+    watch = BucketWatch(bus, bus.subjects.bucket("workers"), seen, gone_grace_seconds=grace_seconds)
     task = asyncio.create_task(watch.run())
     try:
         await watch.ready.wait()
@@ -78,6 +78,7 @@ async def test_changes_and_deletes_arrive(bus: Bus, wait_until: WaitUntil) -> No
     bucket = await bus.js.key_value(bus.subjects.bucket("workers"))
     async with watching(bus) as seen:
         await beat(bus, "w1", b"one")
+        await wait_until(lambda: seen.now == {"w1": b"one"})  # the bucket keeps no history
         await beat(bus, "w1", b"another")
         await wait_until(lambda: seen.now == {"w1": b"another"})
         await bucket.delete("w1")
@@ -120,6 +121,47 @@ async def test_a_watch_is_whole_again_after_the_server_was_killed(
         await wait_until(lambda: set(seen.now) == {"stays", "comes"}, seconds=10)
         await beat(writer, "comes", b"2")
         await wait_until(lambda: seen.now == {"stays": b"1", "comes": b"2"})
+
+
+async def test_an_outage_longer_than_a_value_lives_is_no_death_of_its_writer(
+    own_server: Server, own_settings: YardSettings, wait_until: WaitUntil
+) -> None:
+    """The jobs of a worker that lives on would run twice."""
+    async with (
+        await connect(own_settings, name="watcher") as bus,
+        await connect(own_settings, name="writer") as writer,
+        watching(bus, grace_seconds=3.0) as seen,
+    ):
+        await beat(writer, "back", b"1", seconds=1)
+        await beat(writer, "dead", b"1", seconds=1)
+        await wait_until(lambda: set(seen.now) == {"back", "dead"})
+        own_server.kill()
+        await asyncio.sleep(1.5)  # longer than the values live: the time is the point
+        own_server.start()
+        await wait_until(lambda: bus.reconnects > 0 and writer.reconnects > 0)
+        await asyncio.sleep(0.5)  # as a worker between two beats; the server has marked both expired
+        await beat(writer, "back", b"2")
+        await wait_until(lambda: seen.now == {"back": b"2"}, seconds=10)
+    assert ("back", None) not in seen.changes
+    assert seen.changes.count(("dead", None)) == 1
+
+
+async def test_a_value_taken_down_on_purpose_is_gone_without_a_grace(
+    own_server: Server, own_settings: YardSettings, wait_until: WaitUntil
+) -> None:
+    async with (
+        await connect(own_settings, name="watcher") as bus,
+        await connect(own_settings, name="writer") as writer,
+        watching(bus, grace_seconds=600.0) as seen,
+    ):
+        bucket = await writer.js.key_value(writer.subjects.bucket("workers"))
+        await beat(writer, "leaves", b"1")
+        await wait_until(lambda: set(seen.now) == {"leaves"})
+        own_server.kill()
+        own_server.start()
+        await wait_until(lambda: bus.reconnects > 0 and writer.reconnects > 0)
+        await bucket.delete("leaves")
+        await wait_until(lambda: seen.now == {}, seconds=10)
 
 
 async def test_a_watch_that_ends_leaves_no_task_behind(bus: Bus) -> None:

@@ -52,6 +52,7 @@ class Bus:
         self.name = name
         self.errors = 0
         self.last_error: Exception | None = None
+        self.disconnects = 0
         self.reconnects = 0
         self._hooks: list[Callable[[], Awaitable[None]]] = []
         self._log = process_logger(connection=name)
@@ -104,6 +105,7 @@ class Bus:
             self._log.debug(Event.BUS_FAILED, error=str(error), kind=type(error).__name__)
 
     async def _on_disconnect(self) -> None:
+        self.disconnects += 1
         if not self._silent:
             self._log.warning(Event.BUS_DISCONNECTED)
 

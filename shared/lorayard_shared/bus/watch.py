@@ -1,7 +1,11 @@
 """A watched bucket as a dict that is whole again after every reconnect.
 
-nats-py's own watcher is blind for about 19 s after a server restart (anchors-bus A3), so a reconnect here
-stops the watch, lists the bucket, and watches again.
+nats-py's own watcher is blind for about 19 s after a server restart (docs/architecture.md, Connections), so a
+reconnect here stops the watch, lists the bucket, and watches again.
+
+An outage longer than a value's time to live makes it expire though its writer lives: the writer was cut off
+too. So what vanished while the connection was away is gone only after a grace, in which it can be written
+again.
 """
 
 from __future__ import annotations
@@ -30,12 +34,16 @@ IDLE_SECONDS = 3600
 class BucketWatch:
     """Feeds every change of one bucket to a callback, from the current values on."""
 
-    def __init__(self, bus: Bus, bucket: str, on_change: Change) -> None:
+    def __init__(self, bus: Bus, bucket: str, on_change: Change, *, gone_grace_seconds: float = 0.0) -> None:
         self._bus = bus
         self._bucket = bucket
         self._on_change = on_change
         self._again = asyncio.Event()
         self._known: set[str] = set()
+        self._grace_seconds = gone_grace_seconds
+        self._leaving: dict[str, asyncio.TimerHandle] = {}
+        self._disconnects = bus.disconnects
+        self._listed_at: float | None = None  # the loop's clock; None while a listing comes in
         self.ready = asyncio.Event()
         """Set once the first whole listing is in."""
         self._log = process_logger(bucket=bucket)
@@ -43,15 +51,20 @@ class BucketWatch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        while True:
-            self._again.clear()
-            try:
-                await self._watch_once()
-            except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-                self._log.warning(Event.WATCH_RESTARTED, error=str(error))
-                await asyncio.sleep(BACKOFF_SECONDS)
+        try:
+            while True:
+                self._again.clear()
+                try:
+                    await self._watch_once()
+                except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+                    self._log.warning(Event.WATCH_RESTARTED, error=str(error))
+                    await asyncio.sleep(BACKOFF_SECONDS)
+        finally:
+            for timer in self._leaving.values():
+                timer.cancel()
 
     async def _watch_once(self) -> None:
+        self._disconnects, self._listed_at = self._bus.disconnects, None
         bucket = await self._bus.js.key_value(self._bucket)
         watcher = await bucket.watchall()
         seen: set[str] = set()
@@ -88,20 +101,54 @@ class BucketWatch:
         return entry if isinstance(entry, KeyValue.Entry) else None
 
     def _apply(self, entry: KeyValue.Entry) -> None:
-        # A server's own expiry marker comes without a value (anchors-bus A3).
-        gone = entry.operation in ("DEL", "PURGE") or not entry.value
-        if gone:
-            self._known.discard(entry.key)
-            self._on_change(entry.key, None)
-        else:
+        if entry.operation is None and entry.value:
+            self._stays(entry.key)
             self._known.add(entry.key)
             self._on_change(entry.key, entry.value)
+        # A writer that takes its value down means it; of an expiry the server makes a purge, or no operation.
+        elif entry.operation != "DEL" and self._may_come_back(entry.key):
+            self._leave_later(entry.key)
+        else:
+            self._gone(entry.key)
 
     def _listed(self, seen: set[str]) -> None:
         for key in sorted(self._known - seen):
-            self._known.discard(key)
-            self._on_change(key, None)
+            self._leave_later(key)
+        self._listed_at = asyncio.get_running_loop().time()
         self.ready.set()
+
+    @property
+    def _blind(self) -> bool:
+        """Whether the connection was away since the last listing began."""
+        return self._bus.disconnects != self._disconnects
+
+    def _may_come_back(self, key: str) -> bool:
+        if key not in self._known:
+            return False
+        if self._blind or self._listed_at is None:
+            return True
+        return asyncio.get_running_loop().time() - self._listed_at < self._grace_seconds
+
+    def _leave_later(self, key: str) -> None:
+        if self._grace_seconds <= 0:
+            self._gone(key)
+            return
+        self._stays(key)
+        self._leaving[key] = asyncio.get_running_loop().call_later(self._grace_seconds, self._left, key)
+
+    def _left(self, key: str) -> None:
+        del self._leaving[key]
+        if not self._blind:  # else the next listing judges anew
+            self._gone(key)
+
+    def _stays(self, key: str) -> None:
+        if (timer := self._leaving.pop(key, None)) is not None:
+            timer.cancel()
+
+    def _gone(self, key: str) -> None:
+        self._stays(key)
+        self._known.discard(key)
+        self._on_change(key, None)
 
     async def _on_reconnect(self) -> None:
         self._again.set()
