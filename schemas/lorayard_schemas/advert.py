@@ -8,6 +8,19 @@ from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest
 
+MAX_REFUSED_ADAPTERS = 32
+MAX_REFUSED_CHARACTERS = 300
+"""An advert goes out many times a second: it names the trouble, and the worker's log has all of it."""
+
+
+class RefusedAdapter(Part):
+    """A version folder that the worker found and does not serve."""
+
+    name: str = Field(max_length=MAX_REFUSED_CHARACTERS)
+    """As the folders say; maybe no name that a job could give."""
+    version: str = Field(max_length=MAX_REFUSED_CHARACTERS)
+    reason: str = Field(max_length=MAX_REFUSED_CHARACTERS)
+
 
 class SlotAdvert(Part):
     """One adapter in a device slot."""
@@ -47,6 +60,7 @@ class WorkerAdvert(Message):
     slot_count: int = Field(default=0, ge=0)
     host: tuple[Digest, ...] = ()
     loading: tuple[Digest, ...] = ()
+    refused_adapters: tuple[RefusedAdapter, ...] = Field(default=(), max_length=MAX_REFUSED_ADAPTERS)
     rows_running: int = Field(default=0, ge=0)
     rows_max: int = Field(default=0, ge=0)
     load_ms_host: float = 0.0

@@ -536,6 +536,15 @@ async def test_a_folder_nobody_can_ask_for_hides_itself_and_not_the_worker(
     assert (await yard.result("j")).state is ResultState.SUCCEEDED
 
 
+async def test_the_advert_names_the_folders_that_are_not_served(yard: Yard, adapters: Path) -> None:
+    """G5: whoever asks for one should not have to read a worker's log to learn why."""
+    (adapters / NAME / "2").mkdir()
+    await yard.worker(adapters_dir=adapters)
+    (refused,) = (await advert(yard)).refused_adapters
+    assert (refused.name, refused.version) == (NAME, "2")
+    assert "adapter_config.json is missing" in refused.reason
+
+
 # ---- start and stop
 
 

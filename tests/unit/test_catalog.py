@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from lorayard_workers.adapters.catalog import CatalogScanner, version_key
+import pytest
+
+from lorayard_workers.adapters.catalog import CatalogScanner
 from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter
 
 
@@ -23,7 +26,13 @@ def test_versions_are_in_natural_order(tmp_path: Path) -> None:
         make_tiny_adapter(tmp_path / "a/b/c" / version, seed=seed, rank=1)
     versions = [entry.version for entry in CatalogScanner(root=tmp_path).scan().entries]
     assert versions == ["1", "2", "10", "v1.9", "v1.10"]
-    assert version_key("٣") > version_key("2")  # a digit elsewhere in Unicode is no error
+
+
+@pytest.mark.parametrize("version", ["²", "٣", "v²", "1²"])
+def test_a_digit_elsewhere_in_unicode_hides_nothing__g3(tmp_path: Path, version: str) -> None:
+    for seed, name in enumerate(("1", version)):
+        make_tiny_adapter(tmp_path / "a/b/c" / name, seed=seed, rank=1)
+    assert {entry.version for entry in CatalogScanner(root=tmp_path).scan().entries} == {"1", version}
 
 
 def test_broken_folders_are_listed_with_reasons_beside_sound_ones__g3(tmp_path: Path) -> None:
@@ -36,6 +45,28 @@ def test_broken_folders_are_listed_with_reasons_beside_sound_ones__g3(tmp_path: 
     assert [(b.name, b.version) for b in catalog.broken] == [("a/b/c", "2"), ("a/b/d", "1")]
     assert "damaged" in catalog.broken[0].reason
     assert "adapter_config.json is missing" in catalog.broken[1].reason
+
+
+def test_a_rank_over_the_limit_is_listed_with_both_numbers__b11(tmp_path: Path) -> None:
+    """Registered, each of its jobs would be taken only to fail."""
+    make_tiny_adapter(tmp_path / "a/b/c/1", seed=1, rank=16)
+    make_tiny_adapter(tmp_path / "a/b/c/2", seed=2, rank=24)
+    catalog = CatalogScanner(root=tmp_path, max_rank=16).scan()
+    assert [entry.version for entry in catalog.entries] == ["1"]
+    (broken,) = catalog.broken
+    assert "needs 24" in broken.reason
+    assert "max_rank is 16" in broken.reason
+
+
+def test_a_name_that_is_not_utf8_can_still_be_told__g3(tmp_path: Path) -> None:
+    """A log line or an advert that cannot be encoded would end the worker, not the folder."""
+    folder = tmp_path / "a/b/c" / os.fsdecode(b"1\xff")
+    try:
+        folder.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    (broken,) = CatalogScanner(root=tmp_path).scan().broken
+    assert (broken.name, broken.version) == ("a/b/c", r"1\udcff")
 
 
 def test_links_that_lead_outside_the_root_are_refused__g5(tmp_path: Path) -> None:

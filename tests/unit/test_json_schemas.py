@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lorayard_schemas.adapter import AdapterRecord
-from lorayard_schemas.advert import SlotAdvert, WorkerAdvert
+from lorayard_schemas.advert import RefusedAdapter, SlotAdvert, WorkerAdvert
 from lorayard_schemas.assignment import (
     AdapterRef,
     AssignedJob,
@@ -94,6 +94,7 @@ SAMPLES: tuple[Message, ...] = (
         base_digest=DIGEST,
         context_tokens=1,
         slots=(SlotAdvert(digest=DIGEST),),
+        refused_adapters=(RefusedAdapter(name="a/b/c", version="1", reason="no weights"),),
         load=LOAD,
     ),
     LOAD,

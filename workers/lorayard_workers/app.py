@@ -76,7 +76,14 @@ async def _run(
     served = await register(bus, entries, worker=settings.name, base_digest=engine.base_digest)
     digests = frozenset(entry.digest for entry in served)
     held = HeldJobs(capacity=settings.rows + settings.lookahead)
-    presence = Presence(bus, engine, held, worker=settings.name, model=settings.model)
+    presence = Presence(
+        bus,
+        engine,
+        held,
+        worker=settings.name,
+        model=settings.model,
+        broken=equipment.catalog.broken,
+    )
     execution = Execution(
         bus,
         engine,

@@ -23,7 +23,9 @@ def equip_packed(settings: WorkerSettings) -> Equipment:
     engine = PackedEngine(resolve_model(settings.model, settings.models_dir), folders, _config(settings))
     catalog = Catalog()
     if settings.adapters_dir is not None:
-        catalog = CatalogScanner(root=settings.adapters_dir, shapes=engine.linear_shapes).scan()
+        catalog = CatalogScanner(
+            root=settings.adapters_dir, shapes=engine.linear_shapes, max_rank=settings.max_rank
+        ).scan()
     folders.update(catalog.folders())
     return Equipment(engine=engine, catalog=catalog)
 

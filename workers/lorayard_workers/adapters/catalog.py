@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lorayard_schemas.names import version_order
 from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import MAX_WEIGHTS_BYTES, read_adapter
-from lorayard_workers.adapters.fit import Shapes, check_finite, check_fits
-from lorayard_workers.errors import AdapterRefusedError
+from lorayard_workers.adapters.fit import Shapes, check_finite, check_fits, check_rank
+from lorayard_workers.errors import AdapterRefusedError, CapacityError
 
 DEPTH = 4
-_NUMBERS = re.compile(r"(\d+)")
 
 _Signature = tuple[tuple[str, int, int, int], ...]
 """Name, size, mtime and inode of a folder's files: unchanged means not worth reading again."""
@@ -62,20 +61,16 @@ class Catalog:
         return {e.digest: e.prompt_template for e in self.entries if e.prompt_template is not None}
 
 
-def version_key(version: str) -> tuple[tuple[int, int | str], ...]:
-    """Natural order: `2` before `10`, `v1.9` before `v1.10`."""
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in _NUMBERS.split(version) if part)
-
-
 @dataclass(slots=True, kw_only=True)
 class CatalogScanner:
     """Scans a root again and again, reading only folders whose files changed.
 
-    With `shapes` each adapter is also checked against the base model.
+    With `shapes` each adapter is also checked against the base model, with `max_rank` against the slots.
     """
 
     root: Path
     shapes: Shapes | None = None
+    max_rank: int | None = None
     max_bytes: int = MAX_WEIGHTS_BYTES
     _seen: dict[Path, tuple[_Signature, CatalogEntry | BrokenEntry]] = field(
         default_factory=dict[Path, tuple[_Signature, "CatalogEntry | BrokenEntry"]]
@@ -87,7 +82,7 @@ class CatalogScanner:
         self._seen = found
         results = sorted(
             (result for _, result in found.values()),
-            key=lambda entry: (entry.name, version_key(entry.version)),
+            key=lambda entry: (entry.name, version_order(entry.version)),
         )
         return Catalog(
             entries=tuple(entry for entry in results if isinstance(entry, CatalogEntry)),
@@ -121,7 +116,7 @@ class CatalogScanner:
             return self._read(path)
         except AdapterRefusedError as error:
             return self._broken(path, error.reason)
-        except OSError as error:
+        except (CapacityError, OSError) as error:
             return self._broken(path, str(error))
 
     def _read(self, path: Path) -> CatalogEntry:
@@ -129,6 +124,8 @@ class CatalogScanner:
         check_finite(adapter)
         if self.shapes is not None:
             check_fits(adapter, self.shapes)
+        if self.max_rank is not None:
+            check_rank(adapter, self.max_rank)
         name, version = self._names(path)
         return CatalogEntry(
             name=name,
@@ -145,11 +142,16 @@ class CatalogScanner:
 
     def _broken(self, path: Path, reason: str) -> BrokenEntry:
         name, version = self._names(path)
-        return BrokenEntry(name=name, version=version, path=path, reason=reason)
+        return BrokenEntry(name=name, version=version, path=path, reason=_utf8(reason))
 
     def _names(self, path: Path) -> tuple[str, str]:
-        *name, version = path.relative_to(self.root).parts
+        *name, version = (_utf8(part) for part in path.relative_to(self.root).parts)
         return "/".join(name), version
+
+
+def _utf8(text: str) -> str:
+    """A file's name may hold bytes that no log and no message can carry; they show as `\\udcff`."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -11,17 +11,25 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import nats.errors
 
 from lorayard_schemas import headers
-from lorayard_schemas.advert import SlotAdvert, WorkerAdvert, WorkerCounters
+from lorayard_schemas.advert import (
+    MAX_REFUSED_ADAPTERS,
+    MAX_REFUSED_CHARACTERS,
+    RefusedAdapter,
+    SlotAdvert,
+    WorkerAdvert,
+    WorkerCounters,
+)
 from lorayard_schemas.assignment import Assignment, WorkerLoad
 from lorayard_schemas.codec import encode
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
+from lorayard_workers.adapters.catalog import BrokenEntry
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.service.held_jobs import HeldJobs
 
@@ -38,7 +46,16 @@ _ADVERT_HEADERS = {headers.TTL: str(WORKER_TTL_SECONDS)}
 class Presence:
     """What this worker says about itself, and when."""
 
-    def __init__(self, bus: Bus, engine: Engine, held: HeldJobs, *, worker: str, model: str) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        engine: Engine,
+        held: HeldJobs,
+        *,
+        worker: str,
+        model: str,
+        broken: Sequence[BrokenEntry],
+    ) -> None:
         self.worker = worker
         self.epoch = time.time_ns()
         self.draining = False
@@ -47,6 +64,7 @@ class Presence:
         self._engine = engine
         self._held = held
         self._model = model
+        self._refused = refused_adapters(broken)
         self._key = f"$KV.{bus.subjects.bucket('workers')}.{worker}"
         self._number = 0
         self._sequence = 0
@@ -158,6 +176,7 @@ class Presence:
             slot_count=residency.slot_count,
             host=tuple(sorted(residency.host)),
             loading=tuple(sorted(residency.loading)),
+            refused_adapters=self._refused,
             rows_running=residency.rows_running,
             rows_max=residency.rows_max,
             load_ms_host=residency.load_ms_host,
@@ -168,3 +187,15 @@ class Presence:
             load=self.load(),
             pid=os.getpid(),
         )
+
+
+def refused_adapters(broken: Sequence[BrokenEntry]) -> tuple[RefusedAdapter, ...]:
+    """The first of the broken folders, cut to what an advert has room for."""
+    return tuple(
+        RefusedAdapter(name=_cut(entry.name), version=_cut(entry.version), reason=_cut(entry.reason))
+        for entry in broken[:MAX_REFUSED_ADAPTERS]
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_REFUSED_CHARACTERS else text[: MAX_REFUSED_CHARACTERS - 1] + "…"
