@@ -23,11 +23,13 @@ from lorayard_cli.embedded.yard import EmbeddedYard
 from lorayard_schemas.codec import decode
 from lorayard_schemas.result import JobResult
 from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.topology import NANOSECONDS, topology
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SEED = 20260
 JOBS = 200
+ACK_WAIT_SECONDS = 3
 KILLS = ("w1", "dispatcher", "bus", "w2", "dispatcher", "bus")
 
 
@@ -52,7 +54,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> YardPlan:
         rows=4,
         threads=1,
         environment={
-            "LORAYARD_ACK_WAIT_SECONDS": "3",
+            "LORAYARD_ACK_WAIT_SECONDS": str(ACK_WAIT_SECONDS),
             "LORAYARD_MODELS_DIR": str(tmp_path / "models"),
             "LORAYARD_DTYPE": "fp32",
         },
@@ -74,6 +76,7 @@ async def test_every_job_is_answered_exactly_once_whoever_is_killed(plan: YardPl
         async with await connect(yard.settings, name="auditor") as bus:
             stored = await _stored_results(bus)
             await _nothing_is_left(bus)
+            await _leases_live_as_planned(bus)
 
     assert [name for name, _ in ledger.open_at_kill] == list(KILLS)
     assert all(count > 0 for _, count in ledger.open_at_kill), "each kill must hit a yard at work"
@@ -125,3 +128,10 @@ async def _nothing_is_left(bus: Bus) -> None:
     async with asyncio.timeout(30):
         while (await bus.js.stream_info(bus.subjects.stream("jobs"))).state.messages:  # noqa: ASYNC110  # the server is asked
             await asyncio.sleep(0.1)
+
+
+async def _leases_live_as_planned(bus: Bus) -> None:
+    """Workers renew by the plan's `ack_wait`, so the server has to have the same one."""
+    for consumer in topology(bus.settings).consumers:
+        info = await bus.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
+        assert info["config"]["ack_wait"] == ACK_WAIT_SECONDS * NANOSECONDS

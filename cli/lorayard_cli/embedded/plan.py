@@ -11,6 +11,7 @@ from typing import Literal
 
 from lorayard_cli.embedded.bus_server import BusServer
 from lorayard_cli.embedded.child import ChildSpec
+from lorayard_shared.settings import YardSettings, read_settings
 
 BUS = "bus"
 DISPATCHER = "dispatcher"
@@ -50,6 +51,14 @@ class YardPlan:
     def worker_threads(self) -> int:
         """The cores shared out, unless a number was given: oversubscribed torch threads only spin."""
         return self.threads or max(1, (os.cpu_count() or 1) // max(1, self.workers))
+
+
+def yard_settings(plan: YardPlan, url: str) -> YardSettings:
+    """The settings that the plan's own processes read: whoever declares the streams must not have others."""
+    environment = _environment(plan, url)
+    names = {name: f"LORAYARD_{name.upper()}" for name in YardSettings.model_fields}
+    given = {name: environment[key] for name, key in names.items() if key in environment}
+    return read_settings(YardSettings, **given)
 
 
 def bus_child(server: BusServer) -> ChildSpec:

@@ -21,13 +21,21 @@ from lorayard_cli.embedded.bus_server import BusServer, prepare_bus_server
 from lorayard_cli.embedded.child import ChildChange, OnChange, OnLine
 from lorayard_cli.embedded.data_folder import YardState, forget_state, locked, write_state
 from lorayard_cli.embedded.liveness import ask_dispatcher, connect_when_up
-from lorayard_cli.embedded.plan import BUS, DISPATCHER, YardPlan, bus_child, dispatcher_child, worker_child
+from lorayard_cli.embedded.plan import (
+    BUS,
+    DISPATCHER,
+    YardPlan,
+    bus_child,
+    dispatcher_child,
+    worker_child,
+    yard_settings,
+)
 from lorayard_cli.embedded.supervisor import Supervisor
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.topology import topology
 from lorayard_shared.errors import BusUnavailableError, YardError
-from lorayard_shared.settings import YardSettings, read_settings
+from lorayard_shared.settings import YardSettings
 
 BUS_START_SECONDS = 20.0
 START_SECONDS = 180.0
@@ -86,7 +94,7 @@ class EmbeddedYard:
     @property
     def settings(self) -> YardSettings:
         """Settings for a client of this yard."""
-        return read_settings(YardSettings, url=self.url, prefix=self.plan.prefix)
+        return yard_settings(self.plan, self.url)
 
     @property
     def pids(self) -> dict[str, int | None]:
