@@ -18,6 +18,9 @@ TOP_P_CANDIDATES = 1024
 """Sorting 262,144 logits costs 10 ms a row; these almost always hold `top_p` of the mass, and where they
 do not, all are sorted."""
 
+LEAST_TEMPERATURE = 1e-30
+"""As good as greedy. Less would become 0 in a float of 32 bits, and 0 / 0 no number."""
+
 _ARGMAX_BLOCK = 512
 """torch's bf16 argmax is scalar: over blocks it is eight times as fast."""
 
@@ -37,7 +40,8 @@ class TokenSampler:
     def draw(self, logits: Tensor) -> int:
         """logits is [vocabulary], finite at its top."""
         wide = logits.float()
-        scaled = (wide - wide.max()) / self._sampling.temperature  # this order cannot overflow
+        temperature = max(self._sampling.temperature, LEAST_TEMPERATURE)
+        scaled = (wide - wide.max()) / temperature  # this order cannot overflow
         candidates, order = self._candidates(scaled)
         mass = candidates.double().cumsum(0)
         point = self._random.random() * float(mass[-1])
@@ -59,8 +63,9 @@ class TokenSampler:
         else:
             return weights, None
         if top_p < 1.0:
-            before = weights.cumsum(0) - weights  # the first token is always kept
-            kept = int((before < top_p * total).sum())
+            before = weights.cumsum(0) - weights
+            # The first token is always kept, also where `top_p` is too small for a float of 32 bits.
+            kept = max(1, int((before < top_p * total).sum()))
             weights, order = weights[:kept], order[:kept]
         return weights, order
 
