@@ -12,9 +12,12 @@ import msgpack
 from pydantic import ValidationError
 
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.message import Message
+from lorayard_schemas.message import Message, Part
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound=Part)
+
+MAX_FIELD_CHARACTERS = 200
+"""A field may be a key of the sender's own, as long as a message; an answer that names it has to fit one."""
 
 _JSON_STARTS = frozenset(b"{ \t\r\n")
 
@@ -38,7 +41,7 @@ def decode(kind: type[M], body: bytes) -> M:
         raise _malformed(kind, error) from error
 
 
-def _unpack(kind: type[Message], body: bytes) -> object:
+def _unpack(kind: type[Part], body: bytes) -> object:
     if not body:
         raise MalformedMessageError(kind=kind.__name__, field="", reason="the body is empty")
     try:
@@ -54,7 +57,7 @@ def _unpack(kind: type[Message], body: bytes) -> object:
     return unpacked  # pyright: ignore[reportUnknownVariableType]  # the model validates it
 
 
-def _malformed(kind: type[Message], error: ValidationError) -> MalformedMessageError:
+def _malformed(kind: type[Part], error: ValidationError) -> MalformedMessageError:
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = ".".join(str(part)[:MAX_FIELD_CHARACTERS] for part in first["loc"])[:MAX_FIELD_CHARACTERS]
     return MalformedMessageError(kind=kind.__name__, field=field, reason=first["msg"])
