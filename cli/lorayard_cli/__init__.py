@@ -11,7 +11,12 @@ from lorayard_cli.exit_codes import ExitCode
 
 def main() -> None:
     """Entry point of the `lorayard` command."""
-    raise SystemExit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while the command was still being imported
+        sys.stderr.write("error: interrupted\n")
+        code = ExitCode.INTERRUPTED
+    raise SystemExit(code)
 
 
 def run(arguments: list[str]) -> int:

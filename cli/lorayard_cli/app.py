@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError
 from lorayard_cli import installed_version
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import Failure, explain
-from lorayard_cli.output import report
+from lorayard_cli.output import ready_streams, report
 
 _COMMANDS = "lorayard_cli.commands"
 
@@ -63,6 +63,7 @@ def make_app() -> App:
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit code."""
     as_json = "--json" in arguments
+    ready_streams()
     try:
         outcome = make_app()(list(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()

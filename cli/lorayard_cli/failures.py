@@ -90,6 +90,7 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (asyncio.TimeoutError, ExitCode.TIMED_OUT, "timed_out"),
     (KeyboardInterrupt, ExitCode.INTERRUPTED, "interrupted"),
     (asyncio.CancelledError, ExitCode.INTERRUPTED, "interrupted"),
+    (OSError, ExitCode.FAILED, "system"),
 )
 
 
@@ -122,6 +123,8 @@ def _still_waiting(error: JobTimeoutError) -> str:
 
 
 def _message(error: BaseException, code: str) -> str:
+    if code == "system" and isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     text = " ".join(str(error).split())
     if code in ("interrupted", "timed_out"):
         return text or code.replace("_", " ")

@@ -54,6 +54,16 @@ class YardAddress:
         return {"url": running.url, "prefix": self.prefix or running.prefix}
 
 
+def no_negative(_kind: object, seconds: float | None) -> None:
+    """Refuse a time that no clock shows.
+
+    Raises:
+        ValueError: it is below 0, or no number.
+    """
+    if seconds is not None and not seconds >= 0:
+        raise ValueError(f"seconds from 0 up are needed, got {seconds}")
+
+
 def data_folder(given: Path | None = None) -> Path:
     """The yard's folder: as given, else LORAYARD_DATA, else `.lorayard` in the working folder."""
     return given or Path(os.environ.get("LORAYARD_DATA", "") or DEFAULT_FOLDER)

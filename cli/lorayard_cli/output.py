@@ -5,6 +5,7 @@ With `--json` stdout carries JSON and nothing else: one document, or one per lin
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import Any
@@ -15,8 +16,22 @@ from rich.table import Table
 
 from lorayard_cli.failures import Failure
 
+UNWRITABLE = "backslashreplace"
+"""How text is written that the encoding has no bytes for."""
+
 PIPE_WIDTH = 120
 """Columns when stdout is no terminal: a table cut to 80 would lose digests and names."""
+
+
+def ready_streams() -> None:
+    """Make standard output take any text: a file's name need not be UTF-8, a terminal may know only ASCII.
+
+    What cannot be written becomes an escape, and half of a surrogate pair becomes one that JSON reads back.
+    """
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  # a shell's `>&-`
+        sys.stdout = io.StringIO()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=UNWRITABLE)
 
 
 def out() -> Console:

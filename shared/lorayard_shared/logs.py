@@ -9,8 +9,12 @@ from __future__ import annotations
 import logging
 import sys
 from enum import StrEnum
+from typing import Literal
 
 import structlog
+
+LevelName = Literal["debug", "info", "warning", "error"]
+"""What a command line may ask for."""
 
 
 class Event(StrEnum):

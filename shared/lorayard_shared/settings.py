@@ -5,15 +5,32 @@ Each setting is an environment variable with the prefix `LORAYARD_`: `LORAYARD_U
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lorayard_schemas.subjects import Subjects
 from lorayard_shared.errors import SettingsError
 
+URL_SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
 Prefix = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+def _bus_url(value: str) -> str:
+    try:
+        parts = urlsplit(value if "://" in value else f"nats://{value}")
+        host = (parts.hostname or "").split()
+        usable = parts.scheme in URL_SCHEMES and len(host) == 1 and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("write nats://host:port (tls://, ws:// and wss:// too)")
+    return value
+
+
+BusUrl = Annotated[str, AfterValidator(_bus_url)]
 
 
 class YardSettings(BaseSettings):
@@ -21,7 +38,7 @@ class YardSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LORAYARD_", frozen=True, extra="ignore")
 
-    url: str = "nats://127.0.0.1:4222"
+    url: BusUrl = "nats://127.0.0.1:4222"
     prefix: Prefix = "yard"
     user: str | None = None
     password: str | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.failures import CommandError
 from lorayard_cli.options import TEXT, Output
 
 
@@ -13,6 +15,8 @@ def bus(*, jobs: int = 5000, output: Output = TEXT) -> int:
     jobs
         How many to run.
     """
+    if jobs < 1:
+        raise CommandError(ExitCode.USAGE, "usage", f"--jobs must be at least 1, got {jobs}", field="jobs")
     from lorayard_cli.bench.bus import run
 
     return run(jobs=jobs, as_json=output.json)

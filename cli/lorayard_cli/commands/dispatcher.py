@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lorayard_cli.loops import run_service
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
-from lorayard_shared.logs import configure_logs
+from lorayard_shared.logs import LevelName, configure_logs
 from lorayard_shared.settings import read_settings
 
 
@@ -12,7 +12,7 @@ def dispatcher(
     *,
     name: str | None = None,
     default_adapter: str | None = None,
-    log_level: str = "info",
+    log_level: LevelName = "info",
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> None:

@@ -10,14 +10,14 @@ from lorayard_cli.answers import show_result, wait_for
 from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
-from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
+from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, no_negative
 
 
 async def result(
     job: str,
     *,
     wait: Annotated[bool, Parameter(negative="")] = False,
-    timeout: float | None = None,  # noqa: ASYNC109  # the option's name
+    timeout: Annotated[float | None, Parameter(validator=no_negative)] = None,  # noqa: ASYNC109  # the option's name
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> int:

@@ -10,6 +10,7 @@ from lorayard_cli.embedded.plan import EngineName, YardPlan
 from lorayard_cli.embedded.provisions import provide
 from lorayard_cli.options import TEXT, Output, data_folder
 from lorayard_cli.output import note
+from lorayard_shared.logs import LevelName
 
 
 def up(
@@ -24,7 +25,7 @@ def up(
     rows: int | None = None,
     threads: int | None = None,
     prefix: str = "yard",
-    log_level: str = "warning",
+    log_level: LevelName = "warning",
     output: Output = TEXT,
 ) -> int:
     """Run a whole yard on this machine until Ctrl-C: bus, dispatcher and workers, restarted when they crash.

@@ -9,7 +9,7 @@ from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.loops import run_service
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
-from lorayard_shared.logs import configure_logs
+from lorayard_shared.logs import LevelName, configure_logs
 from lorayard_shared.settings import read_settings
 
 
@@ -25,7 +25,7 @@ def worker(
     threads: int | None = None,
     host_bytes: int | None = None,
     echo_delay_seconds: float | None = None,
-    log_level: str = "info",
+    log_level: LevelName = "info",
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> None:

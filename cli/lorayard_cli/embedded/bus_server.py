@@ -95,8 +95,8 @@ def _free_port(port: int) -> int:
 
 
 def _config(port: int, store: Path) -> str:
-    # NATS configuration reads JSON. `sync_interval: 1s` costs nothing measurable; the default of 2 minutes
-    # would lose that much in a power cut (design §3).
+    # NATS configuration reads JSON, all but its `\uXXXX`: a folder's name stays as it is. `sync_interval: 1s`
+    # costs nothing measurable; the default of 2 minutes would lose that much in a power cut (design §3).
     return json.dumps(
         {
             "server_name": "lorayard",
@@ -104,4 +104,5 @@ def _config(port: int, store: Path) -> str:
             "jetstream": {"store_dir": str(store), "sync_interval": "1s"},
         },
         indent=2,
+        ensure_ascii=False,
     )

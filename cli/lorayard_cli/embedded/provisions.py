@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from lorayard_cli.embedded.data_folder import DataFolderError
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.options import models_folder
 from lorayard_shared.errors import SettingsError, YardError
@@ -35,11 +36,16 @@ def provide(plan: YardPlan, *, progress: Progress) -> YardPlan:
     Raises:
         SettingsError: a number or a folder in it has no use.
         ModelNotPreparedError: there is no such model.
+        DataFolderError: it cannot be made or written.
     """
     _check(plan)
     if plan.engine == "packed":
         _prepare_model(plan.model, progress)
-    return replace(plan, adapters=plan.adapters.absolute() if plan.adapters else _adapters(plan, progress))
+    try:
+        adapters = plan.adapters.absolute() if plan.adapters else _adapters(plan, progress)
+    except OSError as error:
+        raise DataFolderError(folder=plan.data, reason=error.strerror or str(error)) from error
+    return replace(plan, adapters=adapters)
 
 
 def _check(plan: YardPlan) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 SUFFIXES: Final = frozenset({".txt", ".text", ".md", ".markdown", ".mdown", ".rst", ".adoc", ".org", ".log"})
@@ -50,11 +51,11 @@ def read_text(path: Path) -> str:
         UnreadableFileError: no text in it, or none that can be read.
     """
     try:
-        if not path.is_file():
+        found = path.stat()
+        if not S_ISREG(found.st_mode):
             raise UnreadableFileError("not a regular file")
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise UnreadableFileError(f"{size} bytes, at most {MAX_FILE_BYTES} are read")
+        if found.st_size > MAX_FILE_BYTES:
+            raise UnreadableFileError(f"{found.st_size} bytes, at most {MAX_FILE_BYTES} are read")
         data = path.read_bytes()
     except OSError as error:
         raise UnreadableFileError(error.strerror or type(error).__name__) from error
