@@ -21,6 +21,7 @@ from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.fleet import Fleet, HeldJob
 from lorayard_dispatcher.hand_over import Fate, HandOver, batches
 from lorayard_dispatcher.intake import Unreadable, read_delivery
+from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
 from lorayard_dispatcher.planning.pull_affinity import plan
 from lorayard_dispatcher.planning.values import BASE_GROUP, Policy, WaitingJob
@@ -61,12 +62,14 @@ class Dispatcher:
         self.registry = AdapterRegistry()
         self.answers = Answers(bus, ResultStore(bus, PayloadStore(bus)), leases)
         self.hand_over = HandOver(bus, self.fleet, leases, name)
+        self.interruptions = Interruptions()
         self.arrival_order = ArrivalOrder()
         self.started_at = time.time()
         self.taken = self.handed_over = self.warm = self.cold = self.refused = 0
         self.handing_over = 0
         self._unresolved: dict[str, TakenJob] = {}
         self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._slots: list[tuple[str, int]] = []
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_room: list[Callable[[], None]] = []
@@ -112,9 +115,10 @@ class Dispatcher:
         if value is None:
             if self.fleet.is_draining(key):
                 self._log.info(Event.WORKER_LEFT, worker=key)
+                self._give_back(self.fleet.on_death(key, now))
             elif key in self.fleet:
                 self._log.warning(Event.WORKER_DIED, worker=key)
-            self._give_back(self.fleet.on_death(key))
+                self._interrupted(self.fleet.on_death(key, now))
             return
         try:
             advert = decode(WorkerAdvert, value)
@@ -123,7 +127,7 @@ class Dispatcher:
             return
         if advert.worker not in self.fleet:
             self._log.info(Event.WORKER_APPEARED, worker=advert.worker, epoch=advert.epoch)
-        self._give_back(self.fleet.on_advert(advert, now))
+        self._interrupted(self.fleet.on_advert(advert, now))
         self.retry_unresolved()
         self._changed.set()
 
@@ -148,12 +152,18 @@ class Dispatcher:
         if name in self._cancelled:
             # Its result is stored, or about to be: once more does no harm, an ack without one would.
             self.spawn(self.answers.cancel(job), f"cancel-{job.key}")
-        elif job.deliveries > self.settings.max_deliveries:
+        elif self._is_poison(job):
             self.spawn(self.answers.refuse(job, _poison(job)), f"poison-{job.key}")
         elif job.deadline is not None and job.deadline <= time.time():
             self.spawn(self.answers.expire(job), f"expire-{job.key}")
         else:
             self._park(job)
+
+    def _is_poison(self, job: TakenJob) -> bool:
+        interruptions = self.interruptions.times(job.key)
+        return (
+            interruptions >= self.settings.max_interruptions or job.deliveries > self.settings.max_deliveries
+        )
 
     def _park(self, job: TakenJob) -> None:
         try:
@@ -169,6 +179,8 @@ class Dispatcher:
             enqueued_at=job.enqueued_at,
             deadline=job.deadline,
         )
+        if job.deliveries == 1:
+            self.arrival_order.see(waiting.group, self._slots)
         self._put(ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule))
 
     def _put(self, parked: ParkedJob) -> None:
@@ -190,8 +202,12 @@ class Dispatcher:
                 self.leases.release(old.lease)
             self._unresolved[job.key] = job
             return
+        found = self.fleet.refused(error.spec)
         refusal = ResultError(
-            kind=ErrorKind.PERMANENT, code="unknown_adapter", message=error.reason, field="adapter"
+            kind=ErrorKind.PERMANENT,
+            code="unknown_adapter",
+            message=f"{error.reason}; {found}" if found else error.reason,
+            field="adapter",
         )
         self.spawn(self.answers.refuse(job, refusal), f"refuse-{job.key}")
 
@@ -215,6 +231,7 @@ class Dispatcher:
             if time.monotonic() - looked >= TICK_SECONDS:
                 looked = time.monotonic()
                 self._expire_parked()
+                self._give_up_unservable(looked)
             if len(self.pool):
                 self.plan_once()
                 await asyncio.sleep(PLAN_GAP_SECONDS)
@@ -224,13 +241,12 @@ class Dispatcher:
         policy = Policy(wait_bound_seconds=self.settings.wait_bound_seconds, base_of=self.registry.base_of)
         views = self.fleet.views(time.monotonic())
         made = plan(time.time(), self.pool.waiting, views, {}, {}, policy)
-        slots = [(view.worker, view.slots) for view in views]
+        self._slots = [(view.worker, view.slots) for view in views]
         by_worker: dict[str, list[ParkedJob]] = {}
         for decision in made.decisions:
             parked = self.pool.take(decision.job)
             assert parked is not None, "the planner was given this very pool"
             self._count(load=decision.load)
-            self.arrival_order.see(decision.group, slots)
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():
             for batch in batches(jobs):
@@ -285,8 +301,18 @@ class Dispatcher:
 
     def _give_up(self, group: str) -> None:
         """Answer the jobs of an adapter that every worker has said it lacks."""
-        if not self.fleet.all_lack(group):
+        if self.fleet.all_lack(group):
+            self._answer_unavailable(group)
+
+    def _give_up_unservable(self, now: float) -> None:
+        """Answer the jobs of adapters that fit no worker's base model, once the fleet has settled."""
+        if not self.fleet.is_settled(now):
             return
+        for group in {group for group, _ in self.pool.queues if group != BASE_GROUP}:
+            if not self.fleet.any_has_base(self.registry.base_of.get(group)):
+                self._answer_unavailable(group)
+
+    def _answer_unavailable(self, group: str) -> None:
         for parked in [parked for parked in self.pool if parked.waiting.group == group]:
             self.pool.take(parked.key)
             self.spawn(self.answers.refuse(parked.taken, _unavailable(parked)), f"refuse-{parked.key}")
@@ -325,8 +351,13 @@ class Dispatcher:
                 del self._unresolved[job.key]
                 self.spawn(self.answers.expire(job), f"expire-{job.key}")
 
+    def _interrupted(self, jobs: Sequence[HeldJob]) -> None:
+        """A worker died with these jobs."""
+        self.interruptions.note(job.key for job in jobs)
+        self._give_back(jobs)
+
     def _give_back(self, jobs: Sequence[HeldJob]) -> None:
-        """NAK the leases of a dead worker: its jobs need not wait for `ack_wait`."""
+        """NAK the leases of a worker that is gone: its jobs need not wait for `ack_wait`."""
         if jobs:
             self._log.warning(Event.LEASES_RETURNED, jobs=len(jobs))
             self.spawn(self._nak(jobs), "return-leases")
@@ -366,7 +397,8 @@ def _unavailable(parked: ParkedJob) -> ResultError:
     return ResultError(
         kind=ErrorKind.RETRYABLE,
         code="adapter_unavailable",
-        message=f"{name} is registered, but no worker has its files; start one with the adapters folder",
+        message=f"{name} is registered, but no worker has its files and the base model it was made for; "
+        "start one with that model and the adapters folder",
         field="adapter",
     )
 
@@ -375,5 +407,5 @@ def _poison(job: TakenJob) -> ResultError:
     return ResultError(
         kind=ErrorKind.POISON,
         code="delivered_too_often",
-        message=f"given out {job.deliveries} times without an answer: it seems to end whoever runs it",
+        message="its worker died under it again and again: it seems to end whoever runs it",
     )

@@ -6,12 +6,17 @@ plan made on an old view never gives the same room away twice (design §5, ancho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lorayard_dispatcher.planning.values import WorkerView
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
+from lorayard_schemas.names import split_version
+
+SETTLED_SECONDS = 30.0
+"""A crashed worker is back long before: until then a base model that nobody has may still come."""
 
 SILENT_SECONDS = 15.0
 """Residency older than this is not believed, and the worker gets nothing."""
@@ -47,6 +52,7 @@ class Fleet:
         self._dispatcher = dispatcher
         self._workers: dict[str, _Worker] = {}
         self._number = numbered_from
+        self._changed_at = -math.inf
 
     def __contains__(self, worker: str) -> bool:
         return worker in self._workers
@@ -69,6 +75,7 @@ class Fleet:
         """Take an advert; returns what an earlier life of the worker held, when it has started anew."""
         known = self._workers.get(advert.worker)
         if known is None or advert.epoch > known.advert.epoch:
+            self._changed_at = now
             self._workers[advert.worker] = _Worker(advert, advert.load, now)
             return tuple(known.held.values()) if known is not None else ()
         if advert.epoch < known.advert.epoch or advert.sequence < known.advert.sequence:
@@ -85,11 +92,12 @@ class Fleet:
         if known is not None and load.epoch == known.advert.epoch:
             self._take_load(known, load)
 
-    def on_death(self, worker: str) -> tuple[HeldJob, ...]:
+    def on_death(self, worker: str, now: float) -> tuple[HeldJob, ...]:
         """Forget a worker; returns the jobs it held."""
         known = self._workers.pop(worker, None)
         if known is None:
             return ()
+        self._changed_at = now
         unseen = (job for jobs in known.given.values() for job in jobs.values())
         return (*known.held.values(), *unseen)
 
@@ -104,6 +112,25 @@ class Fleet:
         known = self._workers.get(worker)
         if known is not None:
             known.lacks.add(group)
+
+    def is_settled(self, now: float) -> bool:
+        """Whether there are workers, and for a while none has come or gone."""
+        return bool(self._workers) and now - self._changed_at >= SETTLED_SECONDS
+
+    def any_has_base(self, base_digest: str | None) -> bool:
+        """Whether a live worker runs this base model; None fits all."""
+        if base_digest is None:
+            return True
+        return any(worker.advert.base_digest == base_digest for worker in self._workers.values())
+
+    def refused(self, spec: str) -> str | None:
+        """For people: which worker has found that adapter's files and does not serve them, and why."""
+        name, version = split_version(spec)
+        for worker, known in sorted(self._workers.items()):
+            for found in known.advert.refused_adapters:
+                if found.name == name and version in (None, found.version):
+                    return f"worker {worker} refuses {found.name}@{found.version}: {found.reason}"
+        return None
 
     def all_lack(self, group: str) -> bool:
         """Whether there are workers, and every one has said that it lacks the adapter."""

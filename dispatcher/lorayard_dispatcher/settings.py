@@ -21,7 +21,9 @@ class DispatcherSettings(YardSettings):
     """For jobs that name no adapter; None answers them with the base model."""
     wait_bound_seconds: tuple[Seconds, Seconds, Seconds, Seconds] = (4.0, 8.0, 15.0, 30.0)
     """Per lane, urgent first: a job that has waited longer goes before warm work (anchors-routing §4.2)."""
-    max_deliveries: int = Field(default=10, ge=2)
-    """A job delivered more often takes its holders down with it, and is answered as poison."""
+    max_interruptions: int = Field(default=5, ge=1)
+    """A job whose workers died under it so often is answered as poison."""
+    max_deliveries: int = Field(default=500, ge=2)
+    """The fuse behind that, by the server's count, which also rises while a job only waits."""
     base_digest: Digest | None = None
     """Serve only this base model; None takes whatever the workers advertise."""

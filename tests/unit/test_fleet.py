@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from lorayard_dispatcher.fleet import SILENT_SECONDS, Fleet, HeldJob
+from lorayard_dispatcher.fleet import SETTLED_SECONDS, SILENT_SECONDS, Fleet, HeldJob
 from lorayard_schemas.advert import SlotAdvert, WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 
@@ -128,19 +128,19 @@ def test_a_death_returns_what_was_held_and_what_was_on_its_way() -> None:
     number = fleet.give("w", [held("1")])
     fleet.settle("w", number, refused=frozenset())
     fleet.give("w", [held("2")])
-    assert {job.key for job in fleet.on_death("w")} == {"1", "2"}
+    assert {job.key for job in fleet.on_death("w", 0.0)} == {"1", "2"}
     assert fleet.workers == ()
-    assert fleet.on_death("w") == ()
+    assert fleet.on_death("w", 0.0) == ()
 
 
 def test_what_was_on_its_way_to_the_dead_is_settled_without_harm() -> None:
     fleet = a_fleet()
     number = fleet.give("w", [held("1")])
-    fleet.on_death("w")
+    fleet.on_death("w", 0.0)
     fleet.settle("w", number, refused=frozenset())
     fleet.on_advert(advert(epoch=2), 0.0)
     fleet.settle("w", number, refused=frozenset())
-    assert fleet.on_death("w") == ()
+    assert fleet.on_death("w", 0.0) == ()
 
 
 ORDERS = list(permutations(["reply", "report", "advert"]))
@@ -164,7 +164,7 @@ def test_reply_report_and_advert_may_come_in_any_order(order: tuple[str, ...]) -
     assert room(fleet) == 3
     assert fleet.holder("t", "job-1") == "w"
     assert fleet.holder("t", "job-2") is None
-    assert [job.key for job in fleet.on_death("w")] == ["1"]
+    assert [job.key for job in fleet.on_death("w", 0.0)] == ["1"]
 
 
 def test_a_job_finished_before_its_reply_arrived_is_held_by_nobody() -> None:
@@ -174,7 +174,7 @@ def test_a_job_finished_before_its_reply_arrived_is_held_by_nobody() -> None:
     fleet.on_load(load(3, seen=number, room=4))
     fleet.on_load(load(2, seen=number, room=3, holding="1"))
     fleet.settle("w", number, refused=frozenset())
-    assert fleet.on_death("w") == ()
+    assert fleet.on_death("w", 0.0) == ()
 
 
 def test_a_hand_over_that_failed_gives_its_room_back() -> None:
@@ -182,7 +182,7 @@ def test_a_hand_over_that_failed_gives_its_room_back() -> None:
     number = fleet.give("w", [held("1")])
     fleet.settle("w", number, refused=None)
     assert room(fleet) == 4
-    assert fleet.on_death("w") == ()
+    assert fleet.on_death("w", 0.0) == ()
 
 
 def test_a_job_on_its_way_is_found_by_its_name() -> None:
@@ -261,3 +261,27 @@ def test_workers_are_seen_in_order_of_name() -> None:
     assert [view.worker for view in fleet.views(0.0)] == ["w1", "w10", "w2"]
     assert "w1" in fleet
     assert "w3" not in fleet
+
+
+def test_a_base_model_that_nobody_runs_counts_as_missing_only_once_the_fleet_has_settled() -> None:
+    """B6: a crashed worker comes back within seconds, so its jobs wait that long."""
+    fleet = Fleet("d")
+    assert not fleet.is_settled(1000.0), "with nobody there, nobody can tell"
+
+    fleet.on_advert(advert(worker="w1"), 1000.0)
+
+    assert not fleet.is_settled(1000.0 + SETTLED_SECONDS - 1)
+    assert fleet.is_settled(1000.0 + SETTLED_SECONDS)
+    fleet.on_advert(advert(worker="w2"), 1100.0)
+    fleet.on_death("w2", 1200.0)
+    assert not fleet.is_settled(1201.0)
+
+
+def test_the_base_models_that_run_are_those_of_live_workers() -> None:
+    fleet = Fleet("d")
+    ours = advert(worker="w1")
+    fleet.on_advert(ours, 0.0)
+
+    assert fleet.any_has_base(ours.base_digest)
+    assert fleet.any_has_base(None)
+    assert not fleet.any_has_base("sha256:" + "ff" * 32)

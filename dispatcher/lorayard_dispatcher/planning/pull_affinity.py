@@ -1,6 +1,6 @@
 """The first planner: a worker with room takes the oldest job of an adapter it holds, else the oldest job.
 
-Plus a wait bound: an overdue job goes before warm work, within a load budget, and when every slot is in use one
+Plus a wait bound: an overdue job goes before warm work, within a load budget; when every slot is in use, one
 adapter is drained to make room for it. Late binding does most of the work: a job is bound only when a worker
 has room. Ties go by rendezvous hash, so the same input gives the same plan in every process.
 """
