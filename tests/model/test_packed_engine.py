@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.engine.prepare import prepare
 from lorayard_workers.engine.protocol import (
     Cancelled,
     ChatMessage,
@@ -104,6 +107,40 @@ def test_the_outcome_says_in_which_tier_the_adapter_was_found(start_yard: StartY
         Tier.DISK,
         Tier.HOST,
     ]
+
+
+def test_only_a_row_that_waited_for_no_load_is_a_slot_hit(
+    start_yard: StartYard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a load that sixteen rows wait for would look like fifteen hits."""
+    all_submitted = threading.Event()
+
+    def prepare_late(*given: Any) -> None:
+        assert all_submitted.wait(30)
+        prepare(*given)
+
+    monkeypatch.setattr("lorayard_workers.engine.packed.prepare", prepare_late)
+    yard = start_yard()
+    adapter = next(iter(yard.adapters))
+    outcomes = SimpleQueue[Outcome]()
+    for i in range(3):
+        yard.engine.submit(ask(str(i), adapter=adapter), outcomes.put)
+    all_submitted.set()
+    assert tiers_of(outcomes.get(timeout=30) for _ in range(3)) == {Tier.DISK: 3}
+    residency = yard.engine.residency()
+    assert (residency.slot_hits, residency.slot_loads) == (0, 1)
+
+
+def test_outcomes_and_counters_agree_about_slot_hits(start_yard: StartYard) -> None:
+    yard = start_yard(slots=2, rows=3)
+    crowd = [ask(f"{i}", adapter=key) for i, key in enumerate([*yard.adapters] * 6)]
+    tiers = tiers_of(yard.run(*crowd).values())
+    assert tiers[Tier.SLOT] == yard.engine.residency().slot_hits
+    assert tiers[Tier.NONE] == 0
+
+
+def tiers_of(outcomes: Iterable[Outcome]) -> Counter[Tier]:
+    return Counter(outcome.tier for outcome in outcomes if isinstance(outcome, Succeeded))
 
 
 def test_an_adapter_registered_at_run_time_is_served__c1(start_yard: StartYard, tmp_path: Path) -> None:

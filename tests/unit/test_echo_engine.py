@@ -59,6 +59,17 @@ def test_tiers_follow_slots_and_host(outcomes: SimpleQueue[Outcome]) -> None:
     assert (residency.slot_hits, residency.slot_loads, residency.evictions) == (1, 4, 2)
 
 
+def test_a_row_that_waits_for_another_rows_load_is_no_slot_hit(outcomes: SimpleQueue[Outcome]) -> None:
+    engine = EchoEngine(slots=1, rows=2, load_seconds=0.05)
+    for request_id in ("1", "2"):
+        engine.submit(ask(request_id, adapter="a"), outcomes.put)
+    engine.start()
+    tiers = [outcome.tier for _ in range(2) if isinstance(outcome := outcomes.get(timeout=10), Succeeded)]
+    engine.stop()
+    assert tiers == [Tier.DISK, Tier.DISK]
+    assert (engine.residency().slot_hits, engine.residency().slot_loads) == (0, 1)
+
+
 def test_bad_requests_are_refused_naming_the_field(outcomes: SimpleQueue[Outcome]) -> None:
     engine = EchoEngine(known={"a"})
     engine.submit(ask("1", prompt=""), outcomes.put)

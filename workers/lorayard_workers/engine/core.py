@@ -157,6 +157,7 @@ class EngineCore:
         self._arrived = {d: self._arrived[d] for d in line if d in self._arrived}
         for digest in line:
             if digest in self._arrived:
+                self._mark(digest, Tier.HOST)  # rows that came after it
                 continue
             adapter = self.host.get(digest)
             if adapter is not None:
@@ -212,10 +213,9 @@ class EngineCore:
         if row.digest is not None:
             if self.slots.resident(row.digest) is None:
                 row.load_ms += self._copy_into_slot(row.digest)
-            else:
-                self.snapshot = replace(self.snapshot, slot_hits=self.snapshot.slot_hits + 1)
-            if row.load_started is None:
+            elif row.load_started is None:  # else it has waited for what another row brought
                 row.tier = Tier.SLOT
+                self.snapshot = replace(self.snapshot, slot_hits=self.snapshot.slot_hits + 1)
             row.columns = self.slots.lease(row.digest, row, time.time())
         row.started, row.number = time.perf_counter(), next(self._numbers)
         self.running.append(row)

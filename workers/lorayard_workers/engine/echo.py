@@ -53,7 +53,9 @@ def answer_nothing(request: GenerationRequest) -> str:
 
 @dataclass(slots=True)
 class _Slot:
-    last_used: float
+    found: Tier  # where the adapter was before
+    ready_at: float
+    last_used: float = 0.0
     rows: int = 0
 
 
@@ -69,22 +71,30 @@ class _EchoSlots:
     disk_loads: int = 0
     evictions: int = 0
 
-    def lease(self, digest: str, now: float) -> Tier | None:
-        """Take a slot for one row; None while every slot is in use by others."""
+    def lease(self, digest: str, now: float, *, load_seconds: float) -> tuple[Tier, float] | None:
+        """Take a slot for one row: where the adapter was, and the load time left; None if no slot is free."""
         slot = self.slots.get(digest)
-        if slot is not None:
-            self.slots.move_to_end(digest)
-            slot.rows += 1
-            slot.last_used = now
+        if slot is None:
+            if len(self.slots) >= self.count and not self._evict():
+                return None
+            slot = self._load(digest, now + load_seconds)
+            tier = slot.found
+        elif slot.ready_at > now:
+            tier = slot.found  # it waits for what another row brings
+        else:
+            tier = Tier.SLOT
             self.hits += 1
-            return Tier.SLOT
-        if len(self.slots) >= self.count and not self._evict():
-            return None
-        tier = Tier.HOST if digest in self.host else Tier.DISK
+        self.slots.move_to_end(digest)
+        slot.rows += 1
+        slot.last_used = now
+        return tier, max(0.0, slot.ready_at - now)
+
+    def _load(self, digest: str, ready_at: float) -> _Slot:
+        slot = _Slot(Tier.HOST if digest in self.host else Tier.DISK, ready_at)
         self.fetch(digest)
-        self.slots[digest] = _Slot(now, rows=1)
+        self.slots[digest] = slot
         self.loads += 1
-        return tier
+        return slot
 
     def release(self, digest: str) -> None:
         """Give a row's lease back."""
@@ -249,10 +259,10 @@ class EchoEngine:
             return DeadlinePassed(request_id=row.request.request_id)
         if adapter is not None:
             with self._changed:
-                tier = self._memory.lease(adapter, row.submitted)
-                assert tier is not None  # no row outlives this block, so a victim exists
+                found = self._memory.lease(adapter, row.submitted, load_seconds=0.0)
+                assert found is not None  # no row outlives this block, so a victim exists
                 self._memory.release(adapter)
-            row.tier = tier
+            row.tier, _ = found
         row.started = row.submitted
         return self._success(row, row.submitted)
 
@@ -330,9 +340,8 @@ class EchoEngine:
     def _lease(self, row: _Row, now: float) -> bool:
         if row.request.adapter is None:
             return True
-        tier = self._memory.lease(row.request.adapter, now)
-        if tier is None:
+        found = self._memory.lease(row.request.adapter, now, load_seconds=self._load_seconds)
+        if found is None:
             return False
-        row.tier = tier
-        row.load_seconds = 0.0 if tier is Tier.SLOT else self._load_seconds
+        row.tier, row.load_seconds = found
         return True
