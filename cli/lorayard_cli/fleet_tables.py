@@ -10,9 +10,12 @@ from rich.table import Table
 from lorayard import QueueDepth
 from lorayard_cli.output import plain, short_digest, table
 from lorayard_schemas.adapter import AdapterRecord
-from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.advert import RefusedAdapter, WorkerAdvert
 from lorayard_schemas.job import Lane
 from lorayard_schemas.names import BASE
+
+Refusals = dict[RefusedAdapter, list[str]]
+"""A refused version -> the workers that refuse it."""
 
 
 def hit_rate(adverts: Iterable[WorkerAdvert]) -> float | None:
@@ -94,6 +97,33 @@ def residents_by_digest(adverts: Iterable[WorkerAdvert]) -> dict[str, list[str]]
         for slot in advert.slots:
             found.setdefault(slot.digest, []).append(advert.worker)
     return found
+
+
+def refusals(adverts: Iterable[WorkerAdvert]) -> Refusals:
+    """What workers have found in their adapters folder and do not serve, and which workers say so."""
+    found: Refusals = {}
+    for advert in adverts:
+        for adapter in advert.refused_adapters:
+            found.setdefault(adapter, []).append(advert.worker)
+    return found
+
+
+def refusal_documents(refused: Refusals) -> list[dict[str, Any]]:
+    """One entry per version and reason."""
+    return [
+        {**adapter.model_dump(mode="json"), "state": "refused", "workers": workers}
+        for adapter, workers in refused.items()
+    ]
+
+
+def refusal_table(refused: Refusals) -> Table:
+    """One row per version and reason."""
+    made = table("adapter", "version", "state", "by", "reason")
+    for adapter, workers in refused.items():
+        made.add_row(
+            plain(adapter.name), plain(adapter.version), "refused", ", ".join(workers), plain(adapter.reason)
+        )
+    return made
 
 
 def queue_documents(depth: QueueDepth) -> list[dict[str, Any]]:

@@ -154,6 +154,31 @@ def test_doctor_names_a_broken_adapter_folder_and_what_mends_it(up: Up, tmp_path
     assert finding["mend"]
 
 
+def test_an_adapter_that_workers_refuse_shows_with_its_reason(tmp_path: Path) -> None:
+    broken = tmp_path / "adapters" / "acme" / "tiny" / "broken" / "1"
+    broken.mkdir(parents=True)
+    (broken / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 1, "lora_alpha": 1}))
+    (broken / "adapter_model.bin").write_bytes(b"a pickle")
+    up = start_up(tmp_path, "--adapters", "adapters")
+    try:
+        (refused,) = up.run("adapters", "ls", "--json").document["refused"]
+        findings = up.run("doctor", "--json").document["findings"]
+        answer = up.run("submit", "--wait", "--json", "--adapter", "acme/tiny/broken", "Hi")
+        assert "refused" in up.run("adapters", "ls").out
+    finally:
+        up.end()
+    assert (refused["name"], refused["version"], refused["state"]) == ("acme/tiny/broken", "1", "refused")
+    assert refused["workers"] == ["w1", "w2"]
+    assert refused["reason"]
+    (finding,) = [finding for finding in findings if finding["check"] == "refused adapters"]
+    assert "acme/tiny/broken@1" in finding["message"]
+    assert refused["reason"] in finding["message"]
+    assert finding["mend"]
+    assert [f["level"] for f in findings if f["check"] == "adapters"] == ["fail"], "the yard's own folder"
+    assert answer.exit_code == ExitCode.UNKNOWN_ADAPTER
+    assert refused["reason"] in answer.document["error"]["message"]
+
+
 def test_doctor_reports_and_mends_a_missing_stream(up: Up) -> None:
     """Another prefix on the same bus: nothing of it is declared yet."""
     other = ("--prefix", "other", "--json")

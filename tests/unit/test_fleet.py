@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from lorayard_dispatcher.fleet import SETTLED_SECONDS, SILENT_SECONDS, Fleet, HeldJob
-from lorayard_schemas.advert import SlotAdvert, WorkerAdvert
+from lorayard_schemas.advert import RefusedAdapter, SlotAdvert, WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 
 A, B = ("sha256:" + letter * 8 for letter in "ab")
@@ -285,3 +285,13 @@ def test_the_base_models_that_run_are_those_of_live_workers() -> None:
     assert fleet.any_has_base(ours.base_digest)
     assert fleet.any_has_base(None)
     assert not fleet.any_has_base("sha256:" + "ff" * 32)
+
+
+def test_an_adapter_that_a_worker_refuses_is_found_by_name_and_version() -> None:
+    fleet = Fleet("d")
+    broken = RefusedAdapter(name="acme/m/t", version="2", reason="a pickle")
+    fleet.on_advert(advert().model_copy(update={"refused_adapters": (broken,)}), 0.0)
+    said = "worker w refuses acme/m/t@2: a pickle"
+    assert fleet.refused("acme/m/t") == fleet.refused("acme/m/t@2") == said
+    assert fleet.refused("acme/m/t@1") is None
+    assert fleet.refused("acme/m/other") is None

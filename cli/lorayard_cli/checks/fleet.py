@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from lorayard import Client, YardNotReadyError
 from lorayard_cli.checks.finding import Finding, fail, ok, warn
 from lorayard_cli.embedded.liveness import ask_dispatcher
+from lorayard_cli.fleet_tables import refusals
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_shared.bus.connection import Bus
@@ -31,6 +32,12 @@ async def check_fleet(bus: Bus, client: Client) -> AsyncIterator[Finding]:
     if workers:
         yield _base_model(workers)
         yield _adapters(workers, adapters)
+        for refused, names in refusals(workers).items():
+            yield warn(
+                "refused adapters",
+                f"{refused.name}@{refused.version} is not served by {', '.join(names)}: {refused.reason}",
+                "mend or remove that version's folder, then start the workers again",
+            )
 
 
 def _workers(workers: Sequence[WorkerAdvert], waiting: int) -> Finding:

@@ -41,7 +41,7 @@ async def doctor(
     mend
         Create what is missing on the bus and change what differs from its declaration.
     adapters
-        Also check this adapters folder.
+        Check this adapters folder; that of the running yard when absent.
     model
         Which base model should be ready; that of the running yard, else gemma3-270m.
     data
@@ -52,7 +52,8 @@ async def doctor(
     wanted = model or (running.base_model if running else "gemma3-270m")
     findings = await _check_yard(yard, mending=mend)
     connected = findings[0].level is Level.OK
-    findings += check_machine(data=folder, models=models_folder(), model=wanted, adapters=adapters)
+    served = Path(running.adapters) if running and running.adapters else None
+    findings += check_machine(data=folder, models=models_folder(), model=wanted, adapters=adapters or served)
     _print(findings, as_json=output.json)
     if not connected:
         return ExitCode.NO_BUS

@@ -50,6 +50,8 @@ class YardState:
     pid: int
     model: str
     engine: str
+    adapters: str | None = None
+    """Folder that its workers read."""
     ready: bool = False
     children: dict[str, int | None] = field(default_factory=dict[str, int | None])
     """Name -> process id; None while a child waits to be started again."""

@@ -198,6 +198,7 @@ class EmbeddedYard:
             pid=os.getpid(),
             model=self.plan.model,
             engine=self.plan.engine,
+            adapters=str(self.plan.adapters) if self.plan.adapters is not None else None,
             ready=self._ready,
             children=self.pids,
         )
