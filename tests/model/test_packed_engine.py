@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from torch import Tensor
 
 from lorayard_workers.base_model import load_base_model
-from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.engine.packed import MAX_FAILURES, PackedEngine
 from lorayard_workers.engine.prepare import prepare
 from lorayard_workers.engine.protocol import (
     Cancelled,
@@ -375,6 +375,32 @@ def test_an_exception_in_a_step_fails_its_rows_and_the_engine_goes_on__g3(
     assert any(log["event"] == "engine_step_failed" and log["exc_info"] for log in logs)
     assert text_of(yard.run(ask("d", adapter=adapter))["d"]) == wanted
     assert yard.engine.alive()
+
+
+@pytest.mark.parametrize("broken", ["groups.LoraGroup.compute", "groups.LoraGroup.write"])
+def test_an_engine_that_only_fails_is_dead__g3(
+    start_yard: StartYard, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """A device error that stays fails each job at once: alive, the worker would eat the whole queue."""
+    yard = start_yard()
+
+    def explode(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def fail(times: int) -> None:
+        with monkeypatch.context() as patch, capture_logs():
+            patch.setattr(f"lorayard_workers.engine.{broken}", explode)
+            for _ in range(times):
+                outcome = yard.run(ask("a", adapter=next(iter(yard.adapters))))["a"]
+                assert failure_of(outcome) == (FailureKind.RETRYABLE, "engine_error", None)
+
+    fail(MAX_FAILURES - 1)
+    assert yard.engine.alive()
+    assert text_of(yard.run(ask("b"))["b"])  # a success between them: it was not the device
+    fail(MAX_FAILURES - 1)
+    assert yard.engine.alive()
+    fail(1)
+    assert not yard.engine.alive()
 
 
 def test_a_sink_that_raises_harms_no_other_request__g3(start_yard: StartYard) -> None:

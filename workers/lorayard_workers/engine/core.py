@@ -53,6 +53,8 @@ class EngineCore:
     waiting: list[Row] = field(default_factory=list[Row])
     running: list[Row] = field(default_factory=list[Row])
     snapshot: Residency = field(default_factory=Residency)
+    failures: int = 0
+    """Of steps and of copies into a slot, since the last step that succeeded."""
     _arrived: dict[str, HostAdapter] = field(default_factory=dict[str, HostAdapter])
     _drains: dict[str, str] = field(default_factory=dict[str, str])
     _numbers: count[int] = field(default_factory=count)
@@ -102,6 +104,7 @@ class EngineCore:
 
     def fail_all(self, error: Exception) -> None:
         """End every row, waiting and running, after a fault that no single row explains."""
+        self.failures += 1
         for row in list(self.running):
             self._end(row, failure_of(row, error))
         self._ended += [(row, failure_of(row, error)) for row in self.waiting]
@@ -186,6 +189,7 @@ class EngineCore:
                 self._start(row)
             except Exception as error:  # noqa: BLE001  # one row's copy failed; the others are sound
                 _log.exception("row_start_failed", request_id=row.request.request_id)
+                self.failures += 1
                 self._ended.append((row, failure_of(row, error)))
         self.waiting = kept
 
@@ -251,10 +255,12 @@ class EngineCore:
             tokens = self._choose(chosen, logits)
         except Exception as error:  # noqa: BLE001  # the rows of this step fail, later ones must not
             _log.exception("engine_step_failed", rows=len(batch))
+            self.failures += 1
             for row, _ in batch:
                 row.prefilled = len(row.prompt_ids)  # whatever was written is within total_tokens
                 self._end(row, failure_of(row, error))
             return
+        self.failures = 0
         for row, piece in batch:
             row.prefilled = max(row.prefilled, min(piece.place.stop, len(row.prompt_ids)))
         for row, token in zip(chosen, tokens, strict=True):

@@ -36,6 +36,10 @@ _log = structlog.stdlib.get_logger(__name__)
 STALL_SECONDS = 60.0
 """A step takes 0.1 s, a full prefill chunk seconds at worst: one this long has hung."""
 
+MAX_FAILURES = 5
+"""In a row: a bad batch fails one step, a device that has failed for good (CUDA errors stay) every one, and
+with it every job that the yard sends here."""
+
 MIN_CONTEXT_TOKENS = 16
 """Fewer hold neither a prompt nor an answer: the memory setting is a mistake."""
 
@@ -144,9 +148,12 @@ class PackedEngine:
         )
 
     def alive(self) -> bool:
-        """Whether both threads run and the engine has looked at its work lately."""
+        """Whether both threads run, the engine has looked at its work lately, and not every step fails."""
         return (
-            self._thread.is_alive() and self._loader.alive() and time.monotonic() - self._beat < STALL_SECONDS
+            self._thread.is_alive()
+            and self._loader.alive()
+            and time.monotonic() - self._beat < STALL_SECONDS
+            and self._core.failures < MAX_FAILURES
         )
 
     def check(self) -> None:
