@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
+from contextlib import suppress
 
 import nats.errors
 import nats.micro
@@ -19,6 +21,9 @@ from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_shared.bus.result_store import Stored
 
 WORKER_SECONDS = 2.0
+PARKED_SECONDS = 0.2
+"""Only a dispatcher that has the job answers, so a job that nobody has costs this wait."""
+CANCEL_PARKED = "cancel-parked"
 SERVICE_VERSION = "1.0.0"
 
 
@@ -37,6 +42,14 @@ async def serve(dispatcher: Dispatcher) -> Service:
     for verb, handler in (("cancel", desk.cancel), ("status", desk.status)):
         subject = dispatcher.bus.subjects.dispatcher(verb)
         await service.add_endpoint(EndpointConfig(name=verb, subject=subject, handler=handler))
+    # A queue group of its own, so that every dispatcher hears it: only one has the job.
+    alone = EndpointConfig(
+        name=CANCEL_PARKED,
+        subject=dispatcher.bus.subjects.dispatcher(CANCEL_PARKED),
+        handler=desk.cancel_parked,
+        queue_group=uuid.uuid4().hex,
+    )
+    await service.add_endpoint(alone)
     return service
 
 
@@ -56,13 +69,33 @@ class _Desk:
         outcome = await self._cancel(wish)
         await request.respond(encode(CancelReply(outcome=outcome)))
 
+    async def cancel_parked(self, request: Request) -> None:
+        """End a job that waits here, for a dispatcher that does not have it; silent when it is not here."""
+        with suppress(MalformedMessageError):
+            wish = decode(CancelJob, request.data)
+            stored = await self._dispatcher.cancel(wish.tenant, wish.job)
+            if stored is not None:
+                await request.respond(encode(CancelReply(outcome=_outcome(stored))))
+
     async def _cancel(self, wish: CancelJob) -> CancelOutcome:
         stored = await self._dispatcher.cancel(wish.tenant, wish.job)
-        if stored is None and await self._ask_workers(wish):
+        if stored is not None:
+            return _outcome(stored)
+        if await self._ask_workers(wish):
             return CancelOutcome.CANCELLED
-        if stored is None:
-            stored = await self._dispatcher.cancel_unseen(wish.tenant, wish.job)
-        return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
+        elsewhere = await self._ask_dispatchers(wish)
+        if elsewhere is not None:
+            return elsewhere
+        return _outcome(await self._dispatcher.cancel_unseen(wish.tenant, wish.job))
+
+    async def _ask_dispatchers(self, wish: CancelJob) -> CancelOutcome | None:
+        bus = self._dispatcher.bus
+        try:
+            subject = bus.subjects.dispatcher(CANCEL_PARKED)
+            reply = await bus.nc.request(subject, encode(wish), timeout=PARKED_SECONDS)
+            return decode(CancelReply, reply.data).outcome
+        except (nats.errors.Error, MalformedMessageError):
+            return None
 
     async def _ask_workers(self, wish: CancelJob) -> bool:
         holder = self._dispatcher.fleet.holder(wish.tenant, wish.job)
@@ -83,6 +116,10 @@ class _Desk:
     async def status(self, request: Request) -> None:
         """Counts and what waits."""
         await request.respond(encode(_status(self._dispatcher, time.time())))
+
+
+def _outcome(stored: Stored) -> CancelOutcome:
+    return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
 
 
 def _status(dispatcher: Dispatcher, now: float) -> DispatcherStatus:

@@ -253,6 +253,28 @@ async def test_a_waiting_job_is_cancelled(adapter: str | None, yard: Yard, wait_
     assert await yard.cancel("j") is CancelOutcome.FINISHED
 
 
+async def test_a_job_is_cancelled_whichever_dispatcher_has_it(
+    long_lease_yard: Yard, wait_until: WaitUntil
+) -> None:
+    """The order goes to any of them, also to one that stands by."""
+    yard = long_lease_yard
+    await yard.dispatcher("d1")
+    await yard.dispatcher("d2")
+    names = [f"j{number}" for number in range(12)]
+    for name in names:
+        await yard.publish(job(name))
+
+    async def all_taken() -> bool:
+        return (await yard.status()).taken == len(names)
+
+    await wait_until(all_taken)
+    for name in names:
+        assert await yard.cancel(name) is CancelOutcome.CANCELLED
+        assert (await yard.result(name)).state is ResultState.CANCELLED
+    # One that is left parked would keep its lease and run later, for nothing.
+    await wait_until(lambda: nothing_left(yard))
+
+
 async def test_a_running_job_is_cancelled(yard: Yard, wait_until: WaitUntil) -> None:
     await yard.dispatcher()
     await yard.worker(echo_delay_seconds=60)
