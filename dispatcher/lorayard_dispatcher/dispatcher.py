@@ -305,11 +305,15 @@ class Dispatcher:
             self._answer_unavailable(group)
 
     def _give_up_unservable(self, now: float) -> None:
-        """Answer the jobs of adapters that fit no worker's base model, once the fleet has settled."""
-        if not self.fleet.is_settled(now):
-            return
+        """Answer the jobs of adapters that no worker lives to serve.
+
+        What all have said they lack is never handed over, so no refusal would come; a base model that none
+        has may still come, until the fleet has settled.
+        """
+        settled = self.fleet.is_settled(now)
         for group in {group for group, _ in self.pool.queues if group != BASE_GROUP}:
-            if not self.fleet.any_has_base(self.registry.base_of.get(group)):
+            served = self.fleet.can_serve(group, self.registry.base_of.get(group))
+            if self.fleet.all_lack(group) or (settled and not served):
                 self._answer_unavailable(group)
 
     def _answer_unavailable(self, group: str) -> None:

@@ -117,11 +117,12 @@ class Fleet:
         """Whether there are workers, and for a while none has come or gone."""
         return bool(self._workers) and now - self._changed_at >= SETTLED_SECONDS
 
-    def any_has_base(self, base_digest: str | None) -> bool:
-        """Whether a live worker runs this base model; None fits all."""
-        if base_digest is None:
-            return True
-        return any(worker.advert.base_digest == base_digest for worker in self._workers.values())
+    def can_serve(self, group: str, base_digest: str | None) -> bool:
+        """Whether some live worker has this base model (None fits all) and does not lack the adapter."""
+        return any(
+            base_digest in (None, worker.advert.base_digest) and group not in worker.lacks
+            for worker in self._workers.values()
+        )
 
     def refused(self, spec: str) -> str | None:
         """For people: which worker has found that adapter's files and does not serve them, and why."""

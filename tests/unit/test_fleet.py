@@ -277,14 +277,17 @@ def test_a_base_model_that_nobody_runs_counts_as_missing_only_once_the_fleet_has
     assert not fleet.is_settled(1201.0)
 
 
-def test_the_base_models_that_run_are_those_of_live_workers() -> None:
+def test_what_can_be_served_is_what_fits_a_live_worker_that_does_not_lack_it() -> None:
     fleet = Fleet("d")
     ours = advert(worker="w1")
     fleet.on_advert(ours, 0.0)
 
-    assert fleet.any_has_base(ours.base_digest)
-    assert fleet.any_has_base(None)
-    assert not fleet.any_has_base("sha256:" + "ff" * 32)
+    assert fleet.can_serve("a", ours.base_digest)
+    assert fleet.can_serve("a", None)
+    assert not fleet.can_serve("a", "sha256:" + "ff" * 32)
+    fleet.on_lacking("w1", "a")
+    assert not fleet.can_serve("a", ours.base_digest)
+    assert fleet.can_serve("b", ours.base_digest)
 
 
 def test_an_adapter_that_a_worker_refuses_is_found_by_name_and_version() -> None:
