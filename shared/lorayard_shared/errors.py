@@ -10,6 +10,8 @@ YardError
 
 from __future__ import annotations
 
+from lorayard_shared.bus_url import without_login
+
 
 class YardError(Exception):
     """Base of everything that lorayard's own processes raise about their surroundings."""
@@ -19,6 +21,7 @@ class BusUnavailableError(YardError):
     """No NATS server could be reached."""
 
     def __init__(self, *, url: str, reason: str) -> None:
+        url = without_login(url)
         super().__init__(
             f"no NATS server answers at {url} ({reason}); start a yard with `lorayard up`, "
             "or set LORAYARD_URL to the address of one that runs"

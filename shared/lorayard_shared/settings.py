@@ -5,43 +5,32 @@ Each setting is an environment variable with the prefix `LORAYARD_`: `LORAYARD_U
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
-from urllib.parse import urlsplit
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lorayard_schemas.subjects import Subjects
+from lorayard_shared.bus_url import BusUrl, without_login
 from lorayard_shared.errors import SettingsError
 
-URL_SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
 Prefix = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-
-
-def _bus_url(value: str) -> str:
-    try:
-        parts = urlsplit(value if "://" in value else f"nats://{value}")
-        host = (parts.hostname or "").split()
-        usable = parts.scheme in URL_SCHEMES and len(host) == 1 and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("write nats://host:port (tls://, ws:// and wss:// too)")
-    return value
-
-
-BusUrl = Annotated[str, AfterValidator(_bus_url)]
 
 
 class YardSettings(BaseSettings):
     """Where the bus is and what the yard on it is called."""
 
-    model_config = SettingsConfigDict(env_prefix="LORAYARD_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LORAYARD_",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # an address or a password would stand in tracebacks
+    )
 
     url: BusUrl = "nats://127.0.0.1:4222"
     prefix: Prefix = "yard"
     user: str | None = None
-    password: str | None = None
+    password: SecretStr | None = None
     credentials_file: str | None = None
     connect_timeout_seconds: float = Field(default=5.0, gt=0)
     ack_wait_seconds: float = Field(default=15.0, ge=1.0, le=86_400.0)
@@ -56,6 +45,11 @@ class YardSettings(BaseSettings):
     disk, so the defaults fit a laptop: under 4 GiB in all."""
     results_max_bytes: int = Field(default=2**30, ge=2**20)
     payloads_max_bytes: int = Field(default=2**30, ge=2**20)
+
+    @property
+    def shown_url(self) -> str:
+        """The address for messages and logs."""
+        return without_login(self.url)
 
     @property
     def renew_seconds(self) -> float:
@@ -82,6 +76,7 @@ def read_settings(kind: type[S], **given: object) -> S:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
+        got = without_login(str(first["input"])) if name == "url" else first.get("input")
         raise SettingsError(
-            setting=f"LORAYARD_{name.upper()}", reason=f"{first['msg']}, got {first.get('input')!r}"
+            setting=f"LORAYARD_{name.upper()}", reason=f"{first['msg']}, got {got!r}"
         ) from error

@@ -8,7 +8,8 @@ import pytest
 
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_shared.bus.topology import topology
-from lorayard_shared.errors import SettingsError
+from lorayard_shared.bus_url import without_login
+from lorayard_shared.errors import BusUnavailableError, SettingsError
 from lorayard_shared.settings import YardSettings, read_settings
 from lorayard_workers.settings import WorkerSettings
 
@@ -69,3 +70,29 @@ def test_two_renewals_may_be_lost_before_a_lease_runs_out() -> None:
 def test_settings_never_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         YardSettings().prefix = "other"  # type: ignore[misc]  # what the test is about
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://127.0.0.1:4222", "nats://127.0.0.1:4222"),
+        ("nats://me:secret@bus:4222", "nats://***@bus:4222"),
+        ("me:secret@bus", "***@bus"),
+        ("nats://token-secret@bus", "nats://***@bus"),
+        ("nats://me:se@cr/secret@bus", "nats://***@bus"),
+    ],
+)
+def test_an_address_is_shown_without_its_login(url: str, shown: str) -> None:
+    assert without_login(url) == shown
+    assert "secret" not in str(BusUnavailableError(url=url, reason="refused"))
+
+
+def test_a_password_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read_settings(YardSettings, url="nats://me:secret@bus", password="secret")
+    assert settings.shown_url == "nats://***@bus"
+    assert "secret" not in repr(settings.password)
+    monkeypatch.setenv("LORAYARD_URL", "http://me:secret@bus")
+    with pytest.raises(SettingsError, match="LORAYARD_URL") as refused:
+        read_settings(YardSettings)
+    assert "secret" not in str(refused.value)
+    assert "secret" not in str(refused.value.__cause__)

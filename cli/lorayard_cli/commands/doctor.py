@@ -72,7 +72,7 @@ async def _check_yard(yard: YardAddress, *, mending: bool) -> list[Finding]:
                 "lorayard up, or set LORAYARD_URL to the address of one that runs",
             )
         ]
-    findings = [ok("bus", f"answers at {settings.url}")]
+    findings = [ok("bus", f"answers at {settings.shown_url}")]
     async with bus, client(yard) as connected:
         findings += [finding async for finding in check_bus(bus, mending=mending)]
         if healthy(findings):

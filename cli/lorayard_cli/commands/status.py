@@ -64,7 +64,7 @@ async def _look(yard: YardAddress) -> _Glance:
 def _document(glance: _Glance) -> dict[str, object]:
     dispatcher = glance.dispatcher
     return {
-        "url": glance.settings.url,
+        "url": glance.settings.shown_url,
         "prefix": glance.settings.prefix,
         "queue": {
             "total": glance.depth.total,
@@ -82,7 +82,7 @@ def _print(glance: _Glance) -> None:
     depth, dispatcher = glance.depth, glance.dispatcher
     delayed = f", {depth.delayed} delayed" if depth.delayed else ""
     console.print(
-        f"[bold]bus[/]         {plain(glance.settings.url)}, prefix {plain(glance.settings.prefix)}"
+        f"[bold]bus[/]         {plain(glance.settings.shown_url)}, prefix {plain(glance.settings.prefix)}"
     )
     if dispatcher is None:
         console.print("[bold]dispatcher[/]  [red]none answers[/]; start one with `lorayard dispatcher`")

@@ -130,7 +130,7 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
                 servers=[settings.url],
                 name=name,
                 user=settings.user,
-                password=settings.password,
+                password=settings.password.get_secret_value() if settings.password else None,
                 user_credentials=settings.credentials_file,
                 error_cb=bus._on_error,  # pyright: ignore[reportPrivateUsage]  # one unit
                 disconnected_cb=bus._on_disconnect,  # pyright: ignore[reportPrivateUsage]
