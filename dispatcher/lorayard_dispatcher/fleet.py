@@ -14,6 +14,7 @@ from lorayard_dispatcher.planning.values import WorkerView
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.names import split_version
+from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
 
 SETTLED_SECONDS = 30.0
 """A crashed worker is back long before: until then a base model that nobody has may still come."""
@@ -72,12 +73,13 @@ class Fleet:
         return self._workers[worker].advert.epoch
 
     def on_advert(self, advert: WorkerAdvert, now: float) -> tuple[HeldJob, ...]:
-        """Take an advert; returns what an earlier life of the worker held, when it has started anew."""
+        """Take an advert; returns what another life of the worker was given, when that one is over."""
         known = self._workers.get(advert.worker)
-        if known is None or advert.epoch > known.advert.epoch:
+        if known is None or advert.epoch > known.advert.epoch or _outlived(known, advert, now):
+            left = self.on_death(advert.worker, now)
             self._changed_at = now
             self._workers[advert.worker] = _Worker(advert, advert.load, now)
-            return tuple(known.held.values()) if known is not None else ()
+            return left
         if advert.epoch < known.advert.epoch or advert.sequence < known.advert.sequence:
             return ()  # an older one, delivered late
         known.advert = advert
@@ -98,8 +100,7 @@ class Fleet:
         if known is None:
             return ()
         self._changed_at = now
-        unseen = (job for jobs in known.given.values() for job in jobs.values())
-        return (*known.held.values(), *unseen)
+        return tuple(_all_jobs(known))
 
     def on_unreachable(self, worker: str) -> None:
         """Nobody answers there: give it nothing until it has beaten again."""
@@ -179,6 +180,11 @@ class Fleet:
         holding = set(load.holding)
         for key in [key for key in known.held if key not in holding]:
             del known.held[key]
+
+
+def _outlived(known: _Worker, advert: WorkerAdvert, now: float) -> bool:
+    """Whether an older life of the name beats and the newer one no more: two were started under one name."""
+    return advert.epoch < known.advert.epoch and now - known.heard_at > WORKER_TTL_SECONDS
 
 
 def _all_jobs(worker: _Worker) -> Iterable[HeldJob]:
