@@ -7,14 +7,18 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import pytest
+import structlog
 from nats.js.errors import NotFoundError
 
+from lorayard_cli.checks.bus import check_bus
+from lorayard_cli.checks.finding import Level
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import INLINE_BYTES
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.logs import Event
 from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
@@ -131,3 +135,34 @@ async def test_a_result_is_kept_as_long_as_the_settings_say(
             return False
 
         await wait_until(gone)
+
+
+async def test_a_full_stream_is_named_and_waited_out(
+    make_settings: Callable[..., Awaitable[YardSettings]], wait_until: WaitUntil
+) -> None:
+    settings = await make_settings(results_max_bytes=2**20)
+    async with await connect(settings, name="test") as bus:
+        with structlog.testing.capture_logs() as logs:
+            store = results(bus)
+            for number in range(2):
+                await store.store(answer("x" * (500 * 1024), job=f"filler-{number}"))
+            assert "98 %" in (await filled(bus))["results"]
+            waiting = asyncio.create_task(store.store(answer("x" * (500 * 1024))))
+            await wait_until(lambda: any(entry["event"] == Event.RESULTS_FULL for entry in logs))
+            assert not waiting.done()
+            await bus.api(f"STREAM.PURGE.{bus.subjects.stream('results')}")
+            assert await waiting is Stored.NOW
+        structlog.reset_defaults()
+    (told, *_) = [entry for entry in logs if entry["event"] == Event.RESULTS_FULL]
+    assert (told["log_level"], told["job"]) == ("error", "j")
+    assert "LORAYARD_RESULTS_MAX_BYTES" in told["mend"]
+
+
+async def filled(bus: Bus) -> dict[str, str]:
+    """What `doctor` says of a stream that is nearly full."""
+    findings = [finding async for finding in check_bus(bus, mending=False)]
+    return {
+        finding.check.removeprefix("room for "): finding.message
+        for finding in findings
+        if finding.level is Level.WARN
+    }

@@ -17,6 +17,10 @@ NEEDED_VERSION = (2, 12)
 
 SHOWN_DRIFTS = 5
 
+NEARLY_FULL = 0.8
+LIMITS = {"jobs": "LORAYARD_JOBS_MAX_BYTES", "results": "LORAYARD_RESULTS_MAX_BYTES"}
+"""Streams that refuse when they are full, and the setting of how full."""
+
 
 async def check_bus(bus: Bus, *, mending: bool) -> AsyncIterator[Finding]:
     """Everything about the server; `mending` also puts declarations right."""
@@ -26,6 +30,8 @@ async def check_bus(bus: Bus, *, mending: bool) -> AsyncIterator[Finding]:
     yield jetstream
     if jetstream.level is not Level.FAIL:
         yield await _declarations(bus, mending=mending)
+        for kind, limit in LIMITS.items():
+            yield await _fill(bus, kind, limit)
 
 
 def _version(found: tuple[int, int, int]) -> Finding:
@@ -75,6 +81,20 @@ async def _declarations(bus: Bus, *, mending: bool) -> Finding:
     missing = any(not drift.key for drift in left)
     report = fail if missing else warn
     return report("declarations", _list(left), "lorayard doctor --mend")
+
+
+async def _fill(bus: Bus, kind: str, limit: str) -> Finding:
+    stream = bus.subjects.stream(kind)
+    try:
+        info = await bus.api(f"STREAM.INFO.{stream}")
+    except (ApiError, nats.errors.Error) as error:
+        return fail(f"room for {kind}", f"{stream} does not answer ({error})", "lorayard doctor --mend")
+    used, most = int(info["state"]["bytes"]), int(info["config"]["max_bytes"])
+    share = used / most if most > 0 else 0.0
+    message = f"{stream} holds {used / 1e6:.1f} MB, {100 * share:.0f} % of its limit"
+    if share >= NEARLY_FULL:
+        return warn(f"room for {kind}", message, f"raise {limit}, then lorayard doctor --mend with it set")
+    return ok(f"room for {kind}", message)
 
 
 def _list(drifts: tuple[Drift, ...]) -> str:

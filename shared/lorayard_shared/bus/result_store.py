@@ -22,6 +22,12 @@ from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.logs import Event, process_logger
 
 WRONG_LAST_SEQUENCE = 10071
+STORE_FAILED = 10077
+"""Any refusal of the store: only the text tells a full one."""
+MEND_FULL = (
+    "raise LORAYARD_RESULTS_MAX_BYTES (for texts over 512 KiB LORAYARD_PAYLOADS_MAX_BYTES) and run "
+    "`lorayard doctor --mend` with it; until then finished jobs wait at their workers"
+)
 FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 2.0
 
@@ -50,9 +56,21 @@ class ResultStore:
             try:
                 return await self._try(result)
             except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as error:
-                self._log.warning(Event.BUS_FAILED, job=result.job, error=str(error) or type(error).__name__)
+                self._tell(result, error)
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, LAST_BACKOFF_SECONDS)
+
+    def _tell(self, result: JobResult, error: Exception) -> None:
+        if isinstance(error, nats.js.errors.APIError) and _is_full(error):
+            self._log.error(
+                Event.RESULTS_FULL,
+                job=result.job,
+                stream=self._bus.subjects.stream("results"),
+                error=error.description,
+                mend=MEND_FULL,
+            )
+        else:
+            self._log.warning(Event.BUS_FAILED, job=result.job, error=str(error) or type(error).__name__)
 
     async def _try(self, result: JobResult) -> Stored:
         subject = self._bus.subjects.result(result.tenant, result.job)
@@ -77,3 +95,7 @@ class ResultStore:
         name = hashlib.sha256(f"{result.tenant}\0{result.job}\0{result.text}".encode()).hexdigest()
         ref = await self._payloads.put(f"result-{name}", result.text)
         return encode(result.model_copy(update={"text": None, "text_ref": ref}))
+
+
+def _is_full(error: nats.js.errors.APIError) -> bool:
+    return error.err_code == STORE_FAILED and "maximum" in (error.description or "")
