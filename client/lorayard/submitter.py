@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import nats.errors
@@ -22,7 +22,7 @@ from lorayard.link import Link
 from lorayard.listener import Slot
 from lorayard.publisher import Answer, Outgoing, refusal_error
 from lorayard.request import GenerateRequest, LaneName, build_job, job_address, pack_job
-from lorayard_schemas.job import INLINE_BYTES, Job, Lane
+from lorayard_schemas.job import INLINE_BYTES, MAX_JOB_BYTES, Job, Lane
 from lorayard_schemas.subjects import Subjects
 from lorayard_shared.bus.payloads import MAX_BYTES
 
@@ -32,7 +32,7 @@ WINDOW_JOBS = 512
 WINDOW_BYTES = 8 * 2**20
 
 ENVELOPE_BYTES = 4096
-"""What subject and headers may add to a message that must stay below the server's limit."""
+"""What subject and headers, with the history of a retried job, may add to a body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +100,22 @@ async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
     body = pack_job(job)
     if len(body) > INLINE_BYTES and job.prompt is not None:
         body = pack_job(await _with_reference(link, job, job.prompt))
-    limit = link.bus.nc.max_payload - ENVELOPE_BYTES
+    limit = min(MAX_JOB_BYTES, link.bus.nc.max_payload) - ENVELOPE_BYTES
     if len(body) > limit:
-        field = "messages" if job.messages is not None else "request"
-        raise PayloadTooLargeError(field=field, size_bytes=len(body), limit_bytes=limit)
+        raise PayloadTooLargeError(field=_largest_field(request), size_bytes=len(body), limit_bytes=limit)
     return _Prepared(
         outgoing=Outgoing(job=job_id, subject=subject, body=body),
         slot=link.listener.slot(job_id, fresh=not keyed),
         keyed=keyed,
     )
+
+
+def _largest_field(request: GenerateRequest) -> str:
+    # A long text is not in the body any more, so it is not what is too long.
+    names = {field.name: field.name for field in fields(request)} | {"prompt": "messages"}
+    if isinstance(request.prompt, str):
+        del names["prompt"]
+    return names[max(names, key=lambda name: len(repr(getattr(request, name))))]
 
 
 def _subject(link: Link, request: GenerateRequest) -> str:

@@ -15,11 +15,11 @@ import nats.errors
 import structlog
 
 from lorayard_dispatcher.fleet import Fleet, HeldJob
-from lorayard_dispatcher.intake import MAX_BYTES
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_schemas.assignment import Assignment, AssignmentReply, Refusal
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import MAX_JOB_BYTES
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
@@ -126,7 +126,7 @@ def batches(jobs: Sequence[ParkedJob]) -> Iterator[list[ParkedJob]]:
     size = 0
     for parked in jobs:
         bytes_ = _bytes(parked)
-        if batch and (len(batch) >= MAX_JOBS or size + bytes_ > MAX_BYTES):
+        if batch and (len(batch) >= MAX_JOBS or size + bytes_ > MAX_JOB_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(parked)

@@ -9,14 +9,10 @@ from lorayard_dispatcher.parked_job import TakenJob
 from lorayard_schemas import headers
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.job import Job, JobStub
+from lorayard_schemas.job import MAX_JOB_BYTES, Job, JobStub
 from lorayard_schemas.names import CHOOSE
 from lorayard_schemas.subjects import BadSubjectError, JobAddress, Subjects
 from lorayard_shared.bus.delivery import Delivery, read_ack_subject
-
-MAX_BYTES = 700 * 1024
-"""Of subject, body and history: they must fit an assignment of 1 MiB. A client sends at most 512 KiB and the
-job's own fields; a longer text goes by reference."""
 
 _ATTEMPT_DIGITS = 6
 
@@ -69,11 +65,11 @@ def read_delivery(
 
 def _check_size(subject: str, body: bytes, message_headers: Mapping[str, str]) -> None:
     size = len(subject) + len(body) + len(message_headers.get(headers.HISTORY, ""))
-    if size > MAX_BYTES:
+    if size > MAX_JOB_BYTES:
         raise MalformedMessageError(
             kind="Job",
             field="",
-            reason=f"{size} bytes, at most {MAX_BYTES}: a longer prompt goes by reference (prompt_ref)",
+            reason=f"{size} bytes, at most {MAX_JOB_BYTES}: a longer prompt goes by reference (prompt_ref)",
         )
 
 

@@ -14,7 +14,11 @@ MAX_NEW_TOKENS = 32_768
 """No completion is longer; a model's own context bounds it further."""
 
 INLINE_BYTES = 512 * 1024
-"""Prompts and results above this travel by reference (design §3): a NATS message ends at 1 MiB."""
+"""Prompts and results above this travel by reference: a NATS message ends at 1 MiB."""
+
+MAX_JOB_BYTES = 700 * 1024
+"""Of a job's subject, body and history: a dispatcher hands them over in one message of 1 MiB. The client refuses
+more at the door."""
 
 
 class Lane(StrEnum):

@@ -24,8 +24,9 @@ from lorayard import (
     ResultTextMissingError,
     UnreadableRecordError,
 )
+from lorayard.submitter import ENVELOPE_BYTES
 from lorayard_schemas.codec import decode, encode
-from lorayard_schemas.job import INLINE_BYTES, Job
+from lorayard_schemas.job import INLINE_BYTES, MAX_JOB_BYTES, Job
 from lorayard_schemas.result import JobResult, Maker, ResultError
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus
@@ -218,6 +219,15 @@ async def test_a_conversation_too_big_for_a_message_is_refused(yard: Client) -> 
     with pytest.raises(PayloadTooLargeError) as caught:
         await yard.submit([{"role": "user", "content": "x" * 2**21}])
     assert caught.value.field == "messages"
+
+
+async def test_what_no_dispatcher_could_hand_over_is_refused_at_the_door(yard: Client) -> None:
+    """The bus would take it, and the answer would come only later."""
+    with pytest.raises(PayloadTooLargeError) as caught:
+        await yard.submit("short", metadata={"notes": "x" * (MAX_JOB_BYTES + 1)})
+    assert (caught.value.field, caught.value.limit_bytes) == ("metadata", MAX_JOB_BYTES - ENVELOPE_BYTES)
+    with pytest.raises(PayloadTooLargeError, match=r"messages: .* at most"):
+        await yard.submit([{"role": "user", "content": "x" * MAX_JOB_BYTES}])
 
 
 async def test_every_bad_end_has_its_error(yard: Client, store: ResultStore) -> None:

@@ -6,12 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorayard_dispatcher.hand_over import MAX_JOBS, batches
-from lorayard_dispatcher.intake import MAX_BYTES
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_schemas.assignment import AdapterRef, Assignment
 from lorayard_schemas.codec import encode
-from lorayard_schemas.job import Lane
+from lorayard_schemas.job import MAX_JOB_BYTES, Lane
 from lorayard_schemas.subjects import JobAddress
 
 SERVER_LIMIT_BYTES = 2**20
@@ -41,7 +40,7 @@ def parked(number: int, body_bytes: int, history_bytes: int = 0) -> ParkedJob:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([0, 100, 10_000, 300_000, MAX_BYTES // 2]), st.sampled_from([0, 900, 300_000])
+            st.sampled_from([0, 100, 10_000, 300_000, MAX_JOB_BYTES // 2]), st.sampled_from([0, 900, 300_000])
         ),
         max_size=12,
     )
@@ -69,7 +68,7 @@ def test_a_batch_has_a_bounded_number_of_jobs() -> None:
 
 
 def test_the_biggest_job_there_is_goes_alone() -> None:
-    (batch,) = batches([parked(1, MAX_BYTES - 1024)])
+    (batch,) = batches([parked(1, MAX_JOB_BYTES - 1024)])
     assert len(batch) == 1
 
 

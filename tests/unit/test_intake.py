@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorayard_dispatcher.intake import MAX_BYTES, Unreadable, dead_tenant, read_delivery
+from lorayard_dispatcher.intake import Unreadable, dead_tenant, read_delivery
 from lorayard_dispatcher.parked_job import TakenJob
 from lorayard_schemas import headers
 from lorayard_schemas.codec import encode
-from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.job import MAX_JOB_BYTES, Job, Lane
 from lorayard_schemas.subjects import JobAddress, Subjects
 
 REPLY = "$JS.ACK.YARD_JOBS.dispatch-normal.2.7.9.1700000000000000000.0"
@@ -105,14 +105,14 @@ def test_a_bad_attempt_is_named(attempt: str) -> None:
 
 def test_a_message_too_big_to_hand_over_is_refused_with_the_way_out() -> None:
     """It fits the server, not an assignment around it."""
-    body = encode(Job(id="job-1", prompt="x" * MAX_BYTES))
+    body = encode(Job(id="job-1", prompt="x" * MAX_JOB_BYTES))
     found = unreadable(read(body=body))
     assert found.job == "job-1"
     assert "by reference" in found.reason
 
 
 def test_a_history_too_big_to_hand_over_is_refused() -> None:
-    assert unreadable(read(Yard_History="x" * MAX_BYTES)).job == "job-1"
+    assert unreadable(read(Yard_History="x" * MAX_JOB_BYTES)).job == "job-1"
 
 
 def test_what_cannot_be_acked_is_no_delivery() -> None:
