@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 BENCHES = {"bus": ("bench", "bus", "--json")}
@@ -20,9 +21,22 @@ def main() -> int:
             [sys.executable, "-m", "lorayard_cli", *arguments], stdout=subprocess.PIPE, text=True, check=False
         )
         worst = max(worst, done.returncode)
-        document = json.loads(done.stdout)
+        document = read_document(done.stdout)
+        if document is None:
+            sys.stderr.write(f"{name}: no result (exit code {done.returncode}); the last one is kept\n")
+            worst = max(worst, 1)
+            continue
         (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return worst
+
+
+def read_document(printed: str) -> dict[str, Any] | None:
+    """What a benchmark printed; None for the error of one that failed, or for nothing."""
+    try:
+        document = json.loads(printed)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and "bench" in document else None
 
 
 if __name__ == "__main__":

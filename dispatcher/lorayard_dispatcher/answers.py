@@ -113,6 +113,7 @@ class Answers:
             field=found.field or None,
             deliveries=found.delivery.deliveries,
             body=found.body[:DEAD_BODY_BYTES],
+            truncated=len(found.body) > DEAD_BODY_BYTES,
             at=time.time(),
         )
         subject = f"{self._bus.settings.prefix}.dead.{dead_tenant(found.subject)}.{CHOOSE}"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lorayard_schemas.names import AdapterSpec, Digest
+from lorayard_schemas.names import AdapterSpec
 from lorayard_shared.settings import YardSettings
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -25,5 +25,3 @@ class DispatcherSettings(YardSettings):
     """A job whose workers died under it so often is answered as poison."""
     max_deliveries: int = Field(default=500, ge=2)
     """The fuse behind that, by the server's count, which also rises while a job only waits."""
-    base_digest: Digest | None = None
-    """Serve only this base model; None takes whatever the workers advertise."""

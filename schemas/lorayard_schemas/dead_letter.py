@@ -29,5 +29,7 @@ class DeadLetter(Message):
     deliveries: int = 1
     attempts: tuple[AttemptRecord, ...] = ()
     body: bytes
+    truncated: bool = False
+    """Whether `body` is only the start of what came: a letter has to fit a message."""
     at: float
     """Unix seconds."""

@@ -17,8 +17,8 @@ INLINE_BYTES = 512 * 1024
 """Prompts and results above this travel by reference: a NATS message ends at 1 MiB."""
 
 MAX_JOB_BYTES = 700 * 1024
-"""Of a job's subject, body and history: a dispatcher hands them over in one message of 1 MiB. The client refuses
-more at the door."""
+"""Of a job's subject, body and history: a dispatcher hands them over in one message of 1 MiB. The client
+refuses more at the door."""
 
 
 class Lane(StrEnum):

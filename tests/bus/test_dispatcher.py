@@ -158,6 +158,7 @@ async def test_a_job_without_a_readable_id_becomes_a_dead_letter(
     await wait_until(lambda: nothing_left(yard))
     (letter,) = await yard.dead_letters()
     assert (letter.body, letter.sequence, letter.code) == (body, sequence, "malformed_job")
+    assert not letter.truncated
     assert letter.subject.endswith(".acme.a/b/c")
     assert letter.reason
 
@@ -176,6 +177,7 @@ async def test_a_message_as_big_as_the_server_takes_is_answered_or_buried(
     await wait_until(lambda: nothing_left(yard))
     (letter,) = await yard.dead_letters()
     assert letter.body == b"\xc1" * len(letter.body)
+    assert letter.truncated
 
 
 async def test_headers_nobody_can_read_are_answered(yard: Yard) -> None:

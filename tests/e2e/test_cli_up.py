@@ -102,7 +102,8 @@ def test_a_child_that_can_never_run_ends_the_yard_with_its_reason(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--workers", "0"), ("--port", "70000"), ("--adapters", "nowhere")]
+    ("option", "value"),
+    [("--workers", "0"), ("--port", "70000"), ("--adapters", "nowhere"), ("--threads", "0")],
 )
 def test_a_number_or_folder_of_no_use_is_named(option: str, value: str, tmp_path: Path) -> None:
     refused = lorayard("up", "--engine", "echo", option, value, cwd=tmp_path)
@@ -111,6 +112,8 @@ def test_a_number_or_folder_of_no_use_is_named(option: str, value: str, tmp_path
 
 
 def test_it_says_what_to_type_next(up: Up) -> None:
+    # The state file is written first.
+    wait_until(lambda: "Ctrl-C stops it" in up.log.read_text(), "the welcome is out")
     log = up.log.read_text()
     assert f"yard is up: {up.state['url']}" in log
     assert "lorayard submit --wait --adapter acme/tiny/a" in log

@@ -68,6 +68,24 @@ def test_each_kind_of_trouble_has_its_exit_code(error: BaseException, exit_code:
     assert "\n" not in failure.message
 
 
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("torch.nn", "worker"), ("safetensors", "embedded"), ("gguf", "demo"), ("uvloop", "dispatcher")],
+)
+def test_a_package_that_is_not_installed_is_named_with_its_extra(module: str, extra: str) -> None:
+    failure = explain(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert (failure.exit_code, failure.code) == (ExitCode.USAGE, "extra_missing")
+    assert module.partition(".")[0] in failure.message
+    assert f"pip install 'lorayard[{extra}]'" in failure.message
+
+
+def test_a_module_of_ours_that_is_missing_is_our_own_mistake() -> None:
+    failure = explain(
+        ModuleNotFoundError("No module named 'lorayard_cli.nowhere'", name="lorayard_cli.nowhere")
+    )
+    assert failure.code == "internal"
+
+
 def test_a_wrong_field_is_named() -> None:
     assert explain(InvalidRequestError(field="adapter", reason="no")).field == "adapter"
 

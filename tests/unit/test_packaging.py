@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -49,3 +51,18 @@ def test_the_clients_needs_are_few() -> None:
     """It lives in other people's services: what it brings along, they all get (A2)."""
     needs = {need.partition(">")[0] for need in _pyproject()["project"]["dependencies"]}
     assert needs == {"msgpack", "nats-py", "pydantic", "pydantic-settings", "structlog"}
+
+
+def test_an_echo_yard_runs_with_the_embedded_extra_alone() -> None:
+    """No torch: what `up --engine echo` and its children import is in that extra."""
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('torch', 'transformers', 'peft', 'filelock', 'gguf')))\n"
+        "import lorayard_cli.commands.up, lorayard_cli.commands.worker, lorayard_cli.bench.bus\n"
+        "import lorayard_workers.app, lorayard_workers.adapters.catalog, lorayard_workers.tiny_model\n"
+        "print(*sorted({'numpy', 'safetensors'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    embedded = " ".join(_pyproject()["project"]["optional-dependencies"]["embedded"])
+    for package in done.stdout.split():
+        assert package in embedded

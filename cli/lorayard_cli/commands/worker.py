@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from lorayard_cli.exit_codes import ExitCode
-from lorayard_cli.failures import CommandError
 from lorayard_cli.loops import run_service
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_shared.logs import LevelName, configure_logs
@@ -59,11 +57,9 @@ def worker(
         debug, info, warning or error. With --json the log is JSON lines (on stderr).
     """
     configure_logs(as_json=output.json, level=log_level)
-    try:
-        from lorayard_workers.app import run_worker
-        from lorayard_workers.settings import WorkerSettings
-    except ModuleNotFoundError as error:
-        raise _extra_missing(error) from error
+    from lorayard_workers.app import run_worker
+    from lorayard_workers.settings import WorkerSettings
+
     settings = read_settings(
         WorkerSettings,
         name=name,
@@ -79,12 +75,3 @@ def worker(
         **yard.given(),
     )
     run_service(run_worker(settings))
-
-
-def _extra_missing(error: ModuleNotFoundError) -> CommandError:
-    return CommandError(
-        ExitCode.USAGE,
-        "extra_missing",
-        f"a worker needs the package {error.name}, which is not installed; "
-        "run: pip install 'lorayard[worker]'",
-    )

@@ -51,6 +51,8 @@ def provide(plan: YardPlan, *, progress: Progress) -> YardPlan:
 def _check(plan: YardPlan) -> None:
     if not 1 <= plan.workers <= MOST_WORKERS:
         raise SettingsError(setting="--workers", reason=f"between 1 and {MOST_WORKERS}, got {plan.workers}")
+    if plan.threads is not None and plan.threads < 1:
+        raise SettingsError(setting="--threads", reason=f"at least 1, got {plan.threads}")
     if not 0 <= plan.port <= 65_535:
         raise SettingsError(setting="--port", reason=f"between 0 and 65535, got {plan.port}")
     if plan.adapters is not None and not plan.adapters.is_dir():
