@@ -7,19 +7,24 @@ READY := $(VENV)/.ready
 PACKAGES := cli client dispatcher schemas shared workers
 # pytest-xdist workers: two cores is what CI has.
 JOBS ?= 2
+# Address of an index with torch builds for this machine; empty means pip's own.
+TORCH_INDEX ?=
+# The build back end is installed apart from everything else, and `-c` does not reach it: only this does.
+# (PIP_CONSTRAINT for `build` and older pips, PIP_BUILD_CONSTRAINT for newer ones.)
+PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/build-constraints.txt
 
 .PHONY: help setup demo demo-short test lint types fmt bench schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt build-constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lorayard needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	# torch first and pinned: what comes after it must not pull another build with gigabytes of CUDA.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt torch
+	$(PINNED_BUILD) $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $(READY)
 
 setup: $(READY) ## make the virtual environment and install everything
@@ -57,7 +62,7 @@ demo-adapters: $(READY) ## train the demo's adapters anew (minutes)
 	$(BIN)/python -m lorayard_cli.demo.train --out cli/lorayard_cli/demo/adapters/acme/gemma3-270m
 
 wheel: $(READY) ## build wheel and sdist into dist/
-	$(BIN)/python -m build --outdir dist
+	$(PINNED_BUILD) $(BIN)/python -m build --outdir dist
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-wheel dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .lorayard
