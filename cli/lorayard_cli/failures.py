@@ -177,5 +177,5 @@ def _failed_exit_code(error: ResultError | None) -> ExitCode:
         return ExitCode.FAILED
     if error.code == "unknown_adapter":
         return ExitCode.UNKNOWN_ADAPTER
-    # A permanent failure is the request's own fault (design §4).
+    # A permanent failure is the request's own fault.
     return ExitCode.BAD_INPUT if error.kind is ErrorKind.PERMANENT else ExitCode.FAILED

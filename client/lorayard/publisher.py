@@ -31,7 +31,7 @@ from lorayard_schemas import headers
 from lorayard_shared.bus.connection import ApiError, Bus
 
 GIVE_UP_SECONDS = 15.0
-"""A server restart takes under one second here, a new leader in a cluster 5 to 7 (design §3)."""
+"""A server restart takes under one second here, a new leader in a cluster 5 to 7."""
 
 TRY_SECONDS = 5.0
 LEADERLESS_PAUSE_SECONDS = 0.5

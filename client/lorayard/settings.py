@@ -13,7 +13,7 @@ class ClientSettings(YardSettings):
 
     tenant: Tenant = "default"
     idempotency_salt: SecretStr = SecretStr("")
-    """Keeps job ids derived from idempotency keys unguessable for other tenants of the bus (design §3)."""
+    """Keeps job ids derived from idempotency keys unguessable for other tenants of the bus."""
     connect_timeout_seconds: float = Field(default=2.0, gt=0)
     """A service wants to hear soon that nobody is there."""
 

@@ -1,7 +1,7 @@
 """What the dispatcher believes about the workers: their adverts, with its own hand-overs laid over them.
 
 Residency is believed from adverts; load only from reports that say which assignments they have seen, so a
-plan made on an old view never gives the same room away twice (design §5, anchors-routing §4.6).
+plan made on an old view never gives the same room away twice (docs/architecture.md, The dispatcher).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hand jobs to a worker by request, leases included (design §1).
+"""Hand jobs to a worker by request, leases included (docs/architecture.md, Leases).
 
 Whoever holds a job renews its lease: until the worker has accepted, that is this dispatcher; from then on it
 is the worker. A request that nobody answered leaves it open who holds the job, so the dispatcher falls silent

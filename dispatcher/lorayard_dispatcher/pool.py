@@ -76,7 +76,7 @@ class Pool:
         return [p for p in self._jobs.values() if p.taken.deadline is not None and p.taken.deadline <= now]
 
     def check(self) -> None:
-        """Fail if queues and jobs disagree (style, rule 20)."""
+        """Fail if queues and jobs disagree."""
         queued = [job.key for queue in self._queues.values() for job in queue]
         assert sorted(queued) == sorted(self._jobs), "queues and jobs differ"
         for name, queue in self._queues.items():

@@ -20,7 +20,7 @@ class DispatcherSettings(YardSettings):
     default_adapter: AdapterSpec | None = None
     """For jobs that name no adapter; None answers them with the base model."""
     wait_bound_seconds: tuple[Seconds, Seconds, Seconds, Seconds] = (4.0, 8.0, 15.0, 30.0)
-    """Per lane, urgent first: a job that has waited longer goes before warm work (anchors-routing §4.2)."""
+    """Per lane, urgent first: a job that has waited longer goes before warm work."""
     max_interruptions: int = Field(default=5, ge=1)
     """A job whose workers died under it so often is answered as poison."""
     max_deliveries: int = Field(default=500, ge=2)

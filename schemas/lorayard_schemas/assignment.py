@@ -1,7 +1,7 @@
 """The hand-over: jobs with their leases from a dispatcher to a worker, and the worker's answer.
 
 A lease is the ack subject of the job's delivery; whoever holds it renews it, and acks once the result is
-stored (design §1). It is not fenced by the server, so every assignment carries the attempt.
+stored. It is not fenced by the server, so every assignment carries the attempt.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ SCHEDULE = "Nats-Schedule"
 SCHEDULE_TARGET = "Nats-Schedule-Target"
 
 ATTEMPT = "Yard-Attempt"
-"""Which attempt this message is; absent means the first (design §4: not the server's delivery count)."""
+"""Which attempt this message is; absent means the first. Not the server's delivery count, which a mere
+redelivery raises."""
 
 HISTORY = "Yard-History"
 """The failed attempts before this one, as a JSON array."""

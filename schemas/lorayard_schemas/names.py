@@ -1,7 +1,7 @@
 """Names of tenants, workers and adapters, and how they become subject tokens and bucket keys.
 
 NATS splits subjects at dots and reads `*` and `>` as wildcards, so a name never enters a subject as it
-is (design §3): lower-case letters, digits, `-`, `_` and `/` stay, every other byte is percent-encoded.
+is: lower-case letters, digits, `-`, `_` and `/` stay, every other byte is percent-encoded.
 """
 
 from __future__ import annotations

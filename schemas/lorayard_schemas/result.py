@@ -22,7 +22,7 @@ class ResultState(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """Who must act (design §4)."""
+    """Who must act."""
 
     RETRYABLE = "retryable"
     """The yard could not, now; it has tried as often as it may."""

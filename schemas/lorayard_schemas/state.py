@@ -1,6 +1,6 @@
 """The states of a job and the only moves between them. docs/job-lifecycle.md is drawn from this table.
 
-What is durable decides (design §4): a message in YARD_JOBS means not finished, one in YARD_RESULTS
+What is durable decides: a message in YARD_JOBS means not finished, one in YARD_RESULTS
 finished, one in YARD_DEAD given up. The states between are live detail.
 """
 

@@ -1,4 +1,4 @@
-"""Every subject and bucket name of a yard, in one place (design §3)."""
+"""Every subject and bucket name of a yard, in one place."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Keep leases alive from a thread of its own, over a connection of its own (design §1, §6).
+"""Keep leases alive from a thread of its own, over a connection of its own (docs/architecture.md, Leases).
 
 A lease is the ack subject of a delivery. The server gives a job out again when its lease was not renewed
-for `ack_wait`; a blocked event loop or a long model step must never cause that (anchors-queue §1), so nothing
+for `ack_wait`; a blocked event loop or a long model step must never cause that, so nothing
 that other code does can hold up this thread.
 """
 
@@ -117,7 +117,7 @@ class LeaseKeeper:
         self.renewals += len(due)
 
     async def _renew_all_soon(self) -> None:
-        # Leases survive a server restart, but their clock ran meanwhile (anchors-bus A1).
+        # Leases survive a server restart, but their clock ran meanwhile.
         now = time.monotonic()
         with self._lock:
             for lease in self._due:

@@ -1,6 +1,6 @@
 """How the yard's own processes log: structlog, one JSON object or one line each, to standard error.
 
-Event names are past-tense and listed here (style, rule 18); ids are bound once per logger. Never called
+Event names are past-tense and listed here; ids are bound once per logger. Never called
 by the client: it lives in other people's services.
 """
 

@@ -21,7 +21,7 @@ def stop_on_signals() -> asyncio.Event:
 async def run_until(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:
     """Wait for the stop. A task that ends first ends the wait with its error.
 
-    A process that lost one of its loops must not look alive (anchors-queue §2: "alive but deaf").
+    A process that lost one of its loops must not look alive while it is deaf.
     """
     stopped = asyncio.create_task(stop.wait(), name="stop")
     try:

@@ -1,4 +1,4 @@
-"""Settings every process of a yard shares. Read once at the entry point and passed in (style, rule 17).
+"""Settings every process of a yard shares. Read once at the entry point and passed in.
 
 Each setting is an environment variable with the prefix `LORAYARD_`: `LORAYARD_URL`, `LORAYARD_PREFIX` ...
 """
@@ -36,7 +36,7 @@ class YardSettings(BaseSettings):
     ack_wait_seconds: float = Field(default=15.0, ge=1.0, le=86_400.0)
     """How long a lease lives without renewal: the time until work of a killed process is given out again."""
     result_ttl_seconds: int = Field(default=86_400, ge=1)
-    """Whole seconds: the server refuses fractions (anchors-bus A2)."""
+    """Whole seconds: the server refuses fractions."""
     replicas: int = Field(default=1, ge=1, le=5)
     window: int = Field(default=4096, ge=1)
     """Jobs of one lane that dispatcher and workers may hold at once (`max_ack_pending`)."""

@@ -73,7 +73,7 @@ async def test_two_tenants_may_use_one_job_id(bus: Bus) -> None:
 
 
 async def test_only_a_stored_result_is_announced(bus: Bus, wait_until: WaitUntil) -> None:
-    """A refused one still reaches whoever listens on the results' own subject (design §1)."""
+    """A refused one still reaches whoever listens on the results' own subject."""
     announced = await bus.nc.subscribe(bus.subjects.done("t"))
     store = results(bus)
     await store.store(answer("first"))

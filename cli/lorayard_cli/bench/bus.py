@@ -25,10 +25,10 @@ from lorayard_workers.tiny_model import make_tiny_adapter
 ROUNDS = 5
 PAYLOAD_BYTES = 1024
 RAW_WINDOW = 500
-"""Publishes in flight: where anchors-bus B1 found the rate to level off."""
+"""Publishes in flight: with more the rate was seen to level off."""
 LIGHT_JOBS = 200
 MUST_RATIO = 0.12
-"""Issue 2: a bare prototype reached 0.23-0.31."""
+"""Half of what a bare prototype reached: 0.23-0.31."""
 WARM_UP_JOBS = 500
 ADAPTERS = tuple(f"acme/tiny/bench-{number}" for number in range(8))
 ROWS = 64

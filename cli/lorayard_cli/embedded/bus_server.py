@@ -96,7 +96,7 @@ def _free_port(port: int) -> int:
 
 def _config(port: int, store: Path) -> str:
     # NATS configuration reads JSON, all but its `\uXXXX`: a folder's name stays as it is. `sync_interval: 1s`
-    # costs nothing measurable; the default of 2 minutes would lose that much in a power cut (design §3).
+    # costs nothing measurable; the default of 2 minutes would lose that much in a power cut.
     return json.dumps(
         {
             "server_name": "lorayard",

@@ -37,7 +37,7 @@ def plan(
     """Decide what to hand over at `now` (unix seconds).
 
     `served` (virtual tokens per tenant) and `demand` (jobs per second by group) are part of the planner's
-    signature (design §5); this planner takes turns by age alone and reads neither.
+    signature, for planners that are fair by tenant; this planner takes turns by age alone and reads neither.
     """
     del served, demand
     board = _Board(waiting, fleet, policy)

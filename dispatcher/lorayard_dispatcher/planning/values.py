@@ -55,7 +55,7 @@ class Policy:
     wait_bound_seconds: tuple[float, ...] = (4.0, 8.0, 15.0, 30.0)
     overdue_loads: int = 1
     """Cold placements per worker and plan that overdue jobs may force: without a budget an age rule turns
-    overload into first-in-first-out and halves throughput (design §5)."""
+    overload into first-in-first-out and halves throughput."""
     base_of: Mapping[str, str] = field(default_factory=dict[str, str])
     """Adapter digest -> digest of the base model it fits."""
 

@@ -1,6 +1,6 @@
 """One connection to NATS that outlives its server, and says when it does not.
 
-The rules are those of design §3, each paid for by an experiment: reconnect for ever, count what `error_cb`
+Each rule was paid for by an experiment: reconnect for ever, count what `error_cb`
 reports (a denied publish shows nowhere else), and let every pull and watch start over on a reconnect.
 """
 

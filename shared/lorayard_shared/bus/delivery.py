@@ -2,7 +2,7 @@
 
 The ack subject is `$JS.ACK.stream.consumer.deliveries.stream-sequence.consumer-sequence.time.pending`, or the
 longer form with a domain and an account hash in front (nats-server ADR-15). It is not fenced: an old one acts
-on the newest delivery (anchors-bus A1).
+on the newest delivery.
 """
 
 from __future__ import annotations

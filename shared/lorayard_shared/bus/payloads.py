@@ -1,4 +1,4 @@
-"""Texts too big for a message, kept in an object store and passed by reference (design §3)."""
+"""Texts too big for a message, kept in an object store and passed by reference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.errors import PayloadMissingError
 
 CHUNK_BYTES = 512 * 1024
-"""Measured best for put and for get (anchors-bus A5)."""
+"""Measured best for put and for get."""
 
 GET_SECONDS = 30.0
 """Ample for `MAX_BYTES` from a local server; nats-py waits for ever when chunks or the server are gone."""

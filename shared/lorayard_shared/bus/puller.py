@@ -23,7 +23,7 @@ from lorayard_shared.logs import Event, process_logger
 EXPIRES_SECONDS = 1.5
 HEARTBEAT_SECONDS = 0.5
 BACKOFF_SECONDS = 0.25
-"""After an error answer: on a cluster without a leader they come back in a hot loop (anchors-bus A7)."""
+"""After an error answer: on a cluster without a leader they come back in a hot loop."""
 
 BATCH_MAX = 512
 _NANOSECONDS = 1_000_000_000

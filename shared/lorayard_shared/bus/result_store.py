@@ -1,4 +1,4 @@
-"""Store a job's result: exactly one, whoever comes first (design §1).
+"""Store a job's result: exactly one, whoever comes first (docs/architecture.md).
 
 `Nats-Expected-Last-Subject-Sequence: 0` makes the server refuse a second one with 10071. A lost answer is
 simply asked again: if the first try was stored, the second is refused, and that is as good.

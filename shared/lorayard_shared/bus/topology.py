@@ -1,7 +1,8 @@
-"""Every stream, bucket and consumer of a yard, declared as data (design §3).
+"""Every stream, bucket and consumer of a yard, declared as data.
 
 Declarations are the server's own JSON: nats-py has no field for priority groups, and a plain dict can be
-compared with what exists. Two departures from design §3, both forced by the server (2.15.1):
+compared with what exists. Two choices that look odd, both forced by the server
+(2.15.1; see docs/architecture.md):
 
 - Schedules live in a stream of their own, YARD_DELAYED: "message scheduling cannot use discard new" (10052),
   and the back-pressure of YARD_JOBS is worth more than one stream less. A due job stays there until it is
@@ -27,7 +28,7 @@ PIN_SECONDS: Final = 3
 """Silence after which the pin moves on; pulls are re-issued every `Puller.EXPIRES_SECONDS`, well below."""
 
 MAX_DELIVER: Final = 1000
-"""A fuse only (design §3): poison is judged by our own count, long before."""
+"""A fuse only: poison is judged by our own count, long before."""
 
 MAX_CONSUMERS: Final = 100_000
 """Set because 2.15 caps a stream at 1,000 otherwise, and bursts of object gets hit it."""
@@ -129,7 +130,7 @@ def _stream(settings: YardSettings, kind: str, subjects: list[str], **config: An
 
 def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
     return (
-        # History 1: when the newest value expires, an older one would show again (anchors-bus A3).
+        # History 1: when the newest value expires, an older one would show again.
         _key_value(settings, "workers", subject_delete_marker_ttl=10 * NANOSECONDS),
         _key_value(settings, "adapters", history=16),
         _key_value(settings, "aliases", history=16),

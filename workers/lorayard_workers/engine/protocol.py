@@ -2,7 +2,7 @@
 
 An engine owns its threads. Every method may be called from any thread and returns without waiting for
 model work; outcomes come back through the sink that was given with the request, on a thread of the
-engine's choosing. So the event loop of the service never blocks (design §6).
+engine's choosing. So the event loop of the service never blocks.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FinishReason(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Who must act on a failure (design §4)."""
+    """Who must act on a failure."""
 
     RETRYABLE = "retryable"
     """Engine or capacity: another attempt may succeed."""

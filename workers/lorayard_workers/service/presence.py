@@ -2,7 +2,7 @@
 
 Both are whole states with a rising number, never deltas: a lost or repeated one does no harm. Load reports
 follow a change within milliseconds; the advert, which everybody watches, is coalesced further and beats each
-second with a time to live, so that silence is a death (anchors-bus A3).
+second with a time to live, so that silence is a death.
 """
 
 from __future__ import annotations

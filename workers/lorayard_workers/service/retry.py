@@ -1,4 +1,4 @@
-"""Another attempt at a job that failed in a way that may pass (design §4).
+"""Another attempt at a job that failed in a way that may pass (docs/job-lifecycle.md).
 
 The job is published again through a schedule, with its attempt raised and its history attached, and only then
 acked; the message id makes a second publish of the same attempt a duplicate. Never a NAK with a delay: two of
