@@ -6,10 +6,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 RESULTS = Path(__file__).parent / "results"
-BENCHES = {"bus": ("bench", "bus", "--json")}
+BENCHES = {"bus": ("bench", "bus", "--json"), "engine": ("bench", "engine", "--json")}
 
 
 def main() -> int:
@@ -26,7 +26,9 @@ def main() -> int:
             sys.stderr.write(f"{name}: no result (exit code {done.returncode}); the last one is kept\n")
             worst = max(worst, 1)
             continue
-        (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        (RESULTS / f"{name}.json").write_text(
+            json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     return worst
 
 
@@ -36,7 +38,7 @@ def read_document(printed: str) -> dict[str, Any] | None:
         document = json.loads(printed)
     except ValueError:
         return None
-    return document if isinstance(document, dict) and "bench" in document else None
+    return cast("dict[str, Any]", document) if isinstance(document, dict) and "bench" in document else None
 
 
 if __name__ == "__main__":

@@ -37,7 +37,13 @@ _NOUNS = {
     "adapters": ("Adapters the yard serves.", {"ls": ("ls", "List the adapters the yard serves.")}),
     "workers": ("Workers of the yard.", {"ls": ("ls", "List the workers and what they hold.")}),
     "models": ("Base models on this machine.", {"prepare": ("prepare", "Make a base model ready to load.")}),
-    "bench": ("Measure the yard.", {"bus": ("bus", "No-op jobs per second, beside raw publishing.")}),
+    "bench": (
+        "Measure the yard.",
+        {
+            "bus": ("bus", "No-op jobs per second, beside raw publishing."),
+            "engine": ("engine", "Steps of many adapters at once, beside stock transformers and PEFT."),
+        },
+    ),
 }
 
 

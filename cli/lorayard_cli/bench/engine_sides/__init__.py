@@ -1,0 +1,1 @@
+"""The sides that `bench engine` measures against each other, in one process."""

@@ -1,0 +1,145 @@
+"""Does a row feel its neighbours? The same requests in random company and alone, token for token, in fp32."""
+
+from __future__ import annotations
+
+import string
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import SimpleQueue
+from random import Random
+
+from lorayard_cli.bench.engine_report.rows import Bleed
+from lorayard_workers.adapters.digest import adapter_digest
+from lorayard_workers.adapters.files import read_adapter
+from lorayard_workers.base_model import Precision
+from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.engine.protocol import Cancelled, GenerationRequest, Outcome, Sampling, Succeeded
+from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
+
+_RANKS = (8, 4, 16, 3, 12, 8, 5, 16)
+_SLOTS = 3
+"""Fewer than adapters: slots change hands all the time."""
+_IN_FLIGHT = 24
+"""Three times the rows: some always wait for a place or a slot."""
+_CANCELLED_SHARE = 0.05
+_OUTCOME_SECONDS = 60.0
+"""Only a hang waits this long."""
+_EXAMPLES = 5
+_ALONE = EngineConfig(
+    slots=len(_RANKS), max_rank=16, rows=1, context_tokens=256, precision=Precision.FP32, device="cpu"
+)
+_TOGETHER = replace(
+    _ALONE,
+    slots=_SLOTS,
+    rows=8,
+    host_bytes=1 << 20,  # about three adapters: others come from disk again
+    prefill_tokens=48,  # prompts are longer, so they come in chunks beside rows that decode
+    ageing_seconds=0.05,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ask:
+    """What a request asks; equal ones must get equal answers."""
+
+    prompt: str
+    adapter: str | None
+    tokens: int
+
+    def request(self, name: str) -> GenerationRequest:
+        """Greedy: nothing but the model decides."""
+        sampling = Sampling(max_new_tokens=self.tokens)
+        return GenerationRequest(request_id=name, prompt=self.prompt, adapter=self.adapter, sampling=sampling)
+
+
+def measure_bleed(rows: int, *, seed: int = 3) -> Bleed:
+    """Compare so many rows."""
+    random = Random(seed)
+    with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as scratch:
+        model = make_tiny_model(Path(scratch) / "model")
+        adapters = _adapters(Path(scratch))
+        asks = _asks(random, list(adapters), rows)
+        with _engine(model, adapters, _TOGETHER) as together:
+            found = _run(together, asks, random)
+            residency = together.residency()
+        with _engine(model, adapters, _ALONE) as alone:
+            wanted = {ask: _one(alone, ask) for ask in set(asks)}
+    compared = [
+        (ask, outcome) for ask, outcome in zip(asks, found, strict=True) if not isinstance(outcome, Cancelled)
+    ]
+    different = [pair for pair in compared if _answer(pair[1]) != wanted[pair[0]]]
+    return Bleed(
+        rows=len(compared),
+        differ=len(different),
+        cancelled=len(asks) - len(compared),
+        adapters=len(adapters),
+        slots=_SLOTS,
+        evictions=residency.evictions,
+        slot_loads=residency.slot_loads,
+        disk_loads=residency.disk_loads,
+        examples=tuple(f"{ask}: {outcome}" for ask, outcome in different[:_EXAMPLES]),
+    )
+
+
+def _adapters(scratch: Path) -> dict[str, Path]:
+    folders = [
+        make_tiny_adapter(scratch / str(seed), seed=seed, rank=rank) for seed, rank in enumerate(_RANKS)
+    ]
+    return {adapter_digest(read_adapter(folder)): folder for folder in folders}
+
+
+def _asks(random: Random, adapters: list[str], count: int) -> list[_Ask]:
+    texts = ["".join(random.choices(string.printable, k=random.randint(1, 120))) for _ in range(16)]
+    return [
+        _Ask(
+            prompt=random.choice(texts),
+            adapter=random.choice([None, *adapters]),
+            tokens=random.choice((1, 6, 16)),
+        )
+        for _ in range(count)
+    ]
+
+
+@contextmanager
+def _engine(model: Path, adapters: dict[str, Path], config: EngineConfig) -> Generator[PackedEngine]:
+    engine = PackedEngine(model, adapters, config)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+    engine.check()
+
+
+def _run(engine: PackedEngine, asks: list[_Ask], random: Random) -> list[Outcome]:
+    """All of them, a bounded number at a time, some cancelled on their way; in the order of `asks`."""
+    ended: SimpleQueue[Outcome] = SimpleQueue()
+    found: dict[str, Outcome] = {}
+    for number, ask in enumerate(asks):
+        if number - len(found) >= _IN_FLIGHT:
+            outcome = ended.get(timeout=_OUTCOME_SECONDS)
+            found[outcome.request_id] = outcome
+        engine.submit(ask.request(str(number)), ended.put)
+        if random.random() < _CANCELLED_SHARE:
+            engine.cancel(str(random.randint(max(0, number - _IN_FLIGHT), number)))
+    while len(found) < len(asks):
+        outcome = ended.get(timeout=_OUTCOME_SECONDS)
+        found[outcome.request_id] = outcome
+    return [found[str(number)] for number in range(len(asks))]
+
+
+def _one(engine: PackedEngine, ask: _Ask) -> object:
+    ended: SimpleQueue[Outcome] = SimpleQueue()
+    engine.submit(ask.request("alone"), ended.put)
+    return _answer(ended.get(timeout=_OUTCOME_SECONDS))
+
+
+def _answer(outcome: Outcome) -> object:
+    """What must be equal; a failure equals nothing."""
+    if not isinstance(outcome, Succeeded):
+        return object()
+    return outcome.text, outcome.completion_tokens, outcome.finish_reason

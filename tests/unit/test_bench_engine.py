@@ -1,0 +1,200 @@
+"""What `bench engine` makes of its figures: nothing is timed here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import lorayard_cli
+from lorayard_cli.bench.engine_report.costs import Cost, Timed, Times, cost_of
+from lorayard_cli.bench.engine_report.document import make_document, print_document
+from lorayard_cli.bench.engine_report.goals import NOT_MEASURED, TIMED_GOALS, Goal, Sense
+from lorayard_cli.bench.engine_report.rows import Bleed, Row, Seen, SlotMemory, exit_code, judge
+from lorayard_cli.bench.figures import spread
+from lorayard_cli.exit_codes import ExitCode
+
+ABOUT = {"model": "fake", "rounds": 3, "quick": True}
+FINE: Mapping[Timed, float] = {
+    Timed.BASE_PREFILL: 1000,
+    Timed.BASE_DECODE: 100,
+    Timed.MIXED8_PREFILL: 1050,
+    Timed.MIXED8_DECODE: 100,
+    Timed.MIXED16_PREFILL: 1100,
+    Timed.MIXED16_DECODE: 110,
+    Timed.UNUSED_PREFILL: 1000,
+    Timed.UNUSED_DECODE: 100,
+    Timed.PEFT8_DECODE: 250,
+    Timed.PEFT16_DECODE: 330,
+    Timed.SEQUENTIAL8_DECODE: 700,
+    Timed.SEQUENTIAL16_DECODE: 1320,
+    Timed.SWAP: 2,
+    Timed.PEFT_LOAD: 400,
+}
+
+
+def seen(changes: Mapping[Timed, float] | None = None, *, differ: int = 0, reserved: int = 100) -> Seen:
+    """Figures that hold, but for the changes."""
+    times = Times()
+    for kind, milliseconds in {**FINE, **(changes or {})}.items():
+        for factor in (0.9, 1.0, 1.3):  # a slow moment is slow for all sides
+            times.add(kind, Cost(cpu_ms=milliseconds * factor, wall_ms=milliseconds * factor * 2))
+    bleed = Bleed(
+        rows=570,
+        differ=differ,
+        cancelled=30,
+        adapters=8,
+        slots=3,
+        evictions=200,
+        slot_loads=205,
+        disk_loads=99,
+    )
+    memory = SlotMemory(slots=8, max_rank=64, reserved_bytes=reserved, occupied_bytes=100, adapter_bytes=100)
+    return Seen(times=times, memory=memory, bleed=bleed)
+
+
+def row(rows: tuple[Row, ...], key: str) -> Row:
+    return next(row for row in rows if row.goal.key == key)
+
+
+def test_every_kind_of_work_is_used_by_a_row() -> None:
+    assert {kind for one in TIMED_GOALS for kind in (one.above, one.below)} == set(Timed)
+
+
+def test_keys_are_unique_and_no_row_is_both_measured_and_not() -> None:
+    keys = [row.goal.key for row in judge(seen())] + [row.key for row in NOT_MEASURED]
+    assert len(keys) == len(set(keys))
+
+
+def test_figures_on_the_right_side_of_every_must_hold() -> None:
+    rows = judge(seen())
+    assert [row.goal.key for row in rows if row.holds is False] == []
+    assert exit_code(rows) is ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("kind", "milliseconds", "key"),
+    [
+        (Timed.MIXED8_PREFILL, 1120, "mixed8_prefill"),
+        (Timed.MIXED8_DECODE, 126, "mixed8_decode"),
+        (Timed.PEFT8_DECODE, 199, "peft_names8"),
+        (Timed.PEFT16_DECODE, 274, "peft_names16"),
+        (Timed.SEQUENTIAL8_DECODE, 599, "sequential8"),
+        (Timed.SEQUENTIAL16_DECODE, 1099, "sequential16"),
+        (Timed.UNUSED_PREFILL, 1021, "unused_prefill"),
+        (Timed.UNUSED_DECODE, 103, "unused_decode"),
+        (Timed.SWAP, 5.1, "swap_step"),
+        (Timed.PEFT_LOAD, 29, "swap_load"),
+    ],
+)
+def test_a_missed_must_fails_the_command_and_names_its_row(
+    kind: Timed, milliseconds: float, key: str
+) -> None:
+    rows = judge(seen({kind: milliseconds}))
+    assert row(rows, key).holds is False
+    assert exit_code(rows) is ExitCode.FAILED
+
+
+def test_one_row_that_differs_is_one_too_many() -> None:
+    rows = judge(seen(differ=1))
+    assert row(rows, "bleed").holds is False
+    assert exit_code(rows) is ExitCode.FAILED
+
+
+def test_memory_counts_what_is_reserved_not_what_is_in_use() -> None:
+    found = row(judge(seen(reserved=200)), "slot_bytes")
+    assert found.value.median == 2.0
+    assert found.holds is False
+    assert "1.00" in found.note
+
+
+def test_fewer_rows_than_the_table_asks_for_are_said() -> None:
+    assert "570 rows compared, of the 10,000" in row(judge(seen()), "bleed").note
+    full = replace(seen(), bleed=replace(seen().bleed, rows=10_200))
+    assert "of the 10,000" not in row(judge(full), "bleed").note
+
+
+def test_a_goal_without_a_must_is_told_but_not_judged() -> None:
+    rows = judge(seen({Timed.MIXED16_PREFILL: 99_999}))
+    found = row(rows, "mixed16_prefill")
+    assert (found.holds, found.reaches_stretch) == (None, None)
+    assert exit_code(rows) is ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("sense", "value", "holds", "stretch"),
+    [
+        (Sense.AT_LEAST, 2.0, True, False),
+        (Sense.AT_LEAST, 3.0, True, True),
+        (Sense.AT_LEAST, 1.9, False, False),
+        (Sense.AT_MOST, 2.0, True, True),
+        (Sense.AT_MOST, 2.1, False, True),
+        (Sense.AT_MOST, 3.1, False, False),
+    ],
+)
+def test_a_limit_itself_is_within_it(sense: Sense, value: float, holds: bool, stretch: bool) -> None:
+    goal = Goal(key="k", title="t", sense=sense, must=2.0, stretch=3.0)
+    judged = Row(goal=goal, value=spread([value]))
+    assert (judged.holds, judged.reaches_stretch) == (holds, stretch)
+
+
+def test_ratios_pair_neighbouring_rounds() -> None:
+    times = Times()
+    for ours, base in ((10.0, 10.0), (40.0, 20.0), (30.0, 30.0)):
+        times.add(Timed.BASE_DECODE, Cost(cpu_ms=base, wall_ms=base * 3))
+        times.add(Timed.MIXED8_DECODE, Cost(cpu_ms=ours, wall_ms=ours))
+    cpu = times.ratio_cpu(Timed.BASE_DECODE, Timed.MIXED8_DECODE)
+    assert (cpu.median, cpu.low, cpu.high, cpu.rounds) == (1.0, 0.5, 1.0, 3)
+    assert times.ratio_wall(Timed.BASE_DECODE, Timed.MIXED8_DECODE).median == 3.0
+
+
+def test_a_cost_is_of_one_step() -> None:
+    calls: list[int] = []
+    one, four = cost_of(lambda: calls.append(1)), cost_of(lambda: calls.append(1), steps=4)
+    assert calls == [1, 1]  # the work itself takes the steps
+    assert min(one.wall_ms, one.cpu_ms, four.wall_ms, four.cpu_ms) >= 0
+
+
+def test_the_document_has_every_row_with_its_limits_and_what_is_missing_with_its_reason() -> None:
+    rows = judge(seen({Timed.SWAP: 5.1}))
+    document: dict[str, Any] = json.loads(json.dumps(make_document(seen(), rows, ABOUT)))
+    assert document["holds"] is False
+    assert len(document["rows"]) == len(TIMED_GOALS) + 2
+    swap = next(one for one in document["rows"] if one["key"] == "swap_step")
+    assert swap["value"]["median"] == 0.051
+    assert (swap["must"], swap["stretch"], swap["holds"]) == (0.05, 0.02, False)
+    missing = document["not_measured"]
+    assert {one["key"] for one in missing} == {one.key for one in NOT_MEASURED}
+    assert all(one["reason"] and "value" not in one for one in missing)
+    assert document["cpu_ms"]["base_decode"]["median"] == 100
+    assert {"cores", "torch", "transformers", "peft"} <= set(document)
+
+
+def test_the_table_names_every_row_and_every_gap(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = judge(seen({Timed.SWAP: 5.1}))
+    print_document(make_document(seen(), rows, ABOUT), rows)
+    printed = capsys.readouterr().out
+    for title in ("host → slot ÷ one decode step", "not measured:", "deterministic mode", "NO"):
+        assert title in printed
+
+
+@pytest.mark.parametrize(("arguments", "quick"), [((), False), (("--quick",), True)])
+def test_the_command_hands_on_its_options_and_exit_code(
+    arguments: tuple[str, ...], quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[bool, bool]] = []
+
+    def run(*, quick: bool, as_json: bool) -> int:
+        asked.append((quick, as_json))
+        return ExitCode.FAILED
+
+    fake: Any = ModuleType("lorayard_cli.bench.engine")  # the real one loads torch, transformers and peft
+    fake.run = run
+    monkeypatch.setitem(sys.modules, "lorayard_cli.bench.engine", fake)
+    assert lorayard_cli.run(["bench", "engine", "--json", *arguments]) == ExitCode.FAILED
+    assert asked == [(quick, True)]
