@@ -1,0 +1,224 @@
+"""The contract of `Engine`, kept by every engine: what a worker's service relies on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from lorayard_workers.base_model import Precision
+from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.engine.protocol import (
+    Cancelled,
+    DeadlinePassed,
+    Engine,
+    Failed,
+    FailureKind,
+    GenerationRequest,
+    Outcome,
+    Sampling,
+    Succeeded,
+    Tier,
+)
+
+SLOTS = ROWS = 2
+OUTCOME_SECONDS = 30.0
+LONG_TOKENS = 2000
+"""Seconds of work for the tiny model: long enough to be cut short."""
+
+WaitUntil = Callable[..., Awaitable[None]]
+MakeEngine = Callable[..., Engine]
+
+
+def ask(request_id: str, **changes: Any) -> GenerationRequest:
+    settings: dict[str, Any] = {"prompt": "hello", "sampling": Sampling(max_new_tokens=4)} | changes
+    return GenerationRequest(request_id=request_id, **settings)
+
+
+def ask_long(request_id: str, **changes: Any) -> GenerationRequest:
+    return ask(request_id, sampling=Sampling(max_new_tokens=LONG_TOKENS), **changes)
+
+
+def _no_eos(*_: object) -> frozenset[int]:
+    """So that long requests stay long."""
+    return frozenset()
+
+
+@pytest.fixture(params=["echo", "packed"])
+def make_engine(
+    request: pytest.FixtureRequest,
+    tiny_model: Path,
+    tiny_adapters: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[MakeEngine]:
+    """Engines that are not started; `slow` ones answer nothing while a test looks."""
+    made: list[Engine] = []
+
+    def make(*, slow: bool = False) -> Engine:
+        engine: Engine
+        if request.param == "echo":
+            delay = 3600.0 if slow else 0.001
+            engine = EchoEngine(slots=SLOTS, rows=ROWS, delay_seconds=delay, known=tiny_adapters)
+        else:
+            monkeypatch.setattr("lorayard_workers.base_model._eos_ids", _no_eos)
+            config = EngineConfig(slots=SLOTS, rows=ROWS, precision=Precision.FP32, device="cpu", threads=1)
+            engine = PackedEngine(tiny_model, tiny_adapters, config)
+        made.append(engine)
+        return engine
+
+    yield make
+    for engine in made:
+        engine.stop()
+
+
+@pytest.fixture
+def start_engine(make_engine: MakeEngine) -> MakeEngine:
+    def start(**given: Any) -> Engine:
+        engine = make_engine(**given)
+        engine.start()
+        return engine
+
+    return start
+
+
+@pytest.fixture
+def outcomes() -> SimpleQueue[Outcome]:
+    return SimpleQueue()
+
+
+def take(outcomes: SimpleQueue[Outcome], count: int) -> dict[str, Outcome]:
+    """Exactly so many, by request id: none missing, none twice."""
+    found = [outcomes.get(timeout=OUTCOME_SECONDS) for _ in range(count)]
+    assert outcomes.empty()
+    by_id = {outcome.request_id: outcome for outcome in found}
+    assert len(by_id) == count
+    return by_id
+
+
+def run(engine: Engine, *requests: GenerationRequest) -> dict[str, Outcome]:
+    """Submit all at once; outcomes by request id."""
+    outcomes = SimpleQueue[Outcome]()
+    for request in requests:
+        engine.submit(request, outcomes.put)
+    return take(outcomes, len(requests))
+
+
+def test_each_request_has_one_outcome_whatever_its_adapter(
+    start_engine: MakeEngine, tiny_adapters: dict[str, Path]
+) -> None:
+    """More adapters than slots, more requests than rows; and the books are even afterwards."""
+    engine = start_engine()
+    keys = [None, *tiny_adapters] * 3
+    found = run(engine, *(ask(str(i), adapter=key) for i, key in enumerate(keys)))
+    tiers = Counter(outcome.tier for outcome in found.values() if isinstance(outcome, Succeeded))
+    assert tiers.total() == len(keys)
+    assert tiers[Tier.NONE] == keys.count(None)
+    residency = engine.residency()
+    assert residency.slot_hits == tiers[Tier.SLOT]
+    assert (residency.rows_running, residency.queued) == (0, 0)
+    assert [slot.rows for slot in residency.slots] == [0] * SLOTS
+    assert residency.slot_loads - residency.evictions == SLOTS
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"prompt": ""}, "empty_prompt", "prompt"),
+        ({"prompt": ()}, "empty_prompt", "prompt"),
+        ({"adapter": "sha256:0"}, "unknown_adapter", "adapter"),
+    ],
+)
+def test_a_bad_request_fails_for_good_naming_the_field(
+    start_engine: MakeEngine, changes: dict[str, Any], code: str, field: str
+) -> None:
+    found = run(start_engine(), ask("bad", **changes), ask("good"))
+    bad = found["bad"]
+    assert isinstance(bad, Failed)
+    assert (bad.kind, bad.code, bad.field) == (FailureKind.PERMANENT, code, field)
+    assert isinstance(found["good"], Succeeded)
+
+
+async def test_rows_are_cancelled_waiting_and_running_and_unknown_ids_ignored(
+    start_engine: MakeEngine,
+    tiny_adapters: dict[str, Path],
+    outcomes: SimpleQueue[Outcome],
+    wait_until: WaitUntil,
+) -> None:
+    engine = start_engine(slow=True)
+    adapter = next(iter(tiny_adapters))
+    for name in ("running", "beside", "waiting"):
+        engine.submit(ask_long(name, adapter=adapter), outcomes.put)
+    await wait_until(lambda: (engine.residency().rows_running, engine.residency().queued) == (ROWS, 1))
+    for name in ("nobody", "waiting", "running", "beside"):
+        engine.cancel(name)
+    names = ("running", "beside", "waiting")
+    assert take(outcomes, 3) == {name: Cancelled(request_id=name) for name in names}
+    engine.cancel("running")  # over already
+    assert [slot.rows for slot in engine.residency().slots] == [0]
+
+
+def test_a_deadline_ends_a_request_before_it_starts_and_while_it_runs(start_engine: MakeEngine) -> None:
+    now = time.time()
+    past, soon = ask_long("past", deadline=now - 1), ask_long("soon", deadline=now + 0.2)
+    found = run(start_engine(slow=True), past, soon)
+    assert found == {name: DeadlinePassed(request_id=name) for name in ("past", "soon")}
+
+
+def test_slots_and_rows_show_before_the_first_request(make_engine: MakeEngine) -> None:
+    """A dispatcher sends no adapter to a worker that shows no slot."""
+    residency = make_engine().residency()
+    assert (residency.slot_count, residency.rows_max, residency.slots) == (SLOTS, ROWS, ())
+
+
+async def test_prefetch_brings_an_adapter_to_host_memory(
+    start_engine: MakeEngine, tiny_adapters: dict[str, Path], wait_until: WaitUntil
+) -> None:
+    engine = start_engine()
+    adapter = next(iter(tiny_adapters))
+    engine.prefetch("sha256:0")  # only the log hears of it
+    engine.prefetch(adapter)
+    await wait_until(lambda: adapter in engine.residency().host)
+    outcome = run(engine, ask("a", adapter=adapter))["a"]
+    assert isinstance(outcome, Succeeded)
+    assert outcome.tier is Tier.HOST
+
+
+def test_requests_may_come_from_several_threads(
+    start_engine: MakeEngine, tiny_adapters: dict[str, Path], outcomes: SimpleQueue[Outcome]
+) -> None:
+    engine = start_engine()
+    adapters = [None, *tiny_adapters]
+
+    def submit(thread: int) -> None:
+        for number, adapter in enumerate(adapters):
+            engine.submit(ask(f"{thread}-{number}", adapter=adapter), outcomes.put)
+
+    threads = [threading.Thread(target=submit, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = take(outcomes, len(threads) * len(adapters))
+    assert all(isinstance(outcome, Succeeded) for outcome in found.values())
+
+
+def test_it_lives_from_start_to_stop_and_stop_may_come_again(
+    make_engine: MakeEngine, outcomes: SimpleQueue[Outcome]
+) -> None:
+    engine = make_engine(slow=True)
+    assert not engine.alive()
+    engine.start()
+    assert engine.alive()
+    engine.submit(ask_long("unfinished"), outcomes.put)
+    for _ in range(2):
+        engine.stop()
+        assert not engine.alive()
+    assert outcomes.empty()  # what had not ended gets no outcome
