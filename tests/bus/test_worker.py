@@ -300,6 +300,12 @@ async def test_a_failure_that_may_pass_is_tried_again_with_its_history(
     assert stayed.error.kind is ErrorKind.RETRYABLE
     assert [str(request.prompt) for request in engine.submitted].count("stays") == 2
 
+    async def counted() -> bool:
+        counters = (await advert(yard)).counters
+        return (counters.jobs_succeeded, counters.jobs_failed) == (1, 1)
+
+    await wait_until(counted)  # jobs, not attempts
+
     async def streams_empty() -> bool:
         return await yard.left() == 0 and await yard.left("delayed") == 0
 

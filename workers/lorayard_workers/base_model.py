@@ -21,6 +21,7 @@ import torch
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when transformers is imported
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from lorayard_workers.engine.protocol import ChatMessage
 from lorayard_workers.errors import (
@@ -29,6 +30,8 @@ from lorayard_workers.errors import (
     BaseModelUnsupportedError,
     RequestRefusedError,
 )
+
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a worker's stderr is its log
 
 _log = structlog.stdlib.get_logger(__name__)
 

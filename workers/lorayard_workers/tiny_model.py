@@ -49,7 +49,9 @@ def make_tiny_model(folder: Path, *, seed: int = 0) -> Path:
     # Imported here: whoever only wants adapters should not wait two seconds for torch.
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped in transformers
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=HIDDEN,

@@ -99,10 +99,6 @@ class Loader:
         with self._changed:
             return frozenset(self._loading)
 
-    def queued_tasks(self) -> int:
-        """Short tasks that wait."""
-        return len(self._tasks)
-
     def _run(self) -> None:
         while True:
             with self._changed:

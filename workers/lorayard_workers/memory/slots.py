@@ -44,11 +44,6 @@ class DeviceSlots:
         """Columns that the LoRA groups must provide; enough for any mix of ranks."""
         return self.count * padded_rank(self.max_rank)
 
-    @property
-    def used_columns(self) -> int:
-        """One past the highest column in use: how wide a step over all residents must be."""
-        return max((slot.columns[-1] + 1 for slot in self._slots.values()), default=0)
-
     def resident(self, digest: str) -> Columns | None:
         """The adapter's columns, if it has a slot."""
         slot = self._slots.get(digest)

@@ -200,11 +200,11 @@ class Execution:
                 self._spawn(held, self._finish(held, outcome), "finish")
 
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
-        self._count(outcome)
         if isinstance(outcome, Failed) and self._may_retry(held, outcome):
             await self._retry(held, outcome)
         else:
             await self._store(held, outcome)
+            self._count(outcome)
         await self._let_go(held)
 
     def _may_retry(self, held: HeldJob, outcome: Failed) -> bool:
