@@ -298,11 +298,12 @@ def test_a_bad_request_fails_for_good_naming_the_field__g3(
     assert text_of(found["good"])
 
 
-def test_prompt_too_long_names_both_numbers__g3(start_yard: StartYard) -> None:
+def test_prompt_too_long_names_both_numbers_and_the_setting__g3(start_yard: StartYard) -> None:
     outcome = start_yard().run(ask("a", prompt="x" * 300))["a"]
     assert isinstance(outcome, Failed)
     assert "300" in outcome.message
     assert "256" in outcome.message
+    assert "LORAYARD_CONTEXT_TOKENS" in outcome.message
 
 
 def test_an_adapter_that_breaks_after_registration_fails_only_its_requests__g3_g5(
@@ -459,5 +460,5 @@ def test_a_missing_base_model_names_the_path_and_what_to_do__g3(
 def test_too_little_memory_for_any_context_refuses_to_start(tiny_model: Path) -> None:
     from lorayard_workers.engine.config import EngineConfig
 
-    with pytest.raises(BaseModelUnsupportedError, match="kv_bytes 1000"):
+    with pytest.raises(BaseModelUnsupportedError, match="LORAYARD_KV_BYTES 1000"):
         PackedEngine(tiny_model, {}, EngineConfig(kv_bytes=1000))

@@ -18,6 +18,7 @@ import torch
 
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.context import Context, fit_context
 from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.prepare import failure_of, prepare
@@ -60,7 +61,7 @@ class PackedEngine:
         self._config = config
         self._adapters = adapters
         self._base = load_base_model(model_folder, precision=config.precision, device=config.torch_device)
-        self._context_tokens = self._fit_context()
+        self._context = self._fit_context()
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._open: set[Row] = set()
         self._open_lock = threading.Lock()
@@ -88,7 +89,7 @@ class PackedEngine:
     @property
     def context_tokens(self) -> int:
         """Longest prompt plus completion: the least of model, setting and cache memory."""
-        return self._context_tokens
+        return self._context.tokens
 
     @property
     def linear_shapes(self) -> Mapping[str, tuple[int, int]]:
@@ -162,32 +163,36 @@ class PackedEngine:
 
     # --- set-up
 
-    def _fit_context(self) -> int:
+    def _fit_context(self) -> Context:
+        config = self._config
         layers, kv_heads, head_width = cache_shape(self._base)
-        per_token = KvCache.token_bytes(layers, kv_heads, head_width, self._config.precision.dtype)
-        affordable = self._config.kv_bytes // (per_token * self._config.rows)
-        limits = (self._base.context_tokens, self._config.context_tokens, affordable)
-        context = min(limit for limit in limits if limit is not None)
-        if context < MIN_CONTEXT_TOKENS:
+        token_bytes = KvCache.token_bytes(layers, kv_heads, head_width, config.precision.dtype)
+        context = fit_context(
+            model_tokens=self._base.context_tokens,
+            wanted_tokens=config.context_tokens,
+            kv_bytes=config.kv_bytes,
+            rows=config.rows,
+            token_bytes=token_bytes,
+        )
+        if context.tokens < MIN_CONTEXT_TOKENS:
             raise BaseModelUnsupportedError(
                 self._base.folder,
-                f"only {context} tokens of context: kv_bytes {self._config.kv_bytes} over "
-                f"{self._config.rows} rows of {per_token} bytes per token, context_tokens "
-                f"{self._config.context_tokens}",
+                f"only {context.tokens} tokens of context, bound by {context.bound_by}; "
+                f"a token takes {token_bytes} bytes of the KV cache",
             )
         return context
 
     def _build_core(self) -> EngineCore:
         config = self._config
         slots = DeviceSlots(count=config.slots, max_rank=config.max_rank, pinned=config.pinned)
-        size = RunnerSize(columns=slots.column_count, rows=config.rows, row_tokens=self._context_tokens)
+        size = RunnerSize(columns=slots.column_count, rows=config.rows, row_tokens=self._context.tokens)
         return EngineCore(
             runner=ModelRunner(self._base, size),
             slots=slots,
             host=self._host,
             limits=CoreLimits(
                 rows=config.rows,
-                row_tokens=self._context_tokens,
+                row_tokens=self._context.tokens,
                 prefill_tokens=config.prefill_tokens,
                 ageing_seconds=config.ageing_seconds,
                 eos_ids=self._base.eos_ids,
@@ -202,7 +207,7 @@ class PackedEngine:
         try:
             outcome = row.ended_by_caller(time.time())
             if outcome is None:
-                prepare(row, self._base, self._context_tokens, self._adapters)
+                prepare(row, self._base, self._context, self._adapters)
         except Exception as error:  # noqa: BLE001  # whatever it is, the request must hear of it
             outcome = failure_of(row, error)
         if outcome is not None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Container
 
 from lorayard_workers.base_model import BaseModel
+from lorayard_workers.engine.context import Context
 from lorayard_workers.engine.protocol import Failed, FailureKind, Sampling
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.sampling import TokenSampler
@@ -21,7 +22,7 @@ MAX_STOP_STRINGS = 16
 """Each is searched for after every token; OpenAI allows 4."""
 
 
-def prepare(row: Row, base: BaseModel, context_tokens: int, known: Container[str]) -> None:
+def prepare(row: Row, base: BaseModel, context: Context, known: Container[str]) -> None:
     """Fill in what the engine needs. Raises RequestRefusedError or AdapterUnknownError."""
     request = row.request
     check_sampling(request.sampling)
@@ -34,11 +35,11 @@ def prepare(row: Row, base: BaseModel, context_tokens: int, known: Container[str
     ids = base.prompt_ids(request.prompt)
     if not ids:
         raise RequestRefusedError("empty_prompt", "the prompt has no tokens", field="prompt")
-    if len(ids) >= context_tokens:
+    if len(ids) >= context.tokens:
         raise RequestRefusedError(
             "prompt_too_long",
             f"the prompt has {len(ids)} tokens; with room for an answer this worker holds "
-            f"{context_tokens - 1} (context {context_tokens})",
+            f"{context.tokens - 1} (context {context.tokens}, bound by {context.bound_by})",
             field="prompt",
         )
     row.prompt_ids = ids
