@@ -17,6 +17,11 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
+def bound(orphan_signal: int) -> tuple[str, ...]:
+    """What to put before a command that shall get this signal when the calling thread's process is gone."""
+    return (sys.executable, "-I", "-S", __file__, str(os.getpid()), str(orphan_signal))
+
+
 def main(arguments: list[str]) -> None:
     """Bind this process to its parent, then become the command."""
     parent, signal_number, *command = arguments

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
@@ -13,15 +12,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 from lorayard_cli.embedded.backoff import RestartPolicy, crashes_in_a_row, delay_seconds
+from lorayard_cli.embedded.bound_to_parent import bound
 from lorayard_cli.exit_codes import NO_USE_IN_RESTARTING
 
 KEPT_LINES = 20
 """Of a child's last words, for the message when it is given up."""
-
-_BOUND = str(Path(__file__).with_name("bound_to_parent.py"))
 
 
 class ChildState(StrEnum):
@@ -133,10 +130,9 @@ class Child:
                 os.kill(self.pid, number)
 
     async def _run_once(self) -> int:
-        binding = (sys.executable, "-I", "-S", _BOUND, str(os.getpid()), str(int(self.spec.orphan_signal)))
         # A session of its own: Ctrl-C in the terminal reaches the supervisor only, which stops in order.
         process = await asyncio.create_subprocess_exec(
-            *binding,
+            *bound(self.spec.orphan_signal),
             *self.spec.command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,

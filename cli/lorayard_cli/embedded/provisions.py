@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from lorayard_cli.embedded.bound_to_parent import bound
 from lorayard_cli.embedded.data_folder import DataFolderError
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.options import models_folder
@@ -73,7 +75,7 @@ def _prepare_model(model: str, progress: Progress) -> None:
     if model == GEMMA3_270M:
         progress("making gemma3-270m ready to load: once, about a minute")
     # In a process of its own: converting takes 3 GB that the supervisor would never give back.
-    command = [sys.executable, "-m", "lorayard_cli", "models", "prepare", model]
+    command = [*bound(signal.SIGTERM), sys.executable, "-m", "lorayard_cli", "models", "prepare", model]
     last = "it could not be made ready"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as done:
         assert done.stderr is not None
