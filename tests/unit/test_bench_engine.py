@@ -19,7 +19,7 @@ from lorayard_cli.bench.engine_report.rows import Bleed, Row, Seen, SlotMemory, 
 from lorayard_cli.bench.figures import spread
 from lorayard_cli.exit_codes import ExitCode
 
-ABOUT = {"model": "fake", "rounds": 3, "quick": True}
+ABOUT = {"model": "fake", "rounds": 3, "quick": True, "amx_bf16": False}
 FINE: Mapping[Timed, float] = {
     Timed.BASE_PREFILL: 1000,
     Timed.BASE_DECODE: 100,
@@ -179,7 +179,7 @@ def test_the_table_names_every_row_and_every_gap(capsys: pytest.CaptureFixture[s
     rows = judge(seen({Timed.SWAP: 5.1}))
     print_document(make_document(seen(), rows, ABOUT), rows)
     printed = capsys.readouterr().out
-    for title in ("host → slot ÷ one decode step", "not measured:", "deterministic mode", "NO"):
+    for title in ("host → slot ÷ one decode step", "not measured:", "deterministic mode", "NO", "no AMX"):
         assert title in printed
 
 

@@ -6,6 +6,8 @@ moments of one machine. Rows of issue 3's table that cannot be measured yet are 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from lorayard_cli.bench.engine_report.document import make_document, print_document
@@ -46,6 +48,7 @@ def run(*, quick: bool, as_json: bool) -> int:
         "precision": "bf16",
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "amx_bf16": _has_amx(),
     }
     document = make_document(seen, rows, about)
     if as_json:
@@ -53,3 +56,9 @@ def run(*, quick: bool, as_json: bool) -> int:
     else:
         print_document(document, rows)
     return exit_code(rows)
+
+
+def _has_amx() -> bool | None:
+    """Whether the CPU has matrix units for bf16: the musts were set on one that has. None: torch is too old."""
+    capabilities: Any = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.13
+    return None if capabilities is None else bool(capabilities().get("amx_bf16"))
