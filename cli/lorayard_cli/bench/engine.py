@@ -59,6 +59,6 @@ def run(*, quick: bool, as_json: bool) -> int:
 
 
 def _has_amx() -> bool | None:
-    """Whether the CPU has matrix units for bf16: the musts were set on one that has. None: torch is too old."""
+    """Whether the CPU multiplies bf16 matrices in AMX, as the musts assume; None where torch is too old."""
     capabilities: Any = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.13
     return None if capabilities is None else bool(capabilities().get("amx_bf16"))

@@ -46,7 +46,7 @@ def print_document(document: Mapping[str, Any], rows: Sequence[Row]) -> None:
     """For people."""
     out().print(plain(f"model: {document['model']}; {document['rounds']} rounds"))
     if document["amx_bf16"] is False:
-        out().print("no AMX on this CPU: the musts were set on one that has it, where bf16 steps cost half")
+        out().print("no AMX on this CPU: the musts were set on one that has it")
     numbers = ("ratio", "low", "high", "wall", "must", "stretch")
     shown = table("figure", *numbers, "holds", right=numbers)
     for row in rows:
