@@ -22,8 +22,8 @@ def hit_rate(adverts: Iterable[WorkerAdvert]) -> float | None:
     """Share of adapter jobs that found theirs in a slot; None before the first."""
     counters = [advert.counters for advert in adverts]
     hits = sum(counter.slot_hits for counter in counters)
-    loads = sum(counter.slot_loads for counter in counters)
-    return hits / (hits + loads) if hits + loads else None
+    rows = sum(counter.adapter_rows for counter in counters)
+    return hits / rows if rows else None
 
 
 def percent(share: float | None) -> str:

@@ -34,7 +34,10 @@ class SlotAdvert(Part):
 class WorkerCounters(Part):
     """Since the worker's start."""
 
+    adapter_rows: int = 0
+    """Rows started with an adapter; base-model rows need none."""
     slot_hits: int = 0
+    """Of those, rows that found it in a slot and waited for no load."""
     slot_loads: int = 0
     disk_loads: int = 0
     evictions: int = 0

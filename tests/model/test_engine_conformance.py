@@ -122,6 +122,7 @@ def test_each_request_has_one_outcome_whatever_its_adapter(
     assert tiers.total() == len(keys)
     assert tiers[Tier.NONE] == keys.count(None)
     residency = engine.residency()
+    assert residency.adapter_rows == len(keys) - keys.count(None)
     assert residency.slot_hits == tiers[Tier.SLOT]
     assert (residency.rows_running, residency.queued) == (0, 0)
     assert [slot.rows for slot in residency.slots] == [0] * SLOTS

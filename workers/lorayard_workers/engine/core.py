@@ -215,6 +215,7 @@ class EngineCore:
 
     def _start(self, row: Row) -> None:
         if row.digest is not None:
+            self.snapshot = replace(self.snapshot, adapter_rows=self.snapshot.adapter_rows + 1)
             if self.slots.resident(row.digest) is None:
                 row.load_ms += self._copy_into_slot(row.digest)
             elif row.load_started is None:  # else it has waited for what another row brought

@@ -66,6 +66,7 @@ class _EchoSlots:
     count: int
     slots: OrderedDict[str, _Slot] = field(default_factory=OrderedDict[str, _Slot])
     host: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
+    rows: int = 0
     hits: int = 0
     loads: int = 0
     disk_loads: int = 0
@@ -85,6 +86,7 @@ class _EchoSlots:
             tier = Tier.SLOT
             self.hits += 1
         self.slots.move_to_end(digest)
+        self.rows += 1
         slot.rows += 1
         slot.last_used = now
         return tier, max(0.0, slot.ready_at - now)
@@ -223,6 +225,7 @@ class EchoEngine:
                 rows_running=len(self._running),
                 rows_max=self._rows_max,
                 queued=len(self._waiting),
+                adapter_rows=memory.rows,
                 slot_hits=memory.hits,
                 slot_loads=memory.loads,
                 disk_loads=memory.disk_loads,

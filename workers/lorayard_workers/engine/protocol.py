@@ -148,6 +148,7 @@ class Residency:
     rows_running: int = 0
     rows_max: int = 0
     queued: int = 0  # submitted, no row yet
+    adapter_rows: int = 0  # rows started with an adapter, since start
     slot_hits: int = 0  # rows that found their adapter in a slot (`Tier.SLOT`), since start
     slot_loads: int = 0  # copies into a slot, since start
     disk_loads: int = 0

@@ -1,4 +1,4 @@
-"""Run accepted jobs: read, submit to the engine, store the result, then ack (design §1).
+"""Run accepted jobs: read, submit to the engine, store the result, then ack.
 
 The order at the end is what keeps every promise: store first (the server refuses a second result), ack after.
 A crash between the two makes the job come again, find its result, and be acked.

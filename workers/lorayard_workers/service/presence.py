@@ -154,6 +154,7 @@ class Presence:
         residency = self._engine.residency()
         counted = self.counters().model_copy(
             update={
+                "adapter_rows": residency.adapter_rows,
                 "slot_hits": residency.slot_hits,
                 "slot_loads": residency.slot_loads,
                 "disk_loads": residency.disk_loads,
