@@ -66,6 +66,10 @@ class _Desk:
         except MalformedMessageError as error:
             await request.respond_error(code="400", description=str(error))
             return
+        # As a task of its own: an endpoint takes one request at a time, and asking around takes a while.
+        self._dispatcher.spawn(self._answer(request, wish), f"cancel-{wish.job}")
+
+    async def _answer(self, request: Request, wish: CancelJob) -> None:
         outcome = await self._cancel(wish)
         await request.respond(encode(CancelReply(outcome=outcome)))
 
@@ -73,9 +77,12 @@ class _Desk:
         """End a job that waits here, for a dispatcher that does not have it; silent when it is not here."""
         with suppress(MalformedMessageError):
             wish = decode(CancelJob, request.data)
-            stored = await self._dispatcher.cancel(wish.tenant, wish.job)
-            if stored is not None:
-                await request.respond(encode(CancelReply(outcome=_outcome(stored))))
+            self._dispatcher.spawn(self._answer_parked(request, wish), f"cancel-parked-{wish.job}")
+
+    async def _answer_parked(self, request: Request, wish: CancelJob) -> None:
+        stored = await self._dispatcher.cancel(wish.tenant, wish.job)
+        if stored is not None:
+            await request.respond(encode(CancelReply(outcome=_outcome(stored))))
 
     async def _cancel(self, wish: CancelJob) -> CancelOutcome:
         stored = await self._dispatcher.cancel(wish.tenant, wish.job)
