@@ -123,6 +123,12 @@ CASES = [
         given=["1:w1", "2:w1"],
     ),
     Case(
+        why="urgent work that costs a load goes before warm bulk work",
+        jobs=[job("1", "a", priority=BULK, age=20), job("2", "c", priority=URGENT, age=0)],
+        fleet=[worker("w1", 1, holds="a")],
+        given=["2:w1"],
+    ),
+    Case(
         why="the urgent lane goes first, however old the bulk is",
         jobs=[job("1", "a", priority=BULK, age=29), job("2", "a", priority=URGENT, age=0)],
         fleet=[worker("w1", 1, holds="a")],
@@ -336,14 +342,19 @@ def test_the_same_input_in_any_order_gives_the_same_plan(
 
 @settings(max_examples=80)
 @given(waiting_jobs(), fleets(), policies)
-def test_overdue_comes_first_and_what_was_warm_before_what_is_loaded(
+def test_overdue_comes_first_then_each_lane_and_in_it_what_was_warm_before_what_is_loaded(
     jobs: list[WaitingJob], fleet: list[WorkerView], policy: Policy
 ) -> None:
+    lanes = {one.key: one.priority for one in jobs}
     loaded: set[tuple[str, str]] = set()
-    last = Phase.OVERDUE
+    last, lane = Phase.OVERDUE, -1
     for decision in decide(jobs, fleet, policy).decisions:
         if decision.phase is Phase.OVERDUE:
             assert last is Phase.OVERDUE
+            continue
+        assert lanes[decision.job] >= lane, "a later lane went before an earlier one"
+        if lanes[decision.job] > lane:
+            last, lane = Phase.WARM, lanes[decision.job]
         if decision.phase is Phase.COLD:
             loaded.add((decision.worker, decision.group))
         elif last is Phase.COLD:

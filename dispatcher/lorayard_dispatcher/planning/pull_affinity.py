@@ -43,8 +43,11 @@ def plan(
     board = _Board(waiting, fleet, policy)
     if board.room:
         _overdue(board, now)
-        _serve(board, warm_only=True)
-        _serve(board, warm_only=False)
+        # Lane by lane: warm bulk work must not keep an urgent job of a cold adapter waiting for its bound.
+        for priority in sorted({priority for _, priority in waiting}):
+            queues = [queue for queue in waiting if queue[1] == priority]
+            _serve(board, queues, warm_only=True)
+            _serve(board, queues, warm_only=False)
     drains = tuple(Drain(worker=name, adapter=drained) for name, drained in sorted(board.drained.items()))
     return Plan(decisions=tuple(board.decisions), drains=drains)
 
@@ -184,9 +187,9 @@ def _urgency(board: _Board, job: WaitingJob, queue: Queue) -> tuple[int, float, 
     return (job.priority, board.policy.bound(job), job.key, queue)
 
 
-def _serve(board: _Board, *, warm_only: bool) -> None:
+def _serve(board: _Board, queues: Sequence[Queue], *, warm_only: bool) -> None:
     """Give the oldest heads first, as long as there is room for them."""
-    heads = [(head.order, queue) for queue in board.waiting if (head := board.head(queue)) is not None]
+    heads = [(head.order, queue) for queue in queues if (head := board.head(queue)) is not None]
     heapq.heapify(heads)
     while heads and board.room:
         _, queue = heapq.heappop(heads)
