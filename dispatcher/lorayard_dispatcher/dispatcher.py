@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -22,6 +22,7 @@ from lorayard_dispatcher.fleet import Fleet, HeldJob
 from lorayard_dispatcher.hand_over import Fate, HandOver, batches
 from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
+from lorayard_dispatcher.owned_tasks import OwnedTasks
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
 from lorayard_dispatcher.planning.pull_affinity import plan
 from lorayard_dispatcher.planning.values import BASE_GROUP, Policy, WaitingJob
@@ -71,10 +72,12 @@ class Dispatcher:
         self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._slots: list[tuple[str, int]] = []
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
         self.on_room: list[Callable[[], None]] = []
         """Called whenever room may have come free."""
         self._log = structlog.get_logger().bind(dispatcher=name)
+        self._tasks = OwnedTasks(self._log)
+        self.spawn = self._tasks.spawn
+        self.settle = self._tasks.settle
 
     # ---- what comes in
 
@@ -375,25 +378,6 @@ class Dispatcher:
         for job in [*(parked.taken for parked in self.pool), *self._unresolved.values()]:
             self.leases.release(job.lease)
             await self.bus.nc.publish(job.lease, NAK)
-
-    # ---- housekeeping
-
-    def spawn(self, work: Coroutine[object, object, object], name: str) -> None:
-        """Run something owned by this dispatcher; a failure is logged, never lost."""
-        task = asyncio.create_task(self._guard(work, name), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guard(self, work: Coroutine[object, object, object], name: str) -> None:
-        try:
-            await work
-        except Exception:  # noqa: BLE001  # one job's trouble must not end the dispatcher; its lease brings it back
-            self._log.exception(Event.LOOP_FAILED, task=name)
-
-    async def settle(self) -> None:
-        """Wait for everything under way."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 def _unavailable(parked: ParkedJob) -> ResultError:

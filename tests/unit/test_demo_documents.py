@@ -22,7 +22,7 @@ from lorayard_cli.demo.documents import (
 MARKDOWN = """\
 # parsekit
 
-[![PyPI](https://img.shields.io/x.svg)](https://pypi.org/p) ![logo](logo.png)
+[![PyPI](https://img.shields.io/x.svg)](https://example.org/p) ![logo](logo.png)
 
 <p align="center"><img src="x.svg"></p>
 

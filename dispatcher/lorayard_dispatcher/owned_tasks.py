@@ -1,0 +1,35 @@
+"""Tasks with an owner: none is lost, none fails unseen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+import structlog
+
+from lorayard_shared.logs import Event
+
+
+class OwnedTasks:
+    """What was started and is not over."""
+
+    def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[object, object, object], name: str) -> None:
+        """Run something; a failure is logged, never lost."""
+        task = asyncio.create_task(self._guard(work, name), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settle(self) -> None:
+        """Wait for everything under way."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _guard(self, work: Coroutine[object, object, object], name: str) -> None:
+        try:
+            await work
+        except Exception:  # noqa: BLE001  # one job's trouble must not end the dispatcher; its lease brings it back
+            self._log.exception(Event.LOOP_FAILED, task=name)
