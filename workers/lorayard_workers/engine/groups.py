@@ -8,7 +8,7 @@ from torch.nn import functional
 from lorayard_workers.engine.base_linear import BaseLinear
 from lorayard_workers.engine.lora_plan import Dense, Segment
 from lorayard_workers.engine.step_context import StepContext
-from lorayard_workers.memory.host import GroupWeights
+from lorayard_workers.memory.packing import GroupWeights
 from lorayard_workers.memory.slots import Columns
 
 

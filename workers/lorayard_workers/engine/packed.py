@@ -23,6 +23,7 @@ from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.prepare import failure_of, prepare
 from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Residency, Sink
+from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize, cache_shape
 from lorayard_workers.errors import BaseModelUnsupportedError
@@ -186,18 +187,22 @@ class PackedEngine:
         config = self._config
         slots = DeviceSlots(count=config.slots, max_rank=config.max_rank, pinned=config.pinned)
         size = RunnerSize(columns=slots.column_count, rows=config.rows, row_tokens=self._context.tokens)
+        runner = ModelRunner(self._base, size)
         return EngineCore(
-            runner=ModelRunner(self._base, size),
-            slots=slots,
-            host=self._host,
+            runner=runner,
+            residents=Residents(
+                runner=runner,
+                slots=slots,
+                host=self._host,
+                ageing_seconds=config.ageing_seconds,
+                request_load=self._request_load,
+            ),
             limits=CoreLimits(
                 rows=config.rows,
                 row_tokens=self._context.tokens,
                 prefill_tokens=config.prefill_tokens,
-                ageing_seconds=config.ageing_seconds,
                 eos_ids=self._base.eos_ids,
             ),
-            request_load=self._request_load,
             on_end=self._on_end,
         )
 

@@ -15,8 +15,8 @@ from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.lora_plan import plan_lora
 from lorayard_workers.engine.patching import check_supported, find_groups, patch
 from lorayard_workers.engine.step_context import StepContext
-from lorayard_workers.memory.host import HostAdapter
 from lorayard_workers.memory.layout import GroupLayout
+from lorayard_workers.memory.packing import HostAdapter
 from lorayard_workers.memory.slots import Columns
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from lorayard_workers.memory.host import HostAdapter, HostTier
+from lorayard_workers.memory.host import HostTier
+from lorayard_workers.memory.packing import HostAdapter
 
 _log = structlog.stdlib.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import MAX_WEIGHTS_BYTES, read_adapter
 from lorayard_workers.adapters.fit import check_finite, check_fits, check_rank
 from lorayard_workers.errors import AdapterRefusedError, AdapterUnknownError
-from lorayard_workers.memory.host import HostAdapter, pack_adapter
 from lorayard_workers.memory.layout import GroupLayout, linear_shapes
+from lorayard_workers.memory.packing import HostAdapter, pack_adapter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

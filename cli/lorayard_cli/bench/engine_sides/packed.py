@@ -23,12 +23,14 @@ from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.protocol import Cancelled, GenerationRequest, Outcome, Sampling
+from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize
 from lorayard_workers.engine.sampling import TokenSampler
 from lorayard_workers.engine.text import TextStream
-from lorayard_workers.memory.host import HostAdapter, HostTier
+from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.layout import linear_shapes
+from lorayard_workers.memory.packing import HostAdapter
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.slots import DeviceSlots
 
@@ -50,16 +52,19 @@ class PackedSide:
         self._runner = ModelRunner(self._base, size)
         self._core = EngineCore(
             runner=self._runner,
-            slots=self._slots,
-            host=HostTier(budget_bytes=1),
+            residents=Residents(
+                runner=self._runner,
+                slots=self._slots,
+                host=HostTier(budget_bytes=1),
+                ageing_seconds=3600.0,
+                request_load=self._missing,
+            ),
             limits=CoreLimits(
                 rows=ROWS,
                 row_tokens=_ROW_TOKENS,
                 prefill_tokens=ROWS * PROMPT_TOKENS,  # in one step, as the others do it
-                ageing_seconds=3600.0,
                 eos_ids=frozenset(),  # no row may end before the others
             ),
-            request_load=self._missing,
             on_end=self._ended,
         )
         self._prompts = prompts(int(self._base.model.config.vocab_size))
