@@ -18,6 +18,7 @@ from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.packed import PackedEngine
 from lorayard_workers.engine.protocol import (
     Cancelled,
+    Composition,
     DeadlinePassed,
     Engine,
     Failed,
@@ -27,6 +28,7 @@ from lorayard_workers.engine.protocol import (
     Sampling,
     Succeeded,
     Tier,
+    WeightedAdapter,
 )
 
 SLOTS = ROWS = 2
@@ -45,6 +47,10 @@ def ask(request_id: str, **changes: Any) -> GenerationRequest:
 
 def ask_long(request_id: str, **changes: Any) -> GenerationRequest:
     return ask(request_id, sampling=Sampling(max_new_tokens=LONG_TOKENS), **changes)
+
+
+def compose(*digests: str, **settings: Any) -> Composition:
+    return Composition(parts=tuple(WeightedAdapter(digest=digest) for digest in digests), **settings)
 
 
 def _no_eos(*_: object) -> frozenset[int]:
@@ -135,6 +141,8 @@ def test_each_request_has_one_outcome_whatever_its_adapter(
         ({"prompt": ""}, "empty_prompt", "prompt"),
         ({"prompt": ()}, "empty_prompt", "prompt"),
         ({"adapter": "sha256:0"}, "unknown_adapter", "adapter"),
+        ({"composition": Composition(parts=())}, "bad_composition", "composition.parts"),
+        ({"composition": compose("sha256:0")}, "unknown_adapter", "composition"),
     ],
 )
 def test_a_bad_request_fails_for_good_naming_the_field(

@@ -15,8 +15,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
+from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.protocol import (
     Cancelled,
+    Composition,
     DeadlinePassed,
     Failed,
     FailureKind,
@@ -30,6 +32,7 @@ from lorayard_workers.engine.protocol import (
     Tier,
     Timings,
 )
+from lorayard_workers.errors import AdapterUnknownError, RequestRefusedError
 
 ECHO_BASE_DIGEST = "sha256:" + "ec40" * 16
 """No model has this digest; it only has to be stable and well formed."""
@@ -239,21 +242,28 @@ class EchoEngine:
 
     def _refusal(self, request: GenerationRequest) -> Failed | None:
         if not request.prompt:
-            return Failed(
-                request_id=request.request_id,
-                kind=FailureKind.PERMANENT,
-                code="empty_prompt",
-                message="the prompt is empty: send at least one character or message",
-                field="prompt",
+            return _failed(
+                request,
+                "empty_prompt",
+                "the prompt is empty: send at least one character or message",
+                at="prompt",
             )
+        if request.composition is not None:
+            return self._refuse_composition(request, request.composition)
         if request.adapter is None or self._known is None or request.adapter in self._known:
             return None
-        return Failed(
-            request_id=request.request_id,
-            kind=FailureKind.PERMANENT,
-            code="unknown_adapter",
-            message=f"no adapter with digest {request.adapter} on this worker",
-            field="adapter",
+        return _failed(request, "unknown_adapter", str(AdapterUnknownError(request.adapter)), at="adapter")
+
+    def _refuse_composition(self, request: GenerationRequest, composition: Composition) -> Failed:
+        known = {part.digest for part in composition.parts} if self._known is None else self._known
+        try:
+            check_adapters(request, known)
+        except RequestRefusedError as error:
+            return _failed(request, error.code, error.message, at=error.field)
+        except AdapterUnknownError as error:
+            return _failed(request, "unknown_adapter", str(error), at="composition")
+        return _failed(
+            request, "composition_unsupported", "an echo engine composes no adapters", at="composition"
         )
 
     def _answer_now(self, row: _Row) -> Outcome:
@@ -348,3 +358,9 @@ class EchoEngine:
             return False
         row.tier, row.load_seconds = found
         return True
+
+
+def _failed(request: GenerationRequest, code: str, message: str, *, at: str | None) -> Failed:
+    return Failed(
+        request_id=request.request_id, kind=FailureKind.PERMANENT, code=code, message=message, field=at
+    )

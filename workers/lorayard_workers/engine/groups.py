@@ -37,18 +37,23 @@ class LoraGroup:
         """Device memory of the slots."""
         return sum(t.numel() * t.element_size() for t in (self._a, *self._b))
 
-    def write(self, columns: Columns, weights: GroupWeights) -> None:
-        """Copy an adapter into its columns; every value of them is overwritten."""
+    def write(self, columns: Columns, weights: GroupWeights | None) -> None:
+        """Copy an adapter into its columns; every value of them is overwritten, with zeros for None."""
         if columns[-1] - columns[0] + 1 == len(columns):
-            rows = slice(columns[0], columns[-1] + 1)
-            self._a[rows].copy_(weights.a)
-            for own, new in zip(self._b, weights.b, strict=True):
-                own[rows].copy_(new)
+            self._write_at(slice(columns[0], columns[-1] + 1), weights)
+        else:
+            self._write_at(list(columns), weights)
+
+    def _write_at(self, rows: slice | list[int], weights: GroupWeights | None) -> None:
+        if weights is None:
+            for own in (self._a, *self._b):
+                own[rows] = 0
             return
-        index = list(columns)
-        self._a[index] = weights.a.to(self._a.device)
-        for own, new in zip(self._b, weights.b, strict=True):
-            own[index] = new.to(own.device)
+        for own, new in zip((self._a, *self._b), (weights.a, *weights.b), strict=True):
+            if isinstance(rows, slice):
+                own[rows].copy_(new)
+            else:
+                own[rows] = new.to(own.device)
 
     def part(self, member: int, x: Tensor) -> Tensor:
         """One member's output. Members asked with the same tensor share one computation."""

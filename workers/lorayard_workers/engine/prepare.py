@@ -6,6 +6,7 @@ import math
 from collections.abc import Container
 
 from lorayard_workers.base_model import BaseModel
+from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.context import Context
 from lorayard_workers.engine.protocol import Failed, FailureKind, Sampling
 from lorayard_workers.engine.row import Row
@@ -30,8 +31,11 @@ def prepare(row: Row, base: BaseModel, context: Context, known: Container[str]) 
         raise RequestRefusedError(
             "empty_prompt", "the prompt is empty: send at least one character", field="prompt"
         )
-    if request.adapter is not None and request.adapter not in known:
-        raise AdapterUnknownError(request.adapter)
+    check_adapters(request, known)
+    if request.composition is not None:
+        raise RequestRefusedError(
+            "composition_unsupported", "this worker composes no adapters", field="composition"
+        )
     ids = base.prompt_ids(request.prompt)
     if not ids:
         raise RequestRefusedError("empty_prompt", "the prompt has no tokens", field="prompt")
@@ -73,13 +77,14 @@ def check_sampling(sampling: Sampling) -> None:
 def failure_of(row: Row, error: Exception) -> Failed:
     """The outcome that an error on the way to the engine means for a request."""
     permanent = FailureKind.PERMANENT
+    adapter = "adapter" if row.request.composition is None else "composition"
     if isinstance(error, RequestRefusedError):
         return row.failed(permanent, error.code, error.message, at=error.field)
     if isinstance(error, AdapterUnknownError):
-        return row.failed(permanent, "unknown_adapter", str(error), at="adapter")
+        return row.failed(permanent, "unknown_adapter", str(error), at=adapter)
     if isinstance(error, AdapterRefusedError):
-        return row.failed(permanent, "adapter_refused", str(error), at="adapter")
+        return row.failed(permanent, "adapter_refused", str(error), at=adapter)
     if isinstance(error, CapacityError):
-        return row.failed(permanent, "adapter_too_large", str(error), at="adapter")
+        return row.failed(permanent, "adapter_too_large", str(error), at=adapter)
     message = f"{type(error).__name__}: {error}"
     return row.failed(FailureKind.RETRYABLE, "engine_error", message)

@@ -64,13 +64,64 @@ class ChatMessage:
     content: str
 
 
+class CompositionPolicy(StrEnum):
+    """How several adapters become one update. All but `sum` make one derived adapter, kept by its recipe."""
+
+    SUM = "sum"
+    """W + Σ weight·B·A, exactly, each part in its own slot; nothing is merged."""
+    PRIORITY = "priority"
+    """For each linear only the first part, in the order of the request, that targets it; never a blend."""
+    TIES = "ties"
+    """Small values dropped, signs elected, the agreeing ones averaged (Yadav et al. 2023)."""
+    DARE_LINEAR = "dare_linear"
+    """Values dropped at random, the rest scaled up, then summed (Yu et al. 2023)."""
+    DARE_TIES = "dare_ties"
+    """Dropped as in `dare_linear`, merged as in `ties`."""
+    MAGNITUDE_PRUNE = "magnitude_prune"
+    """Small values dropped, the rest summed."""
+    SVD = "svd"
+    """The sum's best approximation of rank `svd_rank`."""
+    CAT = "cat"
+    """The exact sum as one adapter, whose rank is the sum of the ranks."""
+
+
+class MajoritySign(StrEnum):
+    """Which sign wins where parts disagree."""
+
+    TOTAL = "total"
+    """The larger sum of values."""
+    FREQUENCY = "frequency"
+    """The larger number of parts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedAdapter:
+    """A part of a composition: an adapter's digest and what its update is multiplied by (not 0)."""
+
+    digest: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """Several adapters on one request. Settings that the policy has no use for must be None."""
+
+    parts: tuple[WeightedAdapter, ...]  # the order counts for `priority` only
+    policy: CompositionPolicy = CompositionPolicy.SUM
+    density: float | None = None  # share of values kept, 0 < density <= 1: ties, dare_*, magnitude_prune
+    majority_sign: MajoritySign | None = None  # ties, dare_ties; None is `total`
+    svd_rank: int | None = None  # svd; None is the largest rank of the parts
+    seed: int | None = None  # dare_*; None is 0: the same recipe gives the same weights everywhere
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
-    """One row for the engine. `adapter` is a content digest, None the base model."""
+    """One row for the engine. `adapter` is a content digest; without it and `composition`, the base model."""
 
     request_id: str
     prompt: str | tuple[ChatMessage, ...]
     adapter: str | None = None
+    composition: Composition | None = None  # instead of `adapter`
     sampling: Sampling = field(default_factory=Sampling)
     deadline: float | None = None  # unix seconds: a row past it is ended between two steps
 

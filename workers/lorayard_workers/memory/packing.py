@@ -19,7 +19,7 @@ _TORCH_TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat
 class GroupWeights:
     """One group's share: A is [rank, members, in]; each member's B is [rank, out], already scaled.
 
-    Ranks are padded with zeros, and so are members that the adapter leaves alone.
+    Ranks are padded with zeros, and so are members that the adapter leaves alone beside others.
     """
 
     a: Tensor
@@ -32,7 +32,7 @@ class HostAdapter:
 
     digest: str
     rank: int  # padded
-    groups: tuple[GroupWeights, ...]  # in the order of the model's layouts
+    groups: tuple[GroupWeights | None, ...]  # in the order of the model's layouts; None: left alone
     size_bytes: int
 
 
@@ -41,19 +41,27 @@ def pack_adapter(
 ) -> HostAdapter:
     """Cast, fold the scale into B and pack. Raises AdapterRefusedError if the cast overflows."""
     rank = padded_rank(adapter.rank)
-    sizes = [
-        rank * (len(layout.members) * layout.in_features + sum(layout.out_features)) for layout in layouts
-    ]
+    sizes = [_group_size(layout, rank) if touches(adapter, layout) else 0 for layout in layouts]
     flat = torch.zeros(sum(sizes), dtype=dtype)
     groups = tuple(
-        _carve(block, layout, rank)
+        _carve(block, layout, rank) if len(block) else None
         for block, layout in zip(torch.split_with_sizes(flat, sizes), layouts, strict=True)
     )
     for layout, group in zip(layouts, groups, strict=True):
-        _fill(adapter, layout, group)
+        if group is not None:
+            _fill(adapter, layout, group)
     if not torch.isfinite(flat).all():
         _refuse_overflow(adapter, layouts, groups, dtype)
     return HostAdapter(digest=digest, rank=rank, groups=groups, size_bytes=flat.numel() * flat.element_size())
+
+
+def touches(adapter: AdapterFile, layout: GroupLayout) -> bool:
+    """Whether the adapter changes any linear of the group."""
+    return any(member in adapter.pairs for member in layout.members)
+
+
+def _group_size(layout: GroupLayout, rank: int) -> int:
+    return rank * (len(layout.members) * layout.in_features + sum(layout.out_features))
 
 
 def _carve(block: Tensor, layout: GroupLayout, rank: int) -> GroupWeights:
@@ -83,10 +91,12 @@ def _tensor(raw: RawTensor) -> Tensor:
 def _refuse_overflow(
     adapter: AdapterFile,
     layouts: Sequence[GroupLayout],
-    groups: Sequence[GroupWeights],
+    groups: Sequence[GroupWeights | None],
     dtype: torch.dtype,
 ) -> None:
     for layout, group in zip(layouts, groups, strict=True):
+        if group is None:
+            continue
         for index, member in enumerate(layout.members):
             for side, tensor in (("A", group.a[:, index]), ("B", group.b[index])):
                 bad = int((~torch.isfinite(tensor)).sum())

@@ -1,0 +1,78 @@
+"""What an adapter looks like in host memory, and what a slot makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lorayard_workers.adapters.digest import adapter_digest
+from lorayard_workers.adapters.files import read_adapter
+from lorayard_workers.base_model import BaseModel, Precision, load_base_model
+from lorayard_workers.engine.attention_plan import Place
+from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
+from lorayard_workers.memory.packing import HostAdapter, pack_adapter
+from lorayard_workers.tiny_model import ALL_TARGETS, make_tiny_adapter
+
+
+@pytest.fixture(scope="module")
+def base(tiny_model: Path) -> BaseModel:
+    return load_base_model(tiny_model, precision=Precision.FP32)
+
+
+@pytest.fixture(scope="module")
+def runner(base: BaseModel) -> ModelRunner:
+    return ModelRunner(base, RunnerSize(columns=48, rows=4, row_tokens=256))
+
+
+def packed(runner: ModelRunner, folder: Path, targets: tuple[str, ...]) -> HostAdapter:
+    adapter = read_adapter(make_tiny_adapter(folder, seed=1, targets=targets))
+    return pack_adapter(adapter, adapter_digest(adapter), runner.layouts, torch.float32)
+
+
+def test_a_group_that_an_adapter_leaves_alone_takes_no_memory__c2(
+    runner: ModelRunner, tmp_path: Path
+) -> None:
+    whole = packed(runner, tmp_path / "whole", ALL_TARGETS)
+    few = packed(runner, tmp_path / "few", ("q_proj", "v_proj"))
+    kept = [layout for layout, group in zip(runner.layouts, few.groups, strict=True) if group is not None]
+    assert {member.rpartition(".")[2] for layout in kept for member in layout.members} == {
+        "q_proj",
+        "k_proj",
+        "v_proj",
+    }
+    assert None not in whole.groups
+    floats = sum(few.rank * (3 * layout.in_features + sum(layout.out_features)) for layout in kept)
+    assert few.size_bytes == 4 * floats
+    assert few.size_bytes < whole.size_bytes / 2
+
+
+@pytest.mark.parametrize("columns", [tuple(range(8)), (*range(4), *range(40, 44))], ids=["run", "scattered"])
+def test_nothing_of_a_former_resident_stays_in_its_columns__c6(
+    base: BaseModel, runner: ModelRunner, tmp_path: Path, columns: tuple[int, ...]
+) -> None:
+    """Also not in groups that the newcomer leaves alone."""
+    old = packed(runner, tmp_path / "old", ALL_TARGETS)
+    new = packed(runner, tmp_path / "new", ("o_proj",))
+    ids = base.prompt_ids("Hello there")
+    piece = Piece(
+        place=Place(row=0, start=0, tokens=len(ids)), token_ids=ids, columns=columns, wants_logits=True
+    )
+
+    def logits(*adapters: HostAdapter) -> torch.Tensor:
+        for adapter in adapters:
+            runner.write_adapter(columns, adapter)
+        found = runner.forward([piece])
+        runner.cache.release(0, 256)
+        return found
+
+    with torch.inference_mode():
+        runner.write_adapter(tuple(range(48)), _nothing(runner))
+        clean = logits(new)
+        assert torch.equal(logits(old, new), clean)
+        assert not torch.equal(logits(old), clean)
+
+
+def _nothing(runner: ModelRunner) -> HostAdapter:
+    return HostAdapter(digest="", rank=48, groups=(None,) * len(runner.layouts), size_bytes=0)
