@@ -18,6 +18,8 @@ from typing import Any
 import structlog
 import torch
 
+import lorayard_workers.quiet_imports  # noqa: F401  # before transformers
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when transformers is imported
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer

@@ -18,6 +18,8 @@ from safetensors.numpy import (
     save_file,  # pyright: ignore[reportUnknownVariableType]  # os.PathLike without its parameter
 )
 
+import lorayard_workers.quiet_imports  # noqa: F401  # before transformers
+
 HIDDEN = 128
 FEED_FORWARD = 352
 LAYERS = 4
