@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Iterable
+from typing import Any
 
 CANCEL_AGAIN_SECONDS = 0.5
 
@@ -32,11 +33,11 @@ async def run_until(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) ->
         task.result()
 
 
-async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait until they are over.
 
     One cancel is not always enough: `asyncio.wait_for` of Python 3.11 swallows one that meets its result
-    (cpython 86296), and nats-py waits by it everywhere.
+    (cpython 86296), and libraries wait by it everywhere.
     """
     pending = set(tasks)
     while pending:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from lorayard_cli.embedded.backoff import RestartPolicy
 from lorayard_cli.embedded.child import Child, ChildChange, ChildSpec, ChildState, OnChange, OnLine
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_shared.errors import YardError
+from lorayard_shared.process import end_tasks
 
 
 class ChildGivenUpError(YardError):
@@ -48,6 +50,21 @@ class Supervisor:
             ChildGivenUpError: always, once it returns.
         """
         raise ChildGivenUpError(await asyncio.shield(self._given_up))
+
+    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work unless a child is given up first; then the work is over too when this raises.
+
+        Raises:
+            ChildGivenUpError: a child cannot run.
+        """
+        doing = asyncio.create_task(work, name="supervised-work")
+        failing = asyncio.create_task(self.wait(), name="child-given-up")
+        try:
+            await asyncio.wait({doing, failing}, return_when=asyncio.FIRST_COMPLETED)
+            await (failing if failing.done() else doing)
+        finally:
+            # Not cancelled only once: work that lost the cancel waits for that child until its own limit.
+            await end_tasks([doing, failing])
 
     async def stop(self, names: Iterable[str]) -> None:
         """Stop these children together, and wait until they are gone."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import nats.errors
 
@@ -106,7 +105,7 @@ class EmbeddedYard:
         forget_state(self.plan.data)  # left by a yard that was killed
         try:
             self._server = prepare_bus_server(self.plan.data / "bus", port=self.plan.port)
-            await self._while_supervised(self._start())
+            await self._supervisor.run(self._start())
         except BaseException:
             await self.stop()
             raise
@@ -137,18 +136,6 @@ class EmbeddedYard:
     def kill(self) -> None:
         """End every child at once; what was running is given out again by the next yard on this folder."""
         self._supervisor.kill()
-
-    async def _while_supervised(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work unless a child is given up first."""
-        doing = asyncio.create_task(work, name="yard-start")
-        failing = asyncio.create_task(self._supervisor.wait(), name="yard-given-up")
-        try:
-            await asyncio.wait({doing, failing}, return_when=asyncio.FIRST_COMPLETED)
-            await (failing if failing.done() else doing)
-        finally:
-            doing.cancel()
-            failing.cancel()
-            await asyncio.gather(doing, failing, return_exceptions=True)
 
     async def _start(self) -> None:
         assert self._server is not None

@@ -1,0 +1,71 @@
+"""Requests: a cancel is never lost in one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import nats.errors
+import pytest
+from nats.aio.msg import Msg
+
+from lorayard_shared.bus.connection import Bus
+
+pytestmark = pytest.mark.bus
+
+SUBJECT = "test.requests"
+
+
+def cancel_on_answer(bus: Bus, task: asyncio.Task[Any]) -> None:
+    """Cancel the task in the very turn of the loop in which the answer of its request arrives."""
+    waiting: asyncio.Future[Msg]
+    # No other sign of that moment.
+    (waiting,) = bus.nc._resp_map.values()  # pyright: ignore[reportPrivateUsage]
+
+    def cancel(_: asyncio.Future[Msg]) -> None:
+        task.cancel()
+
+    waiting.add_done_callback(cancel)
+
+
+async def ask(bus: Bus) -> None:
+    await bus.nc.request(SUBJECT, b"", timeout=30)
+
+
+async def test_a_cancel_that_meets_the_answer_is_not_lost(bus: Bus) -> None:
+    """Or a loop that asks again and again would go on, and whoever ends it would wait for ever."""
+    asked = asyncio.get_running_loop().create_future()
+    await bus.nc.subscribe(SUBJECT, cb=_put_into(asked))
+    task = asyncio.create_task(ask(bus))
+    request = await asked
+    cancel_on_answer(bus, task)
+    await request.respond(b"here")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancel_that_meets_a_refusal_is_not_lost(bus: Bus) -> None:
+    task = asyncio.create_task(ask(bus))
+    while not bus.nc._resp_map:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
+        await asyncio.sleep(0)
+    cancel_on_answer(bus, task)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_request_that_nobody_cancels_answers_or_raises_as_ever(bus: Bus) -> None:
+    with pytest.raises(nats.errors.NoRespondersError):
+        await ask(bus)
+
+    async def answer(request: Msg) -> None:
+        await request.respond(b"here")
+
+    await bus.nc.subscribe(SUBJECT, cb=answer)
+    assert (await bus.nc.request(SUBJECT, b"")).data == b"here"
+
+
+def _put_into(asked: asyncio.Future[Msg]) -> Any:
+    async def put(request: Msg) -> None:
+        asked.set_result(request)
+
+    return put
