@@ -33,6 +33,7 @@ def equip_packed(settings: WorkerSettings) -> Equipment:
 def _config(settings: WorkerSettings) -> EngineConfig:
     return EngineConfig(
         slots=settings.slots,
+        slot_bytes=settings.slot_bytes,
         max_rank=settings.max_rank,
         rows=settings.rows,
         context_tokens=settings.context_tokens,

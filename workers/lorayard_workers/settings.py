@@ -24,6 +24,8 @@ class WorkerSettings(YardSettings):
     """`{org}/{model}/{task}/{version}` below it."""
     engine: Literal["packed", "echo"] = "packed"
     slots: int = Field(default=8, ge=1, le=1024)
+    slot_bytes: int | None = Field(default=None, ge=1)
+    """Device memory of all slots; unset: room for one adapter of `max_rank` and `slots - 1` of rank 16."""
     rows: int = Field(default=16, ge=1, le=4096)
     lookahead: int = Field(default=4, ge=0)
     """Jobs taken beyond the rows, so that a row that ends finds the next job here."""

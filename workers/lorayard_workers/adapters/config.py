@@ -102,6 +102,11 @@ class AdapterConfig(BaseModel):
         return alpha / math.sqrt(rank) if self.use_rslora else alpha / rank
 
     @property
+    def largest_rank(self) -> int:
+        """The largest rank declared for any module."""
+        return max(self.r, *self.rank_pattern.values()) if self.rank_pattern else self.r
+
+    @property
     def selects_by_name_only(self) -> bool:
         """Whether the list of targets alone says which modules must have tensors."""
         return (

@@ -16,9 +16,12 @@ class EngineConfig:
     """Limits of one engine. A value that cannot work raises ValueError, naming it."""
 
     slots: int = 8
-    """Adapters in device memory at once."""
+    """Adapters in device memory at once, where `slot_bytes` has room for them."""
+    slot_bytes: int | None = None
+    """Device memory for all slots together; each adapter takes what its rank needs. None: room for one
+    adapter of `max_rank` beside `slots - 1` of rank 16."""
     max_rank: int = 64
-    """Largest rank accepted; slots are sized for it."""
+    """Largest rank accepted."""
     rows: int = 16
     """Requests that decode together: a step of 16 costs 1.2 times a step of one on AMX."""
     context_tokens: int | None = None
@@ -43,7 +46,7 @@ class EngineConfig:
     def __post_init__(self) -> None:
         for name in ("slots", "max_rank", "rows", "kv_bytes", "host_bytes", "prefill_tokens"):
             self._require_positive(name, getattr(self, name))
-        for name in ("context_tokens", "threads"):
+        for name in ("context_tokens", "threads", "slot_bytes"):
             if getattr(self, name) is not None:
                 self._require_positive(name, getattr(self, name))
         if self.ageing_seconds < 0:

@@ -67,7 +67,7 @@ class EngineCore:
             self.residents.arrived(result.adapter, self.waiting)
             return
         _log.warning("adapter_load_failed", digest=result.digest, reason=str(result.error))
-        for row in [row for row in self.waiting if row.digest == result.digest]:
+        for row in [row for row in self.waiting if result.digest in row.parts]:
             self.waiting.remove(row)
             self._ended.append((row, failure_of(row, result.error)))
 
@@ -207,6 +207,8 @@ class EngineCore:
         self.snapshot = Residency(
             slots=residents.slots.views(),
             slot_count=residents.slots.count,
+            columns_used=residents.slots.columns_used,
+            columns_total=residents.slots.column_count,
             rows_running=len(self.running),
             rows_max=self.limits.rows,
             evictions=residents.slots.evictions,

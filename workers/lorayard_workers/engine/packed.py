@@ -16,17 +16,20 @@ from queue import Empty, SimpleQueue
 import structlog
 import torch
 
+from lorayard_workers.adapters.config import read_config
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.context import Context, fit_context
 from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.kv_cache import KvCache
+from lorayard_workers.engine.patching import check_supported, find_groups
 from lorayard_workers.engine.prepare import failure_of, prepare
 from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Residency, Sink
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize, cache_shape
 from lorayard_workers.errors import BaseModelUnsupportedError
+from lorayard_workers.memory.budget import check_pins, column_bytes, column_count
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.layout import linear_shapes
 from lorayard_workers.memory.loader import Loader, LoadResult
@@ -98,7 +101,11 @@ class PackedEngine:
         return linear_shapes(self._core.runner.layouts)
 
     def start(self) -> None:
-        """Start both threads and fetch pinned adapters."""
+        """Start both threads and fetch pinned adapters.
+
+        Raises CapacityError if those leave no room for others, AdapterRefusedError if one is unreadable.
+        """
+        self._check_pins()
         self._loader.start()
         self._thread.start()
         for digest in sorted(self._config.pinned):
@@ -185,7 +192,7 @@ class PackedEngine:
 
     def _build_core(self) -> EngineCore:
         config = self._config
-        slots = DeviceSlots(count=config.slots, max_rank=config.max_rank, pinned=config.pinned)
+        slots = self._build_slots()
         size = RunnerSize(columns=slots.column_count, rows=config.rows, row_tokens=self._context.tokens)
         runner = ModelRunner(self._base, size)
         return EngineCore(
@@ -205,6 +212,27 @@ class PackedEngine:
             ),
             on_end=self._on_end,
         )
+
+    def _build_slots(self) -> DeviceSlots:
+        config = self._config
+        check_supported(self._base)
+        layouts = [group.layout for group in find_groups(self._base)]
+        columns = column_count(
+            slot_bytes=config.slot_bytes,
+            slots=config.slots,
+            max_rank=config.max_rank,
+            column_bytes=column_bytes(layouts, config.precision.dtype.itemsize),
+        )
+        return DeviceSlots(
+            count=config.slots, max_rank=config.max_rank, columns=columns, pinned=config.pinned
+        )
+
+    def _check_pins(self) -> None:
+        """Their declared ranks; whether their weights are sound shows when they are loaded."""
+        folders = {d: self._adapters[d] for d in self._config.pinned if d in self._adapters}
+        ranks = {digest: read_config(folder).largest_rank for digest, folder in folders.items()}
+        slots = self._core.residents.slots
+        check_pins(ranks, total=slots.total, max_rank=self._config.max_rank)
 
     # --- loader thread
 

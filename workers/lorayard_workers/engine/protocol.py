@@ -193,7 +193,9 @@ class Residency:
     """What an engine holds: an immutable snapshot, replaced whole."""
 
     slots: tuple[SlotView, ...] = ()
-    slot_count: int = 0
+    slot_count: int = 0  # adapters at once; fewer where their ranks fill the columns
+    columns_used: int = 0  # of the slots: an adapter takes its rank, rounded up to 8
+    columns_total: int = 0
     host: frozenset[str] = frozenset()
     loading: frozenset[str] = frozenset()  # on the way into host memory or a slot
     rows_running: int = 0

@@ -6,14 +6,22 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from lorayard_workers.engine.admission import plan_drains
+from lorayard_workers.engine.drains import (
+    Claim,
+    Holder,
+    Parts,
+    Want,
+    draining,
+    plan_claims,
+    spared_for_others,
+)
 from lorayard_workers.engine.protocol import Tier
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.loader import EWMA_SHARE
 from lorayard_workers.memory.packing import HostAdapter
-from lorayard_workers.memory.slots import DeviceSlots
+from lorayard_workers.memory.slots import DeviceSlots, Room, Spared
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,19 +38,20 @@ class Residents:
     slot_loads: int = 0
     load_ms_host: float = 0.0
     _arrived: dict[str, HostAdapter] = field(default_factory=dict[str, HostAdapter])
-    _drains: dict[str, str] = field(default_factory=dict[str, str])
+    _claims: dict[Parts, Claim] = field(default_factory=dict[Parts, Claim])
+    _draining: frozenset[str] = frozenset()
 
     def arrived(self, adapter: HostAdapter, waiting: Iterable[Row]) -> None:
         """The loader brought an adapter; kept for the rows that wait for it."""
         for row in waiting:
-            if row.digest == adapter.digest:
+            if adapter.digest in row.parts:
                 self._arrived[adapter.digest] = adapter
                 row.load_ms = _ms_since(row.load_started)
 
     def request_loads(self, waiting: Iterable[Row]) -> None:
         """Ask for the first adapters in line that are in no tier; a bounded number at a time."""
         rows = list(waiting)
-        wanted = dict.fromkeys(row.digest for row in rows if row.digest is not None)
+        wanted = dict.fromkeys(part for row in rows for part in row.parts)
         line = [d for d in wanted if self.slots.resident(d) is None][: self.slots.count]
         self._arrived = {d: self._arrived[d] for d in line if d in self._arrived}
         for digest in line:
@@ -59,44 +68,49 @@ class Residents:
 
     def plan_drains(self, waiting: Iterable[Row]) -> None:
         """Decide which residents take no new rows, so that adapters wanted for too long get a slot."""
-        if self.slots.has_room():
-            self._drains = {}
-            return
         aged = [
-            row.digest
+            Want(parts=row.parts, missing=Room.of(ranks))
             for row in waiting
-            if row.digest is not None
-            and self.slots.resident(row.digest) is None
+            if row.parts
             and row.waited_seconds() > self.ageing_seconds
+            and (ranks := self._ranks_at_hand(row))
         ]
-        rows = self.slots.rows_by_digest()
-        movable = {d: used for d, used in rows.items() if d not in self.slots.pinned}
-        self._drains = plan_drains(aged, movable, self._drains)
+        holders = {
+            slot.digest: Holder(columns=len(slot.columns), rows=len(slot.rows))
+            for slot in self.slots.residents().values()
+            if not slot.pinned
+        }
+        self._claims = plan_claims(aged, holders, self.slots.free, self._claims)
+        self._draining = draining(self._claims)
 
     def may_start(self, row: Row) -> bool:
         """Whether `lease` would succeed now."""
-        if row.digest in self._drains.values():
+        if any(part in self._draining for part in row.parts):
             return False
-        if row.digest is None or self.slots.resident(row.digest) is not None:
+        if not self._missing(row):
             return True
-        return row.digest in self._arrived and self.slots.has_room()
+        ranks = self._ranks_at_hand(row)
+        return bool(ranks) and self.slots.has_room(Room.of(ranks), self._spared(row))
 
     def lease(self, row: Row) -> None:
         """Give the row its adapter's columns, filling a slot first if need be."""
         if row.digest is None:
             return
         self.adapter_rows += 1
-        if self.slots.resident(row.digest) is None:
-            row.load_ms += self._copy_into_slot(row.digest)
-        elif row.load_started is None:  # else it has waited for what another row brought
+        missing = self._missing(row)
+        for digest in missing:
+            row.load_ms += self._copy_into_slot(digest, self._spared(row))
+        if not missing and row.load_started is None:  # else it has waited for what another row brought
             row.tier = Tier.SLOT
             self.slot_hits += 1
+        self._claims.pop(row.parts, None)
+        self._draining = draining(self._claims)
         row.columns = self.slots.lease(row.digest, row, time.time())
 
     def release(self, row: Row) -> None:
         """The row has ended."""
-        if row.digest is not None:
-            self.slots.release(row.digest, row)
+        for part in row.parts:
+            self.slots.release(part, row)
 
     def check(self, *, idle: bool) -> None:
         """The books of slots and host tier agree. Raises InvariantError."""
@@ -106,10 +120,23 @@ class Residents:
         else:
             self.slots.check()
 
-    def _copy_into_slot(self, digest: str) -> float:
+    def _missing(self, row: Row) -> list[str]:
+        return [part for part in row.parts if self.slots.resident(part) is None]
+
+    def _ranks_at_hand(self, row: Row) -> list[int]:
+        """Of the adapters that the row needs in slots; empty while one of them is still being loaded."""
+        missing = self._missing(row)
+        if any(digest not in self._arrived for digest in missing):
+            return []
+        return [self._arrived[digest].rank for digest in missing]
+
+    def _spared(self, row: Row) -> Spared:
+        return spared_for_others(self._claims, row.parts)
+
+    def _copy_into_slot(self, digest: str, spared: Spared) -> float:
         """From host to device; returns the milliseconds it took."""
         adapter = self._arrived.pop(digest)
-        columns = self.slots.place(digest, adapter.rank, time.time())
+        columns = self.slots.place(digest, adapter.rank, time.time(), spared)
         assert columns is not None  # may_start looked
         started = time.perf_counter()
         try:
@@ -127,7 +154,7 @@ class Residents:
 def _mark(rows: Iterable[Row], digest: str, tier: Tier) -> None:
     """Remember where a row's adapter was when the row first wanted it."""
     for row in rows:
-        if row.digest == digest and row.load_started is None:
+        if digest in row.parts and row.load_started is None:
             row.tier, row.load_started = tier, time.perf_counter()
 
 

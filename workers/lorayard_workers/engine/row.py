@@ -56,6 +56,11 @@ class Row:
         return self.request.adapter
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """Adapters that must be in slots while it runs."""
+        return () if self.digest is None else (self.digest,)
+
+    @property
     def waits_for_prefill(self) -> bool:
         """Whether prompt tokens are missing from the cache."""
         return self.prefilled < len(self.prompt_ids)

@@ -7,7 +7,7 @@ half-life this is plain LRU, with a long one plain LFU.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 HALF_LIFE_SECONDS = 60.0
@@ -55,22 +55,57 @@ def choose_victims(
     candidates: Iterable[Candidate],
     need: int,
     *,
+    need_count: int = 0,
+    tolerance: float = 0.0,
     half_life_seconds: float = HALF_LIFE_SECONDS,
 ) -> tuple[str, ...] | None:
-    """The least valued residents that together free `need`; None when even all would not.
+    """The least valued residents that together free `need` and are at least `need_count`.
 
-    Nothing is evicted in vain: the answer is all or nothing. Equal values fall in the order of the
-    keys, so the same input gives the same victims whatever order it comes in.
+    None when even all would not do: nothing is evicted in vain. Residents whose values differ by at most
+    `tolerance` (1 is a doubling of uses, or one half-life of age) count as equally cheap: among those the
+    set is taken that frees the least beyond the need, then the one that loses the fewest uses. Equal
+    choices fall in the order of the keys: the same input gives the same victims in whatever order it comes.
     """
     order = sorted(
-        (candidate for candidate in candidates if candidate.evictable),
-        key=lambda c: (c.usage.rank(half_life_seconds), c.usage.last_used, c.key),
+        ((c.usage.rank(half_life_seconds), c) for c in candidates if c.evictable),
+        key=lambda pair: (pair[0], pair[1].usage.last_used, pair[1].key),
     )
-    victims: list[str] = []
+    enough = _shortest_prefix([c.size for _, c in order], need, need_count)
+    if not enough:
+        return None if enough is None else ()
+    bound = order[enough - 1][0] + tolerance
+    pool = [(_loss(rank, bound), c) for rank, c in order if rank <= bound]
+    return _tightest(pool, need, need_count)
+
+
+def _shortest_prefix(sizes: Sequence[int], need: int, need_count: int) -> int | None:
+    """How many of the least valued would do if one took them strictly in order."""
     freed = 0
-    for candidate in order:
-        if freed >= need:
-            break
-        victims.append(candidate.key)
-        freed += candidate.size
-    return tuple(victims) if freed >= need else None
+    for count in range(len(sizes) + 1):
+        if freed >= need and count >= need_count:
+            return count
+        freed += sizes[count] if count < len(sizes) else 0
+    return None
+
+
+def _loss(rank: float, bound: float) -> float:
+    """Decayed uses that are lost, in units of the dearest that may leave."""
+    return 0.0 if math.isinf(rank) else 2.0 ** (rank - bound)
+
+
+def _tightest(pool: Sequence[tuple[float, Candidate]], need: int, need_count: int) -> tuple[str, ...] | None:
+    """The sufficient set of the least size, then the least loss; a subset sum over few distinct sizes."""
+    short: dict[tuple[int, int], _Choice] = {(0, 0): (0.0, ())}  # (freed, count) that do not suffice yet
+    best: tuple[int, _Choice] | None = None
+    for loss, candidate in pool:
+        for (freed, count), (lost, keys) in list(short.items()):
+            choice = (lost + loss, (*keys, candidate.key))
+            freed, count = freed + candidate.size, min(count + 1, need_count)
+            if freed >= need and count >= need_count:
+                best = min(best, (freed, choice)) if best else (freed, choice)
+            elif (freed, count) not in short or choice < short[freed, count]:
+                short[freed, count] = choice
+    return best[1][1] if best else None
+
+
+_Choice = tuple[float, tuple[str, ...]]

@@ -7,7 +7,7 @@ adapter's columns change under it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lorayard_workers.engine.protocol import SlotView
@@ -16,6 +16,11 @@ from lorayard_workers.memory.eviction import Candidate, Usage, choose_victims
 from lorayard_workers.memory.layout import RANK_PAGE, padded_rank
 
 Columns = tuple[int, ...]
+
+EQUAL_VALUE = 1.0
+"""Victims within one doubling of uses, or one half-life of age, count as equally cheap. Measured on random
+mixes of ranks 8, 16 and 64: the tight fits that this allows keep a tenth more of the columns in use, for
+one percent of hits."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,47 +34,107 @@ class Slot:
     rows: set[Hashable] = field(default_factory=set[Hashable])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Space for adapters: so many of them, in so many columns."""
+
+    slots: int = 0
+    columns: int = 0
+
+    def __add__(self, other: Room) -> Room:
+        return Room(slots=self.slots + other.slots, columns=self.columns + other.columns)
+
+    def beyond(self, other: Room) -> Room:
+        """What is left of this once the other is taken out, at least nothing."""
+        return Room(slots=max(0, self.slots - other.slots), columns=max(0, self.columns - other.columns))
+
+    def holds(self, other: Room) -> bool:
+        """Whether the other fits into this."""
+        return other.slots <= self.slots and other.columns <= self.columns
+
+    @staticmethod
+    def of(ranks: Iterable[int]) -> Room:
+        """For adapters of these ranks."""
+        widths = [padded_rank(rank) for rank in ranks]
+        return Room(slots=len(widths), columns=sum(widths))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spared:
+    """What a newcomer must leave to others: residents that stay, and free room."""
+
+    digests: frozenset[str] = frozenset()
+    room: Room = Room()
+
+
 @dataclass(slots=True, kw_only=True)
 class DeviceSlots:
-    """At most `count` adapters of at most `max_rank`, in `count * max_rank` columns."""
+    """At most `count` adapters in `columns`, which come in pages and need not be neighbours.
+
+    `columns` None: room for `count` adapters of `max_rank` each.
+    """
 
     count: int
     max_rank: int
+    columns: int | None = None
     pinned: frozenset[str] = frozenset()
     evictions: int = 0
     _slots: dict[str, Slot] = field(default_factory=dict[str, Slot])
 
     @property
     def column_count(self) -> int:
-        """Columns that the LoRA groups must provide; enough for any mix of ranks."""
-        return self.count * padded_rank(self.max_rank)
+        """Columns that the LoRA groups must provide."""
+        return self.count * padded_rank(self.max_rank) if self.columns is None else self.columns
+
+    @property
+    def columns_used(self) -> int:
+        """Columns that residents have."""
+        return sum(len(slot.columns) for slot in self._slots.values())
+
+    @property
+    def total(self) -> Room:
+        """All there is."""
+        return Room(slots=self.count, columns=self.column_count)
+
+    @property
+    def free(self) -> Room:
+        """What nobody has."""
+        return Room(slots=self.count - len(self._slots), columns=self.column_count - self.columns_used)
 
     def resident(self, digest: str) -> Columns | None:
         """The adapter's columns, if it has a slot."""
         slot = self._slots.get(digest)
         return None if slot is None else slot.columns
 
+    def residents(self) -> Mapping[str, Slot]:
+        """All slots by digest; to be read only."""
+        return self._slots
+
     def rows_by_digest(self) -> Mapping[str, int]:
         """Residents and how many rows lease each."""
         return {digest: len(slot.rows) for digest, slot in self._slots.items()}
 
-    def has_room(self) -> bool:
-        """Whether `place` would succeed now."""
-        return len(self._slots) < self.count or self._victim() is not None
+    def has_room(self, wanted: Room, spared: Spared = Spared()) -> bool:
+        """Whether `place` would succeed for all of that now."""
+        room = self.free
+        for slot in self._slots.values():
+            if not slot.rows and not slot.pinned and slot.digest not in spared.digests:
+                room += Room(slots=1, columns=len(slot.columns))
+        return room.holds(wanted + spared.room)
 
-    def place(self, digest: str, rank: int, now: float) -> Columns | None:
-        """Take a slot for an adapter, evicting an idle one if need be; None if all are in use.
+    def place(self, digest: str, rank: int, now: float, spared: Spared = Spared()) -> Columns | None:
+        """Take a slot for an adapter, evicting idle ones if need be; None if too much is in use.
 
-        The columns hold a former resident's weights until the caller has overwritten them.
+        The columns hold former residents' weights until the caller has overwritten them.
         """
         assert digest not in self._slots
         assert rank <= padded_rank(self.max_rank)  # the loader refused anything larger
-        if len(self._slots) >= self.count:
-            victim = self._victim()
-            if victim is None:
-                return None
+        victims = self._victims(Room.of([rank]) + spared.room, spared.digests)
+        if victims is None:
+            return None
+        for victim in victims:
             del self._slots[victim]
-            self.evictions += 1
+        self.evictions += len(victims)
         columns = self._free_columns(padded_rank(rank))
         self._slots[digest] = Slot(
             digest=digest,
@@ -119,9 +184,6 @@ class DeviceSlots:
             raise InvariantError("device slots: a column is out of range")
         if len(self._slots) > self.count:
             raise InvariantError(f"device slots: {len(self._slots)} adapters in {self.count} slots")
-        rows = [row for slot in self._slots.values() for row in slot.rows]
-        if len(rows) != len(set(rows)):
-            raise InvariantError("device slots: a row leases two adapters")
 
     def check_idle(self) -> None:
         """`check`, and no row holds a lease."""
@@ -130,20 +192,19 @@ class DeviceSlots:
         if leased:
             raise InvariantError(f"device slots: leases outlive their rows: {leased}")
 
-    def _victim(self) -> str | None:
-        victims = choose_victims(
-            [
-                Candidate(
-                    key=slot.digest,
-                    usage=slot.usage,
-                    in_use=bool(slot.rows),
-                    pinned=slot.pinned,
-                )
-                for slot in self._slots.values()
-            ],
-            1,
-        )
-        return victims[0] if victims else None
+    def _victims(self, wanted: Room, spared: frozenset[str]) -> tuple[str, ...] | None:
+        missing = wanted.beyond(self.free)
+        candidates = [
+            Candidate(
+                key=slot.digest,
+                usage=slot.usage,
+                size=len(slot.columns),
+                in_use=bool(slot.rows) or slot.digest in spared,
+                pinned=slot.pinned,
+            )
+            for slot in self._slots.values()
+        ]
+        return choose_victims(candidates, missing.columns, need_count=missing.slots, tolerance=EQUAL_VALUE)
 
     def _free_columns(self, wanted: int) -> Columns:
         """The lowest run of free pages, else the lowest free pages: narrow steps are fast steps."""
@@ -156,5 +217,5 @@ class DeviceSlots:
             if pages[i + need - 1] - pages[i] == wanted - RANK_PAGE
         )
         chosen = next(runs, pages[:need])
-        assert len(chosen) == need  # `count * max_rank` columns always leave room for one more
+        assert len(chosen) == need  # `place` has made room
         return tuple(column for page in chosen for column in range(page, page + RANK_PAGE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -14,29 +14,36 @@ from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize
-from lorayard_workers.memory.slots import DeviceSlots
+from lorayard_workers.memory.budget import column_count
+from lorayard_workers.memory.slots import DeviceSlots, Room
 from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
 
 _MIX = (8, 16, 64)
 
 
 def measure_memory() -> SlotMemory:
-    """An engine's default slots, all taken by the mix. The ratio is the same for every model's shapes."""
+    """An engine's default slots, filled by the mix. The ratio is the same for every model's shapes."""
     config = EngineConfig()
-    slots = DeviceSlots(count=config.slots, max_rank=config.max_rank)
+    columns = column_count(
+        slot_bytes=config.slot_bytes, slots=config.slots, max_rank=config.max_rank, column_bytes=1
+    )
+    slots = DeviceSlots(count=config.slots, max_rank=config.max_rank, columns=columns)
     with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as scratch:
         base = load_base_model(make_tiny_model(Path(scratch) / "model"))
         size = RunnerSize(columns=slots.column_count, rows=1, row_tokens=64)
         reserved = ModelRunner(base, size).slot_bytes
-        weights = columns = 0
-        for seed, rank in enumerate(islice(cycle(_MIX), config.slots)):
-            columns += len(slots.place(str(seed), rank, 0.0) or ())
+        weights = residents = 0
+        for seed, rank in enumerate(cycle(_MIX)):
+            if not slots.free.holds(Room.of([rank])):
+                break
+            slots.place(str(seed), rank, 0.0)
+            residents += 1
             weights += _weights(make_tiny_adapter(Path(scratch) / str(seed), seed=seed, rank=rank))
     return SlotMemory(
-        slots=config.slots,
+        slots=residents,
         max_rank=config.max_rank,
         reserved_bytes=reserved,
-        occupied_bytes=reserved // slots.column_count * columns,
+        occupied_bytes=reserved // slots.column_count * slots.columns_used,
         adapter_bytes=weights * torch.bfloat16.itemsize,
     )
 
