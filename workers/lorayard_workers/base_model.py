@@ -25,7 +25,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when transformers is 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from lorayard_workers.engine.int8_kernel import int8_is_exact
 from lorayard_workers.engine.protocol import ChatMessage
+from lorayard_workers.engine.quantization import BaseQuantization, quantized_digest, refusal
 from lorayard_workers.errors import (
     BaseModelError,
     BaseModelMissingError,
@@ -66,6 +68,8 @@ class BaseModel:
     digest: str
     context_tokens: int
     eos_ids: frozenset[int]
+    quantization: BaseQuantization = BaseQuantization.NONE
+    """How the engine keeps the weights; part of `digest`."""
 
     def prompt_ids(self, prompt: str | Sequence[ChatMessage]) -> list[int]:
         """The prompt's tokens. Raises RequestRefusedError when the template rejects the turns."""
@@ -88,9 +92,18 @@ def plain_conversation(turns: Sequence[ChatMessage]) -> str:
     return "\n\n".join([*(f"{turn.role}: {turn.content}" for turn in turns), "assistant:"])
 
 
-def load_base_model(folder: Path, *, precision: Precision = Precision.BF16, device: str = "cpu") -> BaseModel:
+def load_base_model(
+    folder: Path,
+    *,
+    precision: Precision = Precision.BF16,
+    device: str = "cpu",
+    quantization: BaseQuantization = BaseQuantization.NONE,
+) -> BaseModel:
     """Load a model folder. Raises BaseModelError with the path and what to do."""
     _check_folder(folder)
+    reason = refusal(quantization, device, int8_exact=int8_is_exact())
+    if reason is not None:
+        raise BaseModelUnsupportedError(folder, reason)
     config = _load(folder, AutoConfig)
     if getattr(config, "auto_map", None):
         raise BaseModelUnsupportedError(folder, "it needs code of its own, which is never run")
@@ -101,7 +114,8 @@ def load_base_model(folder: Path, *, precision: Precision = Precision.BF16, devi
         folder=folder,
         model=model,
         tokenizer=tokenizer,
-        digest=base_model_digest(folder),
+        digest=quantized_digest(base_model_digest(folder), quantization),
+        quantization=quantization,
         context_tokens=int(model.config.max_position_embeddings),
         eos_ids=_eos_ids(model, tokenizer),
     )

@@ -8,6 +8,7 @@ from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.engine.quantization import BaseQuantization
 from lorayard_workers.equipment import Equipment
 from lorayard_workers.model_store import resolve_model
 from lorayard_workers.settings import WorkerSettings
@@ -40,6 +41,7 @@ def _config(settings: WorkerSettings) -> EngineConfig:
         kv_bytes=settings.kv_bytes,
         host_bytes=settings.host_bytes,
         precision=Precision(settings.dtype),
+        base_quantization=BaseQuantization(settings.base_quantization),
         device=settings.device,
         threads=settings.threads,
     )

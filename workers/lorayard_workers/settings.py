@@ -32,6 +32,8 @@ class WorkerSettings(YardSettings):
     max_rank: int = Field(default=64, ge=1)
     threads: int | None = Field(default=None, ge=1)
     dtype: Literal["bf16", "fp32"] = "bf16"
+    base_quantization: Literal["none", "int8", "int4"] = "none"
+    """Of the base model. It is part of the base model's identity: workers that share adapters share it."""
     device: str = "auto"
     context_tokens: int | None = Field(default=None, ge=16)
     kv_bytes: int = Field(default=1 << 30, ge=1 << 20)

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from lorayard_workers.engine.kernels import Kernel, make_kernel
+from lorayard_workers.engine.quantization import BaseQuantization
 
 
 class BaseLinear:
-    """One or several frozen linears that read the same input, as one GEMM.
+    """One or several frozen linears that read the same input, as one GEMM."""
 
-    bf16 on CPU uses oneDNN's own weight layout: bit-identical, 1.3 to 3 times as fast as `F.linear`.
-    """
-
-    def __init__(self, members: Sequence[nn.Linear]) -> None:
-        """The members' weights are copied where they must be joined or repacked."""
-        weights = [member.weight.detach() for member in members]
-        biases = [cast("Tensor | None", member.bias) for member in members]
-        assert all((bias is None) == (biases[0] is None) for bias in biases)  # one kind per group
+    def __init__(
+        self, members: Sequence[nn.Linear], quantization: BaseQuantization = BaseQuantization.NONE
+    ) -> None:
+        """The members' weights are copied where they must be joined, repacked or rounded."""
+        weight, bias = joined(members)
         self.in_features = members[0].in_features
         self.out_features = tuple(member.out_features for member in members)
-        weight = torch.cat(weights) if len(weights) > 1 else weights[0]
         self.dtype, self.device = weight.dtype, weight.device
-        present = [bias.detach() for bias in biases if bias is not None]
-        self._bias = torch.cat(present) if present else None
-        self._packed = _pack(weight)
-        self._weight = weight if self._packed is None else None
+        self._kernel: Kernel = make_kernel(weight, bias, quantization)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the weight."""
+        return self._kernel.size_bytes
 
     def __call__(self, x: Tensor) -> Tensor:
         """x is [tokens, in]; returns a fresh [tokens, sum(out)]."""
-        if self._weight is not None:
-            return functional.linear(x, self._weight, self._bias)
-        packed: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
-        return packed
+        return self._kernel(x)
 
 
 class Head(nn.Module):
@@ -46,9 +42,9 @@ class Head(nn.Module):
     the whole weight for each row and is 600 times slower (torch 2.13).
     """
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, quantization: BaseQuantization = BaseQuantization.NONE) -> None:
         super().__init__()
-        self._linear = BaseLinear([linear])
+        self._linear = BaseLinear([linear], quantization)
 
     def forward(self, x: Tensor) -> Tensor:
         """x is [..., in]; returns [..., vocabulary]."""
@@ -56,27 +52,11 @@ class Head(nn.Module):
         return self._linear(flat).view(*x.shape[:-1], -1)
 
 
-def _pack(weight: Tensor) -> Tensor | None:
-    if weight.device.type != "cpu" or weight.dtype != torch.bfloat16 or not _can_prepack():
-        return None
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _USUAL_ROWS)
-    return packed
-
-
-_USUAL_ROWS = 16
-"""The batch size that oneDNN picks the layout for; other sizes run with the same layout."""
-
-
-@cache
-def _can_prepack() -> bool:
-    """The ops are private to torch: try them once and compare before trusting them."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # untyped in torch
-        return False
-    x = torch.arange(64, dtype=torch.bfloat16).view(2, 32) / 64
-    weight = torch.arange(512, dtype=torch.bfloat16).view(16, 32) / 512
-    try:
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight, _USUAL_ROWS)
-        found = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
-    except (AttributeError, RuntimeError):  # no such op, or no bf16 kernel on this CPU
-        return False
-    return torch.allclose(found.float(), functional.linear(x, weight).float(), atol=0.05)
+def joined(members: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of all members, one below the other; a single one's are not copied."""
+    weights = [member.weight.detach() for member in members]
+    biases = [cast("Tensor | None", member.bias) for member in members]
+    assert all((bias is None) == (biases[0] is None) for bias in biases)  # one kind per group
+    weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+    present = [bias.detach() for bias in biases if bias is not None]
+    return weight, torch.cat(present) if present else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from lorayard_workers.base_model import Precision
+from lorayard_workers.engine.quantization import BaseQuantization
 
 _MIB = 1 << 20
 
@@ -31,6 +32,8 @@ class EngineConfig:
     host_bytes: int = 1024 * _MIB
     """Packed adapters kept in host memory: about 280 of rank 8 for a 270M model."""
     precision: Precision = Precision.BF16
+    base_quantization: BaseQuantization = BaseQuantization.NONE
+    """Of the base model's linears and head; adapters are never quantized on the device."""
     device: str = "auto"
     """`auto` is the first CUDA device, else the CPU."""
     threads: int | None = None

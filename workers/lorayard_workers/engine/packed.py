@@ -64,7 +64,12 @@ class PackedEngine:
             torch.set_num_threads(config.threads)  # before our threads start: they inherit it
         self._config = config
         self._adapters = adapters
-        self._base = load_base_model(model_folder, precision=config.precision, device=config.torch_device)
+        self._base = load_base_model(
+            model_folder,
+            precision=config.precision,
+            device=config.torch_device,
+            quantization=config.base_quantization,
+        )
         self._context = self._fit_context()
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._open: set[Row] = set()

@@ -74,14 +74,14 @@ def patch(
     """Put groups in the linears' places, our attention and a packed head into the model."""
     groups: list[LoraGroup] = []
     for one in found:
-        group = LoraGroup(BaseLinear(one.linears), columns, context)
+        group = LoraGroup(BaseLinear(one.linears, base.quantization), columns, context)
         for member, name in enumerate(one.names):
             setattr(one.parent, name, GroupPart(group, member))  # frees the member's own weight
         groups.append(group)
     for _, module in _modules(base.model):
         if hasattr(module, "layer_idx"):
             setattr(module, CONTEXT_ATTRIBUTE, context)
-    base.model.lm_head = Head(base.model.lm_head)
+    base.model.lm_head = Head(base.model.lm_head, base.quantization)
     base.model.set_attn_implementation(NAME)
     return tuple(groups)
 
