@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.packed import MAX_FAILURES, PackedEngine
-from lorayard_workers.engine.prepare import prepare
+from lorayard_workers.engine.prepare import Preparation
 from lorayard_workers.engine.protocol import (
     Cancelled,
     ChatMessage,
@@ -114,12 +114,13 @@ def test_only_a_row_that_waited_for_no_load_is_a_slot_hit(
 ) -> None:
     """Else a load that sixteen rows wait for would look like fifteen hits."""
     all_submitted = threading.Event()
+    prepare = Preparation.prepare
 
     def prepare_late(*given: Any) -> None:
         assert all_submitted.wait(30)
         prepare(*given)
 
-    monkeypatch.setattr("lorayard_workers.engine.packed.prepare", prepare_late)
+    monkeypatch.setattr(Preparation, "prepare", prepare_late)
     yard = start_yard()
     adapter = next(iter(yard.adapters))
     outcomes = SimpleQueue[Outcome]()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lorayard_workers.engine.protocol import Sampling
-from lorayard_workers.engine.sampling import TokenSampler, choose_tokens
+from lorayard_workers.engine.sampling import Chosen, TokenSampler, choose_tokens
 
 LIKELIEST = 3
 TINIEST = 5e-324
@@ -27,4 +27,4 @@ def test_the_smallest_numbers_are_as_good_as_greedy(sampling: Sampling, width: i
     logits = torch.zeros(2, width)
     logits[:, LIKELIEST] = 1.0
     samplers = [TokenSampler(sampling), TokenSampler(Sampling(max_new_tokens=1))]
-    assert choose_tokens(logits, samplers) == [LIKELIEST, LIKELIEST]
+    assert choose_tokens(logits, samplers) == [Chosen(token=LIKELIEST)] * 2

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorayard_workers.engine.text import TextStream
+from lorayard_workers.engine.text import TextStream, TokenTexts
 
 
 class ByteTokenizer:
@@ -18,7 +18,7 @@ class ByteTokenizer:
 
 
 def stream_until_stop(text: bytes, *stop: str) -> tuple[str, bool, int]:
-    stream = TextStream(ByteTokenizer(), stop)
+    stream = TextStream(TokenTexts(ByteTokenizer()), stop)
     for used, byte in enumerate(text, start=1):
         if stream.push(byte):
             return *stream.finish(), used

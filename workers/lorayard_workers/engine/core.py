@@ -12,11 +12,11 @@ from torch import Tensor
 
 from lorayard_workers.engine.batch import next_batch
 from lorayard_workers.engine.prepare import failure_of
-from lorayard_workers.engine.protocol import FailureKind, FinishReason, Outcome, Residency
+from lorayard_workers.engine.protocol import FinishReason, Outcome, Residency
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner
-from lorayard_workers.engine.sampling import choose_tokens
+from lorayard_workers.engine.sampling import Chosen, NotChosen, choose_tokens
 from lorayard_workers.memory.loader import Loaded, LoadResult
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -31,7 +31,6 @@ class CoreLimits:
     rows: int
     row_tokens: int
     prefill_tokens: int
-    eos_ids: frozenset[int]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,28 +178,21 @@ class EngineCore:
         for row, token in zip(chosen, tokens, strict=True):
             self._take(row, token)
 
-    def _choose(self, rows: list[Row], logits: Tensor) -> list[int | None]:
+    def _choose(self, rows: list[Row], logits: Tensor) -> list[Chosen | NotChosen]:
         samplers = [row.sampler for row in rows if row.sampler is not None]
         return choose_tokens(logits, samplers) if rows else []
 
-    def _take(self, row: Row, token: int | None) -> None:
+    def _take(self, row: Row, chosen: Chosen | NotChosen) -> None:
         """Give a row its next token, and end it if that was the last."""
-        if token is None:
-            message = "the model's output is not finite: the weights overflow this precision"
-            at = None if row.digest is None else "adapter"
-            outcome = row.failed(FailureKind.PERMANENT, "non_finite_logits", message, at=at)
-            self._end(row, outcome)
+        if isinstance(chosen, NotChosen):
+            at = None if chosen.at == "adapter" and row.digest is None else chosen.at
+            self._end(row, row.failed(chosen.kind, chosen.code, chosen.message, at=at))
             return
-        assert row.text is not None  # prepared with the prompt
-        row.output_ids.append(token)
-        row.first_token = row.first_token or time.perf_counter()
-        if token in self.limits.eos_ids or row.text.push(token):
-            self._end(row, row.succeeded(FinishReason.STOP))
-        elif (
-            len(row.output_ids) >= row.request.sampling.max_new_tokens
-            or row.total_tokens >= self.limits.row_tokens
-        ):
-            self._end(row, row.succeeded(FinishReason.LENGTH))
+        reason = row.take(chosen)
+        if reason is None and row.total_tokens >= self.limits.row_tokens:
+            reason = FinishReason.LENGTH
+        if reason is not None:
+            self._end(row, row.succeeded(reason))
 
     def _publish(self) -> None:
         residents = self.residents

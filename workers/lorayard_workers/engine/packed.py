@@ -23,7 +23,7 @@ from lorayard_workers.engine.context import Context, fit_context
 from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.patching import check_supported, find_groups
-from lorayard_workers.engine.prepare import failure_of, prepare
+from lorayard_workers.engine.prepare import Preparation, failure_of
 from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Residency, Sink
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
@@ -71,6 +71,7 @@ class PackedEngine:
             quantization=config.base_quantization,
         )
         self._context = self._fit_context()
+        self._preparation = Preparation(self._base, self._context, adapters)
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._open: set[Row] = set()
         self._open_lock = threading.Lock()
@@ -213,7 +214,6 @@ class PackedEngine:
                 rows=config.rows,
                 row_tokens=self._context.tokens,
                 prefill_tokens=config.prefill_tokens,
-                eos_ids=self._base.eos_ids,
             ),
             on_end=self._on_end,
         )
@@ -245,7 +245,7 @@ class PackedEngine:
         try:
             outcome = row.ended_by_caller(time.time())
             if outcome is None:
-                prepare(row, self._base, self._context, self._adapters)
+                self._preparation.prepare(row)
         except Exception as error:  # noqa: BLE001  # whatever it is, the request must hear of it
             outcome = failure_of(row, error)
         if outcome is not None:

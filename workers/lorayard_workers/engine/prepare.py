@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container
 
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.context import Context
-from lorayard_workers.engine.protocol import Failed, FailureKind, Sampling
+from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest, Sampling
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.sampling import TokenSampler
-from lorayard_workers.engine.text import TextStream
+from lorayard_workers.engine.sampling_rules import check_sampling
+from lorayard_workers.engine.text import TextStream, TokenTexts
 from lorayard_workers.errors import (
     AdapterRefusedError,
     AdapterUnknownError,
@@ -19,59 +19,52 @@ from lorayard_workers.errors import (
     RequestRefusedError,
 )
 
-MAX_STOP_STRINGS = 16
-"""Each is searched for after every token; OpenAI allows 4."""
 
+class Preparation:
+    """What requests are judged by and turned into rows with: one for each engine."""
 
-def prepare(row: Row, base: BaseModel, context: Context, known: Container[str]) -> None:
-    """Fill in what the engine needs. Raises RequestRefusedError or AdapterUnknownError."""
-    request = row.request
-    check_sampling(request.sampling)
-    if not request.prompt:
-        raise RequestRefusedError(
-            "empty_prompt", "the prompt is empty: send at least one character", field="prompt"
-        )
-    check_adapters(request, known)
-    if request.composition is not None:
-        raise RequestRefusedError(
-            "composition_unsupported", "this worker composes no adapters", field="composition"
-        )
-    ids = base.prompt_ids(request.prompt)
-    if not ids:
-        raise RequestRefusedError("empty_prompt", "the prompt has no tokens", field="prompt")
-    if len(ids) >= context.tokens:
-        raise RequestRefusedError(
-            "prompt_too_long",
-            f"the prompt has {len(ids)} tokens; with room for an answer this worker holds "
-            f"{context.tokens - 1} (context {context.tokens}, bound by {context.bound_by})",
-            field="prompt",
-        )
-    row.prompt_ids = ids
-    row.sampler = TokenSampler(request.sampling)
-    row.text = TextStream(base.tokenizer, request.sampling.stop)
+    def __init__(self, base: BaseModel, context: Context, known: Container[str]) -> None:
+        self._base = base
+        self._context = context
+        self._known = known
+        self._token_texts = TokenTexts(base.tokenizer)
 
-
-def check_sampling(sampling: Sampling) -> None:
-    """Every setting is usable. Raises RequestRefusedError naming the one that is not."""
-    rules = (
-        ("max_new_tokens", sampling.max_new_tokens >= 1, "at least 1"),
-        (
-            "temperature",
-            math.isfinite(sampling.temperature) and sampling.temperature >= 0,
-            "0 or more",
-        ),
-        ("top_p", 0 < sampling.top_p <= 1, "over 0 and at most 1"),
-        ("top_k", sampling.top_k >= 0, "0 (all) or more"),
-        ("stop", all(sampling.stop), "without empty strings"),
-        ("stop", len(sampling.stop) <= MAX_STOP_STRINGS, f"at most {MAX_STOP_STRINGS} strings"),
-    )
-    for name, fine, wanted in rules:
-        if not fine:
+    def prepare(self, row: Row) -> None:
+        """Fill in what the engine needs. Raises RequestRefusedError or AdapterUnknownError."""
+        request = row.request
+        sampling = request.sampling
+        check_sampling(sampling, vocabulary=int(self._base.model.config.vocab_size))
+        if not request.prompt:
             raise RequestRefusedError(
-                "bad_sampling",
-                f"sampling.{name} is {getattr(sampling, name)!r:.80}: it must be {wanted}",
-                field=f"sampling.{name}",
+                "empty_prompt", "the prompt is empty: send at least one character", field="prompt"
             )
+        check_adapters(request, self._known)
+        if request.composition is not None:
+            raise RequestRefusedError(
+                "composition_unsupported", "this worker composes no adapters", field="composition"
+            )
+        row.prompt_ids = self._prompt_ids(request)
+        row.end_ids = self._end_ids(sampling)
+        row.sampler = TokenSampler(sampling, prompt_ids=row.prompt_ids, end_ids=sorted(row.end_ids))
+        row.text = TextStream(self._token_texts, sampling.stop, unstoppable_tokens=sampling.min_new_tokens)
+
+    def _prompt_ids(self, request: GenerationRequest) -> list[int]:
+        context = self._context
+        ids = self._base.prompt_ids(request.prompt)
+        if not ids:
+            raise RequestRefusedError("empty_prompt", "the prompt has no tokens", field="prompt")
+        if len(ids) >= context.tokens:
+            raise RequestRefusedError(
+                "prompt_too_long",
+                f"the prompt has {len(ids)} tokens; with room for an answer this worker holds "
+                f"{context.tokens - 1} (context {context.tokens}, bound by {context.bound_by})",
+                field="prompt",
+            )
+        return ids
+
+    def _end_ids(self, sampling: Sampling) -> frozenset[int]:
+        stop = frozenset(sampling.stop_token_ids)
+        return stop if sampling.ignore_eos else stop | self._base.eos_ids
 
 
 def failure_of(row: Row, error: Exception) -> Failed:

@@ -30,7 +30,7 @@ class FinishReason(StrEnum):
     """Why a generation ended."""
 
     STOP = "stop"
-    """End-of-sequence token or a stop string."""
+    """End-of-sequence token, a stop token or a stop string."""
     LENGTH = "length"
     """`max_new_tokens`, or the context is full."""
 
@@ -46,14 +46,29 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 keeps all tokens."""
+    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 keeps all tokens.
+
+    The order is transformers': logit_bias, repetition_penalty, presence_penalty and frequency_penalty,
+    min_new_tokens, then temperature, top_k, top_p, min_p.
+    """
 
     max_new_tokens: int = 256
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0  # least probability kept, as a share of the likeliest token's
     seed: int | None = None
+    repetition_penalty: float = 1.0  # transformers': over prompt and output
+    presence_penalty: float = 0.0  # OpenAI's, as the next: over the output
+    frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()  # (token id, added to its logit)
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False  # go on after an end-of-sequence token
+    min_new_tokens: int = 0  # before these nothing ends the row but its context
+    logprobs: int | None = None
+    """Alternatives told for each token, 0 to 20; None: no log-probabilities. They are those of the model's
+    own distribution: before penalties, temperature and filters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +152,25 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAlternative:
+    """A token that could have stood at a place. `text` alone may be half a character, shown as U+FFFD."""
+
+    token_id: int
+    text: str
+    logprob: float  # natural logarithm, of the model's own distribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """The token that was taken at a place; `alternatives` are the likeliest there, in falling order."""
+
+    token_id: int
+    text: str
+    logprob: float
+    alternatives: tuple[TokenAlternative, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Succeeded:
     """A finished generation."""
 
@@ -147,6 +181,8 @@ class Succeeded:
     completion_tokens: int
     tier: Tier
     timings: Timings
+    cached_tokens: int = 0  # of the prompt, taken from the prefix cache
+    logprobs: tuple[TokenLogprob, ...] | None = None  # one for each completion token, where asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

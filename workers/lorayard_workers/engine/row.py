@@ -17,8 +17,9 @@ from lorayard_workers.engine.protocol import (
     Succeeded,
     Tier,
     Timings,
+    TokenLogprob,
 )
-from lorayard_workers.engine.sampling import TokenSampler
+from lorayard_workers.engine.sampling import Chosen, TokenSampler
 from lorayard_workers.engine.text import TextStream
 from lorayard_workers.memory.slots import Columns
 
@@ -36,6 +37,7 @@ class Row:
     prompt_ids: list[int] = field(default_factory=list[int])
     sampler: TokenSampler | None = None
     text: TextStream | None = None
+    end_ids: frozenset[int] = frozenset()  # tokens that end it
 
     # set on the way into a slot
     tier: Tier = Tier.NONE
@@ -49,6 +51,7 @@ class Row:
     first_token: float | None = None
     prefilled: int = 0  # prompt tokens in the cache
     output_ids: list[int] = field(default_factory=list[int])
+    logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
 
     @property
     def digest(self) -> str | None:
@@ -69,6 +72,20 @@ class Row:
     def total_tokens(self) -> int:
         """Prompt and output so far."""
         return len(self.prompt_ids) + len(self.output_ids)
+
+    def take(self, chosen: Chosen) -> FinishReason | None:
+        """Add the next token; why the row ends with it, None if it goes on."""
+        assert self.text is not None  # prepared with the prompt
+        assert self.sampler is not None
+        self.output_ids.append(chosen.token)
+        self.sampler.took(chosen.token)
+        self.first_token = self.first_token or time.perf_counter()
+        if chosen.logprob is not None:
+            self.logprobs.append(self.text.told(chosen.logprob))
+        if chosen.token in self.end_ids or self.text.push(chosen.token):
+            return FinishReason.STOP
+        full = len(self.output_ids) >= self.request.sampling.max_new_tokens
+        return FinishReason.LENGTH if full else None
 
     def waited_seconds(self) -> float:
         """Since submit."""
@@ -94,6 +111,7 @@ class Row:
             prompt_tokens=len(self.prompt_ids),
             completion_tokens=len(self.output_ids),
             tier=self.tier,
+            logprobs=None if self.request.sampling.logprobs is None else tuple(self.logprobs),
             timings=Timings(
                 queued_ms=(self.started - self.submitted) * 1000,
                 load_ms=self.load_ms,

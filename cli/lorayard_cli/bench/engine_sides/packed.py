@@ -27,7 +27,7 @@ from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize
 from lorayard_workers.engine.sampling import TokenSampler
-from lorayard_workers.engine.text import TextStream
+from lorayard_workers.engine.text import TextStream, TokenTexts
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.layout import linear_shapes
 from lorayard_workers.memory.packing import HostAdapter
@@ -63,7 +63,6 @@ class PackedSide:
                 rows=ROWS,
                 row_tokens=_ROW_TOKENS,
                 prefill_tokens=ROWS * PROMPT_TOKENS,  # in one step, as the others do it
-                eos_ids=frozenset(),  # no row may end before the others
             ),
             on_end=self._ended,
         )
@@ -132,8 +131,8 @@ class PackedSide:
         sampling = Sampling(max_new_tokens=_ROW_TOKENS)
         request = GenerationRequest(request_id=name, prompt="tokens", adapter=digest, sampling=sampling)
         row = Row(request=request, sink=_unheard)
-        row.prompt_ids = ids
-        row.sampler, row.text = TokenSampler(sampling), TextStream(self._base.tokenizer)
+        row.prompt_ids = ids  # and no `end_ids`: no row may end before the others
+        row.sampler, row.text = TokenSampler(sampling), TextStream(TokenTexts(self._base.tokenizer))
         return row
 
     def _missing(self, digest: str) -> None:
