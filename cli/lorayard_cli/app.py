@@ -41,7 +41,7 @@ _NOUNS = {
         "Measure the yard.",
         {
             "bus": ("bus", "No-op jobs per second, beside raw publishing."),
-            "engine": ("engine", "Steps of many adapters at once, beside stock transformers and PEFT."),
+            "engine": ("engine", "Many adapters at once, beside stock transformers, PEFT and vLLM."),
         },
     ),
 }

@@ -6,16 +6,20 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 import lorayard_cli
-from lorayard_cli.bench.engine_report.costs import Cost, Timed, Times, cost_of
+from lorayard_cli.bench.engine_report.costs import Clock, Cost, Timed, Times, cost_of, process_cost_of
 from lorayard_cli.bench.engine_report.document import make_document, print_document
-from lorayard_cli.bench.engine_report.goals import NOT_MEASURED, TIMED_GOALS, Goal, Sense
-from lorayard_cli.bench.engine_report.rows import Bleed, Row, Seen, SlotMemory, exit_code, judge
+from lorayard_cli.bench.engine_report.figure import Bleed, Figure, SlotMemory
+from lorayard_cli.bench.engine_report.goals import FIGURE_GOALS, TIMED_GOALS, Goal, Sense
+from lorayard_cli.bench.engine_report.rows import Row, Seen, exit_code, judge, not_measured
+from lorayard_cli.bench.engine_sides.plan import FULL, QUICK, BenchPlan
+from lorayard_cli.bench.engine_sides.vllm_side import find_vllm
 from lorayard_cli.bench.figures import spread
 from lorayard_cli.exit_codes import ExitCode
 
@@ -35,7 +39,19 @@ FINE: Mapping[Timed, float] = {
     Timed.SEQUENTIAL16_DECODE: 1320,
     Timed.SWAP: 2,
     Timed.PEFT_LOAD: 400,
+    Timed.PEFT8_PREFILL: 1800,
+    Timed.PEFT1_PREFILL: 100,
+    Timed.PEFT1_STOCK_PREFILL: 2500,
+    Timed.ENGINE_DECODE_HEAVY: 9000,
+    Timed.ENGINE_PREFILL_HEAVY: 15000,
+    Timed.TRANSFORMERS_DECODE_HEAVY: 11000,
+    Timed.TRANSFORMERS_PREFILL_HEAVY: 18000,
+    Timed.REGISTERED8: 3000,
+    Timed.REGISTERED1000: 3100,
+    Timed.DETERMINISTIC_DECODE_HEAVY: 10000,
 }
+WITH_VLLM = {Timed.VLLM_DECODE_HEAVY: 16000.0, Timed.VLLM_PREFILL_HEAVY: 40000.0}
+NO_VLLM = dict.fromkeys(("vllm_prefill_heavy", "vllm_decode_heavy"), "no vLLM here")
 
 
 def seen(changes: Mapping[Timed, float] | None = None, *, differ: int = 0, reserved: int = 100) -> Seen:
@@ -55,7 +71,9 @@ def seen(changes: Mapping[Timed, float] | None = None, *, differ: int = 0, reser
         disk_loads=99,
     )
     memory = SlotMemory(slots=8, max_rank=64, reserved_bytes=reserved, occupied_bytes=100, adapter_bytes=100)
-    return Seen(times=times, memory=memory, bleed=bleed)
+    figures = {goal.key: Figure(value=spread([goal.must or 0])) for goal in FIGURE_GOALS}
+    figures |= {"slot_bytes": memory.figure, "bleed": bleed.figure}
+    return Seen(times=times, figures=figures, reasons=NO_VLLM)
 
 
 def row(rows: tuple[Row, ...], key: str) -> Row:
@@ -66,9 +84,18 @@ def test_every_kind_of_work_is_used_by_a_row() -> None:
     assert {kind for one in TIMED_GOALS for kind in (one.above, one.below)} == set(Timed)
 
 
-def test_keys_are_unique_and_no_row_is_both_measured_and_not() -> None:
-    keys = [row.goal.key for row in judge(seen())] + [row.key for row in NOT_MEASURED]
+def test_every_goal_is_either_a_row_or_a_gap_with_a_reason() -> None:
+    goals = [one.goal for one in TIMED_GOALS] + list(FIGURE_GOALS)
+    rows, gaps = judge(seen()), not_measured(seen())
+    keys = [row.goal.key for row in rows] + [gap.goal.key for gap in gaps]
+    assert sorted(keys) == sorted(goal.key for goal in goals)
     assert len(keys) == len(set(keys))
+    assert {gap.reason for gap in gaps} == {"no vLLM here"}
+
+
+def test_a_goal_that_nobody_measured_or_excused_is_a_mistake() -> None:
+    with pytest.raises(KeyError, match="vllm"):
+        not_measured(replace(seen(), reasons={}))
 
 
 def test_figures_on_the_right_side_of_every_must_hold() -> None:
@@ -90,12 +117,17 @@ def test_figures_on_the_right_side_of_every_must_hold() -> None:
         (Timed.UNUSED_DECODE, 103, "unused_decode"),
         (Timed.SWAP, 5.1, "swap_step"),
         (Timed.PEFT_LOAD, 29, "swap_load"),
+        (Timed.TRANSFORMERS_DECODE_HEAVY, 9800, "transformers_decode_heavy"),
+        (Timed.VLLM_DECODE_HEAVY, 14000, "vllm_decode_heavy"),
+        (Timed.VLLM_PREFILL_HEAVY, 37000, "vllm_prefill_heavy"),
+        (Timed.REGISTERED1000, 3400, "registered"),
+        (Timed.DETERMINISTIC_DECODE_HEAVY, 12100, "deterministic"),
     ],
 )
 def test_a_missed_must_fails_the_command_and_names_its_row(
     kind: Timed, milliseconds: float, key: str
 ) -> None:
-    rows = judge(seen({kind: milliseconds}))
+    rows = judge(seen({**WITH_VLLM, kind: milliseconds}))
     assert row(rows, key).holds is False
     assert exit_code(rows) is ExitCode.FAILED
 
@@ -115,8 +147,8 @@ def test_memory_counts_what_is_reserved_not_what_is_in_use() -> None:
 
 def test_fewer_rows_than_the_table_asks_for_are_said() -> None:
     assert "570 rows compared, of the 10,000" in row(judge(seen()), "bleed").note
-    full = replace(seen(), bleed=replace(seen().bleed, rows=10_200))
-    assert "of the 10,000" not in row(judge(full), "bleed").note
+    facts = seen().figures["bleed"].facts
+    assert "of the 10,000" not in Bleed(**{**facts, "rows": 10_200}).figure.note
 
 
 def test_a_goal_without_a_must_is_told_but_not_judged() -> None:
@@ -148,53 +180,112 @@ def test_ratios_pair_neighbouring_rounds() -> None:
     for ours, base in ((10.0, 10.0), (40.0, 20.0), (30.0, 30.0)):
         times.add(Timed.BASE_DECODE, Cost(cpu_ms=base, wall_ms=base * 3))
         times.add(Timed.MIXED8_DECODE, Cost(cpu_ms=ours, wall_ms=ours))
-    cpu = times.ratio_cpu(Timed.BASE_DECODE, Timed.MIXED8_DECODE)
+    cpu = times.ratio(Timed.BASE_DECODE, Timed.MIXED8_DECODE, Clock.CPU)
     assert (cpu.median, cpu.low, cpu.high, cpu.rounds) == (1.0, 0.5, 1.0, 3)
-    assert times.ratio_wall(Timed.BASE_DECODE, Timed.MIXED8_DECODE).median == 3.0
+    assert times.ratio(Timed.BASE_DECODE, Timed.MIXED8_DECODE, Clock.WALL).median == 3.0
+
+
+def test_dear_work_that_is_timed_once_is_paired_with_the_first_round() -> None:
+    times = Times()
+    for milliseconds in (10.0, 40.0):
+        times.add(Timed.MIXED8_PREFILL, Cost(cpu_ms=milliseconds, wall_ms=milliseconds))
+    times.add(Timed.PEFT8_PREFILL, Cost(cpu_ms=20.0, wall_ms=20.0))
+    found = times.ratio(Timed.PEFT8_PREFILL, Timed.MIXED8_PREFILL, Clock.CPU)
+    assert (found.median, found.rounds) == (2.0, 1)
+
+
+def test_on_a_gpu_the_wall_clock_is_judged() -> None:
+    times = Times()
+    times.add(Timed.BASE_DECODE, Cost(cpu_ms=1, wall_ms=100))
+    times.add(Timed.MIXED8_DECODE, Cost(cpu_ms=9, wall_ms=90))
+    clock = BenchPlan(device="cuda:1").clock
+    assert row(judge(Seen(times=times, clock=clock)), "mixed8_decode").value.median == pytest.approx(
+        1.11, abs=0.01
+    )
+    assert BenchPlan().clock is Clock.CPU
+
+
+def test_what_was_said_of_a_kind_of_work_stands_with_its_rows() -> None:
+    found = seen()
+    found.times.tell(Timed.ENGINE_DECODE_HEAVY, "12 requests")
+    assert row(judge(found), "transformers_decode_heavy").note == "12 requests"
+    assert row(judge(found), "mixed8_decode").note == ""
 
 
 def test_a_cost_is_of_one_step() -> None:
     calls: list[int] = []
     one, four = cost_of(lambda: calls.append(1)), cost_of(lambda: calls.append(1), steps=4)
-    assert calls == [1, 1]  # the work itself takes the steps
-    assert min(one.wall_ms, one.cpu_ms, four.wall_ms, four.cpu_ms) >= 0
+    whole = process_cost_of(lambda: calls.append(1))
+    assert calls == [1, 1, 1]  # the work itself takes the steps
+    assert min(one.wall_ms, one.cpu_ms, four.wall_ms, four.cpu_ms, whole.wall_ms, whole.cpu_ms) >= 0
+
+
+def test_a_device_has_nothing_left_to_do_when_its_clock_starts_and_stops() -> None:
+    calls: list[str] = []
+    cost_of(lambda: calls.append("work"), settle=lambda: calls.append("settle"))
+    assert calls == ["settle", "work", "settle"]
 
 
 def test_the_document_has_every_row_with_its_limits_and_what_is_missing_with_its_reason() -> None:
     rows = judge(seen({Timed.SWAP: 5.1}))
     document: dict[str, Any] = json.loads(json.dumps(make_document(seen(), rows, ABOUT)))
     assert document["holds"] is False
-    assert len(document["rows"]) == len(TIMED_GOALS) + 2
+    assert len(document["rows"]) + len(document["not_measured"]) == len(TIMED_GOALS) + len(FIGURE_GOALS)
     swap = next(one for one in document["rows"] if one["key"] == "swap_step")
     assert swap["value"]["median"] == 0.051
     assert (swap["must"], swap["stretch"], swap["holds"]) == (0.05, 0.02, False)
     missing = document["not_measured"]
-    assert {one["key"] for one in missing} == {one.key for one in NOT_MEASURED}
+    assert {one["key"] for one in missing} == set(NO_VLLM)
     assert all(one["reason"] and "value" not in one for one in missing)
-    assert document["cpu_ms"]["base_decode"]["median"] == 100
+    assert document["ms"]["base_decode"]["cpu"]["median"] == 100
+    assert document["judged_by"] == "cpu"
+    assert document["facts"]["bleed"]["evictions"] == 200
     assert {"cores", "torch", "transformers", "peft"} <= set(document)
 
 
 def test_the_table_names_every_row_and_every_gap(capsys: pytest.CaptureFixture[str]) -> None:
     rows = judge(seen({Timed.SWAP: 5.1}))
-    print_document(make_document(seen(), rows, ABOUT), rows)
+    print_document(make_document(seen(), rows, ABOUT), seen(), rows)
     printed = capsys.readouterr().out
-    for title in ("host → slot ÷ one decode step", "not measured:", "deterministic mode", "NO", "no AMX"):
+    for title in ("host → slot ÷ one decode step", "not measured:", "÷ vLLM", "NO", "no AMX"):
         assert title in printed
 
 
-@pytest.mark.parametrize(("arguments", "quick"), [((), False), (("--quick",), True)])
+@pytest.mark.parametrize(
+    ("arguments", "plan"),
+    [
+        ((), BenchPlan(sizes=FULL)),
+        (("--quick",), BenchPlan(sizes=QUICK)),
+        (
+            ("--device", "cuda", "--model", "random-1b"),
+            BenchPlan(sizes=FULL, device="cuda", model="random-1b"),
+        ),
+        (("--vllm", "/opt/python"), BenchPlan(sizes=FULL, vllm_python=Path("/opt/python"))),
+    ],
+)
 def test_the_command_hands_on_its_options_and_exit_code(
-    arguments: tuple[str, ...], quick: bool, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...], plan: BenchPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[bool, bool]] = []
+    monkeypatch.chdir(tmp_path)  # no .venv-vllm there
+    asked: list[tuple[BenchPlan, bool]] = []
 
-    def run(*, quick: bool, as_json: bool) -> int:
-        asked.append((quick, as_json))
+    def run(plan: BenchPlan, *, as_json: bool) -> int:
+        asked.append((plan, as_json))
         return ExitCode.FAILED
 
     fake: Any = ModuleType("lorayard_cli.bench.engine")  # the real one loads torch, transformers and peft
     fake.run = run
     monkeypatch.setitem(sys.modules, "lorayard_cli.bench.engine", fake)
     assert lorayard_cli.run(["bench", "engine", "--json", *arguments]) == ExitCode.FAILED
-    assert asked == [(quick, True)]
+    assert asked == [(plan, True)]
+
+
+def test_an_environment_for_vllm_in_the_working_folder_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_vllm(None) is None
+    (tmp_path / ".venv-vllm/bin").mkdir(parents=True)
+    (tmp_path / ".venv-vllm/bin/python").touch()
+    assert find_vllm(None) == tmp_path / ".venv-vllm/bin/python"
+    assert find_vllm(Path("other")) == Path("other")

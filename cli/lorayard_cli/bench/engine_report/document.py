@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from lorayard_cli.bench.engine_report.costs import Times
-from lorayard_cli.bench.engine_report.goals import NOT_MEASURED, Sense
-from lorayard_cli.bench.engine_report.rows import Row, Seen
+from lorayard_cli.bench.engine_report.goals import Goal, Sense
+from lorayard_cli.bench.engine_report.rows import NotMeasured, Row, Seen, not_measured
 from lorayard_cli.bench.figures import as_map, spread, surroundings
 from lorayard_cli.output import out, plain, table
 
 FAIRNESS = (
-    "One process, one torch thread, sides in turn, ratios of neighbouring moments, median of the rounds; "
-    "`value` is by CPU time of the thread and judged, `wall` is by the clock. "
-    "The trap of a frozen lm_head (matmul copies the whole weight for each row) is removed for every side. "
-    "Prompts are equally long, so stock transformers and PEFT need no padding; their steps are the forward "
-    "alone, the engine's hold its books and the choice of tokens too. "
-    "PEFT keeps adapters in fp32, its default; `load_adapter` reads from disk, host → slot does not."
+    "One torch thread, sides in turn, ratios of neighbouring moments, median of the rounds; `judged_by` says "
+    "which time is `value`: CPU time of the working thread (steps) or process (end to end), or the wall "
+    "clock on a GPU; `wall` is by the clock. Steps: the trap of a frozen lm_head (matmul copies the whole "
+    "weight for each row) is removed for every side. Prompts are equally long, so stock transformers and "
+    "PEFT need no padding; their steps are the forward alone, the engine's hold its books and the choice of "
+    "tokens too. PEFT keeps adapters in fp32, its default; `load_adapter` reads from disk, host → slot does "
+    "not. End to end: the same tokens in and the same number out on every side, no prefix reuse anywhere, up "
+    "to 16 rows; the engine tokenizes prompts and makes text, the others are given ids and return ids."
+)
+
+NO_AMX = (
+    "no AMX on this CPU: the musts were set on one that has it, where a step of 16 rows costs little more "
+    "than one of a single row"
 )
 
 _DIGITS = 4
@@ -33,20 +38,20 @@ def make_document(seen: Seen, rows: Sequence[Row], about: Mapping[str, Any]) -> 
         "fairness": FAIRNESS,
         "holds": all(row.holds is not False for row in rows),
         "rows": [_row_map(row) for row in rows],
-        "not_measured": [asdict(row) for row in NOT_MEASURED],
-        "cpu_ms": _milliseconds(seen.times),
-        "slot_memory": asdict(seen.memory),
-        "bleed": asdict(seen.bleed),
+        "not_measured": [_gap_map(gap) for gap in not_measured(seen)],
+        "judged_by": str(seen.clock),
+        "ms": _milliseconds(seen),
+        "facts": {key: dict(figure.facts) for key, figure in seen.figures.items() if figure.facts},
         **surroundings(),
         **{name: version(name) for name in ("torch", "transformers", "peft")},
     }
 
 
-def print_document(document: Mapping[str, Any], rows: Sequence[Row]) -> None:
+def print_document(document: Mapping[str, Any], seen: Seen, rows: Sequence[Row]) -> None:
     """For people."""
     out().print(plain(f"model: {document['model']}; {document['rounds']} rounds"))
     if document["amx_bf16"] is False:
-        out().print("no AMX on this CPU: the musts were set on one that has it")
+        out().print(plain(NO_AMX))
     numbers = ("ratio", "low", "high", "wall", "must", "stretch")
     shown = table("figure", *numbers, "holds", right=numbers)
     for row in rows:
@@ -55,9 +60,11 @@ def print_document(document: Mapping[str, Any], rows: Sequence[Row]) -> None:
     for row in rows:
         if row.note:
             out().print(plain(f"{row.goal.title}: {row.note}"))
-    out().print("not measured:")
-    for missing in NOT_MEASURED:
-        out().print(plain(f"  {missing.title} (must {missing.must}): {missing.reason}"))
+    gaps = not_measured(seen)
+    if gaps:
+        out().print("not measured:")
+    for gap in gaps:
+        out().print(plain(f"  {gap.goal.title} (must {_limit(gap.goal, gap.goal.must)}): {gap.reason}"))
 
 
 def _row_map(row: Row) -> dict[str, Any]:
@@ -76,19 +83,40 @@ def _row_map(row: Row) -> dict[str, Any]:
     }
 
 
+def _gap_map(gap: NotMeasured) -> dict[str, Any]:
+    goal = gap.goal
+    return {
+        "key": goal.key,
+        "title": goal.title,
+        "sense": str(goal.sense),
+        "must": _rounded(goal.must),
+        "stretch": _rounded(goal.stretch),
+        "reason": gap.reason,
+    }
+
+
+def _limit(goal: Goal, limit: float | None) -> str:
+    if limit is None:
+        return "-"
+    return f"{'≥' if goal.sense is Sense.AT_LEAST else '≤'} {limit:.3g}"
+
+
 def _cells(row: Row) -> tuple[str, ...]:
-    sign = "≥" if row.goal.sense is Sense.AT_LEAST else "≤"
     verdict = {True: "yes", False: "NO", None: "-"}[row.holds]
     value = (row.value.median, row.value.low, row.value.high)
     wall = "-" if row.wall is None else f"{row.wall.median:.3g}"
-    limits = ("-" if limit is None else f"{sign} {limit:.3g}" for limit in (row.goal.must, row.goal.stretch))
+    limits = (_limit(row.goal, limit) for limit in (row.goal.must, row.goal.stretch))
     return (*(f"{number:.3g}" for number in value), wall, *limits, verdict)
 
 
-def _milliseconds(times: Times) -> dict[str, dict[str, float | int]]:
-    """A step of each side, so that a reader can see what the ratios are made of."""
+def _milliseconds(seen: Seen) -> dict[str, dict[str, Any]]:
+    """What every side took, so that a reader can see what the ratios are made of."""
     return {
-        str(kind): as_map(spread([cost.cpu_ms for cost in costs]), 2) for kind, costs in times.costs.items()
+        str(kind): {
+            "cpu": as_map(spread([cost.cpu_ms for cost in costs]), 2),
+            "wall": as_map(spread([cost.wall_ms for cost in costs]), 2),
+        }
+        for kind, costs in seen.times.costs.items()
     }
 
 

@@ -2,65 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from lorayard_cli.bench.engine_report.costs import Times
-from lorayard_cli.bench.engine_report.goals import (
-    BLEED_GOAL,
-    BLEED_ROWS,
-    MEMORY_GOAL,
-    TIMED_GOALS,
-    Goal,
-    Sense,
-)
-from lorayard_cli.bench.figures import Spread, spread
+from lorayard_cli.bench.engine_report.costs import Clock, Timed, Times
+from lorayard_cli.bench.engine_report.figure import Figure
+from lorayard_cli.bench.engine_report.goals import FIGURE_GOALS, TIMED_GOALS, Goal, Sense, TimedGoal
+from lorayard_cli.bench.figures import Spread
 from lorayard_cli.exit_codes import ExitCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlotMemory:
-    """Device memory for adapters, all slots taken by ranks 8, 16 and 64 in turn."""
-
-    slots: int
-    max_rank: int
-    reserved_bytes: int
-    """Allocated at start: nothing else can have it."""
-    occupied_bytes: int
-    """Of columns that residents have, padding included."""
-    adapter_bytes: int
-    """The residents' own weights in the engine's precision."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bleed:
-    """Rows in random company against the same requests alone, fp32."""
-
-    rows: int
-    differ: int
-    cancelled: int
-    """Ended on purpose, so not compared."""
-    adapters: int
-    slots: int
-    evictions: int
-    slot_loads: int
-    disk_loads: int
-    examples: tuple[str, ...] = ()
-    """Of rows that differ."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """All that a run of the bench brought."""
+    """All that a run of the bench brought. A goal without times and without a figure needs a reason."""
 
     times: Times
-    memory: SlotMemory
-    bleed: Bleed
+    figures: Mapping[str, Figure] = field(default_factory=dict[str, Figure])
+    """By the key of their goal."""
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Why a goal was not measured, by its key."""
+    clock: Clock = Clock.CPU
+    """Timed rows are judged by this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A goal and what it met. `value` is judged: by CPU time where it was timed, as the machine is shared."""
+    """A goal and what it met; `value` is judged."""
 
     goal: Goal
     value: Spread
@@ -85,17 +52,26 @@ class Row:
         return self.value.median <= limit
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMeasured:
+    """A goal that this run has no figure for, and why."""
+
+    goal: Goal
+    reason: str
+
+
 def judge(seen: Seen) -> tuple[Row, ...]:
-    """Every row that has a figure, in the order of the table."""
-    timed = [
-        Row(
-            goal=one.goal,
-            value=seen.times.ratio_cpu(one.above, one.below),
-            wall=seen.times.ratio_wall(one.above, one.below),
-        )
-        for one in TIMED_GOALS
-    ]
-    return (*timed, _memory_row(seen.memory), _bleed_row(seen.bleed))
+    """Every goal that has a figure, in the order of the table."""
+    timed = [_timed_row(seen, one) for one in TIMED_GOALS if _was_timed(seen.times, one)]
+    figures = [_row(goal, seen.figures[goal.key]) for goal in FIGURE_GOALS if goal.key in seen.figures]
+    return (*timed, *figures)
+
+
+def not_measured(seen: Seen) -> tuple[NotMeasured, ...]:
+    """Every other goal. Raises KeyError for one without a reason: no gap is silent."""
+    goals = [one.goal for one in TIMED_GOALS if not _was_timed(seen.times, one)]
+    goals += [goal for goal in FIGURE_GOALS if goal.key not in seen.figures]
+    return tuple(NotMeasured(goal=goal, reason=seen.reasons[goal.key]) for goal in goals)
 
 
 def exit_code(rows: Sequence[Row]) -> ExitCode:
@@ -103,21 +79,18 @@ def exit_code(rows: Sequence[Row]) -> ExitCode:
     return ExitCode.FAILED if any(row.holds is False for row in rows) else ExitCode.OK
 
 
-def _memory_row(memory: SlotMemory) -> Row:
-    occupied = memory.occupied_bytes / memory.adapter_bytes
-    return Row(
-        goal=MEMORY_GOAL,
-        value=spread([memory.reserved_bytes / memory.adapter_bytes]),
-        note=f"memory reserved for {memory.slots} slots of rank {memory.max_rank}, all taken; "
-        f"the columns in use alone are {occupied:.2f}",
-    )
+def _was_timed(times: Times, one: TimedGoal) -> bool:
+    return one.above in times.costs and one.below in times.costs
 
 
-def _bleed_row(bleed: Bleed) -> Row:
-    short = "" if bleed.rows >= BLEED_ROWS else f", of the {BLEED_ROWS:,} that issue 3 asks for"
-    return Row(
-        goal=BLEED_GOAL,
-        value=spread([bleed.differ]),
-        note=f"{bleed.rows:,} rows compared{short}; {bleed.evictions:,} evictions, "
-        f"{bleed.disk_loads:,} loads from disk meanwhile",
-    )
+def _timed_row(seen: Seen, one: TimedGoal) -> Row:
+    value, wall = (seen.times.ratio(one.above, one.below, clock) for clock in (seen.clock, Clock.WALL))
+    return Row(goal=one.goal, value=value, wall=wall, note=_note(seen.times, one.above, one.below))
+
+
+def _note(times: Times, *kinds: Timed) -> str:
+    return "; ".join(dict.fromkeys(times.notes[kind] for kind in kinds if kind in times.notes))
+
+
+def _row(goal: Goal, figure: Figure) -> Row:
+    return Row(goal=goal, value=figure.value, note=figure.note)

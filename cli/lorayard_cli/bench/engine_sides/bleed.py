@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from random import Random
 
-from lorayard_cli.bench.engine_report.rows import Bleed
+from lorayard_cli.bench.engine_report.figure import Bleed
 from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision

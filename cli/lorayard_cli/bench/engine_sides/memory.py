@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from lorayard_cli.bench.engine_report.rows import SlotMemory
+from lorayard_cli.bench.engine_report.figure import SlotMemory
 from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.config import EngineConfig

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 
 from lorayard_cli.bench.engine_report.costs import Cost, cost_of
+from lorayard_cli.bench.engine_sides.device import settling
+from lorayard_cli.bench.engine_sides.faults import SideFaultError
 from lorayard_cli.bench.engine_sides.workload import (
     ADAPTERS,
     DECODE_STEPS,
@@ -38,15 +40,12 @@ _ROW_TOKENS = 256
 """Longer than any row here gets, and what the cache holds at first anyway."""
 
 
-class EngineFaultError(Exception):
-    """A row ended by itself, so what was timed was not the whole batch."""
-
-
 class PackedSide:
     """The core of `PackedEngine` without its threads: the same steps, timed where they run."""
 
-    def __init__(self, folder: Path) -> None:
-        self._base = load_base_model(folder)
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self._base = load_base_model(folder, device=device)
+        self._settle = settling(device)
         self._slots = DeviceSlots(count=ADAPTERS, max_rank=RANK)
         size = RunnerSize(columns=self._slots.column_count, rows=ROWS, row_tokens=_ROW_TOKENS)
         self._runner = ModelRunner(self._base, size)
@@ -86,7 +85,7 @@ class PackedSide:
 
     def swap(self) -> Cost:
         """One adapter from host memory into a slot: the mean over all, so none lies in a CPU cache."""
-        return cost_of(self._swap_all, steps=len(self._adapters))
+        return cost_of(self._swap_all, steps=len(self._adapters), settle=self._settle)
 
     def prefill(self, adapters: int) -> Cost:
         """Admit 16 rows of so many adapters (0: the base model) and take in their prompts."""
@@ -112,9 +111,9 @@ class PackedSide:
                 self._core.step()
 
         with torch.inference_mode():
-            found = cost_of(work, steps=steps)
+            found = cost_of(work, steps=steps, settle=self._settle)
         if len(self._core.running) != ROWS:
-            raise EngineFaultError(f"{len(self._core.running)} rows run, not {ROWS}")
+            raise SideFaultError(f"{len(self._core.running)} rows run, not {ROWS}")
         return found
 
     def _swap_all(self) -> None:
@@ -136,11 +135,11 @@ class PackedSide:
         return row
 
     def _missing(self, digest: str) -> None:
-        raise EngineFaultError(f"{digest} left its slot")
+        raise SideFaultError(f"{digest} left its slot")
 
     def _ended(self, row: Row, outcome: Outcome) -> None:
         if not isinstance(outcome, Cancelled):
-            raise EngineFaultError(f"row {row.request.request_id}: {outcome}")
+            raise SideFaultError(f"row {row.request.request_id}: {outcome}")
 
 
 def _unheard(_outcome: Outcome) -> None:

@@ -9,9 +9,18 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch import Tensor
 
 from lorayard_cli.bench.engine_report.costs import Cost, cost_of
-from lorayard_cli.bench.engine_sides.stock import StockSide, decode_cost, decoding, lift_trap, load_stock
+from lorayard_cli.bench.engine_sides.device import settling
+from lorayard_cli.bench.engine_sides.stock import (
+    StockSide,
+    decode_cost,
+    decoding,
+    lift_trap,
+    load_stock,
+    prefill_cost,
+)
 from lorayard_cli.bench.engine_sides.workload import ROWS, adapter_of_row
 
 _EXTRA = "extra"
@@ -20,17 +29,30 @@ _EXTRA = "extra"
 class PeftSide:
     """PEFT over a copy of the base model, with all adapters loaded."""
 
-    def __init__(self, folder: Path, adapters: Sequence[Path]) -> None:
+    def __init__(self, folder: Path, adapters: Sequence[Path], device: str = "cpu") -> None:
         self._spare = adapters[-1]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
             self._model: Any = PeftModel.from_pretrained(
-                load_stock(folder), str(adapters[0]), adapter_name="0"
+                load_stock(folder, device), str(adapters[0]), adapter_name="0"
             )
             for number, adapter in enumerate(adapters[1:], start=1):
                 self._model.load_adapter(str(adapter), adapter_name=str(number))
         self._model.eval()
         lift_trap(self._model)  # PEFT has frozen the base again
+
+    def mixed_prefill(self, adapters: int, prompts: Tensor) -> Cost:
+        """All prompts [rows, tokens] in one forward, each with the name of its adapter."""
+        names = [str(number) for number in adapter_of_row(adapters)]
+        return prefill_cost(self._model, prompts, adapter_names=names)
+
+    def one_prefill(self, prompts: Tensor, *, trapped: bool) -> Cost:
+        """The first prompt with one adapter; trapped: with the frozen lm_head that PEFT leaves behind."""
+        self._model.get_output_embeddings().weight.requires_grad_(not trapped)
+        try:
+            return prefill_cost(self._model, prompts[:1], adapter_names=["0"])
+        finally:
+            lift_trap(self._model)
 
     def mixed_decode(self, adapters: int, stock: StockSide) -> Cost:
         """All rows in one forward, each with the name of its adapter."""
@@ -50,10 +72,13 @@ class PeftSide:
                 forward()
 
         with torch.inference_mode():
-            return cost_of(work)
+            return cost_of(work, settle=settling(self._model.device))
 
     def load(self) -> Cost:
         """One more adapter from disk; it leaves again."""
-        found = cost_of(lambda: self._model.load_adapter(str(self._spare), adapter_name=_EXTRA))
+        found = cost_of(
+            lambda: self._model.load_adapter(str(self._spare), adapter_name=_EXTRA),
+            settle=settling(self._model.device),
+        )
         self._model.delete_adapter(_EXTRA)
         return found

@@ -1,13 +1,10 @@
-"""The timed rounds: every side once, in turn, in each."""
+"""The timed rounds of single steps: every side once, in turn, in each."""
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from lorayard_cli.bench.engine_report.costs import Timed, Times
-from lorayard_cli.bench.engine_sides.model import bench_model, make_adapters
 from lorayard_cli.bench.engine_sides.packed import PackedSide
 from lorayard_cli.bench.engine_sides.peft_side import PeftSide
 from lorayard_cli.bench.engine_sides.stock import StockSide
@@ -15,40 +12,25 @@ from lorayard_cli.output import note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """What was timed, on which model."""
+class StepSides:
+    """Over the same model, with the same adapters."""
 
-    times: Times
-    model: str
-    parameters: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sides:
     stock: StockSide
     packed: PackedSide
     peft: PeftSide
 
 
-def time_sides(rounds: int) -> Timing:
+def time_steps(sides: StepSides, times: Times, *, rounds: int) -> None:
     """A little of each side to warm up, then the rounds that count."""
-    with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as scratch:
-        model = bench_model(Path(scratch))
-        note(f"loading {model.name} three times, and adapters for it")
-        packed = PackedSide(model.folder)
-        adapters = make_adapters(Path(scratch) / "adapters", packed.shapes)
-        packed.load(adapters)
-        stock = StockSide(model.folder)
-        sides = _Sides(stock=stock, packed=packed, peft=PeftSide(model.folder, adapters))
-        _warm_up(sides)
-        times = Times()
-        for number in range(rounds):
-            _round(sides, times)
-            note(f"round {number + 1}/{rounds}: {_line(times)}")
-    return Timing(times=times, model=model.name, parameters=stock.parameters)
+    _warm_up(sides)
+    for number in range(rounds):
+        _round(sides, times)
+        if number == 0:
+            _dear(sides, times)
+        note(f"steps, round {number + 1}/{rounds}: {_line(times)}")
 
 
-def _warm_up(sides: _Sides) -> None:
+def _warm_up(sides: StepSides) -> None:
     """First touches of weights, caches and kernels."""
     sides.stock.prefill()
     sides.stock.decode()
@@ -56,7 +38,7 @@ def _warm_up(sides: _Sides) -> None:
     _ours(sides.packed, Times(), 8, Timed.MIXED8_PREFILL, Timed.MIXED8_DECODE)
 
 
-def _round(sides: _Sides, times: Times) -> None:
+def _round(sides: StepSides, times: Times) -> None:
     stock, packed, peft = sides.stock, sides.packed, sides.peft
     times.add(Timed.BASE_PREFILL, stock.prefill())
     _ours(packed, times, 8, Timed.MIXED8_PREFILL, Timed.MIXED8_DECODE)
@@ -69,6 +51,14 @@ def _round(sides: _Sides, times: Times) -> None:
     times.add(Timed.SEQUENTIAL16_DECODE, peft.sequential_decode(16, stock))
     times.add(Timed.SWAP, packed.swap())
     times.add(Timed.PEFT_LOAD, peft.load())
+
+
+def _dear(sides: StepSides, times: Times) -> None:
+    """Told, not judged: once is enough."""
+    prompts = sides.stock.prompts
+    times.add(Timed.PEFT8_PREFILL, sides.peft.mixed_prefill(8, prompts))
+    times.add(Timed.PEFT1_PREFILL, sides.peft.one_prefill(prompts, trapped=False))
+    times.add(Timed.PEFT1_STOCK_PREFILL, sides.peft.one_prefill(prompts, trapped=True))
 
 
 def _ours(packed: PackedSide, times: Times, adapters: int, prefill: Timed, decode: Timed) -> None:

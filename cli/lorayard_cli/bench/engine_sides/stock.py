@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from lorayard_cli.bench.engine_report.costs import Cost, cost_of
+from lorayard_cli.bench.engine_sides.device import settling
 from lorayard_cli.bench.engine_sides.workload import DECODE_STEPS, prompts
 from lorayard_workers.base_model import load_base_model
 
 
-def load_stock(folder: Path) -> Any:
+def load_stock(folder: Path, device: str = "cpu") -> Any:
     """transformers' model in bf16 without the trap of a frozen lm_head.
 
     On CPU torch's matmul does not fold a strided slice against a frozen weight, but copies the weight for
     each row (torch 2.13). Marked as trainable it folds. Under inference mode nothing else changes.
     """
-    model = load_base_model(folder).model
+    model = load_base_model(folder, device=device).model
     lift_trap(model)
     return model
 
@@ -34,15 +35,25 @@ def lift_trap(model: Any) -> None:
 class StockSide:
     """The denominator of most rows."""
 
-    def __init__(self, folder: Path) -> None:
-        self._model = load_stock(folder)
-        self._ids = torch.tensor(prompts(int(self._model.config.vocab_size)))
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self._model = load_stock(folder, device)
+        self._ids = torch.tensor(prompts(int(self._model.config.vocab_size)), device=device)
         self._cache: Any = None
 
     @property
     def parameters(self) -> int:
         """Of the model; tied weights count once."""
         return sum(parameter.numel() for parameter in self._model.parameters())
+
+    @property
+    def model(self) -> Any:
+        """transformers' own."""
+        return self._model
+
+    @property
+    def prompts(self) -> Tensor:
+        """[rows, tokens]."""
+        return self._ids
 
     @property
     def next_ids(self) -> Tensor:
@@ -57,13 +68,13 @@ class StockSide:
             self._cache = found.past_key_values
 
         with torch.inference_mode():
-            return cost_of(work)
+            return cost_of(work, settle=settling(self._model.device))
 
     def cache(self, rows: Sequence[int] | None = None) -> Any:
         """A copy of the cache after the prompts, of these rows or all."""
         found = copy.deepcopy(self._cache)
         if rows is not None:
-            found.batch_select_indices(torch.tensor(rows))
+            found.batch_select_indices(torch.tensor(rows, device=self._ids.device))
         return found
 
     def decode(self) -> Cost:
@@ -71,11 +82,20 @@ class StockSide:
         return decode_cost(self._model, self.next_ids, self.cache())
 
 
+def prefill_cost(model: Any, ids: Tensor, **settings: Any) -> Cost:
+    """Of one forward over prompts [rows, tokens], logits of the last tokens."""
+    with torch.inference_mode():
+        return cost_of(
+            lambda: model(input_ids=ids, use_cache=True, logits_to_keep=1, **settings),
+            settle=settling(model.device),
+        )
+
+
 def decode_cost(model: Any, ids: Tensor, cache: Any, **settings: Any) -> Cost:
     """Of one step, taken several times; the cache grows."""
     work = decoding(model, ids, cache, DECODE_STEPS, **settings)
     with torch.inference_mode():
-        return cost_of(work, steps=DECODE_STEPS)
+        return cost_of(work, steps=DECODE_STEPS, settle=settling(model.device))
 
 
 def decoding(model: Any, ids: Tensor, cache: Any, steps: int, **settings: Any) -> Callable[[], None]:

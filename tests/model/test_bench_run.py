@@ -1,0 +1,41 @@
+"""The bench itself, on the smallest model and with as little work as can be: its figures mean nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorayard_cli.bench.engine_report.costs import Timed
+from lorayard_cli.bench.engine_report.rows import judge, not_measured
+from lorayard_cli.bench.engine_sides.measure import Measured, measure
+from lorayard_cli.bench.engine_sides.plan import BenchPlan, Sizes
+
+LEAST = Sizes(step_rounds=1, end_to_end_rounds=1, decode_requests=3, prefill_requests=2, bleed_requests=40)
+
+
+@pytest.fixture(scope="module")
+def measured() -> Measured:
+    """One run for all tests."""
+    return measure(BenchPlan(sizes=LEAST, model="random-tiny", device="cpu"))
+
+
+@pytest.mark.timeout(180)
+def test_a_run_on_a_random_model_measures_every_row_but_those_it_gives_a_reason_for(
+    measured: Measured,
+) -> None:
+    missing = {gap.goal.key for gap in not_measured(measured.seen)}
+    assert {"vllm_prefill_heavy", "vllm_decode_heavy"} <= missing
+    assert {"mixed8_decode", "transformers_decode_heavy", "bleed"} <= {
+        row.goal.key for row in judge(measured.seen)
+    }
+    assert measured.model == "random-tiny"
+
+
+def test_both_sides_of_an_end_to_end_row_do_the_same_work(measured: Measured) -> None:
+    note = measured.seen.times.notes[Timed.ENGINE_DECODE_HEAVY]
+    assert "3 requests, 8 adapters of rank 8" in note
+
+
+def test_no_row_differs_and_no_time_is_nothing(measured: Measured) -> None:
+    assert measured.seen.figures["bleed"].value.median == 0
+    costs = [cost for kind in measured.seen.times.costs.values() for cost in kind]
+    assert all(cost.wall_ms > 0 for cost in costs)
