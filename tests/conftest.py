@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+Tally = Callable[[str, int], None]
+
 LOOK_SECONDS = 0.01
 """Between two looks at a condition."""
+
+_TALLY = "tally: "
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Tally:
+    """Count what a test has checked, as in `tally("bleed rows", n)`: the sums end pytest's output."""
+    return lambda what, count: record_property(_TALLY + what, count)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much the tests that keep a tally have looked at, over all processes."""
+    counted = Counter[str]()
+    for what, count in _tallied(terminalreporter):
+        counted[what] += count
+    if counted:
+        terminalreporter.section("checked")
+    for what, count in sorted(counted.items()):
+        terminalreporter.write_line(f"{what}: {count:,}")
+
+
+def _tallied(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, int]]:
+    for report in reporter.stats.get("passed", []):
+        if getattr(report, "when", None) == "call":  # a test's other phases repeat its properties
+            for name, value in report.user_properties:
+                if name.startswith(_TALLY):
+                    yield name.removeprefix(_TALLY), int(value)
 
 
 @pytest.fixture

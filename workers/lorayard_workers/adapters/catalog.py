@@ -43,6 +43,7 @@ class BrokenEntry:
     version: str
     path: Path
     reason: str
+    module: str | None = None  # or the tensor at fault, where there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +97,14 @@ class CatalogScanner:
         yield from level
 
     def _look(self, path: Path) -> tuple[_Signature, CatalogEntry | BrokenEntry]:
-        if not path.resolve().is_relative_to(self.root.resolve()):
-            return (), self._broken(path, f"leads outside the root, to {path.resolve()}")
         try:
+            if not self._is_inside(path):
+                return (), self._broken(path, f"leads outside the root, to {path.resolve()}")
             outside = next((f for f in path.iterdir() if not self._is_inside(f)), None)
             if outside is not None:
                 return (), self._broken(path, f"{outside.name} leads outside the root")
             signature = _signature(path)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 call links in a circle a RuntimeError
             return (), self._broken(path, str(error))
         seen = self._seen.get(path)
         return seen if seen is not None and seen[0] == signature else (signature, self._judge(path))
@@ -115,7 +116,7 @@ class CatalogScanner:
         try:
             return self._read(path)
         except AdapterRefusedError as error:
-            return self._broken(path, error.reason)
+            return self._broken(path, error.reason, error.module)
         except (CapacityError, OSError) as error:
             return self._broken(path, str(error))
 
@@ -140,9 +141,10 @@ class CatalogScanner:
             prompt_template=adapter.prompt_template,
         )
 
-    def _broken(self, path: Path, reason: str) -> BrokenEntry:
+    def _broken(self, path: Path, reason: str, module: str | None = None) -> BrokenEntry:
         name, version = self._names(path)
-        return BrokenEntry(name=name, version=version, path=path, reason=_utf8(reason))
+        module = None if module is None else _utf8(module)
+        return BrokenEntry(name=name, version=version, path=path, reason=_utf8(reason), module=module)
 
     def _names(self, path: Path) -> tuple[str, str]:
         *name, version = (_utf8(part) for part in path.relative_to(self.root).parts)

@@ -7,19 +7,23 @@ silently: other servers dropped `use_rslora` that way and served adapters severa
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lorayard_workers.adapters.patterns import ModulePatterns, check_expression, check_plain
+from lorayard_workers.adapters.plain_file import read_plain_file
 from lorayard_workers.errors import AdapterRefusedError
+
+CONFIG_NAME = "adapter_config.json"
 
 MAX_CONFIG_BYTES = 1 << 20
 """Real ones have 1-2 KB; the largest we have seen, with a pattern per module, had 60 KB."""
 
-_REFUSED_WHEN_ON = {
+REFUSED_WHEN_ON = {
     "use_dora": "DoRA is not supported: train with use_dora=false",
     "lora_bias": "LoRA biases are not supported: train with lora_bias=false",
     "modules_to_save": "fully trained modules are not supported: train with modules_to_save=null",
@@ -27,7 +31,6 @@ _REFUSED_WHEN_ON = {
     "layer_replication": "layer replication changes the base model and is not supported",
     "target_parameters": "LoRA on bare parameters (MoE experts) is not supported",
     "megatron_config": "Megatron layers are not supported",
-    "fan_in_fan_out": "weights stored as (in, out) are not supported",
     "alora_invocation_tokens": "activated LoRA is not supported",
     "use_qalora": "QA-LoRA is not supported",
     "use_bdlora": "block-diagonal LoRA is not supported",
@@ -36,20 +39,29 @@ _REFUSED_WHEN_ON = {
     "monteclora_config": "MonteCLoRA is not supported",
     "ensure_weight_tying": "tied trained modules are not supported",
 }
-_HARMLESS = frozenset(
-    {
-        # about training, or about how PEFT finds modules: the tensors themselves tell us
-        *("auto_mapping", "base_model_class", "corda_config", "eva_config", "inference_mode"),
-        *("layers_pattern", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_core"),
-        *("parent_library", "peft_version", "qalora_group_size", "revision", "runtime_config"),
-        *("task_type", "velora_config"),
-    }
-)
+HARMLESS = {
+    "auto_mapping": "how PEFT finds the base model's class",
+    "base_model_class": "older spelling of auto_mapping",
+    "parent_library": "older spelling of auto_mapping",
+    "corda_config": "how training starts; a start that rewrites the base is refused by init_lora_weights",
+    "eva_config": "how training starts",
+    "lora_ga_config": "how training starts",
+    "loftq_config": "how training starts; LoftQ itself is refused by init_lora_weights",
+    "velora_config": "how training keeps its gradients",
+    "lora_dropout": "training only: off when a model answers",
+    "inference_mode": "whether PEFT trains on",
+    "fan_in_fan_out": "PEFT sets it by the layer's class; A and B have the same axes either way",
+    "megatron_core": "where to import Megatron from; megatron_config switches it on",
+    "qalora_group_size": "means something only with use_qalora",
+    "runtime_config": "where PEFT computes, not what",
+    "peft_version": "who wrote the folder",
+    "revision": "of the base model's repository; the shapes decide",
+    "task_type": "which class PEFT wraps around the model",
+}
+"""Settings that don't change what the tensors compute, and why."""
+
 _PLAIN_INITS = frozenset({"gaussian", "eva", "orthogonal", "lora_ga"})
 """Initialisations that leave the base weights alone; PiSSA, OLoRA, CorDA and LoftQ rewrite them."""
-
-_SAFE_PATTERN = re.compile(r"[A-Za-z0-9_.\\^$-]{1,512}")
-"""Pattern keys are regular expressions from a stranger: without operators they run in linear time."""
 
 Rank = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Alpha = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -66,6 +78,7 @@ class AdapterConfig(BaseModel):
     target_modules: str | tuple[str, ...] | None = None
     exclude_modules: str | tuple[str, ...] | None = None
     layers_to_transform: int | tuple[int, ...] | None = None
+    layers_pattern: str | tuple[str, ...] | None = None
     bias: Literal["none"] = "none"
     use_rslora: bool = False
     init_lora_weights: bool | str | None = True
@@ -76,29 +89,52 @@ class AdapterConfig(BaseModel):
     @model_validator(mode="after")
     def _refuse_what_we_would_get_wrong(self) -> Self:
         for name, value in (self.model_extra or {}).items():
-            if name in _HARMLESS or not value:
+            if name in HARMLESS or not value:
                 continue
-            raise ValueError(
-                f"{name}: {_REFUSED_WHEN_ON.get(name, 'unknown setting, and it is switched on')}"
-            )
+            raise ValueError(f"{name}: {REFUSED_WHEN_ON.get(name, 'unknown setting, and it is switched on')}")
         init = self.init_lora_weights
         if isinstance(init, str) and init.lower() not in _PLAIN_INITS:
             raise ValueError(
                 f"init_lora_weights: {init!r} rewrites the base weights; convert the adapter with "
                 "PEFT's path_initial_model_for_weight_conversion"
             )
-        for key in (*self.rank_pattern, *self.alpha_pattern):
-            _check_pattern(key)
+        self._check_patterns()
         return self
+
+    def _check_patterns(self) -> None:
+        check_plain("rank_pattern", self.rank_pattern)
+        check_plain("alpha_pattern", self.alpha_pattern)
+        check_plain("layers_pattern", self.layer_lists)
+        for name in ("target_modules", "exclude_modules"):
+            expression: object = getattr(self, name)
+            if isinstance(expression, str):
+                check_expression(name, expression)
+        if isinstance(self.target_modules, str):
+            for name in ("layers_to_transform", "layers_pattern"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name}: cannot be used when target_modules is an expression")
+
+    @property
+    def layer_lists(self) -> tuple[str, ...]:
+        """Names of the lists that `layers_to_transform` counts in; empty means any."""
+        pattern = self.layers_pattern or ()
+        return (pattern,) if isinstance(pattern, str) else pattern
+
+    @cached_property
+    def _ranks(self) -> ModulePatterns[int]:
+        return ModulePatterns(self.rank_pattern)
+
+    @cached_property
+    def _alphas(self) -> ModulePatterns[float]:
+        return ModulePatterns(self.alpha_pattern)
 
     def rank_of(self, module: str) -> int:
         """The rank declared for a module."""
-        return self.rank_pattern.get(_pattern_for(self.rank_pattern, module), self.r)
+        return self._ranks.find(module, self.r)
 
     def scale_of(self, module: str) -> float:
         """What B·A is multiplied by for a module: alpha / r, or alpha / sqrt(r) for rsLoRA."""
-        alpha = self.alpha_pattern.get(_pattern_for(self.alpha_pattern, module), self.lora_alpha)
-        rank = self.rank_of(module)
+        alpha, rank = self._alphas.find(module, self.lora_alpha), self.rank_of(module)
         return alpha / math.sqrt(rank) if self.use_rslora else alpha / rank
 
     @property
@@ -106,33 +142,14 @@ class AdapterConfig(BaseModel):
         """The largest rank declared for any module."""
         return max(self.r, *self.rank_pattern.values()) if self.rank_pattern else self.r
 
-    @property
-    def selects_by_name_only(self) -> bool:
-        """Whether the list of targets alone says which modules must have tensors."""
-        return (
-            isinstance(self.target_modules, tuple)
-            and self.exclude_modules is None
-            and self.layers_to_transform is None
-        )
-
-    def targets(self, module: str) -> bool:
-        """Whether a listed target names this module, whole or by its end."""
-        assert isinstance(self.target_modules, tuple)  # asked only when selects_by_name_only
-        return any(module == t or module.endswith(f".{t}") for t in self.target_modules)
-
 
 def read_config(folder: Path) -> AdapterConfig:
     """Read and judge `adapter_config.json`. Raises AdapterRefusedError."""
-    path = folder / "adapter_config.json"
-    if not path.is_file():
-        raise AdapterRefusedError(folder, "adapter_config.json is missing")
-    size = path.stat().st_size
-    if size > MAX_CONFIG_BYTES:
-        raise AdapterRefusedError(
-            folder, f"adapter_config.json has {size} bytes, more than {MAX_CONFIG_BYTES}"
-        )
     try:
-        return AdapterConfig.model_validate_json(path.read_bytes())
+        data = read_plain_file(folder, CONFIG_NAME, MAX_CONFIG_BYTES)
+        return AdapterConfig.model_validate_json(data)
+    except FileNotFoundError:
+        raise AdapterRefusedError(folder, f"{CONFIG_NAME} is missing") from None
     except ValidationError as error:
         raise AdapterRefusedError(folder, _first_problem(error)) from None
 
@@ -145,17 +162,3 @@ def _first_problem(error: ValidationError) -> str:
         return f"adapter_config.json is not a JSON object: {text}"
     given = "" if problem["type"] in {"missing", "value_error"} else f", not {problem['input']!r:.80}"
     return f"adapter_config.json: {where}: {text}{given}" if where else f"adapter_config.json: {text}"
-
-
-def _check_pattern(key: str) -> None:
-    if not _SAFE_PATTERN.fullmatch(key):
-        raise ValueError(f"pattern key {key!r:.80}: only names, dots, \\ ^ and $ are allowed")
-    try:
-        re.compile(key)
-    except re.error as error:
-        raise ValueError(f"pattern key {key!r:.80}: {error}") from None
-
-
-def _pattern_for(patterns: Mapping[str, object], module: str) -> str:
-    """The first key that matches as PEFT matches (`get_pattern_key`), else the module's name."""
-    return next((key for key in patterns if re.match(rf"(.*\.)?({key})$", module)), module)

@@ -6,8 +6,10 @@ The weights are read once into bytes and judged there: nothing that happens to t
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import TypedDict, cast
 import safetensors
 
 from lorayard_workers.adapters.config import AdapterConfig, read_config
+from lorayard_workers.adapters.plain_file import read_plain_file
 from lorayard_workers.adapters.prompt_template import read_prompt_template
 from lorayard_workers.errors import AdapterRefusedError
 
@@ -24,6 +27,7 @@ MAX_WEIGHTS_BYTES = 1 << 30
 """Rank 64 on all linears of a 70B model is 1.6 GB in bf16; of an 8B model 336 MB. A worker for larger
 ones raises the limit knowingly."""
 
+_LENGTH_BYTES = 8  # of the header, which follows
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 _CONVERT = (
     "load it once where you trust it and save it again with "
@@ -105,17 +109,10 @@ def read_adapter(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> Adapter
 
 
 def _read_weights(folder: Path, max_bytes: int) -> bytes:
-    path = folder / WEIGHTS_NAME
-    if not path.is_file():
-        raise AdapterRefusedError(folder, _why_no_weights(folder))
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} has {size} bytes, more than {max_bytes}")
-    with path.open("rb") as file:
-        data = file.read(max_bytes + 1)  # bounded even if the file grows under us
-    if len(data) != size:
-        raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} changed while it was read")
-    return data
+    try:
+        return read_plain_file(folder, WEIGHTS_NAME, max_bytes)
+    except FileNotFoundError:
+        raise AdapterRefusedError(folder, _why_no_weights(folder)) from None
 
 
 def _why_no_weights(folder: Path) -> str:
@@ -133,7 +130,22 @@ def _parse(folder: Path, data: bytes) -> dict[str, RawTensor]:
         entries = cast("list[tuple[str, _Entry]]", safetensors.deserialize(data))  # type: ignore[no-untyped-call]  # its stub has no types
     except Exception as error:  # noqa: BLE001  # the parser's own error type is private; every one means a bad file
         raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} is damaged ({len(data)} bytes): {error}") from None
+    _refuse_twins(folder, data)
     return {name: _raw(folder, name, entry) for name, entry in entries}
+
+
+def _refuse_twins(folder: Path, data: bytes) -> None:
+    """The parser keeps one of two tensors of the same name; another parser may keep the other."""
+    start = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
+
+    def checked(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twin = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+            raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} names {twin!r:.200} twice", module=twin)
+        return found
+
+    json.loads(data[_LENGTH_BYTES:start], object_pairs_hook=checked)
 
 
 def _raw(folder: Path, name: str, entry: _Entry) -> RawTensor:

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorayard_workers.adapters.files import AdapterFile, RawTensor
+from lorayard_workers.adapters.selection import selected
 from lorayard_workers.errors import AdapterRefusedError, CapacityError
 
 Shapes = Mapping[str, tuple[int, int]]
 """The base model's linears: module name -> (out, in)."""
 
-_BF16_EXPONENT = np.uint16(0x7F80)  # all ones: infinity or NaN
+_BF16_LARGEST = float(np.uint32(0x7F7F0000).view(np.float32))
+"""Of the narrowest range that a model is served in: what is larger would become infinite there."""
 
 
 def check_fits(adapter: AdapterFile, shapes: Shapes) -> None:
@@ -35,7 +37,7 @@ def check_fits(adapter: AdapterFile, shapes: Shapes) -> None:
         )
     for module in adapter.pairs:
         _check_shape(adapter, module, shapes[module])
-    _check_complete(adapter, shapes)
+    _check_selected(adapter, shapes)
 
 
 def check_rank(adapter: AdapterFile, max_rank: int) -> None:
@@ -50,14 +52,21 @@ def check_rank(adapter: AdapterFile, max_rank: int) -> None:
 
 
 def check_finite(adapter: AdapterFile) -> None:
-    """No NaN and no infinity: in a mixed batch 0 x NaN would reach other rows."""
+    """No NaN and no infinity, before and after scaling: in a mixed batch 0 x NaN would reach other rows."""
     for module, pair in adapter.pairs.items():
-        for side, tensor in (("A", pair.a), ("B", pair.b)):
-            bad = _count_non_finite(tensor)
-            if bad:
+        for side, tensor, scale in (("A", pair.a, 1.0), ("B", pair.b, pair.scale)):
+            largest = _largest(tensor)
+            if largest is None:
                 raise AdapterRefusedError(
                     adapter.path,
-                    f"{module}: lora_{side} has {bad} values that are not finite",
+                    f"{module}: lora_{side} has {_count_non_finite(tensor)} values that are not finite",
+                    module=module,
+                )
+            if largest * scale > _BF16_LARGEST:
+                raise AdapterRefusedError(
+                    adapter.path,
+                    f"{module}: lora_{side} overflows: its largest value {largest:g} times the scale "
+                    f"{scale:g} is more than {_BF16_LARGEST:g}",
                     module=module,
                 )
 
@@ -73,11 +82,23 @@ def _check_shape(adapter: AdapterFile, module: str, shape: tuple[int, int]) -> N
         )
 
 
-def _check_complete(adapter: AdapterFile, shapes: Shapes) -> None:
-    if not adapter.config.selects_by_name_only:
+def _check_selected(adapter: AdapterFile, shapes: Shapes) -> None:
+    """Tensors and configuration name the same modules: PEFT would ignore what is not selected."""
+    try:
+        wanted = selected(adapter.config, shapes)
+    except ValueError as error:
+        raise AdapterRefusedError(adapter.path, f"adapter_config.json: {error}") from None
+    if wanted is None:
         return
-    wanted = [module for module in shapes if adapter.config.targets(module)]
-    missing = [module for module in wanted if module not in adapter.pairs]
+    extra = [module for module in adapter.pairs if module not in wanted]
+    if extra:
+        raise AdapterRefusedError(
+            adapter.path,
+            f"{extra[0]}: has tensors, but adapter_config.json's target_modules and layers do not select it "
+            f"({len(extra)} of {len(adapter.pairs)} modules)",
+            module=extra[0],
+        )
+    missing = sorted(wanted - adapter.pairs.keys())
     if missing:
         raise AdapterRefusedError(
             adapter.path,
@@ -86,9 +107,25 @@ def _check_complete(adapter: AdapterFile, shapes: Shapes) -> None:
         )
 
 
+def _magnitudes(tensor: RawTensor) -> tuple[NDArray[np.unsignedinteger], int]:
+    """Bits without the sign, which order as the values do, and those of infinity: NaNs are larger."""
+    if tensor.dtype == "F32":
+        return np.frombuffer(tensor.data, dtype="<u4") & np.uint32(0x7FFFFFFF), 0x7F800000
+    infinity = 0x7F80 if tensor.dtype == "BF16" else 0x7C00
+    return np.frombuffer(tensor.data, dtype="<u2") & np.uint16(0x7FFF), infinity
+
+
+def _largest(tensor: RawTensor) -> float | None:
+    """The largest absolute value; None if any is not finite."""
+    bits, infinity = _magnitudes(tensor)
+    top = int(bits.max(initial=0))
+    if top >= infinity:
+        return None
+    if tensor.dtype == "F16":
+        return float(np.uint16(top).view(np.float16))
+    return float(np.uint32(top if tensor.dtype == "F32" else top << 16).view(np.float32))
+
+
 def _count_non_finite(tensor: RawTensor) -> int:
-    if tensor.dtype == "BF16":
-        bits: NDArray[np.uint16] = np.frombuffer(tensor.data, dtype="<u2")
-        return int(np.count_nonzero((bits & _BF16_EXPONENT) == _BF16_EXPONENT))
-    kind = "<f4" if tensor.dtype == "F32" else "<f2"
-    return int(np.count_nonzero(~np.isfinite(np.frombuffer(tensor.data, dtype=kind))))
+    bits, infinity = _magnitudes(tensor)
+    return int(np.count_nonzero(bits >= infinity))

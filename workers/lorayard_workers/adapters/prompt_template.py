@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lorayard_workers.adapters.plain_file import read_plain_file
 from lorayard_workers.errors import AdapterRefusedError
 
 TEMPLATE_NAME = "prompt_template.txt"
@@ -20,15 +21,13 @@ def read_prompt_template(folder: Path) -> str | None:
     """The template, or None: prompts then go to the model as they are.
 
     Raises:
-        AdapterRefusedError: it is too long, not UTF-8, or does not say once where the prompt goes.
+        AdapterRefusedError: it is no plain file, too long, not UTF-8 or does not say once where the
+            prompt goes.
     """
-    path = folder / TEMPLATE_NAME
-    if not path.is_file():
+    try:
+        data = read_plain_file(folder, TEMPLATE_NAME, MAX_BYTES)
+    except FileNotFoundError:
         return None
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise AdapterRefusedError(folder, f"{TEMPLATE_NAME} has more than {MAX_BYTES} bytes")
     try:
         template = data.decode()
     except UnicodeDecodeError as error:
