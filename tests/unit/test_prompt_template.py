@@ -33,7 +33,7 @@ def test_a_folder_without_one_has_none(tmp_path: Path) -> None:
         (b"no place", "0 times"),
         (b"{prompt} and {prompt}", "2 times"),
         (b"\xff{prompt}", "not UTF-8"),
-        (b"x" * 9000 + b"{prompt}", "more than 8192 bytes"),
+        (b"x" * 9000 + b"{prompt}", "more than 8192"),
     ],
 )
 def test_a_template_that_cannot_be_used_refuses_the_adapter(
