@@ -16,8 +16,9 @@ from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.protocol import GenerationRequest, Sampling, Succeeded
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
+from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.reader import AdapterReader
-from lorayard_workers.memory.slots import Columns, DeviceSlots
+from lorayard_workers.memory.slots import DeviceSlots
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # PEFT's
 

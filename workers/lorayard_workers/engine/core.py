@@ -141,6 +141,10 @@ class EngineCore:
         self.residents.plan_drains(self.waiting)
         kept: list[Row] = []
         for row in self.waiting:
+            refusal = self.residents.never_fits(row)
+            if refusal is not None:
+                self._ended.append((row, failure_of(row, refusal)))
+                continue
             if len(self.running) >= self.limits.rows or not self.residents.may_start(row):
                 kept.append(row)
                 continue
@@ -185,7 +189,7 @@ class EngineCore:
     def _take(self, row: Row, chosen: Chosen | NotChosen) -> None:
         """Give a row its next token, and end it if that was the last."""
         if isinstance(chosen, NotChosen):
-            at = None if chosen.at == "adapter" and row.digest is None else chosen.at
+            at = row.adapter_field if chosen.at == "adapter" else chosen.at
             self._end(row, row.failed(chosen.kind, chosen.code, chosen.message, at=at))
             return
         reason = row.take(chosen)

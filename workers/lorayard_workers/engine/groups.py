@@ -8,8 +8,8 @@ from torch.nn import functional
 from lorayard_workers.engine.base_linear import BaseLinear
 from lorayard_workers.engine.lora_plan import Dense, Segment
 from lorayard_workers.engine.step_context import StepContext
+from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.packing import GroupWeights
-from lorayard_workers.memory.slots import Columns
 
 
 class LoraGroup:
@@ -86,7 +86,10 @@ class LoraGroup:
         a = self._a[: dense.columns].view(-1, x.shape[-1])
         hidden = functional.linear(x[: dense.tokens], a).view(dense.tokens, dense.columns, -1)
         # Filled, not multiplied: 0 x NaN is NaN, and would carry one adapter's overflow to other rows.
-        hidden = hidden.masked_fill_(dense.foreign, 0).permute(2, 0, 1).contiguous()
+        hidden.masked_fill_(dense.foreign, 0)
+        if dense.weights is not None:
+            hidden.mul_(dense.weights)
+        hidden = hidden.permute(2, 0, 1).contiguous()
         for target, own, b in zip(self._split(y[: dense.tokens]), hidden, self._b, strict=True):
             target.addmm_(own, b[: dense.columns])
 
@@ -94,7 +97,10 @@ class LoraGroup:
         tokens = slice(segment.start, segment.stop)
         a = self._a[segment.columns]
         hidden = functional.linear(x[tokens], a.reshape(-1, x.shape[-1]))
-        hidden = hidden.view(-1, a.shape[0], a.shape[1]).permute(2, 0, 1).contiguous()
+        hidden = hidden.view(-1, a.shape[0], a.shape[1])
+        if segment.weights is not None:
+            hidden.mul_(segment.weights)
+        hidden = hidden.permute(2, 0, 1).contiguous()
         for target, own, b in zip(self._split(y[tokens]), hidden, self._b, strict=True):
             target.addmm_(own, b[segment.columns])
 

@@ -9,7 +9,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from lorayard_workers.memory.slots import Columns
+from lorayard_workers.memory.columns import Columns, Use, columns_of, weights_of
 
 DENSE_COLUMNS = 512
 """Widest dense form. Its cost grows with all columns up to the highest in use, the other form's with the
@@ -22,16 +22,18 @@ class Dense:
 
     tokens: int
     columns: int
-    foreign: Tensor  # bool [tokens, columns, 1]: not this token's adapter
+    foreign: Tensor  # bool [tokens, columns, 1]: not this token's
+    weights: Tensor | None = None  # fp32 [tokens, columns, 1]; None where all are 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Neighbouring tokens of one adapter."""
+    """Neighbouring tokens that use the same columns."""
 
     start: int
     stop: int
     columns: slice | Tensor  # a slice where the columns are neighbours: no copy
+    weights: Tensor | None = None  # fp32 [columns, 1]; None where all are 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,39 +45,45 @@ class LoraPlan:
 
 
 def plan_lora(
-    singles: Sequence[Columns | None],
-    spans: Sequence[tuple[int, Columns | None]],
+    singles: Sequence[Use | None],
+    spans: Sequence[tuple[int, Use | None]],
     device: torch.device,
 ) -> LoraPlan:
     """`singles`: one token each, those with adapters first; `spans`: (tokens, columns) after them."""
-    adapted = [columns for columns in singles if columns is not None]
-    assert all(columns is not None for columns in singles[: len(adapted)])
-    width = max((columns[-1] + 1 for columns in adapted), default=0)
+    adapted = [use for use in singles if use is not None]
+    assert all(use is not None for use in singles[: len(adapted)])
+    width = max((columns_of(use)[-1] + 1 for use in adapted), default=0)
     segments = list(_segments(spans, start=len(singles), device=device))
     if width > DENSE_COLUMNS:
-        ones = [(1, columns) for columns in adapted]
+        ones = [(1, use) for use in adapted]
         return LoraPlan(segments=(*_segments(ones, start=0, device=device), *segments))
     dense = _dense(adapted, width, device) if adapted else None
     return LoraPlan(dense=dense, segments=tuple(segments))
 
 
-def _dense(adapted: Sequence[Columns], width: int, device: torch.device) -> Dense:
-    owner = torch.full((width,), -1, dtype=torch.long)
-    for columns in set(adapted):
-        owner[list(columns)] = columns[0]
-    wanted = torch.tensor([columns[0] for columns in adapted])
-    foreign = (wanted[:, None] != owner[None, :]).unsqueeze(-1)
-    return Dense(tokens=len(adapted), columns=width, foreign=foreign.to(device))
+def _dense(adapted: Sequence[Use], width: int, device: torch.device) -> Dense:
+    tokens = torch.tensor([token for token, use in enumerate(adapted) for _ in columns_of(use)])
+    columns = torch.tensor([column for use in adapted for column in columns_of(use)])
+    foreign = torch.ones(len(adapted), width, 1, dtype=torch.bool)
+    foreign[tokens, columns] = False
+    weights: Tensor | None = None
+    if any(weights_of(use) is not None for use in adapted):
+        weights = torch.ones(len(adapted), width, 1)
+        own = [weight for use in adapted for weight in weights_of(use) or (1.0,) * len(columns_of(use))]
+        weights[tokens, columns] = torch.tensor(own)[:, None]
+        weights = weights.to(device)
+    return Dense(tokens=len(adapted), columns=width, foreign=foreign.to(device), weights=weights)
 
 
-def _segments(
-    spans: Sequence[tuple[int, Columns | None]], *, start: int, device: torch.device
-) -> list[Segment]:
+def _segments(spans: Sequence[tuple[int, Use | None]], *, start: int, device: torch.device) -> list[Segment]:
     found: list[Segment] = []
-    for columns, group in groupby(spans, key=lambda span: span[1]):
+    for use, group in groupby(spans, key=lambda span: span[1]):
         stop = start + sum(tokens for tokens, _ in group)
-        if columns is not None:
-            found.append(Segment(start=start, stop=stop, columns=_index(columns, device)))
+        if use is not None:
+            own = weights_of(use)
+            weights = None if own is None else torch.tensor(own, device=device)[:, None]
+            columns = _index(columns_of(use), device)
+            found.append(Segment(start=start, stop=stop, columns=columns, weights=weights))
         start = stop
     return found
 

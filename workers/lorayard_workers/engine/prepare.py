@@ -7,7 +7,13 @@ from collections.abc import Container
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.context import Context
-from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest, Sampling
+from lorayard_workers.engine.protocol import (
+    CompositionPolicy,
+    Failed,
+    FailureKind,
+    GenerationRequest,
+    Sampling,
+)
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.sampling import TokenSampler
 from lorayard_workers.engine.sampling_rules import check_sampling
@@ -39,9 +45,11 @@ class Preparation:
                 "empty_prompt", "the prompt is empty: send at least one character", field="prompt"
             )
         check_adapters(request, self._known)
-        if request.composition is not None:
+        if request.composition is not None and request.composition.policy is not CompositionPolicy.SUM:
             raise RequestRefusedError(
-                "composition_unsupported", "this worker composes no adapters", field="composition"
+                "composition_unsupported",
+                f"this worker cannot derive an adapter by {request.composition.policy}: only sum",
+                field="composition.policy",
             )
         row.prompt_ids = self._prompt_ids(request)
         row.end_ids = self._end_ids(sampling)

@@ -183,6 +183,7 @@ class Succeeded:
     timings: Timings
     cached_tokens: int = 0  # of the prompt, taken from the prefix cache
     logprobs: tuple[TokenLogprob, ...] | None = None  # one for each completion token, where asked for
+    adapters: tuple[WeightedAdapter, ...] = ()  # whose weights made the text: none for the base model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

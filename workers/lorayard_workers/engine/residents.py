@@ -18,6 +18,8 @@ from lorayard_workers.engine.drains import (
 from lorayard_workers.engine.protocol import Tier
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner
+from lorayard_workers.errors import CapacityError
+from lorayard_workers.memory.columns import blend
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.loader import EWMA_SHARE
 from lorayard_workers.memory.packing import HostAdapter
@@ -83,6 +85,29 @@ class Residents:
         self._claims = plan_claims(aged, holders, self.slots.free, self._claims)
         self._draining = draining(self._claims)
 
+    def never_fits(self, row: Row) -> CapacityError | None:
+        """Why a composition's parts cannot lie in slots together, whoever leaves; None if they can."""
+        if len(row.parts) < 2:
+            return None  # one adapter always fits: limits and pins saw to that
+        others = [s for s in self.slots.residents().values() if s.pinned and s.digest not in row.parts]
+        room = self.slots.total.beyond(Room.of(len(slot.columns) for slot in others))
+        needed = Room.of(self._rank_if_known(part) for part in row.parts)
+        if needed.slots > room.slots:
+            return CapacityError(
+                f"a composition of {needed.slots} adapters (slots beside what is pinned)",
+                needed=needed.slots,
+                limit=room.slots,
+                setting="slots",
+            )
+        if needed.columns > room.columns:
+            return CapacityError(
+                f"a composition of {needed.slots} adapters (columns beside what is pinned)",
+                needed=needed.columns,
+                limit=room.columns,
+                setting="slot_bytes",
+            )
+        return None
+
     def may_start(self, row: Row) -> bool:
         """Whether `lease` would succeed now."""
         if any(part in self._draining for part in row.parts):
@@ -93,8 +118,8 @@ class Residents:
         return bool(ranks) and self.slots.has_room(Room.of(ranks), self._spared(row))
 
     def lease(self, row: Row) -> None:
-        """Give the row its adapter's columns, filling a slot first if need be."""
-        if row.digest is None:
+        """Give the row its adapters' columns, all of them or none, filling slots first if need be."""
+        if not row.parts:
             return
         self.adapter_rows += 1
         missing = self._missing(row)
@@ -105,7 +130,10 @@ class Residents:
             self.slot_hits += 1
         self._claims.pop(row.parts, None)
         self._draining = draining(self._claims)
-        row.columns = self.slots.lease(row.digest, row, time.time())
+        now = time.time()
+        row.columns = blend(
+            (self.slots.lease(adapter.digest, row, now), adapter.weight) for adapter in row.adapters
+        )
 
     def release(self, row: Row) -> None:
         """The row has ended."""
@@ -122,6 +150,13 @@ class Residents:
 
     def _missing(self, row: Row) -> list[str]:
         return [part for part in row.parts if self.slots.resident(part) is None]
+
+    def _rank_if_known(self, digest: str) -> int:
+        """In columns; the least there is while nothing is known."""
+        columns = self.slots.resident(digest)
+        if columns is not None:
+            return len(columns)
+        return self._arrived[digest].rank if digest in self._arrived else 1
 
     def _ranks_at_hand(self, row: Row) -> list[int]:
         """Of the adapters that the row needs in slots; empty while one of them is still being loaded."""
@@ -154,8 +189,12 @@ class Residents:
 def _mark(rows: Iterable[Row], digest: str, tier: Tier) -> None:
     """Remember where a row's adapter was when the row first wanted it."""
     for row in rows:
-        if digest in row.parts and row.load_started is None:
+        if digest not in row.parts:
+            continue
+        if row.load_started is None:
             row.tier, row.load_started = tier, time.perf_counter()
+        elif tier is Tier.DISK:
+            row.tier = tier  # of several adapters the slowest counts
 
 
 def _ms_since(moment: float | None) -> float:

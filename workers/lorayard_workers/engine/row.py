@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lorayard_workers.engine.protocol import (
     Cancelled,
+    CompositionPolicy,
     DeadlinePassed,
     Failed,
     FailureKind,
@@ -18,10 +19,12 @@ from lorayard_workers.engine.protocol import (
     Tier,
     Timings,
     TokenLogprob,
+    WeightedAdapter,
 )
+from lorayard_workers.engine.recipe import recipe_digest
 from lorayard_workers.engine.sampling import Chosen, TokenSampler
 from lorayard_workers.engine.text import TextStream
-from lorayard_workers.memory.slots import Columns
+from lorayard_workers.memory.columns import Use
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -43,7 +46,11 @@ class Row:
     tier: Tier = Tier.NONE
     load_started: float | None = None
     load_ms: float = 0.0
-    columns: Columns | None = None
+    columns: Use | None = None
+
+    # what its tokens are computed with: from the request alone
+    adapters: tuple[WeightedAdapter, ...] = field(init=False)
+    kv_key: str | None = field(init=False)  # equal for rows whose keys and values are; None: the base model
 
     # set while it runs
     number: int = 0  # of the start; gives the order of prefill
@@ -53,15 +60,25 @@ class Row:
     output_ids: list[int] = field(default_factory=list[int])
     logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
 
-    @property
-    def digest(self) -> str | None:
-        """The adapter asked for."""
-        return self.request.adapter
+    def __post_init__(self) -> None:
+        composition, adapter = self.request.composition, self.request.adapter
+        self.kv_key = adapter if composition is None else recipe_digest(composition)
+        if composition is not None and composition.policy is CompositionPolicy.SUM:
+            self.adapters = composition.parts
+        else:  # other policies derive one adapter, known by the recipe's digest
+            self.adapters = () if self.kv_key is None else (WeightedAdapter(digest=self.kv_key),)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Adapters that must be in slots while it runs."""
-        return () if self.digest is None else (self.digest,)
+        return tuple(adapter.digest for adapter in self.adapters)
+
+    @property
+    def adapter_field(self) -> str | None:
+        """The field of the request that names adapters; None for the base model."""
+        if self.request.composition is not None:
+            return "composition"
+        return None if self.request.adapter is None else "adapter"
 
     @property
     def waits_for_prefill(self) -> bool:
@@ -112,6 +129,7 @@ class Row:
             completion_tokens=len(self.output_ids),
             tier=self.tier,
             logprobs=None if self.request.sampling.logprobs is None else tuple(self.logprobs),
+            adapters=self.adapters,
             timings=Timings(
                 queued_ms=(self.started - self.submitted) * 1000,
                 load_ms=self.load_ms,

@@ -15,9 +15,9 @@ from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.lora_plan import plan_lora
 from lorayard_workers.engine.patching import check_supported, find_groups, patch
 from lorayard_workers.engine.step_context import StepContext
+from lorayard_workers.memory.columns import Columns, Use, use_order
 from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.packing import HostAdapter
-from lorayard_workers.memory.slots import Columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Piece:
 
     place: Place
     token_ids: Sequence[int]
-    columns: Columns | None  # None: the base model
+    columns: Use | None  # None: the base model
     wants_logits: bool  # False while more of the prompt follows
 
 
@@ -129,6 +129,6 @@ def cache_shape(base: BaseModel) -> tuple[int, int, int]:
     return int(config.num_hidden_layers), int(config.num_key_value_heads), int(head_width)
 
 
-def _step_order(piece: Piece) -> tuple[bool, bool, Columns]:
+def _step_order(piece: Piece) -> tuple[bool, bool, tuple[Columns, tuple[float, ...]]]:
     """Single tokens first; within each kind adapters first, neighbours by adapter."""
-    return piece.place.tokens > 1, piece.columns is None, piece.columns or ()
+    return piece.place.tokens > 1, piece.columns is None, use_order(piece.columns)

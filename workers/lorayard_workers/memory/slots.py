@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 
 from lorayard_workers.engine.protocol import SlotView
 from lorayard_workers.errors import InvariantError
+from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.eviction import Candidate, Usage, choose_victims
 from lorayard_workers.memory.layout import RANK_PAGE, padded_rank
-
-Columns = tuple[int, ...]
 
 EQUAL_VALUE = 1.0
 """Victims within one doubling of uses, or one half-life of age, count as equally cheap. Measured on random
