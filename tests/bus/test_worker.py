@@ -34,12 +34,13 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
 from lorayard_workers.app import EngineDiedError
-from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.echo import EchoEngine, Scripted
 from lorayard_workers.engine.protocol import (
     Failed,
     FailureKind,
     FinishReason,
     GenerationRequest,
+    OnTokens,
     Outcome,
     Sink,
     Succeeded,
@@ -88,26 +89,19 @@ class ScriptedEngine(EchoEngine):
     """An echo engine whose first answers to a prompt are written by the test."""
 
     def __init__(self, script: dict[str, list[FailureKind]] | None = None) -> None:
-        super().__init__()
-        self._script = script or {}
+        super().__init__(script=self._next)
+        self._failures = script or {}
         self.submitted: list[GenerationRequest] = []
         self.died = False
 
-    def submit(self, request: GenerationRequest, sink: Sink) -> None:
+    def _next(self, request: GenerationRequest) -> Scripted:
         self.submitted.append(request)
-        failures = self._script.get(str(request.prompt), [])
-        if failures:
-            kind = failures.pop(0)
-            sink(
-                Failed(
-                    request_id=request.request_id,
-                    kind=kind,
-                    code="engine_error",
-                    message="thë step failed\r\nNats-TTL: 1",
-                )
-            )
-        else:
-            super().submit(request, sink)
+        failures = self._failures.get(str(request.prompt), [])
+        if not failures:
+            return Scripted()
+        message = "thë step failed\r\nNats-TTL: 1"
+        failure = Failed(request_id="", kind=failures.pop(0), code="engine_error", message=message)
+        return Scripted(outcome=failure)
 
     def alive(self) -> bool:
         return not self.died and super().alive()
@@ -136,7 +130,7 @@ class ThreadedEngine(EchoEngine):
             thread.join(timeout_seconds)
         super().stop(timeout_seconds=timeout_seconds)
 
-    def submit(self, request: GenerationRequest, sink: Sink) -> None:
+    def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
         with self._there:
             self._work.append((request, sink))
             self._there.notify()

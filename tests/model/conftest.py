@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,7 +16,7 @@ from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome
+from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Outcome, TokenChunk
 from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
 
 OUTCOME_SECONDS = 30.0
@@ -59,12 +59,20 @@ class Yard:
     engine: PackedEngine
     adapters: dict[str, Path]
 
-    def run(self, *requests: GenerationRequest) -> dict[str, Outcome]:
-        """Submit all at once; outcomes by request id."""
+    def run(
+        self, *requests: GenerationRequest, on_tokens: Mapping[str, OnTokens] | None = None
+    ) -> dict[str, Outcome]:
+        """Submit all at once, some with callbacks; outcomes by request id."""
         outcomes = Outcomes()
         for request in requests:
-            self.engine.submit(request, outcomes)
+            self.engine.submit(request, outcomes, (on_tokens or {}).get(request.request_id))
         return outcomes.by_id(len(requests))
+
+    def stream(self, *requests: GenerationRequest) -> tuple[dict[str, Outcome], dict[str, list[TokenChunk]]]:
+        """As `run`, and each request's chunks."""
+        chunks: dict[str, list[TokenChunk]] = {request.request_id: [] for request in requests}
+        outcomes = self.run(*requests, on_tokens={name: seen.append for name, seen in chunks.items()})
+        return outcomes, chunks
 
     def add(self, folder: Path) -> str:
         """Register a sound adapter folder."""

@@ -28,6 +28,7 @@ from lorayard_workers.engine.protocol import (
     Sampling,
     Succeeded,
     Tier,
+    TokenChunk,
     WeightedAdapter,
 )
 
@@ -231,3 +232,60 @@ def test_it_lives_from_start_to_stop_and_stop_may_come_again(
         engine.stop()
         assert not engine.alive()
     assert outcomes.empty()  # what had not ended gets no outcome
+
+
+def test_chunks_come_in_order_before_the_outcome_and_add_up_to_its_text__c12(
+    start_engine: MakeEngine, tiny_adapters: dict[str, Path]
+) -> None:
+    engine = start_engine()
+    seen: dict[str, list[TokenChunk | Outcome]] = {name: [] for name in ("0", "1", "2")}
+    over = SimpleQueue[str]()
+    keys = [None, *tiny_adapters]
+    for number, name in enumerate(seen):
+
+        def end(outcome: Outcome, name: str = name) -> None:
+            seen[name].append(outcome)
+            over.put(name)
+
+        engine.submit(ask(name, adapter=keys[number]), end, seen[name].append)
+    for _ in seen:
+        over.get(timeout=OUTCOME_SECONDS)
+    for name, told in seen.items():
+        *chunks, outcome = told
+        assert isinstance(outcome, Succeeded)
+        assert [(c.request_id, c.index) for c in chunks if isinstance(c, TokenChunk)] == [
+            (name, i) for i in range(len(chunks))
+        ]
+        assert "".join(c.text for c in chunks if isinstance(c, TokenChunk)) == outcome.text
+        assert sum(len(c.token_ids) for c in chunks if isinstance(c, TokenChunk)) == outcome.completion_tokens
+
+
+def test_a_token_callback_that_raises_costs_no_outcome__c12(
+    start_engine: MakeEngine, outcomes: SimpleQueue[Outcome]
+) -> None:
+    engine = start_engine()
+    calls: list[TokenChunk] = []
+
+    def raising(chunk: TokenChunk) -> None:
+        calls.append(chunk)
+        raise ValueError("the caller's fault")
+
+    engine.submit(ask("a"), outcomes.put, raising)
+    engine.submit(ask("b"), outcomes.put)
+    assert all(isinstance(outcome, Succeeded) for outcome in take(outcomes, 2).values())
+    assert len(calls) == 1
+
+
+def test_no_chunk_comes_once_a_request_is_cancelled__c12(
+    start_engine: MakeEngine, outcomes: SimpleQueue[Outcome]
+) -> None:
+    engine = start_engine()
+    calls: list[TokenChunk] = []
+
+    def cancel(chunk: TokenChunk) -> None:
+        calls.append(chunk)
+        engine.cancel("a")
+
+    engine.submit(ask_long("a"), outcomes.put, cancel)
+    assert take(outcomes, 1) == {"a": Cancelled(request_id="a")}
+    assert len(calls) == 1

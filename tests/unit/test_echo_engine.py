@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
-from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.echo import EchoEngine, Scripted
 from lorayard_workers.engine.protocol import (
     Cancelled,
     DeadlinePassed,
     Engine,
     Failed,
+    FailureKind,
     GenerationRequest,
     Outcome,
     Succeeded,
@@ -104,3 +107,26 @@ def test_delayed_rows_end_and_free_their_slots(outcomes: SimpleQueue[Outcome]) -
     engine.stop()
     assert all(isinstance(outcome, Succeeded) for outcome in ended)
     assert [slot.rows for slot in engine.residency().slots] == [0]
+
+
+def test_a_script_says_what_becomes_of_each_request(outcomes: SimpleQueue[Outcome]) -> None:
+    failure = Failed(request_id="", kind=FailureKind.RETRYABLE, code="oom", message="too much")
+    script = {
+        "fails": Scripted(outcome=failure),
+        "expires": Scripted(outcome=DeadlinePassed(request_id="")),
+        "says": Scripted(text="something else"),
+        "waits": Scripted(delay_seconds=math.inf),
+        "late": Scripted(delay_seconds=0.01),
+    }
+    engine = EchoEngine(script=lambda request: script[request.request_id])
+    engine.start()
+    for name in script:
+        engine.submit(ask(name), outcomes.put)
+    engine.cancel("waits")
+    found = {outcome.request_id: outcome for outcome in (outcomes.get(timeout=10) for _ in script)}
+    engine.stop()
+    assert found["fails"] == replace(failure, request_id="fails")
+    assert found["expires"] == DeadlinePassed(request_id="expires")
+    assert found["waits"] == Cancelled(request_id="waits")
+    texts = {name: outcome.text for name, outcome in found.items() if isinstance(outcome, Succeeded)}
+    assert texts == {"says": "something else", "late": "hello"}

@@ -54,3 +54,38 @@ def test_bytes_that_are_no_text_do_no_harm(noise: bytes) -> None:
     text, stopped, _ = stream_until_stop(noise, "\x00never\x00")
     assert not stopped
     assert text == noise.decode("utf-8", errors="replace")
+
+
+@given(st.binary(max_size=48), st.lists(st.text(min_size=1, max_size=3), max_size=3), st.integers(0, 4))
+def test_what_is_given_out_adds_up_to_the_text_and_holds_no_stop(
+    noise: bytes, stop: list[str], unstoppable: int
+) -> None:
+    stream = TextStream(
+        TokenTexts(ByteTokenizer()), tuple(stop), unstoppable_tokens=unstoppable, streamed=True
+    )
+    given_out = ""
+    for byte in noise:
+        stopped = stream.push(byte)
+        given_out += stream.take()
+        if stopped:
+            break
+    text, _ = stream.finish()
+    assert given_out + stream.take() == text
+    if not unstoppable:
+        assert not any(each in text for each in stop)
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "early"),
+    [
+        ("ab", "bc", "a"),  # the b may become a stop
+        ("abx", "bc", "abx"),  # it did not
+        ("aaa", "aab", "a"),  # the last two may
+        ("h\u00e9", "\u00e9\u00e9", "h"),
+    ],
+)
+def test_the_beginning_of_a_stop_string_is_held_back(text: str, stop: str, early: str) -> None:
+    stream = TextStream(TokenTexts(ByteTokenizer()), (stop,), streamed=True)
+    for byte in text.encode():
+        stream.push(byte)
+    assert stream.take() == early

@@ -50,6 +50,7 @@ class EngineCore:
     failures: int = 0
     """Of steps and of copies into a slot, since the last step that succeeded."""
     _numbers: count[int] = field(default_factory=count)
+    _fed: list[Row] = field(default_factory=list[Row])  # took a token that someone waits for
     _ended: list[tuple[Row, Outcome]] = field(default_factory=list[tuple[Row, Outcome]])
 
     def __post_init__(self) -> None:
@@ -129,8 +130,11 @@ class EngineCore:
         self._ended.append((row, outcome))
 
     def _tell(self) -> None:
-        """Publish the books, then the outcomes: whoever hears of one sees books without its row."""
+        """Publish the books, then tokens and outcomes: whoever hears of one sees books without its row."""
         self._publish()
+        fed, self._fed = self._fed, []
+        for row in fed:
+            row.deliver()
         ended, self._ended = self._ended, []
         for row, outcome in ended:
             self.on_end(row, outcome)
@@ -193,6 +197,8 @@ class EngineCore:
             self._end(row, row.failed(chosen.kind, chosen.code, chosen.message, at=at))
             return
         reason = row.take(chosen)
+        if row.feed is not None:
+            self._fed.append(row)
         if reason is None and row.total_tokens >= self.limits.row_tokens:
             reason = FinishReason.LENGTH
         if reason is not None:

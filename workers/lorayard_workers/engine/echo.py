@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from lorayard_workers.engine.composition import check_adapters
+from lorayard_workers.engine.echo_slots import EchoSlots
 from lorayard_workers.engine.protocol import (
     Cancelled,
     Composition,
@@ -24,6 +26,7 @@ from lorayard_workers.engine.protocol import (
     FailureKind,
     FinishReason,
     GenerationRequest,
+    OnTokens,
     Outcome,
     Residency,
     Sink,
@@ -32,13 +35,11 @@ from lorayard_workers.engine.protocol import (
     Tier,
     Timings,
 )
+from lorayard_workers.engine.token_feed import TokenFeed
 from lorayard_workers.errors import AdapterUnknownError, RequestRefusedError
 
 ECHO_BASE_DIGEST = "sha256:" + "ec40" * 16
 """No model has this digest; it only has to be stable and well formed."""
-
-HOST_PER_SLOT = 4
-"""Adapters the pretended host tier remembers per slot: a plain ratio of real worker set-ups."""
 
 
 def echo_prompt(request: GenerationRequest) -> str:
@@ -54,80 +55,33 @@ def answer_nothing(request: GenerationRequest) -> str:
     return ""
 
 
-@dataclass(slots=True)
-class _Slot:
-    found: Tier  # where the adapter was before
-    ready_at: float
-    last_used: float = 0.0
-    rows: int = 0
+ECHO_CHUNK_CHARACTERS = 4
+"""About a token's worth. A chunk's token ids are its code points."""
 
 
-@dataclass(slots=True)
-class _EchoSlots:
-    """Pretended adapter memory: plain LRU slots over a plain LRU host tier."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scripted:
+    """What an echo engine shall do with a request, for tests of what surrounds an engine."""
 
-    count: int
-    slots: OrderedDict[str, _Slot] = field(default_factory=OrderedDict[str, _Slot])
-    host: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
-    rows: int = 0
-    hits: int = 0
-    loads: int = 0
-    disk_loads: int = 0
-    evictions: int = 0
-
-    def lease(self, digest: str, now: float, *, load_seconds: float) -> tuple[Tier, float] | None:
-        """Take a slot for one row: where the adapter was, and the load time left; None if no slot is free."""
-        slot = self.slots.get(digest)
-        if slot is None:
-            if len(self.slots) >= self.count and not self._evict():
-                return None
-            slot = self._load(digest, now + load_seconds)
-            tier = slot.found
-        elif slot.ready_at > now:
-            tier = slot.found  # it waits for what another row brings
-        else:
-            tier = Tier.SLOT
-            self.hits += 1
-        self.slots.move_to_end(digest)
-        self.rows += 1
-        slot.rows += 1
-        slot.last_used = now
-        return tier, max(0.0, slot.ready_at - now)
-
-    def _load(self, digest: str, ready_at: float) -> _Slot:
-        slot = _Slot(Tier.HOST if digest in self.host else Tier.DISK, ready_at)
-        self.fetch(digest)
-        self.slots[digest] = slot
-        self.loads += 1
-        return slot
-
-    def release(self, digest: str) -> None:
-        """Give a row's lease back."""
-        self.slots[digest].rows -= 1
-
-    def fetch(self, digest: str) -> None:
-        """Remember the adapter in the host tier."""
-        if digest not in self.host:
-            self.disk_loads += 1
-        self.host[digest] = None
-        self.host.move_to_end(digest)
-        if len(self.host) > self.count * HOST_PER_SLOT:
-            self.host.popitem(last=False)
-
-    def _evict(self) -> bool:
-        victim = next((d for d, slot in self.slots.items() if slot.rows == 0), None)
-        if victim is None:
-            return False
-        del self.slots[victim]
-        self.evictions += 1
-        return True
+    text: str | None = None  # None: what the engine would answer
+    delay_seconds: float = 0.0  # on top of the engine's own; infinite: never, until cancelled
+    outcome: Outcome | None = None  # told instead of a success, under the request's own id
 
 
-@dataclass(slots=True)
+Script = Callable[[GenerationRequest], Scripted]
+
+
+_AS_USUAL = Scripted()
+
+
+@dataclass(slots=True, eq=False)
 class _Row:
     request: GenerationRequest
     sink: Sink
+    scripted: Scripted
     submitted: float
+    feed: TokenFeed | None = None
+    cancelled: bool = False
     tier: Tier = Tier.NONE
     started: float = 0.0
     load_seconds: float = 0.0
@@ -147,21 +101,26 @@ class EchoEngine:
         text: Callable[[GenerationRequest], str] = echo_prompt,
         known: Container[str] | None = None,
         base_digest: str = ECHO_BASE_DIGEST,
+        script: Script | None = None,
     ) -> None:
-        """`delay_seconds` per row, `load_seconds` more on a slot miss; `known` None: every digest."""
+        """`delay_seconds` per row, `load_seconds` more on a slot miss; `known` None: every digest.
+
+        `script` is asked about each request when it is submitted. Refusals come before it.
+        """
         self._base_digest = base_digest
         self._context_tokens = context_tokens
         self._rows_max = rows
         self._delay_seconds = delay_seconds
         self._load_seconds = load_seconds
         self._text = text
+        self._script = script
         self._known = known
-        self._memory = _EchoSlots(slots)
+        self._memory = EchoSlots(slots)
         self._changed = threading.Condition()
         self._waiting: deque[_Row] = deque()
         self._running: list[tuple[float, int, _Row]] = []  # heap by finish time
         self._order = itertools.count()  # breaks ties, so rows are never compared
-        self._cancelled: set[str] = set()
+        self._telling: list[_Row] = []  # ended, and their outcomes on the way
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="echo-engine", daemon=True)
 
@@ -187,15 +146,19 @@ class EchoEngine:
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
 
-    def submit(self, request: GenerationRequest, sink: Sink) -> None:
+    def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
         """Answer at once when nothing is delayed, else queue for the thread."""
         refusal = self._refusal(request)
         if refusal is not None:
             sink(refusal)
             return
-        row = _Row(request, sink, submitted=time.time())
-        if not self._delay_seconds and not self._load_seconds:
-            sink(self._answer_now(row))
+        feed = None if on_tokens is None else TokenFeed(request.request_id, on_tokens)
+        scripted = self._script(request) if self._script is not None else _AS_USUAL
+        row = _Row(request, sink, scripted, submitted=time.time(), feed=feed)
+        if not self._delay_seconds and not self._load_seconds and not scripted.delay_seconds:
+            with self._changed:
+                self._telling.append(row)
+            self._tell(row, self._answer_now(row))
             return
         with self._changed:
             self._waiting.append(row)
@@ -204,9 +167,10 @@ class EchoEngine:
     def cancel(self, request_id: str) -> None:
         """End a waiting or running row."""
         with self._changed:
-            if any(row.request.request_id == request_id for row in self._rows()):
-                self._cancelled.add(request_id)
-                self._changed.notify_all()
+            for row in [*self._rows(), *self._telling]:
+                if row.request.request_id == request_id:
+                    row.cancelled = True
+                    self._changed.notify_all()
 
     def prefetch(self, digest: str) -> None:
         """Pretend to bring an adapter to host memory."""
@@ -277,10 +241,13 @@ class EchoEngine:
                 self._memory.release(adapter)
             row.tier, _ = found
         row.started = row.submitted
-        return self._success(row, row.submitted)
+        return self._ended(row, row.submitted)
 
-    def _success(self, row: _Row, now: float) -> Succeeded:
-        text = self._text(row.request)
+    def _ended(self, row: _Row, now: float) -> Outcome:
+        scripted = row.scripted
+        if scripted.outcome is not None:
+            return replace(scripted.outcome, request_id=row.request.request_id)
+        text = self._text(row.request) if scripted.text is None else scripted.text
         total_ms = (now - row.submitted) * 1000
         return Succeeded(
             request_id=row.request.request_id,
@@ -311,17 +278,35 @@ class EchoEngine:
                 if not ended:
                     self._changed.wait(self._seconds_to_next(now))
             for row, outcome in ended:  # outside the lock: a sink may call back into the engine
-                row.sink(outcome)
+                self._tell(row, outcome)
+
+    def _tell(self, row: _Row, outcome: Outcome) -> None:
+        if row.feed is not None and isinstance(outcome, Succeeded):
+            outcome = self._stream(row, row.feed, outcome)
+        with self._changed:
+            self._telling.remove(row)
+        row.sink(outcome)
+
+    def _stream(self, row: _Row, feed: TokenFeed, outcome: Succeeded) -> Outcome:
+        for start in range(0, len(outcome.text), ECHO_CHUNK_CHARACTERS):
+            piece = outcome.text[start : start + ECHO_CHUNK_CHARACTERS]
+            for character in piece:
+                feed.hold(ord(character))
+            feed.deliver(piece)
+            if row.cancelled:
+                return Cancelled(request_id=outcome.request_id)
+        return outcome
 
     def _seconds_to_next(self, now: float) -> float | None:
         moments = [finish for finish, _, _ in self._running[:1]]
         moments += [row.request.deadline for row in self._rows() if row.request.deadline is not None]
-        return max(0.0, min(moments) - now) if moments else None
+        soonest = min(moments, default=math.inf)
+        return max(0.0, soonest - now) if soonest < math.inf else None
 
     def _end_rows(self, now: float) -> list[tuple[_Row, Outcome]]:
         ended: list[tuple[_Row, Outcome]] = []
         for row in self._rows():
-            if row.request.request_id in self._cancelled:
+            if row.cancelled:
                 ended.append((row, Cancelled(request_id=row.request.request_id)))
             elif row.request.deadline is not None and row.request.deadline <= now:
                 ended.append((row, DeadlinePassed(request_id=row.request.request_id)))
@@ -332,10 +317,10 @@ class EchoEngine:
             if row.request.adapter is not None:
                 self._memory.release(row.request.adapter)
             if id(row) not in cut:
-                ended.append((row, self._success(row, now)))
+                ended.append((row, self._ended(row, now)))
         heapq.heapify(self._running)
         self._waiting = deque(row for row in self._waiting if id(row) not in cut)
-        self._cancelled.clear()
+        self._telling += [row for row, _ in ended]
         return ended
 
     def _start_rows(self, now: float) -> None:
@@ -346,7 +331,7 @@ class EchoEngine:
                 skipped.append(row)  # its adapter finds no slot now: others may pass
                 continue
             row.started = now
-            finish = now + row.load_seconds + self._delay_seconds
+            finish = now + row.load_seconds + self._delay_seconds + row.scripted.delay_seconds
             heapq.heappush(self._running, (finish, next(self._order), row))
         self._waiting.extendleft(reversed(skipped))
 

@@ -24,10 +24,11 @@ from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.patching import check_supported, find_groups
 from lorayard_workers.engine.prepare import Preparation, failure_of
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Residency, Sink
+from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Outcome, Residency, Sink
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize, cache_shape
+from lorayard_workers.engine.token_feed import TokenFeed
 from lorayard_workers.errors import BaseModelUnsupportedError
 from lorayard_workers.memory.budget import check_pins, column_bytes, column_count
 from lorayard_workers.memory.host import HostTier
@@ -125,9 +126,10 @@ class PackedEngine:
             self._thread.join(timeout_seconds)
         self._loader.stop(timeout_seconds)
 
-    def submit(self, request: GenerationRequest, sink: Sink) -> None:
+    def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
         """Queue a request; its prompt is turned into tokens on the loader thread."""
-        row = Row(request=request, sink=sink)
+        feed = None if on_tokens is None else TokenFeed(request.request_id, on_tokens)
+        row = Row(request=request, sink=sink, feed=feed)
         with self._open_lock:
             self._open.add(row)
         self._loader.run_soon(partial(self._prepare, row))

@@ -54,7 +54,12 @@ class Preparation:
         row.prompt_ids = self._prompt_ids(request)
         row.end_ids = self._end_ids(sampling)
         row.sampler = TokenSampler(sampling, prompt_ids=row.prompt_ids, end_ids=sorted(row.end_ids))
-        row.text = TextStream(self._token_texts, sampling.stop, unstoppable_tokens=sampling.min_new_tokens)
+        row.text = TextStream(
+            self._token_texts,
+            sampling.stop,
+            unstoppable_tokens=sampling.min_new_tokens,
+            streamed=row.feed is not None,
+        )
 
     def _prompt_ids(self, request: GenerationRequest) -> list[int]:
         context = self._context

@@ -216,6 +216,24 @@ Sink = Callable[[Outcome], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenChunk:
+    """What a row has written since its last chunk; the texts of all its chunks together are its text.
+
+    `text` may be empty, or of earlier tokens: what could become a stop string, or is half a character, is
+    held back until that is decided. A token that ends the row has no text.
+    """
+
+    request_id: str
+    index: int  # 0, 1, 2 ...
+    token_ids: tuple[int, ...]
+    text: str
+    logprobs: tuple[TokenLogprob, ...] | None = None  # of `token_ids`, where asked for
+
+
+OnTokens = Callable[[TokenChunk], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlotView:
     """One device slot as advertised."""
 
@@ -270,8 +288,13 @@ class Engine(Protocol):
         """End the threads after the step in progress; requests not finished get no outcome."""
         ...
 
-    def submit(self, request: GenerationRequest, sink: Sink) -> None:
-        """Queue a request; exactly one outcome reaches `sink` unless the engine is stopped."""
+    def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
+        """Queue a request; exactly one outcome reaches `sink` unless the engine is stopped.
+
+        `on_tokens` is called on the engine's thread after each step that gave the row tokens: never after
+        its outcome, never once `cancel` was called. It must only hand over: one that raises, or takes a
+        second in all, is called no more, and the log says so. The row goes on without it.
+        """
         ...
 
     def cancel(self, request_id: str) -> None:

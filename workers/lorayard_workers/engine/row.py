@@ -24,6 +24,7 @@ from lorayard_workers.engine.protocol import (
 from lorayard_workers.engine.recipe import recipe_digest
 from lorayard_workers.engine.sampling import Chosen, TokenSampler
 from lorayard_workers.engine.text import TextStream
+from lorayard_workers.engine.token_feed import TokenFeed
 from lorayard_workers.memory.columns import Use
 
 
@@ -33,6 +34,7 @@ class Row:
 
     request: GenerationRequest
     sink: Sink
+    feed: TokenFeed | None = None  # where the caller wants tokens as they come
     submitted: float = field(default_factory=time.perf_counter)
     cancelled: bool = False
 
@@ -97,12 +99,20 @@ class Row:
         self.output_ids.append(chosen.token)
         self.sampler.took(chosen.token)
         self.first_token = self.first_token or time.perf_counter()
-        if chosen.logprob is not None:
-            self.logprobs.append(self.text.told(chosen.logprob))
+        told = None if chosen.logprob is None else self.text.told(chosen.logprob)
+        if told is not None:
+            self.logprobs.append(told)
+        if self.feed is not None:
+            self.feed.hold(chosen.token, told)
         if chosen.token in self.end_ids or self.text.push(chosen.token):
             return FinishReason.STOP
         full = len(self.output_ids) >= self.request.sampling.max_new_tokens
         return FinishReason.LENGTH if full else None
+
+    def deliver(self) -> None:
+        """Give the tokens taken since the last call to whoever wanted them as they come."""
+        if self.feed is not None and self.text is not None and not self.cancelled:
+            self.feed.deliver(self.text.take())
 
     def waited_seconds(self) -> float:
         """Since submit."""

@@ -36,11 +36,20 @@ class TokenTexts:
 class TextStream:
     """The text of one row. A character that spans tokens appears when it is complete."""
 
-    def __init__(self, texts: TokenTexts, stop: tuple[str, ...] = (), *, unstoppable_tokens: int = 0) -> None:
+    def __init__(
+        self,
+        texts: TokenTexts,
+        stop: tuple[str, ...] = (),
+        *,
+        unstoppable_tokens: int = 0,
+        streamed: bool = False,
+    ) -> None:
         """Stop strings are not looked for in the text of the first `unstoppable_tokens`."""
         self._texts = texts
         self._stop = stop
         self._unstoppable_tokens = unstoppable_tokens
+        self._follows = streamed or bool(stop)
+        self._given_end = 0  # the text before this was taken
         self._search_start = 0
         self._ids: list[int] = []
         self._text = ""
@@ -50,27 +59,39 @@ class TextStream:
     def push(self, token_id: int) -> bool:
         """Take a token; True if the text now holds a stop string.
 
-        Without stop strings nothing is decoded before the end.
+        Unless streamed or with stop strings, nothing is decoded before the end.
         """
         self._ids.append(token_id)
-        if not self._stop:
+        if not self._follows:
             return False
         piece = self._next_piece()
-        searched = max(0, len(self._text) - max(map(len, self._stop)) + 1)
+        searched = max(0, len(self._text) - max(map(len, self._stop), default=0) + 1)
         self._text += piece
         if len(self._ids) <= self._unstoppable_tokens:
             self._search_start = len(self._text)
             return False
         return bool(piece) and self._cut(self._text, searched) is not None
 
+    def take(self) -> str:
+        """The text since the last call, as far as it is certain: no beginning of a stop string."""
+        cut = self._cut(self._text, self._given_end)
+        start, self._given_end = (
+            self._given_end,
+            len(self._text) - self._undecided() if cut is None else cut,
+        )
+        return self._text[start : self._given_end]
+
     def finish(self) -> tuple[str, bool]:
-        """The whole text, cut at the first stop string; and whether one was found."""
-        text = self._texts.decode(self._ids)
-        cut = self._cut(text, 0)
-        if cut is not None:
-            return text[:cut], True
-        cut = self._cut(self._text, 0)  # found while streaming: the tokens since then do not count
-        return (text, False) if cut is None else (self._text[:cut], True)
+        """The whole text, cut at the first stop string, and whether one was found; `take` gives its rest."""
+        text, given = self._texts.decode(self._ids), self._text[: self._given_end]
+        if not text.startswith(given):  # only where tokens are no text at all: what was given out stays
+            text = self._text + self._unread()
+        cut = self._cut(text, self._given_end)
+        if cut is None:
+            cut = self._cut(self._text, self._given_end)  # found on the way: later tokens do not count
+            text = text if cut is None else self._text
+        self._stop, self._text = (), text if cut is None else text[:cut]
+        return self._text, cut is not None
 
     def told(self, raw: RawLogprob) -> TokenLogprob:
         """A log-probability with its tokens' texts."""
@@ -83,15 +104,30 @@ class TextStream:
         )
 
     def _next_piece(self) -> str:
-        known = self._texts.decode(self._ids[self._context_start : self._read_end])
-        text = self._texts.decode(self._ids[self._context_start :])
+        text = self._unread()
         pending = len(self._ids) - self._read_end
         if text.endswith(_INCOMPLETE) and pending <= _MAX_PENDING_TOKENS:
             return ""
         self._context_start, self._read_end = self._read_end, len(self._ids)
-        return text[len(known) :]
+        return text
+
+    def _unread(self) -> str:
+        """The text of the tokens that are not in the text yet."""
+        known = self._texts.decode(self._ids[self._context_start : self._read_end])
+        return self._texts.decode(self._ids[self._context_start :])[len(known) :]
+
+    def _undecided(self) -> int:
+        """How many characters at the end could be the beginning of a stop string."""
+        free = len(self._text) - self._search_start
+        return max((_overlap(self._text, stop, free) for stop in self._stop), default=0)
 
     def _cut(self, text: str, start: int) -> int | None:
         start = max(start, self._search_start)
         found = [at for at in (text.find(stop, start) for stop in self._stop) if at >= 0]
         return min(found, default=None)
+
+
+def _overlap(text: str, stop: str, free: int) -> int:
+    """The longest end of `text`, of at most `free` characters, with which `stop` begins and does not end."""
+    longest = min(free, len(stop) - 1)
+    return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)

@@ -1,0 +1,107 @@
+"""Tokens as they come (C12): chunks add up to the text, and a bad callback harms nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from lorayard_workers.engine import token_feed
+from lorayard_workers.engine.protocol import (
+    Cancelled,
+    GenerationRequest,
+    Outcome,
+    Sampling,
+    Succeeded,
+    TokenChunk,
+)
+
+StartYard = Callable[..., Any]
+
+
+def ask(request_id: str, *, adapter: str | None = None, **sampling: Any) -> GenerationRequest:
+    settings = Sampling(**({"max_new_tokens": 24} | sampling))
+    return GenerationRequest(request_id=request_id, prompt="Hello", adapter=adapter, sampling=settings)
+
+
+def done(outcome: Outcome) -> Succeeded:
+    assert isinstance(outcome, Succeeded), outcome
+    return outcome
+
+
+def test_rows_of_many_adapters_stream_exactly_their_texts__c12(start_yard: StartYard) -> None:
+    """At temperature 2 the tiny model writes bytes of all kinds, half characters among them."""
+    yard = start_yard()
+    keys = [None, *yard.adapters]
+    requests = [
+        ask(str(i), adapter=key, temperature=2.0, seed=i, logprobs=1, max_new_tokens=60)
+        for i, key in enumerate(keys)
+    ]
+    plain = yard.run(*requests)
+    streamed, chunks = yard.stream(*requests)
+    for request in requests:
+        outcome, mine = done(streamed[request.request_id]), chunks[request.request_id]
+        assert "".join(chunk.text for chunk in mine) == outcome.text == done(plain[request.request_id]).text
+        assert [chunk.index for chunk in mine] == list(range(len(mine)))
+        logprobs = [each for chunk in mine for each in chunk.logprobs or ()]
+        assert tuple(logprobs) == outcome.logprobs
+        assert [each.token_id for each in logprobs] == [i for chunk in mine for i in chunk.token_ids]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_nothing_of_a_stop_string_is_ever_given_out__c12(start_yard: StartYard, length: int) -> None:
+    yard = start_yard()
+    text = done(yard.run(ask("a"))["a"]).text
+    stop = text[5 : 5 + length]
+    streamed, chunks = yard.stream(ask("a", stop=(stop, text[4] + "never")))
+    outcome = done(streamed["a"])
+    assert "".join(chunk.text for chunk in chunks["a"]) == outcome.text == text[: text.index(stop)]
+
+
+def test_each_step_gives_one_chunk_of_one_token(start_yard: StartYard) -> None:
+    _, chunks = start_yard().stream(ask("a", ignore_eos=True))
+    assert [len(chunk.token_ids) for chunk in chunks["a"]] == [1] * 24
+
+
+def test_a_callback_that_raises_is_named_and_its_row_goes_on_without_it__c12(start_yard: StartYard) -> None:
+    yard = start_yard()
+    seen: list[TokenChunk] = []
+
+    def bad(chunk: TokenChunk) -> None:
+        seen.append(chunk)
+        raise ValueError("my fault")
+
+    with capture_logs() as logs:
+        found = yard.run(ask("bad"), ask("good"), on_tokens={"bad": bad})
+    assert done(found["bad"]).text == done(found["good"]).text
+    assert len(seen) == 1
+    (log,) = [entry for entry in logs if entry["event"] == "token_callback_failed"]
+    assert log["request_id"] == "bad"
+
+
+def test_a_callback_that_takes_too_long_is_named_and_dropped__c12(
+    start_yard: StartYard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_feed, "PATIENCE_SECONDS", 0.0)
+    seen: list[TokenChunk] = []
+    with capture_logs() as logs:
+        found = start_yard().run(ask("slow"), ask("good"), on_tokens={"slow": seen.append})
+    assert done(found["slow"]).text == done(found["good"]).text
+    assert len(seen) == 1
+    (log,) = [entry for entry in logs if entry["event"] == "token_callback_too_slow"]
+    assert log["request_id"] == "slow"
+
+
+def test_a_row_cancelled_by_its_own_callback_gives_no_more__c12(start_yard: StartYard) -> None:
+    yard = start_yard()
+    seen: list[TokenChunk] = []
+
+    def cancel(chunk: TokenChunk) -> None:
+        seen.append(chunk)
+        yard.engine.cancel("a")
+
+    found = yard.run(ask("a"), on_tokens={"a": cancel})
+    assert found == {"a": Cancelled(request_id="a")}
+    assert len(seen) == 1

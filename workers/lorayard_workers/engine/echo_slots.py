@@ -1,0 +1,80 @@
+"""Adapter memory of an engine without a model."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from lorayard_workers.engine.protocol import Tier
+
+HOST_PER_SLOT = 4
+"""Adapters the pretended host tier remembers per slot: a plain ratio of real worker set-ups."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    found: Tier  # where the adapter was before
+    ready_at: float
+    last_used: float = 0.0
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class EchoSlots:
+    """Pretended adapter memory: plain LRU slots over a plain LRU host tier."""
+
+    count: int
+    slots: OrderedDict[str, _Slot] = field(default_factory=OrderedDict[str, _Slot])
+    host: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
+    rows: int = 0
+    hits: int = 0
+    loads: int = 0
+    disk_loads: int = 0
+    evictions: int = 0
+
+    def lease(self, digest: str, now: float, *, load_seconds: float) -> tuple[Tier, float] | None:
+        """Take a slot for one row: where the adapter was, and the load time left; None if no slot is free."""
+        slot = self.slots.get(digest)
+        if slot is None:
+            if len(self.slots) >= self.count and not self._evict():
+                return None
+            slot = self._load(digest, now + load_seconds)
+            tier = slot.found
+        elif slot.ready_at > now:
+            tier = slot.found  # it waits for what another row brings
+        else:
+            tier = Tier.SLOT
+            self.hits += 1
+        self.slots.move_to_end(digest)
+        self.rows += 1
+        slot.rows += 1
+        slot.last_used = now
+        return tier, max(0.0, slot.ready_at - now)
+
+    def _load(self, digest: str, ready_at: float) -> _Slot:
+        slot = _Slot(Tier.HOST if digest in self.host else Tier.DISK, ready_at)
+        self.fetch(digest)
+        self.slots[digest] = slot
+        self.loads += 1
+        return slot
+
+    def release(self, digest: str) -> None:
+        """Give a row's lease back."""
+        self.slots[digest].rows -= 1
+
+    def fetch(self, digest: str) -> None:
+        """Remember the adapter in the host tier."""
+        if digest not in self.host:
+            self.disk_loads += 1
+        self.host[digest] = None
+        self.host.move_to_end(digest)
+        if len(self.host) > self.count * HOST_PER_SLOT:
+            self.host.popitem(last=False)
+
+    def _evict(self) -> bool:
+        victim = next((d for d, slot in self.slots.items() if slot.rows == 0), None)
+        if victim is None:
+            return False
+        del self.slots[victim]
+        self.evictions += 1
+        return True

@@ -1,0 +1,60 @@
+"""Hands the tokens of one row to its caller as they come."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from lorayard_workers.engine.protocol import OnTokens, TokenChunk, TokenLogprob
+
+_log = structlog.stdlib.get_logger(__name__)
+
+PATIENCE_SECONDS = 1.0
+"""In all, for one row: every row of the engine waits meanwhile. Handing a thousand chunks to a queue takes a
+hundredth of it."""
+
+
+class TokenFeed:
+    """One row's callback, with what has not been given to it yet. One that harms the engine is dropped."""
+
+    def __init__(self, request_id: str, on_tokens: OnTokens) -> None:
+        self._request_id = request_id
+        self._on_tokens: OnTokens | None = on_tokens
+        self._next_index = 0
+        self._spent_seconds = 0.0
+        self._token_ids: list[int] = []
+        self._logprobs: list[TokenLogprob] = []
+
+    def hold(self, token_id: int, logprob: TokenLogprob | None = None) -> None:
+        """Keep a token for the next chunk."""
+        self._token_ids.append(token_id)
+        if logprob is not None:
+            self._logprobs.append(logprob)
+
+    def deliver(self, text: str) -> None:
+        """Give out a chunk, if there is anything new."""
+        if self._on_tokens is None or not (self._token_ids or text):
+            return
+        chunk = TokenChunk(
+            request_id=self._request_id,
+            index=self._next_index,
+            token_ids=tuple(self._token_ids),
+            text=text,
+            logprobs=tuple(self._logprobs) or None,
+        )
+        self._next_index += 1
+        self._token_ids, self._logprobs = [], []
+        self._call(self._on_tokens, chunk)
+
+    def _call(self, on_tokens: OnTokens, chunk: TokenChunk) -> None:
+        began = time.perf_counter()
+        try:
+            on_tokens(chunk)
+        except Exception:  # noqa: BLE001  # it is the caller's code: its fault must not cost any row
+            _log.exception("token_callback_failed", request_id=self._request_id)
+            self._on_tokens = None
+        self._spent_seconds += time.perf_counter() - began
+        if self._on_tokens is not None and self._spent_seconds > PATIENCE_SECONDS:
+            _log.warning("token_callback_too_slow", request_id=self._request_id, seconds=self._spent_seconds)
+            self._on_tokens = None
