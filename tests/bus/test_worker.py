@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -92,13 +93,13 @@ class ScriptedEngine(EchoEngine):
         super().__init__(script=self._next)
         self._failures = script or {}
         self.submitted: list[GenerationRequest] = []
-        self.died = False
+        self.died = self.silent = False
 
     def _next(self, request: GenerationRequest) -> Scripted:
         self.submitted.append(request)
         failures = self._failures.get(str(request.prompt), [])
         if not failures:
-            return Scripted()
+            return Scripted(delay_seconds=math.inf if self.silent else 0.0)
         message = "thë step failed\r\nNats-TTL: 1"
         failure = Failed(request_id="", kind=failures.pop(0), code="engine_error", message=message)
         return Scripted(outcome=failure)
@@ -623,7 +624,7 @@ async def test_a_worker_whose_engine_died_says_so_and_gives_its_jobs_back(
 ) -> None:
     """Alive but deaf would be worse: it would hold its jobs for ever."""
     engine = ScriptedEngine()
-    engine.submit = lambda request, sink: engine.submitted.append(request)  # type: ignore[method-assign]
+    engine.silent = True
     await yard.dispatcher()
     broken = await yard.worker(engine=engine, drain_seconds=60)
     await yard.publish(job("j"))

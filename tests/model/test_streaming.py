@@ -105,3 +105,23 @@ def test_a_row_cancelled_by_its_own_callback_gives_no_more__c12(start_yard: Star
     found = yard.run(ask("a"), on_tokens={"a": cancel})
     assert found == {"a": Cancelled(request_id="a")}
     assert len(seen) == 1
+
+
+def test_a_row_cancelled_by_a_neighbours_callback_gives_no_more_in_that_step__c12(
+    start_yard: StartYard,
+) -> None:
+    yard = start_yard()
+    cancelled: list[str] = []
+    late: list[TokenChunk] = []
+
+    def cancel(chunk: TokenChunk) -> None:
+        yard.engine.cancel("second")
+        cancelled.append("second")
+
+    def note(chunk: TokenChunk) -> None:
+        if cancelled:
+            late.append(chunk)
+
+    found = yard.run(ask("first"), ask("second"), on_tokens={"first": cancel, "second": note})
+    assert found["second"] == Cancelled(request_id="second")
+    assert not late
