@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 import torch
 
-import lorayard_workers.quiet_imports  # noqa: F401  # before transformers
+import lorayard_workers.quiet_imports  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before transformers
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when transformers is imported
 

@@ -7,6 +7,7 @@ WorkerError
 ├── AdapterError            whoever published the adapter
 │   ├── AdapterRefusedError          the folder's content; names file, module and numbers
 │   └── AdapterUnknownError          no folder for this digest
+├── PackedFileError         nobody: the file is thrown away and made anew
 ├── RequestRefusedError          caller: the request itself; no attempt can succeed
 ├── CapacityError        operator: the thing is sound but larger than a configured limit
 └── InvariantError         us: a `check()` found the books wrong
@@ -58,6 +59,15 @@ class AdapterUnknownError(AdapterError):
     def __init__(self, digest: str) -> None:
         super().__init__(f"no adapter with digest {digest} on this worker")
         self.digest = digest
+
+
+class PackedFileError(WorkerError):
+    """A packed adapter file cannot be trusted."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"packed adapter {path}: {reason}")
+        self.path = path
+        self.reason = reason
 
 
 class RequestRefusedError(WorkerError):

@@ -38,6 +38,12 @@ class WorkerSettings(YardSettings):
     context_tokens: int | None = Field(default=None, ge=16)
     kv_bytes: int = Field(default=1 << 30, ge=1 << 20)
     host_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    cache_dir: Path | None = None
+    """Where adapters are kept packed, for this user alone; None is `packed-adapters` in `models_dir`."""
+    disk_bytes: int = Field(default=4 << 30, ge=0)
+    """All files of `cache_dir`; 0 keeps none."""
+    adapter_storage: Literal["model", "int8"] = "model"
+    """How adapters lie in host memory and in `cache_dir`: in the model's type, or in half of it."""
     echo_delay_seconds: float = Field(default=0.0, ge=0)
     echo_reply: Literal["prompt", "nothing"] = "prompt"
     echo_load_seconds: float = Field(default=0.0, ge=0)
@@ -45,3 +51,8 @@ class WorkerSettings(YardSettings):
     """How long a stopping worker lets its rows finish before it hands the rest back."""
     max_attempts: int = Field(default=3, ge=1)
     """Tries of a job that fails in a way that may pass."""
+
+    @property
+    def packed_dir(self) -> Path:
+        """Where packed adapters are kept."""
+        return self.cache_dir or self.models_dir / "packed-adapters"

@@ -18,7 +18,7 @@ from safetensors.numpy import (
     save_file,  # pyright: ignore[reportUnknownVariableType]  # os.PathLike without its parameter
 )
 
-import lorayard_workers.quiet_imports  # noqa: F401  # before transformers
+import lorayard_workers.quiet_imports  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before transformers
 
 HIDDEN = 128
 FEED_FORWARD = 352

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.quantization import BaseQuantization
+from lorayard_workers.memory.quantized import Storage
 
 _MIB = 1 << 20
 
@@ -31,6 +33,12 @@ class EngineConfig:
     """Key-value cache of all rows together."""
     host_bytes: int = 1024 * _MIB
     """Packed adapters kept in host memory: about 280 of rank 8 for a 270M model."""
+    packed_dir: Path | None = None
+    """Where packed adapters are kept as files, so that the next load is a memory map; None keeps none."""
+    disk_bytes: int = 4096 * _MIB
+    """All files in `packed_dir`, whoever wrote them; 0 keeps none."""
+    adapter_storage: Storage = Storage.MODEL
+    """How adapters lie in host memory and in those files."""
     precision: Precision = Precision.BF16
     base_quantization: BaseQuantization = BaseQuantization.NONE
     """Of the base model's linears and head; adapters are never quantized on the device."""
@@ -52,8 +60,9 @@ class EngineConfig:
         for name in ("context_tokens", "threads", "slot_bytes"):
             if getattr(self, name) is not None:
                 self._require_positive(name, getattr(self, name))
-        if self.ageing_seconds < 0:
-            raise ValueError(f"ageing_seconds is {self.ageing_seconds}: it cannot be negative")
+        for name in ("ageing_seconds", "disk_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it cannot be negative")
         if len(self.pinned) >= self.slots:
             raise ValueError(f"pinned has {len(self.pinned)} adapters for {self.slots} slots: leave one free")
 

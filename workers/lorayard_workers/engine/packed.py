@@ -34,6 +34,7 @@ from lorayard_workers.memory.budget import check_pins, column_bytes, column_coun
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.layout import linear_shapes
 from lorayard_workers.memory.loader import Loader, LoadResult
+from lorayard_workers.memory.packed_folder import PackedFolder, owner_of
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.slots import DeviceSlots
 
@@ -80,15 +81,12 @@ class PackedEngine:
         self._beat = time.monotonic()
         self._host = HostTier(budget_bytes=config.host_bytes)
         self._core = self._build_core()
+        reader = self._build_reader()
         self._loader = Loader(
-            read=AdapterReader(
-                folders=adapters,
-                layouts=self._core.runner.layouts,
-                dtype=config.precision.dtype,
-                max_rank=config.max_rank,
-            ).read,
+            read=reader.read,
             host=self._host,
             on_result=self._on_loaded,
+            keep=None if reader.packed is None else reader.packed.put,
         )
         self._thread = threading.Thread(target=self._run, name="packed-engine", daemon=True)
 
@@ -240,6 +238,21 @@ class PackedEngine:
         ranks = {digest: read_config(folder).largest_rank for digest, folder in folders.items()}
         slots = self._core.residents.slots
         check_pins(ranks, total=slots.total, max_rank=self._config.max_rank)
+
+    def _build_reader(self) -> AdapterReader:
+        config, layouts = self._config, self._core.runner.layouts
+        packed = None
+        if config.packed_dir is not None and config.disk_bytes:
+            owner = owner_of(self._base.digest, layouts, config.precision.dtype, config.adapter_storage)
+            packed = PackedFolder(path=config.packed_dir, budget_bytes=config.disk_bytes, owner=owner)
+        return AdapterReader(
+            folders=self._adapters,
+            layouts=layouts,
+            dtype=config.precision.dtype,
+            max_rank=config.max_rank,
+            storage=config.adapter_storage,
+            packed=packed,
+        )
 
     # --- loader thread
 

@@ -1,7 +1,7 @@
 """The loader thread: whatever would make the engine wait happens here.
 
 Adapters are loaded once however many ask (single flight per digest). Short tasks, such as turning a
-prompt into tokens, overtake loads that have not begun.
+prompt into tokens, overtake loads that have not begun; writing a packed file waits until nobody does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -21,6 +22,10 @@ _log = structlog.stdlib.get_logger(__name__)
 
 EWMA_SHARE = 0.2
 """Weight of the newest load time: about the last ten loads count."""
+
+MAX_UNKEPT = 4
+"""Adapters whose packed files wait to be written: they take memory beside the host tier's budget, so past
+this many a load waits for the writing instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +55,17 @@ class Loader:
         read: Callable[[str], HostAdapter],
         host: HostTier,
         on_result: Callable[[LoadResult], None],
+        keep: Callable[[HostAdapter], None] | None = None,
     ) -> None:
-        """`on_result` is called on the loader thread, once for each load."""
+        """`on_result` is called on the loader thread, once for each load; `keep` later, for what was read."""
         self._read = read
         self._host = host
         self._on_result = on_result
+        self._keep = keep
         self._changed = threading.Condition()
         self._tasks: deque[Callable[[], None]] = deque()
         self._loads: deque[str] = deque()
+        self._unkept: deque[HostAdapter] = deque()
         self._loading: set[str] = set()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="adapter-loader", daemon=True)
@@ -103,18 +111,26 @@ class Loader:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._tasks or self._loads)
+                self._changed.wait_for(lambda: self._stopping or self._tasks or self._loads or self._unkept)
                 if self._stopping:
                     return
-                work = self._tasks.popleft() if self._tasks else self._load_task()
+                work = self._next_work()
             try:
                 work()
             except Exception:  # noqa: BLE001  # one broken request must not stop every later load
                 _log.exception("loader_task_failed")
 
-    def _load_task(self) -> Callable[[], None]:
+    def _next_work(self) -> Callable[[], None]:
+        if self._tasks:
+            return self._tasks.popleft()
+        if self._unkept and (len(self._unkept) > MAX_UNKEPT or not self._loads):
+            return partial(self._write, self._unkept.popleft())
         digest = self._loads.popleft()
         return lambda: self._on_result(self._load(digest))
+
+    def _write(self, adapter: HostAdapter) -> None:
+        assert self._keep is not None  # else nothing is unkept
+        self._keep(adapter)
 
     def _load(self, digest: str) -> LoadResult:
         started = time.perf_counter()
@@ -130,6 +146,8 @@ class Loader:
     def _from_disk(self, digest: str, started: float) -> HostAdapter:
         adapter = self._read(digest)
         self._host.put(adapter)
+        if self._keep is not None:
+            self._unkept.append(adapter)
         took_ms = (time.perf_counter() - started) * 1000
         self.disk_loads += 1
         self.load_ms = self.load_ms + EWMA_SHARE * (took_ms - self.load_ms) if self.load_ms else took_ms

@@ -28,11 +28,11 @@ class GroupWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAdapter:
-    """An adapter ready to be copied; all tensors are views of one flat block."""
+    """An adapter ready to be copied."""
 
     digest: str
     rank: int  # padded
-    groups: tuple[GroupWeights | None, ...]  # in the order of the model's layouts; None: left alone
+    groups: Sequence[GroupWeights | None]  # in the order of the model's layouts; None: left alone
     size_bytes: int
 
 
