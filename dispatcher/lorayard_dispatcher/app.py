@@ -1,8 +1,9 @@
 """The dispatcher process: start, run, stop.
 
-Stopping is one sequence: no more pulls; hand-overs under way end; parked jobs go back to the stream at once,
-and the next dispatcher may pull; the service, the watches and the connections close. A dispatcher that is
-killed instead loses nothing either: its jobs come back after `ack_wait`.
+Stopping is one sequence: no more pulls and plans; hand-overs under way end; the endpoints close; parked jobs
+go back to the stream at once, and the next dispatcher may pull; the connections close. A stop that comes
+while it still starts ends the start. A dispatcher that is killed instead loses nothing either: its jobs come
+back after `ack_wait`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -22,13 +24,16 @@ from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.puller import Puller
+from lorayard_shared.bus.service import end_service
 from lorayard_shared.bus.topology import PIN_GROUP, lane_consumer, topology
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
-from lorayard_shared.process import end_tasks, run_until, stop_on_signals
+from lorayard_shared.process import StoppedError, end_tasks, run_until, stop_on_signals, unless_stopped
 
 SETTLE_SECONDS = 5.0
+STEP_DOWN_SECONDS = 1.0
+"""A server that does not answer unpins by itself, after `PIN_SECONDS`."""
 
 WORKER_GRACE_SECONDS = 3.0
 """After an outage of the bus longer than adverts live, until a worker that has not written again counts as
@@ -45,15 +50,16 @@ async def run_dispatcher(settings: DispatcherSettings, *, stop: asyncio.Event | 
     stop = stop or stop_on_signals()
     name = settings.name or f"d-{uuid.uuid4().hex[:8]}"
     log = structlog.get_logger().bind(dispatcher=name)
-    async with await connect(settings, name=f"dispatcher-{name}") as bus:
-        for drift in await declare(bus, topology(settings)):
-            log.warning(Event.BUS_DRIFTED, difference=str(drift))
-        leases = LeaseKeeper(settings, name=f"dispatcher-{name}")
-        await asyncio.to_thread(leases.start)
-        try:
-            await _run(Dispatcher(bus, leases, settings, name), bus, stop)
-        finally:
-            await asyncio.to_thread(leases.stop)
+    with suppress(StoppedError):
+        async with await unless_stopped(stop, connect(settings, name=f"dispatcher-{name}")) as bus:
+            for drift in await unless_stopped(stop, declare(bus, topology(settings))):
+                log.warning(Event.BUS_DRIFTED, difference=str(drift))
+            leases = LeaseKeeper(settings, name=f"dispatcher-{name}")
+            try:
+                await unless_stopped(stop, asyncio.to_thread(leases.start))
+                await _run(Dispatcher(bus, leases, settings, name), bus, stop)
+            finally:
+                await asyncio.to_thread(leases.stop)
     log.info(Event.PROCESS_STOPPED)
 
 
@@ -65,16 +71,31 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         dispatcher.on_advert,
         gone_grace_seconds=WORKER_GRACE_SECONDS,
     )
-    reports = await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.on_load)
+    await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.on_load)
     running = [
         asyncio.create_task(adapters.run(), name="watch-adapters"),
         asyncio.create_task(workers.run(), name="watch-workers"),
         asyncio.create_task(dispatcher.run_plans(), name="plans"),
         asyncio.create_task(dispatcher.leases.watch(), name="lease-watch"),
     ]
-    # Jobs only once it is known which adapters and workers there are.
-    await adapters.ready.wait()
-    await workers.ready.wait()
+    try:
+        # Jobs only once it is known which adapters and workers there are.
+        listed = asyncio.create_task(_listed(adapters, workers), name="first-listing")
+        await run_until(stop, [*running, listed])
+        if not stop.is_set():
+            await _serve(dispatcher, bus, stop, running)
+    finally:
+        await end_tasks([*running, listed])
+
+
+async def _listed(*watches: BucketWatch) -> None:
+    for watch in watches:
+        await watch.ready.wait()
+
+
+async def _serve(
+    dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event, running: Sequence[asyncio.Task[None]]
+) -> None:
     service = await serve(dispatcher)
     pullers = _pullers(dispatcher, bus)
     pulls = [asyncio.create_task(puller.run(), name="pulls") for puller in pullers]
@@ -82,16 +103,20 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     try:
         await run_until(stop, [*running, *pulls])
     finally:
-        await end_tasks(pulls)
+        await end_tasks([*pulls, *running])
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
                 await dispatcher.settle()
-        await end_tasks(running)
+        await end_service(bus, service)
+        await dispatcher.end()
         await dispatcher.park_nothing_more()
-        for puller in pullers:
-            await puller.step_down()
-        await service.stop()
-        await reports.unsubscribe()
+        await _step_down(pullers)
+
+
+async def _step_down(pullers: Sequence[Puller]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STEP_DOWN_SECONDS):
+            await asyncio.gather(*(puller.step_down() for puller in pullers))
 
 
 def _pullers(dispatcher: Dispatcher, bus: Bus) -> list[Puller]:

@@ -12,9 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import nats.errors
 import structlog
 from nats.aio.msg import Msg
 
+from lorayard_dispatcher import refusals
 from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.answers import Answers
 from lorayard_dispatcher.arrival_order import ArrivalOrder
@@ -34,7 +36,6 @@ from lorayard_schemas.assignment import Refusal, RefusalReason, WorkerLoad
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Lane
-from lorayard_schemas.result import ErrorKind, ResultError
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import NAK
 from lorayard_shared.bus.payloads import PayloadStore
@@ -78,6 +79,7 @@ class Dispatcher:
         self._tasks = OwnedTasks(self._log)
         self.spawn = self._tasks.spawn
         self.settle = self._tasks.settle
+        self.end = self._tasks.end
 
     # ---- what comes in
 
@@ -156,7 +158,7 @@ class Dispatcher:
             # Its result is stored, or about to be: once more does no harm, an ack without one would.
             self.spawn(self.answers.cancel(job), f"cancel-{job.key}")
         elif self._is_poison(job):
-            self.spawn(self.answers.refuse(job, _poison(job)), f"poison-{job.key}")
+            self.spawn(self.answers.refuse(job, refusals.delivered_too_often()), f"poison-{job.key}")
         elif job.deadline is not None and job.deadline <= time.time():
             self.spawn(self.answers.expire(job), f"expire-{job.key}")
         else:
@@ -205,13 +207,7 @@ class Dispatcher:
                 self.leases.release(old.lease)
             self._unresolved[job.key] = job
             return
-        found = self.fleet.refused(error.spec)
-        refusal = ResultError(
-            kind=ErrorKind.PERMANENT,
-            code="unknown_adapter",
-            message=f"{error.reason}; {found}" if found else error.reason,
-            field="adapter",
-        )
+        refusal = refusals.unknown_adapter(error, self.fleet.refused(error.spec))
         self.spawn(self.answers.refuse(job, refusal), f"refuse-{job.key}")
 
     def retry_unresolved(self) -> None:
@@ -322,7 +318,10 @@ class Dispatcher:
     def _answer_unavailable(self, group: str) -> None:
         for parked in [parked for parked in self.pool if parked.waiting.group == group]:
             self.pool.take(parked.key)
-            self.spawn(self.answers.refuse(parked.taken, _unavailable(parked)), f"refuse-{parked.key}")
+            self.spawn(
+                self.answers.refuse(parked.taken, refusals.adapter_unavailable(parked)),
+                f"refuse-{parked.key}",
+            )
 
     # ---- what ends otherwise
 
@@ -377,23 +376,5 @@ class Dispatcher:
         """Hand every parked job back to the stream at once; its next holder need not wait for the lease."""
         for job in [*(parked.taken for parked in self.pool), *self._unresolved.values()]:
             self.leases.release(job.lease)
-            await self.bus.nc.publish(job.lease, NAK)
-
-
-def _unavailable(parked: ParkedJob) -> ResultError:
-    name = parked.adapter.name if parked.adapter is not None else "base"
-    return ResultError(
-        kind=ErrorKind.RETRYABLE,
-        code="adapter_unavailable",
-        message=f"{name} is registered, but no worker has its files and the base model it was made for; "
-        "start one with that model and the adapters folder",
-        field="adapter",
-    )
-
-
-def _poison(job: TakenJob) -> ResultError:
-    return ResultError(
-        kind=ErrorKind.POISON,
-        code="delivered_too_often",
-        message="its worker died under it again and again: it seems to end whoever runs it",
-    )
+            with suppress(nats.errors.Error):  # then the lease runs out by itself
+                await self.bus.nc.publish(job.lease, NAK)

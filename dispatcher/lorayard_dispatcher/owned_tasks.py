@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 import structlog
 
 from lorayard_shared.logs import Event
+from lorayard_shared.process import end_tasks
 
 
 class OwnedTasks:
@@ -27,6 +28,10 @@ class OwnedTasks:
         """Wait for everything under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def end(self) -> None:
+        """Cancel what is still under way; none may run on to the end of the loop."""
+        await end_tasks(self._tasks)
 
     async def _guard(self, work: Coroutine[object, object, object], name: str) -> None:
         try:

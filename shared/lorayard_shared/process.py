@@ -1,13 +1,24 @@
-"""How a process of the yard runs until it is told to stop, or until a part of it fails."""
+"""How a process of the yard starts, and runs until it is told to stop or until a part of it fails."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterable
-from typing import Any
+import threading
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 CANCEL_AGAIN_SECONDS = 0.5
+
+
+class StoppedError(Exception):
+    """Told to stop before the start was over."""
+
+    def __init__(self) -> None:
+        super().__init__("told to stop while still starting")
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -17,6 +28,38 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+async def unless_stopped(stop: asyncio.Event, step: Coroutine[Any, Any, T]) -> T:
+    """Do a step of a start; a stop ends it. Any of them may wait for a bus that does not answer.
+
+    Raises:
+        StoppedError: the stop came first.
+    """
+    doing = asyncio.create_task(step, name="start")
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait([doing, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise StoppedError
+        return doing.result()
+    finally:
+        await end_tasks([doing, stopped])
+
+
+async def in_daemon_thread(work: Callable[[], T], *, name: str) -> T:
+    """Like `asyncio.to_thread`, for what cannot be interrupted: neither loop nor interpreter waits for it."""
+    outcome = Future[T]()
+
+    def run() -> None:
+        outcome.set_running_or_notify_cancel()  # from here on a cancel only ends the waiting
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # whoever waits raises it
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await asyncio.wrap_future(outcome)
 
 
 async def run_until(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:

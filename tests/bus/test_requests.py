@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import nats.errors
 import pytest
@@ -18,14 +18,13 @@ SUBJECT = "test.requests"
 
 def cancel_on_answer(bus: Bus, task: asyncio.Task[Any]) -> None:
     """Cancel the task in the very turn of the loop in which the answer of its request arrives."""
-    waiting: asyncio.Future[Msg]
     # No other sign of that moment.
-    (waiting,) = bus.nc._resp_map.values()  # pyright: ignore[reportPrivateUsage]
+    waiting = cast("dict[str, asyncio.Future[Msg]]", bus.nc._resp_map)  # pyright: ignore
 
     def cancel(_: asyncio.Future[Msg]) -> None:
         task.cancel()
 
-    waiting.add_done_callback(cancel)
+    next(iter(waiting.values())).add_done_callback(cancel)
 
 
 async def ask(bus: Bus) -> None:

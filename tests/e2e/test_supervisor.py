@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from lorayard_cli.embedded.backoff import RestartPolicy
-from lorayard_cli.embedded.child import ChildChange, ChildSpec
+from lorayard_cli.embedded.child import ChildChange, ChildSpec, ChildState
 from lorayard_cli.embedded.supervisor import ChildGivenUpError, Supervisor
 from lorayard_cli.exit_codes import ExitCode
 
@@ -59,3 +60,28 @@ async def test_work_is_done_while_the_children_run() -> None:
     await owner.run(work())
     assert done
     await owner.stop(["c"])
+
+
+async def test_a_child_that_is_told_to_stop_while_it_is_being_started_is_gone_in_its_time() -> None:
+    """It may take the SIGTERM and not end: then it is killed, as one that runs."""
+    owner = supervisor()
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    for turns in (0, 1, 2, 3, 5, 10, 50):
+        name = f"after-{turns}"
+        owner.start(child(stubborn, name=name, stop_seconds=0.2))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await owner.stop([name])
+        assert owner.children[name].pid is None
+        assert owner.children[name].state is ChildState.STOPPED
+
+
+async def test_a_child_that_left_a_process_of_its_own_behind_is_stopped_with_it(
+    wait_until: Callable[..., Awaitable[None]],
+) -> None:
+    """What it started holds its output open, so that it does not count as ended yet."""
+    owner = supervisor()
+    left = owner.start(child("import os, time; os.fork() or time.sleep(600)", stop_seconds=0.2))
+    await wait_until(lambda: left.starts and left.pid is None)
+    await owner.stop(["c"])
+    assert left.state is ChildState.STOPPED

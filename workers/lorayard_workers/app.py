@@ -1,8 +1,9 @@
 """The worker process: start, run, drain, stop.
 
 Starting: model, adapters, engine, then registration, endpoints, and the first advert last, so that nobody is
-sent work it cannot take. Stopping is the same way back: the advert says draining, rows finish, what is left
-goes back to the stream at once, the advert is taken down, the engine ends.
+sent work it cannot take. A stop meanwhile ends the start: there is nothing to hand back yet. Stopping is the
+same way back: the advert says draining, rows finish, what is left goes back to the stream at once, the advert
+is taken down, the engine ends.
 """
 
 from __future__ import annotations
@@ -10,16 +11,25 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from lorayard_schemas.advert import WorkerCounters
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
+from lorayard_shared.bus.service import end_service
 from lorayard_shared.bus.topology import topology
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
-from lorayard_shared.process import end_tasks, run_until, stop_on_signals
+from lorayard_shared.process import (
+    StoppedError,
+    end_tasks,
+    in_daemon_thread,
+    run_until,
+    stop_on_signals,
+    unless_stopped,
+)
 from lorayard_workers.adapters.catalog import Catalog
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment, equip
@@ -50,22 +60,36 @@ async def run_worker(
         WorkerError: model or settings cannot be used.
         EngineDiedError: the engine stopped by itself.
     """
+    signalled = stop is None
     stop = stop or stop_on_signals()
     log = structlog.get_logger().bind(worker=settings.name)
-    async with await connect(settings, name=f"worker-{settings.name}") as bus:
-        await declare(bus, topology(settings))
-        equipment = await asyncio.to_thread(equip, settings)
-        _report_broken(equipment.catalog)
-        leases = LeaseKeeper(settings, name=f"worker-{settings.name}")
-        await asyncio.to_thread(leases.start)
-        engine = equipment.engine
+    try:
+        async with await unless_stopped(stop, connect(settings, name=f"worker-{settings.name}")) as bus:
+            await unless_stopped(stop, declare(bus, topology(settings)))
+            equipping = in_daemon_thread(partial(equip, settings), name="equip")
+            await _equipped(bus, settings, await unless_stopped(stop, equipping), stop)
+    except StoppedError:
+        log.info(Event.PROCESS_STOPPED)
+        if signalled:
+            # A model may still be loading in its thread, which would crash in an interpreter that ends.
+            os._exit(os.EX_OK)
+        return
+    log.info(Event.PROCESS_STOPPED)
+
+
+async def _equipped(bus: Bus, settings: WorkerSettings, equipment: Equipment, stop: asyncio.Event) -> None:
+    _report_broken(equipment.catalog)
+    leases = LeaseKeeper(settings, name=f"worker-{settings.name}")
+    engine = equipment.engine
+    try:
+        await unless_stopped(stop, asyncio.to_thread(leases.start))
         await asyncio.to_thread(engine.start)
         try:
             await _run(bus, settings, equipment, leases, stop)
         finally:
             await asyncio.to_thread(engine.stop)
-            await asyncio.to_thread(leases.stop)
-    log.info(Event.PROCESS_STOPPED)
+    finally:
+        await asyncio.to_thread(leases.stop)
 
 
 async def _run(
@@ -73,7 +97,9 @@ async def _run(
 ) -> None:
     engine = equipment.engine
     entries = equipment.catalog.entries
-    served = await register(bus, entries, worker=settings.name, base_digest=engine.base_digest)
+    served = await unless_stopped(
+        stop, register(bus, entries, worker=settings.name, base_digest=engine.base_digest)
+    )
     digests = frozenset(entry.digest for entry in served)
     held = HeldJobs(capacity=settings.rows + settings.lookahead)
     presence = Presence(
@@ -101,7 +127,7 @@ async def _run(
     )
     desk = Desk(bus, execution, held, presence, knows=digests.__contains__)
     service = await desk.serve()
-    await bus.nc.flush()
+    await unless_stopped(stop, bus.nc.flush())
     running = [
         asyncio.create_task(presence.run_load_reports(), name="load-reports"),
         asyncio.create_task(presence.run_adverts(), name="adverts"),
@@ -121,7 +147,7 @@ async def _run(
         structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
         await end_tasks(running)
         await presence.leave()
-        await service.stop()
+        await end_service(bus, service)
 
 
 def _report_broken(catalog: Catalog) -> None:

@@ -75,6 +75,8 @@ class Child:
         self._on_line = on_line
         self._process: Process | None = None
         self._stopping = asyncio.Event()
+        self._ending = signal.SIGTERM
+        self._over = asyncio.Event()
         self._last_words: deque[str] = deque(maxlen=KEPT_LINES)
 
     @property
@@ -85,6 +87,12 @@ class Child:
 
     async def run(self) -> ChildChange:
         """Keep the child running; returns its last change."""
+        try:
+            return await self._run_until_over()
+        finally:
+            self._over.set()
+
+    async def _run_until_over(self) -> ChildChange:
         crashes = 0
         while not self._stopping.is_set():
             started = time.monotonic()
@@ -102,32 +110,32 @@ class Child:
         return self._change(ChildState.STOPPED)
 
     async def stop(self) -> None:
-        """Ask it to end, and end it when it takes too long."""
+        """Ask it to end, and end it when it takes too long; one that is just being started, too."""
         self._stopping.set()
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
         self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(self.spec.stop_seconds):
-                await process.wait()
+                await self._over.wait()
         except TimeoutError:
             self.kill()
-            await process.wait()
+            await self._over.wait()
 
     def kill(self) -> None:
         """End it at once, with whatever it started."""
         self._stopping.set()
+        self._ending = signal.SIGKILL
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self.pid is None:
+        process = self._process
+        if process is None or self._over.is_set():
             return
         with suppress(ProcessLookupError, PermissionError):
             if number == signal.SIGKILL:
-                os.killpg(self.pid, number)  # it leads its own group
-            else:
-                os.kill(self.pid, number)
+                # It leads its own group, which may outlive it and hold its output open.
+                os.killpg(process.pid, number)
+            elif process.returncode is None:
+                os.kill(process.pid, number)
 
     async def _run_once(self) -> int:
         # A session of its own: Ctrl-C in the terminal reaches the supervisor only, which stops in order.
@@ -143,11 +151,13 @@ class Child:
         self._process = process
         self.starts += 1
         if self._stopping.is_set():
-            self._signal(signal.SIGTERM)  # told to stop between two starts
+            self._signal(self._ending)  # told to stop while it was being started
         self._change(ChildState.RUNNING)
         assert process.stdout is not None
         await self._listen(process.stdout)
-        return await process.wait()
+        exit_code = await process.wait()
+        self._process = None
+        return exit_code
 
     async def _listen(self, output: asyncio.StreamReader) -> None:
         # `readline` raises on a line longer than its buffer; a child's output must never end its supervision.

@@ -34,7 +34,7 @@ async def run_in_foreground(plan: YardPlan, *, as_json: bool) -> int:
     asked = asyncio.create_task(stopping.wait(), name="stop-asked")
     await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
-    if stopping.is_set():
+    if stopping.is_set() and not yard.stopping:
         running.cancel()
     with suppress(asyncio.CancelledError):
         await running

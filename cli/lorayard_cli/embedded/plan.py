@@ -11,13 +11,16 @@ from typing import Literal
 
 from lorayard_cli.embedded.bus_server import BusServer
 from lorayard_cli.embedded.child import ChildSpec
-from lorayard_shared.settings import YardSettings, read_settings
+from lorayard_shared.errors import SettingsError
+from lorayard_shared.settings import S, YardSettings, read_settings
+from lorayard_workers.settings import WorkerSettings
 
 BUS = "bus"
 DISPATCHER = "dispatcher"
 
-WORKER_STOP_SECONDS = 20.0
-"""A worker finishes what it decodes or hands it back; after that the leases run out by themselves."""
+HAND_BACK_SECONDS = 15.0
+"""What a worker takes at most beyond its draining: it stores what is finished, hands back the rest, and joins
+its threads. One that is killed earlier leaves its jobs to leases that run out by themselves."""
 
 EngineName = Literal["packed", "echo"]
 
@@ -55,10 +58,22 @@ class YardPlan:
 
 def yard_settings(plan: YardPlan, url: str) -> YardSettings:
     """The settings that the plan's own processes read: whoever declares the streams must not have others."""
+    return _settings(YardSettings, plan, url)
+
+
+def _settings(kind: type[S], plan: YardPlan, url: str) -> S:
     environment = _environment(plan, url)
-    names = {name: f"LORAYARD_{name.upper()}" for name in YardSettings.model_fields}
+    names = {name: f"LORAYARD_{name.upper()}" for name in kind.model_fields}
     given = {name: environment[key] for name, key in names.items() if key in environment}
-    return read_settings(YardSettings, **given)
+    return read_settings(kind, **given)
+
+
+def _worker_stop_seconds(plan: YardPlan, url: str) -> float:
+    try:
+        drain = _settings(WorkerSettings, plan, url).drain_seconds
+    except SettingsError:  # the worker itself says which is wrong, and ends
+        drain = 0.0
+    return drain + HAND_BACK_SECONDS
 
 
 def bus_child(server: BusServer) -> ChildSpec:
@@ -94,7 +109,7 @@ def worker_child(plan: YardPlan, url: str, name: str) -> ChildSpec:
         name=name,
         command=_lorayard(plan, "worker", *given),
         environment=_environment(plan, url),
-        stop_seconds=WORKER_STOP_SECONDS,
+        stop_seconds=_worker_stop_seconds(plan, url),
     )
 
 

@@ -83,6 +83,8 @@ class EmbeddedYard:
         self._held = ExitStack()
         self._server: BusServer | None = None
         self._ready = False
+        self.stopping = False
+        """Whether its children are being stopped, which nothing may interrupt."""
 
     @property
     def url(self) -> str:
@@ -128,6 +130,7 @@ class EmbeddedYard:
 
     async def stop(self) -> None:
         """Workers drain while the dispatcher still takes back what they refuse; the bus goes last."""
+        self.stopping = True
         for group in (self.plan.worker_names, (DISPATCHER,), (BUS,)):
             await self._supervisor.stop(group)
         forget_state(self.plan.data)

@@ -150,4 +150,8 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
         cause = bus.last_error or error
         reason = str(cause).removeprefix("nats: ") or type(cause).__name__
         raise BusUnavailableError(url=settings.url, reason=reason) from error
+    except asyncio.CancelledError:  # told to stop while still connecting
+        with suppress(nats.errors.Error, OSError):
+            await nc.close()
+        raise
     return bus

@@ -1,0 +1,38 @@
+"""Why the dispatcher ends a job that could be read, as its result says it."""
+
+from __future__ import annotations
+
+from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.resolve import UnknownAdapterError
+from lorayard_schemas.result import ErrorKind, ResultError
+
+
+def unknown_adapter(error: UnknownAdapterError, refused_by: str | None) -> ResultError:
+    """Nobody has registered it; `refused_by` names a worker that found its files and refuses them."""
+    return ResultError(
+        kind=ErrorKind.PERMANENT,
+        code="unknown_adapter",
+        message=f"{error.reason}; {refused_by}" if refused_by else error.reason,
+        field="adapter",
+    )
+
+
+def adapter_unavailable(parked: ParkedJob) -> ResultError:
+    """It is registered, and no live worker can serve it."""
+    name = parked.adapter.name if parked.adapter is not None else "base"
+    return ResultError(
+        kind=ErrorKind.RETRYABLE,
+        code="adapter_unavailable",
+        message=f"{name} is registered, but no worker has its files and the base model it was made for; "
+        "start one with that model and the adapters folder",
+        field="adapter",
+    )
+
+
+def delivered_too_often() -> ResultError:
+    """It seems to end whoever runs it."""
+    return ResultError(
+        kind=ErrorKind.POISON,
+        code="delivered_too_often",
+        message="its worker died under it again and again: it seems to end whoever runs it",
+    )
