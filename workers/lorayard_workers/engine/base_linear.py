@@ -45,6 +45,7 @@ class Head(nn.Module):
     def __init__(self, linear: nn.Linear, quantization: BaseQuantization = BaseQuantization.NONE) -> None:
         super().__init__()
         self._linear = BaseLinear([linear], quantization)
+        self.vocabulary = linear.out_features
 
     def forward(self, x: Tensor) -> Tensor:
         """x is [..., in]; returns [..., vocabulary]."""

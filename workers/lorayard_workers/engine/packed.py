@@ -22,12 +22,13 @@ from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.context import Context, fit_context
 from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.kv_cache import KvCache
-from lorayard_workers.engine.patching import check_supported, find_groups
+from lorayard_workers.engine.patching import find_groups
 from lorayard_workers.engine.prepare import Preparation, failure_of
 from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Outcome, Residency, Sink
+from lorayard_workers.engine.refusals import cache_shape, check_supported
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
-from lorayard_workers.engine.runner import ModelRunner, RunnerSize, cache_shape
+from lorayard_workers.engine.runner import ModelRunner, RunnerSize
 from lorayard_workers.engine.token_feed import TokenFeed
 from lorayard_workers.errors import BaseModelUnsupportedError
 from lorayard_workers.memory.budget import check_pins, column_bytes, column_count

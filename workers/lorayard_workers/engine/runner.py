@@ -13,7 +13,10 @@ from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.lora_plan import plan_lora
-from lorayard_workers.engine.patching import check_supported, find_groups, patch
+from lorayard_workers.engine.patching import find_groups, patch
+from lorayard_workers.engine.probe import ROWS, TOKENS
+from lorayard_workers.engine.refusals import cache_shape, check_supported
+from lorayard_workers.engine.self_check import CheckPiece, check_same, probe_model
 from lorayard_workers.engine.step_context import StepContext
 from lorayard_workers.memory.columns import Columns, Use, use_order
 from lorayard_workers.memory.layout import GroupLayout
@@ -45,6 +48,7 @@ class ModelRunner:
     def __init__(self, base: BaseModel, size: RunnerSize) -> None:
         """Patches `base.model` for good. Raises BaseModelUnsupportedError."""
         check_supported(base)
+        seen = probe_model(base)
         found = find_groups(base)
         self.layouts: tuple[GroupLayout, ...] = tuple(group.layout for group in found)
         self._model: Any = base.model
@@ -62,6 +66,10 @@ class ModelRunner:
         )
         self._context = StepContext(cache=self.cache)
         self._groups = patch(base, found, size.columns, self._context)
+        self._head: Any = base.model.get_output_embeddings()
+        check_same(base, seen, self._run_check, rows=size.rows)
+        for row in range(min(ROWS, size.rows)):
+            self.cache.release(row, TOKENS)
 
     @property
     def slot_bytes(self) -> int:
@@ -87,6 +95,20 @@ class ModelRunner:
         keep = [last[i] for i in range(len(pieces)) if pieces[i].wants_logits]
         return self._run([*singles, *spans], keep)
 
+    def _run_check(self, pieces: Sequence[CheckPiece]) -> Tensor:
+        """The start-up check's pieces, in rows of their own that are empty again afterwards."""
+        return self.forward(
+            [
+                Piece(
+                    place=Place(row=piece.row, start=piece.start, tokens=len(piece.token_ids)),
+                    token_ids=piece.token_ids,
+                    columns=None,
+                    wants_logits=True,
+                )
+                for piece in pieces
+            ]
+        )
+
     def _plan(self, singles: Sequence[Piece], spans: Sequence[Piece]) -> None:
         self.cache.ensure(max(piece.place.stop for piece in (*singles, *spans)))
         self._context.lora = plan_lora(
@@ -107,26 +129,19 @@ class ModelRunner:
         assert attention is not None  # planned just before
         ids = torch.tensor([token for piece in pieces for token in piece.token_ids])
         try:
-            output = self._model.model(
+            output = self._model.base_model(
                 input_ids=ids.to(self._device)[None],
                 position_ids=attention.positions[None],
                 use_cache=False,
             )
             hidden: Tensor = output.last_hidden_state[0]
             if not keep:  # every piece is the middle of a prompt
-                return hidden.new_zeros(0, self._model.config.vocab_size)
-            logits: Tensor = self._model.lm_head(hidden[torch.tensor(keep, device=self._device)])
+                return hidden.new_zeros(0, self._head.vocabulary)
+            logits: Tensor = self._head(hidden[torch.tensor(keep, device=self._device)])
         finally:
             for group in self._groups:
                 group.forget()
         return logits
-
-
-def cache_shape(base: BaseModel) -> tuple[int, int, int]:
-    """Layers, kv heads and head width."""
-    config = base.model.config
-    head_width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(config.num_hidden_layers), int(config.num_key_value_heads), int(head_width)
 
 
 def _step_order(piece: Piece) -> tuple[bool, bool, tuple[Columns, tuple[float, ...]]]:
