@@ -38,7 +38,8 @@ COPIES = 8
 """Of each weight, used in turn: a layer's weight is never left in the cache by its last use."""
 INT4_GROUP = 32
 
-TEXT = """The lighthouse on the northern cape was built in 1871, after three ships had been lost on the same reef
+TEXT = """
+The lighthouse on the northern cape was built in 1871, after three ships had been lost on the same reef
 in a single winter. Its keeper wrote down the weather four times a day, and because he was a careful man,
 his books are still used by people who study how storms have changed. In spring he counted the geese that
 flew over the bay; in autumn he counted them again, and the difference, he said, was what the sea had
@@ -106,7 +107,7 @@ def _all_of(calls: list[Callable[[Tensor], object]], x: Tensor) -> Callable[[], 
 def _weight_only(weight: Tensor) -> Callable[[Tensor], object]:
     rounded, scales = quantize_weight(weight)
     narrow = scales.bfloat16()
-    return lambda x: torch._weight_int8pack_mm(x, rounded, narrow)
+    return lambda x: torch.ops.aten._weight_int8pack_mm(x, rounded, narrow)
 
 
 def _int4(weight: Tensor) -> Callable[[Tensor], object]:

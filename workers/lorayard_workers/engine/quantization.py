@@ -18,8 +18,8 @@ class BaseQuantization(StrEnum):
 
 
 INT4_REFUSAL = (
-    "rounded to 4 bits in groups of 32, Gemma 3 270M's perplexity rises by 17 to 34 %, and torch's CPU kernel "
-    "(_weight_int4pack_mm_for_cpu) is no faster than bf16 from 16 rows up: use int8"
+    "rounded to 4 bits in groups of 32, Gemma 3 270M's perplexity rises by 17 to 34 %, and torch's CPU "
+    "kernel (_weight_int4pack_mm_for_cpu) is no faster than bf16 from 16 rows up: use int8"
 )
 
 
