@@ -80,7 +80,12 @@ def adapter_label(adapter: str | None, version: str | None) -> str:
 
 def tier_label(tier: str) -> str:
     """Where the adapter was found, in words; empty for the base model."""
-    return {"slot": "slot hit", "host": "loaded from host", "disk": "loaded from disk"}.get(tier, "")
+    return {
+        "slot": "slot hit",
+        "host": "loaded from host",
+        "disk": "loaded from disk",
+        "merged": "merged",
+    }.get(tier, "")
 
 
 def why_not(result: Result) -> str:

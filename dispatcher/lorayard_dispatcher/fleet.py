@@ -121,7 +121,9 @@ class Fleet:
     def can_serve(self, group: str, base_digest: str | None) -> bool:
         """Whether some live worker has this base model (None fits all) and does not lack the adapter."""
         return any(
-            base_digest in (None, worker.advert.base_digest) and group not in worker.lacks
+            base_digest in (None, worker.advert.base_digest)
+            and group not in worker.lacks
+            and worker.advert.dedicated in (None, group)
             for worker in self._workers.values()
         )
 
@@ -198,14 +200,16 @@ def _view(worker: _Worker) -> WorkerView:
     unseen = [job for jobs in worker.given.values() for job in jobs.values()]
     in_use = {job.group for job in _all_jobs(worker) if job.group}
     in_use |= {slot.digest for slot in advert.slots if slot.rows > 0 or slot.pinned}
+    merged = set() if advert.dedicated is None else {advert.dedicated}
     arriving = {job.group for job in unseen if job.group}
     return WorkerView(
         worker=advert.worker,
         room=max(0, worker.load.room - len(unseen)),
-        holds=frozenset({slot.digest for slot in advert.slots} | in_use | arriving),
+        holds=frozenset({slot.digest for slot in advert.slots} | in_use | arriving | merged),
         host=frozenset(advert.host),
         in_use=frozenset(in_use),
         slots=advert.slot_count,
         base_digest=advert.base_digest,
+        dedicated=advert.dedicated,
         lacks=frozenset(worker.lacks),
     )

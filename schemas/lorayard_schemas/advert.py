@@ -59,6 +59,8 @@ class WorkerAdvert(Message):
     model: str
     base_digest: Digest
     context_tokens: int = Field(ge=0)
+    dedicated: Digest | None = None
+    """The only adapter it serves, in its base weights or soon; None: all, and the base model."""
     slots: tuple[SlotAdvert, ...] = ()
     slot_count: int = Field(default=0, ge=0)
     host: tuple[Digest, ...] = ()

@@ -54,7 +54,7 @@ class Maker(Part):
     base_digest: Digest | None = None
     rule: str = "base"
     """Which rule chose the adapter: explicit, default or base."""
-    tier: Literal["slot", "host", "disk", "none"] = "none"
+    tier: Literal["slot", "host", "disk", "merged", "none"] = "none"
     """Where the adapter was found."""
 
 

@@ -290,6 +290,16 @@ def test_what_can_be_served_is_what_fits_a_live_worker_that_does_not_lack_it() -
     assert fleet.can_serve("b", ours.base_digest)
 
 
+def test_a_dedicated_worker_serves_and_holds_one_adapter() -> None:
+    fleet = Fleet("d")
+    fleet.on_advert(advert().model_copy(update={"dedicated": A}), 0.0)
+    assert fleet.can_serve(A, BASE)
+    assert not fleet.can_serve(B, BASE)
+    view = fleet.views(0.0)[0]
+    assert view.dedicated == A
+    assert A in view.holds
+
+
 def test_an_adapter_that_a_worker_refuses_is_found_by_name_and_version() -> None:
     fleet = Fleet("d")
     broken = RefusedAdapter(name="acme/m/t", version="2", reason="a pickle")

@@ -40,6 +40,7 @@ def worker(
     host: str = "",
     slots: int = 2,
     lacks: str = "",
+    dedicated: str | None = None,
 ) -> WorkerView:
     """Adapters are single letters; what is in use is held as well."""
     return WorkerView(
@@ -51,6 +52,7 @@ def worker(
         slots=slots,
         base_digest="m",
         lacks=frozenset(lacks),
+        dedicated=dedicated,
     )
 
 
@@ -195,6 +197,12 @@ CASES = [
         jobs=[job("1", "a")],
         fleet=[worker("w1", 9, lacks="a"), worker("w2", 1)],
         given=["1:w2"],
+    ),
+    Case(
+        why="a worker dedicated to an adapter is given nothing else, not even rows of the base model",
+        jobs=[job("1", "a"), job("2", "b"), job("3", "")],
+        fleet=[worker("w1", 9, holds="ab", dedicated="b"), worker("w2", 9, holds="a")],
+        given=["1:w2", "2:w1", "3:w2"],
     ),
     Case(
         why="a load makes the worker a holder for the rest of the plan",

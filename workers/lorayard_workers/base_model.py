@@ -108,8 +108,7 @@ def load_base_model(
     if getattr(config, "auto_map", None):
         raise BaseModelUnsupportedError(folder, "it needs code of its own, which is never run")
     tokenizer = _load(folder, AutoTokenizer)
-    model = _load(folder, AutoModelForCausalLM, dtype=precision.dtype, use_safetensors=True)
-    model.eval().requires_grad_(False).to(device)
+    model = load_model(folder, precision.dtype).to(device)
     return BaseModel(
         folder=folder,
         model=model,
@@ -119,6 +118,12 @@ def load_base_model(
         context_tokens=int(model.config.max_position_embeddings),
         eos_ids=_eos_ids(model, tokenizer),
     )
+
+
+def load_model(folder: Path, dtype: torch.dtype) -> Any:
+    """The weights alone, on the CPU, as a transformers model. Raises BaseModelError."""
+    model = _load(folder, AutoModelForCausalLM, dtype=dtype, use_safetensors=True)
+    return model.eval().requires_grad_(False)
 
 
 def base_model_digest(folder: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
 from lorayard_workers.engine.echo import EchoEngine, answer_nothing, echo_prompt
 from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.errors import AdapterNotFoundError
 from lorayard_workers.settings import WorkerSettings
 
 
@@ -26,18 +27,30 @@ def equip(settings: WorkerSettings) -> Equipment:
     """
     if settings.engine == "echo":
         catalog = _scan(settings)
-        engine = EchoEngine(
+        engine: Engine = EchoEngine(
             slots=settings.slots,
             rows=settings.rows,
             delay_seconds=settings.echo_delay_seconds,
             load_seconds=settings.echo_load_seconds,
             text=answer_nothing if settings.echo_reply == "nothing" else echo_prompt,
         )
-        return Equipment(engine=engine, catalog=catalog)
+        return dedicate(Equipment(engine=engine, catalog=catalog), settings)
     # Late: torch and transformers take seconds to import, and an echo worker needs neither.
     from lorayard_workers.packed_equipment import equip_packed
 
-    return equip_packed(settings)
+    return dedicate(equip_packed(settings), settings)
+
+
+def dedicate(equipment: Equipment, settings: WorkerSettings) -> Equipment:
+    """Give the engine to the one adapter that is named, if one is. Raises AdapterNotFoundError."""
+    wanted = settings.dedicated
+    if wanted is None:
+        return equipment
+    for entry in equipment.catalog.entries:
+        if wanted in (f"{entry.name}@{entry.version}", entry.digest):
+            equipment.engine.dedicate(entry.digest)
+            return equipment
+    raise AdapterNotFoundError(wanted, settings.adapters_dir)
 
 
 def _scan(settings: WorkerSettings) -> Catalog:

@@ -6,6 +6,7 @@ WorkerError
 │   └── BaseModelUnsupportedError    a model this engine cannot run rightly
 ├── AdapterError            whoever published the adapter
 │   ├── AdapterRefusedError          the folder's content; names file, module and numbers
+│   ├── AdapterNotFoundError         operator: a setting names one that is not there
 │   └── AdapterUnknownError          no folder for this digest
 ├── PackedFileError         nobody: the file is thrown away and made anew
 ├── RequestRefusedError          caller: the request itself; no attempt can succeed
@@ -51,6 +52,18 @@ class AdapterRefusedError(AdapterError):
         self.path = path
         self.reason = reason
         self.module = module
+
+
+class AdapterNotFoundError(AdapterError):
+    """The setting `dedicated` names an adapter that this worker has not, or cannot serve."""
+
+    def __init__(self, spec: str, folder: Path | None) -> None:
+        super().__init__(
+            f"dedicated is {spec!r}, but no sound adapter of that name@version or digest is in {folder}: "
+            "`lorayard adapters ls` shows what workers have, and what they refuse"
+        )
+        self.spec = spec
+        self.folder = folder
 
 
 class AdapterUnknownError(AdapterError):

@@ -22,6 +22,8 @@ class WorkerSettings(YardSettings):
     models_dir: Path = Path("~/.cache/lorayard/models").expanduser()
     adapters_dir: Path | None = None
     """`{org}/{model}/{task}/{version}` below it."""
+    dedicated: str | None = None
+    """`name@version` or digest of the only adapter to serve, folded into the base model's weights."""
     engine: Literal["packed", "echo"] = "packed"
     slots: int = Field(default=8, ge=1, le=1024)
     slot_bytes: int | None = Field(default=None, ge=1)

@@ -89,7 +89,7 @@ def _row(job: DemoJob, result: Result) -> tuple[str, ...]:
         job.adapter.rpartition("/")[2] if job.adapter else "(base)",
         result.version or "-",
         result.worker or "-",
-        {"slot": "hit", "none": "-"}.get(result.tier, "[yellow]load[/]"),
+        {"slot": "hit", "merged": "hit", "none": "-"}.get(result.tier, "[yellow]load[/]"),
         f"{(result.timings.waited_ms + result.timings.queued_ms) / 1000:.1f} s",
         str(result.usage.completion_tokens),
         plain(said) if result.succeeded else f"[red]{plain(said)}[/]",

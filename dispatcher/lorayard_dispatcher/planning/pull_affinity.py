@@ -148,7 +148,7 @@ class _Board:
         return desk.room > 0 and self._fits(desk.view, group) and len(desk.in_use) < desk.view.slots
 
     def _fits(self, view: WorkerView, group: str) -> bool:
-        if group in view.lacks:
+        if group in view.lacks or view.dedicated not in (None, group):
             return False
         base = self.policy.base_of.get(group)
         return group == BASE_GROUP or base is None or base == view.base_digest

@@ -45,6 +45,7 @@ class WorkerView:
     in_use: frozenset[str] = frozenset()  # digests of jobs it has now: their slots can't be taken
     slots: int = 0  # adapter slots in all
     base_digest: str = ""
+    dedicated: str | None = None  # the only digest it serves; not even the base model
     lacks: frozenset[str] = frozenset()  # digests it has said it has no files of
 
 

@@ -23,12 +23,17 @@ class BaseLinear:
         self.in_features = members[0].in_features
         self.out_features = tuple(member.out_features for member in members)
         self.dtype, self.device = weight.dtype, weight.device
-        self._kernel: Kernel = make_kernel(weight, bias, quantization)
+        self._own: Kernel = make_kernel(weight, bias, quantization)
+        self._kernel = self._own
 
     @property
     def size_bytes(self) -> int:
         """Memory of the weight."""
         return self._kernel.size_bytes
+
+    def wear(self, kernel: Kernel | None) -> None:
+        """Multiply by another weight of this shape from now on; None: by its own, which was never touched."""
+        self._kernel = kernel or self._own
 
     def __call__(self, x: Tensor) -> Tensor:
         """x is [tokens, in]; returns a fresh [tokens, sum(out)]."""

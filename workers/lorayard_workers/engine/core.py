@@ -11,6 +11,8 @@ import structlog
 from torch import Tensor
 
 from lorayard_workers.engine.batch import next_batch
+from lorayard_workers.engine.dedication import Dedication
+from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.prepare import failure_of
 from lorayard_workers.engine.protocol import FinishReason, Outcome, Residency
 from lorayard_workers.engine.residents import Residents
@@ -47,6 +49,8 @@ class EngineCore:
     waiting: list[Row] = field(default_factory=list[Row])
     running: list[Row] = field(default_factory=list[Row])
     snapshot: Residency = field(default_factory=Residency)
+    dedication: Dedication = field(default_factory=Dedication)
+    _merged: Merged | None = None  # weights to come
     failures: int = 0
     """Of steps and of copies into a slot, since the last step that succeeded."""
     _numbers: count[int] = field(default_factory=count)
@@ -71,6 +75,11 @@ class EngineCore:
             self.waiting.remove(row)
             self._ended.append((row, failure_of(row, result.error)))
 
+    def merged(self, found: Merged) -> None:
+        """Take the weights that were asked for last; they are put in place when no row runs."""
+        if self.dedication.made(found.digest):
+            self._merged = found
+
     def step(self) -> bool:
         """End, start and advance rows; True if another step could do more without any news.
 
@@ -78,7 +87,10 @@ class EngineCore:
         """
         try:
             self._end_by_caller()
-            self.residents.request_loads(self.waiting)
+            self._dedicate()
+            self.residents.request_loads(
+                [row for row in self.waiting if not self.dedication.covers(row.request)]
+            )
             self._admit()
             if self.running:
                 self._publish()  # a step can take long: let others see what it runs
@@ -141,6 +153,18 @@ class EngineCore:
 
     # --- starting
 
+    def _dedicate(self) -> None:
+        """Refuse rows that the weights are, or soon will be, wrong for; change the weights if it is time."""
+        dedication, begun = self.dedication, [row for row in self.waiting if row.has_begun]
+        refused = {row for row in self.waiting if dedication.refuses(row.request)}.difference(begun)
+        self.waiting = [row for row in self.waiting if row not in refused]
+        self._ended += [(row, dedication.refusal(row.request)) for row in refused]
+        if dedication.switching and not self.running and not begun:
+            self.runner.wear(self._merged if dedication.target is not None else None)
+            self._merged = None
+            dedication.switched()
+            _log.info("weights_changed", dedicated=dedication.current)
+
     def _admit(self) -> None:
         self.residents.plan_drains(self.waiting)
         kept: list[Row] = []
@@ -149,7 +173,7 @@ class EngineCore:
             if refusal is not None:
                 self._ended.append((row, failure_of(row, refusal)))
                 continue
-            if len(self.running) >= self.limits.rows or not self.residents.may_start(row):
+            if len(self.running) >= self.limits.rows or not self._may_start(row):
                 kept.append(row)
                 continue
             try:
@@ -160,8 +184,16 @@ class EngineCore:
                 self._ended.append((row, failure_of(row, error)))
         self.waiting = kept
 
+    def _may_start(self, row: Row) -> bool:
+        if not (row.has_begun or self.dedication.may_start(row.request)):
+            return False
+        return self.dedication.covers(row.request) or self.residents.may_start(row)
+
     def _start(self, row: Row) -> None:
-        self.residents.lease(row)
+        if self.dedication.covers(row.request):
+            self.residents.count_merged(row)
+        else:
+            self.residents.lease(row)
         row.started, row.number = time.perf_counter(), next(self._numbers)
         self.running.append(row)
 
@@ -211,6 +243,8 @@ class EngineCore:
             slot_count=residents.slots.count,
             columns_used=residents.slots.columns_used,
             columns_total=residents.slots.column_count,
+            dedicated=self.dedication.current,
+            serves_only=self.dedication.target,
             rows_running=len(self.running),
             rows_max=self.limits.rows,
             evictions=residents.slots.evictions,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 
 from lorayard_workers.engine.composition import check_adapters
+from lorayard_workers.engine.dedication import Dedication
 from lorayard_workers.engine.echo_slots import EchoSlots
 from lorayard_workers.engine.protocol import (
     Cancelled,
@@ -121,6 +122,7 @@ class EchoEngine:
         self._running: list[tuple[float, int, _Row]] = []  # heap by finish time
         self._order = itertools.count()  # breaks ties, so rows are never compared
         self._telling: list[_Row] = []  # ended, and their outcomes on the way
+        self._dedication = Dedication()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="echo-engine", daemon=True)
 
@@ -152,6 +154,9 @@ class EchoEngine:
         if refusal is not None:
             sink(refusal)
             return
+        if self._dedication.refuses(request):
+            sink(self._dedication.refusal(request))
+            return
         feed = None if on_tokens is None else TokenFeed(request.request_id, on_tokens)
         scripted = self._script(request) if self._script is not None else _AS_USUAL
         row = _Row(request, sink, scripted, submitted=time.time(), feed=feed)
@@ -178,6 +183,17 @@ class EchoEngine:
             with self._changed:
                 self._memory.fetch(digest)
 
+    def dedicate(self, digest: str | None) -> None:
+        """Pretend that an adapter is in the weights, once no row of another kind runs."""
+        if digest is not None and self._known is not None and digest not in self._known:
+            return  # a real engine's merge fails
+        with self._changed:
+            self._dedication.want(digest)
+            if digest is not None:
+                self._dedication.made(digest)
+            self._switch_weights()
+            self._changed.notify_all()
+
     def residency(self) -> Residency:
         """What is pretended to be held."""
         with self._changed:
@@ -189,6 +205,8 @@ class EchoEngine:
                 ),
                 slot_count=memory.count,
                 host=frozenset(memory.host),
+                dedicated=self._dedication.current,
+                serves_only=self._dedication.target,
                 rows_running=len(self._running),
                 rows_max=self._rows_max,
                 queued=len(self._waiting),
@@ -236,10 +254,9 @@ class EchoEngine:
             return DeadlinePassed(request_id=row.request.request_id)
         if adapter is not None:
             with self._changed:
-                found = self._memory.lease(adapter, row.submitted, load_seconds=0.0)
-                assert found is not None  # no row outlives this block, so a victim exists
-                self._memory.release(adapter)
-            row.tier, _ = found
+                leased = self._lease(row, row.submitted)
+                assert leased  # no row outlives this block, so a victim exists
+                self._release(row)
         row.started = row.submitted
         return self._ended(row, row.submitted)
 
@@ -310,24 +327,30 @@ class EchoEngine:
                 ended.append((row, Cancelled(request_id=row.request.request_id)))
             elif row.request.deadline is not None and row.request.deadline <= now:
                 ended.append((row, DeadlinePassed(request_id=row.request.request_id)))
+            elif not row.started and self._dedication.refuses(row.request):
+                ended.append((row, self._dedication.refusal(row.request)))
         cut = {id(row) for row, _ in ended}
         for entry in [entry for entry in self._running if entry[0] <= now or id(entry[2]) in cut]:
             self._running.remove(entry)
             row = entry[2]
-            if row.request.adapter is not None:
-                self._memory.release(row.request.adapter)
+            self._release(row)
             if id(row) not in cut:
                 ended.append((row, self._ended(row, now)))
         heapq.heapify(self._running)
         self._waiting = deque(row for row in self._waiting if id(row) not in cut)
         self._telling += [row for row, _ in ended]
+        self._switch_weights()
         return ended
+
+    def _switch_weights(self) -> None:
+        if self._dedication.switching and not self._running:
+            self._dedication.switched()
 
     def _start_rows(self, now: float) -> None:
         skipped: deque[_Row] = deque()
         while self._waiting and len(self._running) < self._rows_max:
             row = self._waiting.popleft()
-            if not self._lease(row, now):
+            if not self._dedication.may_start(row.request) or not self._lease(row, now):
                 skipped.append(row)  # its adapter finds no slot now: others may pass
                 continue
             row.started = now
@@ -338,11 +361,19 @@ class EchoEngine:
     def _lease(self, row: _Row, now: float) -> bool:
         if row.request.adapter is None:
             return True
+        if self._dedication.covers(row.request):
+            row.tier = Tier.MERGED
+            self._memory.count_merged()
+            return True
         found = self._memory.lease(row.request.adapter, now, load_seconds=self._load_seconds)
         if found is None:
             return False
         row.tier, row.load_seconds = found
         return True
+
+    def _release(self, row: _Row) -> None:
+        if row.request.adapter is not None and row.tier is not Tier.MERGED:
+            self._memory.release(row.request.adapter)
 
 
 def _failed(request: GenerationRequest, code: str, message: str, *, at: str | None) -> Failed:

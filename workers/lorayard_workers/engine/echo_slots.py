@@ -58,6 +58,11 @@ class EchoSlots:
         self.loads += 1
         return slot
 
+    def count_merged(self) -> None:
+        """A row whose adapter is in the weights: a hit."""
+        self.rows += 1
+        self.hits += 1
+
     def release(self, digest: str) -> None:
         """Give a row's lease back."""
         self.slots[digest].rows -= 1

@@ -33,6 +33,11 @@ class LoraGroup:
         self._taken: set[int] = set()
 
     @property
+    def base(self) -> BaseLinear:
+        """The frozen linears."""
+        return self._base
+
+    @property
     def size_bytes(self) -> int:
         """Device memory of the slots."""
         return sum(t.numel() * t.element_size() for t in (self._a, *self._b))

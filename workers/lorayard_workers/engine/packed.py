@@ -22,6 +22,8 @@ from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.context import Context, fit_context
 from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.kv_cache import KvCache
+from lorayard_workers.engine.merger import Merger
+from lorayard_workers.engine.merging import Merged, merge
 from lorayard_workers.engine.patching import find_groups
 from lorayard_workers.engine.prepare import Preparation, failure_of
 from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Outcome, Residency, Sink
@@ -36,6 +38,7 @@ from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.layout import linear_shapes
 from lorayard_workers.memory.loader import Loader, LoadResult
 from lorayard_workers.memory.packed_folder import PackedFolder, owner_of
+from lorayard_workers.memory.packing import HostAdapter
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.slots import DeviceSlots
 
@@ -82,13 +85,20 @@ class PackedEngine:
         self._beat = time.monotonic()
         self._host = HostTier(budget_bytes=config.host_bytes)
         self._core = self._build_core()
-        reader = self._build_reader()
+        self._reader = reader = self._build_reader()
         self._loader = Loader(
             read=reader.read,
             host=self._host,
             on_result=self._on_loaded,
             keep=None if reader.packed is None else reader.packed.put,
         )
+        self._merger = Merger(
+            read=self._adapter,
+            merge=partial(merge, self._base),
+            on_merged=self._on_merged,
+            on_failed=self._on_merge_failed,
+        )
+        self._dedicate_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="packed-engine", daemon=True)
 
     @property
@@ -124,6 +134,7 @@ class PackedEngine:
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
         self._loader.stop(timeout_seconds)
+        self._merger.stop(timeout_seconds)
 
     def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
         """Queue a request; its prompt is turned into tokens on the loader thread."""
@@ -146,6 +157,12 @@ class PackedEngine:
         """Bring an adapter to host memory."""
         if digest not in self._host:
             self._loader.load(digest)
+
+    def dedicate(self, digest: str | None) -> None:
+        """Fold an adapter into the weights, or (None) take the base model's own again."""
+        with self._dedicate_lock:  # both must hear of the same one last
+            self._inbox.put(partial(self._core.dedication.want, digest))
+            self._merger.request(digest)
 
     def residency(self) -> Residency:
         """The engine thread's last snapshot, with the loader's and the queue's state of now."""
@@ -271,6 +288,17 @@ class PackedEngine:
 
     def _on_loaded(self, result: LoadResult) -> None:
         self._inbox.put(partial(self._core.loaded, result))
+
+    # --- merger thread
+
+    def _adapter(self, digest: str) -> HostAdapter:
+        return self._host.get(digest) or self._reader.read(digest)
+
+    def _on_merged(self, merged: Merged) -> None:
+        self._inbox.put(partial(self._core.merged, merged))
+
+    def _on_merge_failed(self, digest: str) -> None:
+        self._inbox.put(partial(self._core.dedication.failed, digest))
 
     # --- engine thread
 

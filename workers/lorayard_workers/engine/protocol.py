@@ -22,6 +22,8 @@ class Tier(StrEnum):
     """Cast and packed in host memory: one copy into a slot."""
     DISK = "disk"
     """Only on disk: read, checked, cast, then copied."""
+    MERGED = "merged"
+    """Folded into the base weights of an engine that is dedicated to it: nothing to load."""
     NONE = "none"
     """A base-model row: no adapter at all."""
 
@@ -253,11 +255,13 @@ class Residency:
     columns_total: int = 0
     host: frozenset[str] = frozenset()
     loading: frozenset[str] = frozenset()  # on the way into host memory or a slot
+    dedicated: str | None = None  # the adapter that is folded into the base weights now
+    serves_only: str | None = None  # the adapter that is, or will be: requests for others are refused
     rows_running: int = 0
     rows_max: int = 0
     queued: int = 0  # submitted, no row yet
     adapter_rows: int = 0  # rows started with an adapter, since start
-    slot_hits: int = 0  # rows that found their adapter in a slot (`Tier.SLOT`), since start
+    slot_hits: int = 0  # rows that found their adapter in a slot (`SLOT`, `MERGED`), since start
     slot_loads: int = 0  # copies into a slot, since start
     disk_loads: int = 0
     evictions: int = 0  # of slots
@@ -303,6 +307,15 @@ class Engine(Protocol):
 
     def prefetch(self, digest: str) -> None:
         """Bring an adapter to host memory while rows decode; failures only show in the log."""
+        ...
+
+    def dedicate(self, digest: str | None) -> None:
+        """Serve one adapter only, folded into the base weights; None: all of them again, as if never merged.
+
+        Takes effect between two steps, after the rows that run have ended; `Residency.dedicated` shows it.
+        From this call on requests for anything else fail as retryable (`worker_dedicated`), and after
+        `dedicate(None)` none does: they wait. A merge that fails only shows in the log, and ends that.
+        """
         ...
 
     def residency(self) -> Residency:

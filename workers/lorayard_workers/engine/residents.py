@@ -135,8 +135,16 @@ class Residents:
             (self.slots.lease(adapter.digest, row, now), adapter.weight) for adapter in row.adapters
         )
 
+    def count_merged(self, row: Row) -> None:
+        """The row's adapter is in the base weights: nothing to load, so it counts as a hit."""
+        row.tier = Tier.MERGED
+        self.adapter_rows += 1
+        self.slot_hits += 1
+
     def release(self, row: Row) -> None:
         """The row has ended."""
+        if row.tier is Tier.MERGED:
+            return  # it never leased
         for part in row.parts:
             self.slots.release(part, row)
 

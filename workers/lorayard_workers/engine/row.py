@@ -88,6 +88,11 @@ class Row:
         return self.prefilled < len(self.prompt_ids)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether it has answered in part, with the weights of then, though it may wait again now."""
+        return bool(self.output_ids)
+
+    @property
     def total_tokens(self) -> int:
         """Prompt and output so far."""
         return len(self.prompt_ids) + len(self.output_ids)

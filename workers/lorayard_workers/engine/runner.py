@@ -13,6 +13,7 @@ from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.lora_plan import plan_lora
+from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.patching import find_groups, patch
 from lorayard_workers.engine.probe import ROWS, TOKENS
 from lorayard_workers.engine.refusals import cache_shape, check_supported
@@ -80,6 +81,15 @@ class ModelRunner:
         """Copy an adapter into its columns."""
         for group, weights in zip(self._groups, adapter.groups, strict=True):
             group.write(columns, weights)
+
+    def wear(self, merged: Merged | None) -> None:
+        """Compute with one adapter folded in, or (None) with the base model's own weights again.
+
+        Not between the steps of one row. All weights change, or none.
+        """
+        kernels = [None] * len(self._groups) if merged is None else merged.kernels
+        for group, kernel in list(zip(self._groups, kernels, strict=True)):
+            group.base.wear(kernel)
 
     def forward(self, pieces: Sequence[Piece]) -> Tensor:
         """Logits [n, vocabulary] of the last token of each piece that wants them, in their order."""

@@ -170,6 +170,7 @@ class Presence:
             model=self._model,
             base_digest=self._engine.base_digest,
             context_tokens=self._engine.context_tokens,
+            dedicated=residency.serves_only,
             slots=tuple(
                 SlotAdvert(digest=s.digest, rows=s.rows, last_used=s.last_used, pinned=s.pinned)
                 for s in residency.slots

@@ -1,0 +1,75 @@
+"""Whether an engine serves everybody, or one adapter that is folded into its weights. Books only, no torch.
+
+From the moment somebody wants it, requests for others are refused; the adapter's own go on through its slot
+while the merge is made elsewhere. Then nothing new starts, the rows that run end, and between two steps the
+weights change: no row ever sees two kinds. The way back is the same, only that nobody is refused: whoever
+comes waits for the rows that run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+
+REFUSAL_CODE = "worker_dedicated"
+
+
+@dataclass(slots=True, kw_only=True)
+class Dedication:
+    """What the weights are, and what they shall be; None is the base model, for all adapters."""
+
+    current: str | None = None
+    target: str | None = None
+    _made: bool = False  # the target's weights are at hand
+
+    @property
+    def switching(self) -> bool:
+        """Whether only rows that run stand before the change."""
+        return self.target != self.current and (self.target is None or self._made)
+
+    def want(self, digest: str | None) -> None:
+        """From now on this is the target."""
+        self.target, self._made = digest, False
+
+    def made(self, digest: str) -> bool:
+        """A merge has been made; False if nobody wants it any more."""
+        self._made = digest == self.target != self.current
+        return self._made
+
+    def failed(self, digest: str) -> None:
+        """There will be no such merge: all stays as it is."""
+        if digest == self.target:
+            self.target = self.current
+
+    def switched(self) -> None:
+        """The weights have been changed."""
+        assert self.switching
+        self.current, self._made = self.target, False
+
+    def refuses(self, request: GenerationRequest) -> bool:
+        """Whether a request that has not begun must go elsewhere."""
+        return self.target is not None and not _is_of(request, self.target)
+
+    def refusal(self, request: GenerationRequest) -> Failed:
+        """What it is told."""
+        return Failed(
+            request_id=request.request_id,
+            kind=FailureKind.RETRYABLE,
+            code=REFUSAL_CODE,
+            message=f"this worker serves only adapter {self.target}, merged into its base model: "
+            "another worker can answer",
+            field="adapter",
+        )
+
+    def may_start(self, request: GenerationRequest) -> bool:
+        """Whether the weights are, and will be, what it needs."""
+        return not self.switching and (self.current is None or self.covers(request))
+
+    def covers(self, request: GenerationRequest) -> bool:
+        """Whether its adapter is in the weights, so that it needs no slot."""
+        return self.current is not None and _is_of(request, self.current)
+
+
+def _is_of(request: GenerationRequest, digest: str) -> bool:
+    return request.adapter == digest and request.composition is None
