@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -23,9 +23,9 @@ from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
-from lorayard_shared.bus.puller import Puller
+from lorayard_shared.bus.puller import BATCH_MAX, Puller
 from lorayard_shared.bus.service import end_service
-from lorayard_shared.bus.topology import PIN_GROUP, lane_consumer, topology
+from lorayard_shared.bus.topology import CHECK_DELAYED, PIN_GROUP, lane_consumer, topology
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
@@ -78,9 +78,9 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         asyncio.create_task(dispatcher.run_plans(), name="plans"),
         asyncio.create_task(dispatcher.leases.watch(), name="lease-watch"),
     ]
+    listed = asyncio.create_task(_listed(adapters, workers), name="first-listing")
     try:
         # Jobs only once it is known which adapters and workers there are.
-        listed = asyncio.create_task(_listed(adapters, workers), name="first-listing")
         await run_until(stop, [*running, listed])
         if not stop.is_set():
             await _serve(dispatcher, bus, stop, running)
@@ -120,7 +120,10 @@ async def _step_down(pullers: Sequence[Puller]) -> None:
 
 
 def _pullers(dispatcher: Dispatcher, bus: Bus) -> list[Puller]:
-    rooms = {lane_consumer(lane): partial(dispatcher.room, lane) for lane in Lane}
+    rooms: dict[str, Callable[[], int]] = {
+        **{lane_consumer(lane): partial(dispatcher.room, lane) for lane in Lane},
+        CHECK_DELAYED: lambda: BATCH_MAX,  # they are looked at, not held
+    }
     pullers = [
         Puller(
             bus,
@@ -128,7 +131,7 @@ def _pullers(dispatcher: Dispatcher, bus: Bus) -> list[Puller]:
             consumer=consumer.name,
             group=PIN_GROUP,
             room=rooms.get(consumer.name, dispatcher.room_due),
-            on_message=dispatcher.on_message,
+            on_message=dispatcher.on_delayed if consumer.name == CHECK_DELAYED else dispatcher.on_message,
         )
         for consumer in topology(dispatcher.settings).consumers
     ]

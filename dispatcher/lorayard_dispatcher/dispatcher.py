@@ -20,6 +20,7 @@ from lorayard_dispatcher import refusals
 from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.answers import Answers
 from lorayard_dispatcher.arrival_order import ArrivalOrder
+from lorayard_dispatcher.delayed_check import never_served
 from lorayard_dispatcher.fleet import Fleet, HeldJob
 from lorayard_dispatcher.hand_over import Fate, HandOver, batches
 from lorayard_dispatcher.intake import Unreadable, read_delivery
@@ -113,6 +114,21 @@ class Dispatcher:
             self.spawn(self.answers.unreadable(read), f"answer-{read.delivery.key}")
         else:
             self._take(read)
+
+    def on_delayed(self, message: Msg) -> None:
+        """A message that was put among the schedules; those in order wait on there."""
+        try:
+            found = never_served(
+                subject=message.subject,
+                reply=message.reply,
+                body=message.data,
+                message_headers=message.headers or {},
+            )
+        except ValueError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
+            return
+        if found is not None:
+            self.spawn(self.answers.unreadable(found), f"answer-{found.delivery.key}")
 
     def on_advert(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of workers."""

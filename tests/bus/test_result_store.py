@@ -10,6 +10,7 @@ import pytest
 import structlog
 from nats.js.errors import NotFoundError
 
+import lorayard_shared.bus.result_store
 from lorayard_cli.checks.bus import check_bus
 from lorayard_cli.checks.finding import Level
 from lorayard_schemas.codec import decode
@@ -154,8 +155,39 @@ async def test_a_full_stream_is_named_and_waited_out(
             assert await waiting is Stored.NOW
         structlog.reset_defaults()
     (told, *_) = [entry for entry in logs if entry["event"] == Event.RESULTS_FULL]
-    assert (told["log_level"], told["job"]) == ("error", "j")
+    assert (told["log_level"], told["job"], told["times"]) == ("error", "j", 1)
     assert "LORAYARD_RESULTS_MAX_BYTES" in told["mend"]
+
+
+async def test_many_results_that_wait_for_room_share_one_line(
+    make_settings: Callable[..., Awaitable[YardSettings]],
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker with hundreds of finished jobs would fill its log with what one line says."""
+    monkeypatch.setattr(lorayard_shared.bus.result_store, "TELL_SECONDS", 3600.0)
+    settings = await make_settings(results_max_bytes=2**20)
+    async with await connect(settings, name="test") as bus:
+        with structlog.testing.capture_logs() as logs:
+            store = results(bus)
+            for number in range(2):
+                await store.store(answer("x" * (500 * 1024), job=f"filler-{number}"))
+            before = published(bus)
+            waiting = [
+                asyncio.create_task(store.store(answer("x" * (500 * 1024), job=f"j{number}")))
+                for number in range(5)
+            ]
+            await wait_until(lambda: published(bus) > before + 10)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        structlog.reset_defaults()
+    assert [entry["job"] for entry in logs if entry["event"] == Event.RESULTS_FULL] == ["j0"]
+
+
+def published(bus: Bus) -> int:
+    """How many messages the connection has sent."""
+    return bus.nc.stats["out_msgs"]
 
 
 async def filled(bus: Bus) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from enum import StrEnum
 
 import nats.errors
@@ -20,6 +21,7 @@ from lorayard_schemas.result import JobResult
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.logs import Event, process_logger
+from lorayard_shared.repeated import Repeated
 
 WRONG_LAST_SEQUENCE = 10071
 STORE_FAILED = 10077
@@ -30,6 +32,8 @@ MEND_FULL = (
 )
 FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 2.0
+TELL_SECONDS = 10.0
+"""Between two lines about the same trouble: every held job meets it, every two seconds."""
 
 
 class Stored(StrEnum):
@@ -48,6 +52,8 @@ class ResultStore:
         self._payloads = payloads
         self._ttl = str(bus.settings.result_ttl_seconds)
         self._log = process_logger()
+        self._full = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
+        self._failed = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
 
     async def store(self, result: JobResult) -> Stored:
         """Store a result, waiting out any trouble with the bus; the caller keeps the lease meanwhile."""
@@ -61,16 +67,20 @@ class ResultStore:
                 backoff = min(2 * backoff, LAST_BACKOFF_SECONDS)
 
     def _tell(self, result: JobResult, error: Exception) -> None:
+        """One line for many tries; `job` is the one that met the trouble last."""
         if isinstance(error, nats.js.errors.APIError) and _is_full(error):
-            self._log.error(
-                Event.RESULTS_FULL,
-                job=result.job,
-                stream=self._bus.subjects.stream("results"),
-                error=error.description,
-                mend=MEND_FULL,
-            )
-        else:
-            self._log.warning(Event.BUS_FAILED, job=result.job, error=str(error) or type(error).__name__)
+            if (times := self._full.again()) is not None:
+                self._log.error(
+                    Event.RESULTS_FULL,
+                    job=result.job,
+                    stream=self._bus.subjects.stream("results"),
+                    error=error.description,
+                    times=times,
+                    mend=MEND_FULL,
+                )
+        elif (times := self._failed.again()) is not None:
+            reason = str(error) or type(error).__name__
+            self._log.warning(Event.BUS_FAILED, job=result.job, error=reason, times=times)
 
     async def _try(self, result: JobResult) -> Stored:
         subject = self._bus.subjects.result(result.tenant, result.job)

@@ -38,6 +38,9 @@ WORKER_TTL_SECONDS: Final = 5
 
 DUE_LANE: Final = "due"
 
+CHECK_DELAYED: Final = "check-delayed"
+"""Shows a dispatcher every message among the schedules once: the server stores what it never serves, too."""
+
 JsonMap = dict[str, Any]
 
 
@@ -193,10 +196,15 @@ def _consumers(settings: YardSettings) -> tuple[ConsumerDeclaration, ...]:
     lanes = [
         _consumer(settings, "jobs", lane_consumer(lane), f"{settings.prefix}.jobs.{lane}.>") for lane in Lane
     ]
-    return (*lanes, _consumer(settings, "delayed", f"dispatch-{DUE_LANE}", s.due))
+    due = _consumer(settings, "delayed", f"dispatch-{DUE_LANE}", s.due)
+    # Once each and without a window: a schedule in order is never acked, since an ack would remove it.
+    check = _consumer(settings, "delayed", CHECK_DELAYED, s.delayed, max_deliver=1, max_ack_pending=-1)
+    return (*lanes, due, check)
 
 
-def _consumer(settings: YardSettings, kind: str, name: str, subject: str) -> ConsumerDeclaration:
+def _consumer(
+    settings: YardSettings, kind: str, name: str, subject: str, **config: Any
+) -> ConsumerDeclaration:
     return ConsumerDeclaration(
         stream=settings.subjects.stream(kind),
         name=name,
@@ -212,5 +220,6 @@ def _consumer(settings: YardSettings, kind: str, name: str, subject: str) -> Con
             "priority_groups": [PIN_GROUP],
             "priority_policy": "pinned_client",
             "priority_timeout": PIN_SECONDS * NANOSECONDS,
+            **config,
         },
     )

@@ -1,0 +1,44 @@
+"""Find what waits in `yard.delayed.>` for a time that never comes.
+
+The server checks a schedule only where there is one: a publish without its headers is stored like any
+message, and one that repeats (`@every`, cron) is never over. Neither would ever be answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lorayard_dispatcher.intake import Unreadable
+from lorayard_schemas import headers
+from lorayard_shared.bus.delivery import read_ack_subject
+
+ONCE = "@at "
+
+
+def never_served(
+    *, subject: str, reply: str, body: bytes, message_headers: Mapping[str, str]
+) -> Unreadable | None:
+    """Why one message of the consumer `check-delayed` is never served; None when its time will come.
+
+    Raises:
+        ValueError: `reply` is not an ack subject, so this was no delivery.
+    """
+    delivery = read_ack_subject(reply)
+    found = _fault(message_headers)
+    if found is None:
+        return None
+    field, reason = found
+    return Unreadable(
+        delivery=delivery, lease=reply, subject=subject, body=body, field=f"header {field}", reason=reason
+    )
+
+
+def _fault(message_headers: Mapping[str, str]) -> tuple[str, str] | None:
+    schedule = message_headers.get(headers.SCHEDULE)
+    if schedule is None:
+        return headers.SCHEDULE, "missing: a delayed job says when it runs, as `@at 2026-11-22T03:00:00Z`"
+    if not schedule.startswith(ONCE):
+        return headers.SCHEDULE, f"{schedule[:64]!r} repeats: a job runs once, at `@at` and a time"
+    if headers.SCHEDULE_TARGET not in message_headers:
+        return headers.SCHEDULE_TARGET, "missing: the subject under `due` where the job goes at its time"
+    return None
