@@ -36,6 +36,7 @@ from lorayard_workers.equipment import Equipment, equip
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.held_jobs import HeldJobs
+from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.registration import register
 from lorayard_workers.settings import WorkerSettings
@@ -59,6 +60,7 @@ async def run_worker(
         BusUnavailableError: no server at the address.
         WorkerError: model or settings cannot be used.
         EngineDiedError: the engine stopped by itself.
+        SettingsError: another worker runs under this name.
     """
     signalled = stop is None
     stop = stop or stop_on_signals()
@@ -110,6 +112,8 @@ async def _run(
         model=settings.model,
         broken=equipment.catalog.broken,
     )
+    name_guard = NameGuard(bus, presence)
+    await unless_stopped(stop, name_guard.check_free())
     execution = Execution(
         bus,
         engine,
@@ -133,6 +137,7 @@ async def _run(
         asyncio.create_task(presence.run_adverts(), name="adverts"),
         asyncio.create_task(_watch_engine(engine), name="engine-watch"),
         asyncio.create_task(leases.watch(), name="lease-watch"),
+        asyncio.create_task(name_guard.watch(), name="name-watch"),
     ]
     presence.changed()
     structlog.get_logger().info(

@@ -65,7 +65,7 @@ class Presence:
         self._held = held
         self._model = model
         self._refused = refused_adapters(broken)
-        self._key = f"$KV.{bus.subjects.bucket('workers')}.{worker}"
+        self.key = f"$KV.{bus.subjects.bucket('workers')}.{worker}"
         self._number = 0
         self._sequence = 0
         self._seen: OrderedDict[str, int] = OrderedDict()
@@ -128,7 +128,7 @@ class Presence:
         if not self._bus.connected or not self._engine.alive():
             return
         with suppress(nats.errors.Error):
-            await self._bus.nc.publish(self._key, encode(self.advert()), headers=_ADVERT_HEADERS)
+            await self._bus.nc.publish(self.key, encode(self.advert()), headers=_ADVERT_HEADERS)
 
     async def begin_draining(self) -> None:
         """Take no more from here on, and say so: an advert that goes without this is a death."""
@@ -139,14 +139,14 @@ class Presence:
         if self._bus.connected and self._engine.alive():
             with suppress(nats.errors.Error):
                 await self._bus.js.publish(
-                    self._key, encode(self.advert()), timeout=DRAINING_SECONDS, headers=_ADVERT_HEADERS
+                    self.key, encode(self.advert()), timeout=DRAINING_SECONDS, headers=_ADVERT_HEADERS
                 )
 
     async def leave(self) -> None:
         """Take the advert down at once, instead of letting it run out; the last one says that it is meant."""
         await self.beat()
         with suppress(nats.errors.Error):
-            await self._bus.nc.publish(self._key, b"", headers={"KV-Operation": "DEL"})
+            await self._bus.nc.publish(self.key, b"", headers={"KV-Operation": "DEL"})
 
     def advert(self) -> WorkerAdvert:
         """Everything worth knowing about this worker."""
