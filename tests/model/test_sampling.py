@@ -145,7 +145,7 @@ def test_bias_comes_before_the_repetition_penalty_and_that_before_the_others__c1
     assert changed.tolist() == [1, 1, 1, (1 + 3) / 2 - 0.5, (1 - 4) * 2, 1, 1, 1]
 
 
-def draws(sampling: Sampling, logits: Tensor, count: int) -> Counter[int]:
+def draws(sampling: Sampling, logits: Tensor, count: int) -> Counter[int | None]:
     sampler = TokenSampler(sampling)
     return Counter(sampler.draw(logits) for _ in range(count))
 
@@ -160,6 +160,7 @@ def test_tokens_come_as_often_as_they_are_likely(filters: dict[str, Any]) -> Non
     found = draws(Sampling(temperature=1.3, seed=5, **filters), logits, count)
     wanted = kept_by_transformers(logits, Filters(**filters), 1.3)
     for token in {*places.tolist(), *found}:
+        assert token is not None
         share = float(wanted[token])
         assert abs(found[token] - count * share) <= 5 * math.sqrt(count * share * (1 - share)) + 1e-9
 

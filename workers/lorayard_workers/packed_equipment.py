@@ -40,6 +40,7 @@ def _config(settings: WorkerSettings) -> EngineConfig:
         context_tokens=settings.context_tokens,
         kv_bytes=settings.kv_bytes,
         host_bytes=settings.host_bytes,
+        json_schemas=settings.json_schemas,
         precision=Precision(settings.dtype),
         base_quantization=BaseQuantization(settings.base_quantization),
         device=settings.device,

@@ -21,6 +21,7 @@ from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.context import Context, fit_context
 from lorayard_workers.engine.core import CoreLimits, EngineCore
+from lorayard_workers.engine.grammar import Grammars
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.merger import Merger
 from lorayard_workers.engine.merging import Merged, merge
@@ -77,7 +78,7 @@ class PackedEngine:
             quantization=config.base_quantization,
         )
         self._context = self._fit_context()
-        self._preparation = Preparation(self._base, self._context, adapters)
+        self._preparation = Preparation(self._base, self._context, adapters, self._grammars())
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._open: set[Row] = set()
         self._open_lock = threading.Lock()
@@ -194,6 +195,13 @@ class PackedEngine:
         self._core.check()
 
     # --- set-up
+
+    def _grammars(self) -> Grammars | None:
+        if not self._config.json_schemas:
+            return None
+        base = self._base
+        vocabulary = int(base.model.config.vocab_size)
+        return Grammars(base.tokenizer, vocabulary=vocabulary, end_ids=sorted(base.eos_ids))
 
     def _fit_context(self) -> Context:
         config = self._config

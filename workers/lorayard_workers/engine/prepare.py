@@ -7,6 +7,7 @@ from collections.abc import Container
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.context import Context
+from lorayard_workers.engine.grammar import Grammar, Grammars
 from lorayard_workers.engine.protocol import (
     CompositionPolicy,
     Failed,
@@ -29,10 +30,14 @@ from lorayard_workers.errors import (
 class Preparation:
     """What requests are judged by and turned into rows with: one for each engine."""
 
-    def __init__(self, base: BaseModel, context: Context, known: Container[str]) -> None:
+    def __init__(
+        self, base: BaseModel, context: Context, known: Container[str], grammars: Grammars | None
+    ) -> None:
+        """`grammars` None: JSON schemas are refused."""
         self._base = base
         self._context = context
         self._known = known
+        self._grammars = grammars
         self._token_texts = TokenTexts(base.tokenizer)
 
     def prepare(self, row: Row) -> None:
@@ -53,7 +58,9 @@ class Preparation:
             )
         row.prompt_ids = self._prompt_ids(request)
         row.end_ids = self._end_ids(sampling)
-        row.sampler = TokenSampler(sampling, prompt_ids=row.prompt_ids, end_ids=sorted(row.end_ids))
+        row.sampler = TokenSampler(
+            sampling, prompt_ids=row.prompt_ids, end_ids=sorted(row.end_ids), grammar=self._grammar(sampling)
+        )
         row.text = TextStream(
             self._token_texts,
             sampling.stop,
@@ -74,6 +81,17 @@ class Preparation:
                 field="prompt",
             )
         return ids
+
+    def _grammar(self, sampling: Sampling) -> Grammar | None:
+        if sampling.json_schema is None:
+            return None
+        if self._grammars is None:
+            raise RequestRefusedError(
+                "json_schema_unsupported",
+                "this worker takes no JSON schemas: its setting json_schemas is off",
+                field="sampling.json_schema",
+            )
+        return self._grammars.grammar(sampling.json_schema)
 
     def _end_ids(self, sampling: Sampling) -> frozenset[int]:
         stop = frozenset(sampling.stop_token_ids)

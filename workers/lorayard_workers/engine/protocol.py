@@ -51,7 +51,7 @@ class Sampling:
     """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 keeps all tokens.
 
     The order is transformers': logit_bias, repetition_penalty, presence_penalty and frequency_penalty,
-    min_new_tokens, then temperature, top_k, top_p, min_p.
+    min_new_tokens, json_schema, then temperature, top_k, top_p, min_p.
     """
 
     max_new_tokens: int = 256
@@ -71,6 +71,9 @@ class Sampling:
     logprobs: int | None = None
     """Alternatives told for each token, 0 to 20; None: no log-probabilities. They are those of the model's
     own distribution: before penalties, temperature and filters."""
+    json_schema: str | None = None
+    """A JSON schema that the answer fits. The row ends with its document, so `min_new_tokens` gives way; a
+    stop string, a stop token or `max_new_tokens` can still cut it short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,7 @@ class Row:
             self.logprobs.append(told)
         if self.feed is not None:
             self.feed.hold(chosen.token, told)
-        if chosen.token in self.end_ids or self.text.push(chosen.token):
+        if chosen.token in self.end_ids or self.text.push(chosen.token) or self.sampler.ended:
             return FinishReason.STOP
         full = len(self.output_ids) >= self.request.sampling.max_new_tokens
         return FinishReason.LENGTH if full else None

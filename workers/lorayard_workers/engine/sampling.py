@@ -1,8 +1,9 @@
 """Draws the next token of each row from its logits.
 
-In transformers' order: penalties (`penalties.py`), the grammar's mask, temperature, top-k, top-p, min-p
-(`filters.py`), then one draw. Every sampled row has a random number generator of its own, advanced once per
-token: the same seed gives the same text whatever shares the batch, up to float noise in the logits.
+In transformers' order: penalties (`penalties.py`), the grammar's mask (`grammar.py`), temperature, top-k,
+top-p, min-p (`filters.py`), then one draw. Every sampled row has a random number generator of its own,
+advanced once per token: the same seed gives the same text whatever shares the batch, up to float noise in the
+logits.
 
 Rows that are greedy and ask for nothing else take the likeliest token of all rows at once; every other row is
 handled by itself, in a float32 copy that stays in the processor's cache.
@@ -20,11 +21,14 @@ import torch
 from torch import Tensor
 
 from lorayard_workers.engine.filters import Filters, kept_tokens
+from lorayard_workers.engine.grammar import Grammar
 from lorayard_workers.engine.logprobs import RawLogprob, raw_logprob
 from lorayard_workers.engine.penalties import Penalties
 from lorayard_workers.engine.protocol import FailureKind, Sampling
 
 _log = structlog.stdlib.get_logger(__name__)
+
+_DEAD_END = "the model's vocabulary has none that fits"
 
 LEAST_TEMPERATURE = 1e-30
 """As good as greedy. Less would become 0 in a float of 32 bits, and 0 / 0 no number."""
@@ -64,8 +68,14 @@ class TokenSampler:
     """How one row draws. It belongs to the row for life: it knows what was drawn before."""
 
     def __init__(
-        self, sampling: Sampling, *, prompt_ids: Sequence[int] = (), end_ids: Sequence[int] = ()
+        self,
+        sampling: Sampling,
+        *,
+        prompt_ids: Sequence[int] = (),
+        end_ids: Sequence[int] = (),
+        grammar: Grammar | None = None,
     ) -> None:
+        self._grammar = grammar
         self._random = random.Random(sampling.seed)
         self._temperature = sampling.temperature
         self._filters = Filters(top_k=sampling.top_k, top_p=sampling.top_p, min_p=sampling.min_p)
@@ -80,18 +90,34 @@ class TokenSampler:
     @property
     def plain(self) -> bool:
         """Whether the likeliest token is always taken, as the model gives it."""
-        return self._temperature == 0.0 and self._penalties is None
+        return self._temperature == 0.0 and self._penalties is None and self._grammar is None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow what was taken."""
+        return self._grammar is not None and self._grammar.ended
+
+    def failure(self) -> str | None:
+        """Why no token can follow, after a draw that gave none."""
+        return None if self._grammar is None else self._grammar.failure() or _DEAD_END
 
     def took(self, token: int) -> None:
         """The row has taken this token."""
         if self._penalties is not None:
             self._penalties.took(token)
+        if self._grammar is not None:
+            self._grammar.took(token)
 
-    def draw(self, logits: Tensor) -> int:
-        """logits is [vocabulary], finite at its top; it is not changed."""
-        wide = logits.float() if logits.dtype != torch.float32 else logits.clone()
+    def draw(self, logits: Tensor) -> int | None:
+        """logits is [vocabulary], finite at its top; it is not changed. None: the grammar allows no token."""
+        wide = _copy(logits)
         if self._penalties is not None:
             self._penalties.apply(wide)
+        if self._grammar is not None:
+            masked = self._masked(wide, logits)
+            if masked is None:
+                return None
+            wide = masked
         if self._temperature == 0.0:
             return int(_argmax(wide[None])[0])
         # This order cannot overflow.
@@ -99,6 +125,16 @@ class TokenSampler:
         weights, tokens = kept_tokens(scaled, self._filters)
         index = _pick(weights, self._random.random())
         return index if tokens is None else int(tokens[index])
+
+    def _masked(self, wide: Tensor, logits: Tensor) -> Tensor | None:
+        assert self._grammar is not None  # asked just before
+        mask = self._grammar.mask(wide)
+        if mask is None:
+            return None
+        if self._penalties is not None and not bool(torch.isfinite((wide + mask).amax())):
+            wide = _copy(logits)  # only the end of the document is left, and `min_new_tokens` held it off
+        wide.add_(mask)
+        return wide if bool(torch.isfinite(wide.amax())) else None
 
 
 def choose_tokens(logits: Tensor, samplers: Sequence[TokenSampler]) -> list[Chosen | NotChosen]:
@@ -115,6 +151,13 @@ def choose_tokens(logits: Tensor, samplers: Sequence[TokenSampler]) -> list[Chos
 def _choose(logits: Tensor, sampler: TokenSampler, likeliest: int) -> Chosen | NotChosen:
     try:
         token = likeliest if sampler.plain else sampler.draw(logits)
+        if token is None:
+            return NotChosen(
+                kind=FailureKind.PERMANENT,
+                code="grammar_failed",
+                message=f"no token can follow by sampling.json_schema: {sampler.failure()}",
+                at="sampling.json_schema",
+            )
         if sampler.alternatives is None:
             return Chosen(token=token)
         return Chosen(token=token, logprob=raw_logprob(logits, token, sampler.alternatives))
@@ -123,6 +166,10 @@ def _choose(logits: Tensor, sampler: TokenSampler, likeliest: int) -> Chosen | N
         return NotChosen(
             kind=FailureKind.RETRYABLE, code="engine_error", message=f"{type(error).__name__}: {error}"
         )
+
+
+def _copy(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype != torch.float32 else logits.clone()
 
 
 def _pick(weights: Tensor, point: float) -> int:
