@@ -63,7 +63,8 @@ def grammars(tiny_model: Path) -> Grammars:
 
 
 def ask(request_id: str, *, adapter: str | None = None, **sampling: Any) -> GenerationRequest:
-    settings = Sampling(**({"max_new_tokens": 240} | sampling))
+    given: dict[str, Any] = {"max_new_tokens": 240} | sampling
+    settings = Sampling(**given)
     return GenerationRequest(request_id=request_id, prompt="Say: ", adapter=adapter, sampling=settings)
 
 
@@ -198,6 +199,20 @@ def test_a_row_whose_grammar_fails_fails_alone__g3(
     assert (held.kind, held.code) == (FailureKind.PERMANENT, "grammar_failed")
     assert held.field == "sampling.json_schema"
     assert done(found["beside"]).text == done(alone).text
+
+
+def test_a_row_that_may_neither_end_nor_go_on_fails_with_the_reason__g3(
+    start_yard: StartYard, tiny_model: Path
+) -> None:
+    """A stop token is held off by the least length, and the schema allows no other."""
+    (brace,) = load_base_model(tiny_model).prompt_ids("{")
+    found = start_yard().run(
+        ask("a", json_schema='{"type": "object"}', min_new_tokens=3, stop_token_ids=(brace,))
+    )
+    failed = found["a"]
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.field) == ("grammar_failed", "sampling.json_schema")
+    assert "min_new_tokens" in failed.message
 
 
 def test_a_schema_is_compiled_once_for_many_rows__c12(

@@ -26,7 +26,8 @@ PROMPT = "Hello there"
 
 
 def ask(request_id: str, *, adapter: str | None = None, **sampling: Any) -> GenerationRequest:
-    settings = Sampling(**({"max_new_tokens": 12} | sampling))
+    given: dict[str, Any] = {"max_new_tokens": 12} | sampling
+    settings = Sampling(**given)
     return GenerationRequest(request_id=request_id, prompt=PROMPT, adapter=adapter, sampling=settings)
 
 

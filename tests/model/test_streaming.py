@@ -22,7 +22,8 @@ StartYard = Callable[..., Any]
 
 
 def ask(request_id: str, *, adapter: str | None = None, **sampling: Any) -> GenerationRequest:
-    settings = Sampling(**({"max_new_tokens": 24} | sampling))
+    given: dict[str, Any] = {"max_new_tokens": 24} | sampling
+    settings = Sampling(**given)
     return GenerationRequest(request_id=request_id, prompt="Hello", adapter=adapter, sampling=settings)
 
 

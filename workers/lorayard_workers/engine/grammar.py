@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from llguidance import LLMatcher, LLTokenizer
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from lorayard_workers.errors import RequestRefusedError
@@ -116,13 +117,13 @@ class Grammars:
 
 
 def _bridge(tokenizer: Any, vocabulary: int, end_ids: Sequence[int]) -> LLTokenizer | None:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return None
     # Not llguidance's own way in: that copies the tokenizer first, for as long again.
     padding, truncation = backend.padding, backend.truncation
     if padding is not None or truncation is not None:
-        backend = type(backend).from_str(backend.to_str())
+        backend = Tokenizer.from_str(backend.to_str())
         backend.no_padding()
         backend.no_truncation()
     return LLTokenizer(backend.to_str(), n_vocab=vocabulary, eos_token=list(end_ids) or None)

@@ -31,5 +31,7 @@ def raw_logprob(logits: Tensor, token: int, alternatives: int) -> RawLogprob:
     top: tuple[tuple[int, float], ...] = ()
     if alternatives:
         values, tokens = largest(wide, alternatives)
-        top = tuple(zip(tokens.tolist(), (values - total).tolist(), strict=True))
+        ids: list[int] = tokens.tolist()
+        found: list[float] = (values - total).tolist()
+        top = tuple(zip(ids, found, strict=True))
     return RawLogprob(token=token, logprob=float(wide[token] - total), top=top)

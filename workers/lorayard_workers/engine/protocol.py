@@ -72,8 +72,8 @@ class Sampling:
     """Alternatives told for each token, 0 to 20; None: no log-probabilities. They are those of the model's
     own distribution: before penalties, temperature and filters."""
     json_schema: str | None = None
-    """A JSON schema that the answer fits. The row ends with its document, so `min_new_tokens` gives way; a
-    stop string, a stop token or `max_new_tokens` can still cut it short."""
+    """A JSON schema that the answer fits. The row ends with its document, however short; a stop string, a
+    stop token or `max_new_tokens` can cut it short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from lorayard_workers.engine.protocol import FailureKind, Sampling
 
 _log = structlog.stdlib.get_logger(__name__)
 
-_DEAD_END = "the model's vocabulary has none that fits"
+_DEAD_END = "every token that fits is one that sampling.min_new_tokens holds off"
 
 LEAST_TEMPERATURE = 1e-30
 """As good as greedy. Less would become 0 in a float of 32 bits, and 0 / 0 no number."""
@@ -114,10 +114,9 @@ class TokenSampler:
         if self._penalties is not None:
             self._penalties.apply(wide)
         if self._grammar is not None:
-            masked = self._masked(wide, logits)
-            if masked is None:
+            mask = self._grammar.mask(wide)
+            if mask is None or not bool(torch.isfinite(wide.add_(mask).amax())):
                 return None
-            wide = masked
         if self._temperature == 0.0:
             return int(_argmax(wide[None])[0])
         # This order cannot overflow.
@@ -126,22 +125,12 @@ class TokenSampler:
         index = _pick(weights, self._random.random())
         return index if tokens is None else int(tokens[index])
 
-    def _masked(self, wide: Tensor, logits: Tensor) -> Tensor | None:
-        assert self._grammar is not None  # asked just before
-        mask = self._grammar.mask(wide)
-        if mask is None:
-            return None
-        if self._penalties is not None and not bool(torch.isfinite((wide + mask).amax())):
-            wide = _copy(logits)  # only the end of the document is left, and `min_new_tokens` held it off
-        wide.add_(mask)
-        return wide if bool(torch.isfinite(wide.amax())) else None
-
 
 def choose_tokens(logits: Tensor, samplers: Sequence[TokenSampler]) -> list[Chosen | NotChosen]:
     """One token for each row of [rows, vocabulary]."""
     likeliest, top = _argmax(logits)
-    finite = torch.isfinite(top).tolist()
-    plain = likeliest.tolist()
+    finite: list[bool] = torch.isfinite(top).tolist()
+    plain: list[int] = likeliest.tolist()
     return [
         _choose(logits[i], sampler, plain[i]) if finite[i] else NOT_FINITE
         for i, sampler in enumerate(samplers)
