@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lorayard_cli.bench.engine_report.costs import Timed
 from lorayard_cli.bench.engine_report.rows import judge, not_measured
 from lorayard_cli.bench.engine_sides.measure import Measured, measure
-from lorayard_cli.bench.engine_sides.plan import BenchPlan, Sizes
+from lorayard_cli.bench.engine_sides.plan import QUICK, BenchPlan
 
-LEAST = Sizes(step_rounds=1, end_to_end_rounds=1, decode_requests=3, prefill_requests=2, bleed_requests=40)
+LEAST = replace(
+    QUICK,
+    step_rounds=1,
+    step_prompt_tokens=8,
+    end_to_end_rounds=1,
+    decode_requests=3,
+    decode_most_new=9,
+    prefill_requests=2,
+    registered_adapters=20,
+    registered_requests=8,
+    registered_rounds=1,
+    hot_requests=8,
+    hot_rounds=1,
+    bleed_requests=40,
+    reload_requests=30,
+)
 
 
 @pytest.fixture(scope="module")

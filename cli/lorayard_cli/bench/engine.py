@@ -41,7 +41,7 @@ def _about(plan: BenchPlan, measured: Measured) -> dict[str, Any]:
         "model": measured.model,
         "parameters": measured.parameters,
         "batch_rows": workload.ROWS,
-        "prompt_tokens": workload.PROMPT_TOKENS,
+        "prompt_tokens": plan.sizes.step_prompt_tokens,
         "adapters_loaded": workload.ADAPTERS,
         "rank": workload.RANK,
         "precision": "bf16",

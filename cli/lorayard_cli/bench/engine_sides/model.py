@@ -41,7 +41,7 @@ RANDOM_MODELS: Mapping[str, Shape] = MappingProxyType(
         "random-tiny": Shape(vocabulary=512, hidden=128, feed_forward=352, layers=2, heads=4, kv_heads=2),
         # A step of it takes some milliseconds: hundreds of requests are affordable, and what the engine's
         # books cost shows more than it would beside a larger model.
-        "random-28m": Shape(vocabulary=4096, hidden=512, feed_forward=1408, layers=8, heads=8, kv_heads=8),
+        "random-55m": Shape(vocabulary=4096, hidden=1024, feed_forward=2816, layers=4, heads=16, kv_heads=16),
         "random-162m": Shape(
             vocabulary=8192, hidden=1024, feed_forward=2816, layers=12, heads=16, kv_heads=16
         ),

@@ -14,7 +14,6 @@ from lorayard_cli.bench.engine_sides.faults import SideFaultError
 from lorayard_cli.bench.engine_sides.workload import (
     ADAPTERS,
     DECODE_STEPS,
-    PROMPT_TOKENS,
     RANK,
     ROWS,
     adapter_of_row,
@@ -43,7 +42,7 @@ _ROW_TOKENS = 256
 class PackedSide:
     """The core of `PackedEngine` without its threads: the same steps, timed where they run."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, device: str, *, prompt_tokens: int) -> None:
         self._base = load_base_model(folder, device=device)
         self._settle = settling(device)
         self._slots = DeviceSlots(count=ADAPTERS, max_rank=RANK)
@@ -61,11 +60,11 @@ class PackedSide:
             limits=CoreLimits(
                 rows=ROWS,
                 row_tokens=_ROW_TOKENS,
-                prefill_tokens=ROWS * PROMPT_TOKENS,  # in one step, as the others do it
+                prefill_tokens=ROWS * prompt_tokens,  # in one step, as the others do it
             ),
             on_end=self._ended,
         )
-        self._prompts = prompts(int(self._base.model.config.vocab_size))
+        self._prompts = prompts(int(self._base.model.config.vocab_size), prompt_tokens)
         self._adapters: list[HostAdapter] = []
 
     @property

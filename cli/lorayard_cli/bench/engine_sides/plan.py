@@ -13,26 +13,61 @@ class Sizes:
     """How often and how much."""
 
     step_rounds: int
+    step_prompt_tokens: int
+    """Of each of the 16 rows."""
     end_to_end_rounds: int
     decode_requests: int
+    decode_longest_prompt: int
+    decode_most_new: int
     prefill_requests: int
+    prefill_new: tuple[int, int]
+    registered_adapters: int
+    registered_requests: int
+    registered_rounds: int
+    hot_requests: int
+    hot_rounds: int
     bleed_requests: int
     """Some are cancelled on purpose."""
+    reload_requests: int
+    budget_seconds: float | None
+    """Past it, rounds after a row's first are left out."""
 
 
 FULL = Sizes(
     step_rounds=5,
+    step_prompt_tokens=64,
     end_to_end_rounds=5,
     decode_requests=32,
+    decode_longest_prompt=170,
+    decode_most_new=64,
     prefill_requests=32,
+    prefill_new=(15, 35),
+    registered_adapters=1000,
+    registered_requests=128,
+    registered_rounds=5,
+    hot_requests=128,
+    hot_rounds=5,
     bleed_requests=10_800,  # over 10,000 remain to be compared
+    reload_requests=2_000,
+    budget_seconds=None,
 )
 QUICK = Sizes(
     step_rounds=2,
+    step_prompt_tokens=32,
     end_to_end_rounds=2,
     decode_requests=12,
-    prefill_requests=6,
+    decode_longest_prompt=80,
+    decode_most_new=24,
+    prefill_requests=5,
+    prefill_new=(6, 12),
+    registered_adapters=1000,  # fewer would be another figure
+    registered_requests=32,
+    registered_rounds=2,
+    hot_requests=32,
+    hot_rounds=2,
     bleed_requests=600,
+    reload_requests=120,
+    budget_seconds=130.0,  # leaves room for the first rounds of what comes after it
 )
 """Every row under three minutes."""
 

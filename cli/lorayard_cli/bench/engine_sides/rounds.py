@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lorayard_cli.bench.engine_report.costs import Timed, Times
@@ -20,14 +21,14 @@ class StepSides:
     peft: PeftSide
 
 
-def time_steps(sides: StepSides, times: Times, *, rounds: int) -> None:
+def time_steps(sides: StepSides, times: Times, *, rounds: Iterable[int]) -> None:
     """A little of each side to warm up, then the rounds that count."""
     _warm_up(sides)
-    for number in range(rounds):
+    for number in rounds:
         _round(sides, times)
         if number == 0:
             _dear(sides, times)
-        note(f"steps, round {number + 1}/{rounds}: {_line(times)}")
+        note(f"steps, round {number + 1}: {_line(times)}")
 
 
 def _warm_up(sides: StepSides) -> None:

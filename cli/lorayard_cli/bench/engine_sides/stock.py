@@ -35,9 +35,9 @@ def lift_trap(model: Any) -> None:
 class StockSide:
     """The denominator of most rows."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, device: str, *, prompt_tokens: int) -> None:
         self._model = load_stock(folder, device)
-        self._ids = torch.tensor(prompts(int(self._model.config.vocab_size)), device=device)
+        self._ids = torch.tensor(prompts(int(self._model.config.vocab_size), prompt_tokens), device=device)
         self._cache: Any = None
 
     @property

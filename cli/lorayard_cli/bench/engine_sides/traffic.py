@@ -13,6 +13,8 @@ from typing import Any
 CONTEXT_TOKENS = 512
 """Longer than any request here."""
 
+_SHORTEST_PROMPT, _LEAST_NEW = 20, 8
+
 _TEXT = """
 the of and to in is that it was for on are as with they at be this from have or by one had not but what all
 were when we there can an your which their said if do will each about how up out them then she many some so
@@ -57,19 +59,26 @@ class Traffic:
         return sum(ask.new_tokens for ask in self.asks)
 
 
-def decode_heavy(tokenizer: Any, requests: int) -> Traffic:
-    """Prompts of 20 to 170 tokens, most of them short (50 in the mean); 8 to 64 new ones (27 in the mean)."""
+def decode_heavy(tokenizer: Any, requests: int, *, longest_prompt: int, most_new: int) -> Traffic:
+    """Prompts of 20 tokens and more, most of them short; 8 new ones and more.
+
+    With 170 and 64 at most, 50 and 27 in the mean.
+    """
     random = Random(3)
     lengths = [
-        (20 + round(150 * random.random() ** 4), round(8 * 8 ** random.random())) for _ in range(requests)
+        (
+            _SHORTEST_PROMPT + round((longest_prompt - _SHORTEST_PROMPT) * random.random() ** 4),
+            round(_LEAST_NEW * (most_new / _LEAST_NEW) ** random.random()),
+        )
+        for _ in range(requests)
     ]
     return _traffic("decode-heavy", tokenizer, lengths, adapters=8, rank=8)
 
 
-def prefill_heavy(tokenizer: Any, requests: int) -> Traffic:
-    """Prompts of 120 to 244 tokens and 15 to 35 new ones; twice the adapters, of twice the rank."""
+def prefill_heavy(tokenizer: Any, requests: int, *, new_tokens: tuple[int, int]) -> Traffic:
+    """Prompts of 120 to 244 tokens and few new ones; twice the adapters, of twice the rank."""
     random = Random(4)
-    lengths = [(random.randint(120, 244), random.randint(15, 35)) for _ in range(requests)]
+    lengths = [(random.randint(120, 244), random.randint(*new_tokens)) for _ in range(requests)]
     return _traffic("prefill-heavy", tokenizer, lengths, adapters=16, rank=16)
 
 

@@ -6,21 +6,19 @@ from random import Random
 
 ROWS = 16
 """Of the table; on CPUs with matrix units a step of 16 rows costs 1.2 times a step of one."""
-PROMPT_TOKENS = 64
-"""As in the anchors' tables."""
 ADAPTERS = 16
 """Loaded on every side that has adapters, also where only 8 of them are used."""
 RANK = 16
-"""On all linears, as in the anchors' goals."""
+"""On all linears."""
 DECODE_STEPS = 4
 """Timed together, once a round."""
 SEED = 20
 
 
-def prompts(vocabulary: int) -> list[list[int]]:
-    """One for each row; ids that tokenizers use for ordinary text."""
+def prompts(vocabulary: int, tokens: int) -> list[list[int]]:
+    """One of so many tokens for each row; ids that tokenizers use for ordinary text."""
     random = Random(SEED)
-    return [[random.randrange(100, min(vocabulary, 8000)) for _ in range(PROMPT_TOKENS)] for _ in range(ROWS)]
+    return [[random.randrange(100, min(vocabulary, 8000)) for _ in range(tokens)] for _ in range(ROWS)]
 
 
 def adapter_of_row(adapters: int) -> list[int]:

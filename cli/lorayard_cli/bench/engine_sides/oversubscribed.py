@@ -1,0 +1,120 @@
+"""Twice as many hot adapters as slots: how much longer a request waits for its first token."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from random import Random
+
+from lorayard_cli.bench.engine_report.figure import Figure
+from lorayard_cli.bench.engine_sides.faults import SideFaultError
+from lorayard_cli.bench.engine_sides.many_adapters import (
+    CONTEXT_TOKENS,
+    HOST_BYTES,
+    MAX_RANK,
+    MODEL,
+    ask_of,
+    fill_host,
+    make_many,
+)
+from lorayard_cli.bench.engine_sides.model import bench_model
+from lorayard_cli.bench.engine_sides.serving import OUTCOME_SECONDS, ServingSide, request_of
+from lorayard_cli.bench.engine_sides.traffic import Ask
+from lorayard_cli.bench.figures import Spread, percentile, spread
+from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.protocol import Outcome, Succeeded
+
+HOT = 16
+SLOTS = 8
+ROWS = 16
+LOAD = 0.65
+"""Of capacity: queues form now and then, but do not grow."""
+
+
+@dataclass(slots=True)
+class _Waits:
+    """Times to the first token in milliseconds, round by round."""
+
+    resident: list[list[float]] = field(default_factory=list[list[float]])
+    swapped: list[list[float]] = field(default_factory=list[list[float]])
+
+    def figure(self, per_second: float) -> Figure:
+        """The ratio of the medians is judged, that of the slow ones told."""
+        slow = self._ratio(0.95)
+        return Figure(
+            value=self._ratio(0.5),
+            note=f"{MODEL}, {len(self.swapped[0])} requests a round, Poisson arrivals at {per_second:.1f} "
+            f"per second ({LOAD:.0%} of measured capacity); ratio of the 95th percentiles {slow.median:.2f}",
+            facts={
+                "per_second": round(per_second, 2),
+                "p50_ms_resident": [round(percentile(found, 0.5), 2) for found in self.resident],
+                "p50_ms_swapped": [round(percentile(found, 0.5), 2) for found in self.swapped],
+                "p95_ratio": round(slow.median, 3),
+            },
+        )
+
+    def _ratio(self, share: float) -> Spread:
+        pairs = zip(self.swapped, self.resident, strict=True)
+        return spread([percentile(a, share) / percentile(b, share) for a, b in pairs])
+
+
+def measure_first_tokens(scratch: Path, *, requests: int, rounds: Iterable[int]) -> Figure:
+    """The same arrivals for 16 adapters on 16 slots and on 8, in turn; all adapters in host memory."""
+    model = bench_model(scratch, MODEL).folder
+    folders = make_many(model, scratch / "adapters", HOT)
+    waits = _Waits()
+    with _side(model, folders, HOT) as roomy, _side(model, folders, SLOTS) as tight:
+        for side in (roomy, tight):
+            fill_host(side)
+            side.answer(_asks(side, HOT * 2, seed=-1))
+        per_second = LOAD * _capacity(roomy, requests)
+        for number in rounds:
+            asks = _asks(roomy, requests, seed=number)
+            waits.resident.append(_first_tokens_ms(roomy, asks, per_second, seed=number))
+            waits.swapped.append(_first_tokens_ms(tight, asks, per_second, seed=number))
+    return waits.figure(per_second)
+
+
+def _side(model: Path, folders: Sequence[Path], slots: int) -> ServingSide:
+    config = EngineConfig(
+        slots=slots,
+        max_rank=MAX_RANK,
+        rows=ROWS,
+        context_tokens=CONTEXT_TOKENS,
+        host_bytes=HOST_BYTES,
+        device="cpu",
+    )
+    return ServingSide(model, folders, config)
+
+
+def _asks(side: ServingSide, requests: int, *, seed: int) -> list[Ask]:
+    """Every adapter as often as any other."""
+    random = Random(seed)
+    return [ask_of(side, random.randrange(HOT), number) for number in range(requests)]
+
+
+def _capacity(side: ServingSide, requests: int) -> float:
+    """Requests per second when all are there at once."""
+    asks = _asks(side, requests, seed=0)
+    started = time.perf_counter()
+    side.answer(asks)
+    return requests / (time.perf_counter() - started)
+
+
+def _first_tokens_ms(side: ServingSide, asks: Sequence[Ask], per_second: float, *, seed: int) -> list[float]:
+    """Submit at random moments; how long each waited for its first token."""
+    random = Random(seed)
+    ended: SimpleQueue[Outcome] = SimpleQueue()
+    due = time.perf_counter()
+    for number, ask in enumerate(asks):
+        due += random.expovariate(per_second)
+        time.sleep(max(0.0, due - time.perf_counter()))
+        side.engine.submit(request_of(ask, str(number), side.digests[ask.adapter]), ended.put)
+    outcomes = [ended.get(timeout=OUTCOME_SECONDS) for _ in asks]
+    broken = [outcome for outcome in outcomes if not isinstance(outcome, Succeeded)]
+    if broken:
+        raise SideFaultError(f"engine: {broken[:3]}")
+    return [outcome.timings.first_token_ms for outcome in outcomes if isinstance(outcome, Succeeded)]
