@@ -51,7 +51,7 @@ FINE: Mapping[Timed, float] = {
     Timed.DETERMINISTIC_DECODE_HEAVY: 10000,
 }
 WITH_VLLM = {Timed.VLLM_DECODE_HEAVY: 16000.0, Timed.VLLM_PREFILL_HEAVY: 40000.0}
-NO_VLLM = dict.fromkeys(("vllm_prefill_heavy", "vllm_decode_heavy"), "no vLLM here")
+NO_VLLM: dict[str, str] = dict.fromkeys(("vllm_prefill_heavy", "vllm_decode_heavy"), "no vLLM here")
 
 
 def seen(changes: Mapping[Timed, float] | None = None, *, differ: int = 0, reserved: int = 100) -> Seen:
@@ -147,8 +147,8 @@ def test_memory_counts_what_is_reserved_not_what_is_in_use() -> None:
 
 def test_fewer_rows_than_the_table_asks_for_are_said() -> None:
     assert "570 rows compared, of the 10,000" in row(judge(seen()), "bleed").note
-    facts = seen().figures["bleed"].facts
-    assert "of the 10,000" not in Bleed(**{**facts, "rows": 10_200}).figure.note
+    facts: dict[str, Any] = {**seen().figures["bleed"].facts, "rows": 10_200}
+    assert "of the 10,000" not in Bleed(**facts).figure.note
 
 
 def test_a_goal_without_a_must_is_told_but_not_judged() -> None:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 
@@ -19,7 +20,6 @@ from lorayard_cli.bench.engine_sides.serving import ServingSide
 from lorayard_cli.bench.engine_sides.traffic import Ask, make_prompt
 from lorayard_workers.tiny_model import make_tiny_adapter
 
-MODEL = "random-55m"
 RANK = 4
 MAX_RANK = 8
 """What the engine pads the rank to."""
@@ -78,8 +78,9 @@ def _rescaled(root: Path, made: Sequence[Path], number: int) -> Path:
 
 def _linear_shapes(model: Path) -> Mapping[str, tuple[int, int]]:
     """Of a random Llama: every matrix within its layers."""
-    with safe_open(model / "model.safetensors", "pt") as file:
-        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # not a dict
+    opened: Any = safe_open(model / "model.safetensors", "pt")  # untyped
+    with opened as file:
+        shapes: dict[str, list[int]] = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # not a dict
     return {
         name.removesuffix(".weight"): (shape[0], shape[1])
         for name, shape in shapes.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lorayard_cli.bench.engine_report.goals import (
     BLEED_GOAL,
+    CORPUS_GOAL,
     FIRST_TOKEN_GOAL,
     GOAL_KEYS,
     MEMORY_GOAL,
@@ -26,6 +27,7 @@ from lorayard_cli.bench.engine_sides.pace import Pace
 from lorayard_cli.bench.engine_sides.packed import PackedSide
 from lorayard_cli.bench.engine_sides.peft_side import PeftSide
 from lorayard_cli.bench.engine_sides.plan import BenchPlan
+from lorayard_cli.bench.engine_sides.refusals import measure_refusals
 from lorayard_cli.bench.engine_sides.registered import time_registered
 from lorayard_cli.bench.engine_sides.reload import measure_reload
 from lorayard_cli.bench.engine_sides.rounds import StepSides, time_steps
@@ -41,7 +43,6 @@ _NOT_WRITTEN = (
     "deterministic",
     "token_gap",
     "deterministic_rows",
-    "bad_adapters",
 )
 
 
@@ -93,7 +94,7 @@ def _exact(book: Book) -> None:
     """What is the same however busy the machine is, and on every device."""
     sizes = book.plan.sizes
     if book.plan.device != "cpu":
-        keys = (MEMORY_GOAL.key, BLEED_GOAL.key, RELOAD_GOAL.key)
+        keys = (MEMORY_GOAL.key, BLEED_GOAL.key, RELOAD_GOAL.key, CORPUS_GOAL.key)
         book.leave_out(keys, "exact, and the same on every device: run the bench on a CPU")
         return
     note("rows in company beside the same alone")
@@ -101,6 +102,8 @@ def _exact(book: Book) -> None:
     book.figures[BLEED_GOAL.key] = measure_bleed(sizes.bleed_requests).figure
     note("new versions under running rows")
     book.figures[RELOAD_GOAL.key] = measure_reload(sizes.reload_requests)
+    note("the corpus of broken adapters")
+    book.figures[CORPUS_GOAL.key] = measure_refusals()
 
 
 def _populations(book: Book) -> None:
@@ -111,8 +114,10 @@ def _populations(book: Book) -> None:
             ("registered", FIRST_TOKEN_GOAL.key), "its load is made for a CPU: run the bench on one"
         )
         return
-    note("eight adapters beside a thousand")
+    model = bench_model(book.scratch / "population", sizes.population_model)
+    note(f"eight adapters beside a thousand, on {model.name}")
     time_registered(
+        model,
         book.scratch / "registered",
         book.times,
         adapters=sizes.registered_adapters,
@@ -121,14 +126,14 @@ def _populations(book: Book) -> None:
     )
     note("hot adapters on too few slots")
     book.figures[FIRST_TOKEN_GOAL.key] = measure_first_tokens(
-        book.scratch / "hot", requests=sizes.hot_requests, rounds=pace.rounds(sizes.hot_rounds)
+        model, book.scratch / "hot", requests=sizes.hot_requests, rounds=pace.rounds(sizes.hot_rounds)
     )
 
 
 def _steps(
     book: Book, packed: PackedSide, stock: StockSide, adapters: BenchAdapters, vllm: VllmPair | None
 ) -> None:
-    """Everything but whole traffic. In a hurry the small model's rows run while vLLM loads on another core."""
+    """Everything but whole traffic. In a hurry the rows of many adapters are taken while vLLM loads."""
     hurried = book.plan.sizes.budget_seconds is not None
     if vllm is not None and not hurried:
         vllm.await_ready(book)

@@ -15,12 +15,11 @@ from lorayard_cli.bench.engine_sides.many_adapters import (
     CONTEXT_TOKENS,
     HOST_BYTES,
     MAX_RANK,
-    MODEL,
     ask_of,
     fill_host,
     make_many,
 )
-from lorayard_cli.bench.engine_sides.model import bench_model
+from lorayard_cli.bench.engine_sides.model import BenchModel
 from lorayard_cli.bench.engine_sides.serving import OUTCOME_SECONDS, ServingSide, request_of
 from lorayard_cli.bench.engine_sides.traffic import Ask
 from lorayard_cli.bench.figures import Spread, percentile, spread
@@ -41,12 +40,12 @@ class _Waits:
     resident: list[list[float]] = field(default_factory=list[list[float]])
     swapped: list[list[float]] = field(default_factory=list[list[float]])
 
-    def figure(self, per_second: float) -> Figure:
+    def figure(self, model: str, per_second: float) -> Figure:
         """The ratio of the medians is judged, that of the slow ones told."""
         slow = self._ratio(0.95)
         return Figure(
             value=self._ratio(0.5),
-            note=f"{MODEL}, {len(self.swapped[0])} requests a round, Poisson arrivals at {per_second:.1f} "
+            note=f"{model}, {len(self.swapped[0])} requests a round, Poisson arrivals at {per_second:.1f} "
             f"per second ({LOAD:.0%} of measured capacity); ratio of the 95th percentiles {slow.median:.2f}",
             facts={
                 "per_second": round(per_second, 2),
@@ -61,12 +60,11 @@ class _Waits:
         return spread([percentile(a, share) / percentile(b, share) for a, b in pairs])
 
 
-def measure_first_tokens(scratch: Path, *, requests: int, rounds: Iterable[int]) -> Figure:
+def measure_first_tokens(model: BenchModel, scratch: Path, *, requests: int, rounds: Iterable[int]) -> Figure:
     """The same arrivals for 16 adapters on 16 slots and on 8, in turn; all adapters in host memory."""
-    model = bench_model(scratch, MODEL).folder
-    folders = make_many(model, scratch / "adapters", HOT)
+    folders = make_many(model.folder, scratch, HOT)
     waits = _Waits()
-    with _side(model, folders, HOT) as roomy, _side(model, folders, SLOTS) as tight:
+    with _side(model.folder, folders, HOT) as roomy, _side(model.folder, folders, SLOTS) as tight:
         for side in (roomy, tight):
             fill_host(side)
             side.answer(_asks(side, HOT * 2, seed=-1))
@@ -75,7 +73,7 @@ def measure_first_tokens(scratch: Path, *, requests: int, rounds: Iterable[int])
             asks = _asks(roomy, requests, seed=number)
             waits.resident.append(_first_tokens_ms(roomy, asks, per_second, seed=number))
             waits.swapped.append(_first_tokens_ms(tight, asks, per_second, seed=number))
-    return waits.figure(per_second)
+    return waits.figure(model.name, per_second)
 
 
 def _side(model: Path, folders: Sequence[Path], slots: int) -> ServingSide:

@@ -21,6 +21,8 @@ class Sizes:
     decode_most_new: int
     prefill_requests: int
     prefill_new: tuple[int, int]
+    population_model: str
+    """For the rows of many adapters."""
     registered_adapters: int
     registered_requests: int
     registered_rounds: int
@@ -42,6 +44,7 @@ FULL = Sizes(
     decode_most_new=64,
     prefill_requests=32,
     prefill_new=(15, 35),
+    population_model="random-55m",
     registered_adapters=1000,
     registered_requests=128,
     registered_rounds=5,
@@ -60,6 +63,7 @@ QUICK = Sizes(
     decode_most_new=24,
     prefill_requests=5,
     prefill_new=(6, 12),
+    population_model="random-55m",
     registered_adapters=1000,  # fewer would be another figure
     registered_requests=32,
     registered_rounds=2,

@@ -13,7 +13,6 @@ from lorayard_cli.bench.engine_sides.many_adapters import (
     CONTEXT_TOKENS,
     HOST_BYTES,
     MAX_RANK,
-    MODEL,
     NEW_TOKENS,
     PROMPT_TOKENS,
     RANK,
@@ -21,7 +20,7 @@ from lorayard_cli.bench.engine_sides.many_adapters import (
     fill_host,
     make_many,
 )
-from lorayard_cli.bench.engine_sides.model import bench_model
+from lorayard_cli.bench.engine_sides.model import BenchModel
 from lorayard_cli.bench.engine_sides.serving import ServingSide
 from lorayard_cli.bench.engine_sides.traffic import Traffic
 from lorayard_workers.engine.config import EngineConfig
@@ -36,11 +35,10 @@ _WARM_UP = -1
 
 
 def time_registered(
-    scratch: Path, times: Times, *, adapters: int, requests: int, rounds: Iterable[int]
+    model: BenchModel, scratch: Path, times: Times, *, adapters: int, requests: int, rounds: Iterable[int]
 ) -> None:
     """The same requests over 8 adapters and over a thousand, in turn; all of them in host memory."""
-    model = bench_model(scratch, MODEL).folder
-    folders = make_many(model, scratch / "adapters", adapters)
+    folders = make_many(model.folder, scratch, adapters)
     config = EngineConfig(
         slots=SLOTS,
         max_rank=MAX_RANK,
@@ -49,7 +47,10 @@ def time_registered(
         host_bytes=HOST_BYTES,
         device="cpu",
     )
-    with ServingSide(model, folders[:SLOTS], config) as few, ServingSide(model, folders, config) as many:
+    with (
+        ServingSide(model.folder, folders[:SLOTS], config) as few,
+        ServingSide(model.folder, folders, config) as many,
+    ):
         for side in (few, many):
             fill_host(side)
             side.answer(_zipf_traffic(side, requests, seed=_WARM_UP).asks)
@@ -62,8 +63,9 @@ def time_registered(
         )
     times.tell(
         Timed.REGISTERED1000,
-        f"{MODEL}, {requests} requests of {PROMPT_TOKENS} tokens and {NEW_TOKENS} new ones a round, {ROWS} "
-        f"rows on {SLOTS} slots; of {adapters:,}, {copies:.0%} of the requests had an adapter copied into a slot",
+        f"{model.name}, {requests} requests of {PROMPT_TOKENS} tokens and {NEW_TOKENS} new ones a round, "
+        f"{ROWS} rows on {SLOTS} slots; an adapter was copied into a slot for {copies:.0%} of the requests "
+        f"among {adapters:,}",
     )
 
 
