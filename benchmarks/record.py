@@ -1,22 +1,32 @@
-"""Run the benchmarks and keep what they printed: `python benchmarks/record.py`."""
+"""Run benchmarks and keep what they printed: `python benchmarks/record.py [NAME ...]`."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 RESULTS = Path(__file__).parent / "results"
 BENCHES = {"bus": ("bench", "bus", "--json"), "engine": ("bench", "engine", "--json")}
+_ON_GPU = ("bench", "engine", "--json", "--device", "cuda", "--model")
+GPU_BENCHES = {"engine-gpu-1b": (*_ON_GPU, "random-1b"), "engine-gpu-7b": (*_ON_GPU, "random-7b")}
+"""Run where they are named only."""
 
 
-def main() -> int:
-    """Run each benchmark once; the exit code is the worst of theirs."""
+def main(names: Sequence[str] = ()) -> int:
+    """Run each benchmark once, or those named; the exit code is the worst of theirs."""
     RESULTS.mkdir(exist_ok=True)
+    known = {**BENCHES, **GPU_BENCHES}
+    unknown = set(names) - set(known)
+    if unknown:
+        sys.stderr.write(f"no benchmark called {', '.join(sorted(unknown))}; there are {', '.join(known)}\n")
+        return 2
     worst = 0
-    for name, arguments in BENCHES.items():
+    for name in names or BENCHES:
+        arguments = known[name]
         done = subprocess.run(
             [sys.executable, "-m", "lorayard_cli", *arguments], stdout=subprocess.PIPE, text=True, check=False
         )
@@ -42,4 +52,4 @@ def read_document(printed: str) -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -25,6 +25,9 @@ LEAST = replace(
     registered_rounds=1,
     hot_requests=8,
     hot_rounds=1,
+    gap_rounds=1,
+    memory_requests=120,
+    stranger_rows=1,
     bleed_requests=40,
     reload_requests=30,
 )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 from lorayard_cli.bench.engine_report.goals import BLEED_ROWS
 from lorayard_cli.bench.figures import Spread, spread
+
+_PARTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,26 +24,35 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotMemory:
-    """Device memory for adapters, all slots taken by ranks 8, 16 and 64 in turn."""
+    """Device memory for adapters while a random mix of ranks 8, 16 and 64 comes and goes."""
 
     slots: int
     max_rank: int
+    adapters: int
     reserved_bytes: int
     """Allocated at start: nothing else can have it."""
-    occupied_bytes: int
-    """Of columns that residents have, padding included."""
-    adapter_bytes: int
-    """The residents' own weights in the engine's precision."""
+    evictions: int
+    ratios: tuple[float, ...]
+    """Reserved bytes ÷ the residents' own weights, one moment after the other, the pool being full."""
 
     @property
     def figure(self) -> Figure:
-        """What is reserved counts, not what is in use."""
-        occupied = self.occupied_bytes / self.adapter_bytes
+        """Means over parts of the run: the mix of one moment says little."""
+        size = max(1, len(self.ratios) // _PARTS)
+        parts = [self.ratios[at : at + size] for at in range(0, size * _PARTS, size)]
+        means = [fmean(part) for part in parts if part]
         return Figure(
-            value=spread([self.reserved_bytes / self.adapter_bytes]),
-            note=f"memory reserved for {self.slots} slots of rank {self.max_rank}, all taken; "
-            f"the columns in use alone are {occupied:.2f}",
-            facts=asdict(self),
+            value=spread(means),
+            note=f"{self.adapters} adapters in random order on {self.slots} slots for ranks up to "
+            f"{self.max_rank}; means over {len(means)} parts of {len(self.ratios)} moments, "
+            f"{self.evictions:,} evictions; {min(self.ratios):.2f} to {max(self.ratios):.2f} at moments",
+            facts={
+                "reserved_bytes": self.reserved_bytes,
+                "evictions": self.evictions,
+                "moments": len(self.ratios),
+                "best": round(min(self.ratios), 3),
+                "worst": round(max(self.ratios), 3),
+            },
         )
 
 

@@ -75,6 +75,8 @@ TIMED_GOALS = (
         _T.PEFT1_STOCK_PREFILL,
         _T.PEFT1_PREFILL,
     ),
+    _told("polylora8", "÷ polylora, 8, decode", _T.POLYLORA8_DECODE, _T.MIXED8_DECODE),
+    _told("polylora16", "÷ polylora, 16, decode", _T.POLYLORA16_DECODE, _T.MIXED16_DECODE),
     _faster(
         "sequential8",
         "÷ sequential set_adapter, 8, decode",

@@ -45,6 +45,8 @@ class BenchAdapters:
     """Of the decode-heavy traffic."""
     large: list[Path]
     """Of the steps and of the prefill-heavy traffic."""
+    cold: list[Path]
+    """Of the large rank, for nothing but to be read from disk once."""
 
 
 SMALL_RANK, SMALL_ADAPTERS = 8, 8

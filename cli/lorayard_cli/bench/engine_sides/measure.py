@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
+from lorayard_cli.bench.engine_report.costs import Timed
 from lorayard_cli.bench.engine_report.goals import (
     BLEED_GOAL,
     CORPUS_GOAL,
     FIRST_TOKEN_GOAL,
+    GAP_GOAL,
     GOAL_KEYS,
     MEMORY_GOAL,
     RELOAD_GOAL,
+    STRANGERS_GOAL,
 )
 from lorayard_cli.bench.engine_report.rows import Seen
 from lorayard_cli.bench.engine_sides.bleed import measure_bleed
 from lorayard_cli.bench.engine_sides.book import SMALL_ADAPTERS, SMALL_RANK, BenchAdapters, Book
+from lorayard_cli.bench.engine_sides.deterministic import measure_strangers
 from lorayard_cli.bench.engine_sides.end_to_end import DECODE_HEAVY, PREFILL_HEAVY, Leg, time_traffic
+from lorayard_cli.bench.engine_sides.gaps import LOADS, forget_files, measure_gaps
 from lorayard_cli.bench.engine_sides.memory import measure_memory
 from lorayard_cli.bench.engine_sides.model import bench_model, make_adapters
 from lorayard_cli.bench.engine_sides.oversubscribed import measure_first_tokens
@@ -27,6 +33,7 @@ from lorayard_cli.bench.engine_sides.pace import Pace
 from lorayard_cli.bench.engine_sides.packed import PackedSide
 from lorayard_cli.bench.engine_sides.peft_side import PeftSide
 from lorayard_cli.bench.engine_sides.plan import BenchPlan
+from lorayard_cli.bench.engine_sides.polylora_side import HOW_TO_POLYLORA, PolyloraSide, has_polylora
 from lorayard_cli.bench.engine_sides.refusals import measure_refusals
 from lorayard_cli.bench.engine_sides.registered import time_registered
 from lorayard_cli.bench.engine_sides.reload import measure_reload
@@ -39,11 +46,8 @@ from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK, ROWS
 from lorayard_cli.output import note
 from lorayard_workers.engine.config import EngineConfig
 
-_NOT_WRITTEN = (
-    "deterministic",
-    "token_gap",
-    "deterministic_rows",
-)
+_DETERMINISTIC: Mapping[str, Any] = {"deterministic": True}
+_DETERMINISTIC_KEYS = ("deterministic", STRANGERS_GOAL.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +67,10 @@ def measure(plan: BenchPlan) -> Measured:
     with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as name, ExitStack() as children:
         scratch = Path(name)
         book = Book(plan=plan, pace=pace, model=bench_model(scratch, plan.model), scratch=scratch)
-        book.leave_out(_NOT_WRITTEN, "its workload is not written yet")
         note(f"model: {book.model.name}")
         stock = StockSide(book.model.folder, plan.device, prompt_tokens=plan.sizes.step_prompt_tokens)
         packed = PackedSide(book.model.folder, plan.device, prompt_tokens=plan.sizes.step_prompt_tokens)
-        adapters = _make_adapters(packed, scratch)
+        adapters = _make_adapters(packed, scratch, cold=plan.sizes.gap_rounds * LOADS)
         vllm = start_vllm(book, adapters, children)
         if plan.end_to_end_only:
             book.leave_out(GOAL_KEYS, "left out: --end-to-end asks for whole traffic only")
@@ -85,9 +88,13 @@ def measure(plan: BenchPlan) -> Measured:
         )
 
 
-def _make_adapters(packed: PackedSide, scratch: Path) -> BenchAdapters:
-    small = make_adapters(scratch / "small", packed.shapes, count=SMALL_ADAPTERS, rank=SMALL_RANK)
-    return BenchAdapters(small=small, large=make_adapters(scratch / "large", packed.shapes))
+def _make_adapters(packed: PackedSide, scratch: Path, *, cold: int) -> BenchAdapters:
+    shapes = packed.shapes
+    return BenchAdapters(
+        small=make_adapters(scratch / "small", shapes, count=SMALL_ADAPTERS, rank=SMALL_RANK),
+        large=make_adapters(scratch / "large", shapes),
+        cold=make_adapters(scratch / "cold", shapes, count=cold, first_seed=ADAPTERS),
+    )
 
 
 def _exact(book: Book) -> None:
@@ -98,7 +105,7 @@ def _exact(book: Book) -> None:
         book.leave_out(keys, "exact, and the same on every device: run the bench on a CPU")
         return
     note("rows in company beside the same alone")
-    book.figures[MEMORY_GOAL.key] = measure_memory().figure
+    book.figures[MEMORY_GOAL.key] = measure_memory(sizes.memory_requests).figure
     book.figures[BLEED_GOAL.key] = measure_bleed(sizes.bleed_requests).figure
     note("new versions under running rows")
     book.figures[RELOAD_GOAL.key] = measure_reload(sizes.reload_requests)
@@ -142,7 +149,12 @@ def _steps(
         vllm.await_ready(book)
     packed.load(adapters.large)
     peft = PeftSide(book.model.folder, adapters.large, book.plan.device)
-    sides = StepSides(stock=stock, packed=packed, peft=peft)
+    polylora = None
+    if has_polylora():
+        polylora = PolyloraSide(book.model.folder, adapters.large, book.plan.device)
+    else:
+        book.leave_out(("polylora8", "polylora16"), HOW_TO_POLYLORA)
+    sides = StepSides(stock=stock, packed=packed, peft=peft, polylora=polylora)
     time_steps(sides, book.times, rounds=book.pace.rounds(book.plan.sizes.step_rounds))
 
 
@@ -153,7 +165,10 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
     config = EngineConfig(
         slots=ADAPTERS, max_rank=RANK, rows=ROWS, context_tokens=CONTEXT_TOKENS, device=book.plan.device
     )
-    with ServingSide(book.model.folder, [*adapters.small, *adapters.large], config) as engine:
+    folders = [*adapters.small, *adapters.large, *adapters.cold]
+    with ExitStack() as engines:
+        engine = engines.enter_context(ServingSide(book.model.folder, folders, config))
+        exact = _deterministic_side(book, adapters, config, engines)
         decode = decode_heavy(
             engine.tokenizer,
             sizes.decode_requests,
@@ -169,6 +184,7 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
                 first_adapter=0,
                 stock=stock.model,
                 vllm=vllm.decode if vllm else None,
+                others={Timed.DETERMINISTIC_DECODE_HEAVY: exact} if exact else {},
             ),
             Leg(
                 traffic=prefill,
@@ -180,3 +196,32 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
             ),
         )
         time_traffic(legs, book.times, rounds=book.pace.rounds(sizes.end_to_end_rounds))
+        if not book.plan.end_to_end_only:
+            _gaps(book, engine, adapters.cold)
+        if exact is not None:
+            note("deterministic rows in company beside the same alone")
+            book.figures[STRANGERS_GOAL.key] = measure_strangers(
+                exact, decode.asks, compared=sizes.stranger_rows
+            )
+
+
+def _deterministic_side(
+    book: Book, adapters: BenchAdapters, config: EngineConfig, engines: ExitStack
+) -> ServingSide | None:
+    """A second engine, of the decode-heavy traffic's adapters."""
+    if book.plan.end_to_end_only:
+        return None
+    if not {field.name for field in fields(config)} >= set(_DETERMINISTIC):
+        book.leave_out(_DETERMINISTIC_KEYS, "this engine has no deterministic mode")
+        return None
+    side = ServingSide(book.model.folder, adapters.small, replace(config, **_DETERMINISTIC))
+    return engines.enter_context(side)
+
+
+def _gaps(book: Book, engine: ServingSide, cold: Sequence[Path]) -> None:
+    note("rows that run while adapters come from disk")
+    for folder in cold:
+        forget_files(folder)
+    book.figures[GAP_GOAL.key] = measure_gaps(
+        engine, engine.digests[-len(cold) :], rounds=book.pace.rounds(book.plan.sizes.gap_rounds)
+    )

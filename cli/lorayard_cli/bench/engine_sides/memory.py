@@ -1,53 +1,86 @@
-"""What slots cost in memory. Exact: nothing is timed."""
+"""What slots cost in memory while a random mix of ranks comes and goes. Exact: nothing is timed."""
 
 from __future__ import annotations
 
 import math
 import tempfile
-from itertools import cycle
 from pathlib import Path
+from queue import SimpleQueue
+from random import Random
 
 import torch
 
 from lorayard_cli.bench.engine_report.figure import SlotMemory
+from lorayard_cli.bench.engine_sides.faults import SideFaultError
+from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import read_adapter
-from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.config import EngineConfig
-from lorayard_workers.engine.runner import ModelRunner, RunnerSize
-from lorayard_workers.memory.budget import column_count
-from lorayard_workers.memory.slots import DeviceSlots, Room
+from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded
 from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
 
-_MIX = (8, 16, 64)
+_RANKS = (8, 16, 64)
+_ADAPTERS = 48
+_ROWS = 4
+"""Fewer than slots: most residents are idle, so what stays is the engine's choice."""
+_OUTCOME_SECONDS = 60.0
+"""Only a hang waits this long."""
 
 
-def measure_memory() -> SlotMemory:
-    """An engine's default slots, filled by the mix. The ratio is the same for every model's shapes."""
-    config = EngineConfig()
-    columns = column_count(
-        slot_bytes=config.slot_bytes, slots=config.slots, max_rank=config.max_rank, column_bytes=1
-    )
-    slots = DeviceSlots(count=config.slots, max_rank=config.max_rank, columns=columns)
+def measure_memory(requests: int, *, seed: int = 8) -> SlotMemory:
+    """An engine of default slots under random requests; the ratio is the same for every model's shapes."""
+    random = Random(seed)
     with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as scratch:
-        base = load_base_model(make_tiny_model(Path(scratch) / "model"))
-        size = RunnerSize(columns=slots.column_count, rows=1, row_tokens=64)
-        reserved = ModelRunner(base, size).slot_bytes
-        weights = residents = 0
-        for seed, rank in enumerate(cycle(_MIX)):
-            if not slots.free.holds(Room.of([rank])):
-                break
-            slots.place(str(seed), rank, 0.0)
-            residents += 1
-            weights += _weights(make_tiny_adapter(Path(scratch) / str(seed), seed=seed, rank=rank))
+        folders, own_bytes = _adapters(Path(scratch), random)
+        config = EngineConfig(rows=_ROWS, context_tokens=64, device="cpu")
+        engine = PackedEngine(make_tiny_model(Path(scratch) / "model"), folders, config)
+        engine.start()
+        try:
+            ratios = _drive(engine, own_bytes, [random.choice(list(folders)) for _ in range(requests)])
+            residency = engine.residency()
+        finally:
+            engine.stop()
+        engine.check()
     return SlotMemory(
-        slots=residents,
+        slots=config.slots,
         max_rank=config.max_rank,
-        reserved_bytes=reserved,
-        occupied_bytes=reserved // slots.column_count * slots.columns_used,
-        adapter_bytes=weights * torch.bfloat16.itemsize,
+        adapters=_ADAPTERS,
+        reserved_bytes=residency.slot_bytes,
+        evictions=residency.evictions,
+        ratios=tuple(ratios),
     )
 
 
-def _weights(folder: Path) -> int:
-    pairs = read_adapter(folder).pairs.values()
-    return sum(math.prod(pair.a.shape) + math.prod(pair.b.shape) for pair in pairs)
+def _adapters(scratch: Path, random: Random) -> tuple[dict[str, Path], dict[str, int]]:
+    """Folders and the bytes of their own weights in the engine's precision, by digest."""
+    folders: dict[str, Path] = {}
+    own_bytes: dict[str, int] = {}
+    for seed in range(_ADAPTERS):
+        folder = make_tiny_adapter(scratch / str(seed), seed=seed, rank=random.choice(_RANKS))
+        read = read_adapter(folder)
+        digest = adapter_digest(read)
+        weights = sum(math.prod(pair.a.shape) + math.prod(pair.b.shape) for pair in read.pairs.values())
+        folders[digest], own_bytes[digest] = folder, weights * torch.bfloat16.itemsize
+    return folders, own_bytes
+
+
+def _drive(engine: PackedEngine, own_bytes: dict[str, int], digests: list[str]) -> list[float]:
+    """After each answer reserved bytes ÷ the residents' own, from the first eviction on."""
+    ended: SimpleQueue[Outcome] = SimpleQueue()
+    ratios: list[float] = []
+    for number, digest in enumerate(digests):
+        request = GenerationRequest(
+            request_id=str(number), prompt="a", adapter=digest, sampling=Sampling(max_new_tokens=2)
+        )
+        engine.submit(request, ended.put)
+        if number < _ROWS:
+            continue
+        outcome = ended.get(timeout=_OUTCOME_SECONDS)
+        if not isinstance(outcome, Succeeded):
+            raise SideFaultError(f"engine: {outcome}")
+        residency = engine.residency()
+        if residency.evictions:
+            ratios.append(residency.slot_bytes / sum(own_bytes[slot.digest] for slot in residency.slots))
+    for _ in range(min(_ROWS, len(digests))):
+        ended.get(timeout=_OUTCOME_SECONDS)
+    return ratios

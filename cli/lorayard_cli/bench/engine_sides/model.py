@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lorayard_cli.bench.engine_sides.endless import make_endless
 from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
@@ -65,7 +64,7 @@ class BenchModel:
 
 
 def bench_model(scratch: Path, name: str | None = None) -> BenchModel:
-    """Never converts anything: that takes a minute and 3 GB. No text of it ends by itself.
+    """Never converts anything: that takes a minute and 3 GB.
 
     Raises CommandError when no random model has this name.
     """
@@ -75,18 +74,23 @@ def bench_model(scratch: Path, name: str | None = None) -> BenchModel:
         found = _random_model(scratch, "random-162m")
         return replace(found, name=f"{found.name} (run `lorayard models prepare` for Gemma 3 270M)")
     prepared = resolve_model(GEMMA3_270M, models_folder())
-    return BenchModel(name=GEMMA3_270M, folder=make_endless(prepared, scratch / GEMMA3_270M))
+    return BenchModel(name=GEMMA3_270M, folder=prepared)
 
 
 def make_adapters(
-    root: Path, shapes: Mapping[str, tuple[int, int]], *, count: int = ADAPTERS, rank: int = RANK
+    root: Path,
+    shapes: Mapping[str, tuple[int, int]],
+    *,
+    count: int = ADAPTERS,
+    rank: int = RANK,
+    first_seed: int = 0,
 ) -> list[Path]:
     """Random PEFT folders that fit a model's linears."""
     return [
         make_tiny_adapter(
             root / str(seed), seed=seed, rank=rank, alpha=rank, strength=_STRENGTH, shapes=shapes
         )
-        for seed in range(count)
+        for seed in range(first_seed, first_seed + count)
     ]
 
 
@@ -95,8 +99,7 @@ def _random_model(scratch: Path, name: str) -> BenchModel:
     if shape is None:
         message = f"--model must be one of {', '.join(RANDOM_MODELS)}, got {name!r}"
         raise CommandError(ExitCode.USAGE, "usage", message, field="model")
-    plain = _make_random_llama(scratch / "plain" / name, shape)
-    return BenchModel(name=name, folder=make_endless(plain, scratch / name))
+    return BenchModel(name=name, folder=_make_random_llama(scratch / name, shape))
 
 
 def _make_random_llama(folder: Path, shape: Shape) -> Path:

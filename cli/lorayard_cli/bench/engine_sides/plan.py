@@ -28,6 +28,10 @@ class Sizes:
     registered_rounds: int
     hot_requests: int
     hot_rounds: int
+    gap_rounds: int
+    memory_requests: int
+    stranger_rows: int
+    """Compared to the bit in deterministic mode."""
     bleed_requests: int
     """Some are cancelled on purpose."""
     reload_requests: int
@@ -50,6 +54,9 @@ FULL = Sizes(
     registered_rounds=5,
     hot_requests=128,
     hot_rounds=5,
+    gap_rounds=5,
+    memory_requests=2_000,
+    stranger_rows=16,
     bleed_requests=10_800,  # over 10,000 remain to be compared
     reload_requests=2_000,
     budget_seconds=None,
@@ -69,6 +76,9 @@ QUICK = Sizes(
     registered_rounds=2,
     hot_requests=32,
     hot_rounds=2,
+    gap_rounds=2,
+    memory_requests=300,
+    stranger_rows=3,
     bleed_requests=600,
     reload_requests=120,
     budget_seconds=130.0,  # leaves room for the first rounds of what comes after it

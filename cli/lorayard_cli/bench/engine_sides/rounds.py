@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lorayard_cli.bench.engine_report.costs import Timed, Times
 from lorayard_cli.bench.engine_sides.packed import PackedSide
 from lorayard_cli.bench.engine_sides.peft_side import PeftSide
+from lorayard_cli.bench.engine_sides.polylora_side import PolyloraSide
 from lorayard_cli.bench.engine_sides.stock import StockSide
 from lorayard_cli.output import note
 
@@ -19,6 +20,7 @@ class StepSides:
     stock: StockSide
     packed: PackedSide
     peft: PeftSide
+    polylora: PolyloraSide | None = None
 
 
 def time_steps(sides: StepSides, times: Times, *, rounds: Iterable[int]) -> None:
@@ -50,6 +52,9 @@ def _round(sides: StepSides, times: Times) -> None:
     _ours(packed, times, 16, Timed.MIXED16_PREFILL, Timed.MIXED16_DECODE)
     times.add(Timed.PEFT16_DECODE, peft.mixed_decode(16, stock))
     times.add(Timed.SEQUENTIAL16_DECODE, peft.sequential_decode(16, stock))
+    if sides.polylora is not None:
+        times.add(Timed.POLYLORA8_DECODE, sides.polylora.mixed_decode(8, stock))
+        times.add(Timed.POLYLORA16_DECODE, sides.polylora.mixed_decode(16, stock))
     times.add(Timed.SWAP, packed.swap())
     times.add(Timed.PEFT_LOAD, peft.load())
 

@@ -78,6 +78,6 @@ class ServingSide:
 
 
 def request_of(ask: Ask, name: str, digest: str | None) -> GenerationRequest:
-    """Greedy: nothing but the model decides."""
-    sampling = Sampling(max_new_tokens=ask.new_tokens)
+    """Greedy, and of a fixed length."""
+    sampling = Sampling(max_new_tokens=ask.new_tokens, ignore_eos=True)
     return GenerationRequest(request_id=name, prompt=ask.prompt, adapter=digest, sampling=sampling)

@@ -87,7 +87,7 @@ def prefill_cost(model: Any, ids: Tensor, **settings: Any) -> Cost:
     with torch.inference_mode():
         return cost_of(
             lambda: model(input_ids=ids, use_cache=True, logits_to_keep=1, **settings),
-            settle=settling(model.device),
+            settle=settling(ids.device),
         )
 
 
@@ -95,7 +95,7 @@ def decode_cost(model: Any, ids: Tensor, cache: Any, **settings: Any) -> Cost:
     """Of one step, taken several times; the cache grows."""
     work = decoding(model, ids, cache, DECODE_STEPS, **settings)
     with torch.inference_mode():
-        return cost_of(work, steps=DECODE_STEPS, settle=settling(model.device))
+        return cost_of(work, steps=DECODE_STEPS, settle=settling(ids.device))
 
 
 def decoding(model: Any, ids: Tensor, cache: Any, steps: int, **settings: Any) -> Callable[[], None]:

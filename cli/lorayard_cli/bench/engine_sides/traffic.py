@@ -32,7 +32,7 @@ class Ask:
     adapter: int
     """Which of the traffic's adapters."""
     new_tokens: int
-    """Exactly so many: no model here ends a text by itself."""
+    """Exactly so many: on every side an end-of-sequence token ends nothing."""
 
     def shortened(self, new_tokens: int) -> Ask:
         """The same with fewer new tokens."""
