@@ -161,13 +161,15 @@ def _stock_logits(base: BaseModel, ids: list[int]) -> Tensor:
 
 def _runner(folder: Path, quantization: BaseQuantization) -> ModelRunner:
     base = load_base_model(folder, quantization=quantization)
-    return ModelRunner(base, RunnerSize(columns=8, rows=16, row_tokens=512))
+    runner = ModelRunner(base, RunnerSize(columns=8, rows=16, row_tokens=512))
+    runner.cache.clear(range(runner.cache.blocks + 1))
+    return runner
 
 
 def _piece(row: int, start: int, ids: list[int]) -> Piece:
-    return Piece(
-        place=Place(row=row, start=start, tokens=len(ids)), token_ids=ids, columns=None, wants_logits=True
-    )
+    blocks = range(1 + 8 * row, 9 + 8 * row)  # 512 tokens
+    place = Place(blocks=blocks, start=start, tokens=len(ids))
+    return Piece(place=place, token_ids=ids, columns=None, wants_logits=True)
 
 
 def _logits(runner: ModelRunner, ids: list[int]) -> Tensor:

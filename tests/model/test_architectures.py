@@ -94,15 +94,15 @@ def test_prefill_chunk_and_decode_equal_transformers__c1_c11(folder: Path) -> No
     reference: Any = load_base_model(folder, precision=Precision.FP32).model
     base = load_base_model(folder, precision=Precision.FP32)
     runner = ModelRunner(base, RunnerSize(columns=8, rows=4, row_tokens=512))
+    runner.cache.clear(range(runner.cache.blocks + 1))
     ids = [(7 * i * i + 3) % 500 for i in range(3 * WINDOW)]
 
     def run(start: int, stop: int) -> Tensor:
-        """Row 2 gets the tokens, row 0 others beside it."""
-        other = Piece(
-            place=Place(row=0, start=0, tokens=5), token_ids=ids[:5], columns=None, wants_logits=False
-        )
+        """One row gets the tokens, another one others beside it."""
+        place = Place(blocks=[3], start=0, tokens=5)
+        other = Piece(place=place, token_ids=ids[:5], columns=None, wants_logits=False)
         piece = Piece(
-            place=Place(row=2, start=start, tokens=stop - start),
+            place=Place(blocks=[5, 2, 4], start=start, tokens=stop - start),
             token_ids=ids[start:stop],
             columns=None,
             wants_logits=True,
@@ -136,7 +136,7 @@ def test_an_adapter_on_every_linear_computes_what_peft_computes__c1_c8(folder: P
         plain = peft.base_model.disable_adapter_layers() or peft(torch.tensor([ids])).logits[0, -1]
         pieces = [
             Piece(
-                place=Place(row=row, start=0, tokens=len(ids)),
+                place=Place(blocks=[row + 1], start=0, tokens=len(ids)),
                 token_ids=ids,
                 columns=columns,
                 wants_logits=True,

@@ -82,7 +82,7 @@ class Bench:
         return found.hexdigest()
 
     def _piece(self, start: int, ids: list[int], columns: tuple[int, ...] | None) -> Piece:
-        place = Place(row=0, start=start, tokens=len(ids))
+        place = Place(blocks=[1], start=start, tokens=len(ids))
         return Piece(place=place, token_ids=ids, columns=columns, wants_logits=True)
 
 

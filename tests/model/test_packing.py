@@ -57,15 +57,14 @@ def test_nothing_of_a_former_resident_stays_in_its_columns__c6(
     new = packed(runner, tmp_path / "new", ("o_proj",))
     ids = base.prompt_ids("Hello there")
     piece = Piece(
-        place=Place(row=0, start=0, tokens=len(ids)), token_ids=ids, columns=columns, wants_logits=True
+        place=Place(blocks=[1], start=0, tokens=len(ids)), token_ids=ids, columns=columns, wants_logits=True
     )
 
     def logits(*adapters: HostAdapter) -> torch.Tensor:
         for adapter in adapters:
             runner.write_adapter(columns, adapter)
-        found = runner.forward([piece])
-        runner.cache.release(0, 256)
-        return found
+        runner.cache.clear([1])
+        return runner.forward([piece])
 
     with torch.inference_mode():
         runner.write_adapter(tuple(range(48)), _nothing(runner))

@@ -99,7 +99,10 @@ def test_adapters_work_on_a_quantized_base_as_pefts_do_on_the_same_weights__c5_c
     ids = base.prompt_ids("Sum: 1 2 3 4 5 6 7 8 9")
     pieces = [
         Piece(
-            place=Place(row=row, start=0, tokens=len(ids)), token_ids=ids, columns=columns, wants_logits=True
+            place=Place(blocks=[row + 1], start=0, tokens=len(ids)),
+            token_ids=ids,
+            columns=columns,
+            wants_logits=True,
         )
         for row, columns in enumerate((None, tuple(range(16))))
     ]

@@ -8,16 +8,14 @@ from lorayard_workers.engine.context import fit_context
 
 
 @pytest.mark.parametrize(
-    ("wanted", "kv_bytes", "tokens", "bound_by"),
+    ("wanted", "cache", "tokens", "bound_by"),
     [
-        (None, 1 << 30, 3640, "LORAYARD_KV_BYTES 1073741824 over LORAYARD_ROWS 16"),  # Gemma 270M as it comes
-        (1000, 1 << 30, 1000, "LORAYARD_CONTEXT_TOKENS 1000"),
-        (8000, 1 << 30, 3640, "LORAYARD_KV_BYTES 1073741824 over LORAYARD_ROWS 16"),
-        (None, 1 << 40, 32_768, "the model itself"),
+        (None, 58_176, 32_768, "the model itself"),  # Gemma 270M as it comes
+        (1000, 58_176, 1000, "LORAYARD_CONTEXT_TOKENS 1000"),
+        (8000, 4096, 4096, "LORAYARD_KV_BYTES 77"),
+        (None, 4096, 4096, "LORAYARD_KV_BYTES 77"),
     ],
 )
-def test_the_least_bound_is_named(wanted: int | None, kv_bytes: int, tokens: int, bound_by: str) -> None:
-    context = fit_context(
-        model_tokens=32_768, wanted_tokens=wanted, kv_bytes=kv_bytes, rows=16, token_bytes=18_432
-    )
+def test_the_least_bound_is_named(wanted: int | None, cache: int, tokens: int, bound_by: str) -> None:
+    context = fit_context(model_tokens=32_768, wanted_tokens=wanted, kv_bytes=77, cache_tokens=cache)
     assert (context.tokens, context.bound_by) == (tokens, bound_by)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from lorayard_workers.engine.attention_plan import Singles, Span
+from lorayard_workers.engine.attention_reads import Reads
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.step_context import StepContext
 
@@ -44,46 +44,44 @@ def cached_attention(
     context.cache.write(layer, plan.index, key[0].transpose(0, 1), value[0].transpose(0, 1))
     outputs: list[Tensor] = []
     if plan.singles is not None:
-        few = query[0, :, : len(plan.singles.rows)].transpose(0, 1)
-        outputs.append(_singles(few, context.cache, layer, plan.singles, scaling, sliding_window))
+        few = query[0, :, : len(plan.singles.places)].transpose(0, 1)
+        outputs.append(_singles(few, context.cache, layer, plan.singles.reads(sliding_window), scaling))
     for span in plan.spans:
-        many = query[:, :, span.first : span.first + span.place.tokens]
-        outputs.append(_span(many, context.cache, layer, span, scaling, sliding_window))
-    return torch.cat(outputs).unsqueeze(0), None
+        many = slice(span.first, span.first + span.place.tokens)
+        read = span.read(sliding_window)
+        if span.place.start == 0:  # all that it sees is at hand
+            keys, values = key[0, :, many], value[0, :, many]
+        else:
+            keys, values = (t[0, :, : read.length] for t in context.cache.read(layer, read.blocks, rows=1))
+        outputs.append(_span(query[:, :, many], keys, values, read.mask, scaling))
+    return (torch.cat(outputs) if len(outputs) > 1 else outputs[0]).unsqueeze(0), None
 
 
-def _singles(
-    query: Tensor,
-    cache: KvCache,
-    layer: int,
-    singles: Singles,
-    scaling: float | None,
-    window: int | None,
-) -> Tensor:
+def _singles(query: Tensor, cache: KvCache, layer: int, reads: Reads, scaling: float | None) -> Tensor:
     """query is [n, heads, width]. The query heads of one kv head act as its queries."""
-    keys = cache.keys[layer][: singles.row_count, : singles.length].transpose(1, 2)
-    values = cache.values[layer][: singles.row_count, : singles.length].transpose(1, 2)
-    by_row = query.new_zeros(singles.row_count, *query.shape[1:])
-    by_row.index_copy_(0, singles.rows, query)
-    found = scaled_dot_product_attention(
-        by_row.view(singles.row_count, keys.shape[1], -1, query.shape[-1]),
-        keys,
-        values,
-        attn_mask=singles.mask(window),
-        scale=scaling,
-    )
-    return found.reshape(by_row.shape).index_select(0, singles.rows)
+    outputs: list[Tensor] = []
+    for read in reads.groups:
+        few = (
+            query if len(reads.groups) == 1 and reads.inverse is None else query.index_select(0, read.tokens)
+        )
+        if read.rows is not None:
+            few = few.new_zeros(read.row_count, *few.shape[1:]).index_copy_(0, read.rows, few)
+        keys, values = cache.read(layer, read.blocks, rows=read.row_count)
+        found = scaled_dot_product_attention(
+            few.reshape(read.row_count, keys.shape[1], -1, few.shape[-1]),
+            keys,
+            values,
+            attn_mask=read.mask,
+            scale=scaling,
+        ).reshape(few.shape)
+        outputs.append(found if read.rows is None else found.index_select(0, read.rows))
+    joined = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+    return joined if reads.inverse is None else joined.index_select(0, reads.inverse)
 
 
-def _span(
-    query: Tensor, cache: KvCache, layer: int, span: Span, scaling: float | None, window: int | None
-) -> Tensor:
-    """query is [1, heads, tokens, width]; returns [tokens, heads, width]."""
-    place = span.place
-    keys = cache.keys[layer][place.row, : place.stop].transpose(0, 1)
-    values = cache.values[layer][place.row, : place.stop].transpose(0, 1)
+def _span(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
+    """query is [1, heads, tokens, width], keys and values [kv heads, length, width]."""
     share = query.shape[1] // keys.shape[0]  # query heads per kv head
-    mask = span.mask(window)
     found = scaled_dot_product_attention(
         query,
         keys.repeat_interleave(share, 0).unsqueeze(0),

@@ -1,4 +1,4 @@
-"""Who may see what in a step: positions, masks and spans, made once and read by every layer."""
+"""Who may see what in a step: positions, reads, masks and spans, made once and read by every layer."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lorayard_workers.engine.kv_cache import LENGTH_TILE
+from lorayard_workers.engine.attention_reads import Reach, Reads, plan_reads, spaced, visible
+from lorayard_workers.engine.blocks import BLOCK_TOKENS
+from lorayard_workers.engine.kv_cache import BlockIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a run of a row's tokens lies: `tokens` of them from position `start` of cache row `row`."""
+    """Where a run of a row's tokens lies: `tokens` of them from position `start` of the row's blocks."""
 
-    row: int
+    blocks: Sequence[int]
     start: int
     tokens: int
 
@@ -24,26 +26,43 @@ class Place:
         """The position after the last."""
         return self.start + self.tokens
 
+    def first_block(self, window: int | None) -> int:
+        """Index of the first block that the run may see."""
+        return 0 if window is None else max(0, self.start - window + 1) // BLOCK_TOKENS
+
+    def seen_blocks(self, window: int | None) -> Sequence[int]:
+        """From that one to the block of the last token."""
+        return self.blocks[self.first_block(window) : (self.stop - 1) // BLOCK_TOKENS + 1]
+
 
 @dataclass(slots=True, kw_only=True)
 class Singles:
-    """Tokens that attend alone, one per row, as one batched attention over the cache."""
+    """Tokens that attend alone, one per row."""
 
-    rows: Tensor  # [n]: cache row of each token
-    row_count: int  # cache rows 0..row_count are read
-    length: int
-    positions: Tensor  # [row_count]: a row without a token has 0, and its result is not used
+    places: tuple[Place, ...]
     dtype: torch.dtype
-    masks: dict[int | None, Tensor] = field(default_factory=dict[int | None, Tensor])
+    device: torch.device
+    known: dict[int | None, Reads] = field(default_factory=dict[int | None, Reads])
 
-    def mask(self, window: int | None) -> Tensor:
-        """Additive [row_count, 1, 1, length]; kept for the other layers of the step."""
-        if window not in self.masks:
-            columns = torch.arange(self.length, device=self.rows.device)
-            seen = _visible(self.positions[:, None], columns[None], window)
-            blank = torch.zeros(seen.shape, dtype=self.dtype, device=self.rows.device)
-            self.masks[window] = blank.masked_fill_(~seen, float("-inf"))[:, None, None]
-        return self.masks[window]
+    def reads(self, window: int | None) -> Reads:
+        """For layers of this window; kept for the other layers of the step."""
+        if window not in self.known:
+            self.known[window] = plan_reads(
+                [_reach(place, window) for place in self.places],
+                window=window,
+                dtype=self.dtype,
+                device=self.device,
+            )
+        return self.known[window]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanRead:
+    """What a span reads of the cache."""
+
+    blocks: BlockIndex
+    length: int  # tokens of these blocks up to the span's last
+    mask: Tensor | None  # boolean [tokens, length]; None where plain causal attention says the same
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,19 +72,29 @@ class Span:
     place: Place
     first: int  # index of its first token in the step
     device: torch.device
-    masks: dict[int | None, Tensor | None] = field(default_factory=dict[int | None, Tensor | None])
+    known: dict[int | None, SpanRead] = field(default_factory=dict[int | None, SpanRead])
 
-    def mask(self, window: int | None) -> Tensor | None:
-        """Boolean [tokens, stop]; None where plain causal attention says the same."""
-        if window is not None and self.place.stop <= window:
-            window = None
-        if window is None and self.place.start == 0:
+    def read(self, window: int | None) -> SpanRead:
+        """For layers of this window; kept for the other layers of the step."""
+        if window not in self.known:
+            begin = self.place.first_block(window) * BLOCK_TOKENS
+            self.known[window] = SpanRead(
+                blocks=self._blocks(window),
+                length=self.place.stop - begin,
+                mask=self._mask(window, begin),
+            )
+        return self.known[window]
+
+    def _blocks(self, window: int | None) -> BlockIndex:
+        blocks = self.place.seen_blocks(window)
+        return spaced([blocks]) or torch.tensor(blocks, device=self.device)
+
+    def _mask(self, window: int | None, begin: int) -> Tensor | None:
+        if self.place.start == 0 and (window is None or self.place.stop <= window):
             return None
-        if window not in self.masks:
-            positions = torch.arange(self.place.start, self.place.stop, device=self.device)
-            columns = torch.arange(self.place.stop, device=self.device)
-            self.masks[window] = _visible(positions[:, None], columns[None], window)
-        return self.masks[window]
+        positions = torch.arange(self.place.start, self.place.stop, device=self.device)
+        columns = torch.arange(begin, self.place.stop, device=self.device)
+        return visible(positions[:, None], columns[None], window)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,46 +108,31 @@ class AttentionPlan:
 
 
 def plan_attention(
-    singles: Sequence[Place],
-    spans: Sequence[Place],
-    *,
-    cache_length: int,
-    dtype: torch.dtype,
-    device: torch.device,
+    singles: Sequence[Place], spans: Sequence[Place], *, dtype: torch.dtype, device: torch.device
 ) -> AttentionPlan:
     """Plan a step of single tokens followed by longer runs."""
-    positions = torch.cat([torch.arange(p.start, p.stop) for p in (*singles, *spans)])
-    rows = torch.cat([torch.full((p.tokens,), p.row) for p in (*singles, *spans)])
+    places = (*singles, *spans)
     planned: list[Span] = []
     first = len(singles)
     for place in spans:
         planned.append(Span(place=place, first=first, device=device))
         first += place.tokens
     return AttentionPlan(
-        index=(rows * cache_length + positions).to(device),
-        positions=positions.to(device),
-        singles=_plan_singles(singles, cache_length, dtype, device) if singles else None,
+        index=torch.cat([_flat(place) for place in places]).to(device),
+        positions=torch.cat([torch.arange(place.start, place.stop) for place in places]).to(device),
+        singles=Singles(places=tuple(singles), dtype=dtype, device=device) if singles else None,
         spans=tuple(planned),
     )
 
 
-def _plan_singles(
-    places: Sequence[Place], cache_length: int, dtype: torch.dtype, device: torch.device
-) -> Singles:
-    row_count = max(place.row for place in places) + 1
-    positions = torch.zeros(row_count, dtype=torch.long)
-    for place in places:
-        positions[place.row] = place.start
-    tiles = -(-max(place.stop for place in places) // LENGTH_TILE)
-    return Singles(
-        rows=torch.tensor([place.row for place in places], device=device),
-        row_count=row_count,
-        length=min(tiles * LENGTH_TILE, cache_length),
-        positions=positions.to(device),
-        dtype=dtype,
+def _flat(place: Place) -> Tensor:
+    positions = torch.arange(place.start, place.stop)
+    blocks = torch.tensor(place.blocks)[positions // BLOCK_TOKENS]
+    return blocks * BLOCK_TOKENS + positions % BLOCK_TOKENS
+
+
+def _reach(place: Place, window: int | None) -> Reach:
+    return Reach(
+        blocks=place.seen_blocks(window),
+        position=place.start - place.first_block(window) * BLOCK_TOKENS,
     )
-
-
-def _visible(positions: Tensor, columns: Tensor, window: int | None) -> Tensor:
-    seen = columns <= positions
-    return seen if window is None else seen & (columns > positions - window)

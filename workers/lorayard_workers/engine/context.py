@@ -13,16 +13,11 @@ class Context:
     bound_by: str
 
 
-def fit_context(
-    *, model_tokens: int, wanted_tokens: int | None, kv_bytes: int, rows: int, token_bytes: int
-) -> Context:
-    """The least of the model's context, the setting and a row's share of the cache."""
+def fit_context(*, model_tokens: int, wanted_tokens: int | None, kv_bytes: int, cache_tokens: int) -> Context:
+    """The least of the model's context, the setting and the whole cache: a row may have all of it."""
     bounds = [
         Context(tokens=model_tokens, bound_by="the model itself"),
-        Context(
-            tokens=kv_bytes // (token_bytes * rows),
-            bound_by=f"LORAYARD_KV_BYTES {kv_bytes} over LORAYARD_ROWS {rows}",
-        ),
+        Context(tokens=cache_tokens, bound_by=f"LORAYARD_KV_BYTES {kv_bytes}"),
     ]
     if wanted_tokens is not None:
         bounds.append(Context(tokens=wanted_tokens, bound_by=f"LORAYARD_CONTEXT_TOKENS {wanted_tokens}"))

@@ -11,12 +11,15 @@ import structlog
 from torch import Tensor
 
 from lorayard_workers.engine.batch import next_batch
+from lorayard_workers.engine.blocks import BlockPool
+from lorayard_workers.engine.cache_room import CacheRoom
 from lorayard_workers.engine.dedication import Dedication
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.prepare import failure_of
 from lorayard_workers.engine.protocol import FinishReason, Outcome, Residency
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
+from lorayard_workers.engine.row_blocks import RowBlocks
 from lorayard_workers.engine.runner import ModelRunner
 from lorayard_workers.engine.sampling import Chosen, NotChosen, choose_tokens
 from lorayard_workers.memory.loader import Loaded, LoadResult
@@ -39,7 +42,7 @@ class CoreLimits:
 class EngineCore:
     """Continuous batching: each step takes every running row one token further.
 
-    `running[i]` lies in row i of the cache.
+    A row that had to give its blocks back keeps its slot and goes on before any new row starts.
     """
 
     runner: ModelRunner
@@ -48,6 +51,7 @@ class EngineCore:
     on_end: OnEnd
     waiting: list[Row] = field(default_factory=list[Row])
     running: list[Row] = field(default_factory=list[Row])
+    preempted: list[Row] = field(default_factory=list[Row])
     snapshot: Residency = field(default_factory=Residency)
     dedication: Dedication = field(default_factory=Dedication)
     _merged: Merged | None = None  # weights to come
@@ -56,8 +60,12 @@ class EngineCore:
     _numbers: count[int] = field(default_factory=count)
     _fed: list[Row] = field(default_factory=list[Row])  # took a token that someone waits for
     _ended: list[tuple[Row, Outcome]] = field(default_factory=list[tuple[Row, Outcome]])
+    _room: CacheRoom = field(init=False)
 
     def __post_init__(self) -> None:
+        cache = self.runner.cache
+        blocks = RowBlocks(pool=BlockPool(count=cache.blocks), clear=cache.clear)
+        self._room = CacheRoom(blocks=blocks, row_tokens=self.limits.row_tokens)
         # Before the first step too: a worker that shows no slots is sent no adapter.
         self._publish()
 
@@ -91,6 +99,7 @@ class EngineCore:
             self.residents.request_loads(
                 [row for row in self.waiting if not self.dedication.covers(row.request)]
             )
+            self._resume()
             self._admit()
             if self.running:
                 self._publish()  # a step can take long: let others see what it runs
@@ -101,13 +110,14 @@ class EngineCore:
 
     def next_deadline(self) -> float | None:
         """Unix time at which a waiting row must be ended though nothing else happens."""
-        deadlines = [row.request.deadline for row in self.waiting if row.request.deadline is not None]
+        rows = (*self.waiting, *self.preempted)
+        deadlines = [row.request.deadline for row in rows if row.request.deadline is not None]
         return min(deadlines, default=None)
 
     def fail_all(self, error: Exception) -> None:
         """End every row, waiting and running, after a fault that no single row explains."""
         self.failures += 1
-        for row in list(self.running):
+        for row in self._started():
             self._end(row, failure_of(row, error))
         self._ended += [(row, failure_of(row, error)) for row in self.waiting]
         self.waiting.clear()
@@ -115,13 +125,14 @@ class EngineCore:
 
     def check(self) -> None:
         """The books of rows, slots and host tier agree. Raises InvariantError."""
-        self.residents.check(idle=not self.running)
+        self.residents.check(idle=not self._started())
+        self._room.blocks.check()
 
     # --- ending
 
     def _end_by_caller(self) -> None:
         now = time.time()
-        for row in list(self.running):
+        for row in self._started():
             outcome = row.ended_by_caller(now)
             if outcome is not None:
                 self._end(row, outcome)
@@ -130,16 +141,14 @@ class EngineCore:
         self._ended += [(row, outcome) for row, outcome in ended if outcome is not None]
 
     def _end(self, row: Row, outcome: Outcome) -> None:
-        """Free a running row's place and slot; its outcome is told at the end of the step."""
-        index, last = self.running.index(row), len(self.running) - 1
-        self.runner.cache.release(index, row.total_tokens)
-        if index != last:
-            moved = self.running[last]
-            self.runner.cache.move(last, index, moved.total_tokens)
-            self.running[index] = moved
-        self.running.pop()
+        """Free a started row's blocks and slot; its outcome is told at the end of the step."""
+        (self.running if row in self.running else self.preempted).remove(row)
+        self._room.leave(row)
         self.residents.release(row)
         self._ended.append((row, outcome))
+
+    def _started(self) -> list[Row]:
+        return [*self.running, *self.preempted]
 
     def _tell(self) -> None:
         """Publish the books, then tokens and outcomes: whoever hears of one sees books without its row."""
@@ -155,15 +164,23 @@ class EngineCore:
 
     def _dedicate(self) -> None:
         """Refuse rows that the weights are, or soon will be, wrong for; change the weights if it is time."""
-        dedication, begun = self.dedication, [row for row in self.waiting if row.has_begun]
-        refused = {row for row in self.waiting if dedication.refuses(row.request)}.difference(begun)
+        dedication = self.dedication
+        refused = {row for row in self.waiting if dedication.refuses(row.request)}
         self.waiting = [row for row in self.waiting if row not in refused]
         self._ended += [(row, dedication.refusal(row.request)) for row in refused]
-        if dedication.switching and not self.running and not begun:
+        if dedication.switching and not self._started():
             self.runner.wear(self._merged if dedication.target is not None else None)
             self._merged = None
             dedication.switched()
             _log.info("weights_changed", dedicated=dedication.current)
+
+    def _resume(self) -> None:
+        """Those that had to wait again go on, the first started first."""
+        for row in sorted(self.preempted, key=lambda row: row.number):
+            if not self._room.enter(row, self.running):
+                return
+            self.preempted.remove(row)
+            self.running.append(row)
 
     def _admit(self) -> None:
         self.residents.plan_drains(self.waiting)
@@ -173,7 +190,7 @@ class EngineCore:
             if refusal is not None:
                 self._ended.append((row, failure_of(row, refusal)))
                 continue
-            if len(self.running) >= self.limits.rows or not self._may_start(row):
+            if not self._may_start(row):
                 kept.append(row)
                 continue
             try:
@@ -185,22 +202,34 @@ class EngineCore:
         self.waiting = kept
 
     def _may_start(self, row: Row) -> bool:
-        if not (row.has_begun or self.dedication.may_start(row.request)):
-            return False
-        return self.dedication.covers(row.request) or self.residents.may_start(row)
+        """Whether it has a place, a slot and, as the last thing, blocks: then it has them already."""
+        return (
+            len(self.running) < self.limits.rows
+            and not self.preempted
+            and self.dedication.may_start(row.request)
+            and (self.dedication.covers(row.request) or self.residents.may_start(row))
+            and self._room.enter(row, self.running)
+        )
 
     def _start(self, row: Row) -> None:
-        if self.dedication.covers(row.request):
-            self.residents.count_merged(row)
-        else:
-            self.residents.lease(row)
+        try:
+            if self.dedication.covers(row.request):
+                self.residents.count_merged(row)
+            else:
+                self.residents.lease(row)
+        except Exception:
+            self._room.leave(row)
+            raise
         row.started, row.number = time.perf_counter(), next(self._numbers)
         self.running.append(row)
 
     # --- advancing
 
     def _advance(self) -> None:
-        batch = next_batch(self.running, self.limits.prefill_tokens)
+        for row in self._room.make_room(self.running):
+            self.running.remove(row)
+            self.preempted.append(row)
+        batch = next_batch(self.running, self._room.blocks.of, self.limits.prefill_tokens)
         try:
             logits = self.runner.forward([piece for _, piece in batch])
             chosen = [row for row, piece in batch if piece.wants_logits]
@@ -209,12 +238,11 @@ class EngineCore:
             _log.exception("engine_step_failed", rows=len(batch))
             self.failures += 1
             for row, _ in batch:
-                row.prefilled = len(row.prompt_ids)  # whatever was written is within total_tokens
                 self._end(row, failure_of(row, error))
             return
         self.failures = 0
         for row, piece in batch:
-            row.prefilled = max(row.prefilled, min(piece.place.stop, len(row.prompt_ids)))
+            row.cached_tokens = piece.place.stop
         for row, token in zip(chosen, tokens, strict=True):
             self._take(row, token)
 
@@ -252,4 +280,7 @@ class EngineCore:
             slot_hits=residents.slot_hits,
             slot_loads=residents.slot_loads,
             load_ms_host=residents.load_ms_host,
+            kv_blocks=self._room.blocks.pool.count,
+            kv_blocks_used=self._room.blocks.pool.used,
+            preemptions=self._room.preemptions,
         )

@@ -18,6 +18,7 @@ import torch
 
 from lorayard_workers.adapters.config import read_config
 from lorayard_workers.base_model import load_base_model
+from lorayard_workers.engine.blocks import BLOCK_TOKENS
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.context import Context, fit_context
 from lorayard_workers.engine.core import CoreLimits, EngineCore
@@ -207,12 +208,12 @@ class PackedEngine:
         config = self._config
         layers, kv_heads, head_width = cache_shape(self._base)
         token_bytes = KvCache.token_bytes(layers, kv_heads, head_width, config.precision.dtype)
+        self._kv_blocks = max(0, config.kv_bytes // (token_bytes * BLOCK_TOKENS) - 1)  # less the blank one
         context = fit_context(
             model_tokens=self._base.context_tokens,
             wanted_tokens=config.context_tokens,
             kv_bytes=config.kv_bytes,
-            rows=config.rows,
-            token_bytes=token_bytes,
+            cache_tokens=self._kv_blocks * BLOCK_TOKENS,
         )
         if context.tokens < MIN_CONTEXT_TOKENS:
             raise BaseModelUnsupportedError(
@@ -225,7 +226,12 @@ class PackedEngine:
     def _build_core(self) -> EngineCore:
         config = self._config
         slots = self._build_slots()
-        size = RunnerSize(columns=slots.column_count, rows=config.rows, row_tokens=self._context.tokens)
+        size = RunnerSize(
+            columns=slots.column_count,
+            rows=config.rows,
+            row_tokens=self._context.tokens,
+            kv_blocks=self._kv_blocks,
+        )
         runner = ModelRunner(self._base, size)
         return EngineCore(
             runner=runner,

@@ -272,6 +272,9 @@ class Residency:
     load_ms_disk: float = 0.0  # EWMA of disk -> host
     slot_bytes: int = 0
     host_bytes: int = 0
+    kv_blocks: int = 0  # of the key-value cache
+    kv_blocks_used: int = 0  # by rows
+    preemptions: int = 0  # rows that gave their blocks back and were computed again, since start
 
 
 class Engine(Protocol):

@@ -58,7 +58,7 @@ class Row:
     number: int = 0  # of the start; gives the order of prefill
     started: float = 0.0
     first_token: float | None = None
-    prefilled: int = 0  # prompt tokens in the cache
+    cached_tokens: int = 0  # that the cache holds, of prompt and output
     output_ids: list[int] = field(default_factory=list[int])
     logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
 
@@ -83,14 +83,9 @@ class Row:
         return None if self.request.adapter is None else "adapter"
 
     @property
-    def waits_for_prefill(self) -> bool:
-        """Whether prompt tokens are missing from the cache."""
-        return self.prefilled < len(self.prompt_ids)
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether it has answered in part, with the weights of then, though it may wait again now."""
-        return bool(self.output_ids)
+    def missing_tokens(self) -> int:
+        """That the cache lacks: one for a row that decodes, more while a prompt is taken in."""
+        return self.total_tokens - self.cached_tokens
 
     @property
     def total_tokens(self) -> int:
@@ -118,6 +113,11 @@ class Row:
         """Give the tokens taken since the last call to whoever wanted them as they come."""
         if self.feed is not None and self.text is not None and not self.cancelled:
             self.feed.deliver(self.text.take())
+
+    def tokens(self, start: int, stop: int) -> list[int]:
+        """Of prompt and output, by position."""
+        prompt = len(self.prompt_ids)
+        return self.prompt_ids[start:stop] + self.output_ids[max(0, start - prompt) : max(0, stop - prompt)]
 
     def waited_seconds(self) -> float:
         """Since submit."""

@@ -11,17 +11,20 @@ from torch import Tensor
 
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
+from lorayard_workers.engine.blocks import blocks_for
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.lora_plan import plan_lora
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.patching import find_groups, patch
-from lorayard_workers.engine.probe import ROWS, TOKENS
+from lorayard_workers.engine.probe import TOKENS
 from lorayard_workers.engine.refusals import cache_shape, check_supported
 from lorayard_workers.engine.self_check import CheckPiece, check_same, probe_model
 from lorayard_workers.engine.step_context import StepContext
 from lorayard_workers.memory.columns import Columns, Use, use_order
 from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.packing import HostAdapter
+
+_PROBE_BLOCKS = blocks_for(TOKENS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,13 @@ class RunnerSize:
     columns: int
     rows: int
     row_tokens: int
+    kv_blocks: int | None = None
+    """Of the cache; None is enough for all rows at full length."""
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the cache that rows can have."""
+        return self.rows * blocks_for(self.row_tokens) if self.kv_blocks is None else self.kv_blocks
 
 
 class ModelRunner:
@@ -58,8 +68,7 @@ class ModelRunner:
         layers, kv_heads, head_width = cache_shape(base)
         self.cache = KvCache(
             layers=layers,
-            rows=size.rows,
-            row_tokens=size.row_tokens,
+            blocks=size.blocks,
             kv_heads=kv_heads,
             head_width=head_width,
             dtype=self._dtype,
@@ -68,9 +77,7 @@ class ModelRunner:
         self._context = StepContext(cache=self.cache)
         self._groups = patch(base, found, size.columns, self._context)
         self._head: Any = base.model.get_output_embeddings()
-        check_same(base, seen, self._run_check, rows=size.rows)
-        for row in range(min(ROWS, size.rows)):
-            self.cache.release(row, TOKENS)
+        check_same(base, seen, self._run_check, rows=min(size.rows, size.blocks // _PROBE_BLOCKS))
 
     @property
     def slot_bytes(self) -> int:
@@ -106,11 +113,15 @@ class ModelRunner:
         return self._run([*singles, *spans], keep)
 
     def _run_check(self, pieces: Sequence[CheckPiece]) -> Tensor:
-        """The start-up check's pieces, in rows of their own that are empty again afterwards."""
+        """The start-up check's pieces, in the first blocks: no row has one yet."""
+        tables = {p.row: range(1 + p.row * _PROBE_BLOCKS, 1 + (p.row + 1) * _PROBE_BLOCKS) for p in pieces}
+        for piece in pieces:
+            if piece.start == 0:
+                self.cache.clear(tables[piece.row])
         return self.forward(
             [
                 Piece(
-                    place=Place(row=piece.row, start=piece.start, tokens=len(piece.token_ids)),
+                    place=Place(blocks=tables[piece.row], start=piece.start, tokens=len(piece.token_ids)),
                     token_ids=piece.token_ids,
                     columns=None,
                     wants_logits=True,
@@ -120,7 +131,6 @@ class ModelRunner:
         )
 
     def _plan(self, singles: Sequence[Piece], spans: Sequence[Piece]) -> None:
-        self.cache.ensure(max(piece.place.stop for piece in (*singles, *spans)))
         self._context.lora = plan_lora(
             [piece.columns for piece in singles],
             [(piece.place.tokens, piece.columns) for piece in spans],
@@ -129,7 +139,6 @@ class ModelRunner:
         self._context.attention = plan_attention(
             [piece.place for piece in singles],
             [piece.place for piece in spans],
-            cache_length=self.cache.length,
             dtype=self._dtype,
             device=self._device,
         )

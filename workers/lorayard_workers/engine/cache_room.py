@@ -1,0 +1,57 @@
+"""Memory for rows in the cache: who fits, who grows, and who must wait again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lorayard_workers.engine.blocks import blocks_for
+from lorayard_workers.engine.preemption import BlockHolder, choose_victim
+from lorayard_workers.engine.row import Row
+from lorayard_workers.engine.row_blocks import RowBlocks
+
+
+@dataclass(slots=True, kw_only=True)
+class CacheRoom:
+    """The engine thread's view of the cache's blocks."""
+
+    blocks: RowBlocks
+    row_tokens: int
+    preemptions: int = 0
+
+    def enter(self, row: Row, running: Sequence[Row]) -> bool:
+        """Give a row that starts room for all its tokens so far; False if it must wait.
+
+        A block stays free for each row that may still grow: else rows enter only to push others out.
+        """
+        if running:
+            reserve = sum(self._may_grow(other) for other in (*running, row))
+            if blocks_for(row.total_tokens) + reserve > self.blocks.pool.free:
+                return False
+        return self.blocks.start(row, row.total_tokens, at_most=self._at_most(row))
+
+    def make_room(self, running: Iterable[Row]) -> list[Row]:
+        """Give every row room for its next token; returns the rows that gave their blocks back instead."""
+        staying = sorted(running, key=lambda row: row.number)
+        out: list[Row] = []
+        for row in list(staying):
+            while row in staying and not self.blocks.grow(row, row.total_tokens):
+                victim = choose_victim([BlockHolder(number=r.number, adapter=r.kv_key) for r in staying])
+                assert victim is not None  # alone, a row has all blocks, and no row's context is longer
+                leaving = next(r for r in staying if r.number == victim.number)
+                staying.remove(leaving)
+                self.leave(leaving)
+                out.append(leaving)
+        self.preemptions += len(out)
+        return out
+
+    def leave(self, row: Row) -> None:
+        """The row has ended, or waits again with nothing in the cache."""
+        self.blocks.release(row)
+        row.cached_tokens = 0
+
+    def _may_grow(self, row: Row) -> bool:
+        return blocks_for(self._at_most(row)) > len(self.blocks.of(row))
+
+    def _at_most(self, row: Row) -> int:
+        return min(len(row.prompt_ids) + row.request.sampling.max_new_tokens, self.row_tokens)
