@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from lorayard_workers.adapters.files import RawTensor, read_adapter
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
+from lorayard_workers.engine.lora_costs import Corners, LoraCosts
 from lorayard_workers.engine.protocol import (
     Composition,
     Failed,
@@ -54,6 +55,12 @@ def ask(
 def text_of(outcome: Outcome) -> str:
     assert isinstance(outcome, Succeeded), outcome
     return outcome.text
+
+
+def same_cost(milliseconds: float) -> Corners:
+    """Whatever the size."""
+    costs = dict.fromkeys(("few_few", "few_many", "many_few", "many_many"), milliseconds)
+    return Corners(tokens=(1, 2), columns=(1, 2), **costs)
 
 
 class Reference:
@@ -160,7 +167,7 @@ def test_composed_rows_among_others_give_the_text_of_the_summed_weights__c5_c7(
     assert text_of(found["None"]) == plain_text
 
 
-@pytest.mark.parametrize("dense_columns", [0, 512])
+@pytest.mark.parametrize("dense_ms", [0.0, 2.0])
 def test_logits_of_a_sum_are_pefts_cat_within_1e_4__c7_c8(
     start_yard: Callable[..., Any],
     reference: Reference,
@@ -168,10 +175,11 @@ def test_logits_of_a_sum_are_pefts_cat_within_1e_4__c7_c8(
     tiny_adapters: dict[str, Path],
     step_logits: list[Tensor],
     monkeypatch: pytest.MonkeyPatch,
-    dense_columns: int,
+    dense_ms: float,
 ) -> None:
-    """Ranks 8, 16 (rsLoRA) and 12, in the dense form and in the form of segments."""
-    monkeypatch.setattr("lorayard_workers.engine.lora_plan.DENSE_COLUMNS", dense_columns)
+    """Ranks 8, 16 (rsLoRA) and 12, in the dense form and in the form of bundles and segments."""
+    costs = LoraCosts(dense=same_cost(dense_ms), bundle=same_cost(0.5))
+    monkeypatch.setattr("lorayard_workers.engine.runner.USUAL_COSTS", costs)
     digests = [list(tiny_adapters)[i] for i in (0, 2, 7)]
     composition = compose(*zip(digests, (0.6, 0.9, -0.4), strict=True))
     yard = start_yard()

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
+from lorayard_workers.engine.lora_costs import Corners, LoraCosts
 from lorayard_workers.engine.protocol import GenerationRequest, Sampling, Succeeded
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.memory.columns import Columns
@@ -23,6 +24,12 @@ from lorayard_workers.memory.slots import DeviceSlots
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # PEFT's
 
 PROMPTS = ("Hello", "The quick brown fox jumps over the lazy dog.", "x", "Sum: 1 2 3 4 5 6 7 8 9")
+
+
+def same_cost(milliseconds: float) -> Corners:
+    """Whatever the size."""
+    costs = dict.fromkeys(("few_few", "few_many", "many_few", "many_many"), milliseconds)
+    return Corners(tokens=(1, 2), columns=(1, 2), **costs)
 
 
 class Bench:
@@ -111,7 +118,7 @@ def test_mixed_decode_and_chunks_give_every_row_pefts_logits__c5_c8_c11(bench: B
         torch.testing.assert_close(logits[i], wanted, atol=1e-4, rtol=0)
 
 
-def test_wide_slots_fall_back_to_segments_with_the_same_logits__c5(
+def test_every_form_of_the_product_gives_the_same_logits__c5(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = bench.base.prompt_ids(PROMPTS[0])
@@ -121,9 +128,13 @@ def test_wide_slots_fall_back_to_segments_with_the_same_logits__c5(
         bench.runner.forward([bench.piece(i, 0, ids, d) for i, d in enumerate(digests)])
         return bench.runner.forward([bench.piece(i, len(ids), [7], d) for i, d in enumerate(digests)])
 
-    dense = decode()
-    monkeypatch.setattr("lorayard_workers.engine.lora_plan.DENSE_COLUMNS", 0)
-    torch.testing.assert_close(decode(), dense, atol=1e-4, rtol=0)
+    found: list[Tensor] = []
+    for dense_ms, bundle_ms in ((0.0, 1.0), (1.0, 0.0)):  # dense always, bundles always
+        costs = LoraCosts(dense=same_cost(dense_ms), bundle=same_cost(bundle_ms))
+        monkeypatch.setattr(bench.runner, "lora_costs", costs)
+        found.append(decode())
+    assert not torch.equal(*found)  # they were two forms
+    torch.testing.assert_close(*found, atol=1e-4, rtol=0)
 
 
 def test_greedy_text_equals_pefts_greedy_tokens__c5_c8(bench: Bench, start_yard: Callable[..., Any]) -> None:

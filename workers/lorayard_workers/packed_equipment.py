@@ -44,5 +44,6 @@ def _config(settings: WorkerSettings) -> EngineConfig:
         precision=Precision(settings.dtype),
         base_quantization=BaseQuantization(settings.base_quantization),
         device=settings.device,
+        costs_dir=settings.models_dir / "lora-costs",
         threads=settings.threads,
     )

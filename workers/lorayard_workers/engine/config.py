@@ -33,6 +33,9 @@ class EngineConfig:
     """Key-value cache of all rows together."""
     host_bytes: int = 1024 * _MIB
     """Packed adapters kept in host memory: about 280 of rank 8 for a 270M model."""
+    costs_dir: Path | None = None
+    """Where it is kept how long the forms of the multi-LoRA product take on this machine, measured at the
+    first start; None measures nothing and takes usual figures."""
     packed_dir: Path | None = None
     """Where packed adapters are kept as files, so that the next load is a memory map; None keeps none."""
     disk_bytes: int = 4096 * _MIB

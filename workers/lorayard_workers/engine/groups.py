@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn, zeros
+import torch
+from torch import Tensor, bmm, mm, nn, zeros
 from torch.nn import functional
 
 from lorayard_workers.engine.base_linear import BaseLinear
-from lorayard_workers.engine.lora_plan import Dense, Segment
+from lorayard_workers.engine.lora_plan import Bundle, Dense, LoraPlan, Segment
 from lorayard_workers.engine.step_context import StepContext
 from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.packing import GroupWeights
@@ -36,6 +37,31 @@ class LoraGroup:
     def base(self) -> BaseLinear:
         """The frozen linears."""
         return self._base
+
+    @property
+    def columns(self) -> int:
+        """Room for adapters: the sum of their ranks."""
+        return len(self._a)
+
+    @property
+    def in_features(self) -> int:
+        """Width of the input."""
+        return self._base.in_features
+
+    @property
+    def width(self) -> int:
+        """Of all members' outputs together."""
+        return sum(self._base.out_features)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the slots and of what they are multiplied with."""
+        return self._a.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the slots are."""
+        return self._a.device
 
     @property
     def size_bytes(self) -> int:
@@ -80,23 +106,40 @@ class LoraGroup:
     def compute(self, x: Tensor) -> Tensor:
         """x is [tokens, in] in the plan's order; returns [tokens, sum(out)]."""
         y = self._base(x)
-        plan = self._context.lora
+        self.add(y, x, self._context.lora)
+        return y
+
+    def add(self, y: Tensor, x: Tensor, plan: LoraPlan) -> None:
+        """Add every token's own adapter to y [tokens, sum(out)]."""
         if plan.dense is not None:
             self._add_dense(y, x, plan.dense)
         for segment in plan.segments:
             self._add_segment(y, x, segment)
-        return y
+        for bundle in plan.bundles:
+            self._add_bundle(y, x, bundle)
 
     def _add_dense(self, y: Tensor, x: Tensor, dense: Dense) -> None:
         a = self._a[: dense.columns].view(-1, x.shape[-1])
-        hidden = functional.linear(x[: dense.tokens], a).view(dense.tokens, dense.columns, -1)
+        # The weights stand first: a CPU repacks the second operand of a product for its matrix units.
+        hidden = mm(a, x[: dense.tokens].t()).view(dense.columns, -1, dense.tokens)
         # Filled, not multiplied: 0 x NaN is NaN, and would carry one adapter's overflow to other rows.
         hidden.masked_fill_(dense.foreign, 0)
         if dense.weights is not None:
             hidden.mul_(dense.weights)
-        hidden = hidden.permute(2, 0, 1).contiguous()
+        hidden = hidden.permute(1, 2, 0)
         for target, own, b in zip(self._split(y[: dense.tokens]), hidden, self._b, strict=True):
-            target.addmm_(own, b[: dense.columns])
+            target.add_(mm(own, b[: dense.columns]))
+
+    def _add_bundle(self, y: Tensor, x: Tensor, bundle: Bundle) -> None:
+        tokens = slice(bundle.start, bundle.stop)
+        rows = x[tokens] if bundle.rows is None else x[tokens][bundle.rows]
+        rows = rows.reshape(bundle.adapters, -1, x.shape[-1])
+        a = self._a[bundle.columns].view(bundle.adapters, -1, x.shape[-1])
+        hidden = bmm(rows, a.transpose(1, 2)).view(*rows.shape[:2], -1, self._a.shape[1])
+        hidden = hidden.permute(3, 0, 1, 2).contiguous()
+        for target, own, b in zip(self._split(y[tokens]), hidden, self._b, strict=True):
+            added = bmm(own, b[bundle.columns].view(bundle.adapters, -1, b.shape[-1])).flatten(0, 1)
+            target.add_(added if bundle.taken is None else added[bundle.taken])
 
     def _add_segment(self, y: Tensor, x: Tensor, segment: Segment) -> None:
         tokens = slice(segment.start, segment.stop)

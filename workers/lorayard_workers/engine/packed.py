@@ -233,6 +233,8 @@ class PackedEngine:
             kv_blocks=self._kv_blocks,
         )
         runner = ModelRunner(self._base, size)
+        if config.costs_dir is not None:
+            runner.measure_lora_costs(config.costs_dir)
         return EngineCore(
             runner=runner,
             residents=Residents(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
 from lorayard_workers.engine.blocks import blocks_for
 from lorayard_workers.engine.kv_cache import KvCache
+from lorayard_workers.engine.lora_costs import USUAL_COSTS, LoraCosts
+from lorayard_workers.engine.lora_measure import kept_costs
 from lorayard_workers.engine.lora_plan import plan_lora
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.patching import find_groups, patch
@@ -63,6 +66,8 @@ class ModelRunner:
         found = find_groups(base)
         self.layouts: tuple[GroupLayout, ...] = tuple(group.layout for group in found)
         self._model: Any = base.model
+        self.lora_costs: LoraCosts = USUAL_COSTS
+        """Decides the form of each step."""
         self._dtype: torch.dtype = base.model.dtype
         self._device: torch.device = base.model.device
         layers, kv_heads, head_width = cache_shape(base)
@@ -83,6 +88,10 @@ class ModelRunner:
     def slot_bytes(self) -> int:
         """Device memory of all LoRA columns."""
         return sum(group.size_bytes for group in self._groups)
+
+    def measure_lora_costs(self, folder: Path) -> None:
+        """Choose the form of each step by this machine's own figures, which are kept in `folder`."""
+        self.lora_costs = kept_costs(self._groups, folder)
 
     def write_adapter(self, columns: Columns, adapter: HostAdapter) -> None:
         """Copy an adapter into its columns."""
@@ -135,6 +144,7 @@ class ModelRunner:
             [piece.columns for piece in singles],
             [(piece.place.tokens, piece.columns) for piece in spans],
             self._device,
+            costs=self.lora_costs,
         )
         self._context.attention = plan_attention(
             [piece.place for piece in singles],
@@ -163,6 +173,6 @@ class ModelRunner:
         return logits
 
 
-def _step_order(piece: Piece) -> tuple[bool, bool, tuple[Columns, tuple[float, ...]]]:
+def _step_order(piece: Piece) -> tuple[bool, bool, tuple[bool, int, Columns, tuple[float, ...]]]:
     """Single tokens first; within each kind adapters first, neighbours by adapter."""
     return piece.place.tokens > 1, piece.columns is None, use_order(piece.columns)

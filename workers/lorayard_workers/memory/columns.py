@@ -22,12 +22,11 @@ Use = Columns | Blend
 
 def blend(parts: Iterable[tuple[Columns, float]]) -> Use:
     """The weighted sum of adapters that lie in slots: no copy, no merge."""
-    pairs = [(column, weight) for columns, weight in parts for column in columns]
-    pairs.sort()
-    columns = tuple(column for column, _ in pairs)
-    if all(weight == 1.0 for _, weight in pairs):
-        return columns
-    return Blend(columns=columns, weights=tuple(weight for _, weight in pairs))
+    found = list(parts)
+    if len(found) == 1 and found[0][1] == 1.0:
+        return found[0][0]
+    pairs = sorted((column, weight) for columns, weight in found for column in columns)
+    return Blend(columns=tuple(column for column, _ in pairs), weights=tuple(weight for _, weight in pairs))
 
 
 def columns_of(use: Use) -> Columns:
@@ -40,6 +39,19 @@ def weights_of(use: Use) -> tuple[float, ...] | None:
     return use.weights if isinstance(use, Blend) else None
 
 
-def use_order(use: Use | None) -> tuple[Columns, tuple[float, ...]]:
-    """Sorts rows that use the same columns next to each other."""
-    return (columns_of(use), weights_of(use) or ()) if use is not None else ((), ())
+def are_neighbours(columns: Columns) -> bool:
+    """Whether there is no gap."""
+    return columns[-1] - columns[0] + 1 == len(columns)
+
+
+def is_plain(use: Use) -> bool:
+    """One adapter at full strength, in columns without a gap: the common case, and the fast one."""
+    return not isinstance(use, Blend) and are_neighbours(use)
+
+
+def use_order(use: Use | None) -> tuple[bool, int, Columns, tuple[float, ...]]:
+    """Sorts rows that use the same columns next to each other: plain ones first, and those by rank."""
+    if use is None:
+        return True, 0, (), ()
+    columns = columns_of(use)
+    return not is_plain(use), len(columns), columns, weights_of(use) or ()

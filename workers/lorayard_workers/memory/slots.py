@@ -206,15 +206,18 @@ class DeviceSlots:
         return choose_victims(candidates, missing.columns, need_count=missing.slots, tolerance=EQUAL_VALUE)
 
     def _free_columns(self, wanted: int) -> Columns:
-        """The lowest run of free pages, else the lowest free pages: narrow steps are fast steps."""
+        """The lowest run of free pages that starts at a multiple of its width, so that adapters of one rank
+        can run as one batched product; else the lowest run, else the lowest free pages.
+        """
         taken = {column for slot in self._slots.values() for column in slot.columns}
         pages = [p for p in range(0, self.column_count, RANK_PAGE) if p not in taken]
         need = wanted // RANK_PAGE
-        runs = (
+        runs = [
             pages[i : i + need]
             for i in range(len(pages) - need + 1)
             if pages[i + need - 1] - pages[i] == wanted - RANK_PAGE
-        )
-        chosen = next(runs, pages[:need])
+        ]
+        runs.sort(key=lambda run: run[0] % wanted != 0)  # stable: the lowest first
+        chosen = runs[0] if runs else pages[:need]
         assert len(chosen) == need  # `place` has made room
         return tuple(column for page in chosen for column in range(page, page + RANK_PAGE))
