@@ -15,10 +15,13 @@ import pytest
 from lorayard_cli.embedded.bus_server import BusServer, prepare_bus_server
 from lorayard_dispatcher.app import run_dispatcher
 from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.names import key_token
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_schemas.subjects import JobAddress
@@ -31,8 +34,12 @@ from lorayard_workers.app import run_worker
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment
 from lorayard_workers.settings import WorkerSettings
+from lorayard_workers.tiny_model import make_tiny_adapter
 
 _numbers = itertools.count(1)
+
+ADAPTER = "acme/tiny/echo"
+"""The one adapter in the folder of the fixture `adapters`."""
 
 
 class RunningServer:
@@ -229,6 +236,17 @@ class Yard:
         reply = await self.bus.nc.request(self.bus.subjects.dispatcher("status"), b"", timeout=5)
         return decode(DispatcherStatus, reply.data)
 
+    async def advert(self, worker: str = "w1") -> WorkerAdvert:
+        """What a worker tells of itself."""
+        bucket = await self.bus.js.key_value(self.bus.subjects.bucket("workers"))
+        return decode(WorkerAdvert, (await bucket.get(worker)).value or b"")
+
+    async def record(self, adapter: str, version: str = "1") -> AdapterRecord:
+        """What is registered of an adapter."""
+        bucket = await self.bus.js.key_value(self.bus.subjects.bucket("adapters"))
+        entry = await bucket.get(f"{key_token(adapter)}.{key_token(version)}")
+        return decode(AdapterRecord, entry.value or b"")
+
     async def left(self, kind: str = "jobs") -> int:
         """Messages in a stream."""
         info = await self.bus.api(f"STREAM.INFO.{self.bus.subjects.stream(kind)}")
@@ -267,6 +285,13 @@ class Yard:
             return bool((await bucket.get(worker)).value)
         except nats.js.errors.KeyNotFoundError:
             return False
+
+
+@pytest.fixture
+def adapters(tmp_path: Path) -> Path:
+    """A folder with one adapter, version 1."""
+    make_tiny_adapter(tmp_path / "adapters" / ADAPTER / "1", seed=1, targets=("q_proj",))
+    return tmp_path / "adapters"
 
 
 @pytest.fixture

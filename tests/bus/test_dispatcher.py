@@ -1,62 +1,26 @@
-"""What a dispatcher does with every kind of job: handed over, answered or buried (A3, E3, E4, G3)."""
+"""What a dispatcher does with every kind of job: handed over, answered, or left to the next (A3, E3, G3)."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
-import msgpack
 import pytest
 from nats.aio.msg import Msg
+from tests.bus.conftest import Yard
 
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.settings import DispatcherSettings
-from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.codec import encode
-from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.job import Job, Lane
-from lorayard_schemas.result import ErrorKind, JobResult, ResultState
-from lorayard_schemas.status import DispatcherStatus
+from lorayard_schemas.result import ErrorKind, ResultState
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.bus.declare import declare
-from lorayard_shared.bus.topology import lane_consumer, topology
+from lorayard_shared.bus.topology import lane_consumer
 from lorayard_shared.lease import LeaseKeeper
 
 pytestmark = pytest.mark.bus
 
 WaitUntil = Callable[..., Awaitable[None]]
-
-
-class Process(Protocol):
-    """A dispatcher or worker that runs."""
-
-    async def stop(self) -> None:
-        """Stop it as SIGTERM does."""
-
-
-class Yard(Protocol):
-    """A yard to start dispatchers and workers in (see conftest)."""
-
-    bus: Bus
-
-    async def dispatcher(self, name: str = "d1", **given: object) -> Process: ...
-    async def worker(self, name: str = "w1", **given: object) -> Process: ...
-    async def publish(
-        self,
-        body: Job | bytes,
-        *,
-        lane: Lane = Lane.NORMAL,
-        tenant: str = "acme",
-        adapter: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> int: ...
-    async def result(self, job: str, *, tenant: str = "acme") -> JobResult: ...
-    async def stored(self, job: str, *, tenant: str = "acme") -> JobResult | None: ...
-    async def cancel(self, job: str, *, tenant: str = "acme") -> CancelOutcome: ...
-    async def status(self) -> DispatcherStatus: ...
-    async def left(self, kind: str = "jobs") -> int: ...
-    async def dead_letters(self) -> list[DeadLetter]: ...
 
 
 def job(name: str, prompt: str = "hello", *, deadline: float | None = None) -> Job:
@@ -101,37 +65,6 @@ async def test_a_tenant_of_any_name_gets_its_answer(yard: Yard) -> None:
     assert (await yard.result("j", tenant="Ärzte & Co. *>")).tenant == "Ärzte & Co. *>"
 
 
-async def test_a_malformed_job_with_an_id_is_answered_with_the_field(
-    yard: Yard, wait_until: WaitUntil
-) -> None:
-    """G3, and no worker is needed for it."""
-    await yard.dispatcher()
-    await yard.publish(msgpack.packb({"id": "j", "prompt": "x", "sampling": {"top_p": 2}}))
-    result = await yard.result("j")
-    assert result.state is ResultState.FAILED
-    assert result.error is not None
-    assert (result.error.kind, result.error.code) == (ErrorKind.PERMANENT, "malformed_job")
-    assert result.error.field == "sampling.top_p"
-    await wait_until(lambda: nothing_left(yard))
-    assert await yard.dead_letters() == []
-
-
-async def test_a_job_that_could_not_be_buried_comes_again(yard: Yard, wait_until: WaitUntil) -> None:
-    """G2: its lease must run out; renewed for ever, the job would be neither here nor there."""
-    await yard.dispatcher()
-    dead = yard.bus.subjects.stream("dead")
-    await yard.bus.api(f"STREAM.DELETE.{dead}")
-    await yard.publish(b"\xc1")
-
-    async def tried() -> bool:
-        return (await yard.status()).taken >= 1
-
-    await wait_until(tried)
-    await declare(yard.bus, topology(yard.bus.settings))
-    await wait_until(lambda: nothing_left(yard))
-    assert len(await yard.dead_letters()) == 1
-
-
 @pytest.mark.parametrize("newer_first", [False, True])
 async def test_of_two_deliveries_of_a_job_the_newer_is_kept(newer_first: bool, bus: Bus) -> None:
     """The other's lease is let go: renewed for a job nobody holds, it would hold the job for ever."""
@@ -147,52 +80,6 @@ async def test_of_two_deliveries_of_a_job_the_newer_is_kept(newer_first: bool, b
     assert parked is not None
     assert parked.taken.deliveries == 2
     assert (len(dispatcher.pool), len(leases)) == (1, 1)
-
-
-@pytest.mark.parametrize("body", [b"\xc1 nonsense", b"", b'{"prompt": "x"}', b"{"])
-async def test_a_job_without_a_readable_id_becomes_a_dead_letter(
-    body: bytes, yard: Yard, wait_until: WaitUntil
-) -> None:
-    await yard.dispatcher()
-    sequence = await yard.publish(body, adapter="a/b/c")
-    await wait_until(lambda: nothing_left(yard))
-    (letter,) = await yard.dead_letters()
-    assert (letter.body, letter.sequence, letter.code) == (body, sequence, "malformed_job")
-    assert not letter.truncated
-    assert letter.subject.endswith(".acme.a/b/c")
-    assert letter.reason
-
-
-async def test_a_message_as_big_as_the_server_takes_is_answered_or_buried(
-    yard: Yard, wait_until: WaitUntil
-) -> None:
-    """As it is it fits neither an assignment nor a dead letter, and would go round for ever."""
-    await yard.dispatcher()
-    await yard.worker()
-    await yard.publish(encode(job("big", "x" * 1_000_000)))
-    await yard.publish(b"\xc1" * 1_048_500)
-    result = await yard.result("big")
-    assert result.error is not None
-    assert "by reference" in result.error.message
-    await wait_until(lambda: nothing_left(yard))
-    (letter,) = await yard.dead_letters()
-    assert letter.body == b"\xc1" * len(letter.body)
-    assert letter.truncated
-
-
-async def test_headers_nobody_can_read_are_answered(yard: Yard) -> None:
-    await yard.dispatcher()
-    await yard.publish(job("j"), headers={"Yard-Attempt": "9" * 5000})
-    result = await yard.result("j")
-    assert result.error is not None
-    assert result.error.field == "header Yard-Attempt"
-
-
-async def test_a_publishers_status_header_does_not_hide_its_job(yard: Yard) -> None:
-    await yard.dispatcher()
-    await yard.worker()
-    await yard.publish(job("j"), headers={"Status": "408"})
-    assert (await yard.result("j")).state is ResultState.SUCCEEDED
 
 
 async def test_an_unknown_adapter_is_answered_once_a_worker_could_know(yard: Yard) -> None:
@@ -238,87 +125,6 @@ async def test_a_job_that_comes_expired_never_runs(yard: Yard) -> None:
     await yard.publish(job("j", deadline=1.0))
     result = await yard.result("j")
     assert (result.state, result.maker) == (ResultState.EXPIRED, None)
-
-
-@pytest.mark.parametrize("adapter", [None, "a/b/c"], ids=["parked", "not resolved yet"])
-async def test_a_waiting_job_is_cancelled(adapter: str | None, yard: Yard, wait_until: WaitUntil) -> None:
-    await yard.dispatcher()
-    await yard.publish(job("j"), adapter=adapter)
-
-    async def taken() -> bool:
-        return (await yard.status()).taken == 1
-
-    await wait_until(taken)
-    assert await yard.cancel("j") is CancelOutcome.CANCELLED
-    assert (await yard.result("j")).state is ResultState.CANCELLED
-    await wait_until(lambda: nothing_left(yard))
-    assert await yard.cancel("j") is CancelOutcome.FINISHED
-
-
-async def test_a_job_is_cancelled_whichever_dispatcher_has_it(
-    long_lease_yard: Yard, wait_until: WaitUntil
-) -> None:
-    """The order goes to any of them, also to one that stands by."""
-    yard = long_lease_yard
-    await yard.dispatcher("d1")
-    await yard.dispatcher("d2")
-    names = [f"j{number}" for number in range(12)]
-    for name in names:
-        await yard.publish(job(name))
-
-    async def all_taken() -> bool:
-        return (await yard.status()).taken == len(names)
-
-    await wait_until(all_taken)
-    for name in names:
-        assert await yard.cancel(name) is CancelOutcome.CANCELLED
-        assert (await yard.result(name)).state is ResultState.CANCELLED
-    # One that is left parked would keep its lease and run later, for nothing.
-    await wait_until(lambda: nothing_left(yard))
-
-
-async def test_a_running_job_is_cancelled(yard: Yard, wait_until: WaitUntil) -> None:
-    await yard.dispatcher()
-    await yard.worker(echo_delay_seconds=60)
-    await yard.publish(job("j"))
-
-    async def handed_over() -> bool:
-        return (await yard.status()).handed_over == 1
-
-    await wait_until(handed_over)
-    assert await yard.cancel("j") is CancelOutcome.CANCELLED
-    result = await yard.result("j")
-    assert result.state is ResultState.CANCELLED
-    await wait_until(lambda: nothing_left(yard))
-
-
-async def test_a_finished_job_is_too_late_to_cancel(yard: Yard) -> None:
-    await yard.dispatcher()
-    await yard.worker()
-    await yard.publish(job("j"))
-    await yard.result("j")
-    assert await yard.cancel("j") is CancelOutcome.FINISHED
-    assert (await yard.result("j")).state is ResultState.SUCCEEDED
-
-
-async def test_a_job_cancelled_before_it_was_seen_never_runs(yard: Yard, wait_until: WaitUntil) -> None:
-    """Whatever the order in which order and job arrive."""
-    await yard.dispatcher()
-    await yard.worker()
-    assert await yard.cancel("j") is CancelOutcome.CANCELLED
-    await yard.publish(job("j"))
-    await wait_until(lambda: nothing_left(yard))
-    assert (await yard.result("j")).state is ResultState.CANCELLED
-    assert (await yard.status()).handed_over == 0
-
-
-async def test_a_cancel_without_a_tenant_is_refused_with_the_field(yard: Yard) -> None:
-    await yard.dispatcher()
-    body = msgpack.packb({"tenant": "", "job": "j"})
-    reply = await yard.bus.nc.request(yard.bus.subjects.dispatcher("cancel"), body, timeout=5)
-    assert reply.headers is not None
-    assert reply.headers["Nats-Service-Error-Code"] == "400"
-    assert "tenant" in reply.headers["Nats-Service-Error"]
 
 
 async def test_urgent_passes_a_thousand_bulk_jobs(yard: Yard, wait_until: WaitUntil) -> None:
