@@ -38,7 +38,7 @@ def show_result(result: Result, *, as_json: bool) -> int:
 
 def result_document(result: Result) -> dict[str, Any]:
     """The whole result as JSON; the keys are stable."""
-    error = result.error
+    error, logprobs = result.error, result.logprobs
     return {
         "job": result.job_id,
         "state": result.state.value,
@@ -53,6 +53,7 @@ def result_document(result: Result) -> dict[str, Any]:
         "rule": result.rule,
         "tier": result.tier,
         "usage": result.usage.model_dump(),
+        "logprobs": None if logprobs is None else [token.model_dump() for token in logprobs],
         "timings": result.timings.model_dump(),
         "attempt": result.attempt,
         "finished_at": result.finished_at,

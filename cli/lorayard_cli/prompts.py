@@ -1,4 +1,4 @@
-"""Where the prompt of `lorayard submit` comes from."""
+"""Where the prompt of `lorayard submit` comes from, and its schema."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_prompt(prompt: str | None, file: Path | None) -> str:
     if prompt is not None and file is not None:
         raise CommandError(ExitCode.USAGE, "usage", "give either PROMPT or --file, not both", field="prompt")
     if file is not None:
-        return _from_file(file)
+        return _from_file(file, "file")
     if prompt == STDIN or (prompt is None and not sys.stdin.isatty()):
         return _from_stdin()
     if prompt is None:
@@ -52,8 +52,17 @@ def _from_stdin() -> str:
         ) from error
 
 
-def _from_file(file: Path) -> str:
+def read_schema(file: Path) -> str:
+    """A JSON schema from a file; whether it can be used is for the worker to say.
+
+    Raises:
+        CommandError: the file has no text.
+    """
+    return _from_file(file, "json_schema")
+
+
+def _from_file(file: Path, field: str) -> str:
     try:
         return read_text(file)
     except UnreadableFileError as error:
-        raise CommandError(ExitCode.BAD_INPUT, "bad_input", f"{file}: {error}", field="file") from error
+        raise CommandError(ExitCode.BAD_INPUT, "bad_input", f"{file}: {error}", field=field) from error

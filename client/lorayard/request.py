@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, TypedDict
@@ -31,8 +32,18 @@ class RequestOptions(TypedDict, total=False):
     temperature: float
     top_p: float
     top_k: int
+    min_p: float
     seed: int | None
+    repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+    logit_bias: Mapping[int, float] | Mapping[str, float] | None
     stop: str | Sequence[str]
+    stop_token_ids: Sequence[int]
+    ignore_eos: bool
+    min_new_tokens: int
+    logprobs: int | None
+    json_schema: str | Mapping[str, Any] | None
     deadline_seconds: float | None
     session: str | None
     task: str | None
@@ -56,8 +67,25 @@ class GenerateRequest:
     top_p: float = 1.0
     top_k: int = 0
     """0 keeps every token."""
+    min_p: float = 0.0
+    """The least probability kept, as a share of the likeliest token's; 0 keeps every token."""
     seed: int | None = None
+    repetition_penalty: float = 1.0
+    """Over prompt and answer, as in transformers; 1 changes nothing."""
+    presence_penalty: float = 0.0
+    """As in OpenAI's API, -2 to 2, as is the next."""
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] | Mapping[str, float] | None = field(default=None, hash=False)
+    """Token id -> what is added to its logit, -100 to 100."""
     stop: str | Sequence[str] = ()
+    stop_token_ids: Sequence[int] = ()
+    ignore_eos: bool = False
+    min_new_tokens: int = 0
+    logprobs: int | None = None
+    """Tell log-probabilities: of each token, and of so many (0 to 20) of the likeliest at its place."""
+    json_schema: str | Mapping[str, Any] | None = field(default=None, hash=False)
+    """A JSON schema, as text or as data: the answer is a document that fits it, unless `max_new_tokens` or a
+    stop cuts it short (`finish_reason` says so for the first)."""
     deadline_seconds: float | None = None
     """From now; a job that could not start by then expires."""
     session: str | None = None
@@ -173,14 +201,43 @@ def _sampling(request: GenerateRequest) -> Sampling:
         temperature=request.temperature,
         top_p=request.top_p,
         top_k=request.top_k,
+        min_p=request.min_p,
         seed=request.seed,
+        repetition_penalty=request.repetition_penalty,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        logit_bias=_bias(request.logit_bias),
         stop=(stop,) if isinstance(stop, str) else _as_tuple(stop),
+        stop_token_ids=_as_tuple(request.stop_token_ids),
+        ignore_eos=request.ignore_eos,
+        min_new_tokens=request.min_new_tokens,
+        logprobs=request.logprobs,
+        json_schema=_schema_text(request.json_schema),
     )
 
 
-def _as_tuple(stop: Any) -> Any:
+def _bias(bias: Mapping[int, float] | Mapping[str, float] | None) -> dict[str, float]:
+    if bias is None:
+        return {}
+    if not isinstance(bias, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        raise InvalidRequestError(field="logit_bias", reason="a map of token id to number is needed")
+    return {str(token): added for token, added in bias.items()}
+
+
+def _schema_text(schema: str | Mapping[str, Any] | None) -> str | None:
+    if schema is None or isinstance(schema, str):
+        return schema
+    try:
+        return json.dumps(schema, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequestError(
+            field="json_schema", reason=f"it cannot be written as JSON: {error}"
+        ) from error
+
+
+def _as_tuple(given: Any) -> Any:
     # pydantic judges the rest, and names the field
-    return tuple(stop) if isinstance(stop, list) else stop  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return tuple(given) if isinstance(given, list) else given  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def _deadline(deadline_seconds: float | None, now: float) -> float | None:

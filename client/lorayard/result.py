@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lorayard.errors import JobCancelledError, JobExpiredError, JobFailedError
-from lorayard_schemas.result import JobResult, JobTimings, Maker, ResultError, ResultState, Usage
+from lorayard_schemas.result import (
+    JobResult,
+    JobTimings,
+    Maker,
+    ResultError,
+    ResultState,
+    TokenLogprob,
+    Usage,
+)
 
 _NOBODY = Maker(worker="")
 
@@ -32,6 +40,8 @@ class Result:
     tier: str
     """Where the adapter was found: slot, host, disk, none."""
     usage: Usage
+    logprobs: tuple[TokenLogprob, ...] | None
+    """Where asked for, one for each token; of a very long answer the first ones."""
     timings: JobTimings
     attempt: int
     finished_at: float
@@ -60,6 +70,7 @@ def from_wire(wire: JobResult, text: str) -> Result:
         rule=maker.rule if wire.maker is not None else None,
         tier=maker.tier,
         usage=wire.usage,
+        logprobs=wire.logprobs,
         timings=wire.timings,
         attempt=wire.attempt,
         finished_at=wire.finished_at,

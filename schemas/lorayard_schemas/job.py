@@ -30,17 +30,51 @@ class Lane(StrEnum):
     BULK = "bulk"
 
 
+MAX_JSON_SCHEMA_CHARACTERS = 64 * 1024
+"""Schemas of real programs have some kilobytes; a worker takes as many bytes."""
+
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+TokenKey = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,9})$")]
+"""A token's id as JSON can have it: as a key."""
+
+
 class Sampling(Part):
-    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 keeps every token."""
+    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 keeps every token.
+
+    In this order: logit_bias, repetition_penalty, presence_penalty and frequency_penalty, min_new_tokens,
+    json_schema, temperature, top_k, top_p, min_p.
+    """
 
     max_new_tokens: int = Field(default=256, ge=1, le=MAX_NEW_TOKENS)
     temperature: float = Field(default=0.0, ge=0.0, le=10.0, allow_inf_nan=False)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     top_k: int = Field(default=0, ge=0, lt=2**31)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
+    """The least probability kept, as a share of the likeliest token's."""
     seed: int | None = Field(default=None, ge=0, lt=2**63)
+    repetition_penalty: float = Field(default=1.0, ge=0.01, le=100.0, allow_inf_nan=False)
+    """Over prompt and answer: positive logits are divided by it, negative ones multiplied."""
+    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0, allow_inf_nan=False)
+    """Subtracted from the logit of each token that the answer holds."""
+    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0, allow_inf_nan=False)
+    """Subtracted for each time the answer holds the token."""
+    logit_bias: dict[TokenKey, Annotated[float, Field(ge=-100.0, le=100.0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, max_length=1024
+    )
+    """Token id -> what is added to its logit."""
     stop: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(
         default=(), max_length=16
     )
+    stop_token_ids: tuple[TokenId, ...] = Field(default=(), max_length=64)
+    ignore_eos: bool = False
+    """Go on after an end-of-sequence token."""
+    min_new_tokens: int = Field(default=0, ge=0, le=MAX_NEW_TOKENS)
+    """Before so many nothing ends the answer but a whole document of `json_schema`."""
+    logprobs: int | None = Field(default=None, ge=0, le=20)
+    """Tell each token's log-probability, and those of so many of the likeliest at its place: of the model's
+    own distribution, before penalties and temperature. At most 65,536 in all for `max_new_tokens`."""
+    json_schema: Annotated[str, StringConstraints(max_length=MAX_JSON_SCHEMA_CHARACTERS)] | None = None
+    """A JSON schema, as text, that the answer fits unless something cuts it short."""
 
 
 class ChatTurn(Part):

@@ -62,7 +62,25 @@ class Usage(Part):
     """Tokens read and written."""
 
     prompt_tokens: int = Field(default=0, ge=0)
+    cached_tokens: int = Field(default=0, ge=0)
+    """Of the prompt, read from the worker's prefix cache."""
     completion_tokens: int = Field(default=0, ge=0)
+
+
+class TokenAlternative(Part):
+    """A token that could have stood at a place."""
+
+    token_id: int = Field(ge=0)
+    text: str
+    """The token alone: half a character is U+FFFD."""
+    logprob: float
+    """Natural logarithm, of the model's own distribution."""
+
+
+class TokenLogprob(TokenAlternative):
+    """The token that was taken at a place, and the likeliest ones there, in falling order."""
+
+    alternatives: tuple[TokenAlternative, ...] = ()
 
 
 class JobTimings(Part):
@@ -89,6 +107,8 @@ class JobResult(Message):
     text: str | None = None
     text_ref: PayloadRef | None = None
     finish_reason: Literal["stop", "length"] | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    """Where asked for, one for each completion token, the first ones as far as they fit into the message."""
     error: ResultError | None = None
     maker: Maker | None = None
     usage: Usage = Usage()

@@ -27,6 +27,28 @@ def test_a_plain_prompt_becomes_a_job() -> None:
     assert (job.sampling.max_new_tokens, job.sampling.stop, job.metadata) == (5, ("\n",), {"a": "b"})
 
 
+def test_sampling_options_travel_in_the_job() -> None:
+    job = build(
+        min_p=0.1,
+        repetition_penalty=1.2,
+        presence_penalty=0.5,
+        frequency_penalty=-0.5,
+        logit_bias={7: 1.5, 30: -100},
+        stop_token_ids=[3, 4],
+        ignore_eos=True,
+        min_new_tokens=2,
+        logprobs=5,
+        json_schema={"type": "object"},
+    )
+    sampling = job.sampling
+    assert (sampling.min_p, sampling.repetition_penalty, sampling.ignore_eos) == (0.1, 1.2, True)
+    assert (sampling.presence_penalty, sampling.frequency_penalty) == (0.5, -0.5)
+    assert sampling.logit_bias == {"7": 1.5, "30": -100}
+    assert (sampling.stop_token_ids, sampling.min_new_tokens, sampling.logprobs) == ((3, 4), 2, 5)
+    assert sampling.json_schema == '{"type": "object"}'
+    assert build(json_schema='{"a":1}').sampling.json_schema == '{"a":1}'
+
+
 def test_a_conversation_becomes_a_job() -> None:
     job = build([{"role": "system", "content": "be brief"}, ChatTurn(role="user", content="hello")])
     assert job.prompt is None
@@ -53,6 +75,19 @@ def test_a_conversation_becomes_a_job() -> None:
         ("hello", {"top_p": 0}, "top_p"),
         ("hello", {"top_k": -1}, "top_k"),
         ("hello", {"seed": -1}, "seed"),
+        ("hello", {"min_p": 2}, "min_p"),
+        ("hello", {"min_p": float("nan")}, "min_p"),
+        ("hello", {"repetition_penalty": 0}, "repetition_penalty"),
+        ("hello", {"presence_penalty": 3}, "presence_penalty"),
+        ("hello", {"frequency_penalty": "much"}, "frequency_penalty"),
+        ("hello", {"logit_bias": [1]}, "logit_bias"),
+        ("hello", {"logit_bias": {-1: 0.5}}, "logit_bias.-1.[key]"),
+        ("hello", {"stop_token_ids": 3}, "stop_token_ids"),
+        ("hello", {"min_new_tokens": -1}, "min_new_tokens"),
+        ("hello", {"logprobs": 21}, "logprobs"),
+        ("hello", {"json_schema": {"a": object()}}, "json_schema"),
+        ("hello", {"json_schema": {"a": float("nan")}}, "json_schema"),
+        ("hello", {"json_schema": "x" * 70_000}, "json_schema"),
         ("hello", {"stop": [""]}, "stop.0"),
         ("hello", {"stop": 3}, "stop"),
         ("hello", {"deadline_seconds": 0}, "deadline_seconds"),

@@ -13,7 +13,7 @@ from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, no_negative
 from lorayard_cli.output import note, print_json, print_text
-from lorayard_cli.prompts import no_option, read_prompt
+from lorayard_cli.prompts import no_option, read_prompt, read_schema
 
 
 async def submit(
@@ -29,8 +29,11 @@ async def submit(
     temperature: float = 0.0,
     top_p: float = 1.0,
     top_k: int = 0,
+    min_p: float = 0.0,
     seed: int | None = None,
     stop: Annotated[list[str] | None, Parameter(negative="")] = None,
+    json_schema: Path | None = None,
+    logprobs: int | None = None,
     session: str | None = None,
     idempotency_key: str | None = None,
     template: Literal["adapter", "none"] = "adapter",
@@ -63,10 +66,16 @@ async def submit(
         Draw from the likeliest tokens that make up this share.
     top_k
         Draw from so many of the likeliest tokens; 0 from all.
+    min_p
+        Draw from the tokens that are at least this share as likely as the likeliest; 0 from all.
     seed
         Makes drawing repeatable.
     stop
         End the answer before this text; may be given again.
+    json_schema
+        The answer is JSON that fits the schema in this file.
+    logprobs
+        Tell the log-probability of each token, and of so many of the likeliest in its place (with --json).
     session
         Jobs of one session may be kept together.
     idempotency_key
@@ -85,8 +94,11 @@ async def submit(
             temperature=temperature,
             top_p=top_p,
             top_k=top_k,
+            min_p=min_p,
             seed=seed,
             stop=tuple(stop or ()),
+            json_schema=None if json_schema is None else read_schema(json_schema),
+            logprobs=logprobs,
             session=session,
             idempotency_key=idempotency_key,
             template=template,

@@ -38,10 +38,10 @@ from lorayard_workers.engine.protocol import (
     FailureKind,
     GenerationRequest,
     Outcome,
-    Sampling,
     Succeeded,
 )
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
+from lorayard_workers.service.job_sampling import engine_sampling
 from lorayard_workers.service.outcomes import job_result
 from lorayard_workers.service.retry import schedule_retry
 
@@ -153,14 +153,7 @@ class Execution:
             request_id=held.key,
             prompt=self._in_template(job, digest, await self._prompt(job)),
             adapter=digest,
-            sampling=Sampling(
-                max_new_tokens=job.sampling.max_new_tokens,
-                temperature=job.sampling.temperature,
-                top_p=job.sampling.top_p,
-                top_k=job.sampling.top_k,
-                seed=job.sampling.seed,
-                stop=job.sampling.stop,
-            ),
+            sampling=engine_sampling(job.sampling),
             deadline=job.deadline,
         )
 

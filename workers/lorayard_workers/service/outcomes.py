@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 
 from lorayard_schemas.result import (
     ErrorKind,
@@ -13,8 +14,23 @@ from lorayard_schemas.result import (
     ResultState,
     Usage,
 )
-from lorayard_workers.engine.protocol import Cancelled, DeadlinePassed, Failed, Outcome, Succeeded
+from lorayard_schemas.result import TokenAlternative as WireAlternative
+from lorayard_schemas.result import TokenLogprob as WireLogprob
+from lorayard_workers.engine.protocol import (
+    Cancelled,
+    DeadlinePassed,
+    Failed,
+    Outcome,
+    Succeeded,
+    TokenLogprob,
+)
 from lorayard_workers.service.held_jobs import HeldJob
+
+LOGPROBS_BYTES = 384 * 1024
+"""A result is one message of 1 MiB, half of it for the text."""
+
+_ENTRY_BYTES = 64
+"""Of one token beside its text: names, number, id."""
 
 
 def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str) -> JobResult:
@@ -62,7 +78,12 @@ def _success(outcome: Succeeded, waited_ms: float) -> dict[str, object]:
     return {
         "text": outcome.text,
         "finish_reason": outcome.finish_reason.value,
-        "usage": Usage(prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens),
+        "usage": Usage(
+            prompt_tokens=outcome.prompt_tokens,
+            cached_tokens=outcome.cached_tokens,
+            completion_tokens=outcome.completion_tokens,
+        ),
+        "logprobs": None if outcome.logprobs is None else tuple(_logprobs(outcome.logprobs)),
         "timings": JobTimings(
             waited_ms=waited_ms,
             queued_ms=timings.queued_ms,
@@ -71,6 +92,23 @@ def _success(outcome: Succeeded, waited_ms: float) -> dict[str, object]:
             total_ms=timings.total_ms,
         ),
     }
+
+
+def _logprobs(told: Iterable[TokenLogprob]) -> Iterator[WireLogprob]:
+    """As many, from the first on, as have room in a result."""
+    room = LOGPROBS_BYTES
+    for each in told:
+        alternatives = tuple(
+            WireAlternative(token_id=other.token_id, text=other.text, logprob=other.logprob)
+            for other in each.alternatives
+        )
+        texts = (each.text, *(other.text for other in alternatives))
+        room -= sum(_ENTRY_BYTES + len(text.encode()) for text in texts)
+        if room < 0:
+            return
+        yield WireLogprob(
+            token_id=each.token_id, text=each.text, logprob=each.logprob, alternatives=alternatives
+        )
 
 
 def _error(outcome: Failed) -> ResultError:

@@ -1,0 +1,109 @@
+"""A job's sampling settings on their way to the engine, and log-probabilities on theirs back (C12)."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from lorayard_schemas.assignment import AssignedJob
+from lorayard_schemas.codec import encode
+from lorayard_schemas.job import INLINE_BYTES, Lane
+from lorayard_schemas.job import Sampling as JobSampling
+from lorayard_schemas.subjects import JobAddress
+from lorayard_workers.engine.protocol import (
+    FinishReason,
+    Sampling,
+    Succeeded,
+    Tier,
+    Timings,
+    TokenAlternative,
+    TokenLogprob,
+)
+from lorayard_workers.service.held_jobs import HeldJob
+from lorayard_workers.service.job_sampling import engine_sampling
+from lorayard_workers.service.outcomes import LOGPROBS_BYTES, job_result
+
+GIVEN = JobSampling(
+    max_new_tokens=9,
+    temperature=0.5,
+    top_p=0.9,
+    top_k=4,
+    min_p=0.1,
+    seed=7,
+    repetition_penalty=1.1,
+    presence_penalty=0.2,
+    frequency_penalty=-0.3,
+    logit_bias={"5": 1.5, "17": -2.0},
+    stop=("x",),
+    stop_token_ids=(3,),
+    ignore_eos=True,
+    min_new_tokens=2,
+    logprobs=4,
+    json_schema="{}",
+)
+
+MESSAGE_BYTES = 1 << 20
+
+
+def test_every_setting_of_a_job_is_one_of_the_engine__c12() -> None:
+    assert set(JobSampling.model_fields) == {field.name for field in fields(Sampling)}
+
+
+def test_the_engine_gets_every_setting__c12() -> None:
+    found = engine_sampling(GIVEN)
+    assert found.logit_bias == ((5, 1.5), (17, -2.0))
+    for name in set(JobSampling.model_fields) - {"logit_bias"}:
+        value = getattr(GIVEN, name)
+        assert value != JobSampling.model_fields[name].default  # or the test would see nothing
+        assert getattr(found, name) == value
+
+
+def test_a_job_that_says_nothing_gets_the_engines_defaults() -> None:
+    assert engine_sampling(JobSampling()) == Sampling()
+
+
+def succeeded(tokens: int, *, alternatives: int, text: str) -> Succeeded:
+    others = tuple(TokenAlternative(token_id=i, text=text, logprob=-1.5) for i in range(alternatives))
+    told = TokenLogprob(token_id=1, text=text, logprob=-0.5, alternatives=others)
+    return Succeeded(
+        request_id="k",
+        text="x" * INLINE_BYTES,
+        finish_reason=FinishReason.STOP,
+        prompt_tokens=3,
+        cached_tokens=2,
+        completion_tokens=tokens,
+        tier=Tier.NONE,
+        timings=Timings(),
+        logprobs=(told,) * tokens,
+    )
+
+
+def held() -> HeldJob:
+    assigned = AssignedJob(key="k", lease="l", subject="s", body=b"{}")
+    return HeldJob(assigned=assigned, address=JobAddress(lane=Lane.NORMAL, tenant="t", adapter=None), job="j")
+
+
+def test_logprobs_come_whole_where_they_fit__c12() -> None:
+    outcome = succeeded(300, alternatives=5, text="token")
+    result = job_result(held(), outcome, worker="w", base_digest="sha256:" + "ab" * 32)
+    assert result.logprobs is not None
+    assert len(result.logprobs) == 300
+    assert [other.token_id for other in result.logprobs[0].alternatives] == [0, 1, 2, 3, 4]
+    assert (result.usage.prompt_tokens, result.usage.cached_tokens) == (3, 2)
+
+
+def test_logprobs_never_make_a_result_too_big_for_a_message__g3() -> None:
+    """Beside the longest text that travels inside it, with the longest tokens."""
+    for tokens, alternatives, text in ((65_536, 0, "a"), (3120, 20, "\u00e9" * 40), (3120, 20, "")):
+        outcome = succeeded(tokens, alternatives=alternatives, text=text)
+        result = job_result(held(), outcome, worker="w", base_digest="sha256:" + "ab" * 32)
+        assert result.logprobs is not None
+        assert 0 < len(result.logprobs) < tokens
+        size = len(encode(result))
+        assert size < MESSAGE_BYTES
+        assert size > INLINE_BYTES + LOGPROBS_BYTES // 2  # as many as fit
+
+
+def test_no_logprobs_where_none_were_asked_for() -> None:
+    outcome = succeeded(0, alternatives=0, text="")
+    result = job_result(held(), outcome, worker="w", base_digest="sha256:" + "ab" * 32)
+    assert result.logprobs == ()
