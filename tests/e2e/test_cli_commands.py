@@ -44,6 +44,16 @@ def test_a_prompt_comes_from_stdin_or_a_file(up: Up) -> None:
     assert up.run("submit", "--wait", "--file", "prompt.txt").out == "From a file\n"
 
 
+def test_submit_takes_a_schema_from_a_file_and_asks_for_logprobs(up: Up) -> None:
+    """An echo worker heeds neither: this is about the way there."""
+    (up.folder / "schema.json").write_text('{"type": "object"}', encoding="utf-8")
+    options = ("--json-schema", "schema.json", "--min-p", "0.1", "--logprobs", "2")
+    answer = up.run("submit", "--wait", "--json", *options, "Hi").document
+    assert answer["state"] == "succeeded"
+    assert answer["logprobs"] is None
+    assert answer["usage"]["cached_tokens"] == 0
+
+
 def test_a_job_is_fetched_later_by_its_id(up: Up) -> None:
     job = up.run("submit", "--json", "Later").document["job"]
     fetched = up.run("result", job, "--wait", "--json", "--timeout", "20")
@@ -87,6 +97,11 @@ def test_a_finished_job_cannot_be_cancelled(up: Up) -> None:
         pytest.param(("",), ExitCode.BAD_INPUT, "prompt", id="empty prompt"),
         pytest.param(("--max-new-tokens", "0", "Hi"), ExitCode.BAD_INPUT, "max_new_tokens", id="no tokens"),
         pytest.param(("--file", "nowhere.txt"), ExitCode.BAD_INPUT, "nowhere.txt", id="no such file"),
+        pytest.param(
+            ("--json-schema", "none.json", "Hi"), ExitCode.BAD_INPUT, "none.json", id="no such schema"
+        ),
+        pytest.param(("--min-p", "2", "Hi"), ExitCode.BAD_INPUT, "min_p", id="min-p"),
+        pytest.param(("--logprobs", "99", "Hi"), ExitCode.BAD_INPUT, "logprobs", id="logprobs"),
         pytest.param(("--wiat",), ExitCode.USAGE, "--wiat", id="mistyped option"),
         pytest.param(("--lane", "slow", "Hi"), ExitCode.USAGE, "--lane", id="no such lane"),
     ],
