@@ -25,7 +25,10 @@ def equip_packed(settings: WorkerSettings) -> Equipment:
     catalog = Catalog()
     if settings.adapters_dir is not None:
         catalog = CatalogScanner(
-            root=settings.adapters_dir, shapes=engine.linear_shapes, max_rank=settings.max_rank
+            root=settings.adapters_dir,
+            shapes=engine.linear_shapes,
+            max_rank=settings.max_rank,
+            wide=engine.wide_room,
         ).scan()
     folders.update(catalog.folders())
     return Equipment(engine=engine, catalog=catalog)
@@ -41,6 +44,7 @@ def _config(settings: WorkerSettings) -> EngineConfig:
         kv_bytes=settings.kv_bytes,
         host_bytes=settings.host_bytes,
         json_schemas=settings.json_schemas,
+        wide_bytes=settings.wide_bytes,
         precision=Precision(settings.dtype),
         base_quantization=BaseQuantization(settings.base_quantization),
         device=settings.device,

@@ -40,6 +40,8 @@ class WorkerSettings(YardSettings):
     context_tokens: int | None = Field(default=None, ge=16)
     kv_bytes: int = Field(default=1 << 30, ge=1 << 20)
     host_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    wide_bytes: int = Field(default=256 << 20, ge=0)
+    """Device memory for LoRA on embeddings and heads; an adapter may bring `wide_bytes / slots`."""
     cache_dir: Path | None = None
     """Where adapters are kept packed, for this user alone; None is `packed-adapters` in `models_dir`."""
     disk_bytes: int = Field(default=4 << 30, ge=0)

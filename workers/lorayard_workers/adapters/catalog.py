@@ -11,6 +11,7 @@ from lorayard_schemas.names import version_order
 from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import MAX_WEIGHTS_BYTES, read_adapter
 from lorayard_workers.adapters.fit import Shapes, check_finite, check_fits, check_rank
+from lorayard_workers.adapters.wide import NO_WIDE, WideRoom
 from lorayard_workers.errors import AdapterRefusedError, CapacityError
 
 DEPTH = 4
@@ -72,6 +73,7 @@ class CatalogScanner:
     root: Path
     shapes: Shapes | None = None
     max_rank: int | None = None
+    wide: WideRoom = NO_WIDE
     max_bytes: int = MAX_WEIGHTS_BYTES
     _seen: dict[Path, tuple[_Signature, CatalogEntry | BrokenEntry]] = field(
         default_factory=dict[Path, tuple[_Signature, "CatalogEntry | BrokenEntry"]]
@@ -124,7 +126,7 @@ class CatalogScanner:
         adapter = read_adapter(path, max_bytes=self.max_bytes)
         check_finite(adapter)
         if self.shapes is not None:
-            check_fits(adapter, self.shapes)
+            check_fits(adapter, self.shapes, self.wide)
         if self.max_rank is not None:
             check_rank(adapter, self.max_rank)
         name, version = self._names(path)

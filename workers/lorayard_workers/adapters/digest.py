@@ -16,6 +16,7 @@ def adapter_digest(adapter: AdapterFile) -> str:
     """
     index = [
         [module, pair.scale.hex(), pair.a.dtype, pair.a.shape, pair.b.dtype, pair.b.shape]
+        + ["embedding"] * pair.embedding
         for module, pair in sorted(adapter.pairs.items())
     ]
     digest = hashlib.sha256(b"lorayard-adapter-1\n")  # changes if this recipe ever does

@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -33,12 +33,17 @@ _CONVERT = (
     "load it once where you trust it and save it again with "
     "PeftModel.save_pretrained(..., safe_serialization=True)"
 )
-_TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
+_TENSOR_NAME = re.compile(
+    r"base_model\.model\.(?P<module>.+)\.lora_"
+    r"(?:(?P<side>[AB])\.weight|embedding_(?P<embedding_side>[AB]))"
+)
 _FOREIGN_PARTS = {
     "lora_magnitude_vector": "DoRA magnitudes are not supported",
-    "lora_embedding_": "LoRA on embeddings is not supported",
+    "lora_embedding_": "not named as PEFT names LoRA on embeddings",
     "lora_B.bias": "LoRA biases are not supported",
     "modules_to_save": "fully trained modules are not supported",
+    ".base_layer.": "the base model's own weights, which no adapter may bring: save it with "
+    "save_embedding_layers=False",
 }
 
 
@@ -58,6 +63,7 @@ class LoraPair:
     a: RawTensor
     b: RawTensor
     scale: float
+    embedding: bool = False  # tokens look up columns of A, nothing is multiplied
 
     @property
     def rank(self) -> int:
@@ -165,14 +171,21 @@ def _raw(folder: Path, name: str, entry: _Entry) -> RawTensor:
 
 def _pair(folder: Path, config: AdapterConfig, tensors: Mapping[str, RawTensor]) -> dict[str, LoraPair]:
     sides: dict[str, dict[str, RawTensor]] = {}
+    embeddings: set[str] = set()
     for name, tensor in tensors.items():
         match = _TENSOR_NAME.fullmatch(name)
         if match is None:
             raise AdapterRefusedError(folder, _why_unknown(name), module=name)
-        sides.setdefault(match["module"], {})[match["side"]] = tensor
+        side = match["side"] or match["embedding_side"]
+        if match["embedding_side"]:
+            embeddings.add(match["module"])
+        if side in sides.setdefault(match["module"], {}):
+            raise AdapterRefusedError(folder, f"{name}: a second lora_{side} of its module", module=name)
+        sides[match["module"]][side] = tensor
     if not sides:
         raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} holds no tensors")
-    return {module: _checked_pair(folder, config, module, sides[module]) for module in sorted(sides)}
+    pairs = {module: _checked_pair(folder, config, module, sides[module]) for module in sorted(sides)}
+    return {module: replace(pair, embedding=module in embeddings) for module, pair in pairs.items()}
 
 
 def _why_unknown(name: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lorayard_workers.adapters.files import AdapterFile, RawTensor
 from lorayard_workers.adapters.selection import selected
+from lorayard_workers.adapters.wide import NO_WIDE, WideRoom
 from lorayard_workers.errors import AdapterRefusedError, CapacityError
 
 Shapes = Mapping[str, tuple[int, int]]
@@ -18,8 +19,13 @@ _BF16_LARGEST = float(np.uint32(0x7F7F0000).view(np.float32))
 """Of the narrowest range that a model is served in: what is larger would become infinite there."""
 
 
-def check_fits(adapter: AdapterFile, shapes: Shapes) -> None:
-    """Each tensor has a module of the right shape, and each target its tensors."""
+def check_fits(adapter: AdapterFile, linears: Shapes, wide: WideRoom = NO_WIDE) -> None:
+    """Each tensor has a module of the right shape and kind, and each target its tensors.
+
+    `wide` says what may be brought for the embedding and the head. Raises AdapterRefusedError, or
+    CapacityError for more of that than there is room for.
+    """
+    shapes = {**linears, **{module.name: module.shape for module in wide.modules}}
     unknown = [module for module in adapter.pairs if module not in shapes]
     if len(unknown) == len(adapter.pairs):
         raise AdapterRefusedError(
@@ -37,7 +43,8 @@ def check_fits(adapter: AdapterFile, shapes: Shapes) -> None:
         )
     for module in adapter.pairs:
         _check_shape(adapter, module, shapes[module])
-    _check_selected(adapter, shapes)
+    wide.check(adapter)
+    _check_selected(adapter, linears, [module.name for module in wide.modules])
 
 
 def check_rank(adapter: AdapterFile, max_rank: int) -> None:
@@ -82,10 +89,10 @@ def _check_shape(adapter: AdapterFile, module: str, shape: tuple[int, int]) -> N
         )
 
 
-def _check_selected(adapter: AdapterFile, shapes: Shapes) -> None:
+def _check_selected(adapter: AdapterFile, linears: Shapes, others: Sequence[str]) -> None:
     """Tensors and configuration name the same modules: PEFT would ignore what is not selected."""
     try:
-        wanted = selected(adapter.config, shapes)
+        wanted = selected(adapter.config, linears, others)
     except ValueError as error:
         raise AdapterRefusedError(adapter.path, f"adapter_config.json: {error}") from None
     if wanted is None:

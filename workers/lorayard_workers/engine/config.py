@@ -42,6 +42,9 @@ class EngineConfig:
     """All files in `packed_dir`, whoever wrote them; 0 keeps none."""
     adapter_storage: Storage = Storage.MODEL
     """How adapters lie in host memory and in those files."""
+    wide_bytes: int = 256 * _MIB
+    """Device memory for LoRA on embedding and head, taken only by adapters that bring it, each up to
+    `wide_bytes / slots`. With 8 slots that is rank 63 on the head of Gemma 3 270M."""
     precision: Precision = Precision.BF16
     base_quantization: BaseQuantization = BaseQuantization.NONE
     """Of the base model's linears and head; adapters are never quantized on the device."""
@@ -66,7 +69,7 @@ class EngineConfig:
         for name in ("context_tokens", "threads", "slot_bytes"):
             if getattr(self, name) is not None:
                 self._require_positive(name, getattr(self, name))
-        for name in ("ageing_seconds", "disk_bytes"):
+        for name in ("ageing_seconds", "disk_bytes", "wide_bytes"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it cannot be negative")
         if len(self.pinned) >= self.slots:

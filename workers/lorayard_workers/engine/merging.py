@@ -32,8 +32,13 @@ def merge(base: BaseModel, adapter: HostAdapter) -> Merged:
 
     Raises:
         BaseModelError: the files are not those that the engine was started with.
-        AdapterRefusedError: a sum does not fit the model's type.
+        AdapterRefusedError: a sum does not fit the model's type, or the adapter changes more than linears.
     """
+    if adapter.wide:
+        changed = " and ".join(one.role for one in adapter.wide)
+        raise AdapterRefusedError(
+            base.folder, f"{adapter.digest}: its LoRA on the {changed} cannot be folded into the base weights"
+        )
     if quantized_digest(base_model_digest(base.folder), base.quantization) != base.digest:
         raise BaseModelError(base.folder, "its files have changed since the engine started: restart it")
     original = replace(base, model=load_model(base.folder, base.model.dtype))

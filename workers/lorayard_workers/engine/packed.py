@@ -17,6 +17,7 @@ import structlog
 import torch
 
 from lorayard_workers.adapters.config import read_config
+from lorayard_workers.adapters.wide import WideRoom
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.blocks import BLOCK_TOKENS
 from lorayard_workers.engine.config import EngineConfig
@@ -117,6 +118,15 @@ class PackedEngine:
     def linear_shapes(self) -> Mapping[str, tuple[int, int]]:
         """What adapters may target: module name -> (out, in)."""
         return linear_shapes(self._core.runner.layouts)
+
+    @property
+    def wide_room(self) -> WideRoom:
+        """What an adapter may bring for the embedding and the head."""
+        return WideRoom(
+            modules=self._core.runner.wide_modules,
+            bytes_each=self._config.wide_bytes // self._config.slots,
+            itemsize=self._config.precision.dtype.itemsize,
+        )
 
     def start(self) -> None:
         """Start both threads and fetch pinned adapters.
@@ -284,6 +294,7 @@ class PackedEngine:
             layouts=layouts,
             dtype=config.precision.dtype,
             max_rank=config.max_rank,
+            wide=self.wide_room,
             storage=config.adapter_storage,
             packed=packed,
         )

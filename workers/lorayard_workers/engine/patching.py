@@ -9,6 +9,7 @@ from typing import Any, cast
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from lorayard_workers.adapters.wide import WideModule, WideRole
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention import CONTEXT_ATTRIBUTE, NAME
 from lorayard_workers.engine.base_linear import BaseLinear, Head
@@ -39,6 +40,33 @@ def find_groups(base: BaseModel) -> tuple[FoundGroup, ...]:
     names = {id(module): name for name, module in _modules(base.model)}
     for _, parent in _modules(base.model.base_model):
         found += [_found(parent, names[id(parent)], group) for group in _grouped(parent)]
+    return tuple(found)
+
+
+def find_wide(base: BaseModel) -> tuple[WideModule, ...]:
+    """The embedding and the head, as far as adapters can change them."""
+    model = base.model
+    names = {id(module): name for name, module in _modules(model)}
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    found = [
+        WideModule(
+            name=names[id(head)],
+            role=WideRole.HEAD,
+            in_features=head.in_features,
+            out_features=head.out_features,
+        )
+    ]
+    if isinstance(embedding, nn.Embedding):
+        tokens, width = embedding.weight.shape
+        found.append(
+            WideModule(
+                name=names[id(embedding)],
+                role=WideRole.EMBEDDING,
+                in_features=tokens,
+                out_features=width,
+                multiplier=float(getattr(embedding, "embed_scale", 1.0)),
+            )
+        )
     return tuple(found)
 
 

@@ -183,6 +183,7 @@ class Residents:
         assert columns is not None  # may_start looked
         started = time.perf_counter()
         try:
+            self.runner.retain(slot.columns for slot in self.slots.residents().values())
             self.runner.write_adapter(columns, adapter)
         except Exception:
             self.slots.drop(digest)  # half written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lorayard_workers.adapters.wide import WideModule
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
 from lorayard_workers.engine.blocks import blocks_for
@@ -18,11 +19,13 @@ from lorayard_workers.engine.lora_costs import USUAL_COSTS, LoraCosts
 from lorayard_workers.engine.lora_measure import kept_costs
 from lorayard_workers.engine.lora_plan import plan_lora
 from lorayard_workers.engine.merging import Merged
-from lorayard_workers.engine.patching import find_groups, patch
+from lorayard_workers.engine.patching import find_groups, find_wide, patch
 from lorayard_workers.engine.probe import TOKENS
 from lorayard_workers.engine.refusals import cache_shape, check_supported
 from lorayard_workers.engine.self_check import CheckPiece, check_same, probe_model
 from lorayard_workers.engine.step_context import StepContext
+from lorayard_workers.engine.users import Users
+from lorayard_workers.engine.wide import WideStore
 from lorayard_workers.memory.columns import Columns, Use, use_order
 from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.packing import HostAdapter
@@ -65,6 +68,8 @@ class ModelRunner:
         seen = probe_model(base)
         found = find_groups(base)
         self.layouts: tuple[GroupLayout, ...] = tuple(group.layout for group in found)
+        self.wide_modules: tuple[WideModule, ...] = find_wide(base)
+        self._wide = WideStore()
         self._model: Any = base.model
         self.lora_costs: LoraCosts = USUAL_COSTS
         """Decides the form of each step."""
@@ -82,12 +87,13 @@ class ModelRunner:
         self._context = StepContext(cache=self.cache)
         self._groups = patch(base, found, size.columns, self._context)
         self._head: Any = base.model.get_output_embeddings()
+        base.model.get_input_embeddings().register_forward_hook(self._embed)
         check_same(base, seen, self._run_check, rows=min(size.rows, size.blocks // _PROBE_BLOCKS))
 
     @property
     def slot_bytes(self) -> int:
-        """Device memory of all LoRA columns."""
-        return sum(group.size_bytes for group in self._groups)
+        """Device memory of all LoRA columns, and of what residents bring for embedding and head."""
+        return sum(group.size_bytes for group in self._groups) + self._wide.size_bytes
 
     def measure_lora_costs(self, folder: Path) -> None:
         """Choose the form of each step by this machine's own figures, which are kept in `folder`."""
@@ -97,6 +103,11 @@ class ModelRunner:
         """Copy an adapter into its columns."""
         for group, weights in zip(self._groups, adapter.groups, strict=True):
             group.write(columns, weights)
+        self._wide.write(columns, adapter.wide, self._device)
+
+    def retain(self, residents: Iterable[Columns]) -> None:
+        """Free what adapters in other columns have left outside the columns."""
+        self._wide.retain(residents)
 
     def wear(self, merged: Merged | None) -> None:
         """Compute with one adapter folded in, or (None) with the base model's own weights again.
@@ -118,7 +129,11 @@ class ModelRunner:
         for i in order:
             stop += pieces[i].place.tokens
             last[i] = stop - 1
-        keep = [last[i] for i in range(len(pieces)) if pieces[i].wants_logits]
+        wanted = [i for i in range(len(pieces)) if pieces[i].wants_logits]
+        keep = [last[i] for i in wanted]
+        runs = [(last[i] + 1 - pieces[i].place.tokens, last[i] + 1, pieces[i].columns) for i in order]
+        rows = [(row, row + 1, pieces[i].columns) for row, i in enumerate(wanted)]
+        self._wide.plan(Users(runs=runs, device=self._device), Users(runs=rows, device=self._device))
         return self._run([*singles, *spans], keep)
 
     def _run_check(self, pieces: Sequence[CheckPiece]) -> Tensor:
@@ -138,6 +153,10 @@ class ModelRunner:
                 for piece in pieces
             ]
         )
+
+    def _embed(self, module: object, given: tuple[Tensor, ...], found: Tensor) -> Tensor | None:
+        """After the embedding has run."""
+        return self._wide.add_embedded(given[0], found)
 
     def _plan(self, singles: Sequence[Piece], spans: Sequence[Piece]) -> None:
         self._context.lora = plan_lora(
@@ -166,7 +185,9 @@ class ModelRunner:
             hidden: Tensor = output.last_hidden_state[0]
             if not keep:  # every piece is the middle of a prompt
                 return hidden.new_zeros(0, self._head.vocabulary)
-            logits: Tensor = self._head(hidden[torch.tensor(keep, device=self._device)])
+            kept = hidden[torch.tensor(keep, device=self._device)]
+            logits: Tensor = self._head(kept)
+            self._wide.add_logits(kept, logits)
         finally:
             for group in self._groups:
                 group.forget()

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from lorayard_workers.memory.packing import GroupWeights, HostAdapter
+from lorayard_workers.memory.packing import GroupWeights, HostAdapter, WideWeights
 from lorayard_workers.memory.quantized import QuantizedGroup, QuantizedGroups, QuantizedTensor
 
 Json = Any
@@ -22,7 +22,7 @@ Json = Any
 
 KINDS: Mapping[str, type] = {
     kind.__name__: kind
-    for kind in (HostAdapter, GroupWeights, QuantizedGroups, QuantizedGroup, QuantizedTensor)
+    for kind in (HostAdapter, GroupWeights, WideWeights, QuantizedGroups, QuantizedGroup, QuantizedTensor)
 }
 _TYPES = {str(t).rpartition(".")[2]: t for t in (torch.float32, torch.float16, torch.bfloat16, torch.int8)}
 _NAMES = {t: name for name, t in _TYPES.items()}

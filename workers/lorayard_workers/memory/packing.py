@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from lorayard_workers.adapters.files import AdapterFile, RawTensor
+from lorayard_workers.adapters.wide import WideModule, WideRole
 from lorayard_workers.errors import AdapterRefusedError
 from lorayard_workers.memory.layout import GroupLayout, padded_rank
 
@@ -27,6 +28,28 @@ class GroupWeights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WideWeights:
+    """An adapter's share of the embedding or the head, at its own rank.
+
+    A is [rank, in] for the head, and [tokens, rank] for the embedding, which looks rows up; B is [rank, out],
+    already scaled.
+    """
+
+    role: str  # a WideRole's value: files keep plain values
+    a: Tensor
+    b: Tensor
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of both."""
+        return sum(t.numel() * t.element_size() for t in (self.a, self.b))
+
+    def to(self, device: torch.device) -> WideWeights:
+        """The same there."""
+        return replace(self, a=self.a.to(device), b=self.b.to(device))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostAdapter:
     """An adapter ready to be copied."""
 
@@ -34,10 +57,20 @@ class HostAdapter:
     rank: int  # padded
     groups: Sequence[GroupWeights | None]  # in the order of the model's layouts; None: left alone
     size_bytes: int
+    wide: tuple[WideWeights, ...] = ()
+
+    @property
+    def wide_bytes(self) -> int:
+        """Of `size_bytes`, what is for the embedding and the head."""
+        return sum(one.size_bytes for one in self.wide)
 
 
 def pack_adapter(
-    adapter: AdapterFile, digest: str, layouts: Sequence[GroupLayout], dtype: torch.dtype
+    adapter: AdapterFile,
+    digest: str,
+    layouts: Sequence[GroupLayout],
+    dtype: torch.dtype,
+    wide: Sequence[WideModule] = (),
 ) -> HostAdapter:
     """Cast, fold the scale into B and pack. Raises AdapterRefusedError if the cast overflows."""
     rank = padded_rank(adapter.rank)
@@ -52,7 +85,22 @@ def pack_adapter(
             _fill(adapter, layout, group)
     if not torch.isfinite(flat).all():
         _refuse_overflow(adapter, layouts, groups, dtype)
-    return HostAdapter(digest=digest, rank=rank, groups=groups, size_bytes=flat.numel() * flat.element_size())
+    brought = tuple(_pack_wide(adapter, module, dtype) for module in wide if module.name in adapter.pairs)
+    size_bytes = flat.numel() * flat.element_size() + sum(one.size_bytes for one in brought)
+    return HostAdapter(digest=digest, rank=rank, groups=groups, size_bytes=size_bytes, wide=brought)
+
+
+def _pack_wide(adapter: AdapterFile, module: WideModule, dtype: torch.dtype) -> WideWeights:
+    pair = adapter.pairs[module.name]
+    a = _tensor(pair.a).to(dtype)
+    b = (_tensor(pair.b).float() * (pair.scale * module.multiplier)).t().to(dtype).contiguous()
+    for side, tensor in (("A", a), ("B", b)):
+        bad = int((~torch.isfinite(tensor)).sum())
+        if bad:
+            raise _overflow(adapter, module.name, side, bad, dtype)
+    if module.role is WideRole.EMBEDDING:
+        a = a.t().contiguous()
+    return WideWeights(role=module.role.value, a=a, b=b)
 
 
 def touches(adapter: AdapterFile, layout: GroupLayout) -> bool:
@@ -101,9 +149,14 @@ def _refuse_overflow(
             for side, tensor in (("A", group.a[:, index]), ("B", group.b[index])):
                 bad = int((~torch.isfinite(tensor)).sum())
                 if bad:
-                    raise AdapterRefusedError(
-                        adapter.path,
-                        f"{member}: lora_{side} has {bad} values that are not finite once scaled "
-                        f"and cast to {dtype}",
-                        module=member,
-                    )
+                    raise _overflow(adapter, member, side, bad, dtype)
+
+
+def _overflow(
+    adapter: AdapterFile, module: str, side: str, bad: int, dtype: torch.dtype
+) -> AdapterRefusedError:
+    return AdapterRefusedError(
+        adapter.path,
+        f"{module}: lora_{side} has {bad} values that are not finite once scaled and cast to {dtype}",
+        module=module,
+    )

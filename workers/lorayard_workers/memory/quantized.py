@@ -86,7 +86,7 @@ def quantize_adapter(adapter: HostAdapter) -> HostAdapter:
     """The adapter with its matrices in int8; vectors stay as they are."""
     sizes: list[int] = []
     groups = tuple(None if group is None else _quantized_group(group, sizes) for group in adapter.groups)
-    return replace(adapter, groups=QuantizedGroups(stored=groups), size_bytes=sum(sizes))
+    return replace(adapter, groups=QuantizedGroups(stored=groups), size_bytes=sum(sizes) + adapter.wide_bytes)
 
 
 def quantize(tensor: Tensor) -> QuantizedTensor:

@@ -39,11 +39,12 @@ class BadAdapter:
 def make_corpus(root: Path) -> tuple[BadAdapter, ...]:
     """Write all cases under `root`, laid out as a catalogue scans it; what leads outside lies beside it."""
     cases: Mapping[str, tuple[Callable[[Path], object], Claim]] = {**CONFIGS, **WEIGHTS, **FILES}
-    return tuple(_make(root, name, *case) for name, case in cases.items())
+    return tuple(_make(root, name, seed, *case) for seed, (name, case) in enumerate(cases.items()))
 
 
-def _make(root: Path, name: str, spoil: Callable[[Path], object], claim: Claim) -> BadAdapter:
-    folder = make_tiny_adapter(root / _NAME / name / "1", seed=1, rank=4)
+def _make(root: Path, name: str, seed: int, spoil: Callable[[Path], object], claim: Claim) -> BadAdapter:
+    """Each with weights of its own, and so with a digest of its own."""
+    folder = make_tiny_adapter(root / _NAME / name / "1", seed=1000 + seed, rank=4)
     spoil(folder)
     return BadAdapter(
         name=name,

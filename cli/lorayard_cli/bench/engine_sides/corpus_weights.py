@@ -131,6 +131,10 @@ WEIGHTS: Mapping[str, tuple[Callable[[Path], object], Claim]] = {
         tensors(lambda held: held.update({"lm_head.weight": held[key("A")]})),
         Claim("lm_head.weight: not a LoRA tensor", "lm_head.weight"),
     ),
+    "embedding-tensors-for-a-linear": (
+        tensors(lambda held: _move_all(held, "q_proj.lora_A.weight", "q_proj.lora_embedding_A")),
+        Claim("tensors for an embedding, which it is not|a second lora_"),
+    ),
     "magnitudes-of-no-dora": (
         tensors(
             lambda held: held.update(

@@ -1,0 +1,212 @@
+"""Every kind of adapter that PEFT writes and we take computes what PEFT computes: alone, and among others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor
+from transformers import AutoModelForCausalLM, Gemma3TextConfig
+
+from lorayard_workers.adapters.digest import adapter_digest
+from lorayard_workers.adapters.files import read_adapter
+from lorayard_workers.adapters.wide import WideRoom
+from lorayard_workers.base_model import Precision, load_base_model
+from lorayard_workers.engine.attention_plan import Place
+from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
+from lorayard_workers.errors import CapacityError
+from lorayard_workers.memory.columns import Columns
+from lorayard_workers.memory.reader import AdapterReader
+from lorayard_workers.memory.slots import DeviceSlots
+
+Tally = Callable[[str, int], None]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),  # PEFT's
+    pytest.mark.filterwarnings("ignore:(?s).*tie_word_embeddings=True.*:UserWarning"),  # warns of merging
+]
+
+KINDS: dict[str, dict[str, Any]] = {
+    "attention": {"target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]},
+    "all-linear": {"target_modules": "all-linear"},
+    "an expression": {"target_modules": r".*layers\.[12]\.(self_attn\.(q|o)|mlp\.up)_proj"},
+    "some layers": {"target_modules": ["q_proj", "down_proj"], "layers_to_transform": [0, 2]},
+    "one layer": {"target_modules": ["up_proj"], "layers_to_transform": 1, "layers_pattern": "layers"},
+    "excluded": {"target_modules": ["q_proj", "up_proj"], "exclude_modules": ["model.layers.0.mlp.up_proj"]},
+    "patterns": {
+        "target_modules": ["q_proj", "v_proj"],
+        "rank_pattern": {"q_proj": 2},
+        "alpha_pattern": {"layers.1.self_attn.v_proj": 3},
+    },
+    "rank-stabilised": {"target_modules": ["v_proj"], "use_rslora": True},
+    "head": {"target_modules": ["lm_head"]},
+    "embedding": {"target_modules": ["embed_tokens"]},
+    "all with head and embedding": {
+        "target_modules": ["q_proj", "gate_proj", "lm_head", "embed_tokens"],
+        "rank_pattern": {"lm_head": 3, "embed_tokens": 2},
+        "use_rslora": True,
+    },
+}
+IDS = [(7 * i * i + 3) % 500 for i in range(24)]
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="module", params=["llama", "gemma3"])
+def model(request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Llama, and a Gemma 3: tied weights, and embeddings that are scaled."""
+    if request.param == "llama":
+        return tiny_model
+    folder = tmp_path_factory.mktemp("gemma3")
+    config = Gemma3TextConfig(
+        vocab_size=512,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        initializer_range=0.1,
+        sliding_window=16,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    )
+    with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
+        torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
+        models: Any = AutoModelForCausalLM
+        models.from_config(config).save_pretrained(folder)
+    for file in tiny_model.glob("tokenizer*"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def save_with_peft(model: Path, folder: Path, settings: dict[str, Any], seed: int) -> Path:
+    """What PEFT saves for an adapter of this kind, with random weights everywhere."""
+    models: Any = AutoModelForCausalLM
+    with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
+        torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
+        config: Any = LoraConfig(r=4, lora_alpha=6, **settings)
+        peft: Any = get_peft_model(models.from_pretrained(model, dtype=torch.float32), config)
+        for name, parameter in peft.named_parameters():
+            if parameter.requires_grad:
+                noise = torch.randn_like(parameter) * 0.3
+                parameter.data = noise if "lora_" in name else parameter.data + noise
+        peft.save_pretrained(folder, save_embedding_layers=False)
+    return folder
+
+
+class Bench:
+    """A runner that holds adapters of all kinds at once."""
+
+    def __init__(self, model: Path, root: Path, kinds: dict[str, dict[str, Any]]) -> None:
+        self.model = model
+        self.base = load_base_model(model, precision=Precision.FP32)
+        self.folders = {
+            kind: save_with_peft(model, root / str(seed), settings, seed)
+            for seed, (kind, settings) in enumerate(kinds.items())
+        }
+        self.slots = DeviceSlots(count=len(kinds), max_rank=8)
+        size = RunnerSize(columns=self.slots.column_count, rows=len(kinds) + 2, row_tokens=64)
+        self.runner = ModelRunner(self.base, size)
+        self.columns = {kind: self.place(kind) for kind in kinds}
+
+    def reader(self, **changes: Any) -> AdapterReader:
+        """Reads them by kind."""
+        room = WideRoom(modules=self.runner.wide_modules, bytes_each=changes.pop("bytes_each", 1 << 20))
+        return AdapterReader(
+            folders={adapter_digest(read_adapter(folder)): folder for folder in self.folders.values()},
+            layouts=self.runner.layouts,
+            dtype=torch.float32,
+            max_rank=8,
+            wide=room,
+        )
+
+    def digest(self, kind: str) -> str:
+        """Of an adapter."""
+        return adapter_digest(read_adapter(self.folders[kind]))
+
+    def place(self, kind: str) -> Columns:
+        """Into a slot."""
+        packed = self.reader().read(self.digest(kind))
+        columns = self.slots.place(kind, packed.rank, 0.0)
+        assert columns is not None
+        self.runner.write_adapter(columns, packed)
+        return columns
+
+    def wanted(self, kind: str | None) -> Tensor:
+        """PEFT's logits [tokens, vocabulary]."""
+        models: Any = AutoModelForCausalLM
+        model: Any = models.from_pretrained(self.model, dtype=torch.float32)
+        if kind is not None:
+            model = PeftModel.from_pretrained(model, str(self.folders[kind]))
+        found: Tensor = model.eval()(torch.tensor([IDS])).logits[0]
+        return found
+
+    def found(self, kinds: list[str | None], start: int, stop: int) -> Tensor:
+        """Our logits [kinds, vocabulary] of the last token of each, in one step."""
+        return self.runner.forward([self._piece(row, kind, start, stop) for row, kind in enumerate(kinds)])
+
+    def _piece(self, row: int, kind: str | None, start: int, stop: int) -> Piece:
+        columns = None if kind is None else self.columns[kind]
+        place = Place(row=row, start=start, tokens=stop - start)
+        return Piece(place=place, token_ids=IDS[start:stop], columns=columns, wants_logits=True)
+
+
+@pytest.fixture(scope="module")
+def bench(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(model, tmp_path_factory.mktemp("kinds"), KINDS)
+
+
+def test_every_kind_computes_what_peft_computes_beside_all_others__c8(bench: Bench, tally: Tally) -> None:
+    kinds: list[str | None] = [None, *KINDS, None]
+    wanted = {kind: bench.wanted(kind) for kind in kinds}
+    for start, stop in ((0, 10), (10, 11), (11, 20), (20, 21)):  # prompt, decode, chunk, decode
+        found = bench.found(kinds, start, stop)
+        for row, kind in enumerate(kinds):
+            difference = float((found[row] - wanted[kind][stop - 1]).abs().max())
+            assert difference < 1e-4, (kind, start, stop)
+    tally("adapter kinds equal to PEFT", len(KINDS))
+    tally("rows equal to PEFT among other kinds", 4 * len(kinds))
+
+
+@pytest.mark.parametrize("kind", ["head", "embedding", "some layers"])
+def test_a_kind_alone_computes_what_peft_computes__c8(bench: Bench, kind: str) -> None:
+    found = bench.found([kind], 0, len(IDS))
+    torch.testing.assert_close(found[0], bench.wanted(kind)[-1], atol=1e-4, rtol=0)
+    assert (found[0] - bench.wanted(None)[-1]).abs().max() > 0.05  # it matters
+
+
+def test_rows_without_embedding_or_head_are_bit_identical_beside_those_with__c6(bench: Bench) -> None:
+    alone = bench.found([None, "attention", None, "attention"], 0, 9)
+    beside = bench.found(["head", "attention", None, "embedding"], 0, 9)
+    assert torch.equal(alone[1], beside[1])
+    assert torch.equal(alone[2], beside[2])
+
+
+def test_embedding_and_head_take_device_memory_only_while_an_adapter_has_them(
+    model: Path, tmp_path: Path
+) -> None:
+    bench = Bench(model, tmp_path, {kind: KINDS[kind] for kind in ("head", "attention")})
+    runner = bench.runner
+    with_head = runner.slot_bytes
+    width, tokens = runner.wide_modules[0].in_features, 512
+    runner.retain([bench.columns["attention"]])
+    assert with_head - runner.slot_bytes == 4 * 4 * (width + tokens)  # rank 4 in fp32
+    packed = bench.reader().read(bench.digest("attention"))
+    runner.write_adapter(bench.columns["head"], bench.reader().read(bench.digest("head")))
+    assert runner.slot_bytes == with_head
+    runner.write_adapter(bench.columns["head"], packed)  # the slot has another adapter now
+    assert runner.slot_bytes < with_head
+
+
+def test_more_than_an_adapters_share_is_refused_with_the_numbers__b11(bench: Bench) -> None:
+    needed = 4 * 4 * (bench.runner.wide_modules[0].in_features + 512)
+    with pytest.raises(CapacityError, match=rf"needs {needed}, but wide_bytes / slots is {needed - 1}"):
+        bench.reader(bytes_each=needed - 1).read(bench.digest("head"))

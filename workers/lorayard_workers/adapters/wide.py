@@ -1,0 +1,76 @@
+"""LoRA on the embedding and on the output head: as wide as the vocabulary, so it has a byte limit of its own.
+
+Of Gemma 3's 262,144 tokens one column of either costs more than a column of all other linears together. No
+room is set aside for them: an adapter that has them brings them along, up to its share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lorayard_workers.adapters.files import AdapterFile
+from lorayard_workers.errors import AdapterRefusedError, CapacityError
+
+
+class WideRole(StrEnum):
+    """Which of the two."""
+
+    EMBEDDING = "embedding"
+    HEAD = "head"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WideModule:
+    """The embedding (from tokens to `out_features`) or the head (to tokens) of a base model."""
+
+    name: str
+    role: WideRole
+    in_features: int
+    out_features: int
+    multiplier: float = 1.0
+    """What the model multiplies the embedding's output by, an adapter's share of it included (Gemma)."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in), as of a linear."""
+        return self.out_features, self.in_features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WideRoom:
+    """What adapters may bring for these modules. The default takes none."""
+
+    modules: tuple[WideModule, ...] = ()
+    bytes_each: int = 0
+    itemsize: int = 4  # of the served precision
+
+    def check(self, adapter: AdapterFile) -> None:
+        """Kinds match and the bytes fit. Raises AdapterRefusedError or CapacityError."""
+        roles = {module.name: module.role for module in self.modules}
+        for name, pair in adapter.pairs.items():
+            if pair.embedding != (roles.get(name) is WideRole.EMBEDDING):
+                kind = "an embedding" if pair.embedding else "a linear layer"
+                raise AdapterRefusedError(
+                    adapter.path, f"{name}: has tensors for {kind}, which it is not", module=name
+                )
+        needed = self.size_bytes(adapter)
+        if needed > self.bytes_each:
+            raise CapacityError(
+                f"adapter {adapter.path} (bytes for embedding and head)",
+                needed=needed,
+                limit=self.bytes_each,
+                setting="wide_bytes / slots",
+            )
+
+    def size_bytes(self, adapter: AdapterFile) -> int:
+        """What the adapter takes on the device for these modules."""
+        return self.itemsize * sum(
+            adapter.pairs[module.name].rank * (module.in_features + module.out_features)
+            for module in self.modules
+            if module.name in adapter.pairs
+        )
+
+
+NO_WIDE = WideRoom()
+"""For whoever does not know the base model's embedding and head."""

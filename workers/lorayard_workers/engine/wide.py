@@ -1,0 +1,69 @@
+"""LoRA on embedding and head of the adapters in slots; `adapters.wide` says why it stands apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lorayard_workers.adapters.wide import WideRole
+from lorayard_workers.engine.users import TokenUse, Users
+from lorayard_workers.memory.columns import Columns
+from lorayard_workers.memory.packing import WideWeights
+
+
+@dataclass(slots=True, kw_only=True)
+class WideStore:
+    """Weights by the columns of their adapter's slot, and who uses them in the step in progress."""
+
+    _held: dict[Columns, Mapping[WideRole, WideWeights]] = field(
+        default_factory=dict[Columns, Mapping[WideRole, WideWeights]]
+    )
+    _tokens: list[tuple[WideWeights, TokenUse]] = field(default_factory=list[tuple[WideWeights, TokenUse]])
+    _rows: list[tuple[WideWeights, TokenUse]] = field(default_factory=list[tuple[WideWeights, TokenUse]])
+
+    @property
+    def size_bytes(self) -> int:
+        """Device memory in use."""
+        return sum(one.size_bytes for wide in self._held.values() for one in wide.values())
+
+    def retain(self, residents: Iterable[Columns]) -> None:
+        """Forget everybody but these."""
+        kept = set(residents)
+        self._held = {columns: wide for columns, wide in self._held.items() if columns in kept}
+
+    def write(self, columns: Columns, wide: Sequence[WideWeights], device: torch.device) -> None:
+        """Take an adapter's weights, in place of those of whoever had any of its columns."""
+        taken = set(columns)
+        self._held = {own: held for own, held in self._held.items() if taken.isdisjoint(own)}
+        if wide:
+            own = {WideRole(one.role): one.to(device) for one in wide}
+            self._held = {**self._held, columns: own}  # a new one: another thread may be reading its size
+
+    def plan(self, tokens: Users, rows: Users) -> None:
+        """Before each step: `tokens` of the whole step, `rows` whose logits are wanted."""
+        self._tokens = self._planned(WideRole.EMBEDDING, tokens)
+        self._rows = self._planned(WideRole.HEAD, rows)
+
+    def _planned(self, role: WideRole, users: Users) -> list[tuple[WideWeights, TokenUse]]:
+        found = ((held[role], users.of(columns)) for columns, held in self._held.items() if role in held)
+        return [(weights, use) for weights, use in found if use is not None]
+
+    def add_embedded(self, ids: Tensor, hidden: Tensor) -> Tensor | None:
+        """The embedding's output [1, tokens, width] with the adapters' share; None where no token has one."""
+        if not self._tokens:
+            return None
+        added = hidden.clone()
+        for weights, use in self._tokens:
+            rows = functional.embedding(ids[0, use.index], weights.a)
+            added[0].index_add_(0, use.index, use.scaled(rows @ weights.b).to(added.dtype))
+        return added
+
+    def add_logits(self, hidden: Tensor, logits: Tensor) -> None:
+        """hidden [rows, in], logits [rows, vocabulary]: only the rows of adapters that have such weights."""
+        for weights, use in self._rows:
+            update = use.scaled(functional.linear(hidden[use.index], weights.a) @ weights.b)
+            logits.index_add_(0, use.index, update.to(logits.dtype))
