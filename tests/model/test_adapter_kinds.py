@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Gemma3TextConfig
 
@@ -18,7 +20,7 @@ from lorayard_workers.adapters.wide import WideRoom
 from lorayard_workers.base_model import Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
-from lorayard_workers.errors import CapacityError
+from lorayard_workers.errors import AdapterRefusedError, CapacityError
 from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.slots import DeviceSlots
@@ -87,7 +89,9 @@ def model(request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: py
     return folder
 
 
-def save_with_peft(model: Path, folder: Path, settings: dict[str, Any], seed: int) -> Path:
+def save_with_peft(
+    model: Path, folder: Path, settings: dict[str, Any], seed: int, *, base_weights: bool = False
+) -> Path:
     """What PEFT saves for an adapter of this kind, with random weights everywhere."""
     models: Any = AutoModelForCausalLM
     with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
@@ -98,7 +102,7 @@ def save_with_peft(model: Path, folder: Path, settings: dict[str, Any], seed: in
             if parameter.requires_grad:
                 noise = torch.randn_like(parameter) * 0.3
                 parameter.data = noise if "lora_" in name else parameter.data + noise
-        peft.save_pretrained(folder, save_embedding_layers=False)
+        peft.save_pretrained(folder, save_embedding_layers=base_weights)
     return folder
 
 
@@ -119,7 +123,11 @@ class Bench:
 
     def reader(self, **changes: Any) -> AdapterReader:
         """Reads them by kind."""
-        room = WideRoom(modules=self.runner.wide_modules, bytes_each=changes.pop("bytes_each", 1 << 20))
+        room = WideRoom(
+            modules=self.runner.wide_modules,
+            bytes_each=changes.pop("bytes_each", 1 << 20),
+            base_folder=self.model,
+        )
         return AdapterReader(
             folders={adapter_digest(read_adapter(folder)): folder for folder in self.folders.values()},
             layouts=self.runner.layouts,
@@ -210,3 +218,24 @@ def test_more_than_an_adapters_share_is_refused_with_the_numbers__b11(bench: Ben
     needed = 4 * 4 * (bench.runner.wide_modules[0].in_features + 512)
     with pytest.raises(CapacityError, match=rf"needs {needed}, but wide_bytes / slots is {needed - 1}"):
         bench.reader(bytes_each=needed - 1).read(bench.digest("head"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_base_weights_that_come_along_are_taken_if_they_are_the_base_models_own__c8(
+    bench: Bench, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    settings = KINDS["all with head and embedding"]
+    folder = save_with_peft(bench.model, tmp_path / "a", settings, 3, base_weights=True)
+    tensors = load_file(folder / "adapter_model.safetensors")
+    copies = {name: tensor for name, tensor in tensors.items() if name.endswith("base_layer.weight")}
+    assert len(copies) == 2  # PEFT's own habit
+    save_file(tensors | {n: t.to(dtype) for n, t in copies.items()}, folder / "adapter_model.safetensors")
+    digest = adapter_digest(read_adapter(folder))
+    reader = replace(bench.reader(), folders={digest: folder})
+    assert reader.read(digest).wide
+    name, copy = next(iter(copies.items()))
+    changed = copy.clone()
+    changed[3, 5] += 0.01
+    save_file(tensors | {name: changed}, folder / "adapter_model.safetensors")
+    with pytest.raises(AdapterRefusedError, match=r"differs in 1 values from the base model's own"):
+        reader.read(digest)

@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -37,13 +37,12 @@ _TENSOR_NAME = re.compile(
     r"base_model\.model\.(?P<module>.+)\.lora_"
     r"(?:(?P<side>[AB])\.weight|embedding_(?P<embedding_side>[AB]))"
 )
+_BROUGHT_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.base_layer\.weight")
 _FOREIGN_PARTS = {
     "lora_magnitude_vector": "DoRA magnitudes are not supported",
     "lora_embedding_": "not named as PEFT names LoRA on embeddings",
     "lora_B.bias": "LoRA biases are not supported",
     "modules_to_save": "fully trained modules are not supported",
-    ".base_layer.": "the base model's own weights, which no adapter may bring: save it with "
-    "save_embedding_layers=False",
 }
 
 
@@ -80,6 +79,8 @@ class AdapterFile:
     pairs: Mapping[str, LoraPair]  # module name -> update, sorted by name
     size_bytes: int
     prompt_template: str | None = None
+    brought: Mapping[str, RawTensor] = field(default_factory=dict[str, RawTensor])
+    """Module name -> what claims to be the base model's own weight; to be compared with it before use."""
 
     @property
     def rank(self) -> int:
@@ -105,10 +106,18 @@ def read_adapter(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> Adapter
     config = read_config(folder)
     data = _read_weights(folder, max_bytes)
     tensors = _parse(folder, data)
+    brought = _take_brought(tensors)
+    pairs = _pair(folder, config, tensors)
+    for module in brought:
+        if module not in pairs:
+            raise AdapterRefusedError(
+                folder, f"{module}: brings a base weight of a module that it does not change", module=module
+            )
     return AdapterFile(
         path=folder,
         config=config,
-        pairs=_pair(folder, config, tensors),
+        pairs=pairs,
+        brought=brought,
         size_bytes=len(data),
         prompt_template=read_prompt_template(folder),
     )
@@ -186,6 +195,12 @@ def _pair(folder: Path, config: AdapterConfig, tensors: Mapping[str, RawTensor])
         raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} holds no tensors")
     pairs = {module: _checked_pair(folder, config, module, sides[module]) for module in sorted(sides)}
     return {module: replace(pair, embedding=module in embeddings) for module, pair in pairs.items()}
+
+
+def _take_brought(tensors: dict[str, RawTensor]) -> dict[str, RawTensor]:
+    """Base weights, taken out of the tensors: module name -> weight."""
+    matches = [match for name in tensors if (match := _BROUGHT_NAME.fullmatch(name))]
+    return {match["module"]: tensors.pop(match[0]) for match in matches}
 
 
 def _why_unknown(name: str) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
+from lorayard_workers.adapters.base_copies import values_that_differ
 from lorayard_workers.adapters.files import AdapterFile
 from lorayard_workers.errors import AdapterRefusedError, CapacityError
 
@@ -44,6 +46,8 @@ class WideRoom:
     modules: tuple[WideModule, ...] = ()
     bytes_each: int = 0
     itemsize: int = 4  # of the served precision
+    base_folder: Path | None = None
+    """Of the base model, to compare with what adapters bring of it."""
 
     def check(self, adapter: AdapterFile) -> None:
         """Kinds match and the bytes fit. Raises AdapterRefusedError or CapacityError."""
@@ -54,6 +58,7 @@ class WideRoom:
                 raise AdapterRefusedError(
                     adapter.path, f"{name}: has tensors for {kind}, which it is not", module=name
                 )
+        self._check_brought(adapter)
         needed = self.size_bytes(adapter)
         if needed > self.bytes_each:
             raise CapacityError(
@@ -62,6 +67,22 @@ class WideRoom:
                 limit=self.bytes_each,
                 setting="wide_bytes / slots",
             )
+
+    def _check_brought(self, adapter: AdapterFile) -> None:
+        own = [f"{module.name}.weight" for module in self.modules]
+        for name, tensor in adapter.brought.items():
+            differ = None
+            if self.base_folder is not None and f"{name}.weight" in own:
+                names = dict.fromkeys([f"{name}.weight", *own])
+                differ = values_that_differ(self.base_folder, list(names), tensor)
+            if differ != 0:
+                how = "cannot be compared with" if differ is None else f"differs in {differ} values from"
+                raise AdapterRefusedError(
+                    adapter.path,
+                    f"{name}: the base weight {list(tensor.shape)} that comes along {how} the base model's "
+                    "own; fully trained weights are not supported, save with save_embedding_layers=False",
+                    module=name,
+                )
 
     def size_bytes(self, adapter: AdapterFile) -> int:
         """What the adapter takes on the device for these modules."""

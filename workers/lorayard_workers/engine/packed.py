@@ -126,6 +126,7 @@ class PackedEngine:
             modules=self._core.runner.wide_modules,
             bytes_each=self._config.wide_bytes // self._config.slots,
             itemsize=self._config.precision.dtype.itemsize,
+            base_folder=self._base.folder,
         )
 
     def start(self) -> None:
