@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import (
+    load_file,  # pyright: ignore[reportUnknownVariableType]  # os.PathLike without its parameter
+    save_file,  # pyright: ignore[reportUnknownVariableType]
+)
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Gemma3TextConfig
 
@@ -97,8 +100,9 @@ def save_with_peft(
     with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
         torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
         config: Any = LoraConfig(r=4, lora_alpha=6, **settings)
-        peft: Any = get_peft_model(models.from_pretrained(model, dtype=torch.float32), config)
-        for name, parameter in peft.named_parameters():
+        wrap: Any = get_peft_model  # untyped in PEFT
+        peft: Any = wrap(models.from_pretrained(model, dtype=torch.float32), config)
+        for name, parameter in cast("list[tuple[str, Tensor]]", list(peft.named_parameters())):
             if parameter.requires_grad:
                 noise = torch.randn_like(parameter) * 0.3
                 parameter.data = noise if "lora_" in name else parameter.data + noise

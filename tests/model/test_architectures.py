@@ -220,8 +220,8 @@ def test_an_unknown_model_is_refused_with_numbers_when_it_computes_something_els
 class Louder(torch.nn.Linear):
     """A linear that is more than one: its class is all that tells."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * 2
+    def forward(self, input: Tensor) -> Tensor:  # torch's name
+        return super().forward(input) * 2
 
 
 def test_a_linear_of_an_unknown_class_keeps_its_own_ways__g3() -> None:

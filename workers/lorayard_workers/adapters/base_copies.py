@@ -64,7 +64,8 @@ def _differ(dtype: str, bits: NDArray[Any], own_dtype: str, own: NDArray[Any]) -
         bits, own = (_rounded(b) if kind == "F32" else b for kind, b in ((dtype, bits), (own_dtype, own)))
     elif dtype != own_dtype:
         bits, own = _floats(dtype, bits), _floats(own_dtype, own)
-    return np.not_equal(bits, own)
+    differ: NDArray[np.bool_] = np.not_equal(bits, own)
+    return differ
 
 
 def _rounded(bits: NDArray[Any]) -> NDArray[Any]:

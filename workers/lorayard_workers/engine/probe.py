@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,8 +10,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.integrations.sdpa_attention import (
+    sdpa_attention_forward,  # pyright: ignore[reportUnknownVariableType]  # untyped in transformers
+)
+from transformers.masking_utils import (
+    sdpa_mask,  # pyright: ignore[reportUnknownVariableType]  # untyped in transformers
+)
 
 NAME = "lorayard_probe"
 _ATTRIBUTE = "lorayard_probe"
@@ -76,7 +80,7 @@ def _tokens(model: Any) -> Tensor:
 
 
 @contextmanager
-def _listening(model: Any, calls: list[AttentionCall]) -> Iterator[None]:
+def _listening(model: Any, calls: list[AttentionCall]) -> Generator[None]:
     modules = cast("list[nn.Module]", list(model.modules()))
     for module in modules:
         object.__setattr__(module, _ATTRIBUTE, calls)

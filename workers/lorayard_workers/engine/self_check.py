@@ -104,7 +104,9 @@ def _differences(
         places = [place for place in step if place[0] < rows]
         logits = run(
             [
-                CheckPiece(row=row, start=start, token_ids=seen.ids[row, start:stop].tolist())
+                CheckPiece(
+                    row=row, start=start, token_ids=cast("list[int]", seen.ids[row, start:stop].tolist())
+                )
                 for row, start, stop in places
             ]
         )
@@ -113,8 +115,8 @@ def _differences(
 
 
 def _compare(row: int, position: int, ours: Tensor, theirs: Tensor) -> _Difference:
-    spread = (theirs - theirs.mean()).norm().clamp_min(1e-6)
-    error = float((ours - theirs).norm() / spread)
+    spread = float((theirs - theirs.mean()).square().sum().sqrt())
+    error = float((ours - theirs).square().sum().sqrt()) / max(spread, 1e-6)
     return _Difference(
         row=row,
         position=position,

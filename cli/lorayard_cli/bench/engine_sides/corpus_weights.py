@@ -34,7 +34,7 @@ def key(side: str, module: str = FIRST) -> str:
     return f"base_model.model.{module}.lora_{side}.weight"
 
 
-def _as(dtype: type) -> Callable[[Path], None]:
+def _as(dtype: type[np.generic]) -> Callable[[Path], None]:
     return tensors(lambda held: held.update({key("A"): held[key("A")].astype(dtype)}))
 
 
