@@ -105,7 +105,7 @@ def _differences(
         logits = run(
             [
                 CheckPiece(
-                    row=row, start=start, token_ids=cast("list[int]", seen.ids[row, start:stop].tolist())
+                    row=row, start=start, token_ids=[int(token) for token in seen.ids[row, start:stop]]
                 )
                 for row, start, stop in places
             ]
