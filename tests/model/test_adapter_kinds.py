@@ -123,6 +123,7 @@ class Bench:
         self.slots = DeviceSlots(count=len(kinds), max_rank=8)
         size = RunnerSize(columns=self.slots.column_count, rows=len(kinds) + 2, row_tokens=64)
         self.runner = ModelRunner(self.base, size)
+        self.runner.cache.clear(range(self.runner.cache.blocks + 1))
         self.columns = {kind: self.place(kind) for kind in kinds}
 
     def reader(self, **changes: Any) -> AdapterReader:
@@ -167,7 +168,7 @@ class Bench:
 
     def _piece(self, row: int, kind: str | None, start: int, stop: int) -> Piece:
         columns = None if kind is None else self.columns[kind]
-        place = Place(row=row, start=start, tokens=stop - start)
+        place = Place(blocks=[row + 1], start=start, tokens=stop - start)
         return Piece(place=place, token_ids=IDS[start:stop], columns=columns, wants_logits=True)
 
 
