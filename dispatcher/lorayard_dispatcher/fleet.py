@@ -200,7 +200,7 @@ def _view(worker: _Worker) -> WorkerView:
     unseen = [job for jobs in worker.given.values() for job in jobs.values()]
     in_use = {job.group for job in _all_jobs(worker) if job.group}
     in_use |= {slot.digest for slot in advert.slots if slot.rows > 0 or slot.pinned}
-    merged = set() if advert.dedicated is None else {advert.dedicated}
+    merged: set[str] = set() if advert.dedicated is None else {advert.dedicated}
     arriving = {job.group for job in unseen if job.group}
     return WorkerView(
         worker=advert.worker,
