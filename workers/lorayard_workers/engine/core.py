@@ -79,6 +79,7 @@ class EngineCore:
             self.residents.arrived(result.adapter, self.waiting)
             return
         _log.warning("adapter_load_failed", digest=result.digest, reason=str(result.error))
+        self.residents.load_failed(result.digest)
         for row in [row for row in self.waiting if result.digest in row.parts]:
             self.waiting.remove(row)
             self._ended.append((row, failure_of(row, result.error)))
@@ -200,6 +201,7 @@ class EngineCore:
                 self.failures += 1
                 self._ended.append((row, failure_of(row, error)))
         self.waiting = kept
+        self.residents.settle(kept)
 
     def _may_start(self, row: Row) -> bool:
         """Whether it has a place, a slot and, as the last thing, blocks: then it has them already."""
@@ -269,6 +271,7 @@ class EngineCore:
         self.snapshot = Residency(
             slots=residents.slots.views(),
             slot_count=residents.slots.count,
+            pinned=residents.slots.pinned,
             columns_used=residents.slots.columns_used,
             columns_total=residents.slots.column_count,
             dedicated=self.dedication.current,

@@ -179,7 +179,7 @@ class EchoEngine:
 
     def prefetch(self, digest: str) -> None:
         """Pretend to bring an adapter to host memory."""
-        if self._known is None or digest in self._known:
+        if self._knows(digest):
             with self._changed:
                 self._memory.fetch(digest)
 
@@ -194,16 +194,44 @@ class EchoEngine:
             self._switch_weights()
             self._changed.notify_all()
 
+    def pin(self, digest: str) -> None:
+        """Pretend to keep an adapter in a slot. Raises CapacityError."""
+        if self._knows(digest):
+            with self._changed:
+                self._memory.pin(digest)
+
+    def unpin(self, digest: str) -> None:
+        """Let it be evicted again."""
+        with self._changed:
+            self._memory.unpin(digest)
+
+    def preload(self, digest: str) -> None:
+        """Pretend to bring an adapter into a slot."""
+        if self._knows(digest):
+            with self._changed:
+                self._memory.preload(digest)
+
+    def unload(self, digest: str) -> None:
+        """Pretend to free an adapter's slot and host memory."""
+        with self._changed:
+            self._memory.unload(digest)
+
     def residency(self) -> Residency:
         """What is pretended to be held."""
         with self._changed:
             memory = self._memory
             return Residency(
                 slots=tuple(
-                    SlotView(digest=digest, rows=slot.rows, last_used=slot.last_used)
+                    SlotView(
+                        digest=digest,
+                        rows=slot.rows,
+                        last_used=slot.last_used,
+                        pinned=digest in memory.pinned,
+                    )
                     for digest, slot in memory.slots.items()
                 ),
                 slot_count=memory.count,
+                pinned=memory.pinned,
                 host=frozenset(memory.host),
                 dedicated=self._dedication.current,
                 serves_only=self._dedication.target,
@@ -280,6 +308,9 @@ class EchoEngine:
                 total_ms=total_ms,
             ),
         )
+
+    def _knows(self, digest: str) -> bool:
+        return self._known is None or digest in self._known
 
     def _rows(self) -> list[_Row]:
         return [*self._waiting, *(row for _, _, row in self._running)]

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from lorayard_workers.engine.protocol import Tier
+from lorayard_workers.errors import CapacityError
 
 HOST_PER_SLOT = 4
 """Adapters the pretended host tier remembers per slot: a plain ratio of real worker set-ups."""
@@ -31,6 +32,8 @@ class EchoSlots:
     loads: int = 0
     disk_loads: int = 0
     evictions: int = 0
+    pinned: frozenset[str] = frozenset()
+    _leaving: set[str] = field(default_factory=set[str])
 
     def lease(self, digest: str, now: float, *, load_seconds: float) -> tuple[Tier, float] | None:
         """Take a slot for one row: where the adapter was, and the load time left; None if no slot is free."""
@@ -66,6 +69,51 @@ class EchoSlots:
     def release(self, digest: str) -> None:
         """Give a row's lease back."""
         self.slots[digest].rows -= 1
+        self.settle()
+
+    def pin(self, digest: str) -> None:
+        """Into a slot once one is free, and never out again. Raises CapacityError."""
+        pins = self.pinned | {digest}
+        if len(pins) >= self.count:
+            raise CapacityError(
+                f"{len(pins)} pinned adapters and one other",
+                needed=len(pins) + 1,
+                limit=self.count,
+                setting="slots",
+            )
+        self.pinned = pins
+        self._leaving.discard(digest)
+        self.settle()
+
+    def unpin(self, digest: str) -> None:
+        """It may be evicted again."""
+        self.pinned -= {digest}
+
+    def preload(self, digest: str) -> None:
+        """Into a slot if one is free or idle, else only into host memory."""
+        self.fetch(digest)
+        self._place(digest)
+
+    def unload(self, digest: str) -> None:
+        """Out of slot and host tier once no row uses it."""
+        self.unpin(digest)
+        self._leaving.add(digest)
+        self.settle()
+
+    def settle(self) -> None:
+        """Place what is pinned, let go what shall leave, as far as rows permit."""
+        for digest in sorted(self.pinned):
+            self._place(digest)
+        for digest in sorted(self._leaving):
+            slot = self.slots.get(digest)
+            if slot is None or not slot.rows:
+                self.slots.pop(digest, None)
+                self.host.pop(digest, None)
+                self._leaving.discard(digest)
+
+    def _place(self, digest: str) -> None:
+        if digest not in self.slots and (len(self.slots) < self.count or self._evict()):
+            self._load(digest, 0.0)
 
     def fetch(self, digest: str) -> None:
         """Remember the adapter in the host tier."""
@@ -77,7 +125,7 @@ class EchoSlots:
             self.host.popitem(last=False)
 
     def _evict(self) -> bool:
-        victim = next((d for d, slot in self.slots.items() if slot.rows == 0), None)
+        victim = next((d for d, slot in self.slots.items() if slot.rows == 0 and d not in self.pinned), None)
         if victim is None:
             return False
         del self.slots[victim]

@@ -35,13 +35,14 @@ from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize
 from lorayard_workers.engine.token_feed import TokenFeed
-from lorayard_workers.errors import BaseModelUnsupportedError
+from lorayard_workers.errors import AdapterUnknownError, BaseModelUnsupportedError
 from lorayard_workers.memory.budget import check_pins, column_bytes, column_count
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.layout import linear_shapes
 from lorayard_workers.memory.loader import Loader, LoadResult
 from lorayard_workers.memory.packed_folder import PackedFolder, owner_of
 from lorayard_workers.memory.packing import HostAdapter
+from lorayard_workers.memory.pins import Pins
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.slots import DeviceSlots
 
@@ -86,6 +87,7 @@ class PackedEngine:
         self._open_lock = threading.Lock()
         self._stopping = threading.Event()
         self._beat = time.monotonic()
+        self._pins = Pins(most=config.slots - 1, digests=config.pinned)
         self._host = HostTier(budget_bytes=config.host_bytes)
         self._core = self._build_core()
         self._reader = reader = self._build_reader()
@@ -130,15 +132,14 @@ class PackedEngine:
         )
 
     def start(self) -> None:
-        """Start both threads and fetch pinned adapters.
+        """Start both threads, and bring pinned adapters into slots.
 
         Raises CapacityError if those leave no room for others, AdapterRefusedError if one is unreadable.
         """
         self._check_pins()
         self._loader.start()
         self._thread.start()
-        for digest in sorted(self._config.pinned):
-            self.prefetch(digest)
+        self._wake()  # pinned adapters are not asked for by any row
 
     def stop(self, *, timeout_seconds: float = 5.0) -> None:
         """End the threads after the step in progress."""
@@ -176,6 +177,28 @@ class PackedEngine:
         with self._dedicate_lock:  # both must hear of the same one last
             self._inbox.put(partial(self._core.dedication.want, digest))
             self._merger.request(digest)
+
+    def pin(self, digest: str) -> None:
+        """Bring an adapter into a slot and keep it there. Raises CapacityError."""
+        if digest not in self._adapters:
+            _log.warning("pin_refused", digest=digest, reason=str(AdapterUnknownError(digest)))
+            return
+        self._pins.add(digest)
+        self._inbox.put(partial(self._core.residents.pin, digest))
+
+    def unpin(self, digest: str) -> None:
+        """Let it be evicted like any other."""
+        self._pins.discard(digest)
+        self._inbox.put(partial(self._core.residents.unpin, digest))
+
+    def preload(self, digest: str) -> None:
+        """Bring an adapter into a slot if that hurts no row."""
+        self._inbox.put(partial(self._core.residents.preload, digest))
+
+    def unload(self, digest: str) -> None:
+        """Out of slot and host memory once no row needs it."""
+        self._pins.discard(digest)
+        self._inbox.put(partial(self._core.residents.unload, digest))
 
     def residency(self) -> Residency:
         """The engine thread's last snapshot, with the loader's and the queue's state of now."""
@@ -254,6 +277,7 @@ class PackedEngine:
                 host=self._host,
                 ageing_seconds=config.ageing_seconds,
                 request_load=self._request_load,
+                on_pin_dropped=self._pins.discard,
             ),
             limits=CoreLimits(
                 rows=config.rows,

@@ -254,6 +254,7 @@ class Residency:
 
     slots: tuple[SlotView, ...] = ()
     slot_count: int = 0  # adapters at once; fewer where their ranks fill the columns
+    pinned: frozenset[str] = frozenset()  # in a slot for good, or on the way there
     columns_used: int = 0  # of the slots: an adapter takes its rank, rounded up to 8
     columns_total: int = 0
     host: frozenset[str] = frozenset()
@@ -322,6 +323,29 @@ class Engine(Protocol):
         From this call on requests for anything else fail as retryable (`worker_dedicated`), and after
         `dedicate(None)` none does: they wait. A merge that fails only shows in the log, and ends that.
         """
+        ...
+
+    def pin(self, digest: str) -> None:
+        """Bring an adapter into a slot as soon as one can be freed, and keep it there.
+
+        Raises CapacityError if so many pins leave no slot for others. A pin whose rank turns out too large
+        beside the others, or that cannot be loaded, is dropped: the log says so, `Residency.pinned` lacks it.
+        """
+        ...
+
+    def unpin(self, digest: str) -> None:
+        """Let an adapter be evicted like any other; unknown ones are ignored."""
+        ...
+
+    def preload(self, digest: str) -> None:
+        """Bring an adapter into a slot while rows decode, if free room and idle adapters make way for it.
+
+        Else it stays in host memory. Failures only show in the log.
+        """
+        ...
+
+    def unload(self, digest: str) -> None:
+        """Unpin an adapter, and free its slot and host memory as soon as no row uses or awaits it."""
         ...
 
     def residency(self) -> Residency:

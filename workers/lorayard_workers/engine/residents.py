@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import structlog
+
 from lorayard_workers.engine.drains import (
     Claim,
     Holder,
@@ -19,11 +21,18 @@ from lorayard_workers.engine.protocol import Tier
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner
 from lorayard_workers.errors import CapacityError
+from lorayard_workers.memory.budget import check_pins
 from lorayard_workers.memory.columns import blend
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.loader import EWMA_SHARE
 from lorayard_workers.memory.packing import HostAdapter
 from lorayard_workers.memory.slots import DeviceSlots, Room, Spared
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def _unheard(digest: str) -> None:
+    """Nobody asked to hear of it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +44,7 @@ class Residents:
     host: HostTier
     ageing_seconds: float
     request_load: Callable[[str], None]
+    on_pin_dropped: Callable[[str], None] = _unheard
     adapter_rows: int = 0
     slot_hits: int = 0
     slot_loads: int = 0
@@ -42,6 +52,8 @@ class Residents:
     _arrived: dict[str, HostAdapter] = field(default_factory=dict[str, HostAdapter])
     _claims: dict[Parts, Claim] = field(default_factory=dict[Parts, Claim])
     _draining: frozenset[str] = frozenset()
+    _preloads: dict[str, None] = field(default_factory=dict[str, None])  # in the order asked for
+    _leaving: set[str] = field(default_factory=set[str])
 
     def arrived(self, adapter: HostAdapter, waiting: Iterable[Row]) -> None:
         """The loader brought an adapter; kept for the rows that wait for it."""
@@ -49,12 +61,48 @@ class Residents:
             if adapter.digest in row.parts:
                 self._arrived[adapter.digest] = adapter
                 row.load_ms = _ms_since(row.load_started)
+        if adapter.digest in self.slots.pinned or adapter.digest in self._preloads:
+            self._arrived[adapter.digest] = adapter
+
+    def load_failed(self, digest: str) -> None:
+        """The loader could not bring an adapter: no wish keeps asking for it."""
+        self._preloads.pop(digest, None)
+        self._drop_pin(digest)
+
+    def pin(self, digest: str) -> None:
+        """Into a slot as soon as one drains for it, and never out again until `unpin`."""
+        self.slots.pinned |= {digest}
+        self._leaving.discard(digest)
+        if self.slots.resident(digest) is not None:
+            self._refuse_pins([digest])
+
+    def unpin(self, digest: str) -> None:
+        """It may be evicted like any other."""
+        self.slots.pinned -= {digest}
+
+    def preload(self, digest: str) -> None:
+        """Into a slot once, if that needs no more than free room and idle residents."""
+        if self.slots.resident(digest) is None:
+            self._preloads[digest] = None
+        self._leaving.discard(digest)
+
+    def unload(self, digest: str) -> None:
+        """Out of slot and host memory as soon as no row uses or awaits it; unpins it too."""
+        self._preloads.pop(digest, None)
+        self.unpin(digest)
+        self._leaving.add(digest)
 
     def request_loads(self, waiting: Iterable[Row]) -> None:
         """Ask for the first adapters in line that are in no tier; a bounded number at a time."""
         rows = list(waiting)
-        wanted = dict.fromkeys(part for row in rows for part in row.parts)
-        line = [d for d in wanted if self.slots.resident(d) is None][: self.slots.count]
+        missing = self._missing
+        most = self.slots.count  # of each kind
+        line = [
+            *missing(sorted(self.slots.pinned)),
+            *missing(dict.fromkeys(part for row in rows for part in row.parts))[:most],
+            *missing(self._preloads)[:most],
+        ]
+        line = list(dict.fromkeys(line))
         self._arrived = {d: self._arrived[d] for d in line if d in self._arrived}
         for digest in line:
             if digest in self._arrived:
@@ -70,7 +118,13 @@ class Residents:
 
     def plan_drains(self, waiting: Iterable[Row]) -> None:
         """Decide which residents take no new rows, so that adapters wanted for too long get a slot."""
+        self._refuse_pins(d for d in self._missing(sorted(self.slots.pinned)) if d in self._arrived)
         aged = [
+            Want(parts=(digest,), missing=Room.of([self._arrived[digest].rank]))
+            for digest in self._missing(sorted(self.slots.pinned))
+            if digest in self._arrived
+        ]
+        aged += [
             Want(parts=row.parts, missing=Room.of(ranks))
             for row in waiting
             if row.parts
@@ -80,7 +134,7 @@ class Residents:
         holders = {
             slot.digest: Holder(columns=len(slot.columns), rows=len(slot.rows))
             for slot in self.slots.residents().values()
-            if not slot.pinned
+            if slot.digest not in self.slots.pinned
         }
         self._claims = plan_claims(aged, holders, self.slots.free, self._claims)
         self._draining = draining(self._claims)
@@ -89,8 +143,8 @@ class Residents:
         """Why a composition's parts cannot lie in slots together, whoever leaves; None if they can."""
         if len(row.parts) < 2:
             return None  # one adapter always fits: limits and pins saw to that
-        others = [s for s in self.slots.residents().values() if s.pinned and s.digest not in row.parts]
-        room = self.slots.total.beyond(Room.of(len(slot.columns) for slot in others))
+        others = self.slots.pinned.difference(row.parts)
+        room = self.slots.total.beyond(Room.of(self._rank_if_known(digest) for digest in others))
         needed = Room.of(self._rank_if_known(part) for part in row.parts)
         if needed.slots > room.slots:
             return CapacityError(
@@ -112,24 +166,23 @@ class Residents:
         """Whether `lease` would succeed now."""
         if any(part in self._draining for part in row.parts):
             return False
-        if not self._missing(row):
+        if not self._missing(row.parts):
             return True
         ranks = self._ranks_at_hand(row)
-        return bool(ranks) and self.slots.has_room(Room.of(ranks), self._spared(row))
+        return bool(ranks) and self.slots.has_room(Room.of(ranks), self._spared(row.parts))
 
     def lease(self, row: Row) -> None:
         """Give the row its adapters' columns, all of them or none, filling slots first if need be."""
         if not row.parts:
             return
         self.adapter_rows += 1
-        missing = self._missing(row)
+        missing = self._missing(row.parts)
         for digest in missing:
-            row.load_ms += self._copy_into_slot(digest, self._spared(row))
+            row.load_ms += self._copy_into_slot(digest, self._spared(row.parts))
         if not missing and row.load_started is None:  # else it has waited for what another row brought
             row.tier = Tier.SLOT
             self.slot_hits += 1
-        self._claims.pop(row.parts, None)
-        self._draining = draining(self._claims)
+        self._claim_met(row.parts)
         now = time.time()
         row.columns = blend(
             (self.slots.lease(adapter.digest, row, now), adapter.weight) for adapter in row.adapters
@@ -140,6 +193,12 @@ class Residents:
         row.tier = Tier.MERGED
         self.adapter_rows += 1
         self.slot_hits += 1
+
+    def settle(self, waiting: Iterable[Row]) -> None:
+        """After rows have started: place what is pinned or preloaded, let go what shall leave."""
+        self._place_wished()
+        if self._leaving:
+            self._drop_leaving(waiting)
 
     def release(self, row: Row) -> None:
         """The row has ended."""
@@ -156,8 +215,8 @@ class Residents:
         else:
             self.slots.check()
 
-    def _missing(self, row: Row) -> list[str]:
-        return [part for part in row.parts if self.slots.resident(part) is None]
+    def _missing(self, digests: Iterable[str]) -> list[str]:
+        return [digest for digest in digests if self.slots.resident(digest) is None]
 
     def _rank_if_known(self, digest: str) -> int:
         """In columns; the least there is while nothing is known."""
@@ -168,13 +227,69 @@ class Residents:
 
     def _ranks_at_hand(self, row: Row) -> list[int]:
         """Of the adapters that the row needs in slots; empty while one of them is still being loaded."""
-        missing = self._missing(row)
+        missing = self._missing(row.parts)
         if any(digest not in self._arrived for digest in missing):
             return []
         return [self._arrived[digest].rank for digest in missing]
 
-    def _spared(self, row: Row) -> Spared:
-        return spared_for_others(self._claims, row.parts)
+    def _spared(self, parts: Parts) -> Spared:
+        return spared_for_others(self._claims, parts)
+
+    def _claim_met(self, parts: Parts) -> None:
+        self._claims.pop(parts, None)
+        self._draining = draining(self._claims)
+
+    def _refuse_pins(self, new: Iterable[str]) -> None:
+        """Drop those whose rank, now known, would leave no room for any other adapter."""
+        judged = list(new)
+        there = {
+            digest: self._rank_if_known(digest)
+            for digest in self.slots.pinned.difference(judged)
+            if self.slots.resident(digest) is not None
+        }
+        for digest in judged:
+            there[digest] = self._rank_if_known(digest)
+            try:
+                check_pins(there, total=self.slots.total, max_rank=self.slots.max_rank)
+            except CapacityError as error:
+                _log.warning("pin_refused", digest=digest, reason=str(error))
+                del there[digest]
+                self._drop_pin(digest)
+
+    def _drop_pin(self, digest: str) -> None:
+        if digest in self.slots.pinned:
+            self.unpin(digest)
+            self.on_pin_dropped(digest)
+
+    def _place_wished(self) -> None:
+        """Pinned adapters, then preloads; the latter only while no row's want is in their way."""
+        for digest in self._missing([*sorted(self.slots.pinned), *self._preloads]):
+            if digest not in self._arrived:
+                continue
+            self._preloads.pop(digest, None)  # one try: rows come first
+            spared = self._spared((digest,))
+            if not self.slots.has_room(Room.of([self._arrived[digest].rank]), spared):
+                continue
+            try:
+                self._copy_into_slot(digest, spared)
+            except Exception:  # noqa: BLE001  # no row asked for it: the rows go on
+                _log.exception("adapter_not_placed", digest=digest)
+                self.load_failed(digest)
+            self._claim_met((digest,))
+
+    def _drop_leaving(self, waiting: Iterable[Row]) -> None:
+        awaited = {part for row in waiting for part in row.parts}
+        for digest in sorted(self._leaving - awaited):
+            slot = self.slots.residents().get(digest)
+            if slot is not None and slot.rows:
+                continue
+            if slot is not None:
+                self.slots.drop(digest)
+            self._arrived.pop(digest, None)
+            self._leaving.discard(digest)
+            freed = 0 if slot is None else len(slot.columns)
+            host_bytes = self.host.drop(digest)
+            _log.info("adapter_unloaded", digest=digest, columns=freed, host_bytes=host_bytes)
 
     def _copy_into_slot(self, digest: str, spared: Spared) -> float:
         """From host to device; returns the milliseconds it took."""

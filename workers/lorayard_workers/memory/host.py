@@ -51,6 +51,14 @@ class HostTier:
             held.usage = held.usage.touched(time.time())
             return held.adapter
 
+    def drop(self, digest: str) -> int:
+        """Forget an adapter; returns the bytes freed."""
+        with self._lock:
+            held = self._held.pop(digest, None)
+            freed = 0 if held is None else held.adapter.size_bytes
+            self._used_bytes -= freed
+            return freed
+
     def __contains__(self, digest: object) -> bool:
         with self._lock:
             return digest in self._held

@@ -29,7 +29,6 @@ class Slot:
     digest: str
     columns: Columns
     usage: Usage
-    pinned: bool
     rows: set[Hashable] = field(default_factory=set[Hashable])
 
 
@@ -117,7 +116,7 @@ class DeviceSlots:
         """Whether `place` would succeed for all of that now."""
         room = self.free
         for slot in self._slots.values():
-            if not slot.rows and not slot.pinned and slot.digest not in spared.digests:
+            if not slot.rows and slot.digest not in self.pinned and slot.digest not in spared.digests:
                 room += Room(slots=1, columns=len(slot.columns))
         return room.holds(wanted + spared.room)
 
@@ -139,7 +138,6 @@ class DeviceSlots:
             digest=digest,
             columns=columns,
             usage=Usage(last_used=now),
-            pinned=digest in self.pinned,
         )
         return columns
 
@@ -169,7 +167,7 @@ class DeviceSlots:
                 digest=slot.digest,
                 rows=len(slot.rows),
                 last_used=slot.usage.last_used,
-                pinned=slot.pinned,
+                pinned=slot.digest in self.pinned,
             )
             for slot in self._slots.values()
         )
@@ -199,7 +197,7 @@ class DeviceSlots:
                 usage=slot.usage,
                 size=len(slot.columns),
                 in_use=bool(slot.rows) or slot.digest in spared,
-                pinned=slot.pinned,
+                pinned=slot.digest in self.pinned,
             )
             for slot in self._slots.values()
         ]
