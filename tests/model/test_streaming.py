@@ -126,3 +126,25 @@ def test_a_row_cancelled_by_a_neighbours_callback_gives_no_more_in_that_step__c1
     found = yard.run(ask("first"), ask("second"), on_tokens={"first": cancel, "second": note})
     assert found["second"] == Cancelled(request_id="second")
     assert not late
+
+
+def test_rows_that_are_pushed_out_of_the_cache_keep_their_stream_and_their_draws__c11_c12(
+    start_yard: StartYard,
+) -> None:
+    """A row that is computed again goes on with its sampler, its grammar and its chunks."""
+    options: list[dict[str, Any]] = [
+        {"temperature": 1.5, "repetition_penalty": 1.2, "frequency_penalty": 0.3},
+        {"temperature": 2.0, "min_p": 0.01, "logprobs": 2},
+        {"temperature": 2.0, "json_schema": '{"type": "array", "items": {"type": "string"}, "minItems": 40}'},
+        {"presence_penalty": 0.5},
+    ]
+    requests = [ask(str(i), seed=i, ignore_eos=True, max_new_tokens=180, **options[i % 4]) for i in range(8)]
+    crowded = start_yard(kv_bytes=6 * 64 * 2048, rows=4)
+    found, chunks = crowded.stream(*requests)
+    wanted = start_yard().run(*requests)
+    assert crowded.engine.residency().preemptions > 0
+    for request in requests:
+        name = request.request_id
+        assert done(found[name]).text == done(wanted[name]).text
+        assert "".join(chunk.text for chunk in chunks[name]) == done(found[name]).text
+        assert sum(len(chunk.token_ids) for chunk in chunks[name]) == done(found[name]).completion_tokens

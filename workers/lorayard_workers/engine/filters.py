@@ -46,16 +46,16 @@ class Filters:
 def kept_tokens(scaled: Tensor, filters: Filters) -> tuple[Tensor, Tensor | None]:
     """Weights (not normalised; 0 means cut) and their tokens, None where all stand in their own order.
 
-    scaled is [vocabulary], float32, logits over temperature with the largest at 0; it is written over.
+    scaled is [vocabulary], float32, logits over temperature with the largest at 0.
     """
     if filters.off:
-        return _weights(scaled), None
+        return _drawable(scaled), None
     values, tokens = largest(scaled, CANDIDATES)
     cut = _cut(scaled, values, filters)
     if cut > float(values[-1]) or len(values) == len(scaled):
         kept = values >= cut
-        return _weights(values[kept]), tokens[kept]
-    return _weights(_at_least(scaled, cut)), None
+        return _drawable(values[kept]), tokens[kept]
+    return _drawable(_at_least(scaled, cut)), None
 
 
 def _cut(scaled: Tensor, values: Tensor, filters: Filters) -> float:
@@ -79,7 +79,7 @@ def _top_p_cut(scaled: Tensor, values: Tensor, top_p: float, floor: float) -> fl
         inside = values[values >= floor].double()
         weights = inside.exp()
         return float(inside[_kept_count(weights, top_p * float(weights.sum())) - 1])
-    weights = _weights(scaled.clone() if floor == -math.inf else _at_least(scaled, floor))
+    weights = _weights(scaled if floor == -math.inf else _at_least(scaled, floor))
     total = float(weights.sum())
     wanted = top_p * total
     sorted_weights = values.double().exp()
@@ -116,8 +116,13 @@ def _deep_cut(scaled: Tensor, weights: Tensor, wanted: float, low: float, high: 
 
 
 def _weights(scaled: Tensor) -> Tensor:
-    """Exponentials, in place."""
-    return torch.threshold_(scaled.clamp_(min=LEAST_LOG_WEIGHT).exp_(), 1.1 * math.exp(LEAST_LOG_WEIGHT), 0.0)
+    """Exponentials; the least are as good as 0 in a sum."""
+    return scaled.clamp(min=LEAST_LOG_WEIGHT).exp_()
+
+
+def _drawable(scaled: Tensor) -> Tensor:
+    """Exponentials in which the least are 0."""
+    return torch.threshold_(_weights(scaled), 1.1 * math.exp(LEAST_LOG_WEIGHT), 0.0)
 
 
 def _at_least(scaled: Tensor, cut: float) -> Tensor:
