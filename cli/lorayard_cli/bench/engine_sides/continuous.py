@@ -12,7 +12,8 @@ from lorayard_cli.bench.engine_sides.faults import SideFaultError
 from lorayard_cli.bench.engine_sides.traffic import CONTEXT_TOKENS, Traffic
 from lorayard_cli.bench.engine_sides.workload import ROWS
 
-_PAGE_TOKENS = 32
+_PAGE_TOKENS = 256
+"""Its default."""
 _BATCH_TOKENS = 512
 """Tokens per step: what the engine takes too."""
 _RESULT_SECONDS = 300.0
@@ -29,7 +30,6 @@ class ContinuousSide:
             max_batch_tokens=_BATCH_TOKENS,
             max_requests_per_batch=ROWS,
             allow_block_sharing=False,  # rounds repeat their prompts
-            scheduler_type="prefill_first",
         )
         greedy: Any = GenerationConfig(  # type: ignore[no-untyped-call]  # untyped in transformers
             do_sample=False, eos_token_id=-1, max_new_tokens=1

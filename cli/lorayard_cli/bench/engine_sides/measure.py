@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -78,6 +79,7 @@ def measure(plan: BenchPlan) -> Measured:
             _exact(book)
             _steps(book, packed, stock, adapters, vllm)
         del packed
+        gc.collect()  # three models of 7 billion parameters are enough for a GPU
         _end_to_end(book, stock, adapters, vllm)
         return Measured(
             seen=book.seen,
