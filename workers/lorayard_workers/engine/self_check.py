@@ -28,9 +28,10 @@ STEPS = (
 """(row, start, stop) of each step's pieces: prompts of two rows in one step, then a later chunk beside a
 single token."""
 
-MAX_ERROR = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+MAX_ERROR = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 """Length of the difference over that of the logits without their mean. Sums in another order make 1e-6 in
-fp32 and 0.005 to 0.02 in bf16; a lost bias, norm or rotation makes 0.3 and more."""
+fp32, and 0.005 to 0.02 in bf16; Gemma 3 270M 0.115, whose fp32 differs by 5e-6. A lost bias, norm or rotation
+makes 0.3 and more."""
 
 MAX_QUANTIZED_ERROR = 0.4
 """Rounding the base to 8 bits makes 0.01 to 0.05, to 4 bits up to 0.3."""
