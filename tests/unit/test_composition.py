@@ -29,6 +29,8 @@ def many(count: int) -> tuple[WeightedAdapter, ...]:
     [
         {},
         {"parts": (A,)},
+        {"parts": (A,), "policy": "cat"},
+        {"parts": (A,), "policy": "priority"},
         {"parts": many(MAX_PARTS)},
         {"policy": "priority"},
         {"policy": "cat"},
@@ -64,6 +66,8 @@ def test_a_sound_composition_passes__c7(settings: dict[str, Any]) -> None:
             for policy in ("sum", "priority", "svd", "cat")
         ),
         ({"svd_rank": 4}, "svd_rank", "only: svd"),
+        ({"parts": (A,), "policy": "svd"}, "parts", "two or more"),
+        ({"parts": (A,), "policy": "ties", "density": 0.5}, "parts", "two or more"),
         ({"policy": "svd", "svd_rank": 0}, "svd_rank", "at least 1"),
         ({"policy": "cat", "seed": 1}, "seed", "only: dare_linear, dare_ties"),
         ({"policy": "dare_ties", "density": 0.5, "seed": -1}, "seed", "negative"),

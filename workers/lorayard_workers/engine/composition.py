@@ -19,6 +19,8 @@ _PRUNING = frozenset(
         CompositionPolicy.MAGNITUDE_PRUNE,
     }
 )
+_MERGING = _PRUNING | {CompositionPolicy.SVD}
+"""PEFT would pass a single part through as it is, whatever the settings."""
 _USED_BY = {
     "density": _PRUNING,
     "majority_sign": frozenset({CompositionPolicy.TIES, CompositionPolicy.DARE_TIES}),
@@ -47,6 +49,8 @@ def check_adapters(request: GenerationRequest, known: Container[str]) -> None:
 def check_composition(composition: Composition) -> None:
     """Parts and settings make sense together. Raises RequestRefusedError naming the one that does not."""
     _check_parts(composition)
+    if len(composition.parts) == 1 and composition.policy in _MERGING:
+        raise _refused("composition.parts", f"{composition.policy} needs two or more")
     for name, users in _USED_BY.items():
         if getattr(composition, name) is not None and composition.policy not in users:
             fitting = ", ".join(sorted(users))

@@ -27,9 +27,16 @@ from lorayard_workers.engine.grammar import Grammars
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.merger import Merger
 from lorayard_workers.engine.merging import Merged, merge
+from lorayard_workers.engine.packed_storage import open_packed_folder
 from lorayard_workers.engine.patching import find_groups
 from lorayard_workers.engine.prepare import Preparation, failure_of
-from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Outcome, Residency, Sink
+from lorayard_workers.engine.protocol import (
+    GenerationRequest,
+    OnTokens,
+    Outcome,
+    Residency,
+    Sink,
+)
 from lorayard_workers.engine.refusals import cache_shape, check_supported
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
@@ -40,10 +47,10 @@ from lorayard_workers.memory.budget import check_pins, column_bytes, column_coun
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.layout import linear_shapes
 from lorayard_workers.memory.loader import Loader, LoadResult
-from lorayard_workers.memory.packed_folder import PackedFolder, owner_of
 from lorayard_workers.memory.packing import HostAdapter
 from lorayard_workers.memory.pins import Pins
 from lorayard_workers.memory.reader import AdapterReader
+from lorayard_workers.memory.recipes import Recipes
 from lorayard_workers.memory.slots import DeviceSlots
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -89,6 +96,7 @@ class PackedEngine:
         self._beat = time.monotonic()
         self._pins = Pins(most=config.slots - 1, digests=config.pinned)
         self._host = HostTier(budget_bytes=config.host_bytes)
+        self._recipes = Recipes()
         self._core = self._build_core()
         self._reader = reader = self._build_reader()
         self._loader = Loader(
@@ -228,6 +236,8 @@ class PackedEngine:
     def check(self) -> None:
         """The books agree; call it when no request is open. Raises InvariantError."""
         self._core.check()
+        if not self._open:
+            self._recipes.check_empty()
 
     # --- set-up
 
@@ -310,10 +320,6 @@ class PackedEngine:
 
     def _build_reader(self) -> AdapterReader:
         config, layouts = self._config, self._core.runner.layouts
-        packed = None
-        if config.packed_dir is not None and config.disk_bytes:
-            owner = owner_of(self._base.digest, layouts, config.precision.dtype, config.adapter_storage)
-            packed = PackedFolder(path=config.packed_dir, budget_bytes=config.disk_bytes, owner=owner)
         return AdapterReader(
             folders=self._adapters,
             layouts=layouts,
@@ -321,7 +327,9 @@ class PackedEngine:
             max_rank=config.max_rank,
             wide=self.wide_room,
             storage=config.adapter_storage,
-            packed=packed,
+            packed=open_packed_folder(config, self._base.digest, layouts),
+            recipes=self._recipes,
+            pause=lambda: self._loader.run_tasks(),  # made after the reader
         )
 
     # --- loader thread
@@ -336,6 +344,7 @@ class PackedEngine:
         if outcome is not None:
             self._on_end(row, outcome)
         else:
+            self._recipes.hold(row.kv_key, row.request.composition, row)
             self._inbox.put(partial(self._core.add, row))
 
     def _on_loaded(self, result: LoadResult) -> None:
@@ -391,6 +400,7 @@ class PackedEngine:
     def _on_end(self, row: Row, outcome: Outcome) -> None:
         with self._open_lock:
             self._open.discard(row)
+        self._recipes.release(row.kv_key, row)
         try:
             row.sink(outcome)
         except Exception:  # noqa: BLE001  # a sink is the caller's code: its fault must not cost other rows

@@ -9,7 +9,6 @@ from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.context import Context
 from lorayard_workers.engine.grammar import Grammar, Grammars
 from lorayard_workers.engine.protocol import (
-    CompositionPolicy,
     Failed,
     FailureKind,
     GenerationRequest,
@@ -50,12 +49,6 @@ class Preparation:
                 "empty_prompt", "the prompt is empty: send at least one character", field="prompt"
             )
         check_adapters(request, self._known)
-        if request.composition is not None and request.composition.policy is not CompositionPolicy.SUM:
-            raise RequestRefusedError(
-                "composition_unsupported",
-                f"this worker cannot derive an adapter by {request.composition.policy}: only sum",
-                field="composition.policy",
-            )
         row.prompt_ids = self._prompt_ids(request)
         row.end_ids = self._end_ids(sampling)
         row.sampler = TokenSampler(

@@ -103,6 +103,17 @@ class Loader:
             self._tasks.append(task)
             self._changed.notify_all()
 
+    def run_tasks(self) -> None:
+        """Run the short tasks that wait, between two parts of a long load. On other threads does nothing."""
+        if threading.current_thread() is not self._thread:
+            return
+        while True:
+            with self._changed:
+                task = self._tasks.popleft() if self._tasks and not self._stopping else None
+            if task is None:
+                return
+            _guarded(task)
+
     def loading(self) -> frozenset[str]:
         """Adapters asked for and not yet there."""
         with self._changed:
@@ -115,10 +126,7 @@ class Loader:
                 if self._stopping:
                     return
                 work = self._next_work()
-            try:
-                work()
-            except Exception:  # noqa: BLE001  # one broken request must not stop every later load
-                _log.exception("loader_task_failed")
+            _guarded(work)
 
     def _next_work(self) -> Callable[[], None]:
         if self._tasks:
@@ -153,3 +161,10 @@ class Loader:
         self.load_ms = self.load_ms + EWMA_SHARE * (took_ms - self.load_ms) if self.load_ms else took_ms
         _log.info("adapter_loaded", digest=digest, load_ms=took_ms, size_bytes=adapter.size_bytes)
         return adapter
+
+
+def _guarded(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except Exception:  # noqa: BLE001  # one broken request must not stop every later load
+        _log.exception("loader_task_failed")

@@ -52,7 +52,7 @@ def owner_of(base_digest: str, layouts: Sequence[GroupLayout], dtype: torch.dtyp
 
 @dataclass(slots=True, kw_only=True)
 class PackedFolder:
-    """See the module docstring. One thread at a time (the loader's)."""
+    """See the module docstring. Safe from any thread."""
 
     path: Path
     budget_bytes: int

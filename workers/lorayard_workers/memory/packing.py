@@ -92,8 +92,8 @@ def pack_adapter(
 
 def _pack_wide(adapter: AdapterFile, module: WideModule, dtype: torch.dtype) -> WideWeights:
     pair = adapter.pairs[module.name]
-    a = _tensor(pair.a).to(dtype)
-    b = (_tensor(pair.b).float() * (pair.scale * module.multiplier)).t().to(dtype).contiguous()
+    a = raw_to_tensor(pair.a).to(dtype)
+    b = (raw_to_tensor(pair.b).float() * (pair.scale * module.multiplier)).t().to(dtype).contiguous()
     for side, tensor in (("A", a), ("B", b)):
         bad = int((~torch.isfinite(tensor)).sum())
         if bad:
@@ -128,11 +128,12 @@ def _fill(adapter: AdapterFile, layout: GroupLayout, group: GroupWeights) -> Non
         pair = adapter.pairs.get(member)
         if pair is None:
             continue
-        group.a[: pair.rank, index].copy_(_tensor(pair.a))
-        group.b[index][: pair.rank].copy_((_tensor(pair.b).float() * pair.scale).t())
+        group.a[: pair.rank, index].copy_(raw_to_tensor(pair.a))
+        group.b[index][: pair.rank].copy_((raw_to_tensor(pair.b).float() * pair.scale).t())
 
 
-def _tensor(raw: RawTensor) -> Tensor:
+def raw_to_tensor(raw: RawTensor) -> Tensor:
+    """A view of the tensor's bytes."""
     return torch.frombuffer(raw.data, dtype=_TORCH_TYPES[raw.dtype]).view(raw.shape)
 
 
