@@ -182,13 +182,17 @@ def test_a_large_rank_among_busy_small_ones_starts_within_the_longest_row__b9_b1
     small = [digest for digest, rank in zip(mixed_ranks, RANKS, strict=True) if rank <= 16]
     large = list(mixed_ranks)[1]
     traffic = hall.traffic(slots=slots, seed=1)
-    for turn in range(60):
-        while len(traffic.waiting) < 12:
-            traffic.add(traffic.random.choice(small), aged=False)
-        if turn == 20:
-            row = traffic.add(large, aged=True)
-            traffic.waiting.insert(0, traffic.waiting.pop())
-        traffic.step(longest=5)
+
+    def flood(turns: int) -> None:
+        for _ in range(turns):
+            while len(traffic.waiting) < 12:
+                traffic.add(traffic.random.choice(small), aged=False)
+            traffic.step(longest=5)
+
+    flood(20)
+    row = traffic.add(large, aged=True)
+    traffic.waiting.insert(0, traffic.waiting.pop())
+    flood(40)
     assert traffic.started_at[row] <= 20 + 2 + 5
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lorayard_workers.engine.lora_costs import USUAL_COSTS, Corners, LoraCosts
 from lorayard_workers.engine.lora_plan import LoraPlan, find_runs, plan_lora
-from lorayard_workers.memory.columns import Blend, Columns, Use, blend, use_order
+from lorayard_workers.memory.columns import Blend, Columns, Use, blend, columns_of, use_order
 
 CPU = torch.device("cpu")
 
@@ -37,6 +37,10 @@ ADAPTERS: list[Use] = [
 ]
 
 
+def numbers(tensor: torch.Tensor) -> list[int]:
+    return [int(value) for value in tensor]
+
+
 def computed(plan: LoraPlan, tokens: int) -> list[set[int]]:
     """The columns that reach each token."""
     found: list[set[int]] = [set() for _ in range(tokens)]
@@ -46,15 +50,15 @@ def computed(plan: LoraPlan, tokens: int) -> list[set[int]]:
     for bundle in plan.bundles:
         width = (bundle.columns.stop - bundle.columns.start) // bundle.adapters
         count = bundle.stop - bundle.start
-        rows = list(range(count)) if bundle.rows is None else bundle.rows.tolist()
-        taken = list(range(count)) if bundle.taken is None else bundle.taken.tolist()
+        rows = list(range(count)) if bundle.rows is None else numbers(bundle.rows)
+        taken = list(range(count)) if bundle.taken is None else numbers(bundle.taken)
         for token, place_in_bundle in enumerate(taken):
             assert rows[place_in_bundle] == token
             first = bundle.columns.start + place_in_bundle // (len(rows) // bundle.adapters) * width
             found[bundle.start + token] |= set(range(first, first + width))
     for segment in plan.segments:
         columns = segment.columns
-        own = range(columns.start, columns.stop) if isinstance(columns, slice) else columns.tolist()
+        own = list(range(columns.start, columns.stop)) if isinstance(columns, slice) else numbers(columns)
         for token in range(segment.start, segment.stop):
             found[token] |= set(own)
     return found
@@ -73,7 +77,8 @@ def test_every_token_meets_its_own_columns_and_no_others__c5_c6(
     singles += [None] * base_tokens
     plan = plan_lora(singles, spans, CPU, costs=costs)
     tokens: list[Use | None] = [*singles, *(use for count, use in spans for _ in range(count))]
-    wanted = [set(use.columns if isinstance(use, Blend) else use) if use else set() for use in tokens]
+    nothing = set[int]()
+    wanted = [nothing if use is None else set(columns_of(use)) for use in tokens]
     assert computed(plan, len(tokens)) == wanted
     assert plan.tokens == max((i + 1 for i, use in enumerate(tokens) if use), default=0)
 
