@@ -20,10 +20,19 @@ def make_tables(count: int) -> tuple[RowBlocks, list[int]]:
     return RowBlocks(pool=BlockPool(count=count), clear=cleared.extend), cleared
 
 
+def start(tables: RowBlocks, row: object, tokens: int, at_most: int, adapter: str = "a") -> int | None:
+    """A row of `adapter` whose tokens are 0, 1, 2 ..."""
+    return tables.start(row, range(tokens), at_most=at_most, adapter=adapter)
+
+
 Step = tuple[str, int, int]
 steps = st.lists(
-    st.tuples(st.sampled_from(["start", "grow", "release"]), st.integers(0, 5), st.integers(1, 600)),
-    max_size=40,
+    st.tuples(
+        st.sampled_from(["start", "grow", "keep", "forget", "release"]),
+        st.integers(0, 5),
+        st.integers(1, 600),
+    ),
+    max_size=60,
 )
 
 
@@ -35,19 +44,25 @@ def test_no_block_is_lost_or_twice_whatever_rows_do__c11(count: int, taken: list
         before = tables.pool.free
         cleared.clear()
         if what == "start" and row not in tokens:
-            fits = tables.start(row, wanted, at_most=2 * wanted)
-            assert fits == (blocks_for(wanted) <= before)
-            tokens |= {row: wanted} if fits else {}
+            found = start(tables, row, wanted, 2 * wanted, "ab"[row % 2])
+            assert (found is not None) == (blocks_for(wanted) <= before)
+            assert found is None or found < wanted  # one token at least is computed
+            tokens |= {row: wanted} if found is not None else {}
         elif what == "grow" and row in tokens:
             more = blocks_for(tokens[row] + wanted) - blocks_for(tokens[row])
             fits = tables.grow(row, tokens[row] + wanted)
             assert fits == (more <= before)
             tokens[row] += wanted if fits else 0
+        elif what == "keep" and row in tokens:
+            tables.keep(row, range(tokens[row]), adapter="ab"[row % 2])
+        elif what == "forget":
+            tables.forget(row)
         elif what == "release":
             tables.release(row)
             tokens.pop(row, None)
         tables.check()
-        assert before - tables.pool.free <= len(cleared)  # what a row gets has been zeroed
+        rows = {row: set(tables.of(row)) for row in tokens}
+        assert not any(rows[a] & rows[b] for a in rows for b in rows if a % 2 != b % 2)  # of two adapters
         assert all(len(tables.of(row)) == blocks_for(n) for row, n in tokens.items())
         assert all(BLANK_BLOCK not in tables.of(row) for row in tokens)
     for row in list(tokens):
@@ -59,7 +74,7 @@ def test_no_block_is_lost_or_twice_whatever_rows_do__c11(count: int, taken: list
 def test_rows_of_like_size_are_evenly_spaced_and_grow_in_place__c11() -> None:
     tables, _ = make_tables(64)
     for row in range(4):
-        assert tables.start(row, 60, at_most=200)
+        assert start(tables, row, 60, 200) is not None
     for row in range(4):
         assert tables.grow(row, 150)
     assert [list(tables.of(row)) for row in range(4)] == [[1, 2, 3], [5, 6, 7], [9, 10, 11], [13, 14, 15]]
@@ -70,9 +85,50 @@ def test_rows_of_like_size_are_evenly_spaced_and_grow_in_place__c11() -> None:
 
 def test_a_region_is_given_up_before_anybody_waits__c11() -> None:
     tables, _ = make_tables(4)
-    assert tables.start("a", 1, at_most=4 * BLOCK_TOKENS)
-    assert tables.start("b", 3 * BLOCK_TOKENS, at_most=3 * BLOCK_TOKENS)
+    assert start(tables, "a", 1, 4 * BLOCK_TOKENS) is not None
+    assert start(tables, "b", 3 * BLOCK_TOKENS, 3 * BLOCK_TOKENS) is not None
     assert not tables.grow("a", BLOCK_TOKENS + 1)
+
+
+def test_full_blocks_serve_rows_that_begin_the_same_with_the_same_adapter__c11_d5() -> None:
+    tables, cleared = make_tables(12)
+    start(tables, "first", 200, 200)
+    tables.keep("first", range(200), adapter="a")
+    kept = list(tables.of("first"))
+    assert start(tables, "other adapter", 200, 200, "b") == 0
+    cleared.clear()
+    assert start(tables, "second", 129, 129) == 2 * BLOCK_TOKENS  # while the first still runs
+    assert list(tables.of("second"))[:2] == kept[:2]
+    assert not set(cleared) & set(kept)
+    tables.release("first")
+    assert start(tables, "third", 128, 128) == BLOCK_TOKENS  # its last token is computed
+    tables.check()
+
+
+def test_kept_blocks_are_free_memory_the_oldest_first__c11() -> None:
+    tables, _ = make_tables(4)
+    for adapter in ("a", "b"):
+        assert start(tables, adapter, 128, 128, adapter) == 0
+        tables.keep(adapter, range(128), adapter=adapter)
+        tables.release(adapter)
+    assert tables.pool.free == 4
+    assert start(tables, "long", 129, 129, "c") == 0  # takes three, the oldest and its row's tail first
+    tables.release("long")
+    assert start(tables, "again", 129, 129, "b") in (64, 0)
+    assert tables.pool.kept.resting == 0
+
+
+def test_what_may_be_wrong_is_never_reused__c6() -> None:
+    tables, _ = make_tables(8)
+    start(tables, "bad", 128, 128)
+    tables.keep("bad", range(128), adapter="a")
+    start(tables, "shares", 129, 129)
+    tables.forget("bad")
+    tables.release("bad")
+    tables.release("shares")
+    assert tables.pool.kept.resting == 0
+    assert start(tables, "next", 129, 129) == 0
+    tables.check()
 
 
 def test_a_block_that_two_rows_claim_is_found() -> None:

@@ -42,6 +42,7 @@ def _config(settings: WorkerSettings) -> EngineConfig:
         rows=settings.rows,
         context_tokens=settings.context_tokens,
         kv_bytes=settings.kv_bytes,
+        prefix_reuse=settings.prefix_reuse,
         host_bytes=settings.host_bytes,
         json_schemas=settings.json_schemas,
         wide_bytes=settings.wide_bytes,

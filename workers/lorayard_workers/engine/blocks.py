@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from lorayard_workers.engine.kept_blocks import KeptBlocks
 from lorayard_workers.errors import InvariantError
 
 BLOCK_TOKENS = 64
@@ -35,6 +36,7 @@ class BlockPool:
     """Blocks 1..count. One thread at a time (the engine's)."""
 
     count: int
+    kept: KeptBlocks = field(default_factory=KeptBlocks)
     _uses: dict[int, int] = field(default_factory=dict[int, int])
     _free: bytearray = field(init=False)
     _open: bytearray = field(init=False)  # free and in no region
@@ -60,13 +62,13 @@ class BlockPool:
         Sizes are powers of two and regions lie at multiples of them: so rows of like size are evenly spaced.
         """
         size = min(MAX_REGION, 1 << (blocks - 1).bit_length())
-        wanted = _YES * size
-        for start in range(1, self.count + 2 - size, size):
-            if self._open.startswith(wanted, start):
-                self._open[start : start + size] = _NO * size
-                self._regions[start] = size
-                return start
-        return None
+        start = self._find_region(size)
+        if start is None:
+            return None
+        self._give_up(block for block in range(start, start + size) if not self._free[block])
+        self._open[start : start + size] = _NO * size
+        self._regions[start] = size
+        return start
 
     def leave(self, region: int) -> None:
         """A row needs its region no longer."""
@@ -80,6 +82,9 @@ class BlockPool:
         """
         if wanted > self.free:
             return None
+        missing = wanted - self._free.count(_YES)
+        if missing > 0:
+            self._give_up(self.kept.oldest(missing))
         start = self._find_run(wanted, at)
         found = list(range(start, start + wanted)) if start >= 0 else self._lowest(wanted)
         for block in found:
@@ -93,8 +98,27 @@ class BlockPool:
             self._uses[block] -= 1
             if self._uses[block] == 0:
                 del self._uses[block]
-                self._free[block] = 1
-                self._open[block] = not self._reserved(block)
+                if not self.kept.rest(block):
+                    self._set_free(block)
+
+    def share(self, key: bytes) -> int | None:
+        """One more row uses the block that is kept under a key; None if there is none."""
+        block = self.kept.find(key)
+        if block is not None:
+            self.kept.wake(block)
+            self._uses[block] = self._uses.get(block, 0) + 1
+        return block
+
+    def forget_all(self) -> None:
+        """Nothing kept may be used again: the weights are others now."""
+        for block in self.kept.forget_all():
+            self._set_free(block)
+
+    def forget(self, blocks: Iterable[int]) -> None:
+        """No other row may use these from now on, whatever they hold."""
+        for block in blocks:
+            if self.kept.forget(block):
+                self._set_free(block)
 
     def check(self, tables: Iterable[Sequence[int]], regions: Iterable[int]) -> None:
         """Every block is free or used by as many of `tables` as the books say. Raises InvariantError."""
@@ -107,12 +131,39 @@ class BlockPool:
         if seen != self._uses:
             raise InvariantError(f"kv blocks: rows use {len(seen)} blocks, the books say {len(self._uses)}")
         free = {block for block, flag in enumerate(self._free) if flag}
-        if free & self._uses.keys() or free | self._uses.keys() != set(range(1, self.count + 1)):
-            raise InvariantError("kv blocks: a block is lost, or both free and used")
+        parts = (free, self._uses.keys(), self.kept.check())
+        if sum(map(len, parts)) != self.count or free.union(*parts) != set(range(1, self.count + 1)):
+            raise InvariantError("kv blocks: a block is lost, or in two of free, used and kept")
         if sorted(regions) != sorted(self._regions):
             raise InvariantError("kv blocks: a region outlives its row")
         if {b for b, flag in enumerate(self._open) if flag} != {b for b in free if not self._reserved(b)}:
             raise InvariantError("kv blocks: a block is open to all and in a region")
+
+    def _set_free(self, block: int) -> None:
+        self._free[block] = 1
+        self._open[block] = not self._reserved(block)
+
+    def _give_up(self, blocks: Iterable[int]) -> None:
+        """Free blocks that are only kept."""
+        self.forget(list(blocks))
+
+    def _find_region(self, size: int) -> int | None:
+        """One that is free, else the one of kept and free blocks that was used longest ago."""
+        wanted = _YES * size
+        starts = range(1, self.count + 2 - size, size)
+        found = next((start for start in starts if self._open.startswith(wanted, start)), None)
+        if found is not None or not self.kept.resting:
+            return found
+        ages = {start: self._region_age(start, size) for start in starts}
+        known = {start: age for start, age in ages.items() if age is not None}
+        return min(known, key=lambda start: known[start], default=None)
+
+    def _region_age(self, start: int, size: int) -> int | None:
+        """When one of its blocks was last used; None if a row needs one."""
+        ages = [0 if self._open[b] else self.kept.age(b) for b in range(start, start + size)]
+        if None in ages or any(self._reserved(b) for b in range(start, start + size)):
+            return None
+        return max(age for age in ages if age is not None)
 
     def _reserved(self, block: int) -> bool:
         sizes = set(self._regions.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lorayard_workers.engine.blocks import blocks_for
+from lorayard_workers.engine.blocks import BLOCK_TOKENS, blocks_for
 from lorayard_workers.engine.preemption import BlockHolder, choose_victim
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.row_blocks import RowBlocks
@@ -18,6 +18,8 @@ class CacheRoom:
     blocks: RowBlocks
     row_tokens: int
     preemptions: int = 0
+    prefix_hits: int = 0
+    prefix_tokens: int = 0
 
     def enter(self, row: Row, running: Sequence[Row]) -> bool:
         """Give a row that starts room for all its tokens so far; False if it must wait.
@@ -28,7 +30,22 @@ class CacheRoom:
             reserve = sum(self._may_grow(other) for other in (*running, row))
             if blocks_for(row.total_tokens) + reserve > self.blocks.pool.free:
                 return False
-        return self.blocks.start(row, row.total_tokens, at_most=self._at_most(row))
+        tokens = row.tokens(0, row.total_tokens)
+        found = self.blocks.start(row, tokens, at_most=self._at_most(row), adapter=row.kv_key)
+        if found is None:
+            return False
+        row.cached_tokens = found
+        if not row.started:  # else it comes back, and has been counted
+            row.reused_tokens = found
+            self.prefix_hits += found > 0
+            self.prefix_tokens += found
+        return True
+
+    def took(self, row: Row) -> None:
+        """The row's last logits were sound: so is all that it has in the cache."""
+        if row.cached_tokens // BLOCK_TOKENS > row.kept_blocks:
+            row.kept_blocks = row.cached_tokens // BLOCK_TOKENS
+            self.blocks.keep(row, row.tokens(0, row.cached_tokens), adapter=row.kv_key)
 
     def make_room(self, running: Iterable[Row]) -> list[Row]:
         """Give every row room for its next token; returns the rows that gave their blocks back instead."""
@@ -48,7 +65,7 @@ class CacheRoom:
     def leave(self, row: Row) -> None:
         """The row has ended, or waits again with nothing in the cache."""
         self.blocks.release(row)
-        row.cached_tokens = 0
+        row.cached_tokens = row.kept_blocks = 0
 
     def _may_grow(self, row: Row) -> bool:
         return blocks_for(self._at_most(row)) > len(self.blocks.of(row))

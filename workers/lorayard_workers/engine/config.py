@@ -52,6 +52,8 @@ class EngineConfig:
     """`auto` is the first CUDA device, else the CPU."""
     threads: int | None = None
     """Torch's threads within an operation, for the whole process; None leaves torch's default."""
+    prefix_reuse: bool = True
+    """Rows that begin like an earlier one, with the same adapter, do not compute that part again."""
     prefill_tokens: int = 512
     """Prompt tokens per step; longer prompts are cut into chunks, so rows that decode wait for at most
     this much."""

@@ -16,12 +16,13 @@ from lorayard_workers.engine.cache_room import CacheRoom
 from lorayard_workers.engine.dedication import Dedication
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.prepare import failure_of
-from lorayard_workers.engine.protocol import FinishReason, Outcome, Residency
+from lorayard_workers.engine.protocol import Failed, FinishReason, Outcome, Residency
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.row_blocks import RowBlocks
 from lorayard_workers.engine.runner import ModelRunner
 from lorayard_workers.engine.sampling import Chosen, NotChosen, choose_tokens
+from lorayard_workers.engine.starts import FairStarts
 from lorayard_workers.memory.loader import Loaded, LoadResult
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -36,6 +37,7 @@ class CoreLimits:
     rows: int
     row_tokens: int
     prefill_tokens: int
+    prefix_reuse: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,11 +62,14 @@ class EngineCore:
     _numbers: count[int] = field(default_factory=count)
     _fed: list[Row] = field(default_factory=list[Row])  # took a token that someone waits for
     _ended: list[tuple[Row, Outcome]] = field(default_factory=list[tuple[Row, Outcome]])
+    _starts: FairStarts = field(default_factory=FairStarts)
     _room: CacheRoom = field(init=False)
 
     def __post_init__(self) -> None:
         cache = self.runner.cache
-        blocks = RowBlocks(pool=BlockPool(count=cache.blocks), clear=cache.clear)
+        blocks = RowBlocks(
+            pool=BlockPool(count=cache.blocks), clear=cache.clear, reuse=self.limits.prefix_reuse
+        )
         self._room = CacheRoom(blocks=blocks, row_tokens=self.limits.row_tokens)
         # Before the first step too: a worker that shows no slots is sent no adapter.
         self._publish()
@@ -144,6 +149,8 @@ class EngineCore:
     def _end(self, row: Row, outcome: Outcome) -> None:
         """Free a started row's blocks and slot; its outcome is told at the end of the step."""
         (self.running if row in self.running else self.preempted).remove(row)
+        if isinstance(outcome, Failed):
+            self._room.blocks.forget(row)
         self._room.leave(row)
         self.residents.release(row)
         self._ended.append((row, outcome))
@@ -172,6 +179,7 @@ class EngineCore:
         if dedication.switching and not self._started():
             self.runner.wear(self._merged if dedication.target is not None else None)
             self._merged = None
+            self._room.blocks.pool.forget_all()
             dedication.switched()
             _log.info("weights_changed", dedicated=dedication.current)
 
@@ -185,14 +193,20 @@ class EngineCore:
 
     def _admit(self) -> None:
         self.residents.plan_drains(self.waiting)
-        kept: list[Row] = []
-        for row in self.waiting:
+        order = self._starts.order([row.kv_key for row in self.waiting])
+        kept, held_up = set[Row](), False
+        for row in [self.waiting[i] for i in order]:
             refusal = self.residents.never_fits(row)
             if refusal is not None:
                 self._ended.append((row, failure_of(row, refusal)))
                 continue
-            if not self._may_start(row):
-                kept.append(row)
+            if held_up or not self._has_place(row):
+                kept.add(row)
+                continue
+            if not self._room.enter(row, self.running):
+                kept.add(row)
+                # Shorter rows may pass one that is too long for now, but not for ever.
+                held_up = row.waited_seconds() > self.residents.ageing_seconds
                 continue
             try:
                 self._start(row)
@@ -200,17 +214,16 @@ class EngineCore:
                 _log.exception("row_start_failed", request_id=row.request.request_id)
                 self.failures += 1
                 self._ended.append((row, failure_of(row, error)))
-        self.waiting = kept
-        self.residents.settle(kept)
+        self.waiting = [row for row in self.waiting if row in kept]
+        self.residents.settle(self.waiting)
 
-    def _may_start(self, row: Row) -> bool:
-        """Whether it has a place, a slot and, as the last thing, blocks: then it has them already."""
+    def _has_place(self, row: Row) -> bool:
+        """Whether it could start if there were blocks for it."""
         return (
             len(self.running) < self.limits.rows
             and not self.preempted
             and self.dedication.may_start(row.request)
             and (self.dedication.covers(row.request) or self.residents.may_start(row))
-            and self._room.enter(row, self.running)
         )
 
     def _start(self, row: Row) -> None:
@@ -223,6 +236,7 @@ class EngineCore:
             self._room.leave(row)
             raise
         row.started, row.number = time.perf_counter(), next(self._numbers)
+        self._starts.started(row.kv_key)
         self.running.append(row)
 
     # --- advancing
@@ -258,6 +272,7 @@ class EngineCore:
             at = row.adapter_field if chosen.at == "adapter" else chosen.at
             self._end(row, row.failed(chosen.kind, chosen.code, chosen.message, at=at))
             return
+        self._room.took(row)
         reason = row.take(chosen)
         if row.feed is not None:
             self._fed.append(row)
@@ -286,4 +301,6 @@ class EngineCore:
             kv_blocks=self._room.blocks.pool.count,
             kv_blocks_used=self._room.blocks.pool.used,
             preemptions=self._room.preemptions,
+            prefix_hits=self._room.prefix_hits,
+            prefix_tokens=self._room.prefix_tokens,
         )

@@ -293,6 +293,7 @@ class PackedEngine:
                 rows=config.rows,
                 row_tokens=self._context.tokens,
                 prefill_tokens=config.prefill_tokens,
+                prefix_reuse=config.prefix_reuse,
             ),
             on_end=self._on_end,
         )

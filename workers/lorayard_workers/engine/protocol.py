@@ -275,6 +275,8 @@ class Residency:
     host_bytes: int = 0
     kv_blocks: int = 0  # of the key-value cache
     kv_blocks_used: int = 0  # by rows
+    prefix_hits: int = 0  # rows that started with blocks of earlier rows, since start
+    prefix_tokens: int = 0  # that they did not compute
     preemptions: int = 0  # rows that gave their blocks back and were computed again, since start
 
 

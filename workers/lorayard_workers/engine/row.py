@@ -59,6 +59,8 @@ class Row:
     started: float = 0.0
     first_token: float | None = None
     cached_tokens: int = 0  # that the cache holds, of prompt and output
+    kept_blocks: int = 0  # of them, offered to rows that begin the same
+    reused_tokens: int = 0  # of the prompt, that the cache held when the row started
     output_ids: list[int] = field(default_factory=list[int])
     logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
 
@@ -142,6 +144,7 @@ class Row:
             finish_reason=FinishReason.STOP if stopped else reason,
             prompt_tokens=len(self.prompt_ids),
             completion_tokens=len(self.output_ids),
+            cached_tokens=self.reused_tokens,
             tier=self.tier,
             logprobs=None if self.request.sampling.logprobs is None else tuple(self.logprobs),
             adapters=self.adapters,

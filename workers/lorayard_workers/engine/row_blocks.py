@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lorayard_workers.engine.blocks import BlockPool, blocks_for
+from lorayard_workers.engine.blocks import BLOCK_TOKENS, BlockPool, blocks_for
+from lorayard_workers.engine.kept_blocks import chain_keys
 
 
 @dataclass(slots=True, kw_only=True)
@@ -14,17 +15,47 @@ class RowBlocks:
 
     pool: BlockPool
     clear: Callable[[Iterable[int]], None]
+    reuse: bool = True  # full blocks are kept for rows that begin the same
     _tables: dict[Hashable, list[int]] = field(default_factory=dict[Hashable, list[int]])
     _regions: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
 
-    def start(self, row: Hashable, tokens: int, *, at_most: int) -> bool:
-        """Give a row blocks for its first tokens; False, and nothing changes, if too few are free.
+    def start(self, row: Hashable, tokens: Sequence[int], *, at_most: int, adapter: str | None) -> int | None:
+        """Give a row blocks for its first tokens; how many of these are in them already, from an earlier row.
 
-        It may grow to `at_most` tokens, and does so in place where that is possible.
+        None, and nothing changes, if too few are free. It may grow to `at_most` tokens, and does so in place
+        where that is possible. The last token is never among those found.
         """
         assert row not in self._tables
-        region = self.pool.reserve(blocks_for(at_most))
-        blocks = self.pool.take(blocks_for(tokens), at=region)
+        shared = self._share(tokens, adapter)
+        if not self._take(row, blocks_for(len(tokens)) - len(shared), blocks_for(at_most) - len(shared)):
+            self.pool.release(reversed(shared))
+            return None
+        self._tables[row] = [*shared, *self._tables[row]]
+        return len(shared) * BLOCK_TOKENS
+
+    def keep(self, row: Hashable, tokens: Sequence[int], *, adapter: str | None) -> None:
+        """What the row has computed so far is sound: its full blocks may serve others."""
+        if self.reuse:
+            for block, key in zip(self._tables[row], chain_keys(adapter, tokens, BLOCK_TOKENS), strict=False):
+                self.pool.kept.keep(block, key)
+
+    def forget(self, row: Hashable) -> None:
+        """What the row has computed may be wrong: nobody else gets it."""
+        self.pool.forget(self._tables.get(row, ()))
+
+    def _share(self, tokens: Sequence[int], adapter: str | None) -> list[int]:
+        found: list[int] = []
+        keys = chain_keys(adapter, tokens[:-1], BLOCK_TOKENS) if self.reuse else ()
+        for key in keys:
+            block = self.pool.share(key)
+            if block is None:
+                break
+            found.append(block)
+        return found
+
+    def _take(self, row: Hashable, wanted: int, at_most: int) -> bool:
+        region = self.pool.reserve(at_most) if wanted <= self.pool.free else None
+        blocks = self.pool.take(wanted, at=region)
         if region is not None and (blocks is None or blocks[0] != region):
             self.pool.leave(region)
         elif region is not None:
@@ -49,7 +80,7 @@ class RowBlocks:
 
     def release(self, row: Hashable) -> None:
         """The row has ended, or waits again; a row without blocks is fine."""
-        self.pool.release(self._tables.pop(row, []))
+        self.pool.release(reversed(self._tables.pop(row, [])))  # a row's last block is the first to go
         region = self._regions.pop(row, None)
         if region is not None:
             self.pool.leave(region)
