@@ -35,7 +35,7 @@ from lorayard.sync_client import SyncClient, SyncJobHandle
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.job import ChatTurn, Lane
-from lorayard_schemas.result import ErrorKind, ResultState
+from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
 
 try:
     __version__ = version("lorayard")
@@ -73,6 +73,7 @@ __all__ = [
     "SubmitUnconfirmedError",
     "SyncClient",
     "SyncJobHandle",
+    "TokenLogprob",
     "UnreadableRecordError",
     "YardFullError",
     "YardNotReadyError",

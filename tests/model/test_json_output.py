@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -236,7 +236,7 @@ def test_each_row_is_at_a_place_of_its_own(grammars: Grammars) -> None:
     first, second = grammars.grammar('{"const": 1}'), grammars.grammar('{"const": 1}')
     mask = first.mask(torch.zeros(512))
     assert mask is not None
-    (one,) = torch.isfinite(mask).nonzero()[:, 0].tolist()
+    (one,) = cast("list[int]", torch.isfinite(mask).nonzero()[:, 0].tolist())
     first.took(one)
     assert first.ended
     assert not second.ended

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor
+from torch import LongTensor, Tensor
 from transformers import (
     LogitsProcessorList,
     MinNewTokensLengthLogitsProcessor,
@@ -114,7 +114,9 @@ def penalised(sampling: Sampling, prompt: list[int], output: list[int], logits: 
 def test_the_repetition_penalty_is_that_of_transformers__c12() -> None:
     logits = spread_logits(512, 3.0)
     prompt, output = [1, 7, 7, 9], [9, 3, 3, *range(100, 300)]
-    theirs = RepetitionPenaltyLogitsProcessor(1.3)(torch.tensor([prompt + output]), logits[None].clone())
+    theirs = RepetitionPenaltyLogitsProcessor(1.3)(
+        cast("LongTensor", torch.tensor([prompt + output])), logits[None].clone()
+    )
     assert torch.equal(penalised(Sampling(repetition_penalty=1.3), prompt, output, logits), theirs[0])
 
 
@@ -122,7 +124,7 @@ def test_no_token_that_ends_is_drawn_too_early__c12() -> None:
     logits = spread_logits(512, 3.0)
     for output in ([], [3], [3, 4], [3, 4, 8]):
         processor = MinNewTokensLengthLogitsProcessor(1, 2, [2, 5])
-        theirs = processor(torch.tensor([[1, *output]]), logits[None].clone())
+        theirs = processor(cast("LongTensor", torch.tensor([[1, *output]])), logits[None].clone())
         assert torch.equal(penalised(Sampling(min_new_tokens=2), [1], output, logits), theirs[0])
 
 
@@ -159,7 +161,7 @@ def test_tokens_come_as_often_as_they_are_likely(filters: dict[str, Any]) -> Non
     count = 4000
     found = draws(Sampling(temperature=1.3, seed=5, **filters), logits, count)
     wanted = kept_by_transformers(logits, Filters(**filters), 1.3)
-    for token in {*places.tolist(), *found}:
+    for token in {*cast("list[int]", places.tolist()), *found}:
         assert token is not None
         share = float(wanted[token])
         assert abs(found[token] - count * share) <= 5 * math.sqrt(count * share * (1 - share)) + 1e-9
@@ -201,7 +203,9 @@ def test_logprobs_are_of_the_models_own_distribution__c12() -> None:
     assert choice.logprob.logprob == pytest.approx(float(wanted[9]), abs=1e-4)
     top = wanted.topk(3)
     assert [token for token, _ in choice.logprob.top] == top.indices.tolist()
-    assert [logprob for _, logprob in choice.logprob.top] == pytest.approx(top.values.tolist(), abs=1e-4)
+    assert [logprob for _, logprob in choice.logprob.top] == pytest.approx(
+        cast("list[float]", top.values.tolist()), abs=1e-4
+    )
 
 
 def test_a_row_with_numbers_that_are_not_finite_fails_alone() -> None:

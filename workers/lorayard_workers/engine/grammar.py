@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -110,7 +110,8 @@ class Grammars:
             )
         except ValueError as error:
             raise _refused(str(error)) from error
-        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+        limits = LLParserLimits(verbose_errors=False)  # the parser's state helps nobody who wrote a schema
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
         if matcher.is_error():
             raise _refused(matcher.get_error())
         return matcher

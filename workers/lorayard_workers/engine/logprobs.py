@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor
 
@@ -31,7 +32,7 @@ def raw_logprob(logits: Tensor, token: int, alternatives: int) -> RawLogprob:
     top: tuple[tuple[int, float], ...] = ()
     if alternatives:
         values, tokens = largest(wide, alternatives)
-        ids: list[int] = tokens.tolist()
-        found: list[float] = (values - total).tolist()
+        ids = cast("list[int]", tokens.tolist())
+        found = cast("list[float]", (values - total).tolist())
         top = tuple(zip(ids, found, strict=True))
     return RawLogprob(token=token, logprob=float(wide[token] - total), top=top)

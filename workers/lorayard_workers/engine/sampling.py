@@ -15,6 +15,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
 import torch
@@ -129,8 +130,8 @@ class TokenSampler:
 def choose_tokens(logits: Tensor, samplers: Sequence[TokenSampler]) -> list[Chosen | NotChosen]:
     """One token for each row of [rows, vocabulary]."""
     likeliest, top = _argmax(logits)
-    finite: list[bool] = torch.isfinite(top).tolist()
-    plain: list[int] = likeliest.tolist()
+    finite = cast("list[bool]", torch.isfinite(top).tolist())
+    plain = cast("list[int]", likeliest.tolist())
     return [
         _choose(logits[i], sampler, plain[i]) if finite[i] else NOT_FINITE
         for i, sampler in enumerate(samplers)
