@@ -26,6 +26,8 @@ WIDE_COLUMNS = 128
 """Far enough from `RANK` to see the slope."""
 GROUPS = 24
 """Six layers of four groups each, as a sample of a deep model: a third of a second in all for 270M."""
+MANY_PADDED = 64
+"""Tokens of a step of 16 rows whose busiest adapter has half of them."""
 REPEATS = 3
 """The least of three: what else runs on the machine only ever adds."""
 
@@ -65,13 +67,16 @@ def measure_costs(groups: Sequence[LoraGroup]) -> LoraCosts:
         uses = [adapters[token * len(adapters) // tokens] for token in range(tokens)]
         return LoraPlan(dense=dense_for(uses, columns, device))
 
-    def bundle(most: int, columns: int) -> LoraPlan:
-        run = Run(rank=RANK, first=0, counts=[most] * (columns // RANK))
-        return LoraPlan(bundles=plan_runs([run], device))
+    def bundle(padded: int, columns: int) -> LoraPlan:
+        adapters = columns // RANK
+        most = max(1, padded // adapters)
+        uneven = most > 1 and padded == MANY_PADDED  # as random rows are: what is padded is gathered
+        counts = [most] + [1 if uneven else most] * (adapters - 1)
+        return LoraPlan(bundles=plan_runs([Run(rank=RANK, first=0, counts=counts)], device))
 
     costs = LoraCosts(
         dense=_corners(groups, dense, tokens=(2, 16), columns=(RANK, wide)),
-        bundle=_corners(groups, bundle, tokens=(1, 4), columns=(RANK, wide)),
+        bundle=_corners(groups, bundle, tokens=(16, MANY_PADDED), columns=(RANK, wide)),
     )
     _log.info("lora_costs_measured", dense=costs.dense.many_many, bundle=costs.bundle.many_many)
     return costs
@@ -133,6 +138,6 @@ def _key(groups: Sequence[LoraGroup]) -> str:
         "machine": f"{platform.node()} {platform.machine()} {os.cpu_count()}",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "measure": [RANK, WIDE_COLUMNS, GROUPS, 1],  # the last number rises when what is measured changes
+        "measure": [RANK, WIDE_COLUMNS, GROUPS, 2],  # the last number rises when what is measured changes
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

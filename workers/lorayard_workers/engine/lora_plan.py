@@ -88,7 +88,7 @@ class Run:
 
     def cost(self, costs: LoraCosts) -> float:
         """Milliseconds."""
-        return costs.bundle.at(self.most, len(self.counts) * self.rank)
+        return costs.bundle.at(len(self.counts) * self.most, len(self.counts) * self.rank)
 
 
 def plan_lora(
