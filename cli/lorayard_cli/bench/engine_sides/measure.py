@@ -6,9 +6,8 @@ import gc
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lorayard_cli.bench.engine_report.costs import Timed
 from lorayard_cli.bench.engine_report.goals import (
@@ -29,6 +28,7 @@ from lorayard_cli.bench.engine_sides.end_to_end import DECODE_HEAVY, PREFILL_HEA
 from lorayard_cli.bench.engine_sides.gaps import LOADS, forget_files, measure_gaps
 from lorayard_cli.bench.engine_sides.memory import measure_memory
 from lorayard_cli.bench.engine_sides.model import bench_model, make_adapters
+from lorayard_cli.bench.engine_sides.modes import in_deterministic_mode, without_prefix_reuse
 from lorayard_cli.bench.engine_sides.oversubscribed import measure_first_tokens
 from lorayard_cli.bench.engine_sides.pace import Pace
 from lorayard_cli.bench.engine_sides.packed import PackedSide
@@ -47,7 +47,6 @@ from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK, ROWS
 from lorayard_cli.output import note
 from lorayard_workers.engine.config import EngineConfig
 
-_DETERMINISTIC: Mapping[str, Any] = {"deterministic": True}
 _DETERMINISTIC_KEYS = ("deterministic", STRANGERS_GOAL.key)
 
 
@@ -164,8 +163,10 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
     sizes = book.plan.sizes
     if vllm is not None and book.plan.end_to_end_only:
         vllm.await_ready(book)
-    config = EngineConfig(
-        slots=ADAPTERS, max_rank=RANK, rows=ROWS, context_tokens=CONTEXT_TOKENS, device=book.plan.device
+    config = without_prefix_reuse(
+        EngineConfig(
+            slots=ADAPTERS, max_rank=RANK, rows=ROWS, context_tokens=CONTEXT_TOKENS, device=book.plan.device
+        )
     )
     folders = [*adapters.small, *adapters.large, *adapters.cold]
     with ExitStack() as engines:
@@ -213,11 +214,11 @@ def _deterministic_side(
     """A second engine, of the decode-heavy traffic's adapters."""
     if book.plan.end_to_end_only:
         return None
-    if not {field.name for field in fields(config)} >= set(_DETERMINISTIC):
+    exact = in_deterministic_mode(config)
+    if exact is None:
         book.leave_out(_DETERMINISTIC_KEYS, "this engine has no deterministic mode")
         return None
-    side = ServingSide(book.model.folder, adapters.small, replace(config, **_DETERMINISTIC))
-    return engines.enter_context(side)
+    return engines.enter_context(ServingSide(book.model.folder, adapters.small, exact))
 
 
 def _gaps(book: Book, engine: ServingSide, cold: Sequence[Path]) -> None:

@@ -20,6 +20,7 @@ from lorayard_cli.bench.engine_sides.many_adapters import (
     make_many,
 )
 from lorayard_cli.bench.engine_sides.model import BenchModel
+from lorayard_cli.bench.engine_sides.modes import without_prefix_reuse
 from lorayard_cli.bench.engine_sides.serving import OUTCOME_SECONDS, ServingSide, request_of
 from lorayard_cli.bench.engine_sides.traffic import Ask
 from lorayard_cli.bench.figures import Spread, percentile, spread
@@ -88,7 +89,7 @@ def _side(model: Path, folders: Sequence[Path], slots: int) -> ServingSide:
         host_bytes=HOST_BYTES,
         device="cpu",
     )
-    return ServingSide(model, folders, config)
+    return ServingSide(model, folders, without_prefix_reuse(config))
 
 
 def _asks(side: ServingSide, requests: int, *, seed: int) -> list[Ask]:

@@ -21,6 +21,7 @@ from lorayard_cli.bench.engine_sides.many_adapters import (
     make_many,
 )
 from lorayard_cli.bench.engine_sides.model import BenchModel
+from lorayard_cli.bench.engine_sides.modes import without_prefix_reuse
 from lorayard_cli.bench.engine_sides.serving import ServingSide
 from lorayard_cli.bench.engine_sides.traffic import Traffic
 from lorayard_workers.engine.config import EngineConfig
@@ -47,6 +48,7 @@ def time_registered(
         host_bytes=HOST_BYTES,
         device="cpu",
     )
+    config = without_prefix_reuse(config)
     with (
         ServingSide(model.folder, folders[:SLOTS], config) as few,
         ServingSide(model.folder, folders, config) as many,

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from random import Random
 
 from lorayard_cli.bench.engine_report.figure import Figure
+from lorayard_cli.bench.engine_sides.modes import without_prefix_reuse
 from lorayard_cli.bench.figures import spread
 from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import read_adapter
@@ -113,7 +114,7 @@ def _run_together(model: Path, folders: Mapping[str, Path], asks: Sequence[_Ask]
 
 def _run_alone(model: Path, folders: Mapping[str, Path], asks: Sequence[_Ask]) -> dict[_Ask, Outcome]:
     """Each different request by itself, on an engine that serves nothing else meanwhile."""
-    engine = PackedEngine(model, folders, _ALONE)
+    engine = PackedEngine(model, folders, without_prefix_reuse(_ALONE))
     ended: SimpleQueue[Outcome] = SimpleQueue()
     wanted: dict[_Ask, Outcome] = {}
     engine.start()
