@@ -43,6 +43,7 @@ def _config(settings: WorkerSettings) -> EngineConfig:
         context_tokens=settings.context_tokens,
         kv_bytes=settings.kv_bytes,
         prefix_reuse=settings.prefix_reuse,
+        deterministic=settings.deterministic,
         host_bytes=settings.host_bytes,
         json_schemas=settings.json_schemas,
         wide_bytes=settings.wide_bytes,

@@ -41,7 +41,9 @@ def cached_attention(
     context: StepContext = getattr(module, CONTEXT_ATTRIBUTE)
     plan, layer = context.attention, int(module.layer_idx)
     assert plan is not None  # set by the runner before every forward
-    context.cache.write(layer, plan.index, key[0].transpose(0, 1), value[0].transpose(0, 1))
+    tokens = len(plan.index)
+    new_keys, new_values = (new[0, :, :tokens].transpose(0, 1) for new in (key, value))
+    context.cache.write(layer, plan.index, new_keys, new_values)
     outputs: list[Tensor] = []
     if plan.singles is not None:
         few = query[0, :, : len(plan.singles.places)].transpose(0, 1)
@@ -54,6 +56,8 @@ def cached_attention(
         else:
             keys, values = (t[0, :, : read.length] for t in context.cache.read(layer, read.blocks, rows=1))
         outputs.append(_span(query[:, :, many], keys, values, read.mask, scaling))
+    if plan.padding:
+        outputs.append(outputs[0].new_zeros(plan.padding, *outputs[0].shape[1:]))
     return (torch.cat(outputs) if len(outputs) > 1 else outputs[0]).unsqueeze(0), None
 
 

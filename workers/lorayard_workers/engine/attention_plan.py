@@ -42,6 +42,7 @@ class Singles:
     places: tuple[Place, ...]
     dtype: torch.dtype
     device: torch.device
+    apart: bool = False
     known: dict[int | None, Reads] = field(default_factory=dict[int | None, Reads])
 
     def reads(self, window: int | None) -> Reads:
@@ -52,6 +53,7 @@ class Singles:
                 window=window,
                 dtype=self.dtype,
                 device=self.device,
+                apart=self.apart,
             )
         return self.known[window]
 
@@ -105,23 +107,36 @@ class AttentionPlan:
     positions: Tensor  # [tokens]: position of each token in its row
     singles: Singles | None
     spans: tuple[Span, ...]
+    padding: int = 0  # tokens after these that nobody looks at
 
 
 def plan_attention(
-    singles: Sequence[Place], spans: Sequence[Place], *, dtype: torch.dtype, device: torch.device
+    singles: Sequence[Place],
+    spans: Sequence[Place],
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    pad_to: int | None = None,
 ) -> AttentionPlan:
-    """Plan a step of single tokens followed by longer runs."""
+    """Plan a step of single tokens followed by longer runs.
+
+    `pad_to`: so many tokens in all, each row's attention by itself: what a row gets is then the same in any
+    company.
+    """
     places = (*singles, *spans)
     planned: list[Span] = []
     first = len(singles)
     for place in spans:
         planned.append(Span(place=place, first=first, device=device))
         first += place.tokens
+    apart = pad_to is not None
+    blank = torch.zeros(0 if pad_to is None else pad_to - first, dtype=torch.long)
     return AttentionPlan(
         index=torch.cat([_flat(place) for place in places]).to(device),
-        positions=torch.cat([torch.arange(place.start, place.stop) for place in places]).to(device),
-        singles=Singles(places=tuple(singles), dtype=dtype, device=device) if singles else None,
+        positions=torch.cat([*(torch.arange(p.start, p.stop) for p in places), blank]).to(device),
+        singles=Singles(places=tuple(singles), dtype=dtype, device=device, apart=apart) if singles else None,
         spans=tuple(planned),
+        padding=len(blank),
     )
 
 

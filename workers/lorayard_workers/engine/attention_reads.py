@@ -53,10 +53,16 @@ class Reads:
 
 
 def plan_reads(
-    reaches: Sequence[Reach], *, window: int | None, dtype: torch.dtype, device: torch.device
+    reaches: Sequence[Reach],
+    *,
+    window: int | None,
+    dtype: torch.dtype,
+    device: torch.device,
+    apart: bool = False,
 ) -> Reads:
-    """Group the tokens of a step."""
-    groups = [_read(run, reaches, window, dtype, device) for run in cut_groups(reaches)]
+    """Group the tokens of a step; `apart`: each by itself, so that its rounding is always the same."""
+    runs = [[i] for i in range(len(reaches))] if apart else cut_groups(reaches)
+    groups = [_read(run, reaches, window, dtype, device) for run in runs]
     order = torch.cat([group.tokens for group in groups])
     inverse = None if torch.equal(order, torch.arange(len(order), device=device)) else order.argsort()
     return Reads(groups=tuple(groups), inverse=inverse)

@@ -17,6 +17,8 @@ class CacheRoom:
 
     blocks: RowBlocks
     row_tokens: int
+    keep_answers: bool = True
+    """Not only prompts: what is computed token by token is rounded in another way than a prompt."""
     preemptions: int = 0
     prefix_hits: int = 0
     prefix_tokens: int = 0
@@ -45,7 +47,8 @@ class CacheRoom:
         """The row's last logits were sound: so is all that it has in the cache."""
         if row.cached_tokens // BLOCK_TOKENS > row.kept_blocks:
             row.kept_blocks = row.cached_tokens // BLOCK_TOKENS
-            self.blocks.keep(row, row.tokens(0, row.cached_tokens), adapter=row.kv_key)
+            tokens = row.cached_tokens if self.keep_answers else min(row.cached_tokens, len(row.prompt_ids))
+            self.blocks.keep(row, row.tokens(0, tokens), adapter=row.kv_key)
 
     def make_room(self, running: Iterable[Row]) -> list[Row]:
         """Give every row room for its next token; returns the rows that gave their blocks back instead."""

@@ -10,7 +10,7 @@ from itertools import count
 import structlog
 from torch import Tensor
 
-from lorayard_workers.engine.batch import next_batch
+from lorayard_workers.engine.batch import next_batch, next_fixed_batch
 from lorayard_workers.engine.blocks import BlockPool
 from lorayard_workers.engine.cache_room import CacheRoom
 from lorayard_workers.engine.dedication import Dedication
@@ -38,6 +38,7 @@ class CoreLimits:
     row_tokens: int
     prefill_tokens: int
     prefix_reuse: bool = True
+    deterministic: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +71,9 @@ class EngineCore:
         blocks = RowBlocks(
             pool=BlockPool(count=cache.blocks), clear=cache.clear, reuse=self.limits.prefix_reuse
         )
-        self._room = CacheRoom(blocks=blocks, row_tokens=self.limits.row_tokens)
+        self._room = CacheRoom(
+            blocks=blocks, row_tokens=self.limits.row_tokens, keep_answers=not self.limits.deterministic
+        )
         # Before the first step too: a worker that shows no slots is sent no adapter.
         self._publish()
 
@@ -245,7 +248,8 @@ class EngineCore:
         for row in self._room.make_room(self.running):
             self.running.remove(row)
             self.preempted.append(row)
-        batch = next_batch(self.running, self._room.blocks.of, self.limits.prefill_tokens)
+        cut = next_fixed_batch if self.limits.deterministic else next_batch
+        batch = cut(self.running, self._room.blocks.of, self.limits.prefill_tokens)
         try:
             logits = self.runner.forward([piece for _, piece in batch])
             chosen = [row for row, piece in batch if piece.wants_logits]

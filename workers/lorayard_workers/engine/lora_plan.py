@@ -98,9 +98,11 @@ def plan_lora(
     *,
     costs: LoraCosts = USUAL_COSTS,
     fixed_columns: int | None = None,
+    apart: bool = False,
 ) -> LoraPlan:
     """`singles`: one token each, adapters first, in `use_order`; `spans`: (tokens, use) after them.
 
+    `apart`: each token by itself, so that its rounding depends on no other token and on no slot's place.
     `fixed_columns`: dense over so many columns whatever the batch, for who needs the same rounding always.
     """
     adapted = [use for use in singles if use is not None]
@@ -108,6 +110,9 @@ def plan_lora(
     segments = _segments(spans, start=len(singles), device=device)
     if not adapted:
         return LoraPlan(segments=segments)
+    if apart:
+        ones = [_segments([(1, use)], start=i, device=device) for i, use in enumerate(adapted)]
+        return LoraPlan(segments=(*(one for found in ones for one in found), *segments))
     if fixed_columns is not None:
         return LoraPlan(dense=dense_for(adapted, fixed_columns, device), segments=segments)
     plain = [use for use in adapted if is_plain(use)]

@@ -275,6 +275,7 @@ class PackedEngine:
             rows=config.rows,
             row_tokens=self._context.tokens,
             kv_blocks=self._kv_blocks,
+            deterministic=config.deterministic,
         )
         runner = ModelRunner(self._base, size)
         if config.costs_dir is not None:
@@ -294,6 +295,7 @@ class PackedEngine:
                 row_tokens=self._context.tokens,
                 prefill_tokens=config.prefill_tokens,
                 prefix_reuse=config.prefix_reuse,
+                deterministic=config.deterministic,
             ),
             on_end=self._on_end,
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from lorayard_workers.adapters.wide import WideModule
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
-from lorayard_workers.engine.blocks import blocks_for
+from lorayard_workers.engine.blocks import BLOCK_TOKENS, blocks_for
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.lora_costs import USUAL_COSTS, LoraCosts
 from lorayard_workers.engine.lora_measure import kept_costs
@@ -52,6 +52,8 @@ class RunnerSize:
     row_tokens: int
     kv_blocks: int | None = None
     """Of the cache; None is enough for all rows at full length."""
+    deterministic: bool = False
+    """Every forward has one of two shapes, and no row's rounding depends on its neighbours."""
 
     @property
     def blocks(self) -> int:
@@ -71,6 +73,7 @@ class ModelRunner:
         self.wide_modules: tuple[WideModule, ...] = find_wide(base)
         self._wide = WideStore()
         self._model: Any = base.model
+        self._size = size
         self.lora_costs: LoraCosts = USUAL_COSTS
         """Decides the form of each step."""
         self._dtype: torch.dtype = base.model.dtype
@@ -120,10 +123,26 @@ class ModelRunner:
 
     def forward(self, pieces: Sequence[Piece]) -> Tensor:
         """Logits [n, vocabulary] of the last token of each piece that wants them, in their order."""
+        if not self._size.deterministic:
+            return self._forward(pieces)
+        parts = [[i for i, piece in enumerate(pieces) if piece.place.tokens == 1]]
+        parts += [[i] for i, piece in enumerate(pieces) if piece.place.tokens > 1]
+        found: dict[int, Tensor] = {}
+        for part in parts:
+            if part:
+                few = [pieces[i] for i in part]
+                logits = self._forward(few, pad_to=_fixed_tokens(few, self._size.rows))
+                wanted = [i for i in part if pieces[i].wants_logits]
+                found |= dict(zip(wanted, logits, strict=True))
+        rows = [found[i] for i in sorted(found)]
+        return torch.stack(rows) if rows else logits
+
+    def _forward(self, pieces: Sequence[Piece], *, pad_to: int | None = None) -> Tensor:
+        """All pieces at once; `pad_to`: with so many tokens, of which the rest is nobody's."""
         order = sorted(range(len(pieces)), key=lambda i: _step_order(pieces[i]))
         singles = [pieces[i] for i in order if pieces[i].place.tokens == 1]
         spans = [pieces[i] for i in order if pieces[i].place.tokens > 1]
-        self._plan(singles, spans)
+        self._plan(singles, spans, pad_to)
         last: dict[int, int] = {}
         stop = 0
         for i in order:
@@ -134,7 +153,7 @@ class ModelRunner:
         runs = [(last[i] + 1 - pieces[i].place.tokens, last[i] + 1, pieces[i].columns) for i in order]
         rows = [(row, row + 1, pieces[i].columns) for row, i in enumerate(wanted)]
         self._wide.plan(Users(runs=runs, device=self._device), Users(runs=rows, device=self._device))
-        return self._run([*singles, *spans], keep)
+        return self._run([*singles, *spans], keep, pad_to)
 
     def _run_check(self, pieces: Sequence[CheckPiece]) -> Tensor:
         """The start-up check's pieces, in the first blocks: no row has one yet."""
@@ -158,24 +177,26 @@ class ModelRunner:
         """After the embedding has run."""
         return self._wide.add_embedded(given[0], found)
 
-    def _plan(self, singles: Sequence[Piece], spans: Sequence[Piece]) -> None:
+    def _plan(self, singles: Sequence[Piece], spans: Sequence[Piece], pad_to: int | None) -> None:
         self._context.lora = plan_lora(
             [piece.columns for piece in singles],
             [(piece.place.tokens, piece.columns) for piece in spans],
             self._device,
             costs=self.lora_costs,
+            apart=pad_to is not None,
         )
         self._context.attention = plan_attention(
             [piece.place for piece in singles],
             [piece.place for piece in spans],
             dtype=self._dtype,
             device=self._device,
+            pad_to=pad_to,
         )
 
-    def _run(self, pieces: Sequence[Piece], keep: Sequence[int]) -> Tensor:
+    def _run(self, pieces: Sequence[Piece], keep: Sequence[int], pad_to: int | None) -> Tensor:
         attention = self._context.attention
         assert attention is not None  # planned just before
-        ids = torch.tensor([token for piece in pieces for token in piece.token_ids])
+        ids = torch.tensor([token for piece in pieces for token in piece.token_ids] + [0] * attention.padding)
         try:
             output = self._model.base_model(
                 input_ids=ids.to(self._device)[None],
@@ -185,13 +206,21 @@ class ModelRunner:
             hidden: Tensor = output.last_hidden_state[0]
             if not keep:  # every piece is the middle of a prompt
                 return hidden.new_zeros(0, self._head.vocabulary)
-            kept = hidden[torch.tensor(keep, device=self._device)]
-            logits: Tensor = self._head(kept)
-            self._wide.add_logits(kept, logits)
+            apart = pad_to is not None and pieces[0].place.tokens == 1
+            padding = [0] * (pad_to - len(keep)) if pad_to is not None and apart else []
+            kept = hidden[torch.tensor([*keep, *padding], device=self._device)]
+            logits: Tensor = self._head(kept)[: len(keep)]
+            self._wide.add_logits(kept[: len(keep)], logits)
         finally:
             for group in self._groups:
                 group.forget()
         return logits
+
+
+def _fixed_tokens(pieces: Sequence[Piece], rows: int) -> int:
+    """Single tokens share a forward of `rows`, each longer piece has one of whole blocks."""
+    tokens = pieces[0].place.tokens
+    return rows if tokens == 1 else blocks_for(tokens) * BLOCK_TOKENS
 
 
 def _step_order(piece: Piece) -> tuple[bool, bool, tuple[bool, int, Columns, tuple[float, ...]]]:

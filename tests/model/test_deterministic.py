@@ -1,0 +1,100 @@
+"""Deterministic mode: a row's logits are the same bits in any company (C6)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from lorayard_workers.base_model import Precision
+from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.core import EngineCore
+from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded
+from lorayard_workers.engine.row import Row
+
+Seen = dict[str, list[bytes]]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """Every row's logits as bytes, in the order of its tokens."""
+    found: Seen = {}
+    choose = EngineCore._choose
+
+    def note(self: EngineCore, rows: list[Row], logits: Tensor) -> Any:
+        for row, values in zip(rows, logits, strict=True):
+            found.setdefault(row.request.request_id, []).append(values.float().numpy().tobytes())
+        return choose(self, rows, logits)
+
+    monkeypatch.setattr(EngineCore, "_choose", note)
+    return found
+
+
+def run(
+    model: Path, adapters: dict[str, Path], waves: Sequence[Sequence[GenerationRequest]], **settings: Any
+) -> tuple[list[Outcome], Any]:
+    """Waves one after another, the requests of each together."""
+    sizes: dict[str, Any] = {"slots": 8, "max_rank": 16, "rows": 6, "context_tokens": 256}
+    config = EngineConfig(device="cpu", deterministic=True, **(sizes | settings))
+    engine = PackedEngine(model, adapters, config)
+    engine.start()
+    outcomes: SimpleQueue[Outcome] = SimpleQueue()
+    try:
+        for wave in waves:
+            for request in wave:
+                engine.submit(request, outcomes.put)
+            ended = [outcomes.get(timeout=60) for _ in wave]
+            assert all(isinstance(outcome, Succeeded) for outcome in ended), ended
+        return ended, engine.residency()
+    finally:
+        engine.stop()
+        engine.check()
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_logits_are_the_same_bits_in_any_company_bleed__c6(
+    tiny_model: Path, tiny_adapters: dict[str, Path], seen: Seen, precision: Precision
+) -> None:
+    """Alone; in a crowd with loads under way; with few slots, other chunks and rows that are pushed out."""
+    draw = random.Random(5)
+    keys = [None, *tiny_adapters]
+    requests = [
+        GenerationRequest(
+            request_id=str(i),
+            prompt="word " * draw.choice([1, 8, 20]) + str(i),
+            adapter=draw.choice(keys),
+            sampling=Sampling(max_new_tokens=draw.choice([3, 90, 120])),
+        )
+        for i in range(10)
+    ]
+    run(
+        tiny_model,
+        tiny_adapters,
+        [[request] for request in requests],
+        precision=precision,
+        prefix_reuse=False,
+    )
+    alone = dict(seen)
+    seen.clear()
+    run(tiny_model, tiny_adapters, [requests], precision=precision)
+    assert seen == alone
+    seen.clear()
+    mixed = draw.sample(requests, len(requests))
+    token_bytes = 4 * 2 * 2 * 32 * precision.dtype.itemsize
+    _, residency = run(
+        tiny_model,
+        tiny_adapters,
+        [mixed],
+        precision=precision,
+        slots=2,
+        prefill_tokens=70,
+        kv_bytes=6 * 64 * token_bytes,
+    )
+    assert residency.preemptions > 0
+    assert seen == alone
