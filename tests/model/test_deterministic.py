@@ -15,7 +15,7 @@ from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.core import EngineCore
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded
+from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Residency, Sampling, Succeeded
 from lorayard_workers.engine.row import Row
 
 Seen = dict[str, list[bytes]]
@@ -25,20 +25,21 @@ Seen = dict[str, list[bytes]]
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """Every row's logits as bytes, in the order of its tokens."""
     found: Seen = {}
-    choose = EngineCore._choose
+    core: Any = EngineCore
+    choose = core._choose
 
     def note(self: EngineCore, rows: list[Row], logits: Tensor) -> Any:
         for row, values in zip(rows, logits, strict=True):
             found.setdefault(row.request.request_id, []).append(values.float().numpy().tobytes())
         return choose(self, rows, logits)
 
-    monkeypatch.setattr(EngineCore, "_choose", note)
+    monkeypatch.setattr(core, "_choose", note)
     return found
 
 
 def run(
     model: Path, adapters: dict[str, Path], waves: Sequence[Sequence[GenerationRequest]], **settings: Any
-) -> tuple[list[Outcome], Any]:
+) -> Residency:
     """Waves one after another, the requests of each together."""
     sizes: dict[str, Any] = {"slots": 8, "max_rank": 16, "rows": 6, "context_tokens": 256}
     config = EngineConfig(device="cpu", deterministic=True, **(sizes | settings))
@@ -51,7 +52,7 @@ def run(
                 engine.submit(request, outcomes.put)
             ended = [outcomes.get(timeout=60) for _ in wave]
             assert all(isinstance(outcome, Succeeded) for outcome in ended), ended
-        return ended, engine.residency()
+        return engine.residency()
     finally:
         engine.stop()
         engine.check()
@@ -87,7 +88,7 @@ def test_logits_are_the_same_bits_in_any_company_bleed__c6(
     seen.clear()
     mixed = draw.sample(requests, len(requests))
     token_bytes = 4 * 2 * 2 * 32 * precision.dtype.itemsize
-    _, residency = run(
+    residency = run(
         tiny_model,
         tiny_adapters,
         [mixed],

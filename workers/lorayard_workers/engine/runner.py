@@ -135,7 +135,8 @@ class ModelRunner:
                 wanted = [i for i in part if pieces[i].wants_logits]
                 found |= dict(zip(wanted, logits, strict=True))
         rows = [found[i] for i in sorted(found)]
-        return torch.stack(rows) if rows else logits
+        blank = torch.zeros(0, self._head.vocabulary, dtype=self._dtype, device=self._device)
+        return torch.stack(rows) if rows else blank
 
     def _forward(self, pieces: Sequence[Piece], *, pad_to: int | None = None) -> Tensor:
         """All pieces at once; `pad_to`: with so many tokens, of which the rest is nobody's."""
