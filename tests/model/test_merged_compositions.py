@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, get_peft_model
 from safetensors.numpy import load_file, save_file  # pyright: ignore[reportUnknownVariableType]  # os.PathLike
 from structlog.testing import capture_logs
 from torch import Tensor
@@ -19,13 +19,11 @@ from transformers import AutoModelForCausalLM
 
 from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import read_adapter
-from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.protocol import (
     Composition,
     CompositionPolicy,
     Failed,
     GenerationRequest,
-    MajoritySign,
     Outcome,
     Sampling,
     Succeeded,
@@ -34,10 +32,7 @@ from lorayard_workers.engine.protocol import (
 )
 from lorayard_workers.engine.recipe import recipe_digest
 from lorayard_workers.memory.combining import Combiner
-from lorayard_workers.memory.layout import GroupLayout
-from lorayard_workers.memory.reader import AdapterReader
-from lorayard_workers.memory.recipes import Recipes
-from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter
+from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),  # PEFT's
@@ -47,10 +42,6 @@ pytestmark = [
 StartYard = Callable[..., Any]
 PROMPT = "The quick brown fox jumps over the lazy dog."
 ONE, TWO, SMALL, FEW = "one", "two", "small", "few"
-SINGLES = tuple(
-    GroupLayout(members=(name,), in_features=shape[1], out_features=(shape[0],))
-    for name, shape in TINY_SHAPES.items()
-)
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +58,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def digests(folders: dict[str, Path]) -> dict[str, str]:
     return {name: adapter_digest(read_adapter(folder)) for name, folder in folders.items()}
-
-
-@pytest.fixture(scope="module")
-def base(tiny_model: Path) -> BaseModel:
-    return load_base_model(tiny_model, precision=Precision.FP32)
 
 
 @pytest.fixture
@@ -114,111 +100,6 @@ def compose(digests: dict[str, str]) -> Compose:
         return Composition(parts=parts, policy=CompositionPolicy(policy), **settings)
 
     return build
-
-
-# --- against PEFT
-
-
-@pytest.fixture(scope="module")
-def peft_model(tiny_model: Path, folders: dict[str, Path]) -> Any:
-    model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    for number, (name, folder) in enumerate(folders.items()):
-        if number == 0:
-            model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
-        else:
-            model.load_adapter(str(folder), adapter_name=name)
-    return model.eval()
-
-
-def peft_logits(model: Any, ids: list[int], weights: dict[str, float], seed: int, **settings: Any) -> Tensor:
-    """[vocabulary] of the last token with PEFT's own merged adapter active.
-
-    Its masks are drawn after the weights of the new adapter were initialised at random: ours have none, so
-    the seed is set between the two.
-    """
-    tuner, inject = model.base_model, model.base_model.inject_adapter
-
-    def inject_and_seed(*given: Any, **named: Any) -> None:
-        inject(*given, **named)
-        torch.manual_seed(seed)
-
-    tuner.inject_adapter = inject_and_seed
-    try:
-        model.add_weighted_adapter(list(weights), list(weights.values()), "merged", **settings)
-        model.set_adapter("merged")
-        with torch.no_grad():
-            found = model(torch.tensor([ids])).logits[0, -1]
-    finally:
-        del tuner.inject_adapter
-        model.set_adapter(ONE)
-        model.delete_adapter("merged")
-    assert isinstance(found, Tensor)
-    return found
-
-
-def own_logits(
-    tiny_model: Path, folders: dict[str, Path], digests: dict[str, str], wanted: Composition, ids: list[int]
-) -> Tensor:
-    """[vocabulary] of the last token with our derived adapter added to the model's weights."""
-    recipes = Recipes()
-    recipes.hold("derived", wanted, "row")
-    by_digest = {digests[name]: folder for name, folder in folders.items()}
-    derived = AdapterReader(
-        folders=by_digest, layouts=SINGLES, dtype=torch.float32, max_rank=64, recipes=recipes
-    ).read("derived")
-    model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    with torch.no_grad():
-        for layout, group in zip(SINGLES, derived.groups, strict=True):
-            if group is not None:
-                update = group.b[0].t().double() @ group.a[:, 0].double()
-                weight = model.get_submodule(layout.members[0]).weight
-                weight.copy_(weight.double() + update)
-        found = model.eval()(torch.tensor([ids])).logits[0, -1]
-    assert isinstance(found, Tensor)
-    return found
-
-
-RECIPES: list[tuple[str, dict[str, float], dict[str, Any]]] = [
-    ("ties", {ONE: 0.7, TWO: 1.0}, {"density": 0.4}),
-    ("ties", {ONE: 1.0, TWO: 0.5, FEW: 0.8}, {"density": 0.6, "majority_sign": MajoritySign.FREQUENCY}),
-    ("ties", {ONE: 1.0, TWO: -0.5}, {"density": 1.0}),
-    ("dare_linear", {ONE: 0.7, TWO: 1.0}, {"density": 0.7, "seed": 11}),
-    ("dare_ties", {TWO: 0.7, FEW: 1.0, ONE: 0.4}, {"density": 0.8, "seed": 3}),
-    ("dare_ties", {ONE: 0.7, TWO: 1.0}, {"density": 0.8, "majority_sign": MajoritySign.FREQUENCY}),
-    ("magnitude_prune", {ONE: 0.7, TWO: -1.0, FEW: 1.0}, {"density": 0.5}),
-    ("svd", {ONE: 0.7, TWO: 1.0}, {}),
-    ("svd", {ONE: 0.7, SMALL: -1.0, FEW: 0.5}, {"svd_rank": 3}),
-    ("svd", {ONE: 0.7, SMALL: 1.0}, {"svd_rank": 7}),
-    ("cat", {ONE: 0.7, SMALL: -1.0, FEW: 2.0}, {}),
-]
-
-
-@pytest.mark.parametrize(("policy", "weights", "settings"), RECIPES, ids=lambda given: str(given)[:60])
-def test_a_merged_form_has_the_logits_of_pefts_own__c7(
-    base: BaseModel,
-    tiny_model: Path,
-    folders: dict[str, Path],
-    digests: dict[str, str],
-    peft_model: Any,
-    compose: Compose,
-    policy: str,
-    weights: dict[str, float],
-    settings: dict[str, Any],
-) -> None:
-    ids = base.prompt_ids(PROMPT)
-    mine = own_logits(tiny_model, folders, digests, compose(policy, weights, **settings), ids)
-    peft_settings = {k: v for k, v in settings.items() if k not in ("seed", "majority_sign")}
-    peft_settings["majority_sign_method"] = str(settings.get("majority_sign", "total"))
-    wanted = peft_logits(
-        peft_model, ids, weights, settings.get("seed", 0), combination_type=policy, **peft_settings
-    )
-    torch.testing.assert_close(mine, wanted, atol=1e-4, rtol=0)
-    with torch.no_grad(), peft_model.disable_adapter():
-        plain = peft_model(torch.tensor([ids])).logits[0, -1]
-    assert (mine - plain).abs().max() > 0.1
-
-
-# --- through the engine
 
 
 def without(folder: Path, target: Path, leaves: tuple[str, ...]) -> Path:
@@ -312,6 +193,50 @@ async def test_a_derived_adapter_comes_back_from_its_packed_file__c7_c9(
     with capture_logs() as logs:
         assert text_of(second.run(ask("a", wanted))["a"]) == text
     assert "adapter_derived" not in {log["event"] for log in logs}
+
+
+@pytest.fixture(scope="module")
+def wide_folder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LoRA on the embedding and the head too."""
+    models: Any = AutoModelForCausalLM
+    wrap: Any = get_peft_model
+    config = LoraConfig(r=8, lora_alpha=12, target_modules=["embed_tokens", "q_proj", "lm_head"])
+    model = wrap(models.from_pretrained(tiny_model, dtype=torch.float32), config)
+    generator = torch.Generator().manual_seed(3)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
+    folder = tmp_path_factory.mktemp("wide")
+    model.save_pretrained(folder, save_embedding_layers=False)
+    return folder
+
+
+async def test_embedding_and_head_take_part_in_every_form_and_in_packed_files__c7_c9(
+    start_yard: StartYard,
+    folders: dict[str, Path],
+    digests: dict[str, str],
+    wide_folder: Path,
+    tmp_path: Path,
+    wait_until: Callable[..., Awaitable[None]],
+) -> None:
+    def texts() -> dict[str, str]:
+        yard = start_with(start_yard, folders, digests, packed_dir=tmp_path)
+        wide = WeightedAdapter(digest=yard.add(wide_folder))
+        few = WeightedAdapter(digest=digests[FEW], weight=0.5)
+        requests = [
+            ask("itself", adapter=wide.digest),
+            ask("priority", Composition(parts=(wide,), policy=CompositionPolicy.PRIORITY)),
+            ask("cat", Composition(parts=(wide,), policy=CompositionPolicy.CAT)),
+            ask("svd both", Composition(parts=(wide, few), policy=CompositionPolicy.SVD, svd_rank=16)),
+            ask("cat both", Composition(parts=(wide, few), policy=CompositionPolicy.CAT)),
+        ]
+        return {name: text_of(outcome) for name, outcome in yard.run(*requests).items()}
+
+    first = texts()
+    assert first["itself"] == first["priority"] == first["cat"]
+    assert first["svd both"] == first["cat both"] != first["itself"]
+    await wait_until(lambda: len(list(tmp_path.glob("*.safetensors"))) == 5)
+    assert texts() == first
 
 
 @pytest.mark.parametrize(
