@@ -15,13 +15,21 @@ from safetensors.torch import (
     save_file,  # pyright: ignore[reportUnknownVariableType]
 )
 from torch import Tensor
-from transformers import AutoModelForCausalLM, Gemma3TextConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.adapters.wide import WideRoom
 from lorayard_workers.base_model import Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
+from lorayard_workers.engine.merging import merge
+from lorayard_workers.engine.protocol import (
+    Composition,
+    Failed,
+    GenerationRequest,
+    Succeeded,
+    WeightedAdapter,
+)
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.errors import AdapterRefusedError, CapacityError
 from lorayard_workers.memory.columns import Columns
@@ -32,6 +40,8 @@ Tally = Callable[[str, int], None]
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),  # PEFT's
+    pytest.mark.filterwarnings("ignore:(?s).*tensor.s. have invalid shape.*lora_B.bias"),  # PEFT's mistake
+    pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed.*:UserWarning"),  # warns of merging
     pytest.mark.filterwarnings("ignore:(?s).*tie_word_embeddings=True.*:UserWarning"),  # warns of merging
 ]
 
@@ -48,6 +58,14 @@ KINDS: dict[str, dict[str, Any]] = {
         "alpha_pattern": {"layers.1.self_attn.v_proj": 3},
     },
     "rank-stabilised": {"target_modules": ["v_proj"], "use_rslora": True},
+    "magnitudes": {"target_modules": ["q_proj", "k_proj", "o_proj", "up_proj"], "use_dora": True},
+    "magnitudes here and there": {
+        "target_modules": ["v_proj", "down_proj"],
+        "use_dora": True,
+        "layers_to_transform": [1],
+        "use_rslora": True,
+    },
+    "biases": {"target_modules": ["q_proj", "v_proj"], "lora_bias": True},
     "head": {"target_modules": ["lm_head"]},
     "embedding": {"target_modules": ["embed_tokens"]},
     "all with head and embedding": {
@@ -65,28 +83,35 @@ def _no_gradients() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=["llama", "gemma3"])
+SIZES: dict[str, Any] = {
+    "vocab_size": 512,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "initializer_range": 0.1,
+}
+MODELS: dict[str, dict[str, Any]] = {
+    "llama": {"tie_word_embeddings": False},
+    "gemma3_text": {"head_dim": 16, "sliding_window": 16},  # tied weights, scaled embeddings
+    "qwen2": {"tie_word_embeddings": False},  # biases
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
 def model(request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny Llama, and a Gemma 3: tied weights, and embeddings that are scaled."""
-    if request.param == "llama":
-        return tiny_model
-    folder = tmp_path_factory.mktemp("gemma3")
-    config = Gemma3TextConfig(
-        vocab_size=512,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        initializer_range=0.1,
-        sliding_window=16,
-        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-    )
+    """A random model of each kind."""
+    folder = tmp_path_factory.mktemp(request.param)
+    models: Any = AutoModelForCausalLM
+    configs: Any = AutoConfig
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
         torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
-        models: Any = AutoModelForCausalLM
-        models.from_config(config).save_pretrained(folder)
+        model = models.from_config(configs.for_model(request.param, **SIZES, **MODELS[request.param]))
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.data.normal_()
+        model.save_pretrained(folder)
     for file in tiny_model.glob("tokenizer*"):
         (folder / file.name).write_bytes(file.read_bytes())
     return folder
@@ -125,6 +150,7 @@ class Bench:
         self.runner = ModelRunner(self.base, size)
         self.runner.cache.clear(range(self.runner.cache.blocks + 1))
         self.columns = {kind: self.place(kind) for kind in kinds}
+        self._wanted: dict[str | None, Tensor] = {}
 
     def reader(self, **changes: Any) -> AdapterReader:
         """Reads them by kind."""
@@ -139,6 +165,7 @@ class Bench:
             dtype=torch.float32,
             max_rank=8,
             wide=room,
+            base=self.runner.base_weights,
         )
 
     def digest(self, kind: str) -> str:
@@ -155,6 +182,11 @@ class Bench:
 
     def wanted(self, kind: str | None) -> Tensor:
         """PEFT's logits [tokens, vocabulary]."""
+        if kind not in self._wanted:
+            self._wanted[kind] = self._from_peft(kind)
+        return self._wanted[kind]
+
+    def _from_peft(self, kind: str | None) -> Tensor:
         models: Any = AutoModelForCausalLM
         model: Any = models.from_pretrained(self.model, dtype=torch.float32)
         if kind is not None:
@@ -189,7 +221,7 @@ def test_every_kind_computes_what_peft_computes_beside_all_others__c8(bench: Ben
     tally("rows equal to PEFT among other kinds", 4 * len(kinds))
 
 
-@pytest.mark.parametrize("kind", ["head", "embedding", "some layers"])
+@pytest.mark.parametrize("kind", ["head", "embedding", "some layers", "magnitudes", "biases"])
 def test_a_kind_alone_computes_what_peft_computes__c8(bench: Bench, kind: str) -> None:
     found = bench.found([kind], 0, len(IDS))
     torch.testing.assert_close(found[0], bench.wanted(kind)[-1], atol=1e-4, rtol=0)
@@ -244,3 +276,34 @@ def test_base_weights_that_come_along_are_taken_if_they_are_the_base_models_own_
     save_file(tensors | {name: changed}, folder / "adapter_model.safetensors")
     with pytest.raises(AdapterRefusedError, match=r"differs in 1 values from the base model's own"):
         reader.read(digest)
+
+
+def test_what_is_no_plain_sum_is_neither_weighed_nor_merged__c8(
+    tiny_model: Path, tmp_path: Path, start_yard: Callable[..., Any]
+) -> None:
+    settings = {"target_modules": ["q_proj"], "use_dora": True}
+    yard = start_yard()
+    digest = yard.add(save_with_peft(tiny_model, tmp_path / "a", settings, 1))
+    parts = (WeightedAdapter(digest=digest, weight=0.5), WeightedAdapter(digest=next(iter(yard.adapters))))
+    requests = [
+        GenerationRequest(request_id="both", prompt="x", composition=Composition(parts=parts)),
+        GenerationRequest(request_id="half", prompt="x", composition=Composition(parts=parts[:1])),
+        GenerationRequest(request_id="whole", prompt="x", adapter=digest),
+    ]
+    outcomes = yard.run(*requests)
+    for name in ("both", "half"):
+        assert isinstance(outcomes[name], Failed)
+        assert outcomes[name].code == "bad_composition"
+        assert "cannot be weighed or summed" in outcomes[name].message
+    assert isinstance(outcomes["whole"], Succeeded)
+    base = load_base_model(tiny_model, precision=Precision.FP32)
+    runner = ModelRunner(base, RunnerSize(columns=8, rows=1, row_tokens=64))
+    reader = AdapterReader(
+        folders=yard.adapters,
+        layouts=runner.layouts,
+        dtype=torch.float32,
+        max_rank=8,
+        base=runner.base_weights,
+    )
+    with pytest.raises(AdapterRefusedError, match="cannot be folded into the base weights"):
+        merge(base, reader.read(digest))

@@ -24,8 +24,6 @@ MAX_CONFIG_BYTES = 1 << 20
 """Real ones have 1-2 KB; the largest we have seen, with a pattern per module, had 60 KB."""
 
 REFUSED_WHEN_ON = {
-    "use_dora": "DoRA is not supported: train with use_dora=false",
-    "lora_bias": "LoRA biases are not supported: train with lora_bias=false",
     "modules_to_save": "fully trained modules are not supported: train with modules_to_save=null",
     "trainable_token_indices": "trained token embeddings are not supported",
     "layer_replication": "layer replication changes the base model and is not supported",
@@ -81,6 +79,8 @@ class AdapterConfig(BaseModel):
     layers_pattern: str | tuple[str, ...] | None = None
     bias: Literal["none"] = "none"
     use_rslora: bool = False
+    use_dora: bool = False
+    lora_bias: bool = False
     init_lora_weights: bool | str | None = True
     rank_pattern: Mapping[str, Rank] = {}
     alpha_pattern: Mapping[str, Alpha] = {}
@@ -98,6 +98,8 @@ class AdapterConfig(BaseModel):
                 f"init_lora_weights: {init!r} rewrites the base weights; convert the adapter with "
                 "PEFT's path_initial_model_for_weight_conversion"
             )
+        if self.use_dora and self.lora_bias:
+            raise ValueError("lora_bias: cannot be used with use_dora")  # PEFT's rule
         self._check_patterns()
         return self
 

@@ -17,6 +17,7 @@ def adapter_digest(adapter: AdapterFile) -> str:
     index = [
         [module, pair.scale.hex(), pair.a.dtype, pair.a.shape, pair.b.dtype, pair.b.shape]
         + ["embedding"] * pair.embedding
+        + [[name, tensor.dtype, tensor.shape] for name, tensor in pair.vectors]
         for module, pair in sorted(adapter.pairs.items())
     ]
     digest = hashlib.sha256(b"lorayard-adapter-1\n")  # changes if this recipe ever does
@@ -26,4 +27,6 @@ def adapter_digest(adapter: AdapterFile) -> str:
     for _, pair in sorted(adapter.pairs.items()):
         digest.update(pair.a.data)
         digest.update(pair.b.data)
+        for _, tensor in pair.vectors:
+            digest.update(tensor.data)
     return f"sha256:{digest.hexdigest()}"

@@ -35,13 +35,12 @@ _CONVERT = (
 )
 _TENSOR_NAME = re.compile(
     r"base_model\.model\.(?P<module>.+)\.lora_"
-    r"(?:(?P<side>[AB])\.weight|embedding_(?P<embedding_side>[AB]))"
+    r"(?:(?P<side>[AB])\.weight|embedding_(?P<embedding_side>[AB])"
+    r"|(?P<magnitude>magnitude_vector)(?:\.weight)?|(?P<bias>B\.bias))"
 )
 _BROUGHT_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.base_layer\.weight")
 _FOREIGN_PARTS = {
-    "lora_magnitude_vector": "DoRA magnitudes are not supported",
     "lora_embedding_": "not named as PEFT names LoRA on embeddings",
-    "lora_B.bias": "LoRA biases are not supported",
     "modules_to_save": "fully trained modules are not supported",
 }
 
@@ -63,6 +62,14 @@ class LoraPair:
     b: RawTensor
     scale: float
     embedding: bool = False  # tokens look up columns of A, nothing is multiplied
+    magnitude: RawTensor | None = None  # DoRA: the length that each output's weights are given, [out]
+    bias: RawTensor | None = None  # added to B·(A·x) before scaling, [out]
+
+    @property
+    def vectors(self) -> tuple[tuple[str, RawTensor], ...]:
+        """What it has beyond A and B, by name."""
+        found = (("magnitude", self.magnitude), ("bias", self.bias))
+        return tuple((name, tensor) for name, tensor in found if tensor is not None)
 
     @property
     def rank(self) -> int:
@@ -185,7 +192,7 @@ def _pair(folder: Path, config: AdapterConfig, tensors: Mapping[str, RawTensor])
         match = _TENSOR_NAME.fullmatch(name)
         if match is None:
             raise AdapterRefusedError(folder, _why_unknown(name), module=name)
-        side = match["side"] or match["embedding_side"]
+        side = match["side"] or match["embedding_side"] or match["magnitude"] or "bias"
         if match["embedding_side"]:
             embeddings.add(match["module"])
         if side in sides.setdefault(match["module"], {}):
@@ -230,4 +237,31 @@ def _checked_pair(
             f"and lora_B is {list(b.shape)}",
             module=module,
         )
-    return LoraPair(a=a, b=b, scale=config.scale_of(module))
+    return LoraPair(
+        a=a,
+        b=b,
+        scale=config.scale_of(module),
+        magnitude=_vector(folder, module, sides, "magnitude_vector", setting="use_dora", on=config.use_dora),
+        bias=_vector(folder, module, sides, "bias", setting="lora_bias", on=config.lora_bias),
+    )
+
+
+def _vector(
+    folder: Path, module: str, sides: Mapping[str, RawTensor], name: str, *, setting: str, on: bool
+) -> RawTensor | None:
+    """A value for each output, there if and only if its setting says so."""
+    found = sides.get(name)
+    if (found is not None) != on:
+        there = "comes along" if found is not None else "is missing"
+        raise AdapterRefusedError(
+            folder,
+            f"{module}: {setting} is {'true' if on else 'false'}, but its lora {name} {there}",
+            module=module,
+        )
+    if found is not None and found.shape != (sides["B"].shape[0],):
+        raise AdapterRefusedError(
+            folder,
+            f"{module}: lora {name} has shape {list(found.shape)}, not [{sides['B'].shape[0]}]",
+            module=module,
+        )
+    return found

@@ -61,7 +61,8 @@ def check_rank(adapter: AdapterFile, max_rank: int) -> None:
 def check_finite(adapter: AdapterFile) -> None:
     """No NaN and no infinity, before and after scaling: in a mixed batch 0 x NaN would reach other rows."""
     for module, pair in adapter.pairs.items():
-        for side, tensor, scale in (("A", pair.a, 1.0), ("B", pair.b, pair.scale)):
+        vectors = [(name, tensor, pair.scale) for name, tensor in pair.vectors]
+        for side, tensor, scale in (("A", pair.a, 1.0), ("B", pair.b, pair.scale), *vectors):
             largest = _largest(tensor)
             if largest is None:
                 raise AdapterRefusedError(

@@ -58,6 +58,13 @@ class WideRoom:
                 raise AdapterRefusedError(
                     adapter.path, f"{name}: has tensors for {kind}, which it is not", module=name
                 )
+            if pair.vectors and name in roles:
+                what = " and ".join(kind for kind, _ in pair.vectors)
+                raise AdapterRefusedError(
+                    adapter.path,
+                    f"{name}: a {what} (DoRA, lora_bias) on the {roles[name]} is not supported",
+                    module=name,
+                )
         self._check_brought(adapter)
         needed = self.size_bytes(adapter)
         if needed > self.bytes_each:

@@ -29,6 +29,7 @@ class LoraGroup:
 
         self._a = room(columns, len(base.out_features), base.in_features)
         self._b = tuple(room(columns, width) for width in base.out_features)
+        self._affine: dict[Columns, tuple[Tensor | None, Tensor]] = {}
         self._input: Tensor | None = None
         self._parts: list[Tensor] = []
         self._taken: set[int] = set()
@@ -74,6 +75,11 @@ class LoraGroup:
             self._write_at(slice(columns[0], columns[-1] + 1), weights)
         else:
             self._write_at(list(columns), weights)
+        taken = set(columns)
+        self._affine = {own: pair for own, pair in self._affine.items() if taken.isdisjoint(own)}
+        if weights is not None and weights.shift is not None:
+            gain = None if weights.gain is None else weights.gain.to(self._base.device)
+            self._affine[columns] = (gain, weights.shift.to(self._base.device))
 
     def _write_at(self, rows: slice | list[int], weights: GroupWeights | None) -> None:
         if weights is None:
@@ -107,6 +113,8 @@ class LoraGroup:
         """x is [tokens, in] in the plan's order; returns [tokens, sum(out)]."""
         y = self._base(x)
         self.add(y, x, self._context.lora)
+        if self._affine:
+            self._apply_affine(y)
         return y
 
     def add(self, y: Tensor, x: Tensor, plan: LoraPlan) -> None:
@@ -117,6 +125,15 @@ class LoraGroup:
             self._add_segment(y, x, segment)
         for bundle in plan.bundles:
             self._add_bundle(y, x, bundle)
+
+    def _apply_affine(self, y: Tensor) -> None:
+        """Gains and shifts of the few adapters that have them, for their own tokens."""
+        for columns, (gain, shift) in self._affine.items():
+            use = self._context.users.of(columns) if self._context.users is not None else None
+            if use is not None:
+                own = y[use.index].float()
+                own = own + shift if gain is None else torch.addcmul(shift, own, gain)
+                y.index_copy_(0, use.index, own.to(y.dtype))
 
     def _add_dense(self, y: Tensor, x: Tensor, dense: Dense) -> None:
         a = self._a[: dense.columns].view(-1, x.shape[-1])

@@ -34,6 +34,10 @@ def merge(base: BaseModel, adapter: HostAdapter) -> Merged:
         BaseModelError: the files are not those that the engine was started with.
         AdapterRefusedError: a sum does not fit the model's type, or the adapter changes more than linears.
     """
+    if not adapter.sums:
+        raise AdapterRefusedError(
+            base.folder, f"{adapter.digest}: its gains and biases cannot be folded into the base weights"
+        )
     if adapter.wide:
         changed = " and ".join(one.role for one in adapter.wide)
         raise AdapterRefusedError(

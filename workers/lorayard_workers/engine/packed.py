@@ -329,6 +329,7 @@ class PackedEngine:
             dtype=config.precision.dtype,
             max_rank=config.max_rank,
             wide=self.wide_room,
+            base=self._core.runner.base_weights,
             storage=config.adapter_storage,
             packed=open_packed_folder(config, self._base.digest, layouts),
             recipes=self._recipes,

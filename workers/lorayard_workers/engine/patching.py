@@ -43,6 +43,11 @@ def find_groups(base: BaseModel) -> tuple[FoundGroup, ...]:
     return tuple(found)
 
 
+def turned_modules(base: BaseModel) -> frozenset[str]:
+    """Names of linears whose weight is stored as (in, out)."""
+    return frozenset(name for name, module in _modules(base.model) if type(module) is Conv1D)
+
+
 def find_wide(base: BaseModel) -> tuple[WideModule, ...]:
     """The embedding and the head, as far as adapters can change them."""
     model = base.model

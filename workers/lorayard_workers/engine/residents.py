@@ -20,7 +20,7 @@ from lorayard_workers.engine.drains import (
 from lorayard_workers.engine.protocol import Tier
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner
-from lorayard_workers.errors import CapacityError
+from lorayard_workers.errors import CapacityError, RequestRefusedError
 from lorayard_workers.memory.budget import check_pins
 from lorayard_workers.memory.columns import blend
 from lorayard_workers.memory.host import HostTier
@@ -49,6 +49,7 @@ class Residents:
     slot_hits: int = 0
     slot_loads: int = 0
     load_ms_host: float = 0.0
+    _alone: set[str] = field(default_factory=set[str])  # known to be no plain sum of products
     _arrived: dict[str, HostAdapter] = field(default_factory=dict[str, HostAdapter])
     _claims: dict[Parts, Claim] = field(default_factory=dict[Parts, Claim])
     _draining: frozenset[str] = frozenset()
@@ -59,10 +60,10 @@ class Residents:
         """The loader brought an adapter; kept for the rows that wait for it."""
         for row in waiting:
             if adapter.digest in row.parts:
-                self._arrived[adapter.digest] = adapter
+                self._take(adapter)
                 row.load_ms = _ms_since(row.load_started)
         if adapter.digest in self.slots.pinned or adapter.digest in self._preloads:
-            self._arrived[adapter.digest] = adapter
+            self._take(adapter)
 
     def load_failed(self, digest: str) -> None:
         """The loader could not bring an adapter: no wish keeps asking for it."""
@@ -110,11 +111,16 @@ class Residents:
                 continue
             adapter = self.host.get(digest)
             if adapter is not None:
-                self._arrived[digest] = adapter
+                self._take(adapter)
                 _mark(rows, digest, Tier.HOST)
                 continue
             _mark(rows, digest, Tier.DISK)
             self.request_load(digest)
+
+    def _take(self, adapter: HostAdapter) -> None:
+        self._arrived[adapter.digest] = adapter
+        if not adapter.sums:
+            self._alone.add(adapter.digest)
 
     def plan_drains(self, waiting: Iterable[Row]) -> None:
         """Decide which residents take no new rows, so that adapters wanted for too long get a slot."""
@@ -139,8 +145,16 @@ class Residents:
         self._claims = plan_claims(aged, holders, self.slots.free, self._claims)
         self._draining = draining(self._claims)
 
-    def never_fits(self, row: Row) -> CapacityError | None:
-        """Why a composition's parts cannot lie in slots together, whoever leaves; None if they can."""
+    def never_fits(self, row: Row) -> CapacityError | RequestRefusedError | None:
+        """Why a composition's parts cannot be used together, whoever leaves; None if they can."""
+        if len(row.parts) > 1 or any(adapter.weight != 1 for adapter in row.adapters):
+            alone = next((part for part in row.parts if part in self._alone), None)
+            if alone is not None:
+                return RequestRefusedError(
+                    "bad_composition",
+                    f"adapter {alone} has DoRA magnitudes or LoRA biases: it cannot be weighed or summed",
+                    field="composition",
+                )
         if len(row.parts) < 2:
             return None  # one adapter always fits: limits and pins saw to that
         others = self.slots.pinned.difference(row.parts)

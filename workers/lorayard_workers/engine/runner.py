@@ -19,13 +19,14 @@ from lorayard_workers.engine.lora_costs import USUAL_COSTS, LoraCosts
 from lorayard_workers.engine.lora_measure import kept_costs
 from lorayard_workers.engine.lora_plan import plan_lora
 from lorayard_workers.engine.merging import Merged
-from lorayard_workers.engine.patching import find_groups, find_wide, patch
+from lorayard_workers.engine.patching import find_groups, find_wide, patch, turned_modules
 from lorayard_workers.engine.probe import TOKENS
 from lorayard_workers.engine.refusals import cache_shape, check_supported
 from lorayard_workers.engine.self_check import CheckPiece, check_same, probe_model
 from lorayard_workers.engine.step_context import StepContext
 from lorayard_workers.engine.users import Users
 from lorayard_workers.engine.wide import WideStore
+from lorayard_workers.memory.base_weights import BaseWeights
 from lorayard_workers.memory.columns import Columns, Use, use_order
 from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.packing import HostAdapter
@@ -71,6 +72,7 @@ class ModelRunner:
         found = find_groups(base)
         self.layouts: tuple[GroupLayout, ...] = tuple(group.layout for group in found)
         self.wide_modules: tuple[WideModule, ...] = find_wide(base)
+        self.base_weights = BaseWeights(folder=base.folder, turned=turned_modules(base))
         self._wide = WideStore()
         self._model: Any = base.model
         self._size = size
@@ -153,7 +155,8 @@ class ModelRunner:
         keep = [last[i] for i in wanted]
         runs = [(last[i] + 1 - pieces[i].place.tokens, last[i] + 1, pieces[i].columns) for i in order]
         rows = [(row, row + 1, pieces[i].columns) for row, i in enumerate(wanted)]
-        self._wide.plan(Users(runs=runs, device=self._device), Users(runs=rows, device=self._device))
+        self._context.users = users = Users(runs=runs, device=self._device)
+        self._wide.plan(users, Users(runs=rows, device=self._device))
         return self._run([*singles, *spans], keep, pad_to)
 
     def _run_check(self, pieces: Sequence[CheckPiece]) -> Tensor:

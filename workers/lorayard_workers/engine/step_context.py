@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from lorayard_workers.engine.attention_plan import AttentionPlan
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.lora_plan import LoraPlan
+from lorayard_workers.engine.users import Users
 
 
 @dataclass(slots=True, kw_only=True)
@@ -16,3 +17,4 @@ class StepContext:
     cache: KvCache
     lora: LoraPlan = field(default_factory=LoraPlan)
     attention: AttentionPlan | None = None
+    users: Users | None = None

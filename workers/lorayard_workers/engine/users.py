@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -29,9 +29,15 @@ class Users:
 
     runs: Sequence[tuple[int, int, Use | None]]
     device: torch.device
+    _found: dict[Columns, TokenUse | None] = field(default_factory=dict[Columns, TokenUse | None])
 
     def of(self, columns: Columns) -> TokenUse | None:
         """The tokens of the adapter that lies in these columns; None without any."""
+        if columns not in self._found:
+            self._found[columns] = self._find(columns)
+        return self._found[columns]
+
+    def _find(self, columns: Columns) -> TokenUse | None:
         index: list[int] = []
         strengths: list[float] = []
         for start, stop, use in self.runs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 RANK_PAGE = 8
@@ -17,6 +17,11 @@ class GroupLayout:
     members: tuple[str, ...]  # module names, in the order of their outputs
     in_features: int
     out_features: tuple[int, ...]
+
+    @property
+    def widths(self) -> Iterator[tuple[str, int]]:
+        """Members and their outputs."""
+        return zip(self.members, self.out_features, strict=True)
 
 
 def padded_rank(rank: int) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 from lorayard_workers.adapters.files import AdapterFile, RawTensor
 from lorayard_workers.adapters.wide import WideModule, WideRole
 from lorayard_workers.errors import AdapterRefusedError
+from lorayard_workers.memory.base_weights import BaseWeights
 from lorayard_workers.memory.layout import GroupLayout, padded_rank
 
 _TORCH_TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -25,6 +26,8 @@ class GroupWeights:
 
     a: Tensor
     b: tuple[Tensor, ...]
+    gain: Tensor | None = None  # DoRA: [sum(out)], what the outputs are multiplied by, LoRA's share included
+    shift: Tensor | None = None  # [sum(out)], added after that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,11 @@ class HostAdapter:
     wide: tuple[WideWeights, ...] = ()
 
     @property
+    def sums(self) -> bool:
+        """Whether it is a plain sum of products: only those can be weighed, summed with others, or merged."""
+        return all(g is None or (g.gain is None and g.shift is None) for g in self.groups)
+
+    @property
     def wide_bytes(self) -> int:
         """Of `size_bytes`, what is for the embedding and the head."""
         return sum(one.size_bytes for one in self.wide)
@@ -71,6 +79,7 @@ def pack_adapter(
     layouts: Sequence[GroupLayout],
     dtype: torch.dtype,
     wide: Sequence[WideModule] = (),
+    base: BaseWeights | None = None,
 ) -> HostAdapter:
     """Cast, fold the scale into B and pack. Raises AdapterRefusedError if the cast overflows."""
     rank = padded_rank(adapter.rank)
@@ -85,8 +94,15 @@ def pack_adapter(
             _fill(adapter, layout, group)
     if not torch.isfinite(flat).all():
         _refuse_overflow(adapter, layouts, groups, dtype)
+    if any(pair.vectors for pair in adapter.pairs.values()):
+        groups = tuple(
+            None if group is None else with_vectors(adapter, layout, group, base)
+            for layout, group in zip(layouts, groups, strict=True)
+        )
     brought = tuple(_pack_wide(adapter, module, dtype) for module in wide if module.name in adapter.pairs)
-    size_bytes = flat.numel() * flat.element_size() + sum(one.size_bytes for one in brought)
+    vectors = [v for group in groups if group is not None for v in (group.gain, group.shift) if v is not None]
+    size_bytes = sum(t.numel() * t.element_size() for t in (flat, *vectors))
+    size_bytes += sum(one.size_bytes for one in brought)
     return HostAdapter(digest=digest, rank=rank, groups=groups, size_bytes=size_bytes, wide=brought)
 
 
@@ -151,6 +167,46 @@ def _refuse_overflow(
                 bad = int((~torch.isfinite(tensor)).sum())
                 if bad:
                     raise _overflow(adapter, member, side, bad, dtype)
+
+
+def with_vectors(
+    adapter: AdapterFile, layout: GroupLayout, group: GroupWeights, base: BaseWeights | None
+) -> GroupWeights:
+    """Gain and shift of a group: DoRA's lengths and LoRA biases, as an affine step after everything else.
+
+    DoRA (arXiv:2402.09353) gives each output's weights W + BA the length m: all but the base's own bias is
+    multiplied by g = m / |W + BA|. So y becomes g·y + (1 - g)·bias.
+    """
+    parts = [_affine(adapter, member, width, base) for member, width in layout.widths]
+    gain = torch.cat([part[0] for part in parts])
+    shift = torch.cat([part[1] for part in parts])
+    for name, tensor in (("gain", gain), ("shift", shift)):
+        if not torch.isfinite(tensor).all():
+            raise _overflow(
+                adapter, layout.members[0], name, int((~torch.isfinite(tensor)).sum()), tensor.dtype
+            )
+    return replace(group, gain=gain if bool((gain != 1).any()) else None, shift=shift)
+
+
+def _affine(adapter: AdapterFile, module: str, width: int, base: BaseWeights | None) -> tuple[Tensor, Tensor]:
+    """[out] each, in fp32."""
+    gain, shift = torch.ones(width), torch.zeros(width)
+    pair = adapter.pairs.get(module)
+    if pair is not None and pair.bias is not None:
+        shift = raw_to_tensor(pair.bias).float() * pair.scale
+    if pair is not None and pair.magnitude is not None:
+        weight = None if base is None else base.weight(module)
+        if base is None or weight is None or weight.shape != (pair.b.shape[0], pair.a.shape[1]):
+            raise AdapterRefusedError(
+                adapter.path,
+                f"{module}: DoRA needs the base weight, which its files do not name",
+                module=module,
+            )
+        summed = weight + pair.scale * (raw_to_tensor(pair.b).float() @ raw_to_tensor(pair.a).float())
+        gain = raw_to_tensor(pair.magnitude).float() / summed.square().sum(1).sqrt()
+        bias = base.bias(module)
+        shift = torch.zeros(width) if bias is None else (1 - gain) * bias
+    return gain, shift
 
 
 def _overflow(

@@ -16,6 +16,7 @@ from lorayard_workers.adapters.fit import check_finite, check_fits, check_rank
 from lorayard_workers.adapters.wide import NO_WIDE, WideRole, WideRoom
 from lorayard_workers.engine.protocol import Composition
 from lorayard_workers.errors import AdapterRefusedError, AdapterUnknownError
+from lorayard_workers.memory.base_weights import BaseWeights
 from lorayard_workers.memory.derive import derive
 from lorayard_workers.memory.layout import GroupLayout, linear_shapes
 from lorayard_workers.memory.packed_folder import PackedFolder
@@ -35,6 +36,7 @@ class AdapterReader:
     dtype: torch.dtype
     max_rank: int
     wide: WideRoom = NO_WIDE
+    base: BaseWeights | None = None
     max_bytes: int = MAX_WEIGHTS_BYTES
     storage: Storage = Storage.MODEL
     packed: PackedFolder | None = None
@@ -54,7 +56,7 @@ class AdapterReader:
         if packed is not None and self._fits(packed):
             return packed
         source = self._source(digest) if recipe is None else self._derived(digest, recipe)
-        adapter = pack_adapter(source, digest, self.layouts, self.dtype, self.wide.modules)
+        adapter = pack_adapter(source, digest, self.layouts, self.dtype, self.wide.modules, self.base)
         return quantize_adapter(adapter) if self.storage is Storage.INT8 else adapter
 
     def _fits(self, packed: HostAdapter) -> bool:
@@ -79,7 +81,7 @@ class AdapterReader:
         started = time.perf_counter()
         parts: list[AdapterFile] = []
         for part in recipe.parts:
-            parts.append(self._source(part.digest))
+            parts.append(_summable(self._source(part.digest)))
             self.pause()
         adapter = derive(recipe, parts, self._modules(), self.pause)
         check_rank(adapter, self.max_rank)
@@ -93,3 +95,15 @@ class AdapterReader:
         first = [module.name for module in self.wide.modules if module.role is WideRole.EMBEDDING]
         last = [module.name for module in self.wide.modules if module.role is WideRole.HEAD]
         return [*first, *linear_shapes(self.layouts), *last]
+
+
+def _summable(adapter: AdapterFile) -> AdapterFile:
+    """A part of a combination: nothing but A and B. Raises AdapterRefusedError."""
+    for module, pair in adapter.pairs.items():
+        for name, _ in pair.vectors:
+            raise AdapterRefusedError(
+                adapter.path,
+                f"{module}: a {name} (DoRA, lora_bias) cannot be combined with other adapters",
+                module=module,
+            )
+    return adapter

@@ -71,8 +71,14 @@ CONFIGS: Mapping[str, tuple[Callable[[Path], object], Claim]] = {
     ),
     "targets-no-regex": (settings(target_modules="(("), Claim("target_modules: .*unterminated|missing")),
     "targets-nothing": (settings(target_modules=["nothing"]), Claim("target_modules")),
-    "dora-without-magnitudes": (settings(use_dora=True), Claim("DoRA|magnitude")),
-    "bias-without-biases": (settings(lora_bias=True), Claim("lora_bias|lora_B.bias")),
+    "dora-without-magnitudes": (
+        settings(use_dora=True),
+        Claim("use_dora is true, but its lora magnitude_vector is missing"),
+    ),
+    "bias-without-biases": (
+        settings(lora_bias=True),
+        Claim("lora_bias is true, but its lora bias is missing"),
+    ),
     "saved-modules-that-are-missing": (settings(modules_to_save=["lm_head"]), Claim("modules_to_save")),
     "layers-replicated": (settings(layer_replication=[[0, 2]]), Claim("layer_replication")),
     "activated-lora": (settings(alora_invocation_tokens=[1]), Claim("activated LoRA")),

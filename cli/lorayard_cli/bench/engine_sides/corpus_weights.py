@@ -141,7 +141,7 @@ WEIGHTS: Mapping[str, tuple[Callable[[Path], object], Claim]] = {
                 {f"base_model.model.{FIRST}.lora_magnitude_vector": np.ones(128, np.float32)}
             )
         ),
-        Claim("magnitude"),
+        Claim("use_dora is false, but its lora magnitude_vector comes along", FIRST),
     ),
 }
 """Name -> how to break a sound folder, and what the refusal must say."""
