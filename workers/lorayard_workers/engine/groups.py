@@ -7,7 +7,7 @@ from torch import Tensor, bmm, mm, nn, zeros
 from torch.nn import functional
 
 from lorayard_workers.engine.base_linear import BaseLinear
-from lorayard_workers.engine.lora_plan import Bundle, Dense, LoraPlan, Segment
+from lorayard_workers.engine.lora_plan import Apart, Bundle, Dense, LoraPlan, Segment
 from lorayard_workers.engine.step_context import StepContext
 from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.packing import GroupWeights
@@ -125,6 +125,8 @@ class LoraGroup:
             self._add_segment(y, x, segment)
         for bundle in plan.bundles:
             self._add_bundle(y, x, bundle)
+        for apart in plan.aparts:
+            self._add_apart(y, x, apart)
 
     def _apply_affine(self, y: Tensor) -> None:
         """Gains and shifts of the few adapters that have them, for their own tokens."""
@@ -157,6 +159,15 @@ class LoraGroup:
         for target, own, b in zip(self._split(y[tokens]), hidden, self._b, strict=True):
             added = bmm(own, b[bundle.columns].view(bundle.adapters, -1, b.shape[-1])).flatten(0, 1)
             target.add_(added if bundle.taken is None else added[bundle.taken])
+
+    def _add_apart(self, y: Tensor, x: Tensor, apart: Apart) -> None:
+        a = self._a[apart.columns]  # [rows, rank, members, in]
+        rows, rank = apart.columns.shape
+        hidden = bmm(x[apart.padded].unsqueeze(1), a.view(rows, -1, x.shape[-1]).transpose(1, 2))
+        hidden = hidden.view(rows, rank, -1).permute(2, 0, 1).unsqueeze(2).contiguous()
+        for target, own, b in zip(self._split(y), hidden, self._b, strict=True):
+            added = bmm(own, b[apart.columns]).squeeze(1)
+            target.index_add_(0, apart.tokens, added[: len(apart.tokens)])
 
     def _add_segment(self, y: Tensor, x: Tensor, segment: Segment) -> None:
         tokens = slice(segment.start, segment.stop)

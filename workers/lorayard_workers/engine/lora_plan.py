@@ -59,17 +59,28 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """Single tokens of adapters of one rank, each multiplied by itself; always `rows` of them."""
+
+    tokens: Tensor  # [n]
+    padded: Tensor  # [rows]: the same, and any token for the rest
+    columns: Tensor  # [rows, rank]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoraPlan:
     """A step's use of adapters. Tokens of the base model appear in no part."""
 
     dense: Dense | None = None
     bundles: tuple[Bundle, ...] = ()
     segments: tuple[Segment, ...] = ()
+    aparts: tuple[Apart, ...] = ()
 
     @property
     def tokens(self) -> int:
         """Up to the last that any part uses."""
         stops = [bundle.stop for bundle in self.bundles] + [segment.stop for segment in self.segments]
+        stops += [int(apart.padded.max()) + 1 for apart in self.aparts]
         return max([0 if self.dense is None else self.dense.tokens, *stops])
 
 
@@ -98,11 +109,12 @@ def plan_lora(
     *,
     costs: LoraCosts = USUAL_COSTS,
     fixed_columns: int | None = None,
-    apart: bool = False,
+    apart: int | None = None,
 ) -> LoraPlan:
     """`singles`: one token each, adapters first, in `use_order`; `spans`: (tokens, use) after them.
 
-    `apart`: each token by itself, so that its rounding depends on no other token and on no slot's place.
+    `apart`: at most so many single tokens, each by itself, so that its rounding depends on no other token
+    and on no slot's place.
     `fixed_columns`: dense over so many columns whatever the batch, for who needs the same rounding always.
     """
     adapted = [use for use in singles if use is not None]
@@ -110,9 +122,10 @@ def plan_lora(
     segments = _segments(spans, start=len(singles), device=device)
     if not adapted:
         return LoraPlan(segments=segments)
-    if apart:
-        ones = [_segments([(1, use)], start=i, device=device) for i, use in enumerate(adapted)]
-        return LoraPlan(segments=(*(one for found in ones for one in found), *segments))
+    if apart is not None:
+        summed = [i for i, use in enumerate(adapted) if not is_plain(use)]
+        ones = [one for i in summed for one in _segments([(1, adapted[i])], start=i, device=device)]
+        return LoraPlan(aparts=_aparts(adapted, apart, device), segments=(*ones, *segments))
     if fixed_columns is not None:
         return LoraPlan(dense=dense_for(adapted, fixed_columns, device), segments=segments)
     plain = [use for use in adapted if is_plain(use)]
@@ -201,6 +214,25 @@ def dense_for(adapted: Sequence[Use], width: int, device: torch.device) -> Dense
         weights[columns, 0, tokens] = torch.tensor(own)
         weights = weights.to(device)
     return Dense(tokens=len(adapted), columns=width, foreign=foreign.to(device), weights=weights)
+
+
+def _aparts(adapted: Sequence[Use], rows: int, device: torch.device) -> tuple[Apart, ...]:
+    by_rank: dict[int, list[int]] = {}
+    for i, use in enumerate(adapted):
+        if is_plain(use):
+            by_rank.setdefault(len(columns_of(use)), []).append(i)
+    found: list[Apart] = []
+    for tokens in by_rank.values():
+        padded = [*tokens, *[tokens[0]] * (rows - len(tokens))]
+        columns = [list(columns_of(adapted[i])) for i in padded]
+        found.append(
+            Apart(
+                tokens=torch.tensor(tokens, device=device),
+                padded=torch.tensor(padded, device=device),
+                columns=torch.tensor(columns, device=device),
+            )
+        )
+    return tuple(found)
 
 
 def _segments(

@@ -187,7 +187,7 @@ class ModelRunner:
             [(piece.place.tokens, piece.columns) for piece in spans],
             self._device,
             costs=self.lora_costs,
-            apart=pad_to is not None,
+            apart=None if pad_to is None else self._size.rows,
         )
         self._context.attention = plan_attention(
             [piece.place for piece in singles],
