@@ -17,7 +17,7 @@ from torch import Tensor
 LEVELS = 127
 """Of a signed byte, symmetric."""
 
-_ZERO_POINT = 128
+ZERO_POINT = 128
 """Unsigned activations: x86's byte products want one unsigned side (oneDNN is 300 times slower else)."""
 
 _FINE = 2 * LEVELS
@@ -38,45 +38,40 @@ class Int8Kernel:
         assert weight.shape[1] <= MAX_IN_FEATURES
         self._bias = None if bias is None else bias.float()
         rounded, self._scales = quantize_weight(weight)
-        self._weight: Tensor = torch.ops.onednn.qlinear_prepack(rounded, [_USUAL_TOKENS, weight.shape[1]])
-        self._zero_points = torch.zeros(len(weight), dtype=torch.int32)
+        self._weight = pack_bytes(rounded)
 
     @property
     def size_bytes(self) -> int:
         """Memory of the weight and its scales."""
-        return self._weight.numel() + 4 * self._scales.numel() + 4 * self._zero_points.numel()
+        return self._weight.numel() + 4 * self._scales.numel()
 
     def __call__(self, x: Tensor) -> Tensor:
         """x is [tokens, in]; returns [tokens, out]. A row that is not finite gives one that is not."""
         planes, scales = _split(x)
-        sums = self._multiply(planes)
+        sums = multiply_bytes(planes, self._weight, self._scales)
         y = sums[: len(x)].add_(sums[len(x) :], alpha=1 / _FINE).mul_(scales)
         if self._bias is not None:
             y.add_(self._bias)
         return y.to(x.dtype)
 
-    def _multiply(self, planes: Tensor) -> Tensor:
-        """Exact sums of [rows, in] bytes, times the channels' scales, in fp32."""
-        found: Tensor = torch.ops.onednn.qlinear_pointwise(
-            planes,
-            1.0,
-            _ZERO_POINT,
-            self._weight,
-            self._scales,
-            self._zero_points,
-            None,
-            1.0,
-            0,
-            torch.float32,
-            "none",
-            [],
-            "",
-        )
-        return found
-
 
 _USUAL_TOKENS = 32
 """Two planes of a batch of 16; oneDNN picks the layout for it, other sizes run with the same."""
+
+
+def pack_bytes(rounded: Tensor) -> Tensor:
+    """Signed bytes [out, in] in oneDNN's own layout."""
+    packed: Tensor = torch.ops.onednn.qlinear_prepack(rounded, [_USUAL_TOKENS, rounded.shape[1]])
+    return packed
+
+
+def multiply_bytes(x: Tensor, packed: Tensor, scales: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x is [rows, in], signed bytes plus `ZERO_POINT`; exact sums times each scale, plus bias, in fp32."""
+    zero_points = torch.zeros(len(scales), dtype=torch.int32)
+    found: Tensor = torch.ops.onednn.qlinear_pointwise(
+        x, 1.0, ZERO_POINT, packed, scales, zero_points, bias, 1.0, 0, torch.float32, "none", [], ""
+    )
+    return found
 
 
 def quantize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,7 +106,7 @@ def _split(x: Tensor) -> tuple[Tensor, Tensor]:
     wide = wide / scales
     coarse = wide.round()
     planes = wide.new_empty(2 * tokens, x.shape[1])
-    torch.add(coarse, _ZERO_POINT, out=planes[:tokens])
+    torch.add(coarse, ZERO_POINT, out=planes[:tokens])
     fine = wide.sub_(coarse).mul_(_FINE).round_()
-    torch.add(fine, _ZERO_POINT, out=planes[tokens:])
+    torch.add(fine, ZERO_POINT, out=planes[tokens:])
     return planes.to(torch.uint8), scales
