@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -38,7 +38,9 @@ class Bench:
     """A runner, and adapters that are packed for it."""
 
     def __init__(self, folder: Path, adapters: dict[str, Path], **settings: Any) -> None:
-        self.base: BaseModel = load_base_model(folder, **({"precision": Precision.FP32} | settings))
+        self.base: BaseModel = load_base_model(
+            folder, **(dict[str, Any](precision=Precision.FP32) | settings)
+        )
         self.runner = ModelRunner(self.base, RunnerSize(columns=16, rows=2, row_tokens=64))
         self.ids = self.base.prompt_ids("Sum: 1 2 3 4 5 6 7 8 9")
         dtype = self.base.model.dtype
@@ -75,7 +77,8 @@ class Bench:
         found = hashlib.sha256()
         groups: Any = self.runner
         kernels = [group.base._kernel for group in groups._groups]
-        tensors = [t for kernel in kernels for t in vars(kernel).values() if isinstance(t, Tensor)]
+        held = [cast("dict[str, object]", vars(kernel)).values() for kernel in kernels]
+        tensors = [value for values in held for value in values if isinstance(value, Tensor)]
         for tensor in (*tensors, *self.base.model.state_dict().values()):
             plain = tensor.to_dense() if tensor.is_mkldnn else tensor
             found.update(plain.detach().contiguous().view(torch.uint8).numpy().tobytes())

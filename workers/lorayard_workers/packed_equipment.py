@@ -49,6 +49,7 @@ def _config(settings: WorkerSettings) -> EngineConfig:
         wide_bytes=settings.wide_bytes,
         precision=Precision(settings.dtype),
         base_quantization=BaseQuantization(settings.base_quantization),
+        screened_head=settings.screened_head,
         device=settings.device,
         costs_dir=settings.models_dir / "lora-costs",
         threads=settings.threads,

@@ -36,6 +36,8 @@ class WorkerSettings(YardSettings):
     dtype: Literal["bf16", "fp32"] = "bf16"
     base_quantization: Literal["none", "int8", "int4"] = "none"
     """Of the base model. It is part of the base model's identity: workers that share adapters share it."""
+    screened_head: bool = True
+    """Greedy rows in bf16 on a CPU: the exact likeliest token, through a copy of the head in bytes."""
     device: str = "auto"
     context_tokens: int | None = Field(default=None, ge=16)
     kv_bytes: int = Field(default=1 << 30, ge=1 << 20)

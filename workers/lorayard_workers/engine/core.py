@@ -23,6 +23,7 @@ from lorayard_workers.engine.row_blocks import RowBlocks
 from lorayard_workers.engine.runner import ModelRunner
 from lorayard_workers.engine.sampling import Chosen, NotChosen, choose_tokens
 from lorayard_workers.engine.starts import FairStarts
+from lorayard_workers.engine.token_choice import screened_tokens
 from lorayard_workers.memory.loader import Loaded, LoadResult
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -251,9 +252,12 @@ class EngineCore:
         cut = next_fixed_batch if self.limits.deterministic else next_batch
         batch = cut(self.running, self._room.blocks.of, self.limits.prefill_tokens)
         try:
-            logits = self.runner.forward([piece for _, piece in batch])
             chosen = [row for row, piece in batch if piece.wants_logits]
-            tokens = self._choose(chosen, logits)
+            samplers = [row.sampler for row in chosen if row.sampler is not None]
+            pieces = [piece for _, piece in batch]
+            tokens = screened_tokens(self.runner, pieces, samplers)
+            if tokens is None:
+                tokens = self._choose(chosen, self.runner.forward(pieces))
         except Exception as error:  # noqa: BLE001  # the rows of this step fail, later ones must not
             _log.exception("engine_step_failed", rows=len(batch))
             self.failures += 1

@@ -276,6 +276,7 @@ class PackedEngine:
             row_tokens=self._context.tokens,
             kv_blocks=self._kv_blocks,
             deterministic=config.deterministic,
+            screened_head=config.screened_head,
         )
         runner = ModelRunner(self._base, size)
         if config.costs_dir is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorayard_workers.adapters.wide import WideModule
 from lorayard_workers.base_model import BaseModel
@@ -21,7 +21,9 @@ from lorayard_workers.engine.lora_plan import plan_lora
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.patching import find_groups, find_wide, patch, turned_modules
 from lorayard_workers.engine.probe import TOKENS
+from lorayard_workers.engine.quantization import BaseQuantization
 from lorayard_workers.engine.refusals import cache_shape, check_supported
+from lorayard_workers.engine.screened_head import screened_head
 from lorayard_workers.engine.self_check import CheckPiece, check_same, probe_model
 from lorayard_workers.engine.step_context import StepContext
 from lorayard_workers.engine.users import Users
@@ -55,6 +57,8 @@ class RunnerSize:
     """Of the cache; None is enough for all rows at full length."""
     deterministic: bool = False
     """Every forward has one of two shapes, and no row's rounding depends on its neighbours."""
+    screened_head: bool = False
+    """Whether to keep a copy of the output projection in bytes for greedy rows, where that is faster."""
 
     @property
     def blocks(self) -> int:
@@ -90,9 +94,12 @@ class ModelRunner:
             device=self._device,
         )
         self._context = StepContext(cache=self.cache)
+        linear: nn.Linear = base.model.get_output_embeddings()
         self._groups = patch(base, found, size.columns, self._context)
         self._head: Any = base.model.get_output_embeddings()
         base.model.get_input_embeddings().register_forward_hook(self._embed)
+        fits = size.screened_head and not size.deterministic and base.quantization is BaseQuantization.NONE
+        self.screened = screened_head(linear, self._head) if fits else None
         check_same(base, seen, self._run_check, rows=min(size.rows, size.blocks // _PROBE_BLOCKS))
 
     @property
@@ -126,7 +133,7 @@ class ModelRunner:
     def forward(self, pieces: Sequence[Piece]) -> Tensor:
         """Logits [n, vocabulary] of the last token of each piece that wants them, in their order."""
         if not self._size.deterministic:
-            return self._forward(pieces)
+            return self.logits(self.hidden(pieces))
         parts = [[i for i, piece in enumerate(pieces) if piece.place.tokens == 1]]
         parts += [[i] for i, piece in enumerate(pieces) if piece.place.tokens > 1]
         found: dict[int, Tensor] = {}
@@ -140,8 +147,35 @@ class ModelRunner:
         blank = torch.zeros(0, self._head.vocabulary, dtype=self._dtype, device=self._device)
         return torch.stack(rows) if rows else blank
 
-    def _forward(self, pieces: Sequence[Piece], *, pad_to: int | None = None) -> Tensor:
-        """All pieces at once; `pad_to`: with so many tokens, of which the rest is nobody's."""
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[n, width] of the last layer -> [n, vocabulary]; all of the step's rows if `head_adapted`."""
+        if not len(hidden):  # every piece is the middle of a prompt
+            return hidden.new_zeros(0, self._head.vocabulary)
+        found: Tensor = self._head(hidden)
+        self._wide.add_logits(hidden, found)
+        return found
+
+    @property
+    def head_adapted(self) -> bool:
+        """Whether an adapter changes the logits of a row of the step in progress beside the head."""
+        return self._wide.adds_logits
+
+    def hidden(self, pieces: Sequence[Piece]) -> Tensor:
+        """What `logits` takes, for each piece that wants them."""
+        return self._hidden(pieces)
+
+    def _forward(self, pieces: Sequence[Piece], *, pad_to: int) -> Tensor:
+        """All pieces at once, with `pad_to` tokens, of which the rest is nobody's."""
+        wanted = sum(piece.wants_logits for piece in pieces)
+        kept = self._hidden(pieces, pad_to=pad_to)
+        if not wanted:  # every piece is the middle of a prompt
+            return kept.new_zeros(0, self._head.vocabulary)
+        logits: Tensor = self._head(kept)[:wanted]
+        self._wide.add_logits(kept[:wanted], logits)
+        return logits
+
+    def _hidden(self, pieces: Sequence[Piece], *, pad_to: int | None = None) -> Tensor:
+        """`pad_to`: with so many tokens, and single ones with as many rows; the rest is nobody's."""
         order = sorted(range(len(pieces)), key=lambda i: _step_order(pieces[i]))
         singles = [pieces[i] for i in order if pieces[i].place.tokens == 1]
         spans = [pieces[i] for i in order if pieces[i].place.tokens > 1]
@@ -208,17 +242,12 @@ class ModelRunner:
                 use_cache=False,
             )
             hidden: Tensor = output.last_hidden_state[0]
-            if not keep:  # every piece is the middle of a prompt
-                return hidden.new_zeros(0, self._head.vocabulary)
-            apart = pad_to is not None and pieces[0].place.tokens == 1
-            padding = [0] * (pad_to - len(keep)) if pad_to is not None and apart else []
-            kept = hidden[torch.tensor([*keep, *padding], device=self._device)]
-            logits: Tensor = self._head(kept)[: len(keep)]
-            self._wide.add_logits(kept[: len(keep)], logits)
         finally:
             for group in self._groups:
                 group.forget()
-        return logits
+        apart = pad_to is not None and bool(keep) and pieces[0].place.tokens == 1
+        padding = [0] * (pad_to - len(keep)) if pad_to is not None and apart else []
+        return hidden[torch.tensor([*keep, *padding], dtype=torch.long, device=self._device)]
 
 
 def _fixed_tokens(pieces: Sequence[Piece], rows: int) -> int:

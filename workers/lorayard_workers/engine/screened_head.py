@@ -7,25 +7,33 @@ of the best; only tokens whose upper bound reaches it are computed exactly, a fe
 With W = sQ + R (Q signed bytes) and h = aq + e (q signed bytes), token v's logit differs from the product of
 bytes a s_v (q . Q_v) by h . R_v + e . s_v Q_v, hence by at most |h| |R_v| + |e| |s_v Q_v| (Cauchy-Schwarz).
 Divided by a, that is a bias of the product, with the largest |h|/a and |e|/a of the step's rows. Float noise
-of the bound itself is covered by `_SLACK` and `_noise`. So the answer is the argmax of the exact logits, the lowest token
-where several are equal; the full projection in bf16 rounds logits, and takes the lowest of those that became
-equal.
+of the bound itself is covered by `_SLACK` and `_noise`. So the answer is the argmax of the exact logits, the
+lowest token where several are equal. The full projection in bf16 rounds logits, and takes the lowest of those
+that became equal.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
+import structlog
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorayard_workers.engine.int8_kernel import (
     LEVELS,
+    MAX_IN_FEATURES,
     ZERO_POINT,
+    int8_is_exact,
     multiply_bytes,
     pack_bytes,
     quantize_weight,
 )
+
+_log = structlog.stdlib.get_logger(__name__)
 
 MAX_CANDIDATES = 1024
 """For a row; one with more is left to the full projection. Half of Gemma 3 270M's rows have at most 24, 99 %
@@ -38,12 +46,40 @@ _ROUNDING = 2.0**-23
 """Relative, of a number in fp32 (really half of it); a sum of n has at most n of them."""
 
 _SLACK = 256 * _ROUNDING
-"""For a handful of roundings; those of a bias that is up to sqrt(in) times as large as a row needs included."""
+"""For a handful of roundings, also of a bias that is up to sqrt(in) times as large as the row needs."""
+
+_TRIAL_ROWS = 256
+_MISSES_PAY = 4
+"""The two together cost more than the full projection alone once a third of 16 rows miss."""
 
 _BUILD_ROWS = 8192
 """Of the weight, rounded at a time: fp32 copies of all of it would take 1.3 GB."""
 
 _LEAST_SCALE = 1e-30
+
+
+MIN_WEIGHTS = 1 << 23
+"""Of the projection: a smaller one takes under 3 ms for 16 rows, of which there is little to win."""
+
+_MEASURED_ROWS = (1, 16)
+
+_GAIN = 1.25
+"""How many times as fast the bounds must be: the rest of a screening takes a fifth of that again."""
+
+
+def screened_head(linear: nn.Linear, full: Callable[[Tensor], Tensor]) -> ScreenedHead | None:
+    """One for the output projection `linear`, where it is sound and measured to be faster than `full`."""
+    weight, bias = linear.weight.detach(), cast("Tensor | None", linear.bias)
+    if weight.device.type != "cpu" or weight.dtype != torch.bfloat16 or bias is not None:
+        return None
+    if weight.numel() < MIN_WEIGHTS or weight.shape[1] > MAX_IN_FEATURES or not int8_is_exact():
+        return None
+    if not torch.isfinite(weight).all():
+        return None
+    found = ScreenedHead(weight)
+    gain = min(found.gain(full, rows) for rows in _MEASURED_ROWS)
+    _log.info("head_screened", times_as_fast=round(gain, 2), used=gain >= _GAIN, size_bytes=found.size_bytes)
+    return found if gain >= _GAIN else None
 
 
 class ScreenedHead:
@@ -64,22 +100,28 @@ class ScreenedHead:
         self._padding = torch.zeros(padded)
         self._padding[vocabulary:] = -torch.inf
         self._bytes = pack_bytes(rounded)
+        self._asked = self._missed = 0
 
     def _round(self, wide: Tensor, rounded: Tensor, start: int) -> None:
         part = slice(start, start + len(wide))
         rounded[part], self._scales[part] = quantize_weight(wide)
         kept = rounded[part].float() * self._scales[part, None]
-        self._kept[part] = kept.norm(dim=1).mul_(1 + self._noise)
-        self._lost[part] = (wide - kept).norm(dim=1).mul_(1 + self._noise).add_(self._kept[part] * _SLACK)
+        self._kept[part] = _lengths(kept).mul_(1 + self._noise)
+        self._lost[part] = _lengths(wide - kept).mul_(1 + self._noise).add_(self._kept[part] * _SLACK)
 
     @property
     def size_bytes(self) -> int:
         """Memory beside the weight itself."""
         return self._bytes.numel() + 16 * len(self._scales)
 
+    @property
+    def pays(self) -> bool:
+        """Whether few enough rows had to be left to the full projection so far."""
+        return self._asked < _TRIAL_ROWS or self._missed * _MISSES_PAY < self._asked
+
     def likeliest(self, rows: Tensor) -> list[int | None]:
         """rows is [n, in]; the token of each, None where bounds leave too many or the row is not finite."""
-        step = _Step.of(rows, self._noise)
+        step = self._step(rows)
         bounds = self._upper_bounds(step)
         tops = bounds.amax(-1)
         block = tops.argmax(-1)
@@ -87,10 +129,22 @@ class ScreenedHead:
         promising = (block * _BLOCK + inside).clamp_(max=len(self._weight) - 1)
         reached = self._exact(step, step.every, promising) / step.scales.double()
         floor = (reached - _SLACK * reached.abs()).float()
-        return self._best(step, *self._candidates(step, bounds, tops, floor))
+        found = self._best(step, *self._candidates(step, bounds, tops, floor))
+        self._asked += len(found)
+        self._missed += found.count(None)
+        return found
+
+    def gain(self, full: Callable[[Tensor], Tensor], rows: int) -> float:
+        """How many times as fast as the full projection the bounds are."""
+        x = self._weight[:rows].clone()
+        step = self._step(x)
+        return _fastest_seconds(lambda: full(x)) / _fastest_seconds(lambda: self._upper_bounds(step))
+
+    def _step(self, rows: Tensor) -> _Step:
+        return _Step.of(rows, self._noise)
 
     def _upper_bounds(self, step: _Step) -> Tensor:
-        """[n, blocks, block], of logits divided by the row's scale; loose for rows that err less than others."""
+        """[n, blocks, block], of logits over the row's scale; loose for rows that err less than others."""
         bias = self._lost * step.length.amax()
         bias.add_(self._kept * step.error.amax()).add_(self._padding)
         return multiply_bytes(step.bytes, self._bytes, self._scales, bias).view(len(step.every), -1, _BLOCK)
@@ -108,8 +162,10 @@ class ScreenedHead:
     def _best(self, step: _Step, row: Tensor, token: Tensor) -> list[int | None]:
         row, token = self._nearly_best(step, row, token)
         best: list[tuple[float, int] | None] = [None] * len(step.every)
-        exact: list[float] = self._exact(step, row, token).tolist()
-        for i, v, logit in zip(row.tolist(), token.tolist(), exact, strict=True):
+        rows = cast("list[int]", row.tolist())
+        tokens = cast("list[int]", token.tolist())
+        exact = cast("list[float]", self._exact(step, row, token).tolist())
+        for i, v, logit in zip(rows, tokens, exact, strict=True):
             now = best[i]
             if now is None or (logit, -v) > (now[0], -now[1]):
                 best[i] = (logit, v)
@@ -145,8 +201,8 @@ class _Step:
         wide = rows.float()
         scales = wide.abs().amax(1).div_(LEVELS).clamp_(min=_LEAST_SCALE)
         coarse = (wide / scales[:, None]).round_()
-        length = wide.norm(dim=1)
-        error = (wide - coarse * scales[:, None]).norm(dim=1).add_(length, alpha=_SLACK)
+        length = _lengths(wide)
+        error = _lengths(wide - coarse * scales[:, None]).add_(length, alpha=_SLACK)
         length, error = ((t / scales * (1 + 2 * noise)).nan_to_num_(0.0, 0.0) for t in (length, error))
         slack = _SLACK * (length + error)
         return _Step(
@@ -157,3 +213,17 @@ class _Step:
             error=error + slack,
             every=torch.arange(len(wide)),
         )
+
+
+def _fastest_seconds(run: Callable[[], object]) -> float:
+    """Of three: the machine may be busy with other things."""
+    times: list[float] = []
+    for _ in range(3):
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _lengths(rows: Tensor) -> Tensor:
+    return cast(Tensor, torch.linalg.vector_norm(rows, dim=1))

@@ -62,6 +62,11 @@ class WideStore:
             added[0].index_add_(0, use.index, use.scaled(rows @ weights.b).to(added.dtype))
         return added
 
+    @property
+    def adds_logits(self) -> bool:
+        """Whether `add_logits` would change any row."""
+        return bool(self._rows)
+
     def add_logits(self, hidden: Tensor, logits: Tensor) -> None:
         """hidden [rows, in], logits [rows, vocabulary]: only the rows of adapters that have such weights."""
         for weights, use in self._rows:

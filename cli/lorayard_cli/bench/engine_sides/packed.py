@@ -46,7 +46,9 @@ class PackedSide:
         self._base = load_base_model(folder, device=device)
         self._settle = settling(device)
         self._slots = DeviceSlots(count=ADAPTERS, max_rank=RANK)
-        size = RunnerSize(columns=self._slots.column_count, rows=ROWS, row_tokens=_ROW_TOKENS)
+        size = RunnerSize(
+            columns=self._slots.column_count, rows=ROWS, row_tokens=_ROW_TOKENS, screened_head=True
+        )
         self._runner = ModelRunner(self._base, size)
         self._core = EngineCore(
             runner=self._runner,

@@ -1,0 +1,224 @@
+"""Greedy tokens through bounds: always the argmax of the exact logits, or no answer at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from lorayard_workers.base_model import Precision, load_base_model
+from lorayard_workers.engine.attention_plan import Place
+from lorayard_workers.engine.int8_kernel import int8_is_exact
+from lorayard_workers.engine.protocol import Sampling
+from lorayard_workers.engine.quantization import BaseQuantization
+from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
+from lorayard_workers.engine.sampling import Chosen, NotChosen, TokenSampler, choose_tokens
+from lorayard_workers.engine.screened_head import ScreenedHead, screened_head
+from lorayard_workers.engine.token_choice import screened_tokens
+from lorayard_workers.memory.packing import HostAdapter, WideWeights
+
+pytestmark = pytest.mark.skipif(not int8_is_exact(), reason="this CPU has no exact 8-bit dot products")
+
+
+def exact(rows: Tensor, weight: Tensor) -> list[int]:
+    """By brute force; the lowest of equals."""
+    logits = rows.double() @ weight.double().t()
+    return [int((row == row.max()).nonzero()[0]) for row in logits]
+
+
+def adversarial(kind: str, seed: int, vocabulary: int, width: int) -> tuple[Tensor, Tensor]:
+    """Weights [vocabulary, width] and rows [5, width] in bf16 that make rounding and bounds hard."""
+    torch.manual_seed(seed)
+    weight, rows = torch.randn(vocabulary, width) * 0.03, torch.randn(5, width) * 3
+    if kind == "aligned":  # a clear winner, where little must be computed
+        rows = weight[torch.randint(vocabulary, (5,))] * 100
+    elif kind == "equal":  # every token several times
+        weight = weight[torch.randint(max(1, vocabulary // 9), (vocabulary,))]
+    elif kind == "close":  # neighbours that differ in one last bit of bf16
+        weight = weight[torch.randint(max(1, vocabulary // 9), (vocabulary,))].bfloat16().float()
+        weight[torch.arange(vocabulary), torch.randint(width, (vocabulary,))] *= 1 + 2.0**-7
+    elif kind == "outliers":  # one value takes the whole range of bytes
+        weight[torch.arange(vocabulary), torch.randint(width, (vocabulary,))] *= 300
+        rows[:, torch.randint(width, (3,))] *= 200
+    elif kind == "lengths":  # rows and tokens of very different size
+        weight *= 10.0 ** torch.randint(-6, 3, (vocabulary, 1))
+        rows *= 10.0 ** torch.randint(-8, 8, (5, 1))
+    elif kind == "cancelling":  # sums in fp32 lose what decides
+        weight[:, 0] = weight[:, 5] = 1.0
+        rows[:, 0], rows[:, 5] = 2.0**20, -(2.0**20)
+    elif kind == "negative":  # every logit below 0
+        weight, rows = weight.abs(), -rows.abs()
+    return weight.bfloat16(), rows.bfloat16()
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    kind=st.sampled_from(
+        ["plain", "aligned", "equal", "close", "outliers", "lengths", "cancelling", "negative"]
+    ),
+    seed=st.integers(0, 10_000),
+    vocabulary=st.sampled_from([1, 511, 512, 700, 3000]),
+    width=st.sampled_from([8, 64, 100]),
+)
+def test_the_answer_is_the_argmax_of_the_exact_logits(
+    kind: str, seed: int, vocabulary: int, width: int
+) -> None:
+    weight, rows = adversarial(kind, seed, vocabulary, width)
+    head = ScreenedHead(weight)
+    found, wanted = head.likeliest(rows), exact(rows, weight)
+    for row, token in enumerate(found):
+        assert token in (wanted[row], None)
+    assert None not in found or vocabulary > 1024  # few enough tokens are always decided
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(["plain", "aligned", "close", "outliers", "lengths", "cancelling"]),
+    seed=st.integers(0, 10_000),
+)
+def test_no_logit_is_above_its_bound(kind: str, seed: int) -> None:
+    weight, rows = adversarial(kind, seed, 700, 64)
+    head: Any = ScreenedHead(weight)
+    step = head._step(rows)
+    bounds = head._upper_bounds(step).view(len(rows), -1)[:, :700].double()
+    logits = (rows.double() @ weight.double().t()) / step.scales.double()[:, None]
+    assert bool((bounds >= logits).all())
+
+
+def test_rows_that_are_not_finite_or_undecided_get_no_answer_and_disturb_nobody() -> None:
+    weight, rows = adversarial("plain", 1, 3000, 64)
+    head = ScreenedHead(weight)
+    wanted = head.likeliest(rows)
+    rows = torch.cat([rows, torch.zeros(3, 64, dtype=torch.bfloat16)])  # of zeros: 3,000 equal logits
+    rows[5, 3], rows[6, 3] = float("nan"), float("inf")
+    assert head.likeliest(rows) == [*wanted, None, None, None]
+    assert None not in wanted
+
+
+def test_it_is_given_up_where_most_rows_are_undecided() -> None:
+    head = ScreenedHead(adversarial("plain", 1, 3000, 64)[0])
+    assert head.pays
+    for _ in range(40):
+        head.likeliest(torch.zeros(8, 64, dtype=torch.bfloat16))
+    assert not head.pays
+
+
+@pytest.fixture
+def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for the tiny model, and however long it takes."""
+    monkeypatch.setattr("lorayard_workers.engine.screened_head.MIN_WEIGHTS", 1)
+    monkeypatch.setattr("lorayard_workers.engine.screened_head._GAIN", 0.0)
+
+
+def runner_of(folder: Path, *, on: bool = True, deterministic: bool = False, **changes: Any) -> ModelRunner:
+    base = load_base_model(folder, **(dict[str, Any](precision=Precision.BF16) | changes))
+    size = RunnerSize(columns=8, rows=8, row_tokens=32, screened_head=on, deterministic=deterministic)
+    return ModelRunner(base, size)
+
+
+def next_tokens(
+    runner: ModelRunner, pieces: list[Piece], samplers: list[TokenSampler]
+) -> list[Chosen | NotChosen]:
+    """As the engine does it."""
+    found = screened_tokens(runner, pieces, samplers)
+    return choose_tokens(runner.forward(pieces), samplers) if found is None else found
+
+
+def pieces_of(runner: ModelRunner, count: int) -> list[Piece]:
+    """Prompts of different tokens, and one that has more to come."""
+    per_row = runner.cache.blocks // 8
+    return [
+        Piece(
+            place=Place(blocks=range(1 + row * per_row, 1 + (row + 1) * per_row), start=0, tokens=4),
+            token_ids=[row + 5, 7, 30 + row, 9],
+            columns=None,
+            wants_logits=row != 1,
+        )
+        for row in range(count)
+    ]
+
+
+@pytest.mark.usefixtures("_always")
+@pytest.mark.parametrize("sampled", [0, 2, 5])
+def test_greedy_rows_take_the_exact_argmax_and_others_draw_from_logits(
+    tiny_model: Path, sampled: int
+) -> None:
+    runner = runner_of(tiny_model)
+    weight = load_base_model(tiny_model).model.get_output_embeddings().weight
+    pieces = pieces_of(runner, 7)
+    kinds = [Sampling(temperature=1.0, seed=i) if i % 2 else Sampling(logprobs=2) for i in range(sampled)]
+    settings = [*kinds, *(Sampling() for _ in range(6 - sampled))]
+    with torch.inference_mode():
+        hidden = runner.hidden(pieces)
+        found = next_tokens(runner, pieces, [TokenSampler(one) for one in settings])
+        wanted = choose_tokens(runner.logits(hidden), [TokenSampler(one) for one in settings])
+    if sampled < 4:
+        wanted[sampled:] = [Chosen(token=token) for token in exact(hidden[sampled:], weight)]
+    assert [getattr(one, "token", one) for one in found] == [getattr(one, "token", one) for one in wanted]
+    assert [one.logprob is not None for one in found if isinstance(one, Chosen)] == [
+        one.logprobs is not None for one in settings
+    ]
+
+
+@pytest.mark.usefixtures("_always")
+def test_undecided_rows_are_left_to_the_full_head(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = runner_of(tiny_model)
+    pieces = pieces_of(runner, 7)
+    samplers = [TokenSampler(Sampling()) for _ in range(6)]
+    monkeypatch.setattr("lorayard_workers.engine.screened_head.MAX_CANDIDATES", 0)
+    with torch.inference_mode():
+        wanted = choose_tokens(runner.forward(pieces), samplers)
+        assert next_tokens(runner, pieces, samplers) == wanted
+        assert runner.screened is not None
+        assert runner.screened.likeliest(runner.hidden(pieces)) == [None] * 6
+
+
+@pytest.mark.usefixtures("_always")
+def test_rows_whose_adapter_changes_the_head_are_not_screened(tiny_model: Path) -> None:
+    runner = runner_of(tiny_model)
+    columns = tuple(range(8))
+    width = runner.layouts[0].in_features
+    vocabulary = load_base_model(tiny_model).model.config.vocab_size
+    update = torch.zeros(8, vocabulary, dtype=torch.bfloat16)
+    update[0, 77] = 1e4
+    wide = WideWeights(role="head", a=torch.ones(8, width, dtype=torch.bfloat16), b=update)
+    adapter = HostAdapter(
+        digest="d", rank=8, groups=(None,) * len(runner.layouts), size_bytes=1, wide=(wide,)
+    )
+    runner.write_adapter(columns, adapter)
+    first, *others = pieces_of(runner, 7)
+    pieces = [replace(first, columns=columns), *others]
+    samplers = [TokenSampler(Sampling()) for _ in range(6)]
+    with torch.inference_mode():
+        wanted = choose_tokens(runner.forward(pieces), samplers)
+        assert next_tokens(runner, pieces, samplers) == wanted
+        without = next_tokens(runner, [first, *others], samplers)
+    assert wanted[0] != without[0]
+
+
+@pytest.mark.usefixtures("_always")
+def test_it_is_off_where_it_is_not_wanted_or_not_sound(tiny_model: Path) -> None:
+    assert runner_of(tiny_model).screened is not None
+    assert runner_of(tiny_model, on=False).screened is None
+    assert runner_of(tiny_model, deterministic=True).screened is None
+    assert runner_of(tiny_model, precision=Precision.FP32).screened is None
+    assert runner_of(tiny_model, quantization=BaseQuantization.INT8).screened is None
+    linear = nn.Linear(8, 600, dtype=torch.bfloat16)
+    assert screened_head(linear, linear) is None  # a bias
+    bare = nn.Linear(8, 600, bias=False, dtype=torch.bfloat16)
+    assert screened_head(bare, bare) is not None
+    nn.init.constant_(bare.weight, float("inf"))
+    assert screened_head(bare, bare) is None
+
+
+def test_a_small_head_or_one_that_is_no_faster_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    linear = nn.Linear(64, 3000, bias=False, dtype=torch.bfloat16)
+    assert screened_head(linear, linear) is None
+    monkeypatch.setattr("lorayard_workers.engine.screened_head.MIN_WEIGHTS", 1)
+    assert screened_head(linear, lambda x: x) is None
