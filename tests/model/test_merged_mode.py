@@ -76,7 +76,7 @@ class Bench:
         """Of every weight that a step reads."""
         found = hashlib.sha256()
         groups: Any = self.runner
-        kernels = [group.base._kernel for group in groups._groups]
+        kernels: list[Any] = [group.base._kernel for group in groups._groups]
         held = [cast("dict[str, object]", vars(kernel)).values() for kernel in kernels]
         tensors = [value for values in held for value in values if isinstance(value, Tensor)]
         for tensor in (*tensors, *self.base.model.state_dict().values()):
