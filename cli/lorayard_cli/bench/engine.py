@@ -45,6 +45,7 @@ def _about(plan: BenchPlan, measured: Measured) -> dict[str, Any]:
         "adapters_loaded": workload.ADAPTERS,
         "rank": workload.RANK,
         "precision": "bf16",
+        "screened_head": measured.screened_head,
         "device": plan.device,
         "device_name": _device_name(plan.device),
         "threads": torch.get_num_threads(),

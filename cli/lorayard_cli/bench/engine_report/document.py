@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from lorayard_cli.bench.engine_report.goals import Goal, Sense
-from lorayard_cli.bench.engine_report.rows import NotMeasured, Row, Seen, not_measured
+from lorayard_cli.bench.engine_report.rows import NotMeasured, Row, Seen, not_measured, open_musts, verdict
 from lorayard_cli.bench.figures import as_map, spread, surroundings
 from lorayard_cli.output import out, plain, table
 
@@ -17,9 +17,14 @@ FAIRNESS = (
     "clock on a GPU; `wall` is by the clock. Steps: the trap of a frozen lm_head (matmul copies the whole "
     "weight for each row) is removed for every side. Prompts are equally long, so stock transformers and "
     "PEFT need no padding; their steps are the forward alone, the engine's hold its books and the choice of "
-    "tokens too. PEFT keeps adapters in fp32, its default; `load_adapter` reads from disk, host → slot does "
+    "tokens too. A greedy row's token is found exactly in both ways, but the engine, by "
+    "its default, screens the vocabulary by an 8-bit copy of the output projection where that is faster "
+    "(`screened_head`), while every other side computes all logits. Rows are judged with that default, and "
+    "each row of steps has a twin, told, in which the engine computes all logits too; `LoRA on, unused` is "
+    "judged so. PEFT keeps adapters in fp32, its default; `load_adapter` reads from disk, host → slot does "
     "not. End to end: the same tokens in and the same number out on every side, no prefix reuse anywhere, up "
-    "to 16 rows; the engine tokenizes prompts and makes text, the others are given ids and return ids."
+    "to 16 rows; the engine screens the vocabulary here too, tokenizes prompts and makes text, the "
+    "others are given ids and return ids."
 )
 
 NO_AMX = (
@@ -36,7 +41,8 @@ def make_document(seen: Seen, rows: Sequence[Row], about: Mapping[str, Any]) -> 
         "bench": "engine",
         **about,
         "fairness": FAIRNESS,
-        "holds": all(row.holds is not False for row in rows),
+        "holds": verdict(seen, rows),
+        "open_musts": [goal.key for goal in open_musts(seen, rows)],
         "rows": [_row_map(row) for row in rows],
         "not_measured": [_gap_map(gap) for gap in not_measured(seen)],
         "judged_by": str(seen.clock),
@@ -65,6 +71,18 @@ def print_document(document: Mapping[str, Any], seen: Seen, rows: Sequence[Row])
         out().print("not measured:")
     for gap in gaps:
         out().print(plain(f"  {gap.goal.title} (must {_limit(gap.goal, gap.goal.must)}): {gap.reason}"))
+    out().print(plain(_sentence(seen, rows)))
+
+
+def _sentence(seen: Seen, rows: Sequence[Row]) -> str:
+    """What the run as a whole says."""
+    missed = [row.goal.title for row in rows if row.holds is False]
+    if missed:
+        return f"musts missed: {'; '.join(missed)}"
+    left = [goal.title for goal in open_musts(seen, rows)]
+    if left:
+        return f"every must measured here holds; no full verdict, {len(left)} open: {'; '.join(left)}"
+    return "every must holds"
 
 
 def _row_map(row: Row) -> dict[str, Any]:
@@ -76,6 +94,7 @@ def _row_map(row: Row) -> dict[str, Any]:
         "must": _rounded(goal.must),
         "stretch": _rounded(goal.stretch),
         "holds": row.holds,
+        **({"holds_so_far": True} if row.holds_so_far else {}),
         "reaches_stretch": row.reaches_stretch,
         "value": as_map(row.value, _DIGITS),
         "wall": None if row.wall is None else as_map(row.wall, _DIGITS),
@@ -102,11 +121,11 @@ def _limit(goal: Goal, limit: float | None) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    verdict = {True: "yes", False: "NO", None: "-"}[row.holds]
+    holds = "so far" if row.holds_so_far else {True: "yes", False: "NO", None: "-"}[row.holds]
     value = (row.value.median, row.value.low, row.value.high)
     wall = "-" if row.wall is None else f"{row.wall.median:.3g}"
     limits = (_limit(row.goal, limit) for limit in (row.goal.must, row.goal.stretch))
-    return (*(f"{number:.3g}" for number in value), wall, *limits, verdict)
+    return (*(f"{number:.3g}" for number in value), wall, *limits, holds)
 
 
 def _milliseconds(seen: Seen) -> dict[str, dict[str, Any]]:

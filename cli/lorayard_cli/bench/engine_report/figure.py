@@ -20,6 +20,8 @@ class Figure:
     value: Spread
     note: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    whole: bool = True
+    """False: of less work than the table asks for, so a must that it reaches holds so far only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,12 @@ class Bleed:
     evictions: int
     slot_loads: int
     disk_loads: int
+    preemptions: int
+    """Rows that gave their part of the cache back and were computed again."""
+    sums: int
+    """Compared rows of a sum of adapters."""
+    sampled: int
+    """Compared rows that were sampled with a seed, not greedy."""
     examples: tuple[str, ...] = ()
     """Of rows that differ."""
 
@@ -78,7 +86,9 @@ class Bleed:
         short = "" if self.rows >= BLEED_ROWS else f", of the {BLEED_ROWS:,} that the table asks for"
         return Figure(
             value=spread([self.differ]),
-            note=f"{self.rows:,} rows compared{short}; {self.evictions:,} evictions, "
-            f"{self.disk_loads:,} loads from disk meanwhile",
+            note=f"{self.rows:,} rows compared{short}, {self.sums:,} of sums of adapters, {self.sampled:,} "
+            f"sampled; {self.evictions:,} evictions, {self.disk_loads:,} loads from disk, "
+            f"{self.preemptions:,} preemptions meanwhile",
             facts=asdict(self),
+            whole=self.rows >= BLEED_ROWS,
         )

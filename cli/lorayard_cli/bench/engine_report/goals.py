@@ -59,7 +59,7 @@ def _at_most(key: str, title: str, limits: Limits) -> Goal:
 
 _T = Timed
 
-TIMED_GOALS = (
+_JUDGED_AND_TOLD = (
     _faster("mixed8_prefill", "8 adapters ÷ base, prefill", (0.90, 0.95), _T.BASE_PREFILL, _T.MIXED8_PREFILL),
     _faster("mixed8_decode", "8 adapters ÷ base, decode", (0.80, 1.00), _T.BASE_DECODE, _T.MIXED8_DECODE),
     _told("mixed16_prefill", "16 adapters ÷ base, prefill", _T.BASE_PREFILL, _T.MIXED16_PREFILL),
@@ -139,7 +139,13 @@ TIMED_GOALS = (
         _T.REGISTERED8,
         _T.REGISTERED1000,
     ),
-    _cheaper("swap_step", "host → slot ÷ one decode step", (0.05, 0.02), _T.SWAP, _T.BASE_DECODE),
+    _cheaper(
+        "swap_step",
+        "host → slot ÷ one decode step of 16 adapters",
+        (0.05, 0.02),
+        _T.SWAP,
+        _T.MIXED16_DECODE,
+    ),
     _cheaper("swap_load", "host → slot ÷ PEFT load_adapter", (1 / 15, 1 / 60), _T.SWAP, _T.PEFT_LOAD),
     _faster(
         "deterministic",
@@ -149,6 +155,24 @@ TIMED_GOALS = (
         _T.DETERMINISTIC_DECODE_HEAVY,
     ),
 )
+
+_ALL_LOGITS = {
+    _T.MIXED8_PREFILL: _T.MIXED8_FULL_PREFILL,
+    _T.MIXED8_DECODE: _T.MIXED8_FULL_DECODE,
+    _T.MIXED16_PREFILL: _T.MIXED16_FULL_PREFILL,
+    _T.MIXED16_DECODE: _T.MIXED16_FULL_DECODE,
+}
+
+
+def _twin(one: TimedGoal) -> TimedGoal:
+    """The same with all logits computed on our side."""
+    goal = one.goal
+    return _told(f"{goal.key}_full", f"{goal.title}, all logits", one.above, _ALL_LOGITS[one.below])
+
+
+_TWINS = tuple(_twin(one) for one in _JUDGED_AND_TOLD if one.below in _ALL_LOGITS and one.above != _T.SWAP)
+TWIN_KEYS = tuple(one.goal.key for one in _TWINS)
+TIMED_GOALS = (*_JUDGED_AND_TOLD, *_TWINS)
 
 FIRST_TOKEN_GOAL = _at_most(
     "oversubscribed", "16 hot adapters on 8 slots: p50 time to first token ÷ all resident", (1.5, 1.2)

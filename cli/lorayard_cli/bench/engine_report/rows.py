@@ -33,11 +33,19 @@ class Row:
     value: Spread
     wall: Spread | None = None
     note: str = ""
+    whole: bool = True
+    """Not of less work than the table asks for."""
 
     @property
     def holds(self) -> bool | None:
-        """Whether the must is reached; None where none is set."""
-        return self._reaches(self.goal.must)
+        """Whether the must is reached; None where none is set, or it is reached so far only."""
+        reached = self._reaches(self.goal.must)
+        return reached if self.whole or reached is False else None
+
+    @property
+    def holds_so_far(self) -> bool:
+        """Reached, by less work than the table asks for: no verdict."""
+        return not self.whole and self._reaches(self.goal.must) is True
 
     @property
     def reaches_stretch(self) -> bool | None:
@@ -74,8 +82,21 @@ def not_measured(seen: Seen) -> tuple[NotMeasured, ...]:
     return tuple(NotMeasured(goal=goal, reason=seen.reasons[goal.key]) for goal in goals)
 
 
+def open_musts(seen: Seen, rows: Sequence[Row]) -> tuple[Goal, ...]:
+    """Goals with a must that this run says nothing final about: not measured, or with too little work."""
+    gaps = [gap.goal for gap in not_measured(seen) if gap.goal.must is not None]
+    return (*gaps, *(row.goal for row in rows if row.holds_so_far))
+
+
+def verdict(seen: Seen, rows: Sequence[Row]) -> bool | None:
+    """False when a must is missed; None when those measured hold but others are open; True: all hold."""
+    if any(row.holds is False for row in rows):
+        return False
+    return None if open_musts(seen, rows) else True
+
+
 def exit_code(rows: Sequence[Row]) -> ExitCode:
-    """Failed when a must is missed."""
+    """Failed when a must is missed. OK also when some are open: `verdict` tells the two apart."""
     return ExitCode.FAILED if any(row.holds is False for row in rows) else ExitCode.OK
 
 
@@ -93,4 +114,4 @@ def _note(times: Times, *kinds: Timed) -> str:
 
 
 def _row(goal: Goal, figure: Figure) -> Row:
-    return Row(goal=goal, value=figure.value, note=figure.note)
+    return Row(goal=goal, value=figure.value, note=figure.note, whole=figure.whole)

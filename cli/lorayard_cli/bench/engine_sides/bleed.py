@@ -1,4 +1,8 @@
-"""Does a row feel its neighbours? The same requests in random company and alone, token for token, in fp32."""
+"""Does a row feel its neighbours? The same requests in random company and alone, token for token, in fp32.
+
+In company slots and the cache are too small, so adapters and rows are pushed out all the time; alone each
+request has an empty engine, which reuses nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,34 @@ from pathlib import Path
 from queue import SimpleQueue
 from random import Random
 
+import torch
+
 from lorayard_cli.bench.engine_report.figure import Bleed
+from lorayard_cli.bench.engine_sides.modes import without_prefix_reuse
 from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision
+from lorayard_workers.engine.blocks import BLOCK_TOKENS
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import Cancelled, GenerationRequest, Outcome, Sampling, Succeeded
-from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
+from lorayard_workers.engine.protocol import (
+    Cancelled,
+    Composition,
+    GenerationRequest,
+    Outcome,
+    Sampling,
+    Succeeded,
+    WeightedAdapter,
+)
+from lorayard_workers.tiny_model import (
+    HEADS,
+    HIDDEN,
+    KV_HEADS,
+    LAYERS,
+    make_tiny_adapter,
+    make_tiny_model,
+)
 
 _RANKS = (8, 4, 16, 3, 12, 8, 5, 16)
 _SLOTS = 3
@@ -29,16 +53,35 @@ _CANCELLED_SHARE = 0.05
 _OUTCOME_SECONDS = 60.0
 """Only a hang waits this long."""
 _EXAMPLES = 5
-_ALONE = EngineConfig(
-    slots=len(_RANKS), max_rank=16, rows=1, context_tokens=256, precision=Precision.FP32, device="cpu"
+_KINDS = 80
+"""Different requests: each comes often, beside ever new neighbours."""
+_TOKENS, _TOKENS_WEIGHTS = (1, 6, 16, 130), (8, 8, 8, 1)
+"""Long ones outgrow the block that a growing row is sure of: without them no row would be pushed out."""
+_SUM_SHARE, _SAMPLED_SHARE = 0.2, 0.25
+_TEMPERATURE = 0.9
+_BLOCKS = 6
+"""Of the cache, for eight rows of one to four: some give theirs back and are computed again."""
+_TOKEN_BYTES = KvCache.token_bytes(LAYERS, KV_HEADS, HIDDEN // HEADS, torch.float32)
+_ALONE = without_prefix_reuse(
+    EngineConfig(
+        slots=len(_RANKS),
+        max_rank=16,
+        rows=1,
+        context_tokens=256,
+        precision=Precision.FP32,
+        device="cpu",
+        json_schemas=False,
+    )
 )
 _TOGETHER = replace(
     _ALONE,
     slots=_SLOTS,
     rows=8,
+    kv_bytes=(_BLOCKS + 1) * BLOCK_TOKENS * _TOKEN_BYTES,  # one stays blank
     host_bytes=1 << 20,  # about three adapters: others come from disk again
     prefill_tokens=48,  # prompts are longer, so they come in chunks beside rows that decode
     ageing_seconds=0.05,
+    prefix_reuse=True,
 )
 
 
@@ -47,13 +90,23 @@ class _Ask:
     """What a request asks; equal ones must get equal answers."""
 
     prompt: str
-    adapter: str | None
+    adapter: str | None = None
+    composition: Composition | None = None
     tokens: int
+    seed: int | None = None
+    """Of a sampled row; None: greedy."""
 
     def request(self, name: str) -> GenerationRequest:
-        """Greedy: nothing but the model decides."""
-        sampling = Sampling(max_new_tokens=self.tokens)
-        return GenerationRequest(request_id=name, prompt=self.prompt, adapter=self.adapter, sampling=sampling)
+        """Nothing but the model and the seed decides."""
+        temperature = 0.0 if self.seed is None else _TEMPERATURE
+        sampling = Sampling(max_new_tokens=self.tokens, temperature=temperature, seed=self.seed)
+        return GenerationRequest(
+            request_id=name,
+            prompt=self.prompt,
+            adapter=self.adapter,
+            composition=self.composition,
+            sampling=sampling,
+        )
 
 
 def measure_bleed(rows: int, *, seed: int = 3) -> Bleed:
@@ -81,6 +134,9 @@ def measure_bleed(rows: int, *, seed: int = 3) -> Bleed:
         evictions=residency.evictions,
         slot_loads=residency.slot_loads,
         disk_loads=residency.disk_loads,
+        preemptions=residency.preemptions,
+        sums=sum(ask.composition is not None for ask, _ in compared),
+        sampled=sum(ask.seed is not None for ask, _ in compared),
         examples=tuple(f"{ask}: {outcome}" for ask, outcome in different[:_EXAMPLES]),
     )
 
@@ -94,14 +150,28 @@ def _adapters(scratch: Path) -> dict[str, Path]:
 
 def _asks(random: Random, adapters: list[str], count: int) -> list[_Ask]:
     texts = ["".join(random.choices(string.printable, k=random.randint(1, 120))) for _ in range(16)]
-    return [
-        _Ask(
-            prompt=random.choice(texts),
-            adapter=random.choice([None, *adapters]),
-            tokens=random.choice((1, 6, 16)),
-        )
-        for _ in range(count)
-    ]
+    kinds = [_kind(random, texts, adapters) for _ in range(_KINDS)]
+    return [random.choice(kinds) for _ in range(count)]
+
+
+def _kind(random: Random, texts: list[str], adapters: list[str]) -> _Ask:
+    sums = random.random() < _SUM_SHARE
+    return _Ask(
+        prompt=random.choice(texts),
+        adapter=None if sums else random.choice([None, *adapters]),
+        composition=_sum(random, adapters) if sums else None,
+        tokens=random.choices(_TOKENS, _TOKENS_WEIGHTS)[0],
+        seed=random.randrange(1 << 30) if random.random() < _SAMPLED_SHARE else None,
+    )
+
+
+def _sum(random: Random, adapters: list[str]) -> Composition:
+    """Of as many adapters as have slots, at most."""
+    parts = random.sample(adapters, random.randint(1, _SLOTS))
+    weights = (-0.5, 0.3, 0.8, 1.0)
+    return Composition(
+        parts=tuple(WeightedAdapter(digest=digest, weight=random.choice(weights)) for digest in parts)
+    )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from lorayard_cli.bench.engine_report.goals import (
     MEMORY_GOAL,
     RELOAD_GOAL,
     STRANGERS_GOAL,
+    TWIN_KEYS,
 )
 from lorayard_cli.bench.engine_report.rows import Seen
 from lorayard_cli.bench.engine_sides.bleed import measure_bleed
@@ -58,6 +59,7 @@ class Measured:
     model: str
     parameters: int
     seconds: float
+    screened_head: bool
     versions: Mapping[str, str]
 
 
@@ -70,6 +72,9 @@ def measure(plan: BenchPlan) -> Measured:
         note(f"model: {book.model.name}")
         stock = StockSide(book.model.folder, plan.device, prompt_tokens=plan.sizes.step_prompt_tokens)
         packed = PackedSide(book.model.folder, plan.device, prompt_tokens=plan.sizes.step_prompt_tokens)
+        screens = packed.screens
+        if not screens:
+            book.leave_out(TWIN_KEYS, "the engine computes all logits here: the row itself is that")
         adapters = _make_adapters(packed, scratch, cold=plan.sizes.gap_rounds * LOADS)
         vllm = start_vllm(book, adapters, children)
         if plan.end_to_end_only:
@@ -85,6 +90,7 @@ def measure(plan: BenchPlan) -> Measured:
             model=book.model.name,
             parameters=stock.parameters,
             seconds=pace.elapsed(),
+            screened_head=screens,
             versions=book.versions,
         )
 

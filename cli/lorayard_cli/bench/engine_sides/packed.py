@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -83,6 +84,20 @@ class PackedSide:
         self._adapters = [reader.read(digest) for digest in by_digest]
         for adapter in self._adapters:
             self._place(adapter)
+
+    @property
+    def screens(self) -> bool:
+        """Whether the engine finds greedy rows' tokens through a copy of the head in bytes here."""
+        return self._runner.screened is not None
+
+    @contextmanager
+    def all_logits(self) -> Generator[None]:
+        """Within it every logit is computed, as the other sides do."""
+        kept, self._runner.screened = self._runner.screened, None
+        try:
+            yield
+        finally:
+            self._runner.screened = kept
 
     def swap(self) -> Cost:
         """One adapter from host memory into a slot: the mean over all, so none lies in a CPU cache."""

@@ -46,10 +46,13 @@ def _round(sides: StepSides, times: Times) -> None:
     times.add(Timed.BASE_PREFILL, stock.prefill())
     _ours(packed, times, 8, Timed.MIXED8_PREFILL, Timed.MIXED8_DECODE)
     times.add(Timed.BASE_DECODE, stock.decode())
-    _ours(packed, times, 0, Timed.UNUSED_PREFILL, Timed.UNUSED_DECODE)
+    with packed.all_logits():  # the row is about LoRA's own cost
+        _ours(packed, times, 0, Timed.UNUSED_PREFILL, Timed.UNUSED_DECODE)
+    _all_logits(packed, times, 8, Timed.MIXED8_FULL_PREFILL, Timed.MIXED8_FULL_DECODE)
     times.add(Timed.PEFT8_DECODE, peft.mixed_decode(8, stock))
     times.add(Timed.SEQUENTIAL8_DECODE, peft.sequential_decode(8, stock))
     _ours(packed, times, 16, Timed.MIXED16_PREFILL, Timed.MIXED16_DECODE)
+    _all_logits(packed, times, 16, Timed.MIXED16_FULL_PREFILL, Timed.MIXED16_FULL_DECODE)
     times.add(Timed.PEFT16_DECODE, peft.mixed_decode(16, stock))
     times.add(Timed.SEQUENTIAL16_DECODE, peft.sequential_decode(16, stock))
     if sides.polylora is not None:
@@ -71,6 +74,13 @@ def _ours(packed: PackedSide, times: Times, adapters: int, prefill: Timed, decod
     times.add(prefill, packed.prefill(adapters))
     times.add(decode, packed.decode())
     packed.finish()
+
+
+def _all_logits(packed: PackedSide, times: Times, adapters: int, prefill: Timed, decode: Timed) -> None:
+    """Nothing where the engine computes them anyway."""
+    if packed.screens:
+        with packed.all_logits():
+            _ours(packed, times, adapters, prefill, decode)
 
 
 def _line(times: Times) -> str:
