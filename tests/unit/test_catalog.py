@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import UserDict
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from lorayard_workers.adapters.catalog import CatalogScanner
 from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter
@@ -45,6 +47,25 @@ def test_broken_folders_are_listed_with_reasons_beside_sound_ones__g3(tmp_path: 
     assert [(b.name, b.version) for b in catalog.broken] == [("a/b/c", "2"), ("a/b/d", "1")]
     assert "damaged" in catalog.broken[0].reason
     assert "adapter_config.json is missing" in catalog.broken[1].reason
+
+
+class _Unjudgeable(UserDict[str, tuple[int, int]]):
+    """Shapes that fail as a parser might: with an error that nobody foresaw."""
+
+    def __getitem__(self, key: str) -> tuple[int, int]:
+        raise RecursionError(f"no shape of {key}")
+
+
+def test_a_folder_that_fails_in_an_unforeseen_way_hides_no_other__g3_g5(tmp_path: Path) -> None:
+    make_tiny_adapter(tmp_path / "a/b/c/1", seed=1)
+    (tmp_path / "a/b/d/1").mkdir(parents=True)
+    with capture_logs() as logs:
+        catalog = CatalogScanner(root=tmp_path, shapes=_Unjudgeable(TINY_SHAPES)).scan()
+    assert "cannot be judged: RecursionError: no shape of" in catalog.broken[0].reason
+    assert "adapter_config.json is missing" in catalog.broken[1].reason
+    assert [log["path"] for log in logs if log["event"] == "adapter_not_judged"] == [
+        str(tmp_path / "a/b/c/1")
+    ]
 
 
 def test_a_rank_over_the_limit_is_listed_with_both_numbers__b11(tmp_path: Path) -> None:

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from lorayard_schemas.names import version_order
 from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import MAX_WEIGHTS_BYTES, read_adapter
 from lorayard_workers.adapters.fit import Shapes, check_finite, check_fits, check_rank
 from lorayard_workers.adapters.wide import NO_WIDE, WideRoom
 from lorayard_workers.errors import AdapterRefusedError, CapacityError
+
+_log = structlog.stdlib.get_logger(__name__)
 
 DEPTH = 4
 
@@ -121,6 +125,9 @@ class CatalogScanner:
             return self._broken(path, error.reason, error.module)
         except (CapacityError, OSError) as error:
             return self._broken(path, str(error))
+        except Exception as error:  # noqa: BLE001  # a folder that we judge wrongly must not stop the worker
+            _log.warning("adapter_not_judged", path=str(path), exc_info=True)
+            return self._broken(path, f"cannot be judged: {type(error).__name__}: {error!s:.500}")
 
     def _read(self, path: Path) -> CatalogEntry:
         adapter = read_adapter(path, max_bytes=self.max_bytes)

@@ -1,4 +1,4 @@
-"""Regular expressions from strangers, matched so that none of them can take long."""
+"""Regular expressions from strangers, matched so that none of them can take long or much memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import regex as _untyped_regex  # type: ignore[import-untyped]  # has no stubs
+
+from lorayard_workers.adapters.expression import ExpressionError, check_grammar
 
 MAX_PATTERNS = 1024
 """Keys of one mapping: every module is tried against every key, and a 70B model has 560 linears."""
@@ -26,15 +28,16 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.\\^$-]{1,512}")
 
 
 def check_expression(name: str, expression: str) -> None:
-    """A setting's whole-name expression can be compiled. Raises ValueError."""
+    """A setting's whole-name expression keeps to the grammar and can be compiled. Raises ValueError."""
     if len(expression) > MAX_EXPRESSION_CHARACTERS:
         raise ValueError(
             f"{name}: an expression of {len(expression)} characters, more than {MAX_EXPRESSION_CHARACTERS}"
         )
     try:
+        check_grammar(expression)
         _regex.compile(expression)
-    except _regex.error as error:
-        raise ValueError(f"{name}: {expression!r:.80} is no regular expression: {error}") from None
+    except (ExpressionError, _regex.error) as error:
+        raise ValueError(f"{name}: {expression!r:.80} is no module expression: {error}") from None
 
 
 def fully_matching(name: str, expression: str, texts: Iterable[str]) -> frozenset[str]:

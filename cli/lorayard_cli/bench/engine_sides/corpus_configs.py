@@ -69,7 +69,23 @@ CONFIGS: Mapping[str, tuple[Callable[[Path], object], Claim]] = {
         settings(target_modules="(([a-z._]|[a-z0-9._])+)+[^a-z]{2}$"),
         Claim("target_modules"),
     ),
-    "targets-no-regex": (settings(target_modules="(("), Claim("target_modules: .*unterminated|missing")),
+    "targets-no-regex": (settings(target_modules="(("), Claim("target_modules: .*missing .* character 2")),
+    "targets-nested-2000-deep": (
+        settings(target_modules="(" * 2000 + ")" * 2000),
+        Claim("target_modules: .*nested more than 32 deep at character 33"),
+    ),
+    "targets-repeated-in-repeats": (
+        settings(exclude_modules="(?:(?:.?){50000}){50000}"),
+        Claim("exclude_modules: .*a repeat of more than 64 times at character 10"),
+    ),
+    "targets-doubled-30-times": (
+        settings(target_modules="(?:" * 30 + ".?" + ")+" * 30),
+        Claim("target_modules: .*repeats make more than 10000 elements"),
+    ),
+    "targets-recursive": (
+        settings(target_modules="(?:(?R))*"),
+        Claim(r"target_modules: .*unsupported group '\(\?R' at character 4"),
+    ),
     "targets-nothing": (settings(target_modules=["nothing"]), Claim("target_modules")),
     "dora-without-magnitudes": (
         settings(use_dora=True),
