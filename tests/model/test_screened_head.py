@@ -26,6 +26,9 @@ from lorayard_workers.memory.packing import HostAdapter, WideWeights
 pytestmark = pytest.mark.skipif(not int8_is_exact(), reason="this CPU has no exact 8-bit dot products")
 
 
+KINDS = ["plain", "aligned", "equal", "close", "outliers", "lengths", "cancelling", "negative"]
+
+
 def exact(rows: Tensor, weight: Tensor) -> list[int]:
     """By brute force; the lowest of equals."""
     logits = rows.double() @ weight.double().t()
@@ -59,9 +62,7 @@ def adversarial(kind: str, seed: int, vocabulary: int, width: int) -> tuple[Tens
 
 @settings(max_examples=120, deadline=None)
 @given(
-    kind=st.sampled_from(
-        ["plain", "aligned", "equal", "close", "outliers", "lengths", "cancelling", "negative"]
-    ),
+    kind=st.sampled_from(KINDS),
     seed=st.integers(0, 10_000),
     vocabulary=st.sampled_from([1, 511, 512, 700, 3000]),
     width=st.sampled_from([8, 64, 100]),
@@ -75,6 +76,27 @@ def test_the_answer_is_the_argmax_of_the_exact_logits(
     for row, token in enumerate(found):
         assert token in (wanted[row], None)
     assert None not in found or vocabulary > 1024  # few enough tokens are always decided
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    seed=st.integers(0, 10_000),
+    vocabulary=st.sampled_from([1, 511, 512, 700, 3072]),
+    width=st.sampled_from([8, 64, 100]),
+)
+def test_the_same_token_is_found_in_rounded_logits(kind: str, seed: int, vocabulary: int, width: int) -> None:
+    weight, rows = adversarial(kind, seed, vocabulary, width)
+    logits = nn.functional.linear(rows, weight)
+    assert ScreenedHead(weight).likeliest_of(rows, logits) == exact(rows, weight)
+
+
+def test_rounded_logits_without_a_likeliest_give_none_and_equal_ones_the_first() -> None:
+    weight, rows = adversarial("plain", 1, 9728, 64)
+    rows[1], rows[2, 3] = 0, float("nan")
+    found = ScreenedHead(weight).likeliest_of(rows, nn.functional.linear(rows, weight))
+    wanted = exact(rows[[0, 3, 4]], weight)
+    assert found == [wanted[0], 0, None, *wanted[1:]]
 
 
 @settings(max_examples=60, deadline=None)
@@ -144,62 +166,71 @@ def pieces_of(runner: ModelRunner, count: int) -> list[Piece]:
     ]
 
 
+COMPANY = {
+    "greedy": Sampling(),
+    "sampled": Sampling(temperature=1.0, seed=3),
+    "logprobs": Sampling(logprobs=2),
+    "head": Sampling(),
+}
+HEAD_COLUMNS = tuple(range(8))
+
+
+def head_adapter(runner: ModelRunner, folder: Path) -> HostAdapter:
+    """LoRA on the head alone, which makes token 77 or 78 the likeliest of its rows."""
+    vocabulary = load_base_model(folder).model.config.vocab_size
+    update = torch.zeros(8, vocabulary, dtype=torch.bfloat16)
+    update[0, 77], update[0, 78] = 1e4, -1e4
+    a = torch.ones(8, runner.layouts[0].in_features, dtype=torch.bfloat16)
+    wide = WideWeights(role="head", a=a, b=update)
+    groups = (None,) * len(runner.layouts)
+    return HostAdapter(digest="d", rank=8, groups=groups, size_bytes=1, wide=(wide,))
+
+
 @pytest.mark.usefixtures("_always")
-@pytest.mark.parametrize("sampled", [0, 2, 5])
-def test_greedy_rows_take_the_exact_argmax_and_others_draw_from_logits(
-    tiny_model: Path, sampled: int
+@pytest.mark.parametrize("company", list(COMPANY))
+@pytest.mark.parametrize("greedy", [1, 3, 6])
+@pytest.mark.parametrize("pays", [True, False])
+def test_a_greedy_row_takes_the_exact_argmax_in_any_company__c6(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, company: str, greedy: int, pays: bool
 ) -> None:
-    runner = runner_of(tiny_model)
-    weight = load_base_model(tiny_model).model.get_output_embeddings().weight
-    pieces = pieces_of(runner, 7)
-    kinds = [Sampling(temperature=1.0, seed=i) if i % 2 else Sampling(logprobs=2) for i in range(sampled)]
-    settings = [*kinds, *(Sampling() for _ in range(6 - sampled))]
+    """Half the tokens differ from another by less than rounding leaves of a logit."""
+    base = load_base_model(tiny_model, precision=Precision.BF16)
+    weight = base.model.get_output_embeddings().weight.detach()
+    weight[256:] = weight[:256]
+    weight[256:, 0] *= 1 + 2.0**-7
+    weight = weight.clone()
+    runner = ModelRunner(base, RunnerSize(columns=8, rows=8, row_tokens=32, screened_head=True))
+    monkeypatch.setattr(ScreenedHead, "pays", pays)
+    runner.write_adapter(HEAD_COLUMNS, head_adapter(runner, tiny_model))
+    pieces = pieces_of(runner, 8)
+    given = [Sampling()] * greedy + [COMPANY[company]] * (7 - greedy)
+    if company == "head":
+        others = [i for i in range(8) if pieces[i].wants_logits][greedy:]
+        pieces = [replace(p, columns=HEAD_COLUMNS) if i in others else p for i, p in enumerate(pieces)]
     with torch.inference_mode():
         hidden = runner.hidden(pieces)
-        found = next_tokens(runner, pieces, [TokenSampler(one) for one in settings])
-        wanted = choose_tokens(runner.logits(hidden), [TokenSampler(one) for one in settings])
-    if sampled < 4:
-        wanted[sampled:] = [Chosen(token=token) for token in exact(hidden[sampled:], weight)]
-    assert [getattr(one, "token", one) for one in found] == [getattr(one, "token", one) for one in wanted]
-    assert [one.logprob is not None for one in found if isinstance(one, Chosen)] == [
-        one.logprobs is not None for one in settings
-    ]
+        found = next_tokens(runner, pieces, [TokenSampler(one) for one in given])
+    tokens = [one.token for one in found if isinstance(one, Chosen)]
+    plain = 7 if company in ("greedy", "logprobs") else greedy
+    assert tokens[:plain] == exact(hidden[:plain], weight)
+    assert company != "head" or {77, 78} >= set(tokens[greedy:])
+    told = [one.logprob is not None for one in found if isinstance(one, Chosen)]
+    assert told == [one.logprobs is not None for one in given]
 
 
 @pytest.mark.usefixtures("_always")
-def test_undecided_rows_are_left_to_the_full_head(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undecided_rows_take_the_same_token_by_the_full_head(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runner = runner_of(tiny_model)
     pieces = pieces_of(runner, 7)
     samplers = [TokenSampler(Sampling()) for _ in range(6)]
-    monkeypatch.setattr("lorayard_workers.engine.screened_head.MAX_CANDIDATES", 0)
     with torch.inference_mode():
-        wanted = choose_tokens(runner.forward(pieces), samplers)
+        wanted = next_tokens(runner, pieces, samplers)
+        monkeypatch.setattr("lorayard_workers.engine.screened_head.MAX_CANDIDATES", 0)
         assert next_tokens(runner, pieces, samplers) == wanted
         assert runner.screened is not None
         assert runner.screened.likeliest(runner.hidden(pieces)) == [None] * 6
-
-
-@pytest.mark.usefixtures("_always")
-def test_rows_whose_adapter_changes_the_head_are_not_screened(tiny_model: Path) -> None:
-    runner = runner_of(tiny_model)
-    columns = tuple(range(8))
-    width = runner.layouts[0].in_features
-    vocabulary = load_base_model(tiny_model).model.config.vocab_size
-    update = torch.zeros(8, vocabulary, dtype=torch.bfloat16)
-    update[0, 77] = 1e4
-    wide = WideWeights(role="head", a=torch.ones(8, width, dtype=torch.bfloat16), b=update)
-    adapter = HostAdapter(
-        digest="d", rank=8, groups=(None,) * len(runner.layouts), size_bytes=1, wide=(wide,)
-    )
-    runner.write_adapter(columns, adapter)
-    first, *others = pieces_of(runner, 7)
-    pieces = [replace(first, columns=columns), *others]
-    samplers = [TokenSampler(Sampling()) for _ in range(6)]
-    with torch.inference_mode():
-        wanted = choose_tokens(runner.forward(pieces), samplers)
-        assert next_tokens(runner, pieces, samplers) == wanted
-        without = next_tokens(runner, [first, *others], samplers)
-    assert wanted[0] != without[0]
 
 
 @pytest.mark.usefixtures("_always")

@@ -148,7 +148,7 @@ class ModelRunner:
         return torch.stack(rows) if rows else blank
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """[n, width] of the last layer -> [n, vocabulary]; all of the step's rows if `head_adapted`."""
+        """[n, width] of the last layer -> [n, vocabulary]; all the step's rows if any is `head_adapted`."""
         if not len(hidden):  # every piece is the middle of a prompt
             return hidden.new_zeros(0, self._head.vocabulary)
         found: Tensor = self._head(hidden)
@@ -156,9 +156,9 @@ class ModelRunner:
         return found
 
     @property
-    def head_adapted(self) -> bool:
-        """Whether an adapter changes the logits of a row of the step in progress beside the head."""
-        return self._wide.adds_logits
+    def head_adapted(self) -> frozenset[int]:
+        """Of the rows in the step that want logits, those whose adapter changes these beside the head."""
+        return self._wide.changed_rows
 
     def hidden(self, pieces: Sequence[Piece]) -> Tensor:
         """What `logits` takes, for each piece that wants them."""

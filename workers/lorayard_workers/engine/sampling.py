@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -127,11 +127,18 @@ class TokenSampler:
         return index if tokens is None else int(tokens[index])
 
 
-def choose_tokens(logits: Tensor, samplers: Sequence[TokenSampler]) -> list[Chosen | NotChosen]:
-    """One token for each row of [rows, vocabulary]."""
+def choose_tokens(
+    logits: Tensor, samplers: Sequence[TokenSampler], exact: Mapping[int, int] | None = None
+) -> list[Chosen | NotChosen]:
+    """One token for each row of [rows, vocabulary].
+
+    `exact`: the likeliest token of rows for which it is known better than by these rounded logits.
+    """
     likeliest, top = _argmax(logits)
     finite = cast("list[bool]", torch.isfinite(top).tolist())
     plain = cast("list[int]", likeliest.tolist())
+    for row, token in (exact or {}).items():
+        plain[row] = token
     return [
         _choose(logits[i], sampler, plain[i]) if finite[i] else NOT_FINITE
         for i, sampler in enumerate(samplers)

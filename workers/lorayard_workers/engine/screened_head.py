@@ -8,8 +8,9 @@ With W = sQ + R (Q signed bytes) and h = aq + e (q signed bytes), token v's logi
 bytes a s_v (q . Q_v) by h . R_v + e . s_v Q_v, hence by at most |h| |R_v| + |e| |s_v Q_v| (Cauchy-Schwarz).
 Divided by a, that is a bias of the product, with the largest |h|/a and |e|/a of the step's rows. Float noise
 of the bound itself is covered by `_SLACK` and `_noise`. So the answer is the argmax of the exact logits, the
-lowest token where several are equal. The full projection in bf16 rounds logits, and takes the lowest of those
-that became equal.
+lowest token where several are equal. Where the full projection has run anyhow, whose logits are rounded, the
+same token is found among those that rounding may have brought to the top: which of the two ways a step takes
+changes no token.
 """
 
 from __future__ import annotations
@@ -57,6 +58,12 @@ _BUILD_ROWS = 8192
 
 _LEAST_SCALE = 1e-30
 
+_MAY_HIDE = 2.0**-6
+"""Of the largest logit in bf16: how far below it rounding can have put the true best. Each of the two is off
+by 2^-8 of itself at most, and the floor itself is rounded once more."""
+
+_EXACT_TOKENS = 4096
+"""Computed at a time where very many share the top: in fp64, 21 MB."""
 
 MIN_WEIGHTS = 1 << 23
 """Of the projection: a smaller one takes under 3 ms for 16 rows, of which there is little to win."""
@@ -133,6 +140,33 @@ class ScreenedHead:
         self._asked += len(found)
         self._missed += found.count(None)
         return found
+
+    def likeliest_of(self, rows: Tensor, logits: Tensor) -> list[int | None]:
+        """The same tokens as `likeliest`, always decided, by the full projection's `logits` of the rows.
+
+        None where a logit is not finite. Takes [n, in] and [n, vocabulary].
+        """
+        wide = rows.float()
+        blocks = logits.view(len(logits), -1, _BLOCK if logits.shape[1] % _BLOCK == 0 else logits.shape[1])
+        tops = blocks.amax(-1)  # torch compares bf16 slowly: only few blocks are searched
+        top = tops.amax(-1).float()
+        off = (self._lost + self._kept).amax() * _lengths(wide) * self._noise
+        floor = (top - _MAY_HIDE * top.abs() - 4 * off).to(logits.dtype)
+        row, block = (tops >= floor[:, None]).nonzero(as_tuple=True)
+        at, inside = (blocks[row, block] >= floor[row, None]).nonzero(as_tuple=True)
+        row, token = row[at], block[at] * blocks.shape[-1] + inside
+        counts = cast("list[int]", torch.bincount(row, minlength=len(rows)).tolist())
+        near = torch.split(token, counts)
+        return [self._best_of(one, tokens) for one, tokens in zip(wide, near, strict=True)]
+
+    def _best_of(self, row: Tensor, tokens: Tensor) -> int | None:
+        """The lowest of those with the largest exact logit; `tokens` ascend."""
+        if len(tokens) < 2:
+            return int(tokens[0]) if len(tokens) else None
+        wide = row.double()
+        parts = torch.split(tokens, _EXACT_TOKENS)
+        exact = torch.cat([(self._weight[part].double() * wide).sum(-1) for part in parts])
+        return int(tokens[(exact == exact.amax()).nonzero()[0, 0]])
 
     def gain(self, full: Callable[[Tensor], Tensor], rows: int) -> float:
         """How many times as fast as the full projection the bounds are."""

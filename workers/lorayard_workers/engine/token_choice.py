@@ -1,11 +1,19 @@
-"""A step whose greedy rows take their tokens from the screened head, the others from logits."""
+"""A step's tokens where there is a screened head: greedy rows take theirs from it where that is worth it.
+
+The likeliest token of a row is always that of the exact logits, however the step comes by it, so it depends
+on no neighbour: not on how many are sampled, tell log-probabilities or have LoRA on the head, nor on steps
+before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from lorayard_workers.engine.runner import ModelRunner, Piece
 from lorayard_workers.engine.sampling import Chosen, NotChosen, TokenSampler, choose_tokens
+from lorayard_workers.engine.screened_head import ScreenedHead
 
 
 def screened_tokens(
@@ -13,21 +21,48 @@ def screened_tokens(
 ) -> list[Chosen | NotChosen] | None:
     """Run the pieces; `samplers` are of those that want logits, in their order, and so are the tokens.
 
-    None, and nothing has run, where there is no such head or it would not pay.
+    None, and nothing has run, where there is no such head.
     """
-    greedy = [i for i, sampler in enumerate(samplers) if sampler.plain and sampler.alternatives is None]
     screened = runner.screened
-    # The full head costs little more for a few rows beside others: for a minority it is not worth both.
-    if screened is None or not screened.pays or 2 * len(greedy) < len(samplers) or not greedy:
+    if screened is None:
         return None
     hidden = runner.hidden(pieces)
-    if runner.head_adapted:
-        return choose_tokens(runner.logits(hidden), samplers)
-    tokens = dict(zip(greedy, screened.likeliest(hidden[greedy]), strict=True))
-    found = {i: Chosen(token=token) for i, token in tokens.items() if token is not None}
+    adapted = runner.head_adapted
+    found = {} if adapted or not _worth_it(screened, samplers) else _screen(screened, hidden, samplers)
     rest = [i for i in range(len(samplers)) if i not in found]
-    chosen: dict[int, Chosen | NotChosen] = {**found}
     if rest:
-        logits = runner.logits(hidden[rest])
-        chosen |= zip(rest, choose_tokens(logits, [samplers[i] for i in rest]), strict=True)
-    return [chosen[i] for i in range(len(samplers))]
+        few = hidden[rest]
+        logits = runner.logits(few)
+        asked = [samplers[i] for i in rest]
+        # With LoRA on the head, a row's logits are not the projection's; they are its own adapter's alone.
+        plain = [at for at, i in enumerate(rest) if samplers[i].plain and i not in adapted]
+        exact = _exact(screened, few, logits, plain)
+        found |= zip(rest, choose_tokens(logits, asked, exact), strict=True)
+    return [found[i] for i in range(len(samplers))]
+
+
+def _worth_it(screened: ScreenedHead, samplers: Sequence[TokenSampler]) -> bool:
+    """The full head costs little more for a few rows beside others: for a minority it is not worth both."""
+    greedy = sum(map(_is_screened, samplers))
+    return screened.pays and greedy > 0 and 2 * greedy >= len(samplers)
+
+
+def _is_screened(sampler: TokenSampler) -> bool:
+    return sampler.plain and sampler.alternatives is None
+
+
+def _screen(
+    screened: ScreenedHead, hidden: Tensor, samplers: Sequence[TokenSampler]
+) -> dict[int, Chosen | NotChosen]:
+    """Of the rows that can be screened; without those that are undecided."""
+    greedy = [i for i, sampler in enumerate(samplers) if _is_screened(sampler)]
+    tokens = zip(greedy, screened.likeliest(hidden[greedy]), strict=True)
+    return {i: Chosen(token=token) for i, token in tokens if token is not None}
+
+
+def _exact(screened: ScreenedHead, hidden: Tensor, logits: Tensor, plain: Sequence[int]) -> dict[int, int]:
+    if not plain:
+        return {}
+    every = len(plain) == len(logits)
+    tokens = screened.likeliest_of(*((hidden, logits) if every else (hidden[plain], logits[plain])))
+    return {i: token for i, token in zip(plain, tokens, strict=True) if token is not None}

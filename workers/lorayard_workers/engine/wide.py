@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -63,9 +64,9 @@ class WideStore:
         return added
 
     @property
-    def adds_logits(self) -> bool:
-        """Whether `add_logits` would change any row."""
-        return bool(self._rows)
+    def changed_rows(self) -> frozenset[int]:
+        """Those that `add_logits` changes."""
+        return frozenset(row for _, use in self._rows for row in cast("list[int]", use.index.tolist()))
 
     def add_logits(self, hidden: Tensor, logits: Tensor) -> None:
         """hidden [rows, in], logits [rows, vocabulary]: only the rows of adapters that have such weights."""
