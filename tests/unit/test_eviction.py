@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorayard_workers.memory.eviction import Candidate, Usage, choose_victims
@@ -96,6 +96,38 @@ def test_a_thousand_residents_are_judged_at_once__c3() -> None:
     victims = choose_victims(residents, 512, need_count=3, tolerance=1.0)
     assert victims is not None
     assert sum(8 * (1 + int(v) % 8) for v in victims) == 512
+
+
+many_sizes = st.lists(st.integers(1, 1 << 40), min_size=60, max_size=70, unique=True)
+
+
+@settings(max_examples=20)
+@given(many_sizes, st.floats(0.1, 0.9), st.integers(0, 50), st.sampled_from([0.0, 1.0]))
+def test_sizes_that_all_differ_are_judged_without_trying_every_set__c3(
+    by_age: list[int], share: float, places: int, tolerance: float
+) -> None:
+    """As bytes of strangers' files do: of sixty sizes there are 2**60 sets, most of another sum."""
+    residents = [
+        Candidate(key=str(size), size=size, usage=Usage().touched(0.01 * age))
+        for age, size in enumerate(by_age)
+    ]
+    need = round(share * sum(by_age))
+    victims = choose_victims(residents, need, need_count=places, tolerance=tolerance)
+    assert victims is not None
+    freed = sum(int(v) for v in victims)
+    assert freed >= need
+    assert len(victims) >= places
+    assert all(freed - int(v) < need or len(victims) == places for v in victims)
+
+
+def test_in_strict_order_what_later_ones_make_superfluous_stays__c3() -> None:
+    residents = [
+        Candidate(key=key, size=size, usage=Usage().touched(float(second)))
+        for second, (key, size) in enumerate({"a": 1, "b": 5, "c": 2, "d": 9, "e": 9}.items())
+    ]
+    assert choose_victims(residents, 14) == ("b", "d")
+    assert choose_victims(residents, 16) == ("b", "c", "d")
+    assert choose_victims(residents, 14, need_count=3) == ("a", "b", "d")
 
 
 @given(candidates, st.integers(1, 400), st.permutations(range(12)))
