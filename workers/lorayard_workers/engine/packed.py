@@ -16,19 +16,14 @@ from queue import Empty, SimpleQueue
 import structlog
 import torch
 
-from lorayard_workers.adapters.config import read_config
 from lorayard_workers.adapters.wide import WideRoom
 from lorayard_workers.base_model import load_base_model
-from lorayard_workers.engine.blocks import BLOCK_TOKENS
 from lorayard_workers.engine.config import EngineConfig
-from lorayard_workers.engine.context import Context, fit_context
 from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.grammar import Grammars
-from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.merger import Merger
 from lorayard_workers.engine.merging import Merged, merge
 from lorayard_workers.engine.packed_storage import open_packed_folder
-from lorayard_workers.engine.patching import find_groups
 from lorayard_workers.engine.prepare import Preparation, failure_of
 from lorayard_workers.engine.protocol import (
     GenerationRequest,
@@ -37,13 +32,12 @@ from lorayard_workers.engine.protocol import (
     Residency,
     Sink,
 )
-from lorayard_workers.engine.refusals import cache_shape, check_supported
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize
+from lorayard_workers.engine.sizing import check_start_pins, fit_cache, fit_slots
 from lorayard_workers.engine.token_feed import TokenFeed
-from lorayard_workers.errors import AdapterUnknownError, BaseModelUnsupportedError
-from lorayard_workers.memory.budget import check_pins, column_bytes, column_count
+from lorayard_workers.errors import AdapterUnknownError
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.layout import linear_shapes
 from lorayard_workers.memory.loader import Loader, LoadResult
@@ -51,7 +45,6 @@ from lorayard_workers.memory.packing import HostAdapter
 from lorayard_workers.memory.pins import Pins
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.recipes import Recipes
-from lorayard_workers.memory.slots import DeviceSlots
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -61,9 +54,6 @@ STALL_SECONDS = 60.0
 MAX_FAILURES = 5
 """In a row: a bad batch fails one step, a device that has failed for good (CUDA errors stay) every one, and
 with it every job that the yard sends here."""
-
-MIN_CONTEXT_TOKENS = 16
-"""Fewer hold neither a prompt nor an answer: the memory setting is a mistake."""
 
 
 class PackedEngine:
@@ -87,7 +77,8 @@ class PackedEngine:
             device=config.torch_device,
             quantization=config.base_quantization,
         )
-        self._context = self._fit_context()
+        self._room = fit_cache(self._base, config)
+        self._context = self._room.context
         self._preparation = Preparation(self._base, self._context, adapters, self._grammars())
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._open: set[Row] = set()
@@ -144,7 +135,7 @@ class PackedEngine:
 
         Raises CapacityError if those leave no room for others, AdapterRefusedError if one is unreadable.
         """
-        self._check_pins()
+        check_start_pins(self._config, self._adapters, self._core.residents.slots)
         self._loader.start()
         self._thread.start()
         self._wake()  # pinned adapters are not asked for by any row
@@ -248,33 +239,14 @@ class PackedEngine:
         vocabulary = int(base.model.config.vocab_size)
         return Grammars(base.tokenizer, vocabulary=vocabulary, end_ids=sorted(base.eos_ids))
 
-    def _fit_context(self) -> Context:
-        config = self._config
-        layers, kv_heads, head_width = cache_shape(self._base)
-        token_bytes = KvCache.token_bytes(layers, kv_heads, head_width, config.precision.dtype)
-        self._kv_blocks = max(0, config.kv_bytes // (token_bytes * BLOCK_TOKENS) - 1)  # less the blank one
-        context = fit_context(
-            model_tokens=self._base.context_tokens,
-            wanted_tokens=config.context_tokens,
-            kv_bytes=config.kv_bytes,
-            cache_tokens=self._kv_blocks * BLOCK_TOKENS,
-        )
-        if context.tokens < MIN_CONTEXT_TOKENS:
-            raise BaseModelUnsupportedError(
-                self._base.folder,
-                f"only {context.tokens} tokens of context, bound by {context.bound_by}; "
-                f"a token takes {token_bytes} bytes of the KV cache",
-            )
-        return context
-
     def _build_core(self) -> EngineCore:
         config = self._config
-        slots = self._build_slots()
+        slots = fit_slots(self._base, config)
         size = RunnerSize(
             columns=slots.column_count,
             rows=config.rows,
             row_tokens=self._context.tokens,
-            kv_blocks=self._kv_blocks,
+            kv_blocks=self._room.blocks,
             deterministic=config.deterministic,
             screened_head=config.screened_head,
         )
@@ -300,27 +272,6 @@ class PackedEngine:
             ),
             on_end=self._on_end,
         )
-
-    def _build_slots(self) -> DeviceSlots:
-        config = self._config
-        check_supported(self._base)
-        layouts = [group.layout for group in find_groups(self._base)]
-        columns = column_count(
-            slot_bytes=config.slot_bytes,
-            slots=config.slots,
-            max_rank=config.max_rank,
-            column_bytes=column_bytes(layouts, config.precision.dtype.itemsize),
-        )
-        return DeviceSlots(
-            count=config.slots, max_rank=config.max_rank, columns=columns, pinned=config.pinned
-        )
-
-    def _check_pins(self) -> None:
-        """Their declared ranks; whether their weights are sound shows when they are loaded."""
-        folders = {d: self._adapters[d] for d in self._config.pinned if d in self._adapters}
-        ranks = {digest: read_config(folder).largest_rank for digest, folder in folders.items()}
-        slots = self._core.residents.slots
-        check_pins(ranks, total=slots.total, max_rank=self._config.max_rank)
 
     def _build_reader(self) -> AdapterReader:
         config, layouts = self._config, self._core.runner.layouts
