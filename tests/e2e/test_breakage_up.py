@@ -26,8 +26,14 @@ def test_a_model_is_not_made_ready_for_a_yard_that_was_ended(tmp_path: Path, num
             stderr=subprocess.DEVNULL,
         )
         try:
-            wait_until(lambda: bool(_preparing(up.pid)), "the model is being made ready")
-            (preparing,) = _preparing(up.pid)
+            seen: list[psutil.Process] = []  # one look: a list of processes is not the same twice
+
+            def look() -> bool:
+                seen.extend(_preparing(up.pid))
+                return bool(seen)
+
+            wait_until(look, "the model is being made ready")
+            preparing = seen[0]
             up.send_signal(number)
             up.wait()
             wait_until(lambda: not _runs(preparing), "the process that makes it ready is gone")
