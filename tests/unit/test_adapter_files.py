@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file  # pyright: ignore[reportUnknownVariableType]  # os.PathLike
 
 from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_workers.adapters.files import MAX_TENSORS, read_adapter
 from lorayard_workers.adapters.fit import check_finite, check_fits, check_rank
 from lorayard_workers.errors import AdapterRefusedError, CapacityError
 from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter
@@ -158,6 +158,37 @@ def test_a_damaged_file_is_refused__g3_g5(folder: Path, damage: Callable[[bytes]
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(AdapterRefusedError, match="damaged"):
         judge(folder)
+
+
+def test_a_tensors_name_of_any_length_makes_a_short_message__g5(folder: Path) -> None:
+    change_weights(folder, lambda t: t.update({key("A", "m." * 50_000): t.pop(key("A"))}))
+    with pytest.raises(
+        AdapterRefusedError, match=r"a tensor's name of 100\d+ characters, more than 512"
+    ) as error:
+        judge(folder)
+    assert len(str(error.value)) < 400
+    assert len(error.value.module or "") < 200
+
+
+def test_a_shape_of_any_number_of_axes_makes_a_short_message__g5(folder: Path) -> None:
+    change_weights(folder, lambda t: t.update({key("A"): t[key("A")].reshape((1,) * 60 + t[key("A")].shape)}))
+    with pytest.raises(AdapterRefusedError, match=r"lora_A has shape \[1, .*1, \.\.\.\], not two axes"):
+        judge(folder)
+
+
+def test_more_tensors_than_any_model_has_are_refused__g5(folder: Path) -> None:
+    nothing = np.zeros((0,), np.float32)
+    change_weights(folder, lambda t: t.update({f"{i}": nothing for i in range(MAX_TENSORS)}))
+    with pytest.raises(AdapterRefusedError, match=rf"holds \d+ tensors, more than {MAX_TENSORS}"):
+        read_adapter(folder)
+
+
+def test_too_many_keys_for_so_many_modules_are_refused_before_they_are_looked_up__g5(folder: Path) -> None:
+    change_config(folder, rank_pattern={f"{i}" + "." * 500: 4 for i in range(1000)})
+    nothing = np.zeros((0,), np.float32)
+    change_weights(folder, lambda t: t.update({key("A", f"{i}" + ".a" * 200): nothing for i in range(1000)}))
+    with pytest.raises(AdapterRefusedError, match="rank_pattern, alpha_pattern: too many keys"):
+        read_adapter(folder)
 
 
 def test_an_oversized_file_is_refused_before_it_is_read__g5(folder: Path) -> None:

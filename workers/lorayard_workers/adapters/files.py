@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypedDict, cast
@@ -18,6 +18,7 @@ from typing import TypedDict, cast
 import safetensors
 
 from lorayard_workers.adapters.config import AdapterConfig, read_config
+from lorayard_workers.adapters.patterns import check_lookups
 from lorayard_workers.adapters.plain_file import read_plain_file
 from lorayard_workers.adapters.prompt_template import read_prompt_template
 from lorayard_workers.errors import AdapterRefusedError
@@ -26,6 +27,12 @@ WEIGHTS_NAME = "adapter_model.safetensors"
 MAX_WEIGHTS_BYTES = 1 << 30
 """Rank 64 on all linears of a 70B model is 1.6 GB in bf16; of an 8B model 336 MB. A worker for larger
 ones raises the limit knowingly."""
+
+MAX_NAME_CHARACTERS = 512
+"""Of a tensor: the longest in use have about 120. Names are matched, kept and put into messages."""
+
+MAX_TENSORS = 65_536
+"""An 80-layer model with LoRA and a bias on every linear has 1680, a mixture of 128 experts 60 times more."""
 
 _LENGTH_BYTES = 8  # of the header, which follows
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
@@ -151,9 +158,28 @@ def _parse(folder: Path, data: bytes) -> dict[str, RawTensor]:
     try:
         entries = cast("list[tuple[str, _Entry]]", safetensors.deserialize(data))  # type: ignore[no-untyped-call]  # its stub has no types
     except Exception as error:  # noqa: BLE001  # the parser's own error type is private; every one means a bad file
-        raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} is damaged ({len(data)} bytes): {error}") from None
+        raise AdapterRefusedError(
+            folder, f"{WEIGHTS_NAME} is damaged ({len(data)} bytes): {error!s:.200}"
+        ) from None
+    _refuse_crowds(folder, [name for name, _ in entries])
     _refuse_twins(folder, data)
     return {name: _raw(folder, name, entry) for name, entry in entries}
+
+
+def _refuse_crowds(folder: Path, names: Sequence[str]) -> None:
+    """What follows works with each name, however often and long they are."""
+    if len(names) > MAX_TENSORS:
+        raise AdapterRefusedError(
+            folder, f"{WEIGHTS_NAME} holds {len(names)} tensors, more than {MAX_TENSORS}"
+        )
+    for name in names:
+        if len(name) > MAX_NAME_CHARACTERS:
+            cut = name[:80]
+            raise AdapterRefusedError(
+                folder,
+                f"{cut}...: a tensor's name of {len(name)} characters, more than {MAX_NAME_CHARACTERS}",
+                module=cut,
+            )
 
 
 def _refuse_twins(folder: Path, data: bytes) -> None:
@@ -164,7 +190,7 @@ def _refuse_twins(folder: Path, data: bytes) -> None:
         found = dict(pairs)
         if len(found) < len(pairs):
             twin = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-            raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} names {twin!r:.200} twice", module=twin)
+            raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} names {twin!r:.200} twice", module=twin[:200])
         return found
 
     json.loads(data[_LENGTH_BYTES:start], object_pairs_hook=checked)
@@ -179,10 +205,15 @@ def _raw(folder: Path, name: str, entry: _Entry) -> RawTensor:
     if expected != len(entry["data"]):
         raise AdapterRefusedError(
             folder,
-            f"{name}: shape {list(shape)} needs {expected} bytes, found {len(entry['data'])}",
+            f"{name}: shape {_shown(shape)} needs {expected} bytes, found {len(entry['data'])}",
             module=name,
         )
     return RawTensor(dtype=dtype, shape=shape, data=entry["data"])
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    """For a message: a file may claim any number of axes."""
+    return str(list(shape)) if len(shape) <= 8 else f"[{', '.join(map(str, shape[:8]))}, ...]"
 
 
 def _pair(folder: Path, config: AdapterConfig, tensors: Mapping[str, RawTensor]) -> dict[str, LoraPair]:
@@ -200,6 +231,10 @@ def _pair(folder: Path, config: AdapterConfig, tensors: Mapping[str, RawTensor])
         sides[match["module"]][side] = tensor
     if not sides:
         raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} holds no tensors")
+    try:
+        check_lookups("rank_pattern, alpha_pattern", [*config.rank_pattern, *config.alpha_pattern], sides)
+    except ValueError as error:
+        raise AdapterRefusedError(folder, f"adapter_config.json: {error}") from None
     pairs = {module: _checked_pair(folder, config, module, sides[module]) for module in sorted(sides)}
     return {module: replace(pair, embedding=module in embeddings) for module, pair in pairs.items()}
 
@@ -224,7 +259,7 @@ def _checked_pair(
         if side not in sides:
             raise AdapterRefusedError(folder, f"{module}: lora_{side} is missing", module=module)
         if len(sides[side].shape) != 2:
-            shape = list(sides[side].shape)
+            shape = _shown(sides[side].shape)
             raise AdapterRefusedError(
                 folder, f"{module}: lora_{side} has shape {shape}, not two axes", module=module
             )
@@ -261,7 +296,7 @@ def _vector(
     if found is not None and found.shape != (sides["B"].shape[0],):
         raise AdapterRefusedError(
             folder,
-            f"{module}: lora {name} has shape {list(found.shape)}, not [{sides['B'].shape[0]}]",
+            f"{module}: lora {name} has shape {_shown(found.shape)}, not [{sides['B'].shape[0]}]",
             module=module,
         )
     return found

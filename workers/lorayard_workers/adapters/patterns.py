@@ -14,6 +14,10 @@ from lorayard_workers.adapters.expression import ExpressionError, check_grammar
 MAX_PATTERNS = 1024
 """Keys of one mapping: every module is tried against every key, and a 70B model has 560 linears."""
 
+MAX_LOOKUP_WORK = 3_000_000_000
+"""Characters of names times characters of keys, each name and key counted with 16 more: under 20 s at the
+very worst. A key for the rank and one for alpha of each of a 70B model's 560 linears make 2.5e9."""
+
 MAX_EXPRESSION_CHARACTERS = 4096
 """A list of every module of a model, joined by `|`, has about this much."""
 
@@ -72,6 +76,16 @@ def check_plain(name: str, patterns: Iterable[str]) -> None:
             re.compile(pattern)
         except re.error as error:
             raise ValueError(f"{name}: pattern key {pattern!r:.80}: {error}") from None
+
+
+def check_lookups(name: str, keys: Iterable[str], modules: Iterable[str]) -> None:
+    """Every module can be looked up among the keys in bearable time. Raises ValueError."""
+    work = sum(len(key) + 16 for key in keys) * sum(len(module) + 16 for module in modules)
+    if work > MAX_LOOKUP_WORK:
+        raise ValueError(
+            f"{name}: too many keys for so many modules ({work:.1e} comparisons of characters, more than "
+            f"{MAX_LOOKUP_WORK:.1e}): name modules of the same rank and alpha by one key"
+        )
 
 
 class ModulePatterns(Generic[Value]):
