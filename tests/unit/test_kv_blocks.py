@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
@@ -129,6 +129,27 @@ def test_what_may_be_wrong_is_never_reused__c6() -> None:
     assert tables.pool.kept.resting == 0
     assert start(tables, "next", 129, 129) == 0
     tables.check()
+
+
+@pytest.mark.parametrize("broken", range(4))
+def test_blocks_that_cannot_be_cleared_are_given_back__c11(broken: int) -> None:
+    calls = iter(range(4))
+
+    def clear(_: Iterable[int]) -> None:
+        if next(calls) == broken:
+            raise MemoryError
+
+    tables = RowBlocks(pool=BlockPool(count=16), clear=clear)
+    for row, grows in (("a", False), ("a", True), ("b", False), ("b", True)):
+        before = tables.pool.used
+        try:
+            if not grows:
+                start(tables, row, 100, 300)
+            elif tables.of(row):
+                tables.grow(row, 300)
+        except MemoryError:
+            assert tables.pool.used == before
+        tables.check()
 
 
 def test_a_block_that_two_rows_claim_is_found() -> None:

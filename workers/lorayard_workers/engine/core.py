@@ -90,8 +90,7 @@ class EngineCore:
         _log.warning("adapter_load_failed", digest=result.digest, reason=str(result.error))
         self.residents.load_failed(result.digest)
         for row in [row for row in self.waiting if result.digest in row.parts]:
-            self.waiting.remove(row)
-            self._ended.append((row, failure_of(row, result.error)))
+            self._end_waiting(row, failure_of(row, result.error))
 
     def merged(self, found: Merged) -> None:
         """Take the weights that were asked for last; they are put in place when no row runs."""
@@ -128,9 +127,12 @@ class EngineCore:
         """End every row, waiting and running, after a fault that no single row explains."""
         self.failures += 1
         for row in self._started():
-            self._end(row, failure_of(row, error))
-        self._ended += [(row, failure_of(row, error)) for row in self.waiting]
-        self.waiting.clear()
+            try:
+                self._end(row, failure_of(row, error))
+            except Exception:  # noqa: BLE001  # its outcome is on its way, and the other rows must hear too
+                _log.exception("row_end_failed", request_id=row.request.request_id)
+        for row in list(self.waiting):
+            self._end_waiting(row, failure_of(row, error))
         self._tell()
 
     def check(self) -> None:
@@ -153,11 +155,22 @@ class EngineCore:
     def _end(self, row: Row, outcome: Outcome) -> None:
         """Free a started row's blocks and slot; its outcome is told at the end of the step."""
         (self.running if row in self.running else self.preempted).remove(row)
+        self._ended.append((row, outcome))  # before all that could fail
         if isinstance(outcome, Failed):
             self._room.blocks.forget(row)
         self._room.leave(row)
         self.residents.release(row)
+
+    def _end_waiting(self, row: Row, outcome: Outcome) -> None:
+        """End a row that has not started."""
+        self.waiting.remove(row)
         self._ended.append((row, outcome))
+
+    def _fail_start(self, row: Row, error: Exception) -> Failed:
+        """One row's blocks or copies failed; the others are sound."""
+        _log.error("row_start_failed", request_id=row.request.request_id, exc_info=error)
+        self.failures += 1
+        return failure_of(row, error)
 
     def _started(self) -> list[Row]:
         return [*self.running, *self.preempted]
@@ -168,18 +181,16 @@ class EngineCore:
         fed, self._fed = self._fed, []
         for row in fed:
             row.deliver()
-        ended, self._ended = self._ended, []
-        for row, outcome in ended:
-            self.on_end(row, outcome)
+        while self._ended:  # one by one: a fault in between leaves the others to the next call
+            self.on_end(*self._ended.pop(0))
 
     # --- starting
 
     def _dedicate(self) -> None:
         """Refuse rows that the weights are, or soon will be, wrong for; change the weights if it is time."""
         dedication = self.dedication
-        refused = {row for row in self.waiting if dedication.refuses(row.request)}
-        self.waiting = [row for row in self.waiting if row not in refused]
-        self._ended += [(row, dedication.refusal(row.request)) for row in refused]
+        for row in [row for row in self.waiting if dedication.refuses(row.request)]:
+            self._end_waiting(row, dedication.refusal(row.request))
         if dedication.switching and not self._started():
             self.runner.wear(self._merged if dedication.target is not None else None)
             self._merged = None
@@ -190,35 +201,26 @@ class EngineCore:
     def _resume(self) -> None:
         """Those that had to wait again go on, the first started first."""
         for row in sorted(self.preempted, key=lambda row: row.number):
-            if not self._room.enter(row, self.running):
-                return
+            try:
+                if not self._room.enter(row, self.running):
+                    return
+            except Exception as error:  # noqa: BLE001  # see _fail_start
+                self._end(row, self._fail_start(row, error))
+                continue
             self.preempted.remove(row)
             self.running.append(row)
 
     def _admit(self) -> None:
         self.residents.plan_drains(self.waiting)
         order = self._starts.order([row.kv_key for row in self.waiting])
-        kept, held_up = set[Row](), False
+        held_up = False
         for row in [self.waiting[i] for i in order]:
             refusal = self.residents.never_fits(row)
             if refusal is not None:
-                self._ended.append((row, failure_of(row, refusal)))
-                continue
-            if held_up or not self._has_place(row):
-                kept.add(row)
-                continue
-            if not self._room.enter(row, self.running):
-                kept.add(row)
+                self._end_waiting(row, failure_of(row, refusal))
+            elif not held_up and self._has_place(row) and not self._start(row):
                 # Shorter rows may pass one that is too long for now, but not for ever.
                 held_up = row.waited_seconds() > self.residents.ageing_seconds
-                continue
-            try:
-                self._start(row)
-            except Exception as error:  # noqa: BLE001  # one row's copy failed; the others are sound
-                _log.exception("row_start_failed", request_id=row.request.request_id)
-                self.failures += 1
-                self._ended.append((row, failure_of(row, error)))
-        self.waiting = [row for row in self.waiting if row in kept]
         self.residents.settle(self.waiting)
 
     def _has_place(self, row: Row) -> bool:
@@ -230,18 +232,28 @@ class EngineCore:
             and (self.dedication.covers(row.request) or self.residents.may_start(row))
         )
 
-    def _start(self, row: Row) -> None:
+    def _start(self, row: Row) -> bool:
+        """Start a row, or end it if that fails; False if it must wait for blocks."""
         try:
-            if self.dedication.covers(row.request):
-                self.residents.count_merged(row)
-            else:
-                self.residents.lease(row)
-        except Exception:
+            if not self._room.enter(row, self.running):
+                return False
+            self._equip(row)
+        except Exception as error:  # noqa: BLE001  # see _fail_start
+            self._end_waiting(row, self._fail_start(row, error))
             self._room.leave(row)
-            raise
+            return True
         row.started, row.number = time.perf_counter(), next(self._numbers)
-        self._starts.started(row.kv_key)
+        self.waiting.remove(row)
         self.running.append(row)
+        self._starts.started(row.kv_key)
+        return True
+
+    def _equip(self, row: Row) -> None:
+        """Give it its adapters, in slots or in the weights."""
+        if self.dedication.covers(row.request):
+            self.residents.count_merged(row)
+        else:
+            self.residents.lease(row)
 
     # --- advancing
 

@@ -198,9 +198,18 @@ class Residents:
             self.slot_hits += 1
         self._claim_met(row.parts)
         now = time.time()
-        row.columns = blend(
-            (self.slots.lease(adapter.digest, row, now), adapter.weight) for adapter in row.adapters
-        )
+        try:
+            row.columns = blend(
+                (self.slots.lease(adapter.digest, row, now), adapter.weight) for adapter in row.adapters
+            )
+        except Exception:
+            self._drop_leases(row)
+            raise
+
+    def _drop_leases(self, row: Row) -> None:
+        for part in row.parts:
+            if row in self.slots.residents()[part].rows:
+                self.slots.release(part, row)
 
     def count_merged(self, row: Row) -> None:
         """The row's adapter is in the base weights: nothing to load, so it counts as a hit."""

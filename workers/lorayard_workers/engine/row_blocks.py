@@ -22,13 +22,18 @@ class RowBlocks:
     def start(self, row: Hashable, tokens: Sequence[int], *, at_most: int, adapter: str | None) -> int | None:
         """Give a row blocks for its first tokens; how many of these are in them already, from an earlier row.
 
-        None, and nothing changes, if too few are free. It may grow to `at_most` tokens, and does so in place
-        where that is possible. The last token is never among those found.
+        None if too few are free; then, and where `clear` raises, nothing changes. It may grow to `at_most`
+        tokens, and does so in place where that is possible. The last token is never among those found.
         """
         assert row not in self._tables
         shared = self._share(tokens, adapter)
-        if not self._take(row, blocks_for(len(tokens)) - len(shared), blocks_for(at_most) - len(shared)):
-            self.pool.release(reversed(shared))
+        fits = False
+        try:
+            fits = self._take(row, blocks_for(len(tokens)) - len(shared), blocks_for(at_most) - len(shared))
+        finally:
+            if not fits:
+                self.pool.release(reversed(shared))
+        if not fits:
             return None
         self._tables[row] = [*shared, *self._tables[row]]
         return len(shared) * BLOCK_TOKENS
@@ -55,26 +60,41 @@ class RowBlocks:
 
     def _take(self, row: Hashable, wanted: int, at_most: int) -> bool:
         region = self.pool.reserve(at_most) if wanted <= self.pool.free else None
-        blocks = self.pool.take(wanted, at=region)
-        if region is not None and (blocks is None or blocks[0] != region):
-            self.pool.leave(region)
-        elif region is not None:
-            self._regions[row] = region
+        blocks: list[int] | None = None
+        try:
+            blocks = self._cleared(wanted, at=region)
+        finally:
+            if region is not None and (blocks is None or blocks[0] != region):
+                self.pool.leave(region)
         if blocks is None:
             return False
-        self.clear(blocks)
+        if blocks[0] == region:
+            self._regions[row] = region
         self._tables[row] = blocks
         return True
 
+    def _cleared(self, wanted: int, *, at: int | None) -> list[int] | None:
+        """As `take` of the pool, but all zeros; nothing is taken if `clear` raises."""
+        blocks = self.pool.take(wanted, at=at)
+        if blocks is not None:
+            try:
+                self.clear(blocks)
+            except Exception:
+                self.pool.release(reversed(blocks))
+                raise
+        return blocks
+
     def grow(self, row: Hashable, tokens: int) -> bool:
-        """Give the row room for so many tokens in all; False, and nothing changes, if too few are free."""
+        """Give the row room for so many tokens in all; False if too few are free.
+
+        Then, and where `clear` raises, nothing changes.
+        """
         table = self._tables[row]
         missing = blocks_for(tokens) - len(table)
         if missing > 0:
-            new = self.pool.take(missing, at=table[-1] + 1)
+            new = self._cleared(missing, at=table[-1] + 1)
             if new is None:
                 return False
-            self.clear(new)
             self._tables[row] = [*table, *new]
         return True
 
