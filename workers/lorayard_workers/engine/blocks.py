@@ -40,11 +40,13 @@ class BlockPool:
     _uses: dict[int, int] = field(default_factory=dict[int, int])
     _free: bytearray = field(init=False)
     _open: bytearray = field(init=False)  # free and in no region
+    _reserved: bytearray = field(init=False)  # in a region
     _regions: dict[int, int] = field(default_factory=dict[int, int])  # first block -> size
 
     def __post_init__(self) -> None:
         self._free = bytearray(_NO + _YES * self.count)
         self._open = bytearray(self._free)
+        self._reserved = bytearray(len(self._free))
 
     @property
     def free(self) -> int:
@@ -67,6 +69,7 @@ class BlockPool:
             return None
         self._give_up(block for block in range(start, start + size) if not self._free[block])
         self._open[start : start + size] = _NO * size
+        self._reserved[start : start + size] = _YES * size
         self._regions[start] = size
         return start
 
@@ -74,6 +77,7 @@ class BlockPool:
         """A row needs its region no longer."""
         stop = region + self._regions.pop(region)
         self._open[region:stop] = self._free[region:stop]
+        self._reserved[region:stop] = bytes(stop - region)
 
     def take(self, wanted: int, *, at: int | None) -> list[int] | None:
         """So many blocks, from block `at` on where these are free; None if there are too few.
@@ -136,12 +140,15 @@ class BlockPool:
             raise InvariantError("kv blocks: a block is lost, or in two of free, used and kept")
         if sorted(regions) != sorted(self._regions):
             raise InvariantError("kv blocks: a region outlives its row")
-        if {b for b, flag in enumerate(self._open) if flag} != {b for b in free if not self._reserved(b)}:
+        reserved = {b for start, size in self._regions.items() for b in range(start, start + size)}
+        if {b for b, flag in enumerate(self._reserved) if flag} != reserved:
+            raise InvariantError("kv blocks: regions and their blocks disagree")
+        if {b for b, flag in enumerate(self._open) if flag} != free - reserved:
             raise InvariantError("kv blocks: a block is open to all and in a region")
 
     def _set_free(self, block: int) -> None:
         self._free[block] = 1
-        self._open[block] = not self._reserved(block)
+        self._open[block] = not self._reserved[block]
 
     def _give_up(self, blocks: Iterable[int]) -> None:
         """Free blocks that are only kept."""
@@ -149,25 +156,40 @@ class BlockPool:
 
     def _find_region(self, size: int) -> int | None:
         """One that is free, else the one of kept and free blocks that was used longest ago."""
-        wanted = _YES * size
-        starts = range(1, self.count + 2 - size, size)
-        found = next((start for start in starts if self._open.startswith(wanted, start)), None)
+        found = self._open_region(size)
         if found is not None or not self.kept.resting:
             return found
-        ages = {start: self._region_age(start, size) for start in starts}
-        known = {start: age for start, age in ages.items() if age is not None}
-        return min(known, key=lambda start: known[start], default=None)
+        best, best_age = None, self.kept.newest + 1
+        for start in range(1, self.count + 2 - size, size):
+            age = self._region_age(start, size, best_age)
+            if age < best_age:
+                best, best_age = start, age
+        return best
 
-    def _region_age(self, start: int, size: int) -> int | None:
-        """When one of its blocks was last used; None if a row needs one."""
-        ages = [0 if self._open[b] else self.kept.age(b) for b in range(start, start + size)]
-        if None in ages or any(self._reserved(b) for b in range(start, start + size)):
-            return None
-        return max(age for age in ages if age is not None)
+    def _open_region(self, size: int) -> int | None:
+        """The lowest that is free."""
+        wanted = _YES * size
+        start = self._open.find(wanted)
+        while start >= 0:
+            aligned = -(-(start - 1) // size) * size + 1
+            if self._open.startswith(wanted, aligned):
+                return aligned
+            start = self._open.find(wanted, aligned)
+        return None
 
-    def _reserved(self, block: int) -> bool:
-        sizes = set(self._regions.values())
-        return any(self._regions.get((block - 1) // size * size + 1) == size for size in sizes)
+    def _region_age(self, start: int, size: int, limit: int) -> int:
+        """When one of its blocks was last used; `limit` if that is later, or a row needs one."""
+        if self._reserved.find(_YES, start, start + size) >= 0:
+            return limit
+        newest = 0
+        for block in range(start, start + size):
+            if self._open[block]:
+                continue
+            age = self.kept.age(block)
+            if age is None or age >= limit:
+                return limit
+            newest = max(newest, age)
+        return newest
 
     def _find_run(self, wanted: int, at: int | None) -> int:
         run = _YES * wanted

@@ -66,6 +66,11 @@ class KeptBlocks:
         """When it was last used, in an order of its own; None if it does not rest."""
         return self._resting.get(block)
 
+    @property
+    def newest(self) -> int:
+        """The greatest age given so far."""
+        return self._clock
+
     def oldest(self, count: int) -> list[int]:
         """So many resting blocks, those used longest ago."""
         return list(islice(self._resting, count))
