@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorayard_workers.engine.attention_reads import Reach, cut_groups, spaced
-from lorayard_workers.engine.blocks import BLANK_BLOCK, BLOCK_TOKENS, BlockPool, blocks_for
+from lorayard_workers.engine.blocks import BLANK_BLOCK, BLOCK_TOKENS, MAX_REGION, BlockPool, blocks_for
 from lorayard_workers.engine.preemption import BlockHolder, choose_victim
 from lorayard_workers.engine.row_blocks import RowBlocks
 from lorayard_workers.errors import InvariantError
@@ -81,6 +81,36 @@ def test_rows_of_like_size_are_evenly_spaced_and_grow_in_place__c11() -> None:
     found = spaced([tables.of(row) for row in range(4)])
     assert found is not None
     assert (found.first, found.step, found.rows, found.blocks) == (1, 4, 4, 3)
+
+
+@given(st.integers(1, 40), steps)
+def test_a_region_is_the_lowest_free_one_or_the_one_used_longest_ago__c11(
+    count: int, taken: list[Step]
+) -> None:
+    """Against a plain search over all blocks."""
+    tables, _ = make_tables(count)
+    pool = tables.pool
+    for what, row, wanted in taken:
+        if what in ("start", "grow") and not tables.of(row):
+            size = min(MAX_REGION, 1 << (blocks_for(2 * wanted) - 1).bit_length())
+            assert pool._find_region(size) == plain_region(pool, size)
+            start(tables, row, wanted, 2 * wanted, "ab"[row % 2])
+        elif what in ("keep", "release") and tables.of(row):
+            tables.keep(row, range(BLOCK_TOKENS * len(tables.of(row))), adapter="ab"[row % 2])
+            tables.release(row)
+        tables.check()
+
+
+def plain_region(pool: BlockPool, size: int) -> int | None:
+    held = {b for start, blocks in pool._regions.items() for b in range(start, start + blocks)}
+    ages: dict[int, int] = {}
+    for first in range(1, pool.count + 2 - size, size):
+        blocks = range(first, first + size)
+        found = [0 if pool._free[block] else pool.kept.age(block) for block in blocks]
+        known = [age for age in found if age is not None]
+        if len(known) == size and not held.intersection(blocks):
+            ages[first] = max(known)
+    return min(ages, key=lambda first: ages[first], default=None)
 
 
 def test_a_region_is_given_up_before_anybody_waits__c11() -> None:
@@ -200,13 +230,20 @@ def test_each_token_is_read_once_and_long_rows_do_not_pad_short_ones(counts: lis
     ],
 )
 def test_the_youngest_of_the_adapter_with_most_rows_gives_way(adapters: str, victim: int | None) -> None:
-    holders = [BlockHolder(number=i, adapter=name) for i, name in enumerate(adapters)]
+    holders = [BlockHolder(number=i, adapters=(name,)) for i, name in enumerate(adapters)]
     found = choose_victim(holders)
     assert (found and found.number) == victim
 
 
+def test_compositions_count_as_rows_of_each_of_their_adapters__b9() -> None:
+    of = [("x",), ("y",), ("a", "1"), ("a", "2"), ("a", "3"), ("z",)]
+    found = choose_victim([BlockHolder(number=i, adapters=names) for i, names in enumerate(of)])
+    assert found is not None
+    assert found.number == 4
+
+
 @given(st.lists(st.sampled_from([None, "a", "b", "c"]), min_size=2, max_size=16))
 def test_the_oldest_row_never_gives_way(adapters: list[str | None]) -> None:
-    found = choose_victim([BlockHolder(number=i, adapter=name) for i, name in enumerate(adapters)])
+    found = choose_victim([BlockHolder(number=i, adapters=(name,)) for i, name in enumerate(adapters)])
     assert found is not None
     assert found.number != 0

@@ -9,6 +9,7 @@ from lorayard_workers.engine.blocks import BLOCK_TOKENS, blocks_for
 from lorayard_workers.engine.preemption import BlockHolder, choose_victim
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.row_blocks import RowBlocks
+from lorayard_workers.engine.starts import payers_of
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +57,9 @@ class CacheRoom:
         out: list[Row] = []
         for row in list(staying):
             while row in staying and not self.blocks.grow(row, row.total_tokens):
-                victim = choose_victim([BlockHolder(number=r.number, adapter=r.kv_key) for r in staying])
+                victim = choose_victim(
+                    [BlockHolder(number=r.number, adapters=payers_of(r.request)) for r in staying]
+                )
                 assert victim is not None  # alone, a row has all blocks, and no row's context is longer
                 leaving = next(r for r in staying if r.number == victim.number)
                 staying.remove(leaving)

@@ -22,7 +22,7 @@ from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.row_blocks import RowBlocks
 from lorayard_workers.engine.runner import ModelRunner
 from lorayard_workers.engine.sampling import Chosen, NotChosen, choose_tokens
-from lorayard_workers.engine.starts import FairStarts
+from lorayard_workers.engine.starts import FairStarts, payers_of
 from lorayard_workers.engine.token_choice import screened_tokens
 from lorayard_workers.memory.loader import Loaded, LoadResult
 
@@ -212,7 +212,7 @@ class EngineCore:
 
     def _admit(self) -> None:
         self.residents.plan_drains(self.waiting)
-        order = self._starts.order([row.kv_key for row in self.waiting])
+        order = self._starts.order([payers_of(row.request) for row in self.waiting])
         held_up = False
         for row in [self.waiting[i] for i in order]:
             refusal = self.residents.never_fits(row)
@@ -245,7 +245,7 @@ class EngineCore:
         row.started, row.number = time.perf_counter(), next(self._numbers)
         self.waiting.remove(row)
         self.running.append(row)
-        self._starts.started(row.kv_key)
+        self._starts.started(payers_of(row.request))
         return True
 
     def _equip(self, row: Row) -> None:
