@@ -11,10 +11,11 @@ import torch
 
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.packed import PackedEngine
 from lorayard_workers.engine.protocol import Failed, GenerationRequest, Outcome, Sampling, Succeeded
 from lorayard_workers.engine.row import Row
-from lorayard_workers.memory.loader import Loaded
+from lorayard_workers.memory.loader import Loaded, LoadFailed
 
 MakeBench = Callable[..., "Bench"]
 
@@ -142,3 +143,55 @@ def test_a_row_whose_blocks_cannot_be_cleared_fails_alone__c6_c11(make_bench: Ma
     assert bench.told() == {"a": Succeeded, "b": Failed, "c": Succeeded}
     bench.engine.check()
     assert tables.pool.used == 0
+
+
+def test_a_row_whose_adapter_gave_way_to_a_pin_is_looked_at_again__c3(
+    make_bench: MakeBench, tiny_adapters: dict[str, Path]
+) -> None:
+    """No news comes afterwards: who is not looked at then waits until a timer runs out."""
+    bench = make_bench(slots=2, rows=2)
+    pinned, *others = list(tiny_adapters)[:3]
+    x, y = sorted(others, reverse=True)  # of two that are idle, the first by name drains
+    for name, digest in (("x", x), ("y", y)):
+        bench.submit(name, digest)
+        bench.step()
+        bench.load(digest)
+        bench.run()
+    bench.core.residents.pin(pinned)
+    bench.step()
+    bench.load(pinned)
+    bench.submit("y again", y)
+    assert bench.step()  # the pin got its slot, nothing runs, and there is more to do
+    bench.run()
+    resident = bench.core.residents.slots.residents()
+    assert pinned in resident
+    assert set(bench.told()) == {"x", "y", "y again"}
+
+
+def test_a_load_that_failed_harms_no_row_of_an_adapter_that_is_at_hand__c6(
+    make_bench: MakeBench, tiny_adapters: dict[str, Path]
+) -> None:
+    bench = make_bench()
+    digest = next(iter(tiny_adapters))
+    bench.core.residents.pin(digest)
+    bench.load(digest)
+    bench.step()
+    bench.submit("row", digest)
+    bench.core.loaded(LoadFailed(digest=digest, error=OSError("its folder vanished")))
+    bench.run()
+    assert bench.told() == {"row": Succeeded}
+    assert digest in bench.core.residents.slots.pinned
+
+
+def test_merged_weights_that_nobody_wants_any_more_are_not_kept__c10(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    core = bench.core
+    bench.submit("row", None, 20)
+    bench.step()  # it runs, so the weights cannot change yet
+    for last in (None, "other"):
+        core.dedication.want("adapter")
+        core.merged(Merged(digest="adapter", kernels=()))
+        assert core._merged is not None
+        core.dedication.want(last)
+        bench.step()
+        assert core._merged is None

@@ -88,6 +88,8 @@ class EngineCore:
             self.residents.arrived(result.adapter, self.waiting)
             return
         _log.warning("adapter_load_failed", digest=result.digest, reason=str(result.error))
+        if self.residents.at_hand(result.digest):
+            return  # somebody wanted it once more: no row waits for that
         self.residents.load_failed(result.digest)
         for row in [row for row in self.waiting if result.digest in row.parts]:
             self._end_waiting(row, failure_of(row, result.error))
@@ -100,7 +102,8 @@ class EngineCore:
     def step(self) -> bool:
         """End, start and advance rows; True if another step could do more without any news.
 
-        A row that ended frees a place or a slot, so those who wait must be looked at again.
+        A row that ended frees a place or a slot, and a pin may take one from an adapter whose row had to
+        wait: so those who wait must be looked at again.
         """
         try:
             self._end_by_caller()
@@ -109,11 +112,11 @@ class EngineCore:
                 [row for row in self.waiting if not self.dedication.covers(row.request)]
             )
             self._resume()
-            self._admit()
+            changed = self._admit()
             if self.running:
                 self._publish()  # a step can take long: let others see what it runs
                 self._advance()
-            return bool(self.running or self._ended)
+            return bool(self.running or self._ended or (changed and self.waiting))
         finally:
             self._tell()
 
@@ -189,6 +192,8 @@ class EngineCore:
     def _dedicate(self) -> None:
         """Refuse rows that the weights are, or soon will be, wrong for; change the weights if it is time."""
         dedication = self.dedication
+        if not dedication.made_ready:
+            self._merged = None  # nobody wants it any more
         for row in [row for row in self.waiting if dedication.refuses(row.request)]:
             self._end_waiting(row, dedication.refusal(row.request))
         if dedication.switching and not self._started():
@@ -210,7 +215,8 @@ class EngineCore:
             self.preempted.remove(row)
             self.running.append(row)
 
-    def _admit(self) -> None:
+    def _admit(self) -> bool:
+        """Start whom there is room for; whether slots changed after that."""
         self.residents.plan_drains(self.waiting)
         order = self._starts.order([payers_of(row.request) for row in self.waiting])
         held_up = False
@@ -221,7 +227,7 @@ class EngineCore:
             elif not held_up and self._has_place(row) and not self._start(row):
                 # Shorter rows may pass one that is too long for now, but not for ever.
                 held_up = row.waited_seconds() > self.residents.ageing_seconds
-        self.residents.settle(self.waiting)
+        return self.residents.settle(self.waiting)
 
     def _has_place(self, row: Row) -> bool:
         """Whether it could start if there were blocks for it."""

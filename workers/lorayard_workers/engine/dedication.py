@@ -21,7 +21,12 @@ class Dedication:
 
     current: str | None = None
     target: str | None = None
-    _made: bool = False  # the target's weights are at hand
+    _made: bool = False  # see made_ready
+
+    @property
+    def made_ready(self) -> bool:
+        """Whether the target's weights are made, and not yet in use."""
+        return self._made
 
     @property
     def switching(self) -> bool:
@@ -40,7 +45,7 @@ class Dedication:
     def failed(self, digest: str) -> None:
         """There will be no such merge: all stays as it is."""
         if digest == self.target:
-            self.target = self.current
+            self.target, self._made = self.current, False
 
     def switched(self) -> None:
         """The weights have been changed."""

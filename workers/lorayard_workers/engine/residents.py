@@ -58,12 +58,15 @@ class Residents:
 
     def arrived(self, adapter: HostAdapter, waiting: Iterable[Row]) -> None:
         """The loader brought an adapter; kept for the rows that wait for it."""
-        for row in waiting:
-            if adapter.digest in row.parts:
-                self._take(adapter)
-                row.load_ms = _ms_since(row.load_started)
-        if adapter.digest in self.slots.pinned or adapter.digest in self._preloads:
+        waiters = [row for row in waiting if adapter.digest in row.parts]
+        for row in waiters:
+            row.load_ms = _ms_since(row.load_started)
+        if waiters or adapter.digest in self.slots.pinned or adapter.digest in self._preloads:
             self._take(adapter)
+
+    def at_hand(self, digest: str) -> bool:
+        """Whether rows can have the adapter without another load."""
+        return self.slots.resident(digest) is not None or digest in self._arrived or digest in self.host
 
     def load_failed(self, digest: str) -> None:
         """The loader could not bring an adapter: no wish keeps asking for it."""
@@ -105,6 +108,7 @@ class Residents:
         ]
         line = list(dict.fromkeys(line))
         self._arrived = {d: self._arrived[d] for d in line if d in self._arrived}
+        self._alone = {d for d in self._alone if d in self._arrived or self.slots.resident(d) is not None}
         for digest in line:
             if digest in self._arrived:
                 _mark(rows, digest, Tier.HOST)  # rows that came after it
@@ -217,11 +221,13 @@ class Residents:
         self.adapter_rows += 1
         self.slot_hits += 1
 
-    def settle(self, waiting: Iterable[Row]) -> None:
-        """After rows have started: place what is pinned or preloaded, let go what shall leave."""
-        self._place_wished()
-        if self._leaving:
-            self._drop_leaving(waiting)
+    def settle(self, waiting: Iterable[Row]) -> bool:
+        """After rows have started: place what is pinned or preloaded, let go what shall leave.
+
+        True if it did any of that: rows that had to wait may be able to start.
+        """
+        placed = self._place_wished()
+        return self._drop_leaving(waiting) or placed
 
     def release(self, row: Row) -> None:
         """The row has ended."""
@@ -284,8 +290,9 @@ class Residents:
             self.unpin(digest)
             self.on_pin_dropped(digest)
 
-    def _place_wished(self) -> None:
+    def _place_wished(self) -> bool:
         """Pinned adapters, then preloads; the latter only while no row's want is in their way."""
+        changed = False
         for digest in self._missing([*sorted(self.slots.pinned), *self._preloads]):
             if digest not in self._arrived:
                 continue
@@ -299,8 +306,11 @@ class Residents:
                 _log.exception("adapter_not_placed", digest=digest)
                 self.load_failed(digest)
             self._claim_met((digest,))
+            changed = True
+        return changed
 
-    def _drop_leaving(self, waiting: Iterable[Row]) -> None:
+    def _drop_leaving(self, waiting: Iterable[Row]) -> bool:
+        changed = False
         awaited = {part for row in waiting for part in row.parts}
         for digest in sorted(self._leaving - awaited):
             slot = self.slots.residents().get(digest)
@@ -310,9 +320,11 @@ class Residents:
                 self.slots.drop(digest)
             self._arrived.pop(digest, None)
             self._leaving.discard(digest)
+            changed = True
             freed = 0 if slot is None else len(slot.columns)
             host_bytes = self.host.drop(digest)
             _log.info("adapter_unloaded", digest=digest, columns=freed, host_bytes=host_bytes)
+        return changed
 
     def _copy_into_slot(self, digest: str, spared: Spared) -> float:
         """From host to device; returns the milliseconds it took."""
