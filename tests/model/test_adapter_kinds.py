@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +33,7 @@ from lorayard_workers.engine.protocol import (
     WeightedAdapter,
 )
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
-from lorayard_workers.errors import AdapterRefusedError, CapacityError
+from lorayard_workers.errors import AdapterRefusedError, BaseModelError, CapacityError
 from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.slots import DeviceSlots
@@ -275,6 +277,40 @@ def test_base_weights_that_come_along_are_taken_if_they_are_the_base_models_own_
     changed[3, 5] += 0.01
     save_file(tensors | {name: changed}, folder / "adapter_model.safetensors")
     with pytest.raises(AdapterRefusedError, match=r"differs in 1 values from the base model's own"):
+        reader.read(digest)
+
+
+def test_dora_never_meets_other_base_weights_than_those_that_run__c8(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """What is packed from them is kept under the running model's digest."""
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    base = load_base_model(model, precision=Precision.FP32)
+    runner = ModelRunner(base, RunnerSize(columns=8, rows=1, row_tokens=64))
+    settings = {"target_modules": ["q_proj", "v_proj"], "use_dora": True}
+    folder = save_with_peft(model, tmp_path / "a", settings, 1)
+    digest = adapter_digest(read_adapter(folder))
+    pauses: list[None] = []
+    reader = AdapterReader(
+        folders={digest: folder},
+        layouts=runner.layouts,
+        dtype=torch.float32,
+        max_rank=8,
+        base=runner.base_weights,
+        pause=lambda: pauses.append(None),
+    )
+    assert not reader.read(digest).sums
+    assert len(pauses) >= len(read_adapter(folder).pairs)  # so that prompts are prepared in between
+    weights = next(model.glob("*.safetensors"))
+    os.utime(weights, ns=(0, 0))
+    assert reader.read(digest).digest == digest  # the same bytes
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(BaseModelError, match="its files changed since the worker loaded them"):
+        reader.read(digest)
+    weights.unlink()
+    with pytest.raises(BaseModelError, match="its files changed since the worker loaded them"):
         reader.read(digest)
 
 

@@ -58,6 +58,10 @@ class Precision(StrEnum):
         return torch.bfloat16 if self is Precision.BF16 else torch.float32
 
 
+FileState = tuple[str, int, int]
+"""Name, size and mtime in nanoseconds."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseModel:
     """A loaded base model. `model` and `tokenizer` are transformers objects, which carry no types."""
@@ -70,6 +74,17 @@ class BaseModel:
     eos_ids: frozenset[int]
     quantization: BaseQuantization = BaseQuantization.NONE
     """How the engine keeps the weights; part of `digest`."""
+    files: tuple[FileState, ...] = ()
+    """As they were when the weights were loaded."""
+
+    def files_unchanged(self) -> bool:
+        """Whether the folder still holds what `digest` names; hashed anew only if a file looks different."""
+        try:
+            if file_states(self.folder) == self.files:
+                return True
+            return quantized_digest(base_model_digest(self.folder), self.quantization) == self.digest
+        except OSError:
+            return False
 
     def prompt_ids(self, prompt: str | Sequence[ChatMessage]) -> list[int]:
         """The prompt's tokens. Raises RequestRefusedError when the template rejects the turns."""
@@ -104,6 +119,7 @@ def load_base_model(
     reason = refusal(quantization, device, int8_exact=int8_is_exact())
     if reason is not None:
         raise BaseModelUnsupportedError(folder, reason)
+    files = file_states(folder)
     config = _load(folder, AutoConfig)
     if getattr(config, "auto_map", None):
         raise BaseModelUnsupportedError(folder, "it needs code of its own, which is never run")
@@ -115,6 +131,7 @@ def load_base_model(
         tokenizer=tokenizer,
         digest=quantized_digest(base_model_digest(folder), quantization),
         quantization=quantization,
+        files=files,
         context_tokens=int(model.config.max_position_embeddings),
         eos_ids=_eos_ids(model, tokenizer),
     )
@@ -124,6 +141,12 @@ def load_model(folder: Path, dtype: torch.dtype) -> Any:
     """The weights alone, on the CPU, as a transformers model. Raises BaseModelError."""
     model = _load(folder, AutoModelForCausalLM, dtype=dtype, use_safetensors=True)
     return model.eval().requires_grad_(False)
+
+
+def file_states(folder: Path) -> tuple[FileState, ...]:
+    """Of config.json and all weights. Raises OSError if config.json is gone."""
+    files = sorted([folder / "config.json", *folder.glob("*.safetensors")])
+    return tuple((f.name, (status := f.stat()).st_size, status.st_mtime_ns) for f in files)
 
 
 def base_model_digest(folder: Path) -> str:

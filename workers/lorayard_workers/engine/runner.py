@@ -76,7 +76,9 @@ class ModelRunner:
         found = find_groups(base)
         self.layouts: tuple[GroupLayout, ...] = tuple(group.layout for group in found)
         self.wide_modules: tuple[WideModule, ...] = find_wide(base)
-        self.base_weights = BaseWeights(folder=base.folder, turned=turned_modules(base))
+        self.base_weights = BaseWeights(
+            folder=base.folder, turned=turned_modules(base), unchanged=base.files_unchanged
+        )
         self._wide = WideStore()
         self._model: Any = base.model
         self._size = size

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 from torch import Tensor
+
+from lorayard_workers.errors import BaseModelError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,17 @@ class BaseWeights:
 
     folder: Path
     turned: frozenset[str] = frozenset()
+    unchanged: Callable[[], bool] = lambda: True
+    """Whether the files are those that were loaded."""
+
+    def check(self) -> None:
+        """What is read next belongs to the model that runs. Raises BaseModelError."""
+        if not self.unchanged():
+            raise BaseModelError(
+                self.folder,
+                "its files changed since the worker loaded them, and DoRA needs the loaded weights: put the "
+                "files back or restart the worker",
+            )
 
     def weight(self, module: str) -> Tensor | None:
         """[out, in] in fp32; None if the files name no such weight."""

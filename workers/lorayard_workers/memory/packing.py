@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -80,8 +80,12 @@ def pack_adapter(
     dtype: torch.dtype,
     wide: Sequence[WideModule] = (),
     base: BaseWeights | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> HostAdapter:
-    """Cast, fold the scale into B and pack. Raises AdapterRefusedError if the cast overflows."""
+    """Cast, fold the scale into B and pack; `pause` is called after each module that takes long.
+
+    Raises AdapterRefusedError if the cast overflows, BaseModelError if DoRA meets other base weights.
+    """
     rank = padded_rank(adapter.rank)
     sizes = [_group_size(layout, rank) if touches(adapter, layout) else 0 for layout in layouts]
     flat = torch.zeros(sum(sizes), dtype=dtype)
@@ -94,9 +98,11 @@ def pack_adapter(
             _fill(adapter, layout, group)
     if not torch.isfinite(flat).all():
         _refuse_overflow(adapter, layouts, groups, dtype)
+    if base is not None and any(pair.magnitude is not None for pair in adapter.pairs.values()):
+        base.check()
     if any(pair.vectors for pair in adapter.pairs.values()):
         groups = tuple(
-            None if group is None else with_vectors(adapter, layout, group, base)
+            None if group is None else with_vectors(adapter, layout, group, base, pause)
             for layout, group in zip(layouts, groups, strict=True)
         )
     brought = tuple(_pack_wide(adapter, module, dtype) for module in wide if module.name in adapter.pairs)
@@ -170,14 +176,21 @@ def _refuse_overflow(
 
 
 def with_vectors(
-    adapter: AdapterFile, layout: GroupLayout, group: GroupWeights, base: BaseWeights | None
+    adapter: AdapterFile,
+    layout: GroupLayout,
+    group: GroupWeights,
+    base: BaseWeights | None,
+    pause: Callable[[], None] = lambda: None,
 ) -> GroupWeights:
     """Gain and shift of a group: DoRA's lengths and LoRA biases, as an affine step after everything else.
 
     DoRA (arXiv:2402.09353) gives each output's weights W + BA the length m: all but the base's own bias is
     multiplied by g = m / |W + BA|. So y becomes g·y + (1 - g)·bias.
     """
-    parts = [_affine(adapter, member, width, base) for member, width in layout.widths]
+    parts: list[tuple[Tensor, Tensor]] = []
+    for member, width in layout.widths:
+        parts.append(_affine(adapter, member, width, base))
+        pause()
     gain = torch.cat([part[0] for part in parts])
     shift = torch.cat([part[1] for part in parts])
     for name, tensor in (("gain", gain), ("shift", shift)):

@@ -56,7 +56,9 @@ class AdapterReader:
         if packed is not None and self._fits(packed):
             return packed
         source = self._source(digest) if recipe is None else self._derived(digest, recipe)
-        adapter = pack_adapter(source, digest, self.layouts, self.dtype, self.wide.modules, self.base)
+        adapter = pack_adapter(
+            source, digest, self.layouts, self.dtype, self.wide.modules, self.base, self.pause
+        )
         return quantize_adapter(adapter) if self.storage is Storage.INT8 else adapter
 
     def _fits(self, packed: HostAdapter) -> bool:
