@@ -10,16 +10,23 @@ from pathlib import Path
 from typing import Any, cast
 
 RESULTS = Path(__file__).parent / "results"
-BENCHES = {"bus": ("bench", "bus", "--json"), "engine": ("bench", "engine", "--json")}
-_ON_GPU = ("bench", "engine", "--json", "--device", "cuda", "--model")
-GPU_BENCHES = {"engine-gpu-1b": (*_ON_GPU, "random-1b"), "engine-gpu-7b": (*_ON_GPU, "random-7b")}
+_CLI = ("-m", "lorayard_cli", "bench")
+_ON_GPU = (*_CLI, "engine", "--json", "--device", "cuda", "--model")
+_QUANTIZATION = str(Path(__file__).parent / "engine" / "quantization.py")
+BENCHES = {"bus": (*_CLI, "bus", "--json"), "engine": (*_CLI, "engine", "--json")}
+"""Arguments of the interpreter; what one prints is kept under its name."""
+SELDOM = {
+    "engine-gpu-1b": (*_ON_GPU, "random-1b"),
+    "engine-gpu-7b": (*_ON_GPU, "random-7b"),
+    "quantization": (_QUANTIZATION,),
+}
 """Run where they are named only."""
 
 
 def main(names: Sequence[str] = ()) -> int:
     """Run each benchmark once, or those named; the exit code is the worst of theirs."""
     RESULTS.mkdir(exist_ok=True)
-    known = {**BENCHES, **GPU_BENCHES}
+    known = {**BENCHES, **SELDOM}
     unknown = set(names) - set(known)
     if unknown:
         sys.stderr.write(f"no benchmark called {', '.join(sorted(unknown))}; there are {', '.join(known)}\n")
@@ -27,9 +34,7 @@ def main(names: Sequence[str] = ()) -> int:
     worst = 0
     for name in names or BENCHES:
         arguments = known[name]
-        done = subprocess.run(
-            [sys.executable, "-m", "lorayard_cli", *arguments], stdout=subprocess.PIPE, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=False)
         worst = max(worst, done.returncode)
         document = read_document(done.stdout)
         if document is None:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lorayard_cli.bench.figures import surroundings
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.int8_kernel import Int8Kernel, quantize_weight
@@ -61,6 +62,8 @@ def main() -> None:
     torch.set_num_threads(1)
     with torch.inference_mode():
         found = {
+            "bench": "quantization",
+            **surroundings(),
             "torch": torch.__version__,
             "kernels_ms": {name: _kernel_times(*shape, COPIES) for name, shape in SHAPES.items()},
             "head_ms": _kernel_times(*HEAD, 1),

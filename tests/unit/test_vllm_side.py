@@ -13,7 +13,7 @@ from lorayard_cli.bench.engine_sides.faults import SideFaultError
 from lorayard_cli.bench.engine_sides.traffic import Ask, Traffic
 from lorayard_cli.bench.engine_sides.vllm_side import VllmSide
 
-READY = 'print(json.dumps({"ready": True, "vllm": "0", "torch": "0"}), flush=True)'
+READY = 'print(json.dumps({"ready": True, "vllm": "0", "torch": "0", "cpu_seconds": 9}), flush=True)'
 COUNTS = """
 for line in sys.stdin:
     made = [new for ids, adapter, new in json.loads(line)]
@@ -41,7 +41,7 @@ def make_child(folder: Path, *lines: str) -> Path:
 
 
 def side(folder: Path, *lines: str) -> VllmSide:
-    return VllmSide(make_child(folder, *lines), folder, [folder], max_rank=8, log=folder / "log")
+    return VllmSide(make_child(folder, *lines), folder, [folder], max_loras=1, max_rank=8, log=folder / "log")
 
 
 def test_traffic_costs_what_the_child_says(tmp_path: Path) -> None:
@@ -51,7 +51,19 @@ def test_traffic_costs_what_the_child_says(tmp_path: Path) -> None:
         again = vllm.run(TRAFFIC)
     assert (cost.cpu_ms, cost.wall_ms) == (5.0, 7.0)
     assert again == cost
-    assert vllm.versions == {"vllm": "0", "torch": "0"}
+    assert (vllm.versions, vllm.load_cpu_seconds) == ({"vllm": "0", "torch": "0"}, 9.0)
+
+
+def test_traffic_can_use_adapters_further_on_in_the_childs_list(tmp_path: Path) -> None:
+    first_is = """
+        for line in sys.stdin:
+            asks = json.loads(line)
+            made = [new if adapter == 4 + n else 0 for n, (ids, adapter, new) in enumerate(asks)]
+            print(json.dumps({"made": made, "cpu_ms": 5, "wall_ms": 7}), flush=True)
+    """
+    with side(tmp_path, READY, first_is) as vllm:
+        vllm.await_ready()
+        assert vllm.run(TRAFFIC, first_adapter=4).cpu_ms == 5.0
 
 
 def test_a_child_that_made_other_numbers_of_tokens_did_not_do_the_work(tmp_path: Path) -> None:

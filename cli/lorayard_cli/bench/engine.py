@@ -52,6 +52,10 @@ def _about(plan: BenchPlan, measured: Measured) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "amx_bf16": _has_amx(),
         "seconds": round(measured.seconds),
+        "seconds_by_phase": {
+            name: {"cpu": round(took.cpu, 1), "wall": round(took.wall, 1)}
+            for name, took in measured.seconds_by_phase.items()
+        },
         **measured.versions,
     }
 

@@ -55,8 +55,13 @@ _OUTCOME_SECONDS = 60.0
 _EXAMPLES = 5
 _KINDS = 80
 """Different requests: each comes often, beside ever new neighbours."""
-_TOKENS, _TOKENS_WEIGHTS = (1, 6, 16, 130), (8, 8, 8, 1)
-"""Long ones outgrow the block that a growing row is sure of: without them no row would be pushed out."""
+_LONG = 130
+"""Tokens that need two or three more blocks of the cache, where a row that starts is sure of one."""
+_LONG_EVERY = 20
+"""Kinds."""
+_TOKENS = (1, 6, 16)
+_LONG_AT_ONCE = 3
+"""One after the other, so that they run together and push each other out."""
 _SUM_SHARE, _SAMPLED_SHARE = 0.2, 0.25
 _TEMPERATURE = 0.9
 _BLOCKS = 6
@@ -150,17 +155,21 @@ def _adapters(scratch: Path) -> dict[str, Path]:
 
 def _asks(random: Random, adapters: list[str], count: int) -> list[_Ask]:
     texts = ["".join(random.choices(string.printable, k=random.randint(1, 120))) for _ in range(16)]
-    kinds = [_kind(random, texts, adapters) for _ in range(_KINDS)]
-    return [random.choice(kinds) for _ in range(count)]
+    kinds = [_kind(random, texts, adapters, long=n % _LONG_EVERY == 0) for n in range(_KINDS)]
+    asks: list[_Ask] = []
+    while len(asks) < count:
+        kind = random.choice(kinds)
+        asks += [kind] * (_LONG_AT_ONCE if kind.tokens == _LONG else 1)
+    return asks[:count]
 
 
-def _kind(random: Random, texts: list[str], adapters: list[str]) -> _Ask:
+def _kind(random: Random, texts: list[str], adapters: list[str], *, long: bool) -> _Ask:
     sums = random.random() < _SUM_SHARE
     return _Ask(
         prompt=random.choice(texts),
         adapter=None if sums else random.choice([None, *adapters]),
         composition=_sum(random, adapters) if sums else None,
-        tokens=random.choices(_TOKENS, _TOKENS_WEIGHTS)[0],
+        tokens=_LONG if long else random.choice(_TOKENS),
         seed=random.randrange(1 << 30) if random.random() < _SAMPLED_SHARE else None,
     )
 

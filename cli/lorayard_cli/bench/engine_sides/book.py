@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +14,14 @@ from lorayard_cli.bench.engine_report.rows import Seen
 from lorayard_cli.bench.engine_sides.model import BenchModel
 from lorayard_cli.bench.engine_sides.pace import Pace
 from lorayard_cli.bench.engine_sides.plan import BenchPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """Seconds of a part of a run: of this process on all cores, and by the clock."""
+
+    cpu: float
+    wall: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,10 +36,19 @@ class Book:
     figures: dict[str, Figure] = field(default_factory=dict[str, Figure])
     reasons: dict[str, str] = field(default_factory=dict[str, str])
     versions: dict[str, str] = field(default_factory=dict[str, str])
+    seconds: dict[str, Took] = field(default_factory=dict[str, Took])
+    """By phase of the run; children are told apart."""
 
     def leave_out(self, keys: Iterable[str], reason: str) -> None:
         """Say why goals are not measured; a reason given before stays."""
         self.reasons = dict.fromkeys(keys, reason) | self.reasons
+
+    @contextmanager
+    def phase(self, name: str) -> Generator[None]:
+        """What is done within counts for this phase."""
+        wall, cpu = time.monotonic(), time.process_time()
+        yield
+        self.seconds[name] = Took(cpu=time.process_time() - cpu, wall=time.monotonic() - wall)
 
     @property
     def seen(self) -> Seen:

@@ -45,6 +45,7 @@ class Leg:
     first_adapter: int
     stock: Any
     vllm: VllmSide | None = None
+    vllm_first_adapter: int = 0
     others: Mapping[Timed, ServingSide] = field(default_factory=dict[Timed, ServingSide])
 
     def round(self, times: Times) -> None:
@@ -56,7 +57,7 @@ class Leg:
         with ContinuousSide(self.stock) as continuous:
             times.add(kinds.transformers, continuous.run(traffic))
         if self.vllm is not None:
-            times.add(kinds.vllm, self.vllm.run(traffic))
+            times.add(kinds.vllm, self.vllm.run(traffic, first_adapter=self.vllm_first_adapter))
 
     def tell(self, times: Times) -> None:
         """What was sent, for the rows."""
@@ -85,7 +86,7 @@ def _warm_up(leg: Leg) -> None:
     for engine in (leg.engine, *leg.others.values()):
         engine.answer([ask.shortened(1) for ask in asks], leg.first_adapter)
     if leg.vllm is not None:
-        leg.vllm.answer([ask.shortened(1) for ask in asks])
+        leg.vllm.answer([ask.shortened(1) for ask in asks], leg.vllm_first_adapter)
 
 
 def _line(legs: tuple[Leg, ...], times: Times) -> str:

@@ -23,7 +23,7 @@ from lorayard_cli.bench.engine_report.goals import (
 )
 from lorayard_cli.bench.engine_report.rows import Seen
 from lorayard_cli.bench.engine_sides.bleed import measure_bleed
-from lorayard_cli.bench.engine_sides.book import SMALL_ADAPTERS, SMALL_RANK, BenchAdapters, Book
+from lorayard_cli.bench.engine_sides.book import SMALL_ADAPTERS, SMALL_RANK, BenchAdapters, Book, Took
 from lorayard_cli.bench.engine_sides.deterministic import measure_strangers
 from lorayard_cli.bench.engine_sides.end_to_end import DECODE_HEAVY, PREFILL_HEAVY, Leg, time_traffic
 from lorayard_cli.bench.engine_sides.gaps import LOADS, forget_files, measure_gaps
@@ -61,6 +61,7 @@ class Measured:
     seconds: float
     screened_head: bool
     versions: Mapping[str, str]
+    seconds_by_phase: Mapping[str, Took]
 
 
 def measure(plan: BenchPlan) -> Measured:
@@ -70,12 +71,15 @@ def measure(plan: BenchPlan) -> Measured:
         scratch = Path(name)
         book = Book(plan=plan, pace=pace, model=bench_model(scratch, plan.model), scratch=scratch)
         note(f"model: {book.model.name}")
-        stock = StockSide(book.model.folder, plan.device, prompt_tokens=plan.sizes.step_prompt_tokens)
-        packed = PackedSide(book.model.folder, plan.device, prompt_tokens=plan.sizes.step_prompt_tokens)
+        prompt_tokens = plan.sizes.step_prompt_tokens
+        with book.phase("load models"):
+            stock = StockSide(book.model.folder, plan.device, prompt_tokens=prompt_tokens)
+            packed = PackedSide(book.model.folder, plan.device, prompt_tokens=prompt_tokens)
         screens = packed.screens
         if not screens:
             book.leave_out(TWIN_KEYS, "the engine computes all logits here: the row itself is that")
-        adapters = _make_adapters(packed, scratch, cold=plan.sizes.gap_rounds * LOADS)
+        with book.phase("make adapters"):
+            adapters = _make_adapters(packed, scratch, cold=plan.sizes.gap_rounds * LOADS)
         vllm = start_vllm(book, adapters, children)
         if plan.end_to_end_only:
             book.leave_out(GOAL_KEYS, "left out: --end-to-end asks for whole traffic only")
@@ -92,6 +96,7 @@ def measure(plan: BenchPlan) -> Measured:
             seconds=pace.elapsed(),
             screened_head=screens,
             versions=book.versions,
+            seconds_by_phase=book.seconds,
         )
 
 
@@ -112,12 +117,16 @@ def _exact(book: Book) -> None:
         book.leave_out(keys, "exact, and the same on every device: run the bench on a CPU")
         return
     note("rows in company beside the same alone")
-    book.figures[MEMORY_GOAL.key] = measure_memory(sizes.memory_requests).figure
-    book.figures[BLEED_GOAL.key] = measure_bleed(sizes.bleed_requests).figure
+    with book.phase("memory"):
+        book.figures[MEMORY_GOAL.key] = measure_memory(sizes.memory_requests).figure
+    with book.phase("bleed"):
+        book.figures[BLEED_GOAL.key] = measure_bleed(sizes.bleed_requests).figure
     note("new versions under running rows")
-    book.figures[RELOAD_GOAL.key] = measure_reload(sizes.reload_requests)
+    with book.phase("reload"):
+        book.figures[RELOAD_GOAL.key] = measure_reload(sizes.reload_requests)
     note("the corpus of broken adapters")
-    book.figures[CORPUS_GOAL.key] = measure_refusals()
+    with book.phase("refusals"):
+        book.figures[CORPUS_GOAL.key] = measure_refusals()
 
 
 def _populations(book: Book) -> None:
@@ -130,18 +139,20 @@ def _populations(book: Book) -> None:
         return
     model = bench_model(book.scratch / "population", sizes.population_model)
     note(f"eight adapters beside a thousand, on {model.name}")
-    time_registered(
-        model,
-        book.scratch / "registered",
-        book.times,
-        adapters=sizes.registered_adapters,
-        requests=sizes.registered_requests,
-        rounds=pace.rounds(sizes.registered_rounds),
-    )
+    with book.phase("registered"):
+        time_registered(
+            model,
+            book.scratch / "registered",
+            book.times,
+            adapters=sizes.registered_adapters,
+            requests=sizes.registered_requests,
+            rounds=pace.rounds(sizes.registered_rounds),
+        )
     note("hot adapters on too few slots")
-    book.figures[FIRST_TOKEN_GOAL.key] = measure_first_tokens(
-        model, book.scratch / "hot", requests=sizes.hot_requests, rounds=pace.rounds(sizes.hot_rounds)
-    )
+    with book.phase("oversubscribed"):
+        book.figures[FIRST_TOKEN_GOAL.key] = measure_first_tokens(
+            model, book.scratch / "hot", requests=sizes.hot_requests, rounds=pace.rounds(sizes.hot_rounds)
+        )
 
 
 def _steps(
@@ -154,15 +165,17 @@ def _steps(
     _populations(book)
     if vllm is not None and hurried:
         vllm.await_ready(book)
-    packed.load(adapters.large)
-    peft = PeftSide(book.model.folder, adapters.large, book.plan.device)
+    with book.phase("load PEFT"):
+        packed.load(adapters.large)
+        peft = PeftSide(book.model.folder, adapters.large, book.plan.device)
     polylora = None
     if has_polylora():
         polylora = PolyloraSide(book.model.folder, adapters.large, book.plan.device)
     else:
         book.leave_out(("polylora8", "polylora16"), HOW_TO_POLYLORA)
     sides = StepSides(stock=stock, packed=packed, peft=peft, polylora=polylora)
-    time_steps(sides, book.times, rounds=book.pace.rounds(book.plan.sizes.step_rounds))
+    with book.phase("steps"):
+        time_steps(sides, book.times, rounds=book.pace.rounds(book.plan.sizes.step_rounds))
 
 
 def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: VllmPair | None) -> None:
@@ -171,13 +184,19 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
         vllm.await_ready(book)
     config = without_prefix_reuse(
         EngineConfig(
-            slots=ADAPTERS, max_rank=RANK, rows=ROWS, context_tokens=CONTEXT_TOKENS, device=book.plan.device
+            slots=ADAPTERS,
+            max_rank=RANK,
+            rows=ROWS,
+            context_tokens=CONTEXT_TOKENS,
+            device=book.plan.device,
+            json_schemas=False,  # seconds at start, and no request has one
         )
     )
     folders = [*adapters.small, *adapters.large, *adapters.cold]
     with ExitStack() as engines:
-        engine = engines.enter_context(ServingSide(book.model.folder, folders, config))
-        exact = _deterministic_side(book, adapters, config, engines)
+        with book.phase("start engines"):
+            engine = engines.enter_context(ServingSide(book.model.folder, folders, config))
+            exact = _deterministic_side(book, adapters, config, engines)
         decode = decode_heavy(
             engine.tokenizer,
             sizes.decode_requests,
@@ -202,16 +221,20 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
                 first_adapter=SMALL_ADAPTERS,
                 stock=stock.model,
                 vllm=vllm.prefill if vllm else None,
+                vllm_first_adapter=vllm.first_of_prefill if vllm else 0,
             ),
         )
-        time_traffic(legs, book.times, rounds=book.pace.rounds(sizes.end_to_end_rounds))
+        with book.phase("end to end"):
+            time_traffic(legs, book.times, rounds=book.pace.rounds(sizes.end_to_end_rounds))
         if not book.plan.end_to_end_only:
-            _gaps(book, engine, adapters.cold)
+            with book.phase("gaps"):
+                _gaps(book, engine, adapters.cold)
         if exact is not None:
             note("deterministic rows in company beside the same alone")
-            book.figures[STRANGERS_GOAL.key] = measure_strangers(
-                exact, decode.asks, compared=sizes.stranger_rows
-            )
+            with book.phase("strangers"):
+                book.figures[STRANGERS_GOAL.key] = measure_strangers(
+                    exact, decode.asks, compared=sizes.stranger_rows
+                )
 
 
 def _deterministic_side(

@@ -32,7 +32,7 @@ def measure_memory(requests: int, *, seed: int = 8) -> SlotMemory:
     random = Random(seed)
     with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as scratch:
         folders, own_bytes = _adapters(Path(scratch), random)
-        config = EngineConfig(rows=_ROWS, context_tokens=64, device="cpu")
+        config = EngineConfig(rows=_ROWS, context_tokens=64, device="cpu", json_schemas=False)
         engine = PackedEngine(make_tiny_model(Path(scratch) / "model"), folders, config)
         engine.start()
         try:

@@ -88,6 +88,7 @@ def _side(model: Path, folders: Sequence[Path], slots: int) -> ServingSide:
         context_tokens=CONTEXT_TOKENS,
         host_bytes=HOST_BYTES,
         device="cpu",
+        json_schemas=False,
     )
     return ServingSide(model, folders, without_prefix_reuse(config))
 

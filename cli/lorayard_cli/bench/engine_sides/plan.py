@@ -35,6 +35,8 @@ class Sizes:
     bleed_requests: int
     """Some are cancelled on purpose."""
     reload_requests: int
+    one_vllm: bool
+    """For both traffics: half of the time to load, but rank 8 is padded to 16."""
     budget_seconds: float | None
     """Past it, rounds after a row's first are left out."""
 
@@ -59,6 +61,7 @@ FULL = Sizes(
     stranger_rows=16,
     bleed_requests=10_800,  # over 10,000 remain to be compared
     reload_requests=2_000,
+    one_vllm=False,
     budget_seconds=None,
 )
 QUICK = Sizes(
@@ -79,8 +82,9 @@ QUICK = Sizes(
     gap_rounds=2,
     memory_requests=300,
     stranger_rows=3,
-    bleed_requests=600,
+    bleed_requests=200,  # a few seconds; the figure of many more is the full run's
     reload_requests=120,
+    one_vllm=True,
     budget_seconds=130.0,  # leaves room for the first rounds of what comes after it
 )
 """Every row under three minutes."""

