@@ -121,4 +121,4 @@ def test_estimates_are_the_corners_and_what_lies_between__c5() -> None:
 def test_one_part_at_full_strength_is_no_blend__c7() -> None:
     assert blend([((3, 4), 1.0)]) == (3, 4)
     assert blend([((3, 4), 0.5)]) == Blend(columns=(3, 4), weights=(0.5, 0.5))
-    assert blend([((8,), 1.0), ((3, 4), 2.0)]) == Blend(columns=(3, 4, 8), weights=(2.0, 2.0, 1.0))
+    assert blend([((8,), 1.0), ((3, 4), 2.0)]) == Blend(columns=(8, 3, 4), weights=(1.0, 2.0, 2.0))

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lorayard_workers.engine.lora_costs import USUAL_COSTS, LoraCosts
 from lorayard_workers.memory.columns import (
+    Blend,
     Columns,
     Use,
     are_neighbours,
@@ -123,7 +124,7 @@ def plan_lora(
     if not adapted:
         return LoraPlan(segments=segments)
     if apart is not None:
-        summed = [i for i, use in enumerate(adapted) if not is_plain(use)]
+        summed = [i for i, use in enumerate(adapted) if isinstance(use, Blend)]
         ones = [one for i in summed for one in _segments([(1, adapted[i])], start=i, device=device)]
         return LoraPlan(aparts=_aparts(adapted, apart, device), segments=(*ones, *segments))
     if fixed_columns is not None:
@@ -131,7 +132,7 @@ def plan_lora(
     plain = [use for use in adapted if is_plain(use)]
     runs = find_runs([columns_of(use) for use in plain], costs)
     odd = _segments([(1, use) for use in adapted[len(plain) :]], start=len(plain), device=device)
-    width = max(columns_of(use)[-1] + 1 for use in adapted)
+    width = max(max(columns_of(use)) + 1 for use in adapted)
     if costs.dense.at(len(adapted), width) <= _cost(runs, odd, costs):
         return LoraPlan(dense=dense_for(adapted, width, device), segments=segments)
     return LoraPlan(bundles=plan_runs(runs, device), segments=(*odd, *segments))
@@ -219,7 +220,7 @@ def dense_for(adapted: Sequence[Use], width: int, device: torch.device) -> Dense
 def _aparts(adapted: Sequence[Use], rows: int, device: torch.device) -> tuple[Apart, ...]:
     by_rank: dict[int, list[int]] = {}
     for i, use in enumerate(adapted):
-        if is_plain(use):
+        if not isinstance(use, Blend):
             by_rank.setdefault(len(columns_of(use)), []).append(i)
     found: list[Apart] = []
     for tokens in by_rank.values():

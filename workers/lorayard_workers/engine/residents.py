@@ -202,10 +202,9 @@ class Residents:
             self.slot_hits += 1
         self._claim_met(row.parts)
         now = time.time()
+        parts = sorted(row.adapters, key=lambda adapter: adapter.digest)  # one order, whatever slot has which
         try:
-            row.columns = blend(
-                (self.slots.lease(adapter.digest, row, now), adapter.weight) for adapter in row.adapters
-            )
+            row.columns = blend((self.slots.lease(part.digest, row, now), part.weight) for part in parts)
         except Exception:
             self._drop_leases(row)
             raise

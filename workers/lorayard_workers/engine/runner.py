@@ -192,7 +192,7 @@ class ModelRunner:
         runs = [(last[i] + 1 - pieces[i].place.tokens, last[i] + 1, pieces[i].columns) for i in order]
         rows = [(row, row + 1, pieces[i].columns) for row, i in enumerate(wanted)]
         self._context.users = users = Users(runs=runs, device=self._device)
-        self._wide.plan(users, Users(runs=rows, device=self._device))
+        self._wide.plan(users, Users(runs=rows, device=self._device), apart=pad_to is not None)
         return self._run([*singles, *spans], keep, pad_to)
 
     def _run_check(self, pieces: Sequence[CheckPiece]) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from lorayard_workers.adapters.wide import WideRole
 from lorayard_workers.engine.users import TokenUse, Users
-from lorayard_workers.memory.columns import Columns
+from lorayard_workers.memory.columns import Columns, columns_of
 from lorayard_workers.memory.packing import WideWeights
 
 
@@ -44,10 +44,29 @@ class WideStore:
             own = {WideRole(one.role): one.to(device) for one in wide}
             self._held = {**self._held, columns: own}  # a new one: another thread may be reading its size
 
-    def plan(self, tokens: Users, rows: Users) -> None:
-        """Before each step: `tokens` of the whole step, `rows` whose logits are wanted."""
-        self._tokens = self._planned(WideRole.EMBEDDING, tokens)
-        self._rows = self._planned(WideRole.HEAD, rows)
+    def plan(self, tokens: Users, rows: Users, *, apart: bool = False) -> None:
+        """Before each step: `tokens` of the whole step, `rows` whose logits are wanted.
+
+        `apart`: each run by itself, and a sum in the order of its parts, so that no rounding depends on
+        others of the same adapter or on who came into its slot first.
+        """
+        planned = self._planned_apart if apart else self._planned
+        self._tokens = planned(WideRole.EMBEDDING, tokens)
+        self._rows = planned(WideRole.HEAD, rows)
+
+    def _planned_apart(self, role: WideRole, users: Users) -> list[tuple[WideWeights, TokenUse]]:
+        found: list[tuple[WideWeights, TokenUse]] = []
+        for run in users.runs if self._held else ():
+            alone = Users(runs=[run], device=users.device)
+            places = {
+                column: place for place, column in enumerate(() if run[2] is None else columns_of(run[2]))
+            }
+            parts = [own for own, held in self._held.items() if role in held and own[0] in places]
+            for own in sorted(parts, key=lambda own: places[own[0]]):
+                use = alone.of(own)
+                assert use is not None  # it has this column
+                found.append((self._held[own][role], use))
+        return found
 
     def _planned(self, role: WideRole, users: Users) -> list[tuple[WideWeights, TokenUse]]:
         found = ((held[role], users.of(columns)) for columns, held in self._held.items() if role in held)

@@ -21,11 +21,11 @@ Use = Columns | Blend
 
 
 def blend(parts: Iterable[tuple[Columns, float]]) -> Use:
-    """The weighted sum of adapters that lie in slots: no copy, no merge."""
+    """The weighted sum of adapters that lie in slots: no copy, no merge. Added up in the order of `parts`."""
     found = list(parts)
     if len(found) == 1 and found[0][1] == 1.0:
         return found[0][0]
-    pairs = sorted((column, weight) for columns, weight in found for column in columns)
+    pairs = [(column, weight) for columns, weight in found for column in columns]
     return Blend(columns=tuple(column for column, _ in pairs), weights=tuple(weight for _, weight in pairs))
 
 
@@ -40,8 +40,8 @@ def weights_of(use: Use) -> tuple[float, ...] | None:
 
 
 def are_neighbours(columns: Columns) -> bool:
-    """Whether there is no gap."""
-    return columns[-1] - columns[0] + 1 == len(columns)
+    """Whether each is the next after the one before."""
+    return columns == tuple(range(columns[0], columns[0] + len(columns)))
 
 
 def is_plain(use: Use) -> bool:
