@@ -68,7 +68,7 @@ class RowBlocks:
                 self.pool.leave(region)
         if blocks is None:
             return False
-        if blocks[0] == region:
+        if region is not None and blocks[0] == region:
             self._regions[row] = region
         self._tables[row] = blocks
         return True
