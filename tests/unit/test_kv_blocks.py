@@ -1,5 +1,7 @@
 """The books of the cache's blocks, how rows are read together, and who gives way (C11)."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
