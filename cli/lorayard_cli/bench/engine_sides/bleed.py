@@ -104,7 +104,12 @@ class _Ask:
     def request(self, name: str) -> GenerationRequest:
         """Nothing but the model and the seed decides."""
         temperature = 0.0 if self.seed is None else _TEMPERATURE
-        sampling = Sampling(max_new_tokens=self.tokens, temperature=temperature, seed=self.seed)
+        sampling = Sampling(
+            max_new_tokens=self.tokens,
+            temperature=temperature,
+            seed=self.seed,
+            ignore_eos=self.tokens == _LONG,  # else few of them get long
+        )
         return GenerationRequest(
             request_id=name,
             prompt=self.prompt,
