@@ -110,15 +110,15 @@ def test_each_row_ends_once_whatever_breaks_and_the_books_agree__c6_c11(
     for digest in digests:
         bench.core.residents.preload(digest)
         bench.load(digest)
-    place: tuple[Any, str] = {
+    places: dict[str, tuple[object, str]] = {
         "clear": (core._room.blocks, "clear"),
         "lease": (core.residents.slots, "lease"),
         "write": (core.runner, "write_adapter"),
         "release": (core.residents, "release"),
-    }[broken]
-    owner, name = place
+    }
+    owner, name = places[broken]
     # Classes with slots take no new attributes on one object.
-    target: Any = owner if name == "clear" else type(owner)
+    target: object = owner if name == "clear" else type(owner)
     monkeypatch.setattr(target, name, fail_at(call, getattr(target, name)))
     names = ["a", "b", "c", "d", "e"]
     for row, adapter in zip(names, [*digests, None, digests[0]], strict=True):
