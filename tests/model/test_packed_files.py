@@ -310,14 +310,28 @@ def test_the_folder_never_exceeds_its_budget_and_the_longest_unused_leave__c2_c3
             with capture_logs():
                 packed.put(adapter)
             if adapter.digest not in order and need[adapter.digest] <= budget_bytes:
-                while sum(need[d] for d in order) + need[adapter.digest] > budget_bytes:
-                    order.pop(0)
-                order.append(adapter.digest)
+                room = budget_bytes - need[adapter.digest]
+                order = [*what_stays([(d, need[d]) for d in order], room), adapter.digest]
         elif packed.get(adapter.digest) is not None:
             order.remove(adapter.digest)
             order.append(adapter.digest)
         assert packed.used_bytes() == sum(need[digest] for digest in order) <= budget_bytes
     assert {a.digest for a in adapters if packed.get(a.digest)} == set(order)
+
+
+def what_stays(held: list[tuple[str, int]], room: int) -> list[str]:
+    """The longest unused leave until the rest fits; of those, the later ones that fit after all stay."""
+    leaving: list[tuple[str, int]] = []
+    while sum(size for _, size in held) - sum(size for _, size in leaving) > room:
+        leaving.append(held[len(leaving)])
+    spare = room - sum(size for _, size in held) + sum(size for _, size in leaving)
+    gone: set[str] = set()
+    for digest, size in reversed(leaving):
+        if size <= spare:
+            spare -= size
+        else:
+            gone.add(digest)
+    return [digest for digest, _ in held if digest not in gone]
 
 
 def test_what_a_dead_process_left_unfinished_is_removed__c2(tmp_path: Path) -> None:
