@@ -18,7 +18,8 @@ from lorayard_schemas.result import ErrorKind, JobResult, ResultState
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
 from lorayard_workers.app import EngineDiedError
-from lorayard_workers.engine.echo import EchoEngine, Scripted
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.echo_script import Scripted
 from lorayard_workers.engine.protocol import (
     Failed,
     FailureKind,

@@ -16,11 +16,24 @@ from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Outcome, TokenChunk
+from lorayard_workers.engine.protocol import (
+    ChatMessage,
+    Failed,
+    FailureKind,
+    GenerationRequest,
+    OnTokens,
+    Outcome,
+    Sampling,
+    Succeeded,
+    TokenChunk,
+)
 from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
 
 OUTCOME_SECONDS = 30.0
 """Only a hang waits this long."""
+
+ONE, TWO, SMALL, FEW = "one", "two", "small", "few"
+"""Adapters that compositions are made of: two of one rank, one of a smaller, one on few linears."""
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -81,6 +94,34 @@ class Yard:
         return digest
 
 
+def ask(
+    request_id: str,
+    *,
+    prompt: str | tuple[ChatMessage, ...] = "Hello there",
+    adapter: str | None = None,
+    deadline: float | None = None,
+    **sampling: Any,
+) -> GenerationRequest:
+    settings: dict[str, Any] = {"max_new_tokens": 8} | sampling
+    return GenerationRequest(
+        request_id=request_id,
+        prompt=prompt,
+        adapter=adapter,
+        deadline=deadline,
+        sampling=Sampling(**settings),
+    )
+
+
+def text_of(outcome: Outcome) -> str:
+    assert isinstance(outcome, Succeeded), outcome
+    return outcome.text
+
+
+def failure_of(outcome: Outcome) -> tuple[FailureKind, str, str | None]:
+    assert isinstance(outcome, Failed), outcome
+    return outcome.kind, outcome.code, outcome.field
+
+
 StartYard = Callable[..., Yard]
 
 
@@ -132,3 +173,21 @@ def start_yard(tiny_model: Path, tiny_adapters: dict[str, Path]) -> Iterator[Sta
     for engine in started:
         engine.stop()
         engine.check()
+
+
+@pytest.fixture(scope="session")
+def part_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Name -> folder of the parts of compositions."""
+    root = tmp_path_factory.mktemp("parts")
+    return {
+        ONE: make_tiny_adapter(root / ONE, seed=1),
+        TWO: make_tiny_adapter(root / TWO, seed=2, alpha=8.0, alpha_pattern={"up_proj": 24.0}),
+        FEW: make_tiny_adapter(root / FEW, seed=3, targets=("q_proj", "down_proj")),
+        SMALL: make_tiny_adapter(root / SMALL, seed=4, rank=4, use_rslora=True),
+    }
+
+
+@pytest.fixture(scope="session")
+def part_digests(part_folders: dict[str, Path]) -> dict[str, str]:
+    """Name -> digest of the same."""
+    return {name: adapter_digest(read_adapter(folder)) for name, folder in part_folders.items()}

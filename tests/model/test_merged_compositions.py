@@ -14,11 +14,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.numpy import load_file, save_file  # pyright: ignore[reportUnknownVariableType]  # os.PathLike
 from structlog.testing import capture_logs
+from tests.model.conftest import FEW, ONE, SMALL, TWO
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.engine.protocol import (
     Composition,
     CompositionPolicy,
@@ -41,35 +40,18 @@ pytestmark = [
 
 StartYard = Callable[..., Any]
 PROMPT = "The quick brown fox jumps over the lazy dog."
-ONE, TWO, SMALL, FEW = "one", "two", "small", "few"
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("parts")
-    return {
-        ONE: make_tiny_adapter(root / ONE, seed=1),
-        TWO: make_tiny_adapter(root / TWO, seed=2, alpha=8.0, alpha_pattern={"up_proj": 24.0}),
-        FEW: make_tiny_adapter(root / FEW, seed=3, targets=("q_proj", "down_proj")),
-        SMALL: make_tiny_adapter(root / SMALL, seed=4, rank=4, use_rslora=True),
-    }
-
-
-@pytest.fixture(scope="module")
-def digests(folders: dict[str, Path]) -> dict[str, str]:
-    return {name: adapter_digest(read_adapter(folder)) for name, folder in folders.items()}
 
 
 @pytest.fixture
-def yard(start_yard: StartYard, folders: dict[str, Path], digests: dict[str, str]) -> Any:
-    return start_with(start_yard, folders, digests)
+def yard(start_yard: StartYard, part_folders: dict[str, Path], part_digests: dict[str, str]) -> Any:
+    return start_with(start_yard, part_folders, part_digests)
 
 
 def start_with(
-    start_yard: StartYard, folders: dict[str, Path], digests: dict[str, str], **settings: Any
+    start_yard: StartYard, part_folders: dict[str, Path], part_digests: dict[str, str], **settings: Any
 ) -> Any:
     found = start_yard(**({"max_rank": 32} | settings))
-    found.adapters.update({digests[name]: folder for name, folder in folders.items()})
+    found.adapters.update({part_digests[name]: folder for name, folder in part_folders.items()})
     return found
 
 
@@ -92,11 +74,11 @@ Compose = Callable[..., Composition]
 
 
 @pytest.fixture
-def compose(digests: dict[str, str]) -> Compose:
+def compose(part_digests: dict[str, str]) -> Compose:
     """A composition of parts by name, `one=0.5` and so on; settings come in `settings`."""
 
     def build(policy: str, weights: dict[str, float], **settings: Any) -> Composition:
-        parts = tuple(WeightedAdapter(digest=digests[name], weight=w) for name, w in weights.items())
+        parts = tuple(WeightedAdapter(digest=part_digests[name], weight=w) for name, w in weights.items())
         return Composition(parts=parts, policy=CompositionPolicy(policy), **settings)
 
     return build
@@ -127,10 +109,10 @@ def test_a_merged_form_answers_like_the_sum_it_equals__c7(yard: Any, compose: Co
 
 
 def test_priority_gives_each_linear_to_the_first_part_that_targets_it__c7(
-    yard: Any, compose: Compose, folders: dict[str, Path], tmp_path: Path
+    yard: Any, compose: Compose, part_folders: dict[str, Path], tmp_path: Path
 ) -> None:
     """Seen by an adapter that is what the first leaves of the second."""
-    rest = yard.add(without(folders[ONE], tmp_path / "rest", ("q_proj", "down_proj")))
+    rest = yard.add(without(part_folders[ONE], tmp_path / "rest", ("q_proj", "down_proj")))
     few, one = compose("priority", {FEW: 2.0, ONE: 0.5}).parts
     parts = (few, WeightedAdapter(digest=rest, weight=0.5))
     found = yard.run(
@@ -162,10 +144,10 @@ def test_a_recipe_wanted_by_many_rows_is_followed_once_while_others_decode__c7(
 
 
 def test_the_seed_alone_decides_the_random_masks__c7(
-    start_yard: StartYard, folders: dict[str, Path], digests: dict[str, str], compose: Compose
+    start_yard: StartYard, part_folders: dict[str, Path], part_digests: dict[str, str], compose: Compose
 ) -> None:
     def texts(*seeds: int) -> list[str]:
-        yard = start_with(start_yard, folders, digests, slots=1)
+        yard = start_with(start_yard, part_folders, part_digests, slots=1)
         recipes = [compose("dare_linear", {ONE: 1.0, TWO: 1.0}, density=0.3, seed=seed) for seed in seeds]
         found = yard.run(*(ask(str(i), recipe) for i, recipe in enumerate(recipes)))
         return [text_of(found[str(i)]) for i in range(len(seeds))]
@@ -177,19 +159,19 @@ def test_the_seed_alone_decides_the_random_masks__c7(
 
 async def test_a_derived_adapter_comes_back_from_its_packed_file__c7_c9(
     start_yard: StartYard,
-    folders: dict[str, Path],
-    digests: dict[str, str],
+    part_folders: dict[str, Path],
+    part_digests: dict[str, str],
     compose: Compose,
     tmp_path: Path,
     wait_until: Callable[..., Awaitable[None]],
 ) -> None:
-    own = {name: Path(shutil.copytree(f, tmp_path / "source" / name)) for name, f in folders.items()}
+    own = {name: Path(shutil.copytree(f, tmp_path / "source" / name)) for name, f in part_folders.items()}
     wanted = compose("ties", {ONE: 0.7, TWO: 1.0}, density=0.5)
-    first = start_with(start_yard, own, digests, packed_dir=tmp_path / "packed")
+    first = start_with(start_yard, own, part_digests, packed_dir=tmp_path / "packed")
     text = text_of(first.run(ask("a", wanted))["a"])
     await wait_until(lambda: list((tmp_path / "packed").glob("*.safetensors")))
     shutil.rmtree(tmp_path / "source")
-    second = start_with(start_yard, own, digests, packed_dir=tmp_path / "packed")
+    second = start_with(start_yard, own, part_digests, packed_dir=tmp_path / "packed")
     with capture_logs() as logs:
         assert text_of(second.run(ask("a", wanted))["a"]) == text
     assert "adapter_derived" not in {log["event"] for log in logs}
@@ -213,16 +195,16 @@ def wide_folder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 async def test_embedding_and_head_take_part_in_every_form_and_in_packed_files__c7_c9(
     start_yard: StartYard,
-    folders: dict[str, Path],
-    digests: dict[str, str],
+    part_folders: dict[str, Path],
+    part_digests: dict[str, str],
     wide_folder: Path,
     tmp_path: Path,
     wait_until: Callable[..., Awaitable[None]],
 ) -> None:
     def texts() -> dict[str, str]:
-        yard = start_with(start_yard, folders, digests, packed_dir=tmp_path)
+        yard = start_with(start_yard, part_folders, part_digests, packed_dir=tmp_path)
         wide = WeightedAdapter(digest=yard.add(wide_folder))
-        few = WeightedAdapter(digest=digests[FEW], weight=0.5)
+        few = WeightedAdapter(digest=part_digests[FEW], weight=0.5)
         requests = [
             ask("itself", adapter=wide.digest),
             ask("priority", Composition(parts=(wide,), policy=CompositionPolicy.PRIORITY)),
@@ -256,7 +238,7 @@ async def test_embedding_and_head_take_part_in_every_form_and_in_packed_files__c
 )
 def test_parts_that_cannot_be_merged_are_refused_with_the_reason__c7_g3(
     yard: Any,
-    digests: dict[str, str],
+    part_digests: dict[str, str],
     tmp_path: Path,
     policy: str,
     weights: dict[str, float],
@@ -265,7 +247,7 @@ def test_parts_that_cannot_be_merged_are_refused_with_the_reason__c7_g3(
 ) -> None:
     mixed = yard.add(make_tiny_adapter(tmp_path / "mixed", seed=9, rank_pattern={"q_proj": 2}))
     parts = tuple(
-        WeightedAdapter(digest=mixed if name == "mixed" else digests[name], weight=weight)
+        WeightedAdapter(digest=mixed if name == "mixed" else part_digests[name], weight=weight)
         for name, weight in weights.items()
     )
     recipe = Composition(parts=parts, policy=CompositionPolicy(policy), **settings)
@@ -278,9 +260,9 @@ def test_parts_that_cannot_be_merged_are_refused_with_the_reason__c7_g3(
 
 
 def test_a_derived_rank_over_the_limit_is_refused_with_the_numbers__c7_b11(
-    start_yard: StartYard, folders: dict[str, Path], digests: dict[str, str], compose: Compose
+    start_yard: StartYard, part_folders: dict[str, Path], part_digests: dict[str, str], compose: Compose
 ) -> None:
-    yard = start_with(start_yard, folders, digests, max_rank=16)
+    yard = start_with(start_yard, part_folders, part_digests, max_rank=16)
     bad = yard.run(ask("a", compose("cat", {ONE: 1.0, TWO: 1.0, SMALL: 1.0})))["a"]
     assert isinstance(bad, Failed)
     assert (bad.code, bad.field) == ("adapter_too_large", "composition")

@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from tests.model.conftest import FEW, ONE, SMALL, TWO
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.protocol import Composition, CompositionPolicy, MajoritySign, WeightedAdapter
 from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.recipes import Recipes
-from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter
+from lorayard_workers.tiny_model import TINY_SHAPES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),  # PEFT's
@@ -26,27 +25,10 @@ pytestmark = [
 ]
 
 PROMPT = "The quick brown fox jumps over the lazy dog."
-ONE, TWO, SMALL, FEW = "one", "two", "small", "few"
 SINGLES = tuple(
     GroupLayout(members=(name,), in_features=shape[1], out_features=(shape[0],))
     for name, shape in TINY_SHAPES.items()
 )
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("parts")
-    return {
-        ONE: make_tiny_adapter(root / ONE, seed=1),
-        TWO: make_tiny_adapter(root / TWO, seed=2, alpha=8.0, alpha_pattern={"up_proj": 24.0}),
-        FEW: make_tiny_adapter(root / FEW, seed=3, targets=("q_proj", "down_proj")),
-        SMALL: make_tiny_adapter(root / SMALL, seed=4, rank=4, use_rslora=True),
-    }
-
-
-@pytest.fixture(scope="module")
-def digests(folders: dict[str, Path]) -> dict[str, str]:
-    return {name: adapter_digest(read_adapter(folder)) for name, folder in folders.items()}
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +37,9 @@ def base(tiny_model: Path) -> BaseModel:
 
 
 @pytest.fixture(scope="module")
-def peft_model(tiny_model: Path, folders: dict[str, Path]) -> Any:
+def peft_model(tiny_model: Path, part_folders: dict[str, Path]) -> Any:
     model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    for number, (name, folder) in enumerate(folders.items()):
+    for number, (name, folder) in enumerate(part_folders.items()):
         if number == 0:
             model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
         else:
@@ -92,12 +74,16 @@ def peft_logits(model: Any, ids: list[int], weights: dict[str, float], seed: int
 
 
 def own_logits(
-    tiny_model: Path, folders: dict[str, Path], digests: dict[str, str], wanted: Composition, ids: list[int]
+    tiny_model: Path,
+    part_folders: dict[str, Path],
+    part_digests: dict[str, str],
+    wanted: Composition,
+    ids: list[int],
 ) -> Tensor:
     """[vocabulary] of the last token with our derived adapter added to the model's weights."""
     recipes = Recipes()
     recipes.hold("derived", wanted, "row")
-    by_digest = {digests[name]: folder for name, folder in folders.items()}
+    by_digest = {part_digests[name]: folder for name, folder in part_folders.items()}
     derived = AdapterReader(
         folders=by_digest, layouts=SINGLES, dtype=torch.float32, max_rank=64, recipes=recipes
     ).read("derived")
@@ -132,17 +118,17 @@ RECIPES: list[tuple[str, dict[str, float], dict[str, Any]]] = [
 def test_a_merged_form_has_the_logits_of_pefts_own__c7(
     base: BaseModel,
     tiny_model: Path,
-    folders: dict[str, Path],
-    digests: dict[str, str],
+    part_folders: dict[str, Path],
+    part_digests: dict[str, str],
     peft_model: Any,
     policy: str,
     weights: dict[str, float],
     settings: dict[str, Any],
 ) -> None:
     ids = base.prompt_ids(PROMPT)
-    parts = tuple(WeightedAdapter(digest=digests[name], weight=w) for name, w in weights.items())
+    parts = tuple(WeightedAdapter(digest=part_digests[name], weight=w) for name, w in weights.items())
     wanted_form = Composition(parts=parts, policy=CompositionPolicy(policy), **settings)
-    mine = own_logits(tiny_model, folders, digests, wanted_form, ids)
+    mine = own_logits(tiny_model, part_folders, part_digests, wanted_form, ids)
     peft_settings = {k: v for k, v in settings.items() if k not in ("seed", "majority_sign")}
     peft_settings["majority_sign_method"] = str(settings.get("majority_sign", "total"))
     wanted = peft_logits(

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from lorayard_workers.engine.echo import EchoEngine, Scripted
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.echo_script import Scripted
 from lorayard_workers.engine.protocol import (
     Cancelled,
     DeadlinePassed,

@@ -103,11 +103,6 @@ def test_the_cheaper_form_is_taken__c5() -> None:
     assert len(plan_lora(many, [], CPU, costs=costs).bundles) == 1
 
 
-def test_a_fixed_width_does_not_depend_on_the_batch__c6() -> None:
-    plans = [plan_lora([place(start, 8)], [], CPU, fixed_columns=64).dense for start in (0, 40)]
-    assert [plan.columns for plan in plans if plan is not None] == [64, 64]
-
-
 def test_estimates_are_the_corners_and_what_lies_between__c5() -> None:
     corners = Corners(tokens=(2, 6), columns=(10, 30), few_few=1, few_many=3, many_few=2, many_many=8)
     assert [corners.at(2, 10), corners.at(2, 30), corners.at(6, 10), corners.at(6, 30)] == [1, 3, 2, 8]

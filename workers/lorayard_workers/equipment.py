@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
-from lorayard_workers.engine.echo import EchoEngine, answer_nothing, echo_prompt
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.echo_script import answer_nothing, echo_prompt
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.errors import AdapterNotFoundError
 from lorayard_workers.settings import WorkerSettings

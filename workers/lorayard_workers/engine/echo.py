@@ -16,15 +16,13 @@ from collections import deque
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 
-from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.dedication import Dedication
+from lorayard_workers.engine.echo_refusals import refuse
+from lorayard_workers.engine.echo_script import Script, Scripted, echo_prompt
 from lorayard_workers.engine.echo_slots import EchoSlots
 from lorayard_workers.engine.protocol import (
     Cancelled,
-    Composition,
     DeadlinePassed,
-    Failed,
-    FailureKind,
     FinishReason,
     GenerationRequest,
     OnTokens,
@@ -37,39 +35,13 @@ from lorayard_workers.engine.protocol import (
     Timings,
 )
 from lorayard_workers.engine.token_feed import TokenFeed
-from lorayard_workers.errors import AdapterUnknownError, RequestRefusedError
 
 ECHO_BASE_DIGEST = "sha256:" + "ec40" * 16
 """No model has this digest; it only has to be stable and well formed."""
 
 
-def echo_prompt(request: GenerationRequest) -> str:
-    """The prompt itself, or the last turn of a conversation."""
-    if isinstance(request.prompt, str):
-        return request.prompt
-    return request.prompt[-1].content if request.prompt else ""
-
-
-def answer_nothing(request: GenerationRequest) -> str:
-    """An empty text, for benchmarks that should not pay for bytes."""
-    del request
-    return ""
-
-
 ECHO_CHUNK_CHARACTERS = 4
 """About a token's worth. A chunk's token ids are its code points."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scripted:
-    """What an echo engine shall do with a request, for tests of what surrounds an engine."""
-
-    text: str | None = None  # None: what the engine would answer
-    delay_seconds: float = 0.0  # on top of the engine's own; infinite: never, until cancelled
-    outcome: Outcome | None = None  # told instead of a success, under the request's own id
-
-
-Script = Callable[[GenerationRequest], Scripted]
 
 
 _AS_USUAL = Scripted()
@@ -150,7 +122,7 @@ class EchoEngine:
 
     def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
         """Answer at once when nothing is delayed, else queue for the thread."""
-        refusal = self._refusal(request)
+        refusal = refuse(request, self._known)
         if refusal is not None:
             sink(refusal)
             return
@@ -249,32 +221,6 @@ class EchoEngine:
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
-
-    def _refusal(self, request: GenerationRequest) -> Failed | None:
-        if not request.prompt:
-            return _failed(
-                request,
-                "empty_prompt",
-                "the prompt is empty: send at least one character or message",
-                at="prompt",
-            )
-        if request.composition is not None:
-            return self._refuse_composition(request, request.composition)
-        if request.adapter is None or self._known is None or request.adapter in self._known:
-            return None
-        return _failed(request, "unknown_adapter", str(AdapterUnknownError(request.adapter)), at="adapter")
-
-    def _refuse_composition(self, request: GenerationRequest, composition: Composition) -> Failed:
-        known = {part.digest for part in composition.parts} if self._known is None else self._known
-        try:
-            check_adapters(request, known)
-        except RequestRefusedError as error:
-            return _failed(request, error.code, error.message, at=error.field)
-        except AdapterUnknownError as error:
-            return _failed(request, "unknown_adapter", str(error), at="composition")
-        return _failed(
-            request, "composition_unsupported", "an echo engine composes no adapters", at="composition"
-        )
 
     def _answer_now(self, row: _Row) -> Outcome:
         deadline, adapter = row.request.deadline, row.request.adapter
@@ -405,9 +351,3 @@ class EchoEngine:
     def _release(self, row: _Row) -> None:
         if row.request.adapter is not None and row.tier is not Tier.MERGED:
             self._memory.release(row.request.adapter)
-
-
-def _failed(request: GenerationRequest, code: str, message: str, *, at: str | None) -> Failed:
-    return Failed(
-        request_id=request.request_id, kind=FailureKind.PERMANENT, code=code, message=message, field=at
-    )

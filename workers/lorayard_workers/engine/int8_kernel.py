@@ -26,7 +26,7 @@ _FINE = 2 * LEVELS
 MAX_IN_FEATURES = (2**31 - 1) // (255 * LEVELS)
 """More could overflow a sum of 32 bits."""
 
-_LEAST_SCALE = 1e-30
+LEAST_SCALE = 1e-30
 """For rows of zeros: their scale must not be 0."""
 
 
@@ -77,7 +77,7 @@ def multiply_bytes(x: Tensor, packed: Tensor, scales: Tensor, bias: Tensor | Non
 def quantize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
     """[out, in] -> signed bytes and each channel's scale, in fp32."""
     wide = weight.detach().float()
-    scales = (wide.abs().amax(1) / LEVELS).clamp_(min=_LEAST_SCALE)
+    scales = (wide.abs().amax(1) / LEVELS).clamp_(min=LEAST_SCALE)
     return (wide / scales[:, None]).round_().to(torch.int8), scales
 
 
@@ -102,7 +102,7 @@ def _split(x: Tensor) -> tuple[Tensor, Tensor]:
     """[tokens, in] -> bytes [2 * tokens, in], coarse planes first, and each token's scale [tokens, 1]."""
     tokens = len(x)
     wide = x.float()
-    scales = wide.abs().amax(1, keepdim=True).div_(LEVELS).clamp_(min=_LEAST_SCALE)
+    scales = wide.abs().amax(1, keepdim=True).div_(LEVELS).clamp_(min=LEAST_SCALE)
     wide = wide / scales
     coarse = wide.round()
     planes = wide.new_empty(2 * tokens, x.shape[1])

@@ -109,14 +109,12 @@ def plan_lora(
     device: torch.device,
     *,
     costs: LoraCosts = USUAL_COSTS,
-    fixed_columns: int | None = None,
     apart: int | None = None,
 ) -> LoraPlan:
     """`singles`: one token each, adapters first, in `use_order`; `spans`: (tokens, use) after them.
 
     `apart`: at most so many single tokens, each by itself, so that its rounding depends on no other token
     and on no slot's place.
-    `fixed_columns`: dense over so many columns whatever the batch, for who needs the same rounding always.
     """
     adapted = [use for use in singles if use is not None]
     assert all(use is not None for use in singles[: len(adapted)])
@@ -127,8 +125,6 @@ def plan_lora(
         summed = [i for i, use in enumerate(adapted) if isinstance(use, Blend)]
         ones = [one for i in summed for one in _segments([(1, adapted[i])], start=i, device=device)]
         return LoraPlan(aparts=_aparts(adapted, apart, device), segments=(*ones, *segments))
-    if fixed_columns is not None:
-        return LoraPlan(dense=dense_for(adapted, fixed_columns, device), segments=segments)
     plain = [use for use in adapted if is_plain(use)]
     runs = find_runs([columns_of(use) for use in plain], costs)
     odd = _segments([(1, use) for use in adapted[len(plain) :]], start=len(plain), device=device)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from lorayard_workers.engine.int8_kernel import (
+    LEAST_SCALE,
     LEVELS,
     MAX_IN_FEATURES,
     ZERO_POINT,
@@ -55,8 +56,6 @@ _MISSES_PAY = 4
 
 _BUILD_ROWS = 8192
 """Of the weight, rounded at a time: fp32 copies of all of it would take 1.3 GB."""
-
-_LEAST_SCALE = 1e-30
 
 _MAY_HIDE = 2.0**-6
 """Of the largest logit in bf16: how far below it rounding can have put the true best. Each of the two is off
@@ -233,7 +232,7 @@ class _Step:
     def of(rows: Tensor, noise: float) -> _Step:
         """Rows that are not finite get no candidates: comparisons with their floor are false."""
         wide = rows.float()
-        scales = wide.abs().amax(1).div_(LEVELS).clamp_(min=_LEAST_SCALE)
+        scales = wide.abs().amax(1).div_(LEVELS).clamp_(min=LEAST_SCALE)
         coarse = (wide / scales[:, None]).round_()
         length = _lengths(wide)
         error = _lengths(wide - coarse * scales[:, None]).add_(length, alpha=_SLACK)

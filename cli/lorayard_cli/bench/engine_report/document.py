@@ -86,13 +86,8 @@ def _sentence(seen: Seen, rows: Sequence[Row]) -> str:
 
 
 def _row_map(row: Row) -> dict[str, Any]:
-    goal = row.goal
     return {
-        "key": goal.key,
-        "title": goal.title,
-        "sense": str(goal.sense),
-        "must": _rounded(goal.must),
-        "stretch": _rounded(goal.stretch),
+        **_goal_map(row.goal),
         "holds": row.holds,
         **({"holds_so_far": True} if row.holds_so_far else {}),
         "reaches_stretch": row.reaches_stretch,
@@ -103,14 +98,16 @@ def _row_map(row: Row) -> dict[str, Any]:
 
 
 def _gap_map(gap: NotMeasured) -> dict[str, Any]:
-    goal = gap.goal
+    return {**_goal_map(gap.goal), "reason": gap.reason}
+
+
+def _goal_map(goal: Goal) -> dict[str, Any]:
     return {
         "key": goal.key,
         "title": goal.title,
         "sense": str(goal.sense),
         "must": _rounded(goal.must),
         "stretch": _rounded(goal.stretch),
-        "reason": gap.reason,
     }
 
 
