@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lorayard_cli.bench.engine_report.costs import Timed
-from lorayard_cli.bench.engine_report.rows import judge, not_measured
+from lorayard_cli.bench.engine_report.rows import UNEXPLAINED, judge, not_measured
 from lorayard_cli.bench.engine_sides.measure import Measured, measure
 from lorayard_cli.bench.engine_sides.plan import QUICK, BenchPlan
 
@@ -43,8 +43,9 @@ def measured() -> Measured:
 def test_a_run_on_a_random_model_measures_every_row_but_those_it_gives_a_reason_for(
     measured: Measured,
 ) -> None:
-    missing = {gap.goal.key for gap in not_measured(measured.seen)}
-    assert {"vllm_prefill_heavy", "vllm_decode_heavy"} <= missing
+    missing = {gap.goal.key: gap.reason for gap in not_measured(measured.seen)}
+    assert {"vllm_prefill_heavy", "vllm_decode_heavy"} <= missing.keys()
+    assert UNEXPLAINED not in missing.values()
     assert {"mixed8_decode", "transformers_decode_heavy", "bleed"} <= {
         row.goal.key for row in judge(measured.seen)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -171,7 +172,8 @@ def _twin(one: TimedGoal) -> TimedGoal:
 
 
 _TWINS = tuple(_twin(one) for one in _JUDGED_AND_TOLD if one.below in _ALL_LOGITS and one.above != _T.SWAP)
-TWIN_KEYS = tuple(one.goal.key for one in _TWINS)
+TWIN_WORK = frozenset(_ALL_LOGITS.values())
+"""What the twins need beside the rest."""
 TIMED_GOALS = (*_JUDGED_AND_TOLD, *_TWINS)
 
 FIRST_TOKEN_GOAL = _at_most(
@@ -206,4 +208,7 @@ FIGURE_GOALS = (
 )
 """Goals for figures that are not a ratio of two timed kinds of work."""
 
-GOAL_KEYS = (*(one.goal.key for one in TIMED_GOALS), *(goal.key for goal in FIGURE_GOALS))
+
+def keys_that_need(work: Container[Timed]) -> tuple[str, ...]:
+    """Of every row, twins too, that cannot be without this work."""
+    return tuple(one.goal.key for one in TIMED_GOALS if one.above in work or one.below in work)

@@ -11,6 +11,8 @@ from lorayard_cli.bench.engine_report.goals import FIGURE_GOALS, TIMED_GOALS, Go
 from lorayard_cli.bench.figures import Spread
 from lorayard_cli.exit_codes import ExitCode
 
+UNEXPLAINED = "neither measured nor left out for a reason: a mistake in this bench, please report it"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -76,10 +78,10 @@ def judge(seen: Seen) -> tuple[Row, ...]:
 
 
 def not_measured(seen: Seen) -> tuple[NotMeasured, ...]:
-    """Every other goal. Raises KeyError for one without a reason: no gap is silent."""
+    """Every other goal. One without a reason is told as our mistake; a run keeps its figures."""
     goals = [one.goal for one in TIMED_GOALS if not _was_timed(seen.times, one)]
     goals += [goal for goal in FIGURE_GOALS if goal.key not in seen.figures]
-    return tuple(NotMeasured(goal=goal, reason=seen.reasons[goal.key]) for goal in goals)
+    return tuple(NotMeasured(goal=goal, reason=seen.reasons.get(goal.key, UNEXPLAINED)) for goal in goals)
 
 
 def open_musts(seen: Seen, rows: Sequence[Row]) -> tuple[Goal, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,14 +34,11 @@ class Book:
     scratch: Path
     times: Times = field(default_factory=Times)
     figures: dict[str, Figure] = field(default_factory=dict[str, Figure])
-    reasons: dict[str, str] = field(default_factory=dict[str, str])
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Why goals are not measured, by their key."""
     versions: dict[str, str] = field(default_factory=dict[str, str])
     seconds: dict[str, Took] = field(default_factory=dict[str, Took])
     """By phase of the run; children are told apart."""
-
-    def leave_out(self, keys: Iterable[str], reason: str) -> None:
-        """Say why goals are not measured; a reason given before stays."""
-        self.reasons = dict.fromkeys(keys, reason) | self.reasons
 
     @contextmanager
     def phase(self, name: str) -> Generator[None]:

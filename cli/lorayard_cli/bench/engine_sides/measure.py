@@ -15,12 +15,11 @@ from lorayard_cli.bench.engine_report.goals import (
     CORPUS_GOAL,
     FIRST_TOKEN_GOAL,
     GAP_GOAL,
-    GOAL_KEYS,
     MEMORY_GOAL,
     RELOAD_GOAL,
     STRANGERS_GOAL,
-    TWIN_KEYS,
 )
+from lorayard_cli.bench.engine_report.left_out import Means, left_out
 from lorayard_cli.bench.engine_report.rows import Seen
 from lorayard_cli.bench.engine_sides.bleed import measure_bleed
 from lorayard_cli.bench.engine_sides.book import SMALL_ADAPTERS, SMALL_RANK, BenchAdapters, Book, Took
@@ -35,7 +34,7 @@ from lorayard_cli.bench.engine_sides.pace import Pace
 from lorayard_cli.bench.engine_sides.packed import PackedSide
 from lorayard_cli.bench.engine_sides.peft_side import PeftSide
 from lorayard_cli.bench.engine_sides.plan import BenchPlan
-from lorayard_cli.bench.engine_sides.polylora_side import HOW_TO_POLYLORA, PolyloraSide, has_polylora
+from lorayard_cli.bench.engine_sides.polylora_side import PolyloraSide, has_polylora
 from lorayard_cli.bench.engine_sides.refusals import measure_refusals
 from lorayard_cli.bench.engine_sides.registered import time_registered
 from lorayard_cli.bench.engine_sides.reload import measure_reload
@@ -47,8 +46,6 @@ from lorayard_cli.bench.engine_sides.vllm_pair import VllmPair, start_vllm
 from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK, ROWS
 from lorayard_cli.output import note
 from lorayard_workers.engine.config import EngineConfig
-
-_DETERMINISTIC_KEYS = ("deterministic", STRANGERS_GOAL.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +72,12 @@ def measure(plan: BenchPlan) -> Measured:
         with book.phase("load models"):
             stock = StockSide(book.model.folder, plan.device, prompt_tokens=prompt_tokens)
             packed = PackedSide(book.model.folder, plan.device, prompt_tokens=prompt_tokens)
-        screens = packed.screens
-        if not screens:
-            book.leave_out(TWIN_KEYS, "the engine computes all logits here: the row itself is that")
+        means = _means(plan, packed)
+        book.reasons = left_out(means)
         with book.phase("make adapters"):
             adapters = _make_adapters(packed, scratch, cold=plan.sizes.gap_rounds * LOADS)
         vllm = start_vllm(book, adapters, children)
-        if plan.end_to_end_only:
-            book.leave_out(GOAL_KEYS, "left out: --end-to-end asks for whole traffic only")
-        else:
+        if not plan.end_to_end_only:
             _exact(book)
             _steps(book, packed, stock, adapters, vllm)
         del packed
@@ -94,10 +88,20 @@ def measure(plan: BenchPlan) -> Measured:
             model=book.model.name,
             parameters=stock.parameters,
             seconds=pace.elapsed(),
-            screened_head=screens,
+            screened_head=means.screened_head,
             versions=book.versions,
             seconds_by_phase=book.seconds,
         )
+
+
+def _means(plan: BenchPlan, packed: PackedSide) -> Means:
+    return Means(
+        on_cpu=plan.device == "cpu",
+        vllm=plan.vllm_python is not None,
+        polylora=has_polylora(),
+        screened_head=packed.screens,
+        end_to_end_only=plan.end_to_end_only,
+    )
 
 
 def _make_adapters(packed: PackedSide, scratch: Path, *, cold: int) -> BenchAdapters:
@@ -113,8 +117,6 @@ def _exact(book: Book) -> None:
     """What is the same however busy the machine is, and on every device."""
     sizes = book.plan.sizes
     if book.plan.device != "cpu":
-        keys = (MEMORY_GOAL.key, BLEED_GOAL.key, RELOAD_GOAL.key, CORPUS_GOAL.key)
-        book.leave_out(keys, "exact, and the same on every device: run the bench on a CPU")
         return
     note("rows in company beside the same alone")
     with book.phase("memory"):
@@ -133,9 +135,6 @@ def _populations(book: Book) -> None:
     """Many adapters, on a small model."""
     sizes, pace = book.plan.sizes, book.pace
     if book.plan.device != "cpu":
-        book.leave_out(
-            ("registered", FIRST_TOKEN_GOAL.key), "its load is made for a CPU: run the bench on one"
-        )
         return
     model = bench_model(book.scratch / "population", sizes.population_model)
     note(f"eight adapters beside a thousand, on {model.name}")
@@ -171,8 +170,6 @@ def _steps(
     polylora = None
     if has_polylora():
         polylora = PolyloraSide(book.model.folder, adapters.large, book.plan.device)
-    else:
-        book.leave_out(("polylora8", "polylora16"), HOW_TO_POLYLORA)
     sides = StepSides(stock=stock, packed=packed, peft=peft, polylora=polylora)
     with book.phase("steps"):
         time_steps(sides, book.times, rounds=book.pace.rounds(book.plan.sizes.step_rounds))
@@ -244,9 +241,6 @@ def _deterministic_side(
     if book.plan.end_to_end_only:
         return None
     exact = in_deterministic_mode(config)
-    if exact is None:
-        book.leave_out(_DETERMINISTIC_KEYS, "this engine has no deterministic mode")
-        return None
     return engines.enter_context(ServingSide(book.model.folder, adapters.small, exact))
 
 

@@ -13,8 +13,6 @@ from lorayard_cli.bench.engine_sides.stock import StockSide, decode_cost, load_s
 from lorayard_cli.bench.engine_sides.workload import RANK, adapter_of_row
 from lorayard_workers.tiny_model import ALL_TARGETS
 
-HOW_TO_POLYLORA = "polylora is not installed: `pip install polylora==0.1.1` beside lorayard to see it"
-
 
 def has_polylora() -> bool:
     """Whether it can be imported."""

