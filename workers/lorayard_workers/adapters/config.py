@@ -149,7 +149,7 @@ def read_config(folder: Path) -> AdapterConfig:
     """Read and judge `adapter_config.json`. Raises AdapterRefusedError."""
     try:
         data = read_plain_file(folder, CONFIG_NAME, MAX_CONFIG_BYTES)
-        return AdapterConfig.model_validate_json(data)
+        return AdapterConfig.model_validate_json(bytes(data))
     except FileNotFoundError:
         raise AdapterRefusedError(folder, f"{CONFIG_NAME} is missing") from None
     except ValidationError as error:

@@ -6,21 +6,22 @@ The weights are read once into bytes and judged there: nothing that happens to t
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict, cast
-
-import safetensors
 
 from lorayard_workers.adapters.config import AdapterConfig, read_config
 from lorayard_workers.adapters.patterns import check_lookups
 from lorayard_workers.adapters.plain_file import read_plain_file
 from lorayard_workers.adapters.prompt_template import read_prompt_template
+from lorayard_workers.adapters.tensor_table import (
+    ITEM_BYTES,
+    TableError,
+    TensorEntry,
+    TwinError,
+    tensor_table,
+)
 from lorayard_workers.errors import AdapterRefusedError
 
 WEIGHTS_NAME = "adapter_model.safetensors"
@@ -34,8 +35,6 @@ MAX_NAME_CHARACTERS = 512
 MAX_TENSORS = 65_536
 """An 80-layer model with LoRA and a bias on every linear has 1680, a mixture of 128 experts 60 times more."""
 
-_LENGTH_BYTES = 8  # of the header, which follows
-_ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 _CONVERT = (
     "load it once where you trust it and save it again with "
     "PeftModel.save_pretrained(..., safe_serialization=True)"
@@ -54,11 +53,14 @@ _FOREIGN_PARTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawTensor:
-    """A tensor as it stood in the file: `dtype` in safetensors' spelling, data little-endian."""
+    """A tensor as it stood in the file: `dtype` in safetensors' spelling, data little-endian.
+
+    `data` may be written to, for libraries that ask that of what they read; nobody does.
+    """
 
     dtype: str
     shape: tuple[int, ...]
-    data: bytearray
+    data: memoryview
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +109,6 @@ class AdapterFile:
         return tuple(sorted({module.rpartition(".")[2] for module in self.pairs}))
 
 
-class _Entry(TypedDict):
-    dtype: str
-    shape: list[int]
-    data: bytearray
-
-
 def read_adapter(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> AdapterFile:
     """Read an adapter folder. Raises AdapterRefusedError, naming what is wrong and where."""
     if not folder.is_dir():
@@ -137,7 +133,7 @@ def read_adapter(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> Adapter
     )
 
 
-def _read_weights(folder: Path, max_bytes: int) -> bytes:
+def _read_weights(folder: Path, max_bytes: int) -> memoryview:
     try:
         return read_plain_file(folder, WEIGHTS_NAME, max_bytes)
     except FileNotFoundError:
@@ -154,19 +150,20 @@ def _why_no_weights(folder: Path) -> str:
     return f"{WEIGHTS_NAME} is missing"
 
 
-def _parse(folder: Path, data: bytes) -> dict[str, RawTensor]:
+def _parse(folder: Path, data: memoryview) -> dict[str, RawTensor]:
     try:
-        entries = cast("list[tuple[str, _Entry]]", safetensors.deserialize(data))  # type: ignore[no-untyped-call]  # its stub has no types
-    except Exception as error:  # noqa: BLE001  # the parser's own error type is private; every one means a bad file
+        table = tensor_table(data)
+    except TwinError as error:
+        raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} {error}", module=error.name[:200]) from None
+    except TableError as error:
         raise AdapterRefusedError(
-            folder, f"{WEIGHTS_NAME} is damaged ({len(data)} bytes): {error!s:.200}"
+            folder, f"{WEIGHTS_NAME} is damaged ({len(data)} bytes): {error!s:.250}"
         ) from None
-    _refuse_crowds(folder, [name for name, _ in entries])
-    _refuse_twins(folder, data)
-    return {name: _raw(folder, name, entry) for name, entry in entries}
+    _refuse_crowds(folder, table)
+    return {name: _raw(folder, name, entry, data) for name, entry in table.items()}
 
 
-def _refuse_crowds(folder: Path, names: Sequence[str]) -> None:
+def _refuse_crowds(folder: Path, names: Mapping[str, TensorEntry]) -> None:
     """What follows works with each name, however often and long they are."""
     if len(names) > MAX_TENSORS:
         raise AdapterRefusedError(
@@ -182,33 +179,14 @@ def _refuse_crowds(folder: Path, names: Sequence[str]) -> None:
             )
 
 
-def _refuse_twins(folder: Path, data: bytes) -> None:
-    """The parser keeps one of two tensors of the same name; another parser may keep the other."""
-    start = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
-
-    def checked(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            twin = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-            raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} names {twin!r:.200} twice", module=twin[:200])
-        return found
-
-    json.loads(data[_LENGTH_BYTES:start], object_pairs_hook=checked)
-
-
-def _raw(folder: Path, name: str, entry: _Entry) -> RawTensor:
-    dtype, shape = entry["dtype"], tuple(entry["shape"])
-    if dtype not in _ITEM_BYTES:
-        known = ", ".join(_ITEM_BYTES)
-        raise AdapterRefusedError(folder, f"{name}: type {dtype}, not one of {known}", module=name)
-    expected = math.prod(shape) * _ITEM_BYTES[dtype]
-    if expected != len(entry["data"]):
-        raise AdapterRefusedError(
-            folder,
-            f"{name}: shape {_shown(shape)} needs {expected} bytes, found {len(entry['data'])}",
-            module=name,
-        )
-    return RawTensor(dtype=dtype, shape=shape, data=entry["data"])
+def _raw(folder: Path, name: str, entry: TensorEntry, data: memoryview) -> RawTensor:
+    if entry.dtype not in ITEM_BYTES:
+        known = ", ".join(ITEM_BYTES)
+        raise AdapterRefusedError(folder, f"{name}: type {entry.dtype:.20}, not one of {known}", module=name)
+    part = data[entry.start : entry.stop]
+    if entry.start % ITEM_BYTES[entry.dtype]:  # between two addresses of its type
+        part = memoryview(bytearray(part))
+    return RawTensor(dtype=entry.dtype, shape=entry.shape, data=part)
 
 
 def _shown(shape: tuple[int, ...]) -> str:
@@ -235,8 +213,10 @@ def _pair(folder: Path, config: AdapterConfig, tensors: Mapping[str, RawTensor])
         check_lookups("rank_pattern, alpha_pattern", [*config.rank_pattern, *config.alpha_pattern], sides)
     except ValueError as error:
         raise AdapterRefusedError(folder, f"adapter_config.json: {error}") from None
-    pairs = {module: _checked_pair(folder, config, module, sides[module]) for module in sorted(sides)}
-    return {module: replace(pair, embedding=module in embeddings) for module, pair in pairs.items()}
+    return {
+        module: _checked_pair(folder, config, module, sides[module], embedding=module in embeddings)
+        for module in sorted(sides)
+    }
 
 
 def _take_brought(tensors: dict[str, RawTensor]) -> dict[str, RawTensor]:
@@ -253,7 +233,7 @@ def _why_unknown(name: str) -> str:
 
 
 def _checked_pair(
-    folder: Path, config: AdapterConfig, module: str, sides: Mapping[str, RawTensor]
+    folder: Path, config: AdapterConfig, module: str, sides: Mapping[str, RawTensor], *, embedding: bool
 ) -> LoraPair:
     for side in "AB":
         if side not in sides:
@@ -276,6 +256,7 @@ def _checked_pair(
         a=a,
         b=b,
         scale=config.scale_of(module),
+        embedding=embedding,
         magnitude=_vector(folder, module, sides, "magnitude_vector", setting="use_dora", on=config.use_dora),
         bias=_vector(folder, module, sides, "bias", setting="lora_bias", on=config.lora_bias),
     )

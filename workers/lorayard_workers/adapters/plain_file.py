@@ -6,11 +6,15 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
+
 from lorayard_workers.errors import AdapterRefusedError
 
 
-def read_plain_file(folder: Path, name: str, max_bytes: int) -> bytes:
+def read_plain_file(folder: Path, name: str, max_bytes: int) -> memoryview:
     """The file's bytes, judged by the open file, so that nobody can swap it in between.
+
+    In memory of their own that may be written to, in large pages where the system has them.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -29,14 +33,18 @@ def read_plain_file(folder: Path, name: str, max_bytes: int) -> bytes:
         os.close(handle)
 
 
-def _read(folder: Path, name: str, handle: int, max_bytes: int) -> bytes:
+def _read(folder: Path, name: str, handle: int, max_bytes: int) -> memoryview:
     state = os.fstat(handle)
     if not stat.S_ISREG(state.st_mode):
         raise AdapterRefusedError(folder, f"{name} is not a regular file")
     if state.st_size > max_bytes:
         raise AdapterRefusedError(folder, f"{name} has {state.st_size} bytes, more than {max_bytes}")
-    with os.fdopen(handle, "rb", closefd=False) as file:
-        data = file.read(max_bytes + 1)  # bounded even if the file grows under us
-    if len(data) != state.st_size:
+    # Not `read`: it takes room for the most that could come, and zeroes that, before it knows what there is.
+    room = np.empty(state.st_size + 1, dtype=np.uint8).data  # one more: to see a file that grows
+    filled = 0
+    with os.fdopen(handle, "rb", buffering=0, closefd=False) as file:
+        while filled < len(room) and (count := file.readinto(room[filled:])):
+            filled += count
+    if filled != state.st_size:
         raise AdapterRefusedError(folder, f"{name} changed while it was read")
-    return data
+    return room[:filled]

@@ -29,7 +29,7 @@ def read_prompt_template(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        template = data.decode()
+        template = bytes(data).decode()
     except UnicodeDecodeError as error:
         raise AdapterRefusedError(folder, f"{TEMPLATE_NAME} is not UTF-8: {error}") from error
     places = template.count(PLACE)

@@ -99,4 +99,4 @@ def _is_embedding(parts: Sequence[AdapterFile], name: str) -> bool:
 
 def _raw(tensor: Tensor) -> RawTensor:
     data = bytearray(tensor.contiguous().numpy().tobytes())
-    return RawTensor(dtype="F32", shape=tuple(tensor.shape), data=data)
+    return RawTensor(dtype="F32", shape=tuple(tensor.shape), data=memoryview(data))
