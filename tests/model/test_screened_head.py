@@ -237,7 +237,6 @@ def test_undecided_rows_take_the_same_token_by_the_full_head(
 def test_it_is_off_where_it_is_not_wanted_or_not_sound(tiny_model: Path) -> None:
     assert runner_of(tiny_model).screened is not None
     assert runner_of(tiny_model, on=False).screened is None
-    assert runner_of(tiny_model, deterministic=True).screened is None
     assert runner_of(tiny_model, precision=Precision.FP32).screened is None
     assert runner_of(tiny_model, quantization=BaseQuantization.INT8).screened is None
     linear = nn.Linear(8, 600, dtype=torch.bfloat16)

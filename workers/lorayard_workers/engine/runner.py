@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lorayard_workers.adapters.wide import WideModule
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
-from lorayard_workers.engine.blocks import BLOCK_TOKENS, blocks_for
+from lorayard_workers.engine.blocks import blocks_for
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.lora_costs import USUAL_COSTS, LoraCosts
 from lorayard_workers.engine.lora_measure import kept_costs
@@ -34,6 +34,10 @@ from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.packing import HostAdapter
 
 _PROBE_BLOCKS = blocks_for(TOKENS)
+
+_FEW_TOKENS = 16
+"""A longer piece's forward in deterministic mode has a multiple of so many: products of fewer may be rounded
+in a way of their own, and more would be padding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ class RunnerSize:
     kv_blocks: int | None = None
     """Of the cache; None is enough for all rows at full length."""
     deterministic: bool = False
-    """Every forward has one of two shapes, and no row's rounding depends on its neighbours."""
+    """Every forward has a shape of its own row, or one that all share: no rounding depends on neighbours."""
     screened_head: bool = False
     """Whether to keep a copy of the output projection in bytes for greedy rows, where that is faster."""
 
@@ -100,7 +104,7 @@ class ModelRunner:
         self._groups = patch(base, found, size.columns, self._context)
         self._head: Any = base.model.get_output_embeddings()
         base.model.get_input_embeddings().register_forward_hook(self._embed)
-        fits = size.screened_head and not size.deterministic and base.quantization is BaseQuantization.NONE
+        fits = size.screened_head and base.quantization is BaseQuantization.NONE
         self.screened = screened_head(linear, self._head) if fits else None
         check_same(base, seen, self._run_check, rows=min(size.rows, size.blocks // _PROBE_BLOCKS))
 
@@ -134,28 +138,21 @@ class ModelRunner:
 
     def forward(self, pieces: Sequence[Piece]) -> Tensor:
         """Logits [n, vocabulary] of the last token of each piece that wants them, in their order."""
-        if not self._size.deterministic:
-            return self.logits(self.hidden(pieces))
-        parts = [[i for i, piece in enumerate(pieces) if piece.place.tokens == 1]]
-        parts += [[i] for i, piece in enumerate(pieces) if piece.place.tokens > 1]
-        found: dict[int, Tensor] = {}
-        for part in parts:
-            if part:
-                few = [pieces[i] for i in part]
-                logits = self._forward(few, pad_to=_fixed_tokens(few, self._size.rows))
-                wanted = [i for i in part if pieces[i].wants_logits]
-                found |= dict(zip(wanted, logits, strict=True))
-        rows = [found[i] for i in sorted(found)]
-        blank = torch.zeros(0, self._head.vocabulary, dtype=self._dtype, device=self._device)
-        return torch.stack(rows) if rows else blank
+        return self.logits(self.hidden(pieces))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[n, width] of the last layer -> [n, vocabulary]; all the step's rows if any is `head_adapted`."""
         if not len(hidden):  # every piece is the middle of a prompt
             return hidden.new_zeros(0, self._head.vocabulary)
-        found: Tensor = self._head(hidden)
+        found: Tensor = self._fixed_logits(hidden) if self._size.deterministic else self._head(hidden)
         self._wide.add_logits(hidden, found)
         return found
+
+    def _fixed_logits(self, hidden: Tensor) -> Tensor:
+        """The output projection of `rows` rows, whatever is wanted."""
+        padding = hidden.new_zeros(-len(hidden) % self._size.rows, hidden.shape[1])
+        parts = torch.cat([hidden, padding]).view(-1, self._size.rows, hidden.shape[1])
+        return torch.cat([self._head(part) for part in parts])[: len(hidden)]
 
     @property
     def head_adapted(self) -> frozenset[int]:
@@ -163,21 +160,27 @@ class ModelRunner:
         return self._wide.changed_rows
 
     def hidden(self, pieces: Sequence[Piece]) -> Tensor:
-        """What `logits` takes, for each piece that wants them."""
-        return self._hidden(pieces)
+        """What `logits` takes, for each piece that wants them: [n, width] in their order."""
+        found = self._fixed_hidden(pieces) if self._size.deterministic else self._hidden(pieces)
+        wanted = [piece.columns for piece in pieces if piece.wants_logits]
+        rows = [(row, row + 1, columns) for row, columns in enumerate(wanted)]
+        self._wide.plan_rows(Users(runs=rows, device=self._device), apart=self._size.deterministic)
+        return found
 
-    def _forward(self, pieces: Sequence[Piece], *, pad_to: int) -> Tensor:
-        """All pieces at once, with `pad_to` tokens, of which the rest is nobody's."""
-        wanted = sum(piece.wants_logits for piece in pieces)
-        kept = self._hidden(pieces, pad_to=pad_to)
-        if not wanted:  # every piece is the middle of a prompt
-            return kept.new_zeros(0, self._head.vocabulary)
-        logits: Tensor = self._head(kept)[:wanted]
-        self._wide.add_logits(kept[:wanted], logits)
-        return logits
+    def _fixed_hidden(self, pieces: Sequence[Piece]) -> Tensor:
+        """Single tokens share a forward of `rows`; each longer piece has one, as long as it needs itself."""
+        parts = [[i for i, piece in enumerate(pieces) if piece.place.tokens == 1]]
+        parts += [[i] for i, piece in enumerate(pieces) if piece.place.tokens > 1]
+        found: dict[int, Tensor] = {}
+        kept = torch.empty(0)
+        for part in filter(None, parts):
+            few = [pieces[i] for i in part]
+            kept = self._hidden(few, pad_to=_fixed_tokens(few, self._size.rows))
+            found |= zip([i for i in part if pieces[i].wants_logits], kept, strict=True)
+        return torch.stack([found[i] for i in sorted(found)]) if found else kept
 
     def _hidden(self, pieces: Sequence[Piece], *, pad_to: int | None = None) -> Tensor:
-        """`pad_to`: with so many tokens, and single ones with as many rows; the rest is nobody's."""
+        """`pad_to`: with so many tokens, of which the rest is nobody's."""
         order = sorted(range(len(pieces)), key=lambda i: _step_order(pieces[i]))
         singles = [pieces[i] for i in order if pieces[i].place.tokens == 1]
         spans = [pieces[i] for i in order if pieces[i].place.tokens > 1]
@@ -190,10 +193,9 @@ class ModelRunner:
         wanted = [i for i in range(len(pieces)) if pieces[i].wants_logits]
         keep = [last[i] for i in wanted]
         runs = [(last[i] + 1 - pieces[i].place.tokens, last[i] + 1, pieces[i].columns) for i in order]
-        rows = [(row, row + 1, pieces[i].columns) for row, i in enumerate(wanted)]
         self._context.users = users = Users(runs=runs, device=self._device)
-        self._wide.plan(users, Users(runs=rows, device=self._device), apart=pad_to is not None)
-        return self._run([*singles, *spans], keep, pad_to)
+        self._wide.plan_tokens(users, apart=pad_to is not None)
+        return self._run([*singles, *spans], keep)
 
     def _run_check(self, pieces: Sequence[CheckPiece]) -> Tensor:
         """The start-up check's pieces, in the first blocks: no row has one yet."""
@@ -233,7 +235,7 @@ class ModelRunner:
             pad_to=pad_to,
         )
 
-    def _run(self, pieces: Sequence[Piece], keep: Sequence[int], pad_to: int | None) -> Tensor:
+    def _run(self, pieces: Sequence[Piece], keep: Sequence[int]) -> Tensor:
         attention = self._context.attention
         assert attention is not None  # planned just before
         ids = torch.tensor([token for piece in pieces for token in piece.token_ids] + [0] * attention.padding)
@@ -247,15 +249,12 @@ class ModelRunner:
         finally:
             for group in self._groups:
                 group.forget()
-        apart = pad_to is not None and bool(keep) and pieces[0].place.tokens == 1
-        padding = [0] * (pad_to - len(keep)) if pad_to is not None and apart else []
-        return hidden[torch.tensor([*keep, *padding], dtype=torch.long, device=self._device)]
+        return hidden[torch.tensor(keep, dtype=torch.long, device=self._device)]
 
 
 def _fixed_tokens(pieces: Sequence[Piece], rows: int) -> int:
-    """Single tokens share a forward of `rows`, each longer piece has one of whole blocks."""
     tokens = pieces[0].place.tokens
-    return rows if tokens == 1 else blocks_for(tokens) * BLOCK_TOKENS
+    return rows if tokens == 1 else -(-tokens // _FEW_TOKENS) * _FEW_TOKENS
 
 
 def _step_order(piece: Piece) -> tuple[bool, bool, tuple[bool, int, Columns, tuple[float, ...]]]:

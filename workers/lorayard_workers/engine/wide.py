@@ -44,15 +44,17 @@ class WideStore:
             own = {WideRole(one.role): one.to(device) for one in wide}
             self._held = {**self._held, columns: own}  # a new one: another thread may be reading its size
 
-    def plan(self, tokens: Users, rows: Users, *, apart: bool = False) -> None:
-        """Before each step: `tokens` of the whole step, `rows` whose logits are wanted.
+    def plan_tokens(self, tokens: Users, *, apart: bool = False) -> None:
+        """Before each forward: who its tokens are.
 
         `apart`: each run by itself, and a sum in the order of its parts, so that no rounding depends on
         others of the same adapter or on who came into its slot first.
         """
-        planned = self._planned_apart if apart else self._planned
-        self._tokens = planned(WideRole.EMBEDDING, tokens)
-        self._rows = planned(WideRole.HEAD, rows)
+        self._tokens = self._planned(WideRole.EMBEDDING, tokens, apart)
+
+    def plan_rows(self, rows: Users, *, apart: bool = False) -> None:
+        """Before each step's logits: whose they are; `apart` as for `plan_tokens`."""
+        self._rows = self._planned(WideRole.HEAD, rows, apart)
 
     def _planned_apart(self, role: WideRole, users: Users) -> list[tuple[WideWeights, TokenUse]]:
         found: list[tuple[WideWeights, TokenUse]] = []
@@ -68,7 +70,9 @@ class WideStore:
                 found.append((self._held[own][role], use))
         return found
 
-    def _planned(self, role: WideRole, users: Users) -> list[tuple[WideWeights, TokenUse]]:
+    def _planned(self, role: WideRole, users: Users, apart: bool) -> list[tuple[WideWeights, TokenUse]]:
+        if apart:
+            return self._planned_apart(role, users)
         found = ((held[role], users.of(columns)) for columns, held in self._held.items() if role in held)
         return [(weights, use) for weights, use in found if use is not None]
 
