@@ -19,13 +19,14 @@ from lorayard_workers.engine.protocol import Sampling
 from lorayard_workers.engine.quantization import BaseQuantization
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.engine.sampling import Chosen, NotChosen, TokenSampler, choose_tokens
-from lorayard_workers.engine.screened_head import ScreenedHead, screened_head
+from lorayard_workers.engine.screened_head import MAX_CANDIDATES, ScreenedHead, Spread, screened_head
 from lorayard_workers.engine.token_choice import screened_tokens
 from lorayard_workers.memory.packing import HostAdapter, WideWeights
 
 pytestmark = pytest.mark.skipif(not int8_is_exact(), reason="this CPU has no exact 8-bit dot products")
 
 
+USUAL = ["unknown", "true", "false", "nothing"]
 KINDS = ["plain", "aligned", "equal", "close", "outliers", "lengths", "cancelling", "negative"]
 
 
@@ -60,22 +61,53 @@ def adversarial(kind: str, seed: int, vocabulary: int, width: int) -> tuple[Tens
     return weight.bfloat16(), rows.bfloat16()
 
 
+def usual_rows(which: str, rows: Tensor) -> Tensor | None:
+    """What a head is told of its inputs: nothing, the truth, or what has nothing to do with them."""
+    return {"unknown": None, "true": rows, "false": rows.flip(1) * 2.0**9, "nothing": rows[:0]}[which]
+
+
+def test_bounds_are_tighter_where_it_is_known_which_inputs_are_usually_large() -> None:
+    weight, rows = adversarial("plain", 1, 3000, 64)
+    rows[:, ::16] *= 50
+
+    def looseness(usual: Tensor | None) -> float:
+        head: Any = ScreenedHead(weight, usual)
+        step = head._step(rows)
+        bounds = head._upper_bounds(step).view(len(rows), -1)[:, :3000] * step.scales[:, None]
+        return float((bounds - rows.float() @ weight.float().t()).mean())
+
+    assert looseness(rows) < 0.7 * looseness(None)
+
+
+@given(seed=st.integers(0, 10_000), width=st.sampled_from([1, 8, 64, 100]))
+def test_bytes_of_an_input_sum_up_to_it(seed: int, width: int) -> None:
+    torch.manual_seed(seed)
+    spread = Spread.of(width, torch.randn(3, width) * 10.0 ** torch.randint(-2, 3, (width,)))
+    numbers = (torch.rand(4, width) * 2 - 1).mul_(127 * spread.counts).round_()
+    numbers[0], numbers[1] = 127 * spread.counts, -127 * spread.counts
+    found = spread.apply(numbers)
+    assert len(spread.inputs) % 64 == 0
+    assert bool((found.abs() <= 127).all())
+    assert bool((torch.zeros(4, width).index_add_(1, spread.inputs, found) == numbers).all())
+
+
 @settings(max_examples=120, deadline=None)
 @given(
     kind=st.sampled_from(KINDS),
     seed=st.integers(0, 10_000),
     vocabulary=st.sampled_from([1, 511, 512, 700, 3000]),
     width=st.sampled_from([8, 64, 100]),
+    usual=st.sampled_from(USUAL),
 )
 def test_the_answer_is_the_argmax_of_the_exact_logits(
-    kind: str, seed: int, vocabulary: int, width: int
+    kind: str, seed: int, vocabulary: int, width: int, usual: str
 ) -> None:
     weight, rows = adversarial(kind, seed, vocabulary, width)
-    head = ScreenedHead(weight)
+    head = ScreenedHead(weight, usual_rows(usual, rows))
     found, wanted = head.likeliest(rows), exact(rows, weight)
     for row, token in enumerate(found):
         assert token in (wanted[row], None)
-    assert None not in found or vocabulary > 1024  # few enough tokens are always decided
+    assert None not in found or vocabulary > MAX_CANDIDATES  # few enough tokens are always decided
 
 
 @settings(max_examples=120, deadline=None)
@@ -84,11 +116,15 @@ def test_the_answer_is_the_argmax_of_the_exact_logits(
     seed=st.integers(0, 10_000),
     vocabulary=st.sampled_from([1, 511, 512, 700, 3072]),
     width=st.sampled_from([8, 64, 100]),
+    usual=st.sampled_from(USUAL),
 )
-def test_the_same_token_is_found_in_rounded_logits(kind: str, seed: int, vocabulary: int, width: int) -> None:
+def test_the_same_token_is_found_in_rounded_logits(
+    kind: str, seed: int, vocabulary: int, width: int, usual: str
+) -> None:
     weight, rows = adversarial(kind, seed, vocabulary, width)
     logits = nn.functional.linear(rows, weight)
-    assert ScreenedHead(weight).likeliest_of(rows, logits) == exact(rows, weight)
+    head = ScreenedHead(weight, usual_rows(usual, rows))
+    assert head.likeliest_of(rows, logits) == exact(rows, weight)
 
 
 def test_rounded_logits_without_a_likeliest_give_none_and_equal_ones_the_first() -> None:
@@ -103,10 +139,11 @@ def test_rounded_logits_without_a_likeliest_give_none_and_equal_ones_the_first()
 @given(
     kind=st.sampled_from(["plain", "aligned", "close", "outliers", "lengths", "cancelling"]),
     seed=st.integers(0, 10_000),
+    usual=st.sampled_from(USUAL),
 )
-def test_no_logit_is_above_its_bound(kind: str, seed: int) -> None:
+def test_no_logit_is_above_its_bound(kind: str, seed: int, usual: str) -> None:
     weight, rows = adversarial(kind, seed, 700, 64)
-    head: Any = ScreenedHead(weight)
+    head: Any = ScreenedHead(weight, usual_rows(usual, rows))
     step = head._step(rows)
     bounds = head._upper_bounds(step).view(len(rows), -1)[:, :700].double()
     logits = (rows.double() @ weight.double().t()) / step.scales.double()[:, None]
@@ -240,15 +277,17 @@ def test_it_is_off_where_it_is_not_wanted_or_not_sound(tiny_model: Path) -> None
     assert runner_of(tiny_model, precision=Precision.FP32).screened is None
     assert runner_of(tiny_model, quantization=BaseQuantization.INT8).screened is None
     linear = nn.Linear(8, 600, dtype=torch.bfloat16)
-    assert screened_head(linear, linear) is None  # a bias
+    usual = torch.ones(1, 8)
+    assert screened_head(linear, linear, usual) is None  # a bias
     bare = nn.Linear(8, 600, bias=False, dtype=torch.bfloat16)
-    assert screened_head(bare, bare) is not None
+    assert screened_head(bare, bare, usual) is not None
     nn.init.constant_(bare.weight, float("inf"))
-    assert screened_head(bare, bare) is None
+    assert screened_head(bare, bare, usual) is None
 
 
 def test_a_small_head_or_one_that_is_no_faster_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     linear = nn.Linear(64, 3000, bias=False, dtype=torch.bfloat16)
-    assert screened_head(linear, linear) is None
+    usual = torch.ones(1, 64)
+    assert screened_head(linear, linear, usual) is None
     monkeypatch.setattr("lorayard_workers.engine.screened_head.MIN_WEIGHTS", 1)
-    assert screened_head(linear, lambda x: x) is None
+    assert screened_head(linear, lambda x: x, usual) is None

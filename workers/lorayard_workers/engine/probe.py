@@ -44,6 +44,7 @@ class Probe:
 
     ids: Tensor  # [ROWS, TOKENS]
     logits: Tensor  # [ROWS, TOKENS, vocabulary]
+    hidden: Tensor  # [ROWS * TOKENS, width]: what the output projection was given
     calls: tuple[AttentionCall, ...]
 
 
@@ -62,14 +63,14 @@ def probe(model: Any) -> Probe:
     calls: list[AttentionCall] = []
     ids = _tokens(model)
     before = model.config._attn_implementation
-    with _listening(model, calls), torch.inference_mode():
+    with _listening(model, calls), _head_input(model) as hidden, torch.inference_mode():
         model.set_attn_implementation(NAME)
         try:
             # The mask only keeps some models from warning of padding: it hides nothing.
             logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
         finally:
             model.set_attn_implementation(before)
-    return Probe(ids=ids, logits=logits, calls=tuple(calls))
+    return Probe(ids=ids, logits=logits, hidden=hidden[-1].flatten(0, -2), calls=tuple(calls))
 
 
 def _tokens(model: Any) -> Tensor:
@@ -89,6 +90,20 @@ def _listening(model: Any, calls: list[AttentionCall]) -> Generator[None]:
     finally:
         for module in modules:
             object.__delattr__(module, _ATTRIBUTE)
+
+
+@contextmanager
+def _head_input(model: Any) -> Generator[list[Tensor]]:
+    seen: list[Tensor] = []
+
+    def take(_head: object, given: tuple[Tensor, ...]) -> None:
+        seen.append(given[0])
+
+    hook = model.get_output_embeddings().register_forward_pre_hook(take)
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 def _recording_attention(

@@ -105,7 +105,7 @@ class ModelRunner:
         self._head: Any = base.model.get_output_embeddings()
         base.model.get_input_embeddings().register_forward_hook(self._embed)
         fits = size.screened_head and base.quantization is BaseQuantization.NONE
-        self.screened = screened_head(linear, self._head) if fits else None
+        self.screened = screened_head(linear, self._head, seen.hidden) if fits else None
         check_same(base, seen, self._run_check, rows=min(size.rows, size.blocks // _PROBE_BLOCKS))
 
     @property
