@@ -17,7 +17,6 @@ changes no token.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -36,17 +35,18 @@ from lorayard_workers.engine.int8_kernel import (
     pack_bytes,
     quantize_weight,
 )
+from lorayard_workers.engine.timing import fastest_seconds
 
 _log = structlog.stdlib.get_logger(__name__)
 
 MAX_CANDIDATES = 2048
-"""For a row; one with more is left to the full projection, which takes 27 ms for a single row of Gemma 3 270M,
-so many candidates 3."""
+"""For a row; one with more is left to the full projection: 27 ms for a single row of Gemma 3 270M, while so
+many candidates take 3."""
 
 _SPREAD = 1 / 20
-"""At least so many bytes more than inputs, up to whole `_STRIDE`s. Candidates of a row of Gemma 3 270M, median
-and 99th percentile, spread by a few tokens that mean nothing: on text 36 and 224 (108 and 2,056 without), with
-random adapters 16 and 260 (64 and 38,636). Four times as many bytes bring 28 and 160."""
+"""At least so many bytes more than inputs, up to whole `_STRIDE`s. With them a row of Gemma 3 270M has 36
+candidates on text (median; 99th percentile 224), without 108 (2,056); with random adapters 16 (260), without
+64 (38,636). Four times as many bytes bring 28 (160). A few tokens that mean nothing told what is large."""
 _STRIDE = 64
 """Bytes that the kernel takes at once."""
 
@@ -86,7 +86,7 @@ _GAIN = 1.25
 def screened_head(linear: nn.Linear, full: Callable[[Tensor], Tensor], usual: Tensor) -> ScreenedHead | None:
     """One for the output projection `linear`, where it is sound and measured to be faster than `full`.
 
-    `usual`, [n, in], is some rows of what it is given: how tight bounds are depends on them, not what is found.
+    `usual`, [n, in], is some rows of what it is given: they decide how tight bounds are, not what is found.
     """
     weight, bias = linear.weight.detach(), cast("Tensor | None", linear.bias)
     if weight.device.type != "cpu" or weight.dtype != torch.bfloat16 or bias is not None:
@@ -189,7 +189,7 @@ class ScreenedHead:
         """How many times as fast as the full projection the bounds are."""
         x = self._weight[:rows].clone()
         step = self._step(x)
-        return _fastest_seconds(lambda: full(x)) / _fastest_seconds(lambda: self._upper_bounds(step))
+        return fastest_seconds(lambda: full(x)) / fastest_seconds(lambda: self._upper_bounds(step))
 
     def _step(self, rows: Tensor) -> _Step:
         return _Step.of(rows, self._spread, self._noise)
@@ -292,16 +292,6 @@ class _Step:
             error=error + slack,
             every=torch.arange(len(wide)),
         )
-
-
-def _fastest_seconds(run: Callable[[], object]) -> float:
-    """Of three: the machine may be busy with other things."""
-    times: list[float] = []
-    for _ in range(3):
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 def _lengths(rows: Tensor) -> Tensor:
