@@ -25,7 +25,6 @@ from lorayard_dispatcher.fleet import Fleet, HeldJob
 from lorayard_dispatcher.hand_over import Fate, HandOver, batches
 from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
-from lorayard_dispatcher.owned_tasks import OwnedTasks
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
 from lorayard_dispatcher.planning.pull_affinity import plan
 from lorayard_dispatcher.planning.values import BASE_GROUP, Policy, WaitingJob
@@ -43,6 +42,7 @@ from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore, Stored
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
+from lorayard_shared.owned_tasks import OwnedTasks
 
 LANES = tuple(Lane)
 PLAN_GAP_SECONDS = 0.002

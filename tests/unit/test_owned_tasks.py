@@ -7,8 +7,8 @@ import asyncio
 import structlog
 from structlog.testing import capture_logs
 
-from lorayard_dispatcher.owned_tasks import OwnedTasks
 from lorayard_shared.logs import Event
+from lorayard_shared.owned_tasks import OwnedTasks
 
 
 def owned() -> OwnedTasks:

@@ -27,7 +27,7 @@ from lorayard_shared.bus.result_store import ResultStore, Stored
 from lorayard_shared.errors import PayloadMissingError
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
-from lorayard_shared.process import end_tasks
+from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_workers.adapters.prompt_template import fill
 from lorayard_workers.engine.protocol import (
     Cancelled,
@@ -77,8 +77,8 @@ class Execution:
         self._loop = asyncio.get_running_loop()
         self._outcomes: list[Outcome] = []
         self._outcomes_lock = threading.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger().bind(worker=worker)
+        self._tasks = OwnedTasks(self._log)
         self.succeeded = self.failed = self.completion_tokens = 0
 
     def accept(self, job: HeldJob) -> None:
@@ -115,9 +115,10 @@ class Execution:
                 with suppress(nats.errors.Error):  # then the lease runs out by itself
                     await self._bus.nc.publish(held.assigned.lease, NAK)
         # What is being stored now may wait for a bus that is away; nobody waits for it longer than this.
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STORE_SECONDS)
-        await end_tasks(self._tasks)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STORE_SECONDS):
+                await self._tasks.settle()
+        await self._tasks.end()
 
     # ---- start
 
@@ -239,9 +240,7 @@ class Execution:
             self.failed += 1
 
     def _spawn(self, held: HeldJob, work: Coroutine[object, object, None], name: str) -> None:
-        task = asyncio.create_task(self._guard(held, work), name=f"{name}-{held.key}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._guard(held, work), f"{name}-{held.key}")
 
     async def _guard(self, held: HeldJob, work: Coroutine[object, object, None]) -> None:
         try:

@@ -36,5 +36,5 @@ class OwnedTasks:
     async def _guard(self, work: Coroutine[object, object, object], name: str) -> None:
         try:
             await work
-        except Exception:  # noqa: BLE001  # one job's trouble must not end the dispatcher; its lease brings it back
+        except Exception:  # noqa: BLE001  # one task's trouble must not end its owner
             self._log.exception(Event.LOOP_FAILED, task=name)
