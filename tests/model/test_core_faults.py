@@ -15,8 +15,16 @@ from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import Failed, GenerationRequest, Outcome, Sampling, Succeeded
+from lorayard_workers.engine.protocol import (
+    Failed,
+    GenerationRequest,
+    Outcome,
+    Sampling,
+    Succeeded,
+    TokenChunk,
+)
 from lorayard_workers.engine.row import Row
+from lorayard_workers.engine.token_feed import TokenFeed
 from lorayard_workers.memory.loader import Loaded, LoadFailed
 
 MakeBench = Callable[..., "Bench"]
@@ -94,6 +102,16 @@ def fail_at(call: int, real: Callable[..., Any]) -> Callable[..., Any]:
     return maybe
 
 
+def fail_of(victim: Row, call: int, real: Callable[..., Any]) -> Callable[..., Any]:
+    """`real`, but for one call of one row's."""
+    maybe = fail_at(call, real)
+
+    def picked(row: Row, *given: Any) -> Any:
+        return maybe(row, *given) if row is victim else real(row, *given)
+
+    return picked
+
+
 @pytest.mark.parametrize(
     ("broken", "call"), [("clear", 1), ("clear", 5), ("lease", 1), ("write", 2), ("release", 1)]
 )
@@ -133,6 +151,35 @@ def test_each_row_ends_once_whatever_breaks_and_the_books_agree__c6_c11(
     bench.submit("later", None)
     bench.run()
     assert bench.told()["later"] is Succeeded
+
+
+@pytest.mark.parametrize("broken", ["take", "deliver"])
+def test_a_row_whose_text_breaks_costs_no_other_a_token__c11(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    calm = make_bench()
+    for name in ("a", "b", "c"):
+        calm.submit(name, None, tokens=5)
+    calm.run()
+    texts = {one.request_id: one.text for one in calm.outcomes if isinstance(one, Succeeded)}
+    bench = make_bench()
+    for name in ("a", "b", "c"):
+        bench.submit(name, None, tokens=5)
+    victim = bench.core.waiting[1]
+    chunks: list[TokenChunk] = []
+    for row in bench.core.waiting:
+        row.feed = TokenFeed(row.request.request_id, chunks.append)
+    monkeypatch.setattr(Row, broken, fail_of(victim, 2, getattr(Row, broken)))
+    bench.run()
+    ended = {one.request_id: one for one in bench.outcomes}
+    assert len(bench.outcomes) == len(ended) == 3
+    assert isinstance(ended["b"], Failed if broken == "take" else Succeeded)
+    for name in ("a", "c"):
+        one = ended[name]
+        assert isinstance(one, Succeeded)
+        assert one.text == texts[name]
+        assert sum(len(chunk.token_ids) for chunk in chunks if chunk.request_id == name) == 5
+    bench.engine.check()
 
 
 def test_a_row_whose_blocks_cannot_be_cleared_fails_alone__c6_c11(make_bench: MakeBench) -> None:

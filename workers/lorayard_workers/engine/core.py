@@ -183,7 +183,10 @@ class EngineCore:
         self._publish()
         fed, self._fed = self._fed, []
         for row in fed:
-            row.deliver()
+            try:
+                row.deliver()
+            except Exception:  # noqa: BLE001  # its text broke: it may end well, and the others are sound
+                _log.exception("tokens_not_delivered", request_id=row.request.request_id)
         while self._ended:  # one by one: a fault in between leaves the others to the next call
             self.on_end(*self._ended.pop(0))
 
@@ -286,7 +289,12 @@ class EngineCore:
         for row, piece in batch:
             row.cached_tokens = piece.place.stop
         for row, token in zip(chosen, tokens, strict=True):
-            self._take(row, token)
+            try:
+                self._take(row, token)
+            except Exception as error:  # noqa: BLE001  # its text or its rules broke; the others are sound
+                _log.exception("token_not_taken", request_id=row.request.request_id)
+                if row in self.running:
+                    self._end(row, failure_of(row, error))
 
     def _choose(self, rows: list[Row], logits: Tensor) -> list[Chosen | NotChosen]:
         samplers = [row.sampler for row in rows if row.sampler is not None]

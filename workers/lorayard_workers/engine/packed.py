@@ -356,7 +356,12 @@ class PackedEngine:
     def _on_end(self, row: Row, outcome: Outcome) -> None:
         with self._open_lock:
             self._open.discard(row)
-        self._recipes.release(row.kv_key, row)
+        try:
+            self._recipes.release(row.kv_key, row)  # first: who has the outcome may ask for the books
+        finally:
+            self._tell(row, outcome)
+
+    def _tell(self, row: Row, outcome: Outcome) -> None:
         try:
             row.sink(outcome)
         except Exception:  # noqa: BLE001  # a sink is the caller's code: its fault must not cost other rows
