@@ -8,6 +8,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
+import structlog
+
+# Before a process sets up its logs, structlog prints a fault with every local, tensors too: up to 10 s each.
+structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 Tally = Callable[[str, int], None]
 
