@@ -12,13 +12,14 @@ from typing import Any, cast
 RESULTS = Path(__file__).parent / "results"
 _CLI = ("-m", "lorayard_cli", "bench")
 _ON_GPU = (*_CLI, "engine", "--json", "--device", "cuda", "--model")
-_QUANTIZATION = str(Path(__file__).parent / "engine" / "quantization.py")
+_ENGINE = Path(__file__).parent / "engine"
 BENCHES = {"bus": (*_CLI, "bus", "--json"), "engine": (*_CLI, "engine", "--json")}
 """Arguments of the interpreter; what one prints is kept under its name."""
 SELDOM = {
     "engine-gpu-1b": (*_ON_GPU, "random-1b"),
     "engine-gpu-7b": (*_ON_GPU, "random-7b"),
-    "quantization": (_QUANTIZATION,),
+    "quantization": (str(_ENGINE / "quantization.py"),),
+    "footprint": (str(_ENGINE / "footprint.py"),),
 }
 """Run where they are named only."""
 
