@@ -14,6 +14,7 @@ from lorayard_cli.bench.engine_sides.plan import QUICK, BenchPlan
 LEAST = replace(
     QUICK,
     step_rounds=1,
+    decode_steps=1,
     step_prompt_tokens=8,
     end_to_end_rounds=1,
     decode_requests=3,
@@ -28,6 +29,7 @@ LEAST = replace(
     gap_rounds=1,
     memory_requests=120,
     stranger_rows=1,
+    stranger_company=2,
     bleed_requests=40,
     reload_requests=30,
 )

@@ -11,9 +11,10 @@ from pathlib import Path
 from lorayard_cli.bench.engine_report.costs import Times
 from lorayard_cli.bench.engine_report.figure import Figure
 from lorayard_cli.bench.engine_report.rows import Seen
-from lorayard_cli.bench.engine_sides.model import BenchModel
+from lorayard_cli.bench.engine_sides.model import BenchModel, make_adapter
 from lorayard_cli.bench.engine_sides.pace import Pace
 from lorayard_cli.bench.engine_sides.plan import BenchPlan
+from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,22 @@ class BenchAdapters:
     """Of the steps and of the prefill-heavy traffic."""
     cold: list[Path]
     """Of the large rank, for nothing but to be read from disk once."""
+
+    @staticmethod
+    def below(root: Path, *, cold: int) -> BenchAdapters:
+        """Where they will be; vLLM can begin to load before they are there."""
+        return BenchAdapters(
+            small=[root / "small" / str(seed) for seed in range(SMALL_ADAPTERS)],
+            large=[root / "large" / str(seed) for seed in range(ADAPTERS)],
+            cold=[root / "cold" / str(seed) for seed in range(ADAPTERS, ADAPTERS + cold)],
+        )
+
+    def make(self, shapes: Mapping[str, tuple[int, int]]) -> None:
+        """Write them. `shapes` are those of the model's linears."""
+        for folder in self.small:
+            make_adapter(folder, shapes, rank=SMALL_RANK)
+        for folder in (*self.large, *self.cold):
+            make_adapter(folder, shapes, rank=RANK)
 
 
 SMALL_RANK, SMALL_ADAPTERS = 8, 8

@@ -37,7 +37,8 @@ PREFILL_HEAVY = TrafficKinds(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """One traffic and who runs it. `others` are further engines, for instance one in another mode."""
+    """One traffic and who runs it. `others` are further engines, for instance one in another mode, for the
+    first `others_rounds` only."""
 
     traffic: Traffic
     kinds: TrafficKinds
@@ -47,12 +48,13 @@ class Leg:
     vllm: VllmSide | None = None
     vllm_first_adapter: int = 0
     others: Mapping[Timed, ServingSide] = field(default_factory=dict[Timed, ServingSide])
+    others_rounds: int = 0
 
-    def round(self, times: Times) -> None:
+    def round(self, number: int, times: Times) -> None:
         """Every side once."""
         kinds, traffic = self.kinds, self.traffic
         times.add(kinds.engine, self.engine.run(traffic, first_adapter=self.first_adapter))
-        for kind, side in self.others.items():
+        for kind, side in self.others.items() if number < self.others_rounds else ():
             times.add(kind, side.run(traffic, first_adapter=self.first_adapter))
         with ContinuousSide(self.stock) as continuous:
             times.add(kinds.transformers, continuous.run(traffic))
@@ -76,17 +78,17 @@ def time_traffic(legs: tuple[Leg, ...], times: Times, *, rounds: Iterable[int]) 
         leg.tell(times)
     for number in rounds:
         for leg in legs:
-            leg.round(times)
+            leg.round(number, times)
         note(f"end to end, round {number + 1}: {_line(legs, times)}")
 
 
 def _warm_up(leg: Leg) -> None:
     """First loads of adapters, first touches of caches."""
-    asks = leg.traffic.asks[: leg.traffic.adapters]
+    asks = [ask.hint() for ask in leg.traffic.asks[: leg.traffic.adapters]]
     for engine in (leg.engine, *leg.others.values()):
-        engine.answer([ask.shortened(1) for ask in asks], leg.first_adapter)
+        engine.answer(asks, leg.first_adapter)
     if leg.vllm is not None:
-        leg.vllm.answer([ask.shortened(1) for ask in asks], leg.vllm_first_adapter)
+        leg.vllm.answer(asks, leg.vllm_first_adapter)
 
 
 def _line(legs: tuple[Leg, ...], times: Times) -> str:

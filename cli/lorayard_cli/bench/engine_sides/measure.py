@@ -22,12 +22,12 @@ from lorayard_cli.bench.engine_report.goals import (
 from lorayard_cli.bench.engine_report.left_out import Means, left_out
 from lorayard_cli.bench.engine_report.rows import Seen
 from lorayard_cli.bench.engine_sides.bleed import measure_bleed
-from lorayard_cli.bench.engine_sides.book import SMALL_ADAPTERS, SMALL_RANK, BenchAdapters, Book, Took
+from lorayard_cli.bench.engine_sides.book import SMALL_ADAPTERS, BenchAdapters, Book, Took
 from lorayard_cli.bench.engine_sides.deterministic import measure_strangers
 from lorayard_cli.bench.engine_sides.end_to_end import DECODE_HEAVY, PREFILL_HEAVY, Leg, time_traffic
 from lorayard_cli.bench.engine_sides.gaps import LOADS, forget_files, measure_gaps
 from lorayard_cli.bench.engine_sides.memory import measure_memory
-from lorayard_cli.bench.engine_sides.model import bench_model, make_adapters
+from lorayard_cli.bench.engine_sides.model import bench_model
 from lorayard_cli.bench.engine_sides.modes import in_deterministic_mode, without_prefix_reuse
 from lorayard_cli.bench.engine_sides.oversubscribed import measure_first_tokens
 from lorayard_cli.bench.engine_sides.pace import Pace
@@ -68,15 +68,14 @@ def measure(plan: BenchPlan) -> Measured:
         scratch = Path(name)
         book = Book(plan=plan, pace=pace, model=bench_model(scratch, plan.model), scratch=scratch)
         note(f"model: {book.model.name}")
-        prompt_tokens = plan.sizes.step_prompt_tokens
+        adapters = BenchAdapters.below(scratch, cold=plan.sizes.gap_rounds * LOADS)
+        vllm = start_vllm(book, adapters, children)
         with book.phase("load models"):
-            stock = StockSide(book.model.folder, plan.device, prompt_tokens=prompt_tokens)
-            packed = PackedSide(book.model.folder, plan.device, prompt_tokens=prompt_tokens)
+            stock, packed = _step_sides(book)
         means = _means(plan, packed)
         book.reasons = left_out(means)
         with book.phase("make adapters"):
-            adapters = _make_adapters(packed, scratch, cold=plan.sizes.gap_rounds * LOADS)
-        vllm = start_vllm(book, adapters, children)
+            adapters.make(packed.shapes)
         if not plan.end_to_end_only:
             _exact(book)
             _steps(book, packed, stock, adapters, vllm)
@@ -104,13 +103,15 @@ def _means(plan: BenchPlan, packed: PackedSide) -> Means:
     )
 
 
-def _make_adapters(packed: PackedSide, scratch: Path, *, cold: int) -> BenchAdapters:
-    shapes = packed.shapes
-    return BenchAdapters(
-        small=make_adapters(scratch / "small", shapes, count=SMALL_ADAPTERS, rank=SMALL_RANK),
-        large=make_adapters(scratch / "large", shapes),
-        cold=make_adapters(scratch / "cold", shapes, count=cold, first_seed=ADAPTERS),
+def _step_sides(book: Book) -> tuple[StockSide, PackedSide]:
+    folder, plan, sizes = book.model.folder, book.plan, book.plan.sizes
+    stock = StockSide(
+        folder, plan.device, prompt_tokens=sizes.step_prompt_tokens, decode_steps=sizes.decode_steps
     )
+    packed = PackedSide(
+        folder, plan.device, prompt_tokens=sizes.step_prompt_tokens, decode_steps=sizes.decode_steps
+    )
+    return stock, packed
 
 
 def _exact(book: Book) -> None:
@@ -145,12 +146,15 @@ def _populations(book: Book) -> None:
             book.times,
             adapters=sizes.registered_adapters,
             requests=sizes.registered_requests,
-            rounds=pace.rounds(sizes.registered_rounds),
+            rounds=pace.rounds(sizes.registered_rounds, leave_seconds=sizes.after_populations_seconds),
         )
     note("hot adapters on too few slots")
     with book.phase("oversubscribed"):
         book.figures[FIRST_TOKEN_GOAL.key] = measure_first_tokens(
-            model, book.scratch / "hot", requests=sizes.hot_requests, rounds=pace.rounds(sizes.hot_rounds)
+            model,
+            book.scratch / "hot",
+            requests=sizes.hot_requests,
+            rounds=pace.rounds(sizes.hot_rounds, leave_seconds=sizes.after_populations_seconds),
         )
 
 
@@ -158,7 +162,8 @@ def _steps(
     book: Book, packed: PackedSide, stock: StockSide, adapters: BenchAdapters, vllm: VllmPair | None
 ) -> None:
     """Everything but whole traffic. In a hurry the rows of many adapters are taken while vLLM loads."""
-    hurried = book.plan.sizes.budget_seconds is not None
+    sizes = book.plan.sizes
+    hurried = sizes.budget_seconds is not None
     if vllm is not None and not hurried:
         vllm.await_ready(book)
     _populations(book)
@@ -172,7 +177,12 @@ def _steps(
         polylora = PolyloraSide(book.model.folder, adapters.large, book.plan.device)
     sides = StepSides(stock=stock, packed=packed, peft=peft, polylora=polylora)
     with book.phase("steps"):
-        time_steps(sides, book.times, rounds=book.pace.rounds(book.plan.sizes.step_rounds))
+        time_steps(
+            sides,
+            book.times,
+            rounds=book.pace.rounds(sizes.step_rounds, leave_seconds=sizes.after_steps_seconds),
+            sequential_rounds=sizes.sequential_rounds,
+        )
 
 
 def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: VllmPair | None) -> None:
@@ -210,6 +220,7 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
                 stock=stock.model,
                 vllm=vllm.decode if vllm else None,
                 others={Timed.DETERMINISTIC_DECODE_HEAVY: exact} if exact else {},
+                others_rounds=sizes.deterministic_rounds,
             ),
             Leg(
                 traffic=prefill,
@@ -222,15 +233,18 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
             ),
         )
         with book.phase("end to end"):
-            time_traffic(legs, book.times, rounds=book.pace.rounds(sizes.end_to_end_rounds))
+            left = 0 if book.plan.end_to_end_only else sizes.after_end_to_end_seconds
+            rounds = book.pace.rounds(sizes.end_to_end_rounds, leave_seconds=left)
+            time_traffic(legs, book.times, rounds=rounds)
         if not book.plan.end_to_end_only:
             with book.phase("gaps"):
                 _gaps(book, engine, adapters.cold)
         if exact is not None:
             note("deterministic rows in company beside the same alone")
             with book.phase("strangers"):
+                company = [ask.shortened(sizes.stranger_most_new) for ask in decode.asks]
                 book.figures[STRANGERS_GOAL.key] = measure_strangers(
-                    exact, decode.asks, compared=sizes.stranger_rows
+                    exact, company[: sizes.stranger_company], compared=sizes.stranger_rows
                 )
 
 
@@ -245,9 +259,12 @@ def _deterministic_side(
 
 
 def _gaps(book: Book, engine: ServingSide, cold: Sequence[Path]) -> None:
+    sizes = book.plan.sizes
     note("rows that run while adapters come from disk")
     for folder in cold:
         forget_files(folder)
     book.figures[GAP_GOAL.key] = measure_gaps(
-        engine, engine.digests[-len(cold) :], rounds=book.pace.rounds(book.plan.sizes.gap_rounds)
+        engine,
+        engine.digests[-len(cold) :],
+        rounds=book.pace.rounds(sizes.gap_rounds, leave_seconds=sizes.after_gaps_seconds),
     )

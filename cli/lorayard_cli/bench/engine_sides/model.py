@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import models_folder
@@ -77,21 +76,9 @@ def bench_model(scratch: Path, name: str | None = None) -> BenchModel:
     return BenchModel(name=GEMMA3_270M, folder=prepared)
 
 
-def make_adapters(
-    root: Path,
-    shapes: Mapping[str, tuple[int, int]],
-    *,
-    count: int = ADAPTERS,
-    rank: int = RANK,
-    first_seed: int = 0,
-) -> list[Path]:
-    """Random PEFT folders that fit a model's linears."""
-    return [
-        make_tiny_adapter(
-            root / str(seed), seed=seed, rank=rank, alpha=rank, strength=_STRENGTH, shapes=shapes
-        )
-        for seed in range(first_seed, first_seed + count)
-    ]
+def make_adapter(folder: Path, shapes: Mapping[str, tuple[int, int]], *, rank: int) -> None:
+    """A random PEFT folder that fits a model's linears; its name is the seed."""
+    make_tiny_adapter(folder, seed=int(folder.name), rank=rank, alpha=rank, strength=_STRENGTH, shapes=shapes)
 
 
 def _random_model(scratch: Path, name: str) -> BenchModel:

@@ -70,7 +70,7 @@ def measure_first_tokens(model: BenchModel, scratch: Path, *, requests: int, rou
     with _side(model.folder, folders, HOT) as roomy, _side(model.folder, folders, SLOTS) as tight:
         for side in (roomy, tight):
             fill_host(side)
-            side.answer(_asks(side, HOT * 2, seed=-1))
+            side.answer([ask.hint() for ask in _asks(side, HOT, seed=-1)])
         for number in rounds:
             per_second = LOAD * _capacity(roomy, requests)
             waits.per_second.append(per_second)

@@ -14,7 +14,6 @@ from lorayard_cli.bench.engine_sides.device import settling
 from lorayard_cli.bench.engine_sides.faults import SideFaultError
 from lorayard_cli.bench.engine_sides.workload import (
     ADAPTERS,
-    DECODE_STEPS,
     RANK,
     ROWS,
     adapter_of_row,
@@ -22,7 +21,7 @@ from lorayard_cli.bench.engine_sides.workload import (
 )
 from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import read_adapter
-from lorayard_workers.base_model import load_base_model
+from lorayard_workers.base_model import BaseModel, load_model
 from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.protocol import Cancelled, GenerationRequest, Outcome, Sampling
 from lorayard_workers.engine.residents import Residents
@@ -43,14 +42,15 @@ _ROW_TOKENS = 256
 class PackedSide:
     """The core of `PackedEngine` without its threads: the same steps, timed where they run."""
 
-    def __init__(self, folder: Path, device: str, *, prompt_tokens: int) -> None:
-        self._base = load_base_model(folder, device=device)
+    def __init__(self, folder: Path, device: str, *, prompt_tokens: int, decode_steps: int) -> None:
+        self._decode_steps = decode_steps
+        base = _without_tokenizer(folder, device)
         self._settle = settling(device)
         self._slots = DeviceSlots(count=ADAPTERS, max_rank=RANK)
         size = RunnerSize(
             columns=self._slots.column_count, rows=ROWS, row_tokens=_ROW_TOKENS, screened_head=True
         )
-        self._runner = ModelRunner(self._base, size)
+        self._runner = ModelRunner(base, size)
         self._core = EngineCore(
             runner=self._runner,
             residents=Residents(
@@ -67,7 +67,7 @@ class PackedSide:
             ),
             on_end=self._ended,
         )
-        self._prompts = prompts(int(self._base.model.config.vocab_size), prompt_tokens)
+        self._prompts = prompts(int(base.model.config.vocab_size), prompt_tokens)
         self._adapters: list[HostAdapter] = []
 
     @property
@@ -112,7 +112,7 @@ class PackedSide:
 
     def decode(self) -> Cost:
         """One whole step for the rows that run."""
-        return self._timed_steps(DECODE_STEPS)
+        return self._timed_steps(self._decode_steps)
 
     def finish(self) -> None:
         """End the rows."""
@@ -147,7 +147,7 @@ class PackedSide:
         request = GenerationRequest(request_id=name, prompt="tokens", adapter=digest, sampling=sampling)
         row = Row(request=request, sink=_unheard)
         row.prompt_ids = ids  # and no `end_ids`: no row may end before the others
-        row.sampler, row.text = TokenSampler(sampling), TextStream(TokenTexts(self._base.tokenizer))
+        row.sampler, row.text = TokenSampler(sampling), TextStream(TokenTexts(None))
         return row
 
     def _missing(self, digest: str) -> None:
@@ -156,6 +156,19 @@ class PackedSide:
     def _ended(self, row: Row, outcome: Outcome) -> None:
         if not isinstance(outcome, Cancelled):
             raise SideFaultError(f"row {row.request.request_id}: {outcome}")
+
+
+def _without_tokenizer(folder: Path, device: str) -> BaseModel:
+    """For rows that are given as tokens and have no text: a large tokenizer takes seconds to load."""
+    model = load_model(folder, torch.bfloat16).to(device)
+    return BaseModel(
+        folder=folder,
+        model=model,
+        tokenizer=None,
+        digest="sha256:unread",
+        context_tokens=int(model.config.max_position_embeddings),
+        eos_ids=frozenset(),
+    )
 
 
 def _unheard(_outcome: Outcome) -> None:

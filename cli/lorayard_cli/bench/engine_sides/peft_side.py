@@ -34,10 +34,10 @@ class PeftSide:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
             self._model: Any = PeftModel.from_pretrained(
-                load_stock(folder, device), str(adapters[0]), adapter_name="0"
-            )
+                load_stock(folder, device), str(adapters[0]), adapter_name="0", low_cpu_mem_usage=True
+            )  # which leaves out random first values of weights that are read at once anyway
             for number, adapter in enumerate(adapters[1:], start=1):
-                self._model.load_adapter(str(adapter), adapter_name=str(number))
+                self._model.load_adapter(str(adapter), adapter_name=str(number), low_cpu_mem_usage=True)
         self._model.eval()
         lift_trap(self._model)  # PEFT has frozen the base again
 
@@ -57,7 +57,7 @@ class PeftSide:
     def mixed_decode(self, adapters: int, stock: StockSide) -> Cost:
         """All rows in one forward, each with the name of its adapter."""
         names = [str(number) for number in adapter_of_row(adapters)]
-        return decode_cost(self._model, stock.next_ids, stock.cache(), adapter_names=names)
+        return decode_cost(self._model, stock, adapter_names=names)
 
     def sequential_decode(self, adapters: int, stock: StockSide) -> Cost:
         """For each adapter `set_adapter` and one forward of its rows."""

@@ -13,9 +13,15 @@ class Sizes:
     """How often and how much."""
 
     step_rounds: int
+    sequential_rounds: int
+    """Of these, with PEFT one adapter after the other."""
     step_prompt_tokens: int
     """Of each of the 16 rows."""
+    decode_steps: int
+    """Timed together, once a round."""
     end_to_end_rounds: int
+    deterministic_rounds: int
+    """Of these, with the engine in deterministic mode too."""
     decode_requests: int
     decode_longest_prompt: int
     decode_most_new: int
@@ -32,19 +38,30 @@ class Sizes:
     memory_requests: int
     stranger_rows: int
     """Compared to the bit in deterministic mode."""
+    stranger_company: int
+    """Rows that they are among."""
+    stranger_most_new: int
     bleed_requests: int
     """Some are cancelled on purpose."""
     reload_requests: int
     one_vllm: bool
     """For both traffics: half of the time to load, but rank 8 is padded to 16."""
     budget_seconds: float | None
-    """Past it, rounds after a row's first are left out."""
+    """What does not fit into it are rounds after a row's first; None: as long as it takes."""
+    after_populations_seconds: float = 0.0
+    """What all but further rounds of later rows take from then on."""
+    after_steps_seconds: float = 0.0
+    after_end_to_end_seconds: float = 0.0
+    after_gaps_seconds: float = 0.0
 
 
 FULL = Sizes(
     step_rounds=5,
+    sequential_rounds=5,
     step_prompt_tokens=64,
+    decode_steps=4,
     end_to_end_rounds=5,
+    deterministic_rounds=5,
     decode_requests=32,
     decode_longest_prompt=170,
     decode_most_new=64,
@@ -59,6 +76,8 @@ FULL = Sizes(
     gap_rounds=5,
     memory_requests=2_000,
     stranger_rows=16,
+    stranger_company=32,
+    stranger_most_new=64,
     bleed_requests=10_800,  # over 10,000 remain to be compared
     reload_requests=2_000,
     one_vllm=False,
@@ -66,26 +85,35 @@ FULL = Sizes(
 )
 QUICK = Sizes(
     step_rounds=2,
-    step_prompt_tokens=32,
+    sequential_rounds=1,
+    step_prompt_tokens=24,
+    decode_steps=2,
     end_to_end_rounds=2,
+    deterministic_rounds=1,
     decode_requests=12,
-    decode_longest_prompt=80,
-    decode_most_new=24,
-    prefill_requests=5,
-    prefill_new=(6, 12),
+    decode_longest_prompt=40,
+    decode_most_new=16,
+    prefill_requests=4,
+    prefill_new=(4, 8),
     population_model="random-55m",
     registered_adapters=1000,  # fewer would be another figure
-    registered_requests=32,
+    registered_requests=24,
     registered_rounds=2,
-    hot_requests=32,
+    hot_requests=20,
     hot_rounds=2,
     gap_rounds=2,
-    memory_requests=300,
-    stranger_rows=3,
-    bleed_requests=200,  # a few seconds; the figure of many more is the full run's
-    reload_requests=120,
+    memory_requests=240,
+    stranger_rows=2,
+    stranger_company=8,
+    stranger_most_new=6,
+    bleed_requests=70,  # some seconds; the figure of many more is the full run's
+    reload_requests=60,
     one_vllm=True,
-    budget_seconds=130.0,  # leaves room for the first rounds of what comes after it
+    budget_seconds=160.0,  # what comes after was seen to take a little longer than is set aside for it
+    after_populations_seconds=85.0,
+    after_steps_seconds=60.0,
+    after_end_to_end_seconds=14.0,
+    after_gaps_seconds=7.0,
 )
 """Every row under three minutes."""
 

@@ -36,4 +36,4 @@ class PolyloraSide:
     def mixed_decode(self, adapters: int, stock: StockSide) -> Cost:
         """All rows in one forward, each with the name of its adapter."""
         names = [str(number) for number in adapter_of_row(adapters)]
-        return decode_cost(self._model, stock.next_ids, stock.cache(), adapter_ids=names)
+        return decode_cost(self._model, stock, adapter_ids=names)

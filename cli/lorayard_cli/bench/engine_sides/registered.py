@@ -56,7 +56,7 @@ def time_registered(
     ):
         for side in (few, many):
             fill_host(side)
-            side.answer(_zipf_traffic(side, requests, seed=_WARM_UP).asks)
+            side.answer(_zipf_traffic(side, ROWS, seed=_WARM_UP).asks)
         before = many.engine.residency().slot_loads
         for number in rounds:
             times.add(Timed.REGISTERED8, few.run(_zipf_traffic(few, requests, seed=number)))

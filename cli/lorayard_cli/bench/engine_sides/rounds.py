@@ -23,11 +23,14 @@ class StepSides:
     polylora: PolyloraSide | None = None
 
 
-def time_steps(sides: StepSides, times: Times, *, rounds: Iterable[int]) -> None:
-    """A little of each side to warm up, then the rounds that count."""
+def time_steps(sides: StepSides, times: Times, *, rounds: Iterable[int], sequential_rounds: int) -> None:
+    """A little of each side to warm up, then the rounds that count.
+
+    `sequential_rounds`: as many have PEFT one adapter after the other, half of a round's time.
+    """
     _warm_up(sides)
     for number in rounds:
-        _round(sides, times)
+        _round(sides, times, sequential=number < sequential_rounds)
         if number == 0:
             _dear(sides, times)
         note(f"steps, round {number + 1}: {_line(times)}")
@@ -41,7 +44,7 @@ def _warm_up(sides: StepSides) -> None:
     _ours(sides.packed, Times(), 8, Timed.MIXED8_PREFILL, Timed.MIXED8_DECODE)
 
 
-def _round(sides: StepSides, times: Times) -> None:
+def _round(sides: StepSides, times: Times, *, sequential: bool) -> None:
     stock, packed, peft = sides.stock, sides.packed, sides.peft
     times.add(Timed.BASE_PREFILL, stock.prefill())
     _ours(packed, times, 8, Timed.MIXED8_PREFILL, Timed.MIXED8_DECODE)
@@ -50,11 +53,13 @@ def _round(sides: StepSides, times: Times) -> None:
         _ours(packed, times, 0, Timed.UNUSED_PREFILL, Timed.UNUSED_DECODE)
     _all_logits(packed, times, 8, Timed.MIXED8_FULL_PREFILL, Timed.MIXED8_FULL_DECODE)
     times.add(Timed.PEFT8_DECODE, peft.mixed_decode(8, stock))
-    times.add(Timed.SEQUENTIAL8_DECODE, peft.sequential_decode(8, stock))
+    if sequential:
+        times.add(Timed.SEQUENTIAL8_DECODE, peft.sequential_decode(8, stock))
     _ours(packed, times, 16, Timed.MIXED16_PREFILL, Timed.MIXED16_DECODE)
     _all_logits(packed, times, 16, Timed.MIXED16_FULL_PREFILL, Timed.MIXED16_FULL_DECODE)
     times.add(Timed.PEFT16_DECODE, peft.mixed_decode(16, stock))
-    times.add(Timed.SEQUENTIAL16_DECODE, peft.sequential_decode(16, stock))
+    if sequential:
+        times.add(Timed.SEQUENTIAL16_DECODE, peft.sequential_decode(16, stock))
     if sides.polylora is not None:
         times.add(Timed.POLYLORA8_DECODE, sides.polylora.mixed_decode(8, stock))
         times.add(Timed.POLYLORA16_DECODE, sides.polylora.mixed_decode(16, stock))

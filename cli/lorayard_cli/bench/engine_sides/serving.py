@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -31,7 +32,7 @@ class ServingSide:
         folders: dict[str, Path] = {adapter_digest(read_adapter(folder)): folder for folder in adapters}
         self._digests = list(folders)
         self.engine = PackedEngine(model, folders, config)
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(model)  # pyright: ignore[reportUnknownMemberType]
+        self._model = model
 
     def __enter__(self) -> Self:
         self.engine.start()
@@ -43,6 +44,11 @@ class ServingSide:
         self.engine.stop()
         if kind is None:
             self.engine.check()
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's, for prompts of known lengths; a large one takes seconds to load."""
+        return AutoTokenizer.from_pretrained(self._model)  # pyright: ignore[reportUnknownMemberType]
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, int]]:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from lorayard_cli.bench.engine_report.costs import Cost, cost_of
 from lorayard_cli.bench.engine_sides.device import settling
-from lorayard_cli.bench.engine_sides.workload import DECODE_STEPS, prompts
-from lorayard_workers.base_model import load_base_model
+from lorayard_cli.bench.engine_sides.workload import prompts
+from lorayard_workers.base_model import load_model
 
 
 def load_stock(folder: Path, device: str = "cpu") -> Any:
@@ -22,7 +22,7 @@ def load_stock(folder: Path, device: str = "cpu") -> Any:
     On CPU torch's matmul does not fold a strided slice against a frozen weight, but copies the weight for
     each row (torch 2.13). Marked as trainable it folds. Under inference mode nothing else changes.
     """
-    model = load_base_model(folder, device=device).model
+    model = load_model(folder, torch.bfloat16).to(device)
     lift_trap(model)
     return model
 
@@ -35,7 +35,9 @@ def lift_trap(model: Any) -> None:
 class StockSide:
     """The denominator of most rows."""
 
-    def __init__(self, folder: Path, device: str, *, prompt_tokens: int) -> None:
+    def __init__(self, folder: Path, device: str, *, prompt_tokens: int, decode_steps: int) -> None:
+        """`decode_steps` are taken together, on every side that starts from this one's cache."""
+        self.decode_steps = decode_steps
         self._model = load_stock(folder, device)
         self._ids = torch.tensor(prompts(int(self._model.config.vocab_size), prompt_tokens), device=device)
         self._cache: Any = None
@@ -79,7 +81,7 @@ class StockSide:
 
     def decode(self) -> Cost:
         """One forward for one more token of every row."""
-        return decode_cost(self._model, self.next_ids, self.cache())
+        return decode_cost(self._model, self)
 
 
 def prefill_cost(model: Any, ids: Tensor, **settings: Any) -> Cost:
@@ -91,11 +93,12 @@ def prefill_cost(model: Any, ids: Tensor, **settings: Any) -> Cost:
         )
 
 
-def decode_cost(model: Any, ids: Tensor, cache: Any, **settings: Any) -> Cost:
-    """Of one step, taken several times; the cache grows."""
-    work = decoding(model, ids, cache, DECODE_STEPS, **settings)
+def decode_cost(model: Any, stock: StockSide, **settings: Any) -> Cost:
+    """Of one step of all rows, from a copy of the stock side's cache."""
+    ids, steps = stock.next_ids, stock.decode_steps
+    work = decoding(model, ids, stock.cache(), steps, **settings)
     with torch.inference_mode():
-        return cost_of(work, steps=DECODE_STEPS, settle=settling(ids.device))
+        return cost_of(work, steps=steps, settle=settling(ids.device))
 
 
 def decoding(model: Any, ids: Tensor, cache: Any, steps: int, **settings: Any) -> Callable[[], None]:

@@ -14,6 +14,7 @@ CONTEXT_TOKENS = 512
 """Longer than any request here."""
 
 _SHORTEST_PROMPT, _LEAST_NEW = 20, 8
+_HINT_TOKENS = 4
 
 _TEXT = """
 the of and to in is that it was for on are as with they at be this from have or by one had not but what all
@@ -35,8 +36,13 @@ class Ask:
     """Exactly so many: on every side an end-of-sequence token ends nothing."""
 
     def shortened(self, new_tokens: int) -> Ask:
-        """The same with fewer new tokens."""
-        return replace(self, new_tokens=new_tokens)
+        """The same with so many new tokens at most."""
+        return replace(self, new_tokens=min(new_tokens, self.new_tokens))
+
+    def hint(self) -> Ask:
+        """Just enough of it to load its adapter: a few words, one new token."""
+        prompt = " ".join(self.prompt.split()[:_HINT_TOKENS])
+        return replace(self, prompt=prompt, ids=self.ids[:_HINT_TOKENS], new_tokens=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

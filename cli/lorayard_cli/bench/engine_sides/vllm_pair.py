@@ -36,7 +36,7 @@ class VllmPair:
 
 
 def start_vllm(book: Book, adapters: BenchAdapters, children: ExitStack) -> VllmPair | None:
-    """None where there is no vLLM for the device."""
+    """None where there is no vLLM for the device. The adapters may be made while it loads."""
     plan = book.plan
     if plan.device != "cpu" or plan.vllm_python is None:
         return None

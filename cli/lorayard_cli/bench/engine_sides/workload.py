@@ -10,8 +10,6 @@ ADAPTERS = 16
 """Loaded on every side that has adapters, also where only 8 of them are used."""
 RANK = 16
 """On all linears."""
-DECODE_STEPS = 4
-"""Timed together, once a round."""
 SEED = 20
 
 
