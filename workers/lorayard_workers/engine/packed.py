@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import structlog
 import torch
@@ -114,6 +115,11 @@ class PackedEngine:
     def context_tokens(self) -> int:
         """Longest prompt plus completion: the least of model, setting and cache memory."""
         return self._context.tokens
+
+    @property
+    def tokenizer(self) -> Any:
+        """The base model's, a transformers one; for callers who count tokens."""
+        return self._base.tokenizer
 
     @property
     def linear_shapes(self) -> Mapping[str, tuple[int, int]]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
-
-from transformers import AutoTokenizer
 
 from lorayard_cli.bench.engine_report.costs import Cost, process_cost_of
 from lorayard_cli.bench.engine_sides.faults import SideFaultError
@@ -32,7 +29,6 @@ class ServingSide:
         folders: dict[str, Path] = {adapter_digest(read_adapter(folder)): folder for folder in adapters}
         self._digests = list(folders)
         self.engine = PackedEngine(model, folders, config)
-        self._model = model
 
     def __enter__(self) -> Self:
         self.engine.start()
@@ -45,10 +41,10 @@ class ServingSide:
         if kind is None:
             self.engine.check()
 
-    @cached_property
+    @property
     def tokenizer(self) -> Any:
-        """The model's, for prompts of known lengths; a large one takes seconds to load."""
-        return AutoTokenizer.from_pretrained(self._model)  # pyright: ignore[reportUnknownMemberType]
+        """transformers' own, for prompts of known lengths."""
+        return self.engine.tokenizer
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, int]]:
