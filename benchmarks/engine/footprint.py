@@ -59,8 +59,7 @@ def main() -> None:
 
 def _json_schemas(folder: Path) -> dict[str, Any]:
     """Of a worker's start."""
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
+    tokenizer, config = _load(AutoTokenizer, folder), _load(AutoConfig, folder)
     gc.collect()
     before, started = psutil.Process().memory_info().rss, time.process_time()
     made = Grammars(tokenizer, vocabulary=config.vocab_size, end_ids=[tokenizer.eos_token_id])
@@ -73,6 +72,10 @@ def _json_schemas(folder: Path) -> dict[str, Any]:
         "cpu_seconds": round(seconds, 2),
         "resident_megabytes": round(kept / 1e6),
     }
+
+
+def _load(kind: Any, folder: Path) -> Any:
+    return kind.from_pretrained(folder, local_files_only=True)
 
 
 def _heads(folder: Path) -> dict[str, Any]:

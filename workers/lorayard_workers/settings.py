@@ -55,7 +55,7 @@ class WorkerSettings(YardSettings):
     adapter_storage: Literal["model", "int8"] = "model"
     """How adapters lie in host memory and in `cache_dir`: in the model's type, or in half of it."""
     json_schemas: bool = True
-    """Take jobs with a JSON schema: 3 seconds at start and 250 MB for a vocabulary of 262,144 tokens."""
+    """Take jobs with a JSON schema: 3 seconds at start and 270 MB for a vocabulary of 262,144 tokens."""
     echo_delay_seconds: float = Field(default=0.0, ge=0)
     echo_reply: Literal["prompt", "nothing"] = "prompt"
     echo_load_seconds: float = Field(default=0.0, ge=0)
