@@ -63,12 +63,24 @@ def make_adapter(
 def assert_same(found: HostAdapter | None, wanted: HostAdapter) -> None:
     assert found is not None
     assert (found.digest, found.rank, found.size_bytes) == (wanted.digest, wanted.rank, wanted.size_bytes)
+    assert found.sums == wanted.sums
     for left, right in zip(found.groups, wanted.groups, strict=True):
         assert (left is None) == (right is None)
         if left is not None and right is not None:
             for one, other in zip((left.a, *left.b), (right.a, *right.b), strict=True):
                 assert one.dtype == other.dtype
                 assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("storage", Storage)
+def test_what_is_no_plain_sum_is_none_when_it_comes_back__c8(tmp_path: Path, storage: Storage) -> None:
+    """Known without restoring any group: rows wait for the engine's thread, which asks."""
+    adapter = replace(make_adapter(), sums=False)
+    adapter = quantize_adapter(adapter) if storage is Storage.INT8 else adapter
+    folder = PackedFolder(path=tmp_path, budget_bytes=1 << 20, owner="me")
+    folder.put(adapter)
+    assert_same(folder.get(adapter.digest), adapter)
+    assert not adapter.sums
 
 
 @settings(deadline=None)

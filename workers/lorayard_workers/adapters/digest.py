@@ -24,9 +24,6 @@ def adapter_digest(adapter: AdapterFile) -> str:
     digest.update(json.dumps(index, separators=(",", ":")).encode())
     if adapter.prompt_template is not None:
         digest.update(f"template\n{adapter.prompt_template}\n".encode())
-    for _, pair in sorted(adapter.pairs.items()):
-        digest.update(pair.a.data)
-        digest.update(pair.b.data)
-        for _, tensor in pair.vectors:
-            digest.update(tensor.data)
+    for run in adapter.runs(t for _, pair in sorted(adapter.pairs.items()) for t in pair.tensors):
+        digest.update(run)
     return f"sha256:{digest.hexdigest()}"

@@ -7,7 +7,7 @@ The weights are read once into bytes and judged there: nothing that happens to t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +61,7 @@ class RawTensor:
     dtype: str
     shape: tuple[int, ...]
     data: memoryview
+    start: int | None = None  # in the bytes of the whole file; None: it has memory of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,11 @@ class LoraPair:
         return tuple((name, tensor) for name, tensor in found if tensor is not None)
 
     @property
+    def tensors(self) -> tuple[RawTensor, ...]:
+        """All of it."""
+        return self.a, self.b, *(tensor for _, tensor in self.vectors)
+
+    @property
     def rank(self) -> int:
         """Inner width of the update."""
         return self.a.shape[0]
@@ -95,6 +101,7 @@ class AdapterFile:
     pairs: Mapping[str, LoraPair]  # module name -> update, sorted by name
     size_bytes: int
     prompt_template: str | None = None
+    data: memoryview = field(default_factory=lambda: memoryview(b""))  # the whole file
     brought: Mapping[str, RawTensor] = field(default_factory=dict[str, RawTensor])
     """Module name -> what claims to be the base model's own weight; to be compared with it before use."""
 
@@ -102,6 +109,26 @@ class AdapterFile:
     def rank(self) -> int:
         """The largest rank of any module."""
         return max(pair.rank for pair in self.pairs.values())
+
+    def runs(self, tensors: Iterable[RawTensor]) -> Iterator[memoryview]:
+        """Their bytes in this order, neighbours in the file in one piece.
+
+        One call for a whole file: between two calls for small pieces the interpreter's lock is taken and
+        given back, and running rows wait for it each time.
+        """
+        first = stop = -1
+        for tensor in tensors:
+            if tensor.start != stop or tensor.start is None:
+                if first >= 0:
+                    yield self.data[first:stop]
+                first = stop = -1
+            if tensor.start is None:
+                yield tensor.data
+            else:
+                first = tensor.start if first < 0 else first
+                stop = tensor.start + len(tensor.data)
+        if first >= 0:
+            yield self.data[first:stop]
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -129,6 +156,7 @@ def read_adapter(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> Adapter
         pairs=pairs,
         brought=brought,
         size_bytes=len(data),
+        data=data,
         prompt_template=read_prompt_template(folder),
     )
 
@@ -185,8 +213,8 @@ def _raw(folder: Path, name: str, entry: TensorEntry, data: memoryview) -> RawTe
         raise AdapterRefusedError(folder, f"{name}: type {entry.dtype:.20}, not one of {known}", module=name)
     part = data[entry.start : entry.stop]
     if entry.start % ITEM_BYTES[entry.dtype]:  # between two addresses of its type
-        part = memoryview(bytearray(part))
-    return RawTensor(dtype=entry.dtype, shape=entry.shape, data=part)
+        return RawTensor(dtype=entry.dtype, shape=entry.shape, data=memoryview(bytearray(part)))
+    return RawTensor(dtype=entry.dtype, shape=entry.shape, data=part, start=entry.start)
 
 
 def _shown(shape: tuple[int, ...]) -> str:

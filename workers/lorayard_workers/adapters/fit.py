@@ -60,10 +60,12 @@ def check_rank(adapter: AdapterFile, max_rank: int) -> None:
 
 def check_finite(adapter: AdapterFile) -> None:
     """No NaN and no infinity, before and after scaling: in a mixed batch 0 x NaN would reach other rows."""
+    if _is_calm(adapter):
+        return
     for module, pair in adapter.pairs.items():
         vectors = [(name, tensor, pair.scale) for name, tensor in pair.vectors]
         for side, tensor, scale in (("A", pair.a, 1.0), ("B", pair.b, pair.scale), *vectors):
-            largest = _largest(tensor)
+            largest = _largest(tensor.dtype, tensor.data)
             if largest is None:
                 raise AdapterRefusedError(
                     adapter.path,
@@ -115,25 +117,44 @@ def _check_selected(adapter: AdapterFile, linears: Shapes, others: Sequence[str]
         )
 
 
-def _magnitudes(tensor: RawTensor) -> tuple[NDArray[np.unsignedinteger], int]:
-    """Bits without the sign, which order as the values do, and those of infinity: NaNs are larger."""
-    if tensor.dtype == "F32":
-        return np.frombuffer(tensor.data, dtype="<u4") & np.uint32(0x7FFFFFFF), 0x7F800000
-    infinity = 0x7F80 if tensor.dtype == "BF16" else 0x7C00
-    return np.frombuffer(tensor.data, dtype="<u2") & np.uint16(0x7FFF), infinity
+def _is_calm(adapter: AdapterFile) -> bool:
+    """Whether even its largest value times its largest scale is sound: one look at the whole file."""
+    strongest = max(1.0, *(pair.scale for pair in adapter.pairs.values()))
+    by_type: dict[str, list[RawTensor]] = {}
+    for pair in adapter.pairs.values():
+        for tensor in pair.tensors:
+            by_type.setdefault(tensor.dtype, []).append(tensor)
+    for dtype, tensors in by_type.items():
+        for run in adapter.runs(sorted(tensors, key=lambda tensor: tensor.start or 0)):
+            largest = _largest(dtype, run)
+            if largest is None or largest * strongest > _BF16_LARGEST:
+                return False
+    return True
 
 
-def _largest(tensor: RawTensor) -> float | None:
+_BITS: Mapping[str, tuple[str, int, int]] = {
+    "F32": ("4", 0x7FFFFFFF, 0x7F800000),
+    "BF16": ("2", 0x7FFF, 0x7F80),
+    "F16": ("2", 0x7FFF, 0x7C00),
+}
+"""Bytes of a value; its bits without the sign, which order as the values do; those of infinity: NaNs are
+larger."""
+
+
+def _largest(dtype: str, data: memoryview) -> float | None:
     """The largest absolute value; None if any is not finite."""
-    bits, infinity = _magnitudes(tensor)
-    top = int(bits.max(initial=0))
+    width, mask, infinity = _BITS[dtype]
+    positive = int(np.frombuffer(data, dtype=f"<i{width}").max(initial=0))
+    negative = int(np.frombuffer(data, dtype=f"<u{width}").max(initial=0))  # a positive one if there is none
+    top = max(positive, negative & mask)
     if top >= infinity:
         return None
-    if tensor.dtype == "F16":
+    if dtype == "F16":
         return float(np.uint16(top).view(np.float16))
-    return float(np.uint32(top if tensor.dtype == "F32" else top << 16).view(np.float32))
+    return float(np.uint32(top if dtype == "F32" else top << 16).view(np.float32))
 
 
 def _count_non_finite(tensor: RawTensor) -> int:
-    bits, infinity = _magnitudes(tensor)
-    return int(np.count_nonzero(bits >= infinity))
+    width, mask, infinity = _BITS[tensor.dtype]
+    bits: NDArray[np.unsignedinteger] = np.frombuffer(tensor.data, dtype=f"<u{width}")
+    return int(np.count_nonzero((bits & bits.dtype.type(mask)) >= infinity))

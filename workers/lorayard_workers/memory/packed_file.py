@@ -25,7 +25,7 @@ from lorayard_workers.errors import PackedFileError
 from lorayard_workers.memory.index import index, restore, section_type
 from lorayard_workers.memory.packing import HostAdapter
 
-FORMAT = "lorayard-packed-1"
+FORMAT = "lorayard-packed-2"
 """Changes with anything that gives the same adapter another content: the form, the packing, the rounding."""
 
 _ALIGNMENT = 64

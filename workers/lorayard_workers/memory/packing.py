@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from lorayard_workers.adapters.files import AdapterFile, RawTensor
+from lorayard_workers.adapters.files import AdapterFile, LoraPair, RawTensor
 from lorayard_workers.adapters.wide import WideModule, WideRole
 from lorayard_workers.errors import AdapterRefusedError
 from lorayard_workers.memory.base_weights import BaseWeights
 from lorayard_workers.memory.layout import GroupLayout, padded_rank
+
+_AT_ONCE = 64
+"""Modules that are packed together: B of so many is in memory in fp32 meanwhile."""
 
 _TORCH_TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -29,6 +32,10 @@ class GroupWeights:
     b: tuple[Tensor, ...]
     gain: Tensor | None = None  # DoRA: [sum(out)], what the outputs are multiplied by, LoRA's share included
     shift: Tensor | None = None  # [sum(out)], added after that
+
+
+_Place = tuple[LoraPair, Tensor, Tensor]
+"""A module's update, and where its A and B go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +69,8 @@ class HostAdapter:
     groups: Sequence[GroupWeights | None]  # in the order of the model's layouts; None: left alone
     size_bytes: int
     wide: tuple[WideWeights, ...] = ()
-
-    @property
-    def sums(self) -> bool:
-        """Whether it is a plain sum of products: only those can be weighed, summed with others, or merged."""
-        return all(g is None or (g.gain is None and g.shift is None) for g in self.groups)
+    sums: bool = True
+    """Whether it is a plain sum of products: only those can be weighed, summed with others, or merged."""
 
     @property
     def wide_bytes(self) -> int:
@@ -94,9 +98,10 @@ def pack_adapter(
         _carve(block, layout, rank) if len(block) else None
         for block, layout in zip(torch.split_with_sizes(flat, sizes), layouts, strict=True)
     )
-    for layout, group in zip(layouts, groups, strict=True):
-        if group is not None:
-            _fill(adapter, layout, group)
+    filled = [(layout, group) for layout, group in zip(layouts, groups, strict=True) if group is not None]
+    places = [place for layout, group in filled for place in _places(adapter, layout, group)]
+    for first in range(0, len(places), _AT_ONCE):
+        _fill(places[first : first + _AT_ONCE])
     if not _all_finite(flat):
         _refuse_overflow(adapter, layouts, groups, dtype)
     if base is not None and any(pair.magnitude is not None for pair in adapter.pairs.values()):
@@ -110,7 +115,9 @@ def pack_adapter(
     vectors = [v for group in groups if group is not None for v in (group.gain, group.shift) if v is not None]
     size_bytes = sum(t.numel() * t.element_size() for t in (flat, *vectors))
     size_bytes += sum(one.size_bytes for one in brought)
-    return HostAdapter(digest=digest, rank=rank, groups=groups, size_bytes=size_bytes, wide=brought)
+    return HostAdapter(
+        digest=digest, rank=rank, groups=groups, size_bytes=size_bytes, wide=brought, sums=not vectors
+    )
 
 
 def _pack_wide(adapter: AdapterFile, module: WideModule, dtype: torch.dtype) -> WideWeights:
@@ -146,14 +153,21 @@ def _carve(block: Tensor, layout: GroupLayout, rank: int) -> GroupWeights:
     )
 
 
-def _fill(adapter: AdapterFile, layout: GroupLayout, group: GroupWeights) -> None:
+def _places(adapter: AdapterFile, layout: GroupLayout, group: GroupWeights) -> Iterator[_Place]:
     for index, member in enumerate(layout.members):
         pair = adapter.pairs.get(member)
-        if pair is None:
-            continue
-        group.a[: pair.rank, index].copy_(raw_to_tensor(pair.a))
-        # Multiplied, turned and rounded in one pass.
-        torch.mul(raw_to_tensor(pair.b).float().t(), pair.scale, out=group.b[index][: pair.rank])
+        if pair is not None:
+            yield pair, group.a[: pair.rank, index], group.b[index][: pair.rank]
+
+
+def _fill(places: Sequence[_Place]) -> None:
+    """In a few calls for all of them, within which nobody waits for the interpreter's lock."""
+    a = [raw_to_tensor(pair.a) for pair, _, _ in places]
+    b = [raw_to_tensor(pair.b).float() for pair, _, _ in places]
+    if any(pair.scale != 1.0 for pair, _, _ in places):
+        b = torch.ops.aten._foreach_mul(b, [pair.scale for pair, _, _ in places])
+    torch.ops.aten._foreach_copy_([to for _, to, _ in places], a)
+    torch.ops.aten._foreach_copy_([to for _, _, to in places], [one.t() for one in b])
 
 
 def _all_finite(values: Tensor) -> bool:
