@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from lorayard_workers.base_model import Precision
@@ -109,3 +110,60 @@ def test_logits_are_the_same_bits_in_any_company_bleed__c6(
 
 def _never(*_: object) -> bool:
     return False
+
+
+def test_no_row_takes_blocks_of_a_prompt_for_its_answer__c6(tiny_model: Path, seen: Seen) -> None:
+    """The next turn of a chat holds an answer, rounded as a prompt is; then the answer's row returns."""
+    first = Asked(tiny_model)
+    row = first.submit("A", tokens=400)
+    first.run()
+    alone, ids = seen.pop("A"), row.prompt_ids + row.output_ids
+    crowded = Asked(tiny_model, kv_bytes=11 * 64 * 4 * 2 * 2 * 32 * 4)
+    crowded.submit("B", ids=ids[:195], tokens=250)
+    crowded.step()
+    again = crowded.submit("A", tokens=400)
+    crowded.run()
+    assert crowded.core.snapshot.preemptions > 0
+    assert again.prompt_ids + again.output_ids == ids
+    assert seen["A"] == alone
+
+
+class Asked:
+    """An engine whose thread does not run: the test steps it."""
+
+    def __init__(self, model: Path, **settings: Any) -> None:
+        config = EngineConfig(
+            device="cpu",
+            deterministic=True,
+            precision=Precision.FP32,
+            slots=2,
+            rows=6,
+            context_tokens=512,
+            **settings,
+        )
+        self._engine: Any = PackedEngine(model, {}, config)
+        self.core: EngineCore = self._engine._core
+
+    def submit(self, name: str, *, tokens: int, ids: Sequence[int] | None = None) -> Row:
+        """`ids`: instead of the prompt's own."""
+        sampling = Sampling(max_new_tokens=tokens, ignore_eos=True)
+        row = Row(
+            request=GenerationRequest(request_id=name, prompt="x" * 60, sampling=sampling), sink=_unheard
+        )
+        self._engine._prepare(row)
+        row.prompt_ids = list(ids or row.prompt_ids)
+        self._engine._take_inbox(wait_seconds=0.0)
+        return row
+
+    def step(self) -> bool:
+        with torch.inference_mode():
+            return self.core.step()
+
+    def run(self) -> None:
+        while self.step():
+            pass
+        self._engine.check()
+
+
+def _unheard(_outcome: Outcome) -> None:
+    """The logits tell."""

@@ -31,12 +31,17 @@ StartYard = Callable[..., Any]
         ({"prompt": ""}, "empty_prompt", "prompt"),  # nothing to continue
         ({"prompt": ()}, "empty_prompt", "prompt"),  # a conversation without turns
         ({"prompt": "x" * 300}, "prompt_too_long", "prompt"),  # 256 fit
+        ({"prompt": "x" * 1_000_000}, "prompt_too_long", "prompt"),  # not even tokenized
+        ({"prompt": "a \ud800"}, "bad_prompt", "prompt"),  # half of a pair: no text
+        ({"deadline": float("nan")}, "bad_deadline", "deadline"),
         ({"adapter": "sha256:0"}, "unknown_adapter", "adapter"),
         ({"max_new_tokens": 0}, "bad_sampling", "sampling.max_new_tokens"),
         ({"temperature": -1.0}, "bad_sampling", "sampling.temperature"),
+        ({"temperature": 1e39}, "bad_sampling", "sampling.temperature"),  # over a float of 32 bits
         ({"temperature": float("nan")}, "bad_sampling", "sampling.temperature"),
         ({"top_p": 0.0}, "bad_sampling", "sampling.top_p"),
         ({"top_k": -1}, "bad_sampling", "sampling.top_k"),
+        ({"stop": ("x" * 1025,)}, "bad_sampling", "sampling.stop"),
         ({"stop": ("",)}, "bad_sampling", "sampling.stop"),
     ],
 )
@@ -46,6 +51,20 @@ def test_a_bad_request_fails_for_good_naming_the_field__g3(
     found = start_yard().run(ask("bad", **changes), ask("good"))
     assert failure_of(found["bad"]) == (FailureKind.PERMANENT, code, field)
     assert text_of(found["good"])
+
+
+def test_a_prompt_with_a_token_that_the_model_does_not_know_is_refused_alone__g3(
+    start_yard: StartYard,
+) -> None:
+    yard = start_yard()
+    known = len(yard.engine._base.model.get_input_embeddings().weight)
+    yard.engine._base.tokenizer.add_tokens(["<image>"], special_tokens=True)  # without room in the model
+    found = yard.run(ask("good"), ask("bad", prompt="what is <image>?"), ask("also good"))
+    assert failure_of(found["bad"]) == (FailureKind.PERMANENT, "bad_prompt_token", "prompt")
+    assert isinstance(found["bad"], Failed)
+    assert f"token {known} ('<image>')" in found["bad"].message
+    assert text_of(found["good"])
+    assert text_of(found["also good"])
 
 
 def test_prompt_too_long_names_both_numbers_and_the_setting__g3(start_yard: StartYard) -> None:

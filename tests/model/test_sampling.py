@@ -217,3 +217,14 @@ def test_a_row_with_numbers_that_are_not_finite_fails_alone() -> None:
     assert second.code == "non_finite_logits"
     assert isinstance(first, Chosen)
     assert isinstance(third, Chosen)
+
+
+def test_probabilities_that_are_no_numbers_fail_the_row_alone() -> None:
+    wild: Any = TokenSampler(Sampling(temperature=1.0, seed=1))
+    wild._temperature = math.inf  # no request has that: whatever else may bring a NaN
+    logits = torch.randn(2, 600)
+    logits[:, 5] = -math.inf
+    calm = TokenSampler(Sampling(temperature=1.0, seed=1))
+    found = choose_tokens(logits, [wild, calm])
+    assert isinstance(found[0], NotChosen)
+    assert isinstance(found[1], Chosen)

@@ -19,7 +19,7 @@ class CacheRoom:
     blocks: RowBlocks
     row_tokens: int
     keep_answers: bool = True
-    """Not only prompts: what is computed token by token is rounded in another way than a prompt."""
+    """Not only prompts are kept and taken: an answer's tokens, one by one, are rounded in another way."""
     preemptions: int = 0
     prefix_hits: int = 0
     prefix_tokens: int = 0
@@ -34,7 +34,13 @@ class CacheRoom:
             if blocks_for(row.total_tokens) + reserve > self.blocks.pool.free:
                 return False
         tokens = row.tokens(0, row.total_tokens)
-        found = self.blocks.start(row, tokens, at_most=self._at_most(row), adapter=row.kv_key)
+        found = self.blocks.start(
+            row,
+            tokens,
+            at_most=self._at_most(row),
+            adapter=row.kv_key,
+            shareable=None if self.keep_answers else len(row.prompt_ids),
+        )
         if found is None:
             return False
         row.cached_tokens = found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import math
+from collections.abc import Container, Sequence
 
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.context import Context
 from lorayard_workers.engine.grammar import Grammar, Grammars
 from lorayard_workers.engine.protocol import (
+    ChatMessage,
     Failed,
     FailureKind,
     GenerationRequest,
@@ -38,6 +40,8 @@ class Preparation:
         self._known = known
         self._grammars = grammars
         self._token_texts = TokenTexts(base.tokenizer)
+        self._embedded = len(base.model.get_input_embeddings().weight)
+        self._longest_token = max(map(len, base.tokenizer.get_vocab()))
 
     def prepare(self, row: Row) -> None:
         """Fill in what the engine needs. Raises RequestRefusedError or AdapterUnknownError."""
@@ -48,6 +52,8 @@ class Preparation:
             raise RequestRefusedError(
                 "empty_prompt", "the prompt is empty: send at least one character", field="prompt"
             )
+        if request.deadline is not None and math.isnan(request.deadline):
+            raise RequestRefusedError("bad_deadline", "the deadline is no moment in time", field="deadline")
         check_adapters(request, self._known)
         row.prompt_ids = self._prompt_ids(request)
         row.end_ids = self._end_ids(sampling)
@@ -63,9 +69,17 @@ class Preparation:
 
     def _prompt_ids(self, request: GenerationRequest) -> list[int]:
         context = self._context
+        check_text(request.prompt, most=context.tokens * self._longest_token)
         ids = self._base.prompt_ids(request.prompt)
         if not ids:
             raise RequestRefusedError("empty_prompt", "the prompt has no tokens", field="prompt")
+        if max(ids) >= self._embedded:
+            raise RequestRefusedError(
+                "bad_prompt_token",
+                f"the prompt has token {max(ids)} ({self._token_texts.of(max(ids))!r}), for which the model "
+                f"has no embedding: it knows {self._embedded}",
+                field="prompt",
+            )
         if len(ids) >= context.tokens:
             raise RequestRefusedError(
                 "prompt_too_long",
@@ -89,6 +103,31 @@ class Preparation:
     def _end_ids(self, sampling: Sampling) -> frozenset[int]:
         stop = frozenset(sampling.stop_token_ids)
         return stop if sampling.ignore_eos else stop | self._base.eos_ids
+
+
+def check_text(prompt: str | Sequence[ChatMessage], *, most: int) -> None:
+    """Raises RequestRefusedError for what cannot become tokens, or surely becomes too many.
+
+    Turning a text into tokens takes seconds for each MB, and every other request waits for it. More than
+    `most` characters is longer than a prompt of nothing but the longest tokens.
+    """
+    texts = [prompt] if isinstance(prompt, str) else [turn.content for turn in prompt]
+    length = sum(map(len, texts))
+    if length > most:
+        raise RequestRefusedError(
+            "prompt_too_long",
+            f"the prompt has {length} characters; not even {most} could fit this worker's context",
+            field="prompt",
+        )
+    try:
+        for text in texts:
+            text.encode()
+    except UnicodeEncodeError as error:
+        raise RequestRefusedError(
+            "bad_prompt",
+            f"the prompt is no valid text at character {error.start}: {error.reason}",
+            field="prompt",
+        ) from error
 
 
 def failure_of(row: Row, error: Exception) -> Failed:

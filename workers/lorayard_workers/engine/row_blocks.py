@@ -19,14 +19,24 @@ class RowBlocks:
     _tables: dict[Hashable, list[int]] = field(default_factory=dict[Hashable, list[int]])
     _regions: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
 
-    def start(self, row: Hashable, tokens: Sequence[int], *, at_most: int, adapter: str | None) -> int | None:
+    def start(
+        self,
+        row: Hashable,
+        tokens: Sequence[int],
+        *,
+        at_most: int,
+        adapter: str | None,
+        shareable: int | None = None,
+    ) -> int | None:
         """Give a row blocks for its first tokens; how many of these are in them already, from an earlier row.
+
+        Of the first `shareable` (None: all).
 
         None if too few are free; then, and where `clear` raises, nothing changes. It may grow to `at_most`
         tokens, and does so in place where that is possible. The last token is never among those found.
         """
         assert row not in self._tables
-        shared = self._share(tokens, adapter)
+        shared = self._share(tokens[:-1][:shareable], adapter)
         fits = False
         try:
             fits = self._take(row, blocks_for(len(tokens)) - len(shared), blocks_for(at_most) - len(shared))
@@ -50,7 +60,7 @@ class RowBlocks:
 
     def _share(self, tokens: Sequence[int], adapter: str | None) -> list[int]:
         found: list[int] = []
-        keys = chain_keys(adapter, tokens[:-1], BLOCK_TOKENS) if self.reuse else ()
+        keys = chain_keys(adapter, tokens, BLOCK_TOKENS) if self.reuse else ()
         for key in keys:
             block = self.pool.share(key)
             if block is None:

@@ -184,7 +184,10 @@ def _pick(weights: Tensor, point: float) -> int:
 
 def _search(mass: Tensor, wanted: float) -> int:
     """The first place where the running sum exceeds `wanted`; float noise may put `wanted` past its end."""
-    below_end = math.nextafter(float(mass[-1]), 0.0)
+    end = float(mass[-1])
+    if not 0.0 < end < math.inf:
+        raise ArithmeticError(f"the probabilities of the next token sum up to {end}")
+    below_end = math.nextafter(end, 0.0)
     return int(torch.searchsorted(mass, min(wanted, below_end), right=True))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from lorayard_workers.engine.logprobs import MAX_ALTERNATIVES, MAX_LOGPROBS
@@ -11,6 +10,12 @@ from lorayard_workers.errors import RequestRefusedError
 
 MAX_STOP_STRINGS = 16
 """Each is searched for after every token; OpenAI allows 4."""
+
+MAX_STOP_CHARACTERS = 1024
+"""Streamed text is held back while it could be the beginning of one, and looked at after every token."""
+
+MAX_TEMPERATURE = 1e4
+"""Every token is as likely as any other long before; from 1e38 on, fp32 has no such number."""
 
 MAX_STOP_TOKEN_IDS = 64
 """A model has a handful of tokens that end something."""
@@ -44,7 +49,7 @@ def check_sampling(sampling: Sampling, *, vocabulary: int) -> None:
 def _rules(sampling: Sampling, vocabulary: int) -> Iterator[_Rule]:
     yield "max_new_tokens", sampling.max_new_tokens >= 1, "at least 1"
     temperature = sampling.temperature
-    yield "temperature", math.isfinite(temperature) and temperature >= 0, "0 or more"
+    yield "temperature", 0 <= temperature <= MAX_TEMPERATURE, f"from 0 to {MAX_TEMPERATURE:g}"
     yield "top_p", 0 < sampling.top_p <= 1, "over 0 and at most 1"
     yield "top_k", sampling.top_k >= 0, "0 (all) or more"
     yield "min_p", 0 <= sampling.min_p <= 1, "from 0 (all) to 1"
@@ -54,6 +59,8 @@ def _rules(sampling: Sampling, vocabulary: int) -> Iterator[_Rule]:
     yield from _bias_rules(sampling, vocabulary)
     yield "stop", all(sampling.stop), "without empty strings"
     yield "stop", len(sampling.stop) <= MAX_STOP_STRINGS, f"at most {MAX_STOP_STRINGS} strings"
+    longest = max(map(len, sampling.stop), default=0)
+    yield "stop", longest <= MAX_STOP_CHARACTERS, f"of at most {MAX_STOP_CHARACTERS} characters each"
     ids = sampling.stop_token_ids
     yield "stop_token_ids", len(ids) <= MAX_STOP_TOKEN_IDS, f"at most {MAX_STOP_TOKEN_IDS} ids"
     yield "stop_token_ids", _are_tokens(ids, vocabulary), f"ids from 0 to {vocabulary - 1}"
