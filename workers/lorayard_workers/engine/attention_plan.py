@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lorayard_workers.engine.attention_reads import Reach, Reads, plan_reads, spaced, visible
+from lorayard_workers.engine.attention_reads import Reach, Reads, Together, plan_reads, spaced, visible
 from lorayard_workers.engine.blocks import BLOCK_TOKENS
 from lorayard_workers.engine.kv_cache import BlockIndex
 
@@ -42,7 +42,7 @@ class Singles:
     places: tuple[Place, ...]
     dtype: torch.dtype
     device: torch.device
-    apart: bool = False
+    together: Together = Together.CHEAPEST
     known: dict[int | None, Reads] = field(default_factory=dict[int | None, Reads])
 
     def reads(self, window: int | None) -> Reads:
@@ -53,7 +53,7 @@ class Singles:
                 window=window,
                 dtype=self.dtype,
                 device=self.device,
-                apart=self.apart,
+                together=self.together,
             )
         return self.known[window]
 
@@ -116,25 +116,22 @@ def plan_attention(
     *,
     dtype: torch.dtype,
     device: torch.device,
+    together: Together = Together.CHEAPEST,
     pad_to: int | None = None,
 ) -> AttentionPlan:
-    """Plan a step of single tokens followed by longer runs.
-
-    `pad_to`: so many tokens in all, each row's attention by itself: what a row gets is then the same in any
-    company.
-    """
+    """Plan a step of single tokens followed by longer runs; `pad_to`: so many tokens in all."""
     places = (*singles, *spans)
     planned: list[Span] = []
     first = len(singles)
     for place in spans:
         planned.append(Span(place=place, first=first, device=device))
         first += place.tokens
-    apart = pad_to is not None
     blank = torch.zeros(0 if pad_to is None else pad_to - first, dtype=torch.long)
+    alone = Singles(places=tuple(singles), dtype=dtype, device=device, together=together)
     return AttentionPlan(
         index=torch.cat([_flat(place) for place in places]).to(device),
         positions=torch.cat([*(torch.arange(p.start, p.stop) for p in places), blank]).to(device),
-        singles=Singles(places=tuple(singles), dtype=dtype, device=device, apart=apart) if singles else None,
+        singles=alone if singles else None,
         spans=tuple(planned),
         padding=len(blank),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import groupby
 from math import gcd
 
@@ -23,6 +24,17 @@ one core)."""
 
 COPY_BLOCKS = 1.4
 """What a block costs that is copied first."""
+
+
+class Together(StrEnum):
+    """Which single tokens are read together."""
+
+    CHEAPEST = "cheapest"
+    """As costs least, the shorter padded to the longest: a token's rounding may depend on the others."""
+    EQUAL = "equal"
+    """Only those of rows with equally many blocks."""
+    NONE = "none"
+    """Each by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +70,25 @@ def plan_reads(
     window: int | None,
     dtype: torch.dtype,
     device: torch.device,
-    apart: bool = False,
+    together: Together = Together.CHEAPEST,
 ) -> Reads:
-    """Group the tokens of a step; `apart`: each by itself, so that its rounding is always the same."""
-    runs = [[i] for i in range(len(reaches))] if apart else cut_groups(reaches)
+    """Group the tokens of a step."""
+    runs = _runs(reaches, together)
     groups = [_read(run, reaches, window, dtype, device) for run in runs]
     order = torch.cat([group.tokens for group in groups])
     inverse = None if torch.equal(order, torch.arange(len(order), device=device)) else order.argsort()
     return Reads(groups=tuple(groups), inverse=inverse)
+
+
+def _runs(reaches: Sequence[Reach], together: Together) -> list[list[int]]:
+    if together is Together.CHEAPEST:
+        return cut_groups(reaches)
+    if together is Together.NONE:
+        return [[i] for i in range(len(reaches))]
+    by_length: dict[int, list[int]] = {}
+    for i, reach in enumerate(reaches):
+        by_length.setdefault(len(reach.blocks), []).append(i)
+    return list(by_length.values())
 
 
 def cut_groups(reaches: Sequence[Reach]) -> list[list[int]]:

@@ -22,6 +22,7 @@ class BaseLinear:
         weight, bias = joined(members)
         self.in_features = members[0].in_features
         self.out_features = tuple(member.out_features for member in members)
+        self.has_bias = bias is not None
         self.dtype, self.device = weight.dtype, weight.device
         self._own: Kernel = make_kernel(weight, bias, quantization)
         self._kernel = self._own

@@ -140,14 +140,14 @@ class LoraGroup:
     def _add_dense(self, y: Tensor, x: Tensor, dense: Dense) -> None:
         a = self._a[: dense.columns].view(-1, x.shape[-1])
         # The weights stand first: a CPU repacks the second operand of a product for its matrix units.
-        hidden = mm(a, x[: dense.tokens].t()).view(dense.columns, -1, dense.tokens)
+        hidden = mm(a, x[: dense.foreign.shape[-1]].t()).view(dense.columns, -1, dense.foreign.shape[-1])
         # Filled, not multiplied: 0 x NaN is NaN, and would carry one adapter's overflow to other rows.
         hidden.masked_fill_(dense.foreign, 0)
         if dense.weights is not None:
             hidden.mul_(dense.weights)
         hidden = hidden.permute(1, 2, 0)
         for target, own, b in zip(self._split(y[: dense.tokens]), hidden, self._b, strict=True):
-            target.add_(mm(own, b[: dense.columns]))
+            target.add_(mm(own, b[: dense.columns])[: dense.tokens])
 
     def _add_bundle(self, y: Tensor, x: Tensor, bundle: Bundle) -> None:
         tokens = slice(bundle.start, bundle.stop)

@@ -15,6 +15,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from lorayard_workers.engine.fixed_shapes import FixedShapes
 from lorayard_workers.engine.lora_costs import USUAL_COSTS, LoraCosts
 from lorayard_workers.memory.columns import (
     Blend,
@@ -33,7 +34,7 @@ class Dense:
 
     tokens: int
     columns: int
-    foreign: Tensor  # bool [columns, 1, tokens]: not this token's
+    foreign: Tensor  # bool [columns, 1, tokens or more]: not this token's; those after `tokens` are padding
     weights: Tensor | None = None  # fp32 [columns, 1, tokens]; None where all are 1
 
 
@@ -109,22 +110,19 @@ def plan_lora(
     device: torch.device,
     *,
     costs: LoraCosts = USUAL_COSTS,
-    apart: int | None = None,
+    fixed: FixedShapes | None = None,
 ) -> LoraPlan:
     """`singles`: one token each, adapters first, in `use_order`; `spans`: (tokens, use) after them.
 
-    `apart`: at most so many single tokens, each by itself, so that its rounding depends on no other token
-    and on no slot's place.
+    `fixed`: so that no token's rounding depends on others or on the place of a slot.
     """
     adapted = [use for use in singles if use is not None]
     assert all(use is not None for use in singles[: len(adapted)])
+    if fixed is not None:
+        return _plan_fixed(singles, spans, fixed, device)
     segments = _segments(spans, start=len(singles), device=device)
     if not adapted:
         return LoraPlan(segments=segments)
-    if apart is not None:
-        summed = [i for i, use in enumerate(adapted) if isinstance(use, Blend)]
-        ones = [one for i in summed for one in _segments([(1, adapted[i])], start=i, device=device)]
-        return LoraPlan(aparts=_aparts(adapted, apart, device), segments=(*ones, *segments))
     plain = [use for use in adapted if is_plain(use)]
     runs = find_runs([columns_of(use) for use in plain], costs)
     odd = _segments([(1, use) for use in adapted[len(plain) :]], start=len(plain), device=device)
@@ -132,6 +130,29 @@ def plan_lora(
     if costs.dense.at(len(adapted), width) <= _cost(runs, odd, costs):
         return LoraPlan(dense=dense_for(adapted, width, device), segments=segments)
     return LoraPlan(bundles=plan_runs(runs, device), segments=(*odd, *segments))
+
+
+def _plan_fixed(
+    singles: Sequence[Use | None],
+    spans: Sequence[tuple[int, Use | None]],
+    fixed: FixedShapes,
+    device: torch.device,
+) -> LoraPlan:
+    """`use_order` puts sums last: they are always added up alone."""
+    adapted = [use for use in singles if use is not None]
+    whole = [use for use in adapted if not isinstance(use, Blend)]
+    start = len(whole)
+    alone: list[Segment] = []
+    for tokens, use in (*((1, use) for use in singles[start:]), *spans):
+        alone += _segments([(tokens, use)], start=start, device=device)
+        start += tokens
+    if not whole:
+        return LoraPlan(segments=tuple(alone))
+    if not fixed.steady:
+        return LoraPlan(aparts=_aparts(whole, fixed.rows, device), segments=tuple(alone))
+    width = fixed.lora_columns(max(use[-1] for use in whole) + 1)
+    dense = dense_for(whole, width, device, padded=fixed.lora_tokens(len(whole)))
+    return LoraPlan(dense=dense, segments=tuple(alone))
 
 
 def find_runs(used: Sequence[Columns], costs: LoraCosts) -> list[Run]:
@@ -198,11 +219,13 @@ def _padded(run: Run, device: torch.device) -> tuple[Tensor, Tensor]:
     return torch.tensor(rows, device=device), torch.tensor(taken, device=device)
 
 
-def dense_for(adapted: Sequence[Use], width: int, device: torch.device) -> Dense:
-    """The dense form of single tokens over the first `width` columns."""
+def dense_for(
+    adapted: Sequence[Use], width: int, device: torch.device, *, padded: int | None = None
+) -> Dense:
+    """The dense form of single tokens over the first `width` columns; with `padded` tokens in all."""
     tokens = torch.tensor([token for token, use in enumerate(adapted) for _ in columns_of(use)])
     columns = torch.tensor([column for use in adapted for column in columns_of(use)])
-    foreign = torch.ones(width, 1, len(adapted), dtype=torch.bool)
+    foreign = torch.ones(width, 1, padded or len(adapted), dtype=torch.bool)
     foreign[columns, 0, tokens] = False
     weights: Tensor | None = None
     if any(weights_of(use) is not None for use in adapted):
@@ -213,15 +236,14 @@ def dense_for(adapted: Sequence[Use], width: int, device: torch.device) -> Dense
     return Dense(tokens=len(adapted), columns=width, foreign=foreign.to(device), weights=weights)
 
 
-def _aparts(adapted: Sequence[Use], rows: int, device: torch.device) -> tuple[Apart, ...]:
+def _aparts(adapted: Sequence[Columns], rows: int, device: torch.device) -> tuple[Apart, ...]:
     by_rank: dict[int, list[int]] = {}
     for i, use in enumerate(adapted):
-        if not isinstance(use, Blend):
-            by_rank.setdefault(len(columns_of(use)), []).append(i)
+        by_rank.setdefault(len(use), []).append(i)
     found: list[Apart] = []
     for tokens in by_rank.values():
         padded = [*tokens, *[tokens[0]] * (rows - len(tokens))]
-        columns = [list(columns_of(adapted[i])) for i in padded]
+        columns = [list(adapted[i]) for i in padded]
         found.append(
             Apart(
                 tokens=torch.tensor(tokens, device=device),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import structlog
 import torch
 from torch import Tensor, nn
 
 from lorayard_workers.adapters.wide import WideModule
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
+from lorayard_workers.engine.attention_reads import Together
 from lorayard_workers.engine.blocks import blocks_for
+from lorayard_workers.engine.fixed_shapes import FixedShapes
 from lorayard_workers.engine.kv_cache import KvCache
 from lorayard_workers.engine.lora_costs import USUAL_COSTS, LoraCosts
 from lorayard_workers.engine.lora_measure import kept_costs
@@ -25,6 +28,7 @@ from lorayard_workers.engine.quantization import BaseQuantization
 from lorayard_workers.engine.refusals import cache_shape, check_supported
 from lorayard_workers.engine.screened_head import screened_head
 from lorayard_workers.engine.self_check import CheckPiece, check_same, probe_model
+from lorayard_workers.engine.steady_check import Products
 from lorayard_workers.engine.step_context import StepContext
 from lorayard_workers.engine.users import Users
 from lorayard_workers.engine.wide import WideStore
@@ -33,11 +37,9 @@ from lorayard_workers.memory.columns import Columns, Use, use_order
 from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.packing import HostAdapter
 
-_PROBE_BLOCKS = blocks_for(TOKENS)
+_log = structlog.stdlib.get_logger(__name__)
 
-_FEW_TOKENS = 16
-"""A longer piece's forward in deterministic mode has a multiple of so many: products of fewer may be rounded
-in a way of their own, and more would be padding."""
+_PROBE_BLOCKS = blocks_for(TOKENS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,30 @@ class ModelRunner:
         base.model.get_input_embeddings().register_forward_hook(self._embed)
         fits = size.screened_head and base.quantization is BaseQuantization.NONE
         self.screened = screened_head(linear, self._head, seen.hidden) if fits else None
+        self._shapes: FixedShapes | None = None
+        if size.deterministic:
+            self._fix_shapes(base, [int(token) for token in seen.ids[0]])
         check_same(base, seen, self._run_check, rows=min(size.rows, size.blocks // _PROBE_BLOCKS))
+
+    def _fix_shapes(self, base: BaseModel, token_ids: Sequence[int]) -> None:
+        """Steady ones where all products are."""
+        _, kv_heads, head_width = cache_shape(base)
+        shapes = FixedShapes(rows=self._size.rows, columns=self._size.columns, steady=True)
+        products = Products(
+            linears=[group.base for group in self._groups],
+            quantization=base.quantization,
+            head=self._head,
+            head_shape=(self.wide_modules[0].in_features, self._head.vocabulary),
+            shapes=shapes,
+            kv_heads=kv_heads,
+            query_share=base.model.config.num_attention_heads // kv_heads,
+            head_width=head_width,
+        )
+        self._shapes = shapes
+        with torch.inference_mode():
+            steady = products.are_steady() and self._rows_agree(token_ids)
+        self._shapes = replace(shapes, steady=steady)
+        _log.info("deterministic_shapes_chosen", steady=steady)
 
     @property
     def slot_bytes(self) -> int:
@@ -161,22 +186,19 @@ class ModelRunner:
 
     def hidden(self, pieces: Sequence[Piece]) -> Tensor:
         """What `logits` takes, for each piece that wants them: [n, width] in their order."""
-        found = self._fixed_hidden(pieces) if self._size.deterministic else self._hidden(pieces)
+        shapes = self._shapes
+        found = self._hidden(pieces) if shapes is None else self._fixed_hidden(pieces, shapes)
         wanted = [piece.columns for piece in pieces if piece.wants_logits]
         rows = [(row, row + 1, columns) for row, columns in enumerate(wanted)]
-        self._wide.plan_rows(Users(runs=rows, device=self._device), apart=self._size.deterministic)
+        self._wide.plan_rows(Users(runs=rows, device=self._device), apart=shapes is not None)
         return found
 
-    def _fixed_hidden(self, pieces: Sequence[Piece]) -> Tensor:
-        """Single tokens share a forward of `rows`; each longer piece has one, as long as it needs itself."""
-        parts = [[i for i, piece in enumerate(pieces) if piece.place.tokens == 1]]
-        parts += [[i] for i, piece in enumerate(pieces) if piece.place.tokens > 1]
+    def _fixed_hidden(self, pieces: Sequence[Piece], shapes: FixedShapes) -> Tensor:
         found: dict[int, Tensor] = {}
         kept = torch.empty(0)
-        for part in filter(None, parts):
-            few = [pieces[i] for i in part]
-            kept = self._hidden(few, pad_to=_fixed_tokens(few, self._size.rows))
-            found |= zip([i for i in part if pieces[i].wants_logits], kept, strict=True)
+        for part in shapes.forwards([piece.place.tokens for piece in pieces]):
+            kept = self._hidden([pieces[i] for i in part.pieces], pad_to=part.tokens)
+            found |= zip([i for i in part.pieces if pieces[i].wants_logits], kept, strict=True)
         return torch.stack([found[i] for i in sorted(found)]) if found else kept
 
     def _hidden(self, pieces: Sequence[Piece], *, pad_to: int | None = None) -> Tensor:
@@ -198,22 +220,35 @@ class ModelRunner:
         return self._run([*singles, *spans], keep)
 
     def _run_check(self, pieces: Sequence[CheckPiece]) -> Tensor:
-        """The start-up check's pieces, in the first blocks: no row has one yet."""
+        """The start-up check's pieces."""
+        return self.forward(self._probe_pieces(pieces))
+
+    def _probe_pieces(self, pieces: Sequence[CheckPiece]) -> list[Piece]:
+        """In the first blocks, cleared: no row has one yet."""
         tables = {p.row: range(1 + p.row * _PROBE_BLOCKS, 1 + (p.row + 1) * _PROBE_BLOCKS) for p in pieces}
         for piece in pieces:
             if piece.start == 0:
                 self.cache.clear(tables[piece.row])
-        return self.forward(
-            [
-                Piece(
-                    place=Place(blocks=tables[piece.row], start=piece.start, tokens=len(piece.token_ids)),
-                    token_ids=piece.token_ids,
-                    columns=None,
-                    wants_logits=True,
-                )
-                for piece in pieces
-            ]
-        )
+        return [
+            Piece(
+                place=Place(blocks=tables[piece.row], start=piece.start, tokens=len(piece.token_ids)),
+                token_ids=piece.token_ids,
+                columns=None,
+                wants_logits=True,
+            )
+            for piece in pieces
+        ]
+
+    def _rows_agree(self, token_ids: Sequence[int]) -> bool:
+        """Whether rows that say the same get the same bits, alone and together: norms and the like too."""
+        rows = min(self._size.rows, self._size.blocks // _PROBE_BLOCKS)
+        for start, ids in ((0, token_ids[:-1]), (len(token_ids) - 1, token_ids[-1:])):
+            checked = [CheckPiece(row=row, start=start, token_ids=ids) for row in range(rows)]
+            together = self.hidden(self._probe_pieces(checked))
+            alone = self.hidden(self._probe_pieces(checked[:1]))
+            if not torch.equal(together, alone.expand_as(together)):
+                return False
+        return True
 
     def _embed(self, module: object, given: tuple[Tensor, ...], found: Tensor) -> Tensor | None:
         """After the embedding has run."""
@@ -225,13 +260,14 @@ class ModelRunner:
             [(piece.place.tokens, piece.columns) for piece in spans],
             self._device,
             costs=self.lora_costs,
-            apart=None if pad_to is None else self._size.rows,
+            fixed=self._shapes,
         )
         self._context.attention = plan_attention(
             [piece.place for piece in singles],
             [piece.place for piece in spans],
             dtype=self._dtype,
             device=self._device,
+            together=_together(self._shapes),
             pad_to=pad_to,
         )
 
@@ -252,11 +288,12 @@ class ModelRunner:
         return hidden[torch.tensor(keep, dtype=torch.long, device=self._device)]
 
 
-def _fixed_tokens(pieces: Sequence[Piece], rows: int) -> int:
-    tokens = pieces[0].place.tokens
-    return rows if tokens == 1 else -(-tokens // _FEW_TOKENS) * _FEW_TOKENS
+def _together(shapes: FixedShapes | None) -> Together:
+    if shapes is None:
+        return Together.CHEAPEST
+    return Together.EQUAL if shapes.steady else Together.NONE
 
 
-def _step_order(piece: Piece) -> tuple[bool, bool, tuple[bool, int, Columns, tuple[float, ...]]]:
+def _step_order(piece: Piece) -> tuple[bool, bool, tuple[int, int, Columns, tuple[float, ...]]]:
     """Single tokens first; within each kind adapters first, neighbours by adapter."""
     return piece.place.tokens > 1, piece.columns is None, use_order(piece.columns)

@@ -49,9 +49,13 @@ def is_plain(use: Use) -> bool:
     return not isinstance(use, Blend) and are_neighbours(use)
 
 
-def use_order(use: Use | None) -> tuple[bool, int, Columns, tuple[float, ...]]:
-    """Sorts rows that use the same columns next to each other: plain ones first, and those by rank."""
+def use_order(use: Use | None) -> tuple[int, int, Columns, tuple[float, ...]]:
+    """Sorts rows that use the same columns next to each other.
+
+    Plain ones first, then those in several parts, then sums, each by rank.
+    """
     if use is None:
-        return True, 0, (), ()
+        return 3, 0, (), ()
     columns = columns_of(use)
-    return not is_plain(use), len(columns), columns, weights_of(use) or ()
+    kind = 2 if isinstance(use, Blend) else int(not is_plain(use))
+    return kind, len(columns), columns, weights_of(use) or ()
