@@ -18,6 +18,7 @@ from lorayard_workers.engine.core import EngineCore
 from lorayard_workers.engine.packed import PackedEngine
 from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Residency, Sampling, Succeeded
 from lorayard_workers.engine.row import Row
+from lorayard_workers.engine.steady_check import Products
 
 Seen = dict[str, list[bytes]]
 
@@ -59,15 +60,22 @@ def run(
         engine.check()
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize(
+    ("precision", "shares"),
+    [(Precision.FP32, True), (Precision.BF16, True), (Precision.BF16, False)],
+    ids=["fp32", "bf16", "bf16, nothing shared"],
+)
 def test_logits_are_the_same_bits_in_any_company_bleed__c6(
     tiny_model: Path,
     tiny_adapters: dict[str, Path],
     seen: Seen,
     precision: Precision,
+    shares: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Alone; in a crowd with loads under way; with few slots, other chunks and rows that are pushed out."""
+    if not shares:
+        monkeypatch.setattr(Products, "are_steady", _never)
     draw = random.Random(5)
     keys = [None, *tiny_adapters]
     requests = [

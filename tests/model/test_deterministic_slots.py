@@ -12,6 +12,7 @@ from torch import Tensor
 from lorayard_workers.base_model import Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
+from lorayard_workers.engine.steady_check import Products
 from lorayard_workers.memory.columns import Columns, Use, blend
 from lorayard_workers.memory.layout import padded_rank
 from lorayard_workers.memory.packing import HostAdapter, WideWeights
@@ -65,9 +66,16 @@ class Slots:
         return found
 
 
-@pytest.fixture(params=list(Precision))
-def slots(request: pytest.FixtureRequest, tiny_model: Path, tiny_adapters: dict[str, Path]) -> Slots:
-    return Slots(tiny_model, tiny_adapters, request.param)
+@pytest.fixture(params=["fp32", "bf16", "bf16, nothing shared"])
+def slots(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_model: Path,
+    tiny_adapters: dict[str, Path],
+) -> Slots:
+    if "shared" in request.param:
+        monkeypatch.setattr(Products, "are_steady", lambda _: False)
+    return Slots(tiny_model, tiny_adapters, Precision(request.param[:4]))
 
 
 def rank_16(adapters: dict[str, Path], slots: Slots, *, wide: bool = False) -> list[HostAdapter]:

@@ -85,16 +85,12 @@ def _runs(reaches: Sequence[Reach], together: Together) -> list[list[int]]:
         return cut_groups(reaches)
     if together is Together.NONE:
         return [[i] for i in range(len(reaches))]
-    by_length: dict[int, list[int]] = {}
-    for i, reach in enumerate(reaches):
-        by_length.setdefault(len(reach.blocks), []).append(i)
-    return list(by_length.values())
+    return _equally_long(reaches)
 
 
 def cut_groups(reaches: Sequence[Reach]) -> list[list[int]]:
     """Tokens that are read together: least cost in all. Pure."""
-    order = sorted(range(len(reaches)), key=lambda i: (-len(reaches[i].blocks), reaches[i].blocks[0]))
-    classes = [list(run) for _, run in groupby(order, key=lambda i: len(reaches[i].blocks))]
+    classes = _equally_long(reaches)
     best: list[tuple[float, int]] = [(0.0, 0)]  # cost of the first classes, and where their last group starts
     for stop in range(1, len(classes) + 1):
         ways = [(best[i][0] + _cost(classes[i:stop], reaches), i) for i in range(stop)]
@@ -105,6 +101,12 @@ def cut_groups(reaches: Sequence[Reach]) -> list[list[int]]:
         groups.insert(0, [i for run in classes[best[at][1] : at] for i in run])
         at = best[at][1]
     return groups
+
+
+def _equally_long(reaches: Sequence[Reach]) -> list[list[int]]:
+    """The longest first, and in each class by place in the cache."""
+    order = sorted(range(len(reaches)), key=lambda i: (-len(reaches[i].blocks), reaches[i].blocks[0]))
+    return [list(run) for _, run in groupby(order, key=lambda i: len(reaches[i].blocks))]
 
 
 def spaced(tables: Sequence[Sequence[int]]) -> Spaced | None:

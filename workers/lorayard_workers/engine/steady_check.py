@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, mm, nn
@@ -96,20 +97,16 @@ class Products:
 
     def _share(self, out: int, like: BaseLinear) -> bool:
         rank = min(2 * _PIECE, self.shapes.columns)
-        own, b = _mirrored(_DISTINCT, rank, like), _opposed(out, rank, like).t()
-        others = _drawn((self.shapes.columns, out), like, seed=3)
-        first = mm(_repeated(own, TOKENS), b)[:_DISTINCT]
-        return all(
-            self._shares(own, columns, others[:width].index_copy(0, columns, b), first)
-            for width in self._widths()
-            for columns in _places(rank, width, like)
-        )
+        own = _mirrored(self.shapes.lora_tokens(self.shapes.rows), rank, like)
+        b, others = _opposed(out, rank, like).t(), _drawn((self.shapes.columns, out), like, seed=3)
 
-    def _shares(self, own: Tensor, columns: Tensor, b: Tensor, first: Tensor) -> bool:
-        def share(rows: Tensor) -> Tensor:
-            return mm(rows.new_zeros(len(b), len(rows)).index_copy_(0, columns, rows.t()).t(), b)
+        def shared(few: Tensor, columns: Tensor, width: int) -> Tensor:
+            hidden = few.new_zeros(width, len(few)).index_copy_(0, columns, few.t())
+            return mm(hidden.t(), others[:width].index_copy(0, columns, b))
 
-        return _agree(share, _repeated(own, self.shapes.lora_tokens(self.shapes.rows)), first)
+        tried = [(columns, width) for width in self._widths() for columns in _places(rank, width, like)]
+        first = shared(own[:TOKENS], *tried[0])[:_DISTINCT]
+        return all(_agree(partial(shared, columns=at, width=width), own, first) for at, width in tried)
 
     def _widths(self) -> list[int]:
         return sorted(set(map(self.shapes.lora_columns, range(1, self.shapes.columns + 1))))
