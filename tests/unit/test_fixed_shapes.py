@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,8 +31,7 @@ def test_steady_forwards_have_a_size_that_was_tried_and_are_filled_before_anothe
     found = STEADY.forwards(tokens)
     assert all(forward.tokens % TOKENS == 0 and forward.tokens <= MAX_TOKENS for forward in found)
     assert all(
-        sum(tokens[i] for i in (*one.pieces, other.pieces[0])) > MAX_TOKENS
-        for one, other in zip(found, found[1:], strict=False)
+        sum(tokens[i] for i in (*one.pieces, other.pieces[0])) > MAX_TOKENS for one, other in pairwise(found)
     )
 
 

@@ -91,12 +91,11 @@ def test_a_lora_product_that_rounds_by_company_is_found__c6(
 @pytest.mark.parametrize("steady", [True, False])
 def test_attention_that_rounds_by_company_is_found__c6(monkeypatch: pytest.MonkeyPatch, steady: bool) -> None:
     def attend(query: Tensor, keys: Tensor, values: Tensor, *, attn_mask: Tensor) -> Tensor:
+        every = [slice(i, i + 1) for i in range(len(query))]
         found = torch.cat(
             [
-                scaled_dot_product_attention(
-                    *(t[i : i + 1] for t in (query, keys, values)), attn_mask=attn_mask[i : i + 1]
-                )
-                for i in range(len(query))
+                scaled_dot_product_attention(query[i], keys[i], values[i], attn_mask=attn_mask[i])
+                for i in every
             ]
         )
         return found if steady or len(query) < 5 else found * (1 + 2.0**-20)

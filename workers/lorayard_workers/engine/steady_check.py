@@ -101,8 +101,9 @@ class Products:
         b, others = _opposed(out, rank, like).t(), _drawn((self.shapes.columns, out), like, seed=3)
 
         def shared(few: Tensor, columns: Tensor, width: int) -> Tensor:
-            hidden = few.new_zeros(width, len(few)).index_copy_(0, columns, few.t())
-            return mm(hidden.t(), others[:width].index_copy(0, columns, b))
+            hidden = few.new_zeros(width, len(like.out_features), len(few))  # as A's product leaves it
+            hidden[columns, -1] = few.t()
+            return mm(hidden.permute(1, 2, 0)[-1], others[:width].index_copy(0, columns, b))
 
         tried = [(columns, width) for width in self._widths() for columns in _places(rank, width, like)]
         first = shared(own[:TOKENS], *tried[0])[:_DISTINCT]
