@@ -61,21 +61,26 @@ def run(
 
 
 @pytest.mark.parametrize(
-    ("precision", "shares"),
-    [(Precision.FP32, True), (Precision.BF16, True), (Precision.BF16, False)],
-    ids=["fp32", "bf16", "bf16, nothing shared"],
+    ("precision", "apart"),
+    [
+        (Precision.FP32, None),
+        (Precision.BF16, None),
+        (Precision.BF16, "are_steady"),
+        (Precision.BF16, "lora_is_steady"),
+    ],
+    ids=["fp32", "bf16", "bf16, nothing shared", "bf16, LoRA not shared"],
 )
 def test_logits_are_the_same_bits_in_any_company_bleed__c6(
     tiny_model: Path,
     tiny_adapters: dict[str, Path],
     seen: Seen,
     precision: Precision,
-    shares: bool,
+    apart: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Alone; in a crowd with loads under way; with few slots, other chunks and rows that are pushed out."""
-    if not shares:
-        monkeypatch.setattr(Products, "are_steady", _never)
+    if apart is not None:
+        monkeypatch.setattr(Products, apart, _never)
     draw = random.Random(5)
     keys = [None, *tiny_adapters]
     requests = [

@@ -66,15 +66,15 @@ class Slots:
         return found
 
 
-@pytest.fixture(params=["fp32", "bf16", "bf16, nothing shared"])
+@pytest.fixture(params=["fp32", "bf16", "bf16, LoRA apart"])
 def slots(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     tiny_model: Path,
     tiny_adapters: dict[str, Path],
 ) -> Slots:
-    if "shared" in request.param:
-        monkeypatch.setattr(Products, "are_steady", lambda _: False)
+    if "apart" in request.param:
+        monkeypatch.setattr(Products, "lora_is_steady", lambda _: False)
     return Slots(tiny_model, tiny_adapters, Precision(request.param[:4]))
 
 

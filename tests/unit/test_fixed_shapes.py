@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from lorayard_workers.engine.fixed_shapes import COLUMNS, MAX_LOGIT_ROWS, MAX_TOKENS, TOKENS, FixedShapes
 from lorayard_workers.engine.kernels import MANY_ROWS
 
-STEADY = FixedShapes(rows=16, columns=200, steady=True)
-APART = FixedShapes(rows=16, columns=200, steady=False)
+STEADY = FixedShapes(rows=16, columns=200, steady=True, dense=True)
+APART = FixedShapes(rows=16, columns=200, steady=False, dense=False)
 
 steps = st.lists(st.one_of(st.just(1), st.integers(2, 64)), max_size=16)
 

@@ -48,7 +48,7 @@ def products(head: Product) -> Any:
         quantization=BaseQuantization.NONE,
         head=head,
         head_shape=(WIDTH, VOCABULARY),
-        shapes=FixedShapes(rows=12, columns=64, steady=True),
+        shapes=FixedShapes(rows=12, columns=64, steady=True, dense=True),
         kv_heads=2,
         query_share=2,
         head_width=16,

@@ -2,7 +2,7 @@
 
 Steady, where `steady_check` has found that products give a row the same bits however many share them: then
 all rows share them, as they always do, with counts rounded up to those that were tried. Not steady: single
-tokens share forwards of one size, every longer run has one of its own, and LoRA goes token by token.
+tokens share forwards of one size, and every longer run has one of its own.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class FixedShapes:
     columns: int
     """Of LoRA, that there are."""
     steady: bool
+    dense: bool
+    """Whether single tokens meet all LoRA columns at once; else each is multiplied by itself."""
 
     def forwards(self, tokens: Sequence[int]) -> list[Forward]:
         """How to run pieces of so many tokens each."""

@@ -148,7 +148,7 @@ def _plan_fixed(
         start += tokens
     if not whole:
         return LoraPlan(segments=tuple(alone))
-    if not fixed.steady:
+    if not fixed.dense:
         return LoraPlan(aparts=_aparts(whole, fixed.rows, device), segments=tuple(alone))
     width = fixed.lora_columns(max(use[-1] for use in whole) + 1)
     dense = dense_for(whole, width, device, padded=fixed.lora_tokens(len(whole)))

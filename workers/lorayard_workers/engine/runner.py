@@ -114,9 +114,9 @@ class ModelRunner:
         check_same(base, seen, self._run_check, rows=min(size.rows, size.blocks // _PROBE_BLOCKS))
 
     def _fix_shapes(self, base: BaseModel, token_ids: Sequence[int]) -> None:
-        """Steady ones where all products are."""
+        """Steady ones where products are; tried at start."""
         _, kv_heads, head_width = cache_shape(base)
-        shapes = FixedShapes(rows=self._size.rows, columns=self._size.columns, steady=True)
+        shapes = FixedShapes(rows=self._size.rows, columns=self._size.columns, steady=True, dense=False)
         products = Products(
             linears=[group.base for group in self._groups],
             quantization=base.quantization,
@@ -130,8 +130,9 @@ class ModelRunner:
         self._shapes = shapes
         with torch.inference_mode():
             steady = products.are_steady() and self._rows_agree(token_ids)
-        self._shapes = replace(shapes, steady=steady)
-        _log.info("deterministic_shapes_chosen", steady=steady)
+            dense = steady and products.lora_is_steady()
+        self._shapes = replace(shapes, steady=steady, dense=dense)
+        _log.info("deterministic_shapes_chosen", rows_share_products=steady, lora_too=dense)
 
     @property
     def slot_bytes(self) -> int:

@@ -52,14 +52,16 @@ class Products:
     head_width: int
 
     def are_steady(self) -> bool:
-        """Whether a row gets the same bits in any company, in steady shapes."""
-        distinct = {(one.in_features, one.out_features, one.has_bias): one for one in self.linears}
-        return (
-            self._attention()
-            and all(self._linear(one) for one in distinct.values())
-            and all(self._lora_down(one) and self._lora_up(one) for one in distinct.values())
-            and self._head()
-        )
+        """Whether a row gets the same bits in any company, in steady shapes; LoRA apart."""
+        return self._attention() and all(map(self._linear, self._distinct())) and self._head()
+
+    def lora_is_steady(self) -> bool:
+        """Whether it does where all single tokens meet all LoRA columns."""
+        return all(self._lora_down(one) and self._lora_up(one) for one in self._distinct())
+
+    def _distinct(self) -> list[BaseLinear]:
+        """One of each shape."""
+        return list({(one.in_features, one.out_features, one.has_bias): one for one in self.linears}.values())
 
     def _linear(self, like: BaseLinear) -> bool:
         """With another weight of its shape."""
