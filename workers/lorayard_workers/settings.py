@@ -44,7 +44,7 @@ class WorkerSettings(YardSettings):
     prefix_reuse: bool = True
     """Rows that begin like an earlier one, with the same adapter, do not compute that part again."""
     deterministic: bool = False
-    """A row's logits are the same bits whatever shares its batch, at about a fifth of the throughput."""
+    """A row's logits are the same bits whatever shares its batch, at some cost of throughput."""
     host_bytes: int = Field(default=1 << 30, ge=1 << 20)
     wide_bytes: int = Field(default=256 << 20, ge=0)
     """Device memory for LoRA on embeddings and heads; an adapter may bring `wide_bytes / slots`."""

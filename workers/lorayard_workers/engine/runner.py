@@ -62,7 +62,7 @@ class RunnerSize:
     kv_blocks: int | None = None
     """Of the cache; None is enough for all rows at full length."""
     deterministic: bool = False
-    """Every forward has a shape of its own row, or one that all share: no rounding depends on neighbours."""
+    """No row's rounding depends on its neighbours: see `fixed_shapes`."""
     screened_head: bool = False
     """Whether to keep a copy of the output projection in bytes for greedy rows, where that is faster."""
 
@@ -170,15 +170,17 @@ class ModelRunner:
         """[n, width] of the last layer -> [n, vocabulary]; all the step's rows if any is `head_adapted`."""
         if not len(hidden):  # every piece is the middle of a prompt
             return hidden.new_zeros(0, self._head.vocabulary)
-        found: Tensor = self._fixed_logits(hidden) if self._size.deterministic else self._head(hidden)
+        shapes = self._shapes
+        found: Tensor = self._head(hidden) if shapes is None else self._fixed_logits(hidden, shapes)
         self._wide.add_logits(hidden, found)
         return found
 
-    def _fixed_logits(self, hidden: Tensor) -> Tensor:
-        """The output projection of `rows` rows, whatever is wanted."""
-        padding = hidden.new_zeros(-len(hidden) % self._size.rows, hidden.shape[1])
-        parts = torch.cat([hidden, padding]).view(-1, self._size.rows, hidden.shape[1])
-        return torch.cat([self._head(part) for part in parts])[: len(hidden)]
+    def _fixed_logits(self, hidden: Tensor, shapes: FixedShapes) -> Tensor:
+        found: list[Tensor] = []
+        for few in hidden.split(shapes.most_logit_rows):
+            padding = few.new_zeros(shapes.logit_rows(len(few)) - len(few), few.shape[1])
+            found.append(self._head(torch.cat([few, padding]))[: len(few)])
+        return torch.cat(found)
 
     @property
     def head_adapted(self) -> frozenset[int]:
