@@ -177,7 +177,7 @@ class ModelRunner:
 
     def _fixed_logits(self, hidden: Tensor, shapes: FixedShapes) -> Tensor:
         found: list[Tensor] = []
-        for few in hidden.split(shapes.most_logit_rows):
+        for few in torch.split(hidden, shapes.most_logit_rows):
             padding = few.new_zeros(shapes.logit_rows(len(few)) - len(few), few.shape[1])
             found.append(self._head(torch.cat([few, padding]))[: len(few)])
         return torch.cat(found)
