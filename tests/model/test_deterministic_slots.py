@@ -74,8 +74,12 @@ def slots(
     tiny_adapters: dict[str, Path],
 ) -> Slots:
     if "apart" in request.param:
-        monkeypatch.setattr(Products, "lora_is_steady", lambda _: False)
+        monkeypatch.setattr(Products, "lora_is_steady", _never)
     return Slots(tiny_model, tiny_adapters, Precision(request.param[:4]))
+
+
+def _never(_: object) -> bool:
+    return False
 
 
 def rank_16(adapters: dict[str, Path], slots: Slots, *, wide: bool = False) -> list[HostAdapter]:
