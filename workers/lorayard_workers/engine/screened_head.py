@@ -71,8 +71,14 @@ _MAY_HIDE = 2.0**-6
 """Of the largest logit in bf16: how far below it rounding can have put the true best. Each of the two is off
 by 2^-8 of itself at most, and the floor itself is rounded once more."""
 
-_EXACT_TOKENS = 4096
-"""Computed at a time where very many share the top: in fp64, 21 MB."""
+_EXACT_VALUES = 1 << 21
+"""Of weights, computed at a time where there are many candidates: in fp64, three times 17 MB."""
+
+_UNDERFLOW = 2.0**-110
+"""A logit in bf16 or a sum in fp32 loses less than this where its parts become too small for their type."""
+
+_EXPONENTS = 126
+"""Rows are brought to a size of 1 by a power of two up to this: nothing is rounded, no square overflows."""
 
 MIN_WEIGHTS = 1 << 23
 """Of the projection: a smaller one takes under 3 ms for 16 rows, of which there is little to win."""
@@ -163,11 +169,11 @@ class ScreenedHead:
 
         None where a logit is not finite. Takes [n, in] and [n, vocabulary].
         """
-        wide = rows.float()
+        wide, size = _normalized(rows)
         blocks = logits.view(len(logits), -1, _BLOCK if logits.shape[1] % _BLOCK == 0 else logits.shape[1])
         tops = blocks.amax(-1)  # torch compares bf16 slowly: only few blocks are searched
         top = tops.amax(-1).float()
-        off = (self._lost + self._kept).amax() * _lengths(wide) * self._noise
+        off = (self._lost + self._kept).amax() * _lengths(wide) * self._noise * size + _UNDERFLOW
         floor = (top - _MAY_HIDE * top.abs() - 4 * off).to(logits.dtype)
         row, block = (tops >= floor[:, None]).nonzero(as_tuple=True)
         at, inside = (blocks[row, block] >= floor[row, None]).nonzero(as_tuple=True)
@@ -180,9 +186,7 @@ class ScreenedHead:
         """The lowest of those with the largest exact logit; `tokens` ascend."""
         if len(tokens) < 2:
             return int(tokens[0]) if len(tokens) else None
-        wide = row.double()
-        parts = torch.split(tokens, _EXACT_TOKENS)
-        exact = torch.cat([(self._weight[part].double() * wide).sum(-1) for part in parts])
+        exact = self._products(row[None].double(), torch.zeros_like(tokens), tokens)
         return int(tokens[(exact == exact.amax()).nonzero()[0, 0]])
 
     def gain(self, full: Callable[[Tensor], Tensor], rows: int) -> float:
@@ -224,7 +228,7 @@ class ScreenedHead:
 
     def _nearly_best(self, step: _Step, row: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
         """Those that fp32 cannot tell from their row's best."""
-        found = (self._weight[token].float() * step.wide[row]).sum(-1)
+        found = self._products(step.wide, row, token)
         best = torch.full((len(step.every),), -torch.inf).scatter_reduce_(0, row, found, "amax")
         off = (self._lost + self._kept).amax() * step.length * step.scales * self._noise
         near = found >= (best - 2 * off)[row]
@@ -232,7 +236,13 @@ class ScreenedHead:
 
     def _exact(self, step: _Step, row: Tensor, token: Tensor) -> Tensor:
         """Logits of (row, token) pairs in fp64, in which products are exact and sums as good as that."""
-        return (self._weight[token].double() * step.wide[row].double()).sum(-1)
+        return self._products(step.wide.double(), row, token)
+
+    def _products(self, rows: Tensor, row: Tensor, token: Tensor) -> Tensor:
+        """Of the pairs (row, token), in the type of `rows` [n, in]."""
+        many = max(1, _EXACT_VALUES // rows.shape[1])
+        pairs = zip(torch.split(row, many), torch.split(token, many), strict=True)
+        return torch.cat([(self._weight[v].to(rows.dtype) * rows[i]).sum(-1) for i, v in pairs])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +277,7 @@ class Spread:
 class _Step:
     """A step's rows in bytes, and how far the bytes may be off."""
 
-    wide: Tensor  # [n, in]
+    wide: Tensor  # [n, in], of size 1
     bytes: Tensor  # [n, in and more], unsigned
     scales: Tensor  # [n]
     length: Tensor  # [n]: |h| / a
@@ -277,7 +287,7 @@ class _Step:
     @staticmethod
     def of(rows: Tensor, spread: Spread, noise: float) -> _Step:
         """Rows that are not finite get no candidates: comparisons with their floor are false."""
-        wide = rows.float()
+        wide, _ = _normalized(rows)
         scales = (wide / spread.counts).abs_().amax(1).div_(LEVELS).clamp_(min=LEAST_SCALE)
         coarse = (wide / scales[:, None]).round_()
         length = _lengths(wide)
@@ -292,6 +302,14 @@ class _Step:
             error=error + slack,
             every=torch.arange(len(wide)),
         )
+
+
+def _normalized(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows [n, in] in fp32, each over a power of two [n] about its largest value: same likeliest token."""
+    wide = rows.float()
+    exponents = torch.frexp(wide.abs().amax(1)).exponent.clamp_(-_EXPONENTS, _EXPONENTS)
+    size = torch.ldexp(torch.ones(len(wide)), exponents)
+    return wide / size[:, None], size
 
 
 def _lengths(rows: Tensor) -> Tensor:
