@@ -166,13 +166,16 @@ class ModelRunner:
         """Logits [n, vocabulary] of the last token of each piece that wants them, in their order."""
         return self.logits(self.hidden(pieces))
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """[n, width] of the last layer -> [n, vocabulary]; all the step's rows if any is `head_adapted`."""
+    def logits(self, hidden: Tensor, rows: Sequence[int] | None = None) -> Tensor:
+        """[n, width] of the last layer -> [n, vocabulary].
+
+        `rows`: which of the step's rows that want logits, all that are `head_adapted` among them; None: all.
+        """
         if not len(hidden):  # every piece is the middle of a prompt
             return hidden.new_zeros(0, self._head.vocabulary)
         shapes = self._shapes
         found: Tensor = self._head(hidden) if shapes is None else self._fixed_logits(hidden, shapes)
-        self._wide.add_logits(hidden, found)
+        self._wide.add_logits(hidden, found, rows)
         return found
 
     def _fixed_logits(self, hidden: Tensor, shapes: FixedShapes) -> Tensor:

@@ -28,34 +28,31 @@ def screened_tokens(
         return None
     hidden = runner.hidden(pieces)
     adapted = runner.head_adapted
-    found = {} if adapted or not _worth_it(screened, samplers) else _screen(screened, hidden, samplers)
+    # With LoRA on the head, a row's logits are not the projection's.
+    greedy = [i for i, sampler in enumerate(samplers) if _is_screened(sampler) and i not in adapted]
+    found = _screen(screened, hidden, greedy) if _worth_it(screened, len(greedy), len(samplers)) else {}
     rest = [i for i in range(len(samplers)) if i not in found]
     if rest:
         few = hidden[rest]
-        logits = runner.logits(few)
+        logits = runner.logits(few, rest)
         asked = [samplers[i] for i in rest]
-        # With LoRA on the head, a row's logits are not the projection's; they are its own adapter's alone.
         plain = [at for at, i in enumerate(rest) if samplers[i].plain and i not in adapted]
         exact = _exact(screened, few, logits, plain)
         found |= zip(rest, choose_tokens(logits, asked, exact), strict=True)
     return [found[i] for i in range(len(samplers))]
 
 
-def _worth_it(screened: ScreenedHead, samplers: Sequence[TokenSampler]) -> bool:
+def _worth_it(screened: ScreenedHead, greedy: int, rows: int) -> bool:
     """The full head costs little more for a few rows beside others: for a minority it is not worth both."""
-    greedy = sum(map(_is_screened, samplers))
-    return screened.pays and greedy > 0 and 2 * greedy >= len(samplers)
+    return screened.pays and greedy > 0 and 2 * greedy >= rows
 
 
 def _is_screened(sampler: TokenSampler) -> bool:
     return sampler.plain and sampler.alternatives is None
 
 
-def _screen(
-    screened: ScreenedHead, hidden: Tensor, samplers: Sequence[TokenSampler]
-) -> dict[int, Chosen | NotChosen]:
-    """Of the rows that can be screened; without those that are undecided."""
-    greedy = [i for i, sampler in enumerate(samplers) if _is_screened(sampler)]
+def _screen(screened: ScreenedHead, hidden: Tensor, greedy: Sequence[int]) -> dict[int, Chosen | NotChosen]:
+    """Of these rows, without those that are undecided."""
     tokens = zip(greedy, screened.likeliest(hidden[greedy]), strict=True)
     return {i: Chosen(token=token) for i, token in tokens if token is not None}
 

@@ -91,8 +91,18 @@ class WideStore:
         """Those that `add_logits` changes."""
         return frozenset(row for _, use in self._rows for row in cast("list[int]", use.index.tolist()))
 
-    def add_logits(self, hidden: Tensor, logits: Tensor) -> None:
-        """hidden [rows, in], logits [rows, vocabulary]: only the rows of adapters that have such weights."""
+    def add_logits(self, hidden: Tensor, logits: Tensor, rows: Sequence[int] | None = None) -> None:
+        """hidden [rows, in], logits [rows, vocabulary]: only the rows of adapters that have such weights.
+
+        `rows` are which of the step's, at least all `changed_rows`; None: all of the step.
+        """
         for weights, use in self._rows:
-            update = use.scaled(functional.linear(hidden[use.index], weights.a) @ weights.b)
-            logits.index_add_(0, use.index, update.to(logits.dtype))
+            at = use.index if rows is None else _places(use.index, rows)
+            update = use.scaled(functional.linear(hidden[at], weights.a) @ weights.b)
+            logits.index_add_(0, at, update.to(logits.dtype))
+
+
+def _places(index: Tensor, rows: Sequence[int]) -> Tensor:
+    """Where the rows of `index` stand in `rows`."""
+    places = {row: place for place, row in enumerate(rows)}
+    return torch.tensor([places[row] for row in cast("list[int]", index.tolist())], device=index.device)
