@@ -33,6 +33,7 @@ from lorayard_shared.process import (
 from lorayard_workers.adapters.catalog import Catalog
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment, equip
+from lorayard_workers.heap import settle_heap
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.held_jobs import HeldJobs
@@ -86,6 +87,7 @@ async def _equipped(bus: Bus, settings: WorkerSettings, equipment: Equipment, st
     try:
         await unless_stopped(stop, asyncio.to_thread(leases.start))
         await asyncio.to_thread(engine.start)
+        settle_heap()
         try:
             await _run(bus, settings, equipment, leases, stop)
         finally:

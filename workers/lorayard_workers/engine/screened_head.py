@@ -134,7 +134,8 @@ class ScreenedHead:
     def _round(self, wide: Tensor, rounded: Tensor, start: int) -> None:
         part = slice(start, start + len(wide))
         narrow, self._scales[part] = quantize_weight(wide)
-        rounded[part] = narrow[:, self._spread.inputs]
+        rounded[part, : narrow.shape[1]] = narrow
+        rounded[part, narrow.shape[1] :] = narrow[:, self._spread.inputs[narrow.shape[1] :]]
         kept = narrow.float() * self._scales[part, None]
         self._kept[part] = _lengths(kept).mul_(1 + self._noise)
         self._lost[part] = _lengths(wide - kept).mul_(1 + self._noise).add_(self._kept[part] * _SLACK)
@@ -249,7 +250,7 @@ class ScreenedHead:
 class Spread:
     """Which input each byte of a row belongs to; large inputs have several."""
 
-    inputs: Tensor  # [bytes]
+    inputs: Tensor  # [bytes]: every input, then further bytes of the large ones
     counts: Tensor  # [in]: bytes of each, in fp32
     place: Tensor  # [bytes]: which of its input's it is, from 0
 
@@ -261,9 +262,14 @@ class Spread:
             sizes = usual.float().abs().mean(0).nan_to_num_(0.0)
             for _ in range(-(-int(width * (1 + _SPREAD)) // _STRIDE) * _STRIDE - width):
                 counts[(sizes / counts).argmax()] += 1
-        inputs = torch.arange(width).repeat_interleave(counts.long())
-        first = (counts.cumsum(0) - counts)[inputs]
-        return Spread(inputs=inputs, counts=counts, place=torch.arange(len(inputs)) - first)
+        more = (counts - 1).long()
+        extra = torch.arange(width).repeat_interleave(more)
+        place = torch.arange(1, len(extra) + 1) - (more.cumsum(0) - more)[extra]
+        return Spread(
+            inputs=torch.cat([torch.arange(width), extra]),
+            counts=counts,
+            place=torch.cat([torch.zeros(width, dtype=torch.long), place]),
+        )
 
     def apply(self, numbers: Tensor) -> Tensor:
         """Whole numbers [n, in] -> [n, bytes], of which those of an input sum up to its number.

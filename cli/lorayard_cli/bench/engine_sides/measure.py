@@ -46,6 +46,7 @@ from lorayard_cli.bench.engine_sides.vllm_pair import VllmPair, start_vllm
 from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK, ROWS
 from lorayard_cli.output import note
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.heap import settle_heap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +205,7 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
         with book.phase("start engines"):
             engine = engines.enter_context(ServingSide(book.model.folder, folders, config))
             exact = _deterministic_side(book, adapters, config, engines)
+            settle_heap()  # as a worker does
         decode = decode_heavy(
             engine.tokenizer,
             sizes.decode_requests,
@@ -237,6 +239,8 @@ def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: Vll
             rounds = book.pace.rounds(sizes.end_to_end_rounds, leave_seconds=left)
             time_traffic(legs, book.times, rounds=rounds)
         if not book.plan.end_to_end_only:
+            if vllm is not None:
+                vllm.end()
             with book.phase("gaps"):
                 _gaps(book, engine, adapters.cold)
         if exact is not None:

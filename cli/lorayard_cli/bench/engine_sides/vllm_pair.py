@@ -23,14 +23,22 @@ class VllmPair:
     first_of_prefill: int
     """Where that traffic's adapters begin in its side."""
 
+    @property
+    def _sides(self) -> tuple[VllmSide, ...]:
+        return (self.decode,) if self.decode is self.prefill else (self.decode, self.prefill)
+
+    def end(self) -> None:
+        """Nothing more is asked of it: both cores belong to what comes after."""
+        for side in self._sides:
+            side.end()
+
     def await_ready(self, book: Book) -> None:
         """Until both have loaded."""
         note("waiting for vLLM to load")
         began = time.monotonic()
-        sides = (self.decode,) if self.decode is self.prefill else (self.decode, self.prefill)
-        for side in sides:
+        for side in self._sides:
             side.await_ready()
-        cpu = sum(side.load_cpu_seconds for side in sides)
+        cpu = sum(side.load_cpu_seconds for side in self._sides)
         book.seconds["vLLM loads (CPU: its own)"] = Took(cpu=cpu, wall=time.monotonic() - began)
         book.versions["vllm_cpu"] = self.decode.versions["vllm"]
 

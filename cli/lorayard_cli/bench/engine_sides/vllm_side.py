@@ -58,6 +58,7 @@ class VllmSide:
             )
         self.versions: dict[str, str] = {}
         self.load_cpu_seconds = 0.0
+        self._ended = False
 
     def __enter__(self) -> Self:
         return self
@@ -65,8 +66,14 @@ class VllmSide:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._child.kill()  # it has nothing to save, and takes ten seconds to leave by itself
-        self._child.communicate()
+        self.end()
+
+    def end(self) -> None:
+        """Also a second time."""
+        if not self._ended:
+            self._ended = True
+            self._child.kill()  # it has nothing to save, and takes ten seconds to leave by itself
+            self._child.communicate()
 
     def await_ready(self) -> None:
         """Until the model is loaded. Raises SideFaultError when it cannot be."""
