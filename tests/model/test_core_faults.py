@@ -238,9 +238,9 @@ def test_merged_weights_that_nobody_wants_any_more_are_not_kept__c10(make_bench:
     bench.submit("row", None, 20)
     bench.step()  # it runs, so the weights cannot change yet
     for last in (None, "other"):
-        core.dedication.want("adapter")
+        core.dedication.want("adapter", wish=1)
         core.merged(Merged(digest="adapter", kernels=()))
         assert core._merged is not None
-        core.dedication.want(last)
+        core.dedication.want(last, wish=2)
         bench.step()
         assert core._merged is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -239,6 +240,33 @@ def test_a_file_changed_in_place_is_hashed_again__c9(path: Path) -> None:
     os.utime(path, ns=(0, state.modified_ns + 1))
     with pytest.raises(PackedFileError, match="not what was written"):
         open_packed(path, adapter.digest, "owner", verified=state)
+
+
+def test_a_file_that_is_opened_again_is_read_before_it_is_used__c4(path: Path) -> None:
+    """Else the copy into a slot waits for the disk, and with it every row."""
+    adapter = make_adapter(outs=[[2048]] * 16, rank=512)  # 32 MiB: the kernel reads 8 ahead on some disks
+    compose_packed(adapter, "owner").write(path)
+    state = open_packed(path, adapter.digest, "owner")[1]
+    forget(path)
+    if not blocks_read(path.read_bytes):
+        pytest.skip("this file system keeps what it is told to forget")
+    forget(path)
+    found = open_packed(path, adapter.digest, "owner", verified=state)[0]
+    assert blocks_read(lambda: assert_same(found, adapter)) == 0
+
+
+def forget(path: Path) -> None:
+    """The file is on the disk alone, not in the kernel's cache."""
+    with path.open("rb") as file:
+        os.fsync(file)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def blocks_read(work: Callable[[], object]) -> int:
+    """How many 512-byte blocks this thread has waited for at the disk."""
+    start = resource.getrusage(resource.RUSAGE_THREAD).ru_inblock
+    work()
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_inblock - start
 
 
 def test_a_kind_of_content_without_a_form_is_not_written__c9() -> None:

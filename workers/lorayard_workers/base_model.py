@@ -145,19 +145,17 @@ def load_model(folder: Path, dtype: torch.dtype) -> Any:
 
 def file_states(folder: Path) -> tuple[FileState, ...]:
     """Of config.json and all weights. Raises OSError if config.json is gone."""
-    files = sorted([folder / "config.json", *folder.glob("*.safetensors")])
-    return tuple((f.name, (status := f.stat()).st_size, status.st_mtime_ns) for f in files)
+    return tuple((f.name, (status := f.stat()).st_size, status.st_mtime_ns) for f in _digested(folder))
 
 
 def base_model_digest(folder: Path) -> str:
     """`sha256:<hex>` of config.json and all weights; remembered beside them by size and mtime."""
-    files = sorted([folder / "config.json", *folder.glob("*.safetensors")])
-    state = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    state = [list(file) for file in file_states(folder)]  # as JSON has it
     remembered = _remembered(folder / DIGEST_NAME)
     if remembered.get("files") == state and isinstance(remembered.get("digest"), str):
         return str(remembered["digest"])
     digest = hashlib.sha256(b"lorayard-base-1\n")  # changes if this recipe ever does
-    for path in files:
+    for path in _digested(folder):
         digest.update(f"{path.name}\0{path.stat().st_size}\n".encode())
         with path.open("rb") as file:
             while block := file.read(_READ_BYTES):
@@ -165,6 +163,10 @@ def base_model_digest(folder: Path) -> str:
     name = f"sha256:{digest.hexdigest()}"
     _remember(folder / DIGEST_NAME, {"digest": name, "files": state})
     return name
+
+
+def _digested(folder: Path) -> list[Path]:
+    return sorted([folder / "config.json", *folder.glob("*.safetensors")])
 
 
 def _check_folder(folder: Path) -> None:

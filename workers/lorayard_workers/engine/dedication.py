@@ -21,6 +21,7 @@ class Dedication:
 
     current: str | None = None
     target: str | None = None
+    _wish: int = 0  # the number of the last one
     _made: bool = False  # see made_ready
 
     @property
@@ -33,19 +34,20 @@ class Dedication:
         """Whether only rows that run stand before the change."""
         return self.target != self.current and (self.target is None or self._made)
 
-    def want(self, digest: str | None) -> None:
-        """From now on this is the target."""
-        self.target, self._made = digest, False
+    def want(self, digest: str | None, *, wish: int) -> None:
+        """From now on this is the target; `wish` tells it from others for the same adapter."""
+        self.target, self._wish, self._made = digest, wish, False
 
     def made(self, digest: str) -> bool:
-        """A merge has been made; False if nobody wants it any more."""
+        """A merge has been made; False if nobody wants it any more. Whichever wish it was made for will do:
+        an adapter's merge is always the same."""
         self._made = digest == self.target != self.current
         return self._made
 
-    def failed(self, digest: str) -> None:
-        """There will be no such merge: all stays as it is."""
-        if digest == self.target:
-            self.target, self._made = self.current, False
+    def failed(self, wish: int) -> None:
+        """This wish gets no merge: all stays as it is, unless there is another wish, or a merge by now."""
+        if wish == self._wish and not self._made:
+            self.target = self.current
 
     def switched(self) -> None:
         """The weights have been changed."""

@@ -160,7 +160,7 @@ class EchoEngine:
         if digest is not None and self._known is not None and digest not in self._known:
             return  # a real engine's merge fails
         with self._changed:
-            self._dedication.want(digest)
+            self._dedication.want(digest, wish=0)  # nothing fails here
             if digest is not None:
                 self._dedication.made(digest)
             self._switch_weights()

@@ -22,22 +22,25 @@ class Merger:
         read: Callable[[str], HostAdapter],
         merge: Callable[[HostAdapter], Merged],
         on_merged: Callable[[Merged], None],
-        on_failed: Callable[[str], None],
+        on_failed: Callable[[int], None],
     ) -> None:
-        """The callbacks run on this thread; one of the last two for each request that was not overtaken."""
+        """The callbacks run on this thread; one of the last two for each request that was not overtaken.
+
+        `on_failed` is given the number of the wish that the request came with.
+        """
         self._read = read
         self._merge = merge
         self._on_merged = on_merged
         self._on_failed = on_failed
         self._changed = threading.Condition()
-        self._wanted: str | None = None
+        self._wanted: tuple[str, int] | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="adapter-merger", daemon=True)
 
-    def request(self, digest: str | None) -> None:
+    def request(self, digest: str | None, *, wish: int) -> None:
         """Merge this one next; None: nothing that has not begun."""
         with self._changed:
-            self._wanted = digest
+            self._wanted = None if digest is None else (digest, wish)
             if digest is not None and self._thread.ident is None and not self._stopping:
                 self._thread.start()
             self._changed.notify_all()
@@ -56,11 +59,11 @@ class Merger:
                 self._changed.wait_for(lambda: self._stopping or self._wanted is not None)
                 if self._stopping or self._wanted is None:
                     return
-                digest, self._wanted = self._wanted, None
+                (digest, wish), self._wanted = self._wanted, None
             try:
                 merged = self._merge(self._read(digest))
             except Exception:  # noqa: BLE001  # whatever it is, the engine must go on as it was
                 _log.exception("adapter_merge_failed", digest=digest)
-                self._on_failed(digest)
+                self._on_failed(wish)
             else:
                 self._on_merged(merged)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -103,7 +104,8 @@ class PackedEngine:
             on_merged=self._on_merged,
             on_failed=self._on_merge_failed,
         )
-        self._dedicate_lock = threading.Lock()
+        self._wishes = count(1)
+        self._wish_lock = threading.Lock()  # whoever else hears of a wish hears in the inbox's order
         self._thread = threading.Thread(target=self._run, name="packed-engine", daemon=True)
 
     @property
@@ -175,26 +177,30 @@ class PackedEngine:
     def prefetch(self, digest: str) -> None:
         """Bring an adapter to host memory."""
         if digest not in self._host:
-            self._loader.load(digest)
+            self._loader.load(digest)  # at once, not after the step in progress
+        self._inbox.put(partial(self._core.residents.fetch, digest))
 
     def dedicate(self, digest: str | None) -> None:
         """Fold an adapter into the weights, or (None) take the base model's own again."""
-        with self._dedicate_lock:  # both must hear of the same one last
-            self._inbox.put(partial(self._core.dedication.want, digest))
-            self._merger.request(digest)
+        with self._wish_lock:
+            wish = next(self._wishes)
+            self._inbox.put(partial(self._core.dedication.want, digest, wish=wish))
+            self._merger.request(digest, wish=wish)
 
     def pin(self, digest: str) -> None:
         """Bring an adapter into a slot and keep it there. Raises CapacityError."""
         if digest not in self._adapters:
             _log.warning("pin_refused", digest=digest, reason=str(AdapterUnknownError(digest)))
             return
-        self._pins.add(digest)
-        self._inbox.put(partial(self._core.residents.pin, digest))
+        with self._wish_lock:
+            self._pins.add(digest)
+            self._inbox.put(partial(self._pin, digest))
 
     def unpin(self, digest: str) -> None:
         """Let it be evicted like any other."""
-        self._pins.discard(digest)
-        self._inbox.put(partial(self._core.residents.unpin, digest))
+        with self._wish_lock:
+            self._pins.discard(digest)
+            self._inbox.put(partial(self._core.residents.unpin, digest))
 
     def preload(self, digest: str) -> None:
         """Bring an adapter into a slot if that hurts no row."""
@@ -202,8 +208,9 @@ class PackedEngine:
 
     def unload(self, digest: str) -> None:
         """Out of slot and host memory once no row needs it."""
-        self._pins.discard(digest)
-        self._inbox.put(partial(self._core.residents.unload, digest))
+        with self._wish_lock:
+            self._pins.discard(digest)
+            self._inbox.put(partial(self._core.residents.unload, digest))
 
     def residency(self) -> Residency:
         """The engine thread's last snapshot, with the loader's and the queue's state of now."""
@@ -267,6 +274,7 @@ class PackedEngine:
                 host=self._host,
                 ageing_seconds=config.ageing_seconds,
                 request_load=self._request_load,
+                loading=lambda: self._loader.loading(),  # made after the core
                 on_pin_dropped=self._pins.discard,
             ),
             limits=CoreLimits(
@@ -320,13 +328,17 @@ class PackedEngine:
     def _on_merged(self, merged: Merged) -> None:
         self._inbox.put(partial(self._core.merged, merged))
 
-    def _on_merge_failed(self, digest: str) -> None:
-        self._inbox.put(partial(self._core.dedication.failed, digest))
+    def _on_merge_failed(self, wish: int) -> None:
+        self._inbox.put(partial(self._core.dedication.failed, wish))
 
     # --- engine thread
 
     def _request_load(self, digest: str) -> None:
         self._loader.load(digest)
+
+    def _pin(self, digest: str) -> None:
+        if digest in self._pins:  # else it has been taken back, or dropped with an earlier wish
+            self._core.residents.pin(digest)
 
     def _run(self) -> None:
         more = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -45,6 +45,8 @@ class Residents:
     ageing_seconds: float
     request_load: Callable[[str], None]
     on_pin_dropped: Callable[[str], None] = _unheard
+    loading: Callable[[], Collection[str]] = frozenset
+    """What the loader may still put into host memory."""
     adapter_rows: int = 0
     slot_hits: int = 0
     slot_loads: int = 0
@@ -83,6 +85,12 @@ class Residents:
     def unpin(self, digest: str) -> None:
         """It may be evicted like any other."""
         self.slots.pinned -= {digest}
+
+    def fetch(self, digest: str) -> None:
+        """To host memory; whoever wanted it unloaded before does so no longer."""
+        self._leaving.discard(digest)
+        if digest not in self.host:
+            self.request_load(digest)
 
     def preload(self, digest: str) -> None:
         """Into a slot once, if that needs no more than free room and idle residents."""
@@ -309,9 +317,13 @@ class Residents:
         return changed
 
     def _drop_leaving(self, waiting: Iterable[Row]) -> bool:
+        if not self._leaving:
+            return False
         changed = False
         awaited = {part for row in waiting for part in row.parts}
-        for digest in sorted(self._leaving - awaited):
+        # What is being loaded would be back at once. Asked before the drop: whatever is not among it has
+        # reached host memory by now, or does not come.
+        for digest in sorted(self._leaving.difference(self.loading(), awaited)):
             slot = self.slots.residents().get(digest)
             if slot is not None and slot.rows:
                 continue

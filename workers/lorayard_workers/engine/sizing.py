@@ -23,14 +23,14 @@ MIN_CONTEXT_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheRoom:
+class CacheSize:
     """Blocks for all rows together, and how long one row may become."""
 
     blocks: int
     context: Context
 
 
-def fit_cache(base: BaseModel, config: EngineConfig) -> CacheRoom:
+def fit_cache(base: BaseModel, config: EngineConfig) -> CacheSize:
     """Raises BaseModelUnsupportedError when `kv_bytes` leaves no room to work in."""
     layers, kv_heads, head_width = cache_shape(base)
     token_bytes = KvCache.token_bytes(layers, kv_heads, head_width, config.precision.dtype)
@@ -47,7 +47,7 @@ def fit_cache(base: BaseModel, config: EngineConfig) -> CacheRoom:
             f"only {context.tokens} tokens of context, bound by {context.bound_by}; "
             f"a token takes {token_bytes} bytes of the KV cache",
         )
-    return CacheRoom(blocks=blocks, context=context)
+    return CacheSize(blocks=blocks, context=context)
 
 
 def fit_slots(base: BaseModel, config: EngineConfig) -> DeviceSlots:

@@ -31,8 +31,4 @@ def padded_rank(rank: int) -> int:
 
 def linear_shapes(layouts: Sequence[GroupLayout]) -> Mapping[str, tuple[int, int]]:
     """Module name -> (out, in) for every linear of the groups."""
-    return {
-        member: (width, layout.in_features)
-        for layout in layouts
-        for member, width in zip(layout.members, layout.out_features, strict=True)
-    }
+    return {member: (width, layout.in_features) for layout in layouts for member, width in layout.widths}

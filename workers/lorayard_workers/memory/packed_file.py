@@ -105,7 +105,8 @@ def open_packed(
 ) -> tuple[HostAdapter, FileState]:
     """The adapter in a file, mapped copy-on-write, and the state the file was seen in.
 
-    The content is hashed unless the file is still in the state `verified`. Raises FileNotFoundError, or
+    The content is hashed unless the file is still in the state `verified`; either way all of it has been read
+    on return, so that a copy into a slot need not wait for the disk. Raises FileNotFoundError, or
     PackedFileError for a file that is damaged, belongs to something else, or could be changed by others.
     """
     mapped, state = _map(path)
@@ -156,7 +157,9 @@ def _read(
     for name, mine in (("format", FORMAT), ("digest", digest), ("owner", owner)):
         if metadata[name] != mine:
             raise ValueError(f"its {name} is {metadata[name]!r:.100}, not {mine!r}")
-    if check and _hash(header, memoryview(mapped)[start:]) != wanted:
+    if not check:
+        _read_in(mapped)
+    elif _hash(header, memoryview(mapped)[start:]) != wanted:
         raise ValueError("its content is not what was written")
     del header["__metadata__"]
     sections = {name: _section(name, entry, mapped, start) for name, entry in header.items()}
@@ -170,6 +173,11 @@ def _section(name: str, entry: Mapping[str, Any], mapped: mmap.mmap, start: int)
     if rest or start + stop > len(mapped) or first < 0:
         raise ValueError(f"section {name} lies at {first}-{stop} of {len(mapped) - start} bytes")
     return torch.frombuffer(mapped, dtype=kind, count=count, offset=start + first)
+
+
+def _read_in(mapped: mmap.mmap) -> None:
+    """A byte of each page. By torch: it lets other threads run meanwhile, which `mmap.madvise` does not."""
+    torch.frombuffer(mapped, dtype=torch.uint8)[:: mmap.PAGESIZE].sum()
 
 
 def _hash(header: Mapping[str, Any], *data: memoryview) -> str:
