@@ -69,10 +69,11 @@ class ResidentsMachine(RuleBasedStateMachine):
             host=HostTier(budget_bytes=3 * max(a.size_bytes for a in _adapters)),
             ageing_seconds=0.0,
             request_load=self.asked.append,
+            loading=lambda: self.asked,
         )
         self.waiting: list[Row] = []
         self.running: list[Row] = []
-        self.leaving: set[str] = set()
+        self.leaving: set[str] = set()  # nobody has wanted them since
 
     @rule(chosen=st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True), aged=st.booleans())
     def ask(self, chosen: list[int], aged: bool) -> None:  # hypothesis gives it by name
@@ -85,6 +86,7 @@ class ResidentsMachine(RuleBasedStateMachine):
         row.submitted = time.perf_counter() + (-3600.0 if aged else 3600.0)
         if len(self.waiting) < 12:
             self.waiting.append(row)
+            self.leaving.difference_update(row.parts)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
@@ -113,6 +115,7 @@ class ResidentsMachine(RuleBasedStateMachine):
     def pin(self, which: int) -> None:
         """An operator pins."""
         self.residents.pin(_adapters[which].digest)
+        self.leaving.discard(_adapters[which].digest)
 
     @rule(which=st.integers(0, 5))
     def unpin(self, which: int) -> None:
@@ -123,11 +126,19 @@ class ResidentsMachine(RuleBasedStateMachine):
     def preload(self, which: int) -> None:
         """A hint from the dispatcher."""
         self.residents.preload(_adapters[which].digest)
+        self.leaving.discard(_adapters[which].digest)
+
+    @rule(which=st.integers(0, 5))
+    def prefetch(self, which: int) -> None:
+        """Another one, for host memory only."""
+        self.residents.fetch(_adapters[which].digest)
+        self.leaving.discard(_adapters[which].digest)
 
     @rule(which=st.integers(0, 5))
     def unload(self, which: int) -> None:
         """A version is withdrawn."""
         self.residents.unload(_adapters[which].digest)
+        self.leaving.add(_adapters[which].digest)
 
     @rule()
     def admit(self) -> None:
@@ -170,6 +181,7 @@ class ResidentsMachine(RuleBasedStateMachine):
         for row in self.running:
             self.residents.release(row)
         self.residents.check(idle=True)
+        assert self.leaving.isdisjoint({*self.slots.residents(), *self.residents.host.digests()})
         pinned = self.slots.pinned
         assert pinned <= set(self.slots.residents())  # whoever is still pinned has got its slot
         held = Room.of(len(self.slots.resident(digest) or ()) for digest in pinned)
