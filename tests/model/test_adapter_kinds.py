@@ -342,4 +342,4 @@ def test_what_is_no_plain_sum_is_neither_weighed_nor_merged__c8(
         base=runner.base_weights,
     )
     with pytest.raises(AdapterRefusedError, match="cannot be folded into the base weights"):
-        merge(base, reader.read(digest))
+        merge(base, reader.read(digest), groups=(), files=runner.base_weights)

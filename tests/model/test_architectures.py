@@ -17,9 +17,11 @@ from lorayard_workers.adapters.digest import adapter_digest
 from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
+from lorayard_workers.engine.original_weights import OriginalWeights
 from lorayard_workers.engine.patching import find_groups
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.errors import BaseModelUnsupportedError
+from lorayard_workers.memory.base_weights import BaseWeights
 from lorayard_workers.memory.layout import GroupLayout, linear_shapes
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.tiny_model import make_tiny_adapter
@@ -222,6 +224,24 @@ class Louder(torch.nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # torch's name
         return super().forward(input) * 2
+
+
+@pytest.mark.parametrize("folder", CONFIGS, indirect=True)
+def test_weights_to_merge_into_are_read_group_by_group_as_they_were_loaded__c10(
+    folder: Path, tmp_path: Path
+) -> None:
+    base = load_base_model(folder, precision=Precision.FP32)
+    runner = ModelRunner(base, RunnerSize(columns=8, rows=2, row_tokens=64))
+    single = OriginalWeights(base, runner.base_weights)
+    whole = OriginalWeights(base, BaseWeights(folder=tmp_path))  # names nothing
+    squares = {m for at in runner.layouts for m, width in at.widths if width == at.in_features}
+    turned = BaseWeights(folder=folder, turned=runner.base_weights.turned ^ squares)  # the wrong way round
+    strange = OriginalWeights(base, turned)
+    for layout, linear in runner.linears:
+        wanted = whole.of(layout, linear)
+        assert torch.equal(single.of(layout, linear), wanted)
+        assert torch.equal(strange.of(layout, linear), wanted)
+    assert "_all" not in vars(single)  # never the whole model
 
 
 def test_a_linear_of_an_unknown_class_keeps_its_own_ways__g3() -> None:

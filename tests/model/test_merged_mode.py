@@ -50,6 +50,10 @@ class Bench:
         """Packed."""
         return self._reader.read(digest)
 
+    def merge(self, adapter: HostAdapter) -> Merged:
+        """Weights of the base model and the adapter together."""
+        return merge(self.base, adapter, groups=self.runner.linears, files=self.runner.base_weights)
+
     def logits(self, columns: tuple[int, ...] | None = None) -> Tensor:
         """Of the last token, after a prefill and one step of decode."""
         tokens = len(self.ids) - 1
@@ -59,7 +63,7 @@ class Bench:
 
     def merged_logits(self, digest: str) -> Tensor:
         """With the adapter in the weights, which then are the base model's again."""
-        self.runner.wear(merge(self.base, self.adapter(digest)))
+        self.runner.wear(self.merge(self.adapter(digest)))
         try:
             return self.logits()
         finally:
@@ -128,7 +132,7 @@ def test_the_way_back_is_bit_exact__c10(
     digest = list(tiny_adapters)[2]
     weights, logits, slot = bench.weights_hash(), bench.logits(), bench.slot_logits(digest)
     for _ in range(2):
-        bench.runner.wear(merge(bench.base, bench.adapter(digest)))
+        bench.runner.wear(bench.merge(bench.adapter(digest)))
         assert bench.weights_hash() != weights
         merged = bench.logits()
         assert float((merged - slot).abs().max()) < 0.5 * float((logits - slot).abs().max())
@@ -141,7 +145,7 @@ def test_a_change_that_breaks_half_way_changes_nothing__c10(
     bench: Bench, tiny_adapters: dict[str, Path]
 ) -> None:
     weights, logits = bench.weights_hash(), bench.logits()
-    found = merge(bench.base, bench.adapter(next(iter(tiny_adapters))))
+    found = bench.merge(bench.adapter(next(iter(tiny_adapters))))
     with pytest.raises(ValueError, match="zip"):
         bench.runner.wear(Merged(digest=found.digest, kernels=found.kernels[:-1]))
     assert bench.weights_hash() == weights
@@ -158,7 +162,7 @@ def test_a_merge_that_overflows_is_refused_naming_the_module__c10_g5(
     first.a.fill_(1e25)
     first.b[0].fill_(1e25)
     with pytest.raises(AdapterRefusedError, match=r"overflow .*bfloat16") as caught:
-        merge(bench.base, adapter)
+        bench.merge(adapter)
     assert caught.value.module == bench.runner.layouts[0].members[0]
 
 
@@ -174,7 +178,7 @@ def test_files_that_changed_since_the_start_are_not_merged__c10(
     weights.unlink()  # the model in use still maps the old bytes
     weights.write_bytes(content)
     with pytest.raises(BaseModelError, match="changed since the engine started"):
-        merge(bench.base, adapter)
+        bench.merge(adapter)
 
 
 async def test_a_dedicated_engine_answers_as_before_and_nothing_of_it_stays__c10_c11(

@@ -24,6 +24,8 @@ class BaseLinear:
         self.out_features = tuple(member.out_features for member in members)
         self.has_bias = bias is not None
         self.dtype, self.device = weight.dtype, weight.device
+        self.bias = bias
+        """Of all members, one after the other."""
         self._own: Kernel = make_kernel(weight, bias, quantization)
         self._kernel = self._own
 
@@ -39,6 +41,10 @@ class BaseLinear:
     def __call__(self, x: Tensor) -> Tensor:
         """x is [tokens, in]; returns a fresh [tokens, sum(out)]."""
         return self._kernel(x)
+
+    def own(self, x: Tensor) -> Tensor:
+        """The same by its own weight, whatever it wears."""
+        return self._own(x)
 
 
 class Head(nn.Module):

@@ -100,7 +100,9 @@ class PackedEngine:
         )
         self._merger = Merger(
             read=self._adapter,
-            merge=partial(merge, self._base),
+            merge=partial(
+                merge, self._base, groups=self._core.runner.linears, files=self._core.runner.base_weights
+            ),
             on_merged=self._on_merged,
             on_failed=self._on_merge_failed,
         )

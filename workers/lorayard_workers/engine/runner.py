@@ -15,6 +15,7 @@ from lorayard_workers.adapters.wide import WideModule
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
 from lorayard_workers.engine.attention_reads import Together
+from lorayard_workers.engine.base_linear import BaseLinear
 from lorayard_workers.engine.blocks import blocks_for
 from lorayard_workers.engine.fixed_shapes import FixedShapes
 from lorayard_workers.engine.kv_cache import KvCache
@@ -152,6 +153,11 @@ class ModelRunner:
     def retain(self, residents: Iterable[Columns]) -> None:
         """Free what adapters in other columns have left outside the columns."""
         self._wide.retain(residents)
+
+    @property
+    def linears(self) -> list[tuple[GroupLayout, BaseLinear]]:
+        """The groups' own, in their order."""
+        return [(layout, group.base) for layout, group in zip(self.layouts, self._groups, strict=True)]
 
     def wear(self, merged: Merged | None) -> None:
         """Compute with one adapter folded in, or (None) with the base model's own weights again.
