@@ -244,7 +244,8 @@ def test_a_file_changed_in_place_is_hashed_again__c9(path: Path) -> None:
 
 def test_a_file_that_is_opened_again_is_read_before_it_is_used__c4(path: Path) -> None:
     """Else the copy into a slot waits for the disk, and with it every row."""
-    adapter = make_adapter(outs=[[2048]] * 16, rank=512)  # 32 MiB: the kernel reads 8 ahead on some disks
+    wide: list[list[int] | None] = [[2048]] * 16
+    adapter = make_adapter(outs=wide, rank=512)  # 32 MiB: the kernel reads 8 ahead on some disks
     compose_packed(adapter, "owner").write(path)
     state = open_packed(path, adapter.digest, "owner")[1]
     forget(path)

@@ -97,9 +97,9 @@ async def test_an_adapter_unloaded_while_it_is_loaded_does_not_stay__c3(
     assert heard(engine)
     folders.gate.set()
     engine.prefetch(second)  # after the first
-    await wait_until(lambda: engine.residency().host == {second})
+    await wait_until(lambda: engine.residency().host == frozenset({second}))
     engine.prefetch(first)  # and it can come back
-    await wait_until(lambda: engine.residency().host == {first, second})
+    await wait_until(lambda: engine.residency().host == frozenset({first, second}))
 
 
 async def test_an_adapter_wanted_again_while_it_should_leave_stays__c3_c4(
@@ -114,7 +114,7 @@ async def test_an_adapter_wanted_again_while_it_should_leave_stays__c3_c4(
     assert heard(engine)
     folders.gate.set()
     engine.prefetch(second)
-    await wait_until(lambda: engine.residency().host == {first, second})
+    await wait_until(lambda: engine.residency().host == frozenset({first, second}))
 
 
 @pytest.fixture
