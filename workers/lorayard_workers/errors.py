@@ -74,6 +74,14 @@ class AdapterUnknownError(AdapterError):
         self.digest = digest
 
 
+class NotPlainFileError(WorkerError):
+    """A folder, a pipe or a device lies where a file should."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is not a regular file: remove it, or put the file there")
+        self.path = path
+
+
 class PackedFileError(WorkerError):
     """A packed adapter file cannot be trusted."""
 

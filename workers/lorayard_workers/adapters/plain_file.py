@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lorayard_workers.errors import AdapterRefusedError
+from lorayard_workers.errors import AdapterRefusedError, NotPlainFileError
 
 
 def read_plain_file(folder: Path, name: str, max_bytes: int) -> memoryview:
@@ -21,30 +21,50 @@ def read_plain_file(folder: Path, name: str, max_bytes: int) -> memoryview:
         AdapterRefusedError: it is not a regular file, cannot be read, is too long or changed under us.
     """
     try:
-        # Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever.
-        handle = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle, state = open_plain_file(folder / name)
     except FileNotFoundError:
         raise
+    except NotPlainFileError:
+        raise AdapterRefusedError(folder, f"{name} is not a regular file") from None
     except OSError as error:
         raise AdapterRefusedError(folder, f"{name} cannot be read: {error.strerror}") from None
     try:
-        return _read(folder, name, handle, max_bytes)
+        return _read(folder, name, handle, state, max_bytes)
     finally:
         os.close(handle)
 
 
-def _read(folder: Path, name: str, handle: int, max_bytes: int) -> memoryview:
-    state = os.fstat(handle)
-    if not stat.S_ISREG(state.st_mode):
-        raise AdapterRefusedError(folder, f"{name} is not a regular file")
+def open_plain_file(path: Path, flags: int = 0) -> tuple[int, os.stat_result]:
+    """A handle to read from, which the caller closes, and what the open file is; `flags` as of `os.open`.
+
+    Raises NotPlainFileError for anything but a regular file, and OSError.
+    """
+    # Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever.
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
+    try:
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode):
+            raise NotPlainFileError(path)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle, state
+
+
+def fill(room: memoryview, handle: int) -> int:
+    """Read until the room is full or the file ends; returns the number of bytes."""
+    filled = 0
+    while filled < len(room) and (count := os.readv(handle, [room[filled:]])):
+        filled += count
+    return filled
+
+
+def _read(folder: Path, name: str, handle: int, state: os.stat_result, max_bytes: int) -> memoryview:
     if state.st_size > max_bytes:
         raise AdapterRefusedError(folder, f"{name} has {state.st_size} bytes, more than {max_bytes}")
     # Not `read`: it takes room for the most that could come, and zeroes that, before it knows what there is.
     room = np.empty(state.st_size + 1, dtype=np.uint8).data  # one more: to see a file that grows
-    filled = 0
-    with os.fdopen(handle, "rb", buffering=0, closefd=False) as file:
-        while filled < len(room) and (count := file.readinto(room[filled:])):
-            filled += count
+    filled = fill(room, handle)
     if filled != state.st_size:
         raise AdapterRefusedError(folder, f"{name} changed while it was read")
     return room[:filled]

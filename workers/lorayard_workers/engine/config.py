@@ -37,7 +37,7 @@ class EngineConfig:
     """Where it is kept how long the forms of the multi-LoRA product take on this machine, measured at the
     first start; None measures nothing and takes usual figures."""
     packed_dir: Path | None = None
-    """Where packed adapters are kept as files, so that the next load is a memory map; None keeps none."""
+    """Where packed adapters are kept as files, so that the next load is one read; None keeps none."""
     disk_bytes: int = 4096 * _MIB
     """All files in `packed_dir`, whoever wrote them; 0 keeps none."""
     adapter_storage: Storage = Storage.MODEL

@@ -1,8 +1,9 @@
 """The disk tier: packed adapters of one folder up to a byte budget, the longest unused leave first.
 
 Several processes may share a folder, also with other models or settings: a file's name says what it is for,
-and files are only ever added by rename and removed. Nothing here is needed to answer a request: whatever
-fails is logged, and the adapter is packed from its source again.
+and files are only ever added by rename and removed. Files of other names are somebody else's:
+they are neither counted nor touched. Nothing here is needed to answer a request: whatever fails is logged,
+and the adapter is packed from its source again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import hashlib
 import json
 import os
 import re
+import stat
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,9 +29,9 @@ from lorayard_workers.memory.eviction import Candidate, Usage, choose_victims
 from lorayard_workers.memory.layout import RANK_PAGE, GroupLayout
 from lorayard_workers.memory.packed_file import (
     FORMAT,
-    TEMPORARY_PREFIX,
     FileState,
     compose_packed,
+    is_unfinished,
     open_packed,
 )
 from lorayard_workers.memory.packing import HostAdapter
@@ -38,9 +41,19 @@ _log = structlog.stdlib.get_logger(__name__)
 
 LOCK_SECONDS = 2.0
 """Another process writes one file in a few milliseconds; behind a stuck one we go without."""
-LOCK_NAME = ".lock"
+LOCK_NAME = ".packed-adapters.lock"
+"""A name that nobody else uses: locking empties the file."""
 _SUFFIX = ".safetensors"
+_OURS = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}\.safetensors")
+_FOR_ME_ALONE = 0o700
 _HEX = re.compile(r"[0-9a-f]{64}")
+
+
+def prepare_folder(path: Path) -> None:
+    """Make the folder, for this user alone, and see that it takes files. Raises OSError."""
+    path.mkdir(parents=True, exist_ok=True, mode=_FOR_ME_ALONE)
+    with tempfile.TemporaryFile(dir=path):
+        pass
 
 
 def owner_of(base_digest: str, layouts: Sequence[GroupLayout], dtype: torch.dtype, storage: Storage) -> str:
@@ -83,9 +96,11 @@ class PackedFolder:
         if path.exists():
             return
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.mkdir(parents=True, exist_ok=True, mode=_FOR_ME_ALONE)  # removed while we run
             packed = compose_packed(adapter, self.owner)
             with FileLock(self.path / LOCK_NAME, timeout=LOCK_SECONDS):
+                if path.exists():  # another process was first
+                    return
                 self._make_room(packed.size_bytes)
                 packed.write(path)
             _touch(path)
@@ -102,8 +117,9 @@ class PackedFolder:
 
     def _make_room(self, size_bytes: int) -> None:
         """Only under the lock: what is unfinished now belongs to a process that has died."""
-        for abandoned in self.path.glob(f"{TEMPORARY_PREFIX}*"):
-            abandoned.unlink(missing_ok=True)
+        for file in self.path.iterdir():
+            if is_unfinished(file.name) and stat.S_ISREG(file.lstat().st_mode):
+                self._remove(file)
         if size_bytes > self.budget_bytes:
             raise CapacityError(
                 "a packed adapter (bytes)", needed=size_bytes, limit=self.budget_bytes, setting="disk_bytes"
@@ -111,7 +127,7 @@ class PackedFolder:
         candidates = self._candidates()
         excess = sum(candidate.size for candidate in candidates) + size_bytes - self.budget_bytes
         victims = choose_victims(candidates, max(0, excess))
-        assert victims is not None  # no file is pinned: a map of one that is gone stays sound
+        assert victims is not None  # no file is pinned: what was read from one stays
         for name in victims:
             (self.path / name).unlink(missing_ok=True)
 
@@ -120,9 +136,10 @@ class PackedFolder:
         found: list[Candidate] = []
         for file in self.path.glob(f"*{_SUFFIX}"):
             with suppress(FileNotFoundError):  # another process was faster
-                status = file.stat()
-                usage = Usage(weight=1.0, last_used=status.st_atime_ns / 1e9)
-                found.append(Candidate(key=file.name, usage=usage, size=status.st_size))
+                status = file.lstat()
+                if _OURS.fullmatch(file.name) and stat.S_ISREG(status.st_mode):
+                    usage = Usage(weight=1.0, last_used=status.st_atime_ns / 1e9)
+                    found.append(Candidate(key=file.name, usage=usage, size=status.st_size))
         return found
 
     def _remove(self, path: Path) -> None:
@@ -134,7 +151,7 @@ class PackedFolder:
 
 def _touch(path: Path) -> None:
     """Count the file as used now. By our clock: the kernel's stamps lag behind it by up to 4 ms."""
-    with suppress(OSError):  # evicted by another process: the map stays sound
+    with suppress(OSError):  # evicted by another process: what was read stays
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
