@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from lorayard_workers.packed_equipment import equip_packed
+import pytest
+from structlog.testing import capture_logs
+
+from lorayard_shared.settings import YardSettings
+from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.packed import PackedEngine
+from lorayard_workers.memory.quantized import Storage
+from lorayard_workers.packed_equipment import engine_config, equip_packed
 from lorayard_workers.settings import WorkerSettings
 from lorayard_workers.tiny_model import make_tiny_adapter
 
@@ -20,3 +29,109 @@ def test_an_adapter_over_the_rank_limit_is_never_offered__b11(tiny_model: Path, 
     assert [entry.version for entry in catalog.entries] == ["1"]
     assert [entry.version for entry in catalog.broken] == ["2"]
     assert "12" in catalog.broken[0].reason
+
+
+CHANGED: dict[str, Any] = {
+    "slots": 3,
+    "slot_bytes": 4_000_000,
+    "max_rank": 24,
+    "rows": 5,
+    "context_tokens": 100,
+    "kv_bytes": 1 << 21,
+    "prefix_reuse": False,
+    "deterministic": True,
+    "host_bytes": 1 << 22,
+    "wide_bytes": 7,
+    "cache_dir": Path("/elsewhere"),
+    "disk_bytes": 8,
+    "adapter_storage": "int8",
+    "json_schemas": False,
+    "dtype": "fp32",
+    "base_quantization": "int8",
+    "screened_head": False,
+    "device": "cpu",
+    "models_dir": Path("/models"),
+    "threads": 2,
+}
+"""Settings of the engine, each with a value that is not its default."""
+OTHER_SETTINGS = frozenset(
+    {"name", "model", "adapters_dir", "dedicated", "engine", "lookahead", "drain_seconds", "max_attempts"}
+    | {"echo_delay_seconds", "echo_reply", "echo_load_seconds"}
+)
+"""Of the worker around the engine, of what it works with, or of the echo engine."""
+OTHER_NAMES = {"dtype": "precision", "cache_dir": "packed_dir", "models_dir": "costs_dir"}
+NOT_FOR_OPERATORS = frozenset({"prefill_tokens", "ageing_seconds", "pinned"})
+
+
+def changes_by(**given: Any) -> dict[str, Any]:
+    """Fields of the engine's settings that are not what a worker without settings gives."""
+    usual, changed = (engine_config(WorkerSettings(**one)) for one in ({}, given))
+    names = [field.name for field in fields(EngineConfig)]
+    return {name: getattr(changed, name) for name in names if getattr(changed, name) != getattr(usual, name)}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_every_setting_of_the_engine_reaches_it(name: str) -> None:
+    found = changes_by(**{name: CHANGED[name]})
+    if name == "models_dir":
+        assert found.pop("packed_dir") == Path("/models/packed-adapters")
+        assert found == {"costs_dir": Path("/models/lora-costs")}
+    else:
+        assert found == {OTHER_NAMES.get(name, name): CHANGED[name]}
+
+
+def test_no_setting_is_forgotten_here_nor_one_that_the_engine_has() -> None:
+    assert (
+        WorkerSettings.model_fields.keys() - YardSettings.model_fields.keys() == set(CHANGED) | OTHER_SETTINGS
+    )
+    reached = {OTHER_NAMES.get(name, name) for name in CHANGED}
+    assert {field.name for field in fields(EngineConfig)} == reached | NOT_FOR_OPERATORS
+
+
+@pytest.fixture
+def environment(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Of a small worker."""
+    given = {"MODEL": tiny_model, "MODELS_DIR": tmp_path / "models", "ROWS": 2, "SLOTS": 2, "THREADS": 1}
+    for name, value in given.items():
+        monkeypatch.setenv(f"LORAYARD_{name}", str(value))
+    return monkeypatch
+
+
+def packed_folder() -> Any:
+    """Of the engine that a worker makes of the environment."""
+    engine = equip_packed(WorkerSettings()).engine
+    assert isinstance(engine, PackedEngine)
+    return engine._reader.packed, engine._reader.storage
+
+
+def test_a_worker_keeps_packed_adapters_beside_its_models__c9(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    packed, storage = packed_folder()
+    assert (packed.path, packed.budget_bytes) == (tmp_path / "models/packed-adapters", 4 << 30)
+    assert storage is Storage.MODEL
+    assert packed.path.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_environment_says_where_and_how_adapters_are_kept__c9(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.setenv("LORAYARD_CACHE_DIR", str(tmp_path / "here"))
+    environment.setenv("LORAYARD_DISK_BYTES", "12345")
+    environment.setenv("LORAYARD_ADAPTER_STORAGE", "int8")
+    packed, storage = packed_folder()
+    assert (packed.path, packed.budget_bytes, storage) == (tmp_path / "here", 12345, Storage.INT8)
+    environment.setenv("LORAYARD_DISK_BYTES", "0")
+    assert packed_folder() == (None, Storage.INT8)
+
+
+def test_a_folder_that_cannot_be_used_is_named_and_the_worker_serves_without__c9_g3(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("file", "file/below", "/proc/none"):
+        environment.setenv("LORAYARD_CACHE_DIR", str(tmp_path / name))
+        with capture_logs() as logs:
+            assert packed_folder() == (None, Storage.MODEL)
+        found = [log for log in logs if log["event"] == "packed_folder_unusable"]
+        assert [log["path"] for log in found] == [str(tmp_path / name)]

@@ -10,6 +10,7 @@ from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.packed import PackedEngine
 from lorayard_workers.engine.quantization import BaseQuantization
 from lorayard_workers.equipment import Equipment
+from lorayard_workers.memory.quantized import Storage
 from lorayard_workers.model_store import resolve_model
 from lorayard_workers.settings import WorkerSettings
 
@@ -21,7 +22,9 @@ def equip_packed(settings: WorkerSettings) -> Equipment:
         WorkerError: the model is missing or unsupported, or a limit leaves no room to work in.
     """
     folders: dict[str, Path] = {}
-    engine = PackedEngine(resolve_model(settings.model, settings.models_dir), folders, _config(settings))
+    engine = PackedEngine(
+        resolve_model(settings.model, settings.models_dir), folders, engine_config(settings)
+    )
     catalog = Catalog()
     if settings.adapters_dir is not None:
         catalog = CatalogScanner(
@@ -34,7 +37,8 @@ def equip_packed(settings: WorkerSettings) -> Equipment:
     return Equipment(engine=engine, catalog=catalog)
 
 
-def _config(settings: WorkerSettings) -> EngineConfig:
+def engine_config(settings: WorkerSettings) -> EngineConfig:
+    """What a worker's settings mean for its engine."""
     return EngineConfig(
         slots=settings.slots,
         slot_bytes=settings.slot_bytes,
@@ -45,6 +49,9 @@ def _config(settings: WorkerSettings) -> EngineConfig:
         prefix_reuse=settings.prefix_reuse,
         deterministic=settings.deterministic,
         host_bytes=settings.host_bytes,
+        packed_dir=settings.packed_dir,
+        disk_bytes=settings.disk_bytes,
+        adapter_storage=Storage(settings.adapter_storage),
         json_schemas=settings.json_schemas,
         wide_bytes=settings.wide_bytes,
         precision=Precision(settings.dtype),
