@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
@@ -178,20 +179,64 @@ def test_chunks_come_in_order_before_the_outcome_and_add_up_to_its_text__c12(
         assert sum(len(c.token_ids) for c in chunks if isinstance(c, TokenChunk)) == outcome.completion_tokens
 
 
+FAULTS = [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
+"""What a caller's code may raise: all but the first are no `Exception`."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_token_callback_that_raises_costs_no_outcome__c12(
-    start_engine: MakeEngine, outcomes: SimpleQueue[Outcome]
+    start_engine: MakeEngine, outcomes: SimpleQueue[Outcome], fault: type[BaseException]
 ) -> None:
     engine = start_engine()
     calls: list[TokenChunk] = []
 
     def raising(chunk: TokenChunk) -> None:
         calls.append(chunk)
-        raise ValueError("the caller's fault")
+        raise fault("the caller's fault")
 
     engine.submit(ask("a"), outcomes.put, raising)
     engine.submit(ask("b"), outcomes.put)
     assert all(isinstance(outcome, Succeeded) for outcome in take(outcomes, 2).values())
     assert len(calls) == 1
+    assert engine.alive()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("adapter", [None, "unknown"], ids=["answered", "refused"])
+def test_a_sink_that_raises_costs_no_other_request_its_outcome__g3(
+    start_engine: MakeEngine,
+    outcomes: SimpleQueue[Outcome],
+    fault: type[BaseException],
+    adapter: str | None,
+) -> None:
+    engine = start_engine()
+    called: SimpleQueue[Outcome] = SimpleQueue()
+
+    def raising(outcome: Outcome) -> None:
+        called.put(outcome)
+        raise fault("the caller's fault")
+
+    engine.submit(ask("a", adapter=adapter), raising)
+    called.get(timeout=OUTCOME_SECONDS)
+    engine.submit(ask("b"), outcomes.put)
+    assert isinstance(take(outcomes, 1)["b"], Succeeded)
+    assert engine.alive()
+
+
+@pytest.mark.parametrize("adapter", [None, "unknown"], ids=["answered", "refused"])
+async def test_a_sink_may_stop_the_engine__g3(
+    start_engine: MakeEngine, wait_until: WaitUntil, adapter: str | None
+) -> None:
+    engine = start_engine()
+    stopped: SimpleQueue[str] = SimpleQueue()
+
+    def stopping(_: Outcome) -> None:
+        engine.stop()
+        stopped.put("returned")
+
+    engine.submit(ask("a", adapter=adapter), stopping)
+    assert stopped.get(timeout=OUTCOME_SECONDS) == "returned"
+    await wait_until(lambda: not engine.alive())
 
 
 def test_no_chunk_comes_once_a_request_is_cancelled__c12(

@@ -34,6 +34,7 @@ from lorayard_workers.engine.protocol import (
     Tier,
     Timings,
 )
+from lorayard_workers.engine.telling import tell
 from lorayard_workers.engine.token_feed import TokenFeed
 
 ECHO_BASE_DIGEST = "sha256:" + "ec40" * 16
@@ -113,21 +114,21 @@ class EchoEngine:
         self._thread.start()
 
     def stop(self, *, timeout_seconds: float = 5.0) -> None:
-        """End the thread; rows not finished get no outcome."""
+        """End the thread; rows not finished get no outcome. From a callback it does not wait."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        if self._thread.is_alive():
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_seconds)
 
     def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
         """Answer at once when nothing is delayed, else queue for the thread."""
         refusal = refuse(request, self._known)
         if refusal is not None:
-            sink(refusal)
+            tell(sink, refusal)
             return
         if self._dedication.refuses(request):
-            sink(self._dedication.refusal(request))
+            tell(sink, self._dedication.refusal(request))
             return
         feed = None if on_tokens is None else TokenFeed(request.request_id, on_tokens)
         scripted = self._script(request) if self._script is not None else _AS_USUAL
@@ -279,7 +280,7 @@ class EchoEngine:
             outcome = self._stream(row, row.feed, outcome)
         with self._changed:
             self._telling.remove(row)
-        row.sink(outcome)
+        tell(row.sink, outcome)
 
     def _stream(self, row: _Row, feed: TokenFeed, outcome: Succeeded) -> Outcome:
         for start in range(0, len(outcome.text), ECHO_CHUNK_CHARACTERS):

@@ -38,6 +38,7 @@ from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize
 from lorayard_workers.engine.sizing import check_start_pins, fit_cache, fit_slots
+from lorayard_workers.engine.telling import tell
 from lorayard_workers.engine.token_feed import TokenFeed
 from lorayard_workers.errors import AdapterUnknownError
 from lorayard_workers.memory.host import HostTier
@@ -151,10 +152,10 @@ class PackedEngine:
         self._wake()  # pinned adapters are not asked for by any row
 
     def stop(self, *, timeout_seconds: float = 5.0) -> None:
-        """End the threads after the step in progress."""
+        """End the threads after the step in progress. From a callback it waits only for the other threads."""
         self._stopping.set()
         self._wake()
-        if self._thread.is_alive():
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_seconds)
         self._loader.stop(timeout_seconds)
         self._merger.stop(timeout_seconds)
@@ -379,13 +380,7 @@ class PackedEngine:
         try:
             self._recipes.release(row.kv_key, row)  # first: who has the outcome may ask for the books
         finally:
-            self._tell(row, outcome)
-
-    def _tell(self, row: Row, outcome: Outcome) -> None:
-        try:
-            row.sink(outcome)
-        except Exception:  # noqa: BLE001  # a sink is the caller's code: its fault must not cost other rows
-            _log.exception("sink_failed", request_id=row.request.request_id)
+            tell(row.sink, outcome)
 
 
 def _nothing() -> None:

@@ -298,11 +298,16 @@ class Engine(Protocol):
         ...
 
     def stop(self, *, timeout_seconds: float = 5.0) -> None:
-        """End the threads after the step in progress; requests not finished get no outcome."""
+        """End the threads after the step in progress; requests not finished get no outcome.
+
+        May be called from a sink or `on_tokens`: then it does not wait for the thread that it is on.
+        """
         ...
 
     def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
         """Queue a request; exactly one outcome reaches `sink` unless the engine is stopped.
+
+        Whatever `sink` raises ends in the log: it is called on a thread that all requests share.
 
         `on_tokens` is called on the engine's thread after each step that gave the row tokens: never after
         its outcome, never once `cancel` was called. It must only hand over: one that raises, or takes a

@@ -1,0 +1,21 @@
+"""Gives a request's outcome to the code that asked."""
+
+from __future__ import annotations
+
+import structlog
+
+from lorayard_workers.engine.protocol import Outcome, Sink
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def tell(sink: Sink, outcome: Outcome) -> None:
+    """Call a sink; whatever it raises ends here, in the log.
+
+    A sink is the caller's code on a thread that all requests share. An exit or a cancellation that it raises
+    (SystemExit, asyncio.CancelledError) is the caller's own too: nobody waits for it here.
+    """
+    try:
+        sink(outcome)
+    except BaseException:  # noqa: BLE001  # see above
+        _log.exception("sink_failed", request_id=outcome.request_id)
