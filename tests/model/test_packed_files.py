@@ -22,7 +22,7 @@ from torch import Tensor
 from lorayard_workers.errors import PackedFileError
 from lorayard_workers.memory.index import index, restore
 from lorayard_workers.memory.layout import GroupLayout
-from lorayard_workers.memory.packed_file import compose_packed, open_packed
+from lorayard_workers.memory.packed_file import PackedFile, compose_packed, open_packed
 from lorayard_workers.memory.packed_folder import PackedFolder, owner_of
 from lorayard_workers.memory.packing import GroupWeights, HostAdapter
 from lorayard_workers.memory.quantized import Storage, quantize_adapter
@@ -130,7 +130,15 @@ def overwrite(path: Path) -> None:
     path.write_bytes(b"\xff" * path.stat().st_size)
 
 
-@pytest.mark.parametrize("change", [Path.unlink, overwrite, lambda path: os.truncate(path, 0)])
+def cut_off(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("change", [overwrite, cut_off, remove])
 def test_what_was_read_is_what_was_checked_whatever_becomes_of_its_file__c9_g3(
     path: Path, change: Callable[[Path], None]
 ) -> None:
@@ -421,6 +429,26 @@ def test_what_a_dead_process_left_unfinished_is_removed__c2(
     packed.put(make_adapter())
     assert not unfinished(tmp_path)
     assert_same(packed.get(digest_of(0)), make_adapter())
+
+
+def test_a_file_that_another_process_wrote_first_stays__c9(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers of a yard read the same adapter at once."""
+    packed, other = open_folder(tmp_path), open_folder(tmp_path)
+    states: list[int] = []
+
+    def slowly(adapter: HostAdapter, owner: str) -> PackedFile:
+        monkeypatch.undo()
+        other.put(adapter)
+        states.append(other.file_of(adapter.digest).stat().st_ino)
+        return compose_packed(adapter, owner)
+
+    monkeypatch.setattr("lorayard_workers.memory.packed_folder.compose_packed", slowly)
+    with capture_logs() as logs:
+        packed.put(make_adapter())
+    assert [packed.file_of(digest_of(0)).stat().st_ino] == states
+    assert not logs
 
 
 def unfinished(path: Path) -> list[Path]:
