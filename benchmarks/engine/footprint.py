@@ -28,6 +28,7 @@ from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.grammar import Grammars
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.engine.screened_head import ScreenedHead
+from lorayard_workers.engine.self_check import probe_model
 
 ROWS = (1, 16)
 ROUNDS = 9
@@ -80,8 +81,9 @@ def _load(kind: Any, folder: Path) -> Any:
 
 def _heads(folder: Path) -> dict[str, Any]:
     base = load_base_model(folder)
+    usual = probe_model(base).hidden
     started = time.process_time()
-    screened = ScreenedHead(base.model.get_output_embeddings().weight.detach())
+    screened = ScreenedHead(base.model.get_output_embeddings().weight.detach(), usual)
     seconds = time.process_time() - started
     runner = ModelRunner(base, RunnerSize(columns=8, rows=max(ROWS), row_tokens=PROMPT_TOKENS * BLOCKS))
     runner.cache.clear(range(runner.cache.blocks + 1))
