@@ -5,7 +5,7 @@ belongs to, and a SHA-256 over everything else. Written beside its place and ren
 
 Read, not mapped: a map shows what others do to the file after it was checked. Cut short it ends the process
 (SIGBUS), overwritten it puts unchecked weights into a slot, and its pages come from disk on the thread that
-copies them. Reading 3.7 MB, rank 8 for a 270M model, takes 0.6 ms.
+copies them. Reading 3.8 MB, rank 8 for a 270M model, adds 0.9 ms to a load.
 """
 
 from __future__ import annotations
