@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
 from jsonschema import Draft202012Validator
+from llguidance import LLParserLimits
 
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.grammar import MAX_SCHEMA_BYTES, Grammar, Grammars
@@ -256,3 +258,72 @@ def test_a_monstrous_schema_is_refused_or_compiled__g3(grammars: Grammars, schem
     with suppress(RequestRefusedError):
         grammars.grammar(json.dumps(schema))
     assert grammars.grammar("{}").failure() is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "hint"),
+    [
+        ({"$ref": "#"}, "leads only to itself"),
+        ({"allOf": [{"$ref": "#"}]}, "leads only to itself"),
+        ({"type": "string", "pattern": "^(a{1000}){1000}$"}, "smaller bounds"),
+        ({"type": "integer", "multipleOf": 982451653}, "smaller bounds"),
+    ],
+    ids=["itself", "all of itself", "pattern", "multiple"],
+)
+def test_a_schema_that_would_fail_at_its_first_tokens_is_refused_before__g3(
+    start_yard: StartYard, schema: dict[str, Any], hint: str
+) -> None:
+    failed = start_yard().run(ask("a", json_schema=json.dumps(schema)))["a"]
+    assert isinstance(failed, Failed)
+    assert (failed.kind, failed.code, failed.field) == (
+        FailureKind.PERMANENT,
+        "bad_json_schema",
+        "sampling.json_schema",
+    )
+    assert hint in failed.message
+
+
+def test_a_schema_that_is_refused_is_not_kept__g3(grammars: Grammars) -> None:
+    schema = '{"$ref": "#"}'
+    with pytest.raises(RequestRefusedError):
+        grammars.grammar(schema)
+    assert schema not in grammars._known  # pyright: ignore[reportPrivateUsage]  # what the test is about
+
+
+def test_rows_that_use_up_a_lexer_cost_later_ones_nothing__c12(
+    grammars: Grammars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of one schema share its lexer's states, and a lexer at its limit fails every copy at once."""
+    monkeypatch.setattr(
+        "lorayard_workers.engine.grammar.LLParserLimits", partial(LLParserLimits, max_lexer_states=500)
+    )
+    schema = '{"type": "string", "maxLength": 20001}'
+    first = grammars.grammar(schema)
+    while tokens := allowed_by(first):
+        first.took(tokens[-1])
+    assert first.failure() is not None
+    later = grammars.grammar(schema)
+    assert later.mask(torch.zeros(512)) is not None
+    assert later.failure() is None
+
+
+def allowed_by(grammar: Grammar) -> list[int]:
+    mask = grammar.mask(torch.zeros(512))
+    return [] if mask is None else cast("list[int]", torch.isfinite(mask).nonzero()[:, 0].tolist())
+
+
+def test_sound_schemas_of_programs_are_taken__c12(grammars: Grammars) -> None:
+    """The limits refuse monsters, none of these."""
+    text: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 8000}
+    sound: list[dict[str, Any]] = [
+        {"enum": [f"category {i * 7919 % 10007}" for i in range(2500)]},
+        {"type": "object", "properties": {f"t{i}": text for i in range(30)}},
+        {"type": "string", "pattern": r"^\p{L}[\p{L}\p{M}' -]{0,80}$"},
+        {"type": "string", "pattern": r"^\p{Lu}\p{Ll}*( \p{L}+){0,40}$"},
+        {"type": "string", "pattern": "^[A-Za-z0-9+/]{0,10000}={0,2}$"},
+        {"type": "array", "items": {"type": "number"}, "minItems": 256, "maxItems": 256},
+        {"type": "string", "format": "date-time"},
+        {"type": "array", "items": {"$ref": "#"}},
+    ]
+    for schema in sound:
+        assert grammars.grammar(json.dumps(schema)).mask(torch.zeros(512)) is not None

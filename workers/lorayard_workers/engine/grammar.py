@@ -12,6 +12,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,8 +28,20 @@ MAX_SCHEMA_BYTES = 64 * 1024
 MAX_REASON_CHARACTERS = 500
 """The library quotes the schema; the answer goes to a log and into a message."""
 
-_KEPT_GRAMMARS = 64
-"""Of some hundred kilobytes each. A service asks with a handful of schemas, over and over."""
+_KEPT_GRAMMARS = 16
+"""Of some hundred kilobytes each, at worst a hundred megabytes (250,000 lexer states, the library's limit). A
+service asks with a handful of schemas, over and over."""
+
+_ROWS_OF_ONE = 100
+"""Rows of one schema share the states of its lexer, which only grow: after so many it is compiled anew, in
+1 to 30 ms."""
+
+_INITIAL_LEXER_FUEL = 200_000
+"""Twice what an enumeration that fills `MAX_SCHEMA_BYTES` takes. The library's million lets 50 bytes of
+nested repetitions (`^(a{1000}){1000}$`) take a second and 100 MB; this ends them in 0.2 s."""
+
+_PROBED_TOKENS = 2
+"""A value's opening quote and what follows: where its pattern is first unfolded."""
 
 _WHITE_SPACE = " "
 """At most one between the parts of a document: with no bound a model at a loss writes spaces for ever. A
@@ -73,6 +86,14 @@ class Grammar:
         return self._mask_of_byte
 
 
+@dataclass(slots=True)
+class _Compiled:
+    """A schema's matcher at its beginning."""
+
+    matcher: LLMatcher
+    rows: int = 0  # that started with it
+
+
 class Grammars:
     """Makes grammars for the tokens of one base model."""
 
@@ -82,20 +103,26 @@ class Grammars:
         tokenizer is a transformers one.
         """
         self._tokenizer = _bridge(tokenizer, vocabulary, end_ids)
-        self._known: OrderedDict[str, LLMatcher] = OrderedDict()
+        self._known: OrderedDict[str, _Compiled] = OrderedDict()
         self._lock = threading.Lock()
         bits = (torch.arange(256)[:, None] >> torch.arange(8)) & 1
         self._mask_of_byte = torch.where(bits.bool(), 0.0, -math.inf)
 
     def grammar(self, schema: str) -> Grammar:
-        """A fresh grammar for a schema. Raises RequestRefusedError with the library's reason."""
+        """A fresh grammar for a schema, with its first masks computed: those are the dear ones.
+
+        Raises RequestRefusedError with the library's reason.
+        """
         with self._lock:
-            matcher = self._known.get(schema) or self._compile(schema)
-            self._known[schema] = matcher
-            self._known.move_to_end(schema)
+            compiled = self._known.pop(schema, None)  # one that fails is not kept
+            # Rows may have used up what a lexer may hold: then its copies fail at once.
+            if compiled is None or compiled.rows >= _ROWS_OF_ONE or _fault(compiled.matcher):
+                compiled = _Compiled(self._compile(schema))
+            compiled.rows += 1
+            self._known[schema] = compiled
             if len(self._known) > _KEPT_GRAMMARS:
                 self._known.popitem(last=False)
-            return Grammar(matcher.deep_copy(), self._mask_of_byte)
+            return Grammar(compiled.matcher.deep_copy(), self._mask_of_byte)
 
     def _compile(self, schema: str) -> LLMatcher:
         if self._tokenizer is None:
@@ -110,11 +137,46 @@ class Grammars:
             )
         except ValueError as error:
             raise _refused(str(error)) from error
-        limits = LLParserLimits(verbose_errors=False)  # the parser's state helps nobody who wrote a schema
+        limits = LLParserLimits(
+            initial_lexer_fuel=_INITIAL_LEXER_FUEL,
+            verbose_errors=False,  # the parser's state helps nobody who wrote a schema
+        )
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
         if matcher.is_error():
-            raise _refused(matcher.get_error())
+            raise _refused(_explained(matcher.get_error()))
+        fault = _fault(matcher)
+        if fault is not None:
+            raise _refused(fault)
         return matcher
+
+
+def _fault(matcher: LLMatcher) -> str | None:
+    """Why a document cannot begin, if it cannot: seen on a copy, which shares the states that it computes."""
+    probe = matcher.deep_copy()
+    for _ in range(_PROBED_TOKENS):
+        allowed = probe.compute_bitmask()
+        if probe.is_error() or probe.is_stopped():
+            break
+        probe.consume_token(_first_of(allowed))
+    return _explained(probe.get_error()) if probe.is_error() else None
+
+
+def _first_of(allowed: bytes) -> int:
+    index = next(i for i, bits in enumerate(allowed) if bits)
+    return 8 * index + (allowed[index] & -allowed[index]).bit_length() - 1
+
+
+def _explained(error: str) -> str:
+    """The library's reason, after one that the author of a schema understands."""
+    error = error.removesuffix("\n<non-verbose/>")
+    if "NoExtension" in error:
+        return f"no document can begin by it; a $ref that leads only to itself does that ({error})"
+    if "fuel" in error or "too many" in error:
+        return (
+            "its patterns, numbers or lengths unfold to more than is taken; "
+            f"use smaller bounds, and no bounded repetition within another ({error})"
+        )
+    return error
 
 
 def _bridge(tokenizer: Any, vocabulary: int, end_ids: Sequence[int]) -> LLTokenizer | None:
