@@ -34,7 +34,13 @@ from lorayard_cli.exit_codes import ExitCode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.result import ErrorKind, ResultError, ResultState
 from lorayard_shared.errors import BusDeclarationError, PayloadMissingError, YardError
-from lorayard_workers.errors import AdapterError, AdapterUnknownError, BaseModelError, WorkerError
+from lorayard_workers.errors import (
+    AdapterError,
+    AdapterNotFoundError,
+    AdapterUnknownError,
+    BaseModelError,
+    WorkerError,
+)
 from lorayard_workers.model_store import ModelStoreError
 
 
@@ -80,6 +86,7 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (YardError, ExitCode.FAILED, "yard_failed"),
     (MalformedMessageError, ExitCode.BAD_INPUT, "bad_input"),
     (AdapterUnknownError, ExitCode.UNKNOWN_ADAPTER, "unknown_adapter"),
+    (AdapterNotFoundError, ExitCode.USAGE, "bad_setting"),
     (AdapterError, ExitCode.BAD_INPUT, "bad_adapter"),
     (BaseModelError, ExitCode.MODEL_MISSING, "model_missing"),
     (ModelStoreError, ExitCode.MODEL_MISSING, "model_missing"),

@@ -32,7 +32,7 @@ class YardSettings(BaseSettings):
     user: str | None = None
     password: SecretStr | None = None
     credentials_file: str | None = None
-    connect_timeout_seconds: float = Field(default=5.0, gt=0)
+    connect_timeout_seconds: float = Field(default=5.0, gt=0, le=3600.0)
     ack_wait_seconds: float = Field(default=15.0, ge=1.0, le=86_400.0)
     """How long a lease lives without renewal: the time until work of a killed process is given out again."""
     result_ttl_seconds: int = Field(default=86_400, ge=1)

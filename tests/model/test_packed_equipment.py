@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from structlog.testing import capture_logs
 
+from lorayard_shared.errors import SettingsError
 from lorayard_shared.settings import YardSettings
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.equipment import equip
 from lorayard_workers.memory.quantized import Storage
 from lorayard_workers.packed_equipment import engine_config, equip_packed
 from lorayard_workers.settings import WorkerSettings
@@ -133,3 +136,29 @@ def test_a_folder_that_cannot_be_used_is_named_and_the_worker_serves_without__c9
             assert packed_folder() == (None, Storage.MODEL)
         found = [log for log in logs if log["event"] == "packed_folder_unusable"]
         assert [log["path"] for log in found] == [str(tmp_path / name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("slot_bytes", 1),
+        ("slot_bytes", 9 * 10**18),
+        ("kv_bytes", 9 * 10**15),
+        ("adapters_dir", Path("/nonexistent")),
+        ("models_dir", Path("/proc/x")),
+        pytest.param(
+            "device",
+            "cuda",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device"),
+        ),
+    ],
+)
+def test_what_the_machine_has_not_is_named_as_the_operator_wrote_it__g3(
+    tiny_model: Path, name: str, value: Any
+) -> None:
+    model = "tiny" if name == "models_dir" else str(tiny_model)
+    settings = WorkerSettings.model_validate({"model": model, "threads": 1, name: value})
+    with pytest.raises(SettingsError) as caught:
+        equip(settings)
+    assert caught.value.setting == f"LORAYARD_{name.upper()}"
+    assert str(value) in caught.value.reason

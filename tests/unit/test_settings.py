@@ -34,6 +34,7 @@ def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPat
         (YardSettings, "ack_wait_seconds", "inf"),
         (YardSettings, "ack_wait_seconds", "nan"),
         (YardSettings, "connect_timeout_seconds", "0"),
+        (YardSettings, "connect_timeout_seconds", "inf"),
         (YardSettings, "result_ttl_seconds", "1.5"),
         (YardSettings, "window", "0"),
         (YardSettings, "replicas", "7"),
@@ -44,6 +45,9 @@ def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPat
         (WorkerSettings, "name", ""),
         (WorkerSettings, "engine", "magic"),
         (WorkerSettings, "rows", "0"),
+        (WorkerSettings, "threads", "100000"),
+        (WorkerSettings, "max_rank", "1000000000"),
+        (WorkerSettings, "device", "foo"),
         (WorkerSettings, "drain_seconds", "-1"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lorayard_shared.errors import SettingsError
 from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import answer_nothing, echo_prompt
@@ -25,7 +26,11 @@ def equip(settings: WorkerSettings) -> Equipment:
 
     Raises:
         WorkerError: the model or a setting cannot be used. A broken adapter only shows in the catalog.
+        SettingsError: a folder, device or memory that is not there.
     """
+    if settings.adapters_dir is not None and not settings.adapters_dir.is_dir():
+        reason = f"it must be a folder, got {str(settings.adapters_dir)!r}"
+        raise SettingsError(setting="LORAYARD_ADAPTERS_DIR", reason=reason)
     if settings.engine == "echo":
         catalog = _scan(settings)
         engine: Engine = EchoEngine(

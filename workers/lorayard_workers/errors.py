@@ -58,8 +58,10 @@ class AdapterNotFoundError(AdapterError):
     """The setting `dedicated` names an adapter that this worker has not, or cannot serve."""
 
     def __init__(self, spec: str, folder: Path | None) -> None:
+        where = folder or "this worker, as LORAYARD_ADAPTERS_DIR is not set"
         super().__init__(
-            f"dedicated is {spec!r}, but no sound adapter of that name@version or digest is in {folder}: "
+            f"LORAYARD_DEDICATED is {spec!r}, but no sound adapter of that name@version or digest is in "
+            f"{where}: "
             "`lorayard adapters ls` shows what workers have, and what they refuse"
         )
         self.spec = spec

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from lorayard_shared.settings import YardSettings
 
+DeviceName = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$")]
 WorkerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
@@ -31,14 +32,16 @@ class WorkerSettings(YardSettings):
     rows: int = Field(default=16, ge=1, le=4096)
     lookahead: int = Field(default=4, ge=0)
     """Jobs taken beyond the rows, so that a row that ends finds the next job here."""
-    max_rank: int = Field(default=64, ge=1)
-    threads: int | None = Field(default=None, ge=1)
+    max_rank: int = Field(default=64, ge=1, le=4096)
+    """More than any published adapter has; room for one of this rank is taken at start."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """More than any machine has cores; OpenMP crashes at some tens of thousands."""
     dtype: Literal["bf16", "fp32"] = "bf16"
     base_quantization: Literal["none", "int8", "int4"] = "none"
     """Of the base model. It is part of the base model's identity: workers that share adapters share it."""
     screened_head: bool = True
     """Greedy rows in bf16 on a CPU: the exact likeliest token, through a copy of the head in bytes."""
-    device: str = "auto"
+    device: DeviceName = "auto"
     context_tokens: int | None = Field(default=None, ge=16)
     kv_bytes: int = Field(default=1 << 30, ge=1 << 20)
     prefix_reuse: bool = True
