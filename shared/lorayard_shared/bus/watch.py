@@ -27,6 +27,9 @@ Change = Callable[[str, bytes | None], None]
 BACKOFF_SECONDS = 0.5
 """Between attempts to watch: a loop without one left hundreds of consumers behind (openobserve 13676)."""
 
+_SETTLE_SECONDS = 1.0
+"""For a watch that is being set up when it is no longer wanted; a silent bus is not waited for longer."""
+
 IDLE_SECONDS = 3600
 """A bucket may be quiet for long; a reconnect ends the wait, not this."""
 
@@ -66,7 +69,7 @@ class BucketWatch:
     async def _watch_once(self) -> None:
         self._disconnects, self._listed_at = self._bus.disconnects, None
         bucket = await self._bus.js.key_value(self._bucket)
-        watcher = await bucket.watchall()
+        watcher = await _watcher(bucket)
         seen: set[str] = set()
         listing = True
         again = asyncio.create_task(self._again.wait(), name=f"watch-again-{self._bucket}")
@@ -152,3 +155,21 @@ class BucketWatch:
 
     async def _on_reconnect(self) -> None:
         self._again.set()
+
+
+async def _watcher(bucket: KeyValue) -> KeyValue.KeyWatcher:
+    """A watch of all keys; a cancellation meanwhile ends it too.
+
+    nats-py 2.16 leaves two tasks and a subscription behind when `watchall` is cancelled after it subscribed.
+    """
+    opening = asyncio.ensure_future(bucket.watchall())
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait({opening}, timeout=_SETTLE_SECONDS)
+        if not opening.done():
+            opening.cancel()
+        elif opening.exception() is None:
+            with suppress(nats.errors.Error, nats.js.errors.Error):
+                await opening.result().stop()  # type: ignore[no-untyped-call]  # nats-py
+        raise

@@ -69,7 +69,7 @@ class Preparation:
 
     def _prompt_ids(self, request: GenerationRequest) -> list[int]:
         context = self._context
-        check_text(request.prompt, most=context.tokens * self._longest_token)
+        check_text(request.prompt, context, self._longest_token)
         ids = self._base.prompt_ids(request.prompt)
         if not ids:
             raise RequestRefusedError("empty_prompt", "the prompt has no tokens", field="prompt")
@@ -105,18 +105,20 @@ class Preparation:
         return stop if sampling.ignore_eos else stop | self._base.eos_ids
 
 
-def check_text(prompt: str | Sequence[ChatMessage], *, most: int) -> None:
+def check_text(prompt: str | Sequence[ChatMessage], context: Context, longest_token: int) -> None:
     """Raises RequestRefusedError for what cannot become tokens, or surely becomes too many.
 
-    Turning a text into tokens takes seconds for each MB, and every other request waits for it. More than
-    `most` characters is longer than a prompt of nothing but the longest tokens.
+    Turning a text into tokens takes seconds for each MB, and every other request waits for it. So one that is
+    longer than a context of nothing but the longest tokens, in characters, is refused before.
     """
     texts = [prompt] if isinstance(prompt, str) else [turn.content for turn in prompt]
-    length = sum(map(len, texts))
+    length, most = sum(map(len, texts)), context.tokens * longest_token
     if length > most:
         raise RequestRefusedError(
             "prompt_too_long",
-            f"the prompt has {length} characters; not even {most} could fit this worker's context",
+            f"the prompt has {length} characters; with room for an answer this worker holds "
+            f"{context.tokens - 1} tokens (context {context.tokens}, bound by {context.bound_by}), each of at "
+            f"most {longest_token} characters",
             field="prompt",
         )
     try:
