@@ -117,8 +117,8 @@ def check_text(prompt: str | Sequence[ChatMessage], context: Context, longest_to
         raise RequestRefusedError(
             "prompt_too_long",
             f"the prompt has {length} characters; with room for an answer this worker holds "
-            f"{context.tokens - 1} tokens (context {context.tokens}, bound by {context.bound_by}), each of at "
-            f"most {longest_token} characters",
+            f"{context.tokens - 1} tokens (context {context.tokens}, bound by {context.bound_by}) of at most "
+            f"{longest_token} characters",
             field="prompt",
         )
     try:
