@@ -178,7 +178,7 @@ async def test_a_watch_that_is_given_up_while_it_is_set_up_leaves_nothing_runnin
     before = asyncio.all_tasks()
     watch = BucketWatch(bus, bus.subjects.bucket("workers"), Seen())
     task = asyncio.create_task(watch.run())
-    while not any("activity_check" in repr(one) for one in asyncio.all_tasks()):
+    while not any("activity_check" in repr(one) for one in asyncio.all_tasks()):  # noqa: ASYNC110  # nats-py
         await asyncio.sleep(0)  # until it has subscribed, and asks how much there is to come
     task.cancel()
     await asyncio.wait([task])
