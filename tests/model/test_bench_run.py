@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from lorayard_cli.bench.engine import run
 from lorayard_cli.bench.engine_report.costs import Timed
 from lorayard_cli.bench.engine_report.rows import UNEXPLAINED, judge, not_measured
 from lorayard_cli.bench.engine_sides.measure import Measured, measure
 from lorayard_cli.bench.engine_sides.plan import QUICK, BenchPlan
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.failures import CommandError
 
 LEAST = replace(
     QUICK,
@@ -64,3 +67,11 @@ def test_what_must_be_exact_is_and_no_time_is_nothing(measured: Measured) -> Non
     assert [figures[key].value.median for key in ("bleed", "hot_reload", "bad_adapters")] == [0, 0, 1]
     costs = [cost for kind in measured.seen.times.costs.values() for cost in kind]
     assert all(cost.wall_ms > 0 for cost in costs)
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:x", "cuda:99", ""])
+def test_a_device_that_is_not_there_is_refused_before_anything_runs(device: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        run(BenchPlan(device=device), as_json=True)
+    assert refused.value.failure.field == "device"
+    assert refused.value.failure.exit_code is ExitCode.USAGE

@@ -6,6 +6,7 @@ neighbouring moments of one machine. A row that this machine cannot measure is l
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -15,12 +16,15 @@ from lorayard_cli.bench.engine_report.rows import exit_code, judge
 from lorayard_cli.bench.engine_sides import workload
 from lorayard_cli.bench.engine_sides.measure import Measured, measure
 from lorayard_cli.bench.engine_sides.plan import QUICK, BenchPlan
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.failures import CommandError
 from lorayard_cli.output import print_json
 from lorayard_shared.logs import configure_logs
 
 
 def run(plan: BenchPlan, *, as_json: bool) -> int:
-    """Measure, print, and fail when a must is missed."""
+    """Measure, print, and fail when a must is missed. Raises CommandError for a device that is not there."""
+    _check_device(plan.device)
     torch.set_num_threads(1)
     configure_logs(as_json=False, level="warning")  # to stderr: every load of an adapter is an event
     measured = measure(plan)
@@ -31,6 +35,16 @@ def run(plan: BenchPlan, *, as_json: bool) -> int:
     else:
         print_document(document, measured.seen, rows)
     return exit_code(rows)
+
+
+def _check_device(device: str) -> None:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        message = f"--device must be cpu, cuda or cuda:N, got {device!r}"
+        raise CommandError(ExitCode.USAGE, "usage", message, field="device")
+    found = torch.cuda.device_count()
+    if device != "cpu" and int(device.partition(":")[2] or 0) >= found:
+        message = f"--device {device}: torch finds {found} CUDA devices here"
+        raise CommandError(ExitCode.USAGE, "usage", message, field="device")
 
 
 def _about(plan: BenchPlan, measured: Measured) -> dict[str, Any]:

@@ -267,6 +267,7 @@ def _gaps(book: Book, engine: ServingSide, cold: Sequence[Path]) -> None:
     note("rows that run while adapters come from disk")
     for folder in cold:
         forget_files(folder)
+    settle_heap()  # what the other sides have left in this process, no worker has to walk over
     book.figures[GAP_GOAL.key] = measure_gaps(
         engine,
         engine.digests[-len(cold) :],
