@@ -23,6 +23,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from lorayard_cli.bench.figures import surroundings
+from lorayard_shared.logs import configure_logs
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.grammar import Grammars
@@ -40,6 +41,7 @@ BLOCKS = 2
 
 def main() -> None:
     """Measure and print."""
+    configure_logs(as_json=False, level="warning")  # to stderr: what is printed is the result
     parser = argparse.ArgumentParser(description=__doc__)
     default = Path("~/.cache/lorayard/models/gemma3-270m").expanduser()
     parser.add_argument("model", nargs="?", type=Path, default=default)

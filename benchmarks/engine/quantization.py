@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lorayard_cli.bench.figures import surroundings
+from lorayard_shared.logs import configure_logs
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.int8_kernel import Int8Kernel, quantize_weight
@@ -55,6 +56,7 @@ keeper had hardly ever been wrong."""
 
 def main() -> None:
     """Measure and print."""
+    configure_logs(as_json=False, level="warning")  # to stderr: what is printed is the result
     parser = argparse.ArgumentParser(description=__doc__)
     default = Path("~/.cache/lorayard/models/gemma3-270m").expanduser()
     parser.add_argument("model", nargs="?", type=Path, default=default)
