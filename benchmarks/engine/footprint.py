@@ -3,18 +3,14 @@
 `python benchmarks/engine/footprint.py [model folder]`: half a minute on one core with Gemma 3 270M. JSON:
 CPU seconds and memory of what makes a tokenizer ready for JSON schemas; CPU seconds and memory of the greedy
 head's copy; for decode steps of the base model, milliseconds of all layers, of the output head and of the
-greedy head in its place, and the output head's share of a step.
+greedy head in its place, and the output head's share of a step; milliseconds of products of many tokens in
+bf16 and in fp32.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
-import statistics
-import sys
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +18,11 @@ import psutil
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
-from lorayard_cli.bench.figures import surroundings
-from lorayard_shared.logs import configure_logs
+from lorayard_cli.bench.model_script import alternately, print_measured
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.grammar import Grammars
+from lorayard_workers.engine.kernels import PackedKernel
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.engine.screened_head import ScreenedHead
 from lorayard_workers.engine.self_check import probe_model
@@ -35,29 +31,21 @@ ROWS = (1, 16)
 ROUNDS = 9
 """The middle one counts."""
 PROMPT_TOKENS = 64
+PRODUCT = (4096, 640)
+"""[out, in] of Gemma 3 270M's largest linears."""
+PRODUCT_TOKENS = (64, 128, 512)
 BLOCKS = 2
 """Of the cache, for each row."""
 
 
-def main() -> None:
-    """Measure and print."""
-    configure_logs(as_json=False, level="warning")  # to stderr: what is printed is the result
-    parser = argparse.ArgumentParser(description=__doc__)
-    default = Path("~/.cache/lorayard/models/gemma3-270m").expanduser()
-    parser.add_argument("model", nargs="?", type=Path, default=default)
-    folder = parser.parse_args().model
-    torch.set_num_threads(1)
-    with torch.inference_mode():
-        found = {
-            "bench": "footprint",
-            **surroundings(),
-            "torch": torch.__version__,
-            "model": folder.name,
-            "json_schemas": _json_schemas(folder),  # before any weights are in memory
-            **_heads(folder),
-        }
-    json.dump(found, sys.stdout, indent=1)
-    sys.stdout.write("\n")
+def measure(folder: Path) -> dict[str, Any]:
+    """All of it."""
+    return {
+        "model": folder.name,
+        "json_schemas": _json_schemas(folder),  # before any weights are in memory
+        **_heads(folder),
+        "products_ms": {str(tokens): _product(tokens) for tokens in PRODUCT_TOKENS},
+    }
 
 
 def _json_schemas(folder: Path) -> dict[str, Any]:
@@ -102,12 +90,13 @@ def _decode(runner: ModelRunner, screened: ScreenedHead, rows: int) -> dict[str,
     runner.forward([_piece(row, 0, PROMPT_TOKENS) for row in range(rows)])
     step = [_piece(row, PROMPT_TOKENS, 1) for row in range(rows)]
     hidden = runner.hidden(step)
-    milliseconds = _alternately(
+    milliseconds = alternately(
         {
             "layers_ms": lambda: runner.hidden(step),
             "head_ms": lambda: runner.logits(hidden),
             "greedy_head_ms": lambda: screened.likeliest(hidden),
-        }
+        },
+        ROUNDS,
     )
     layers, head = milliseconds["layers_ms"], milliseconds["head_ms"]
     return {**milliseconds, "head_share": round(head / (layers + head), 3)}
@@ -120,17 +109,13 @@ def _piece(row: int, start: int, tokens: int) -> Piece:
     return Piece(place=place, token_ids=ids, columns=None, wants_logits=True)
 
 
-def _alternately(sides: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Median milliseconds of CPU time of this thread."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(ROUNDS + 1):
-        for name, run in sides.items():
-            started = time.thread_time()
-            run()
-            if turn:  # the first warms caches up
-                times[name].append((time.thread_time() - started) * 1000)
-    return {name: round(statistics.median(found), 2) for name, found in times.items()}
+def _product(tokens: int) -> dict[str, float]:
+    """Of gate and up together, in bf16 and in fp32."""
+    out, width = PRODUCT
+    kernel = PackedKernel((torch.randn(out, width) * 0.02).bfloat16(), None)
+    x = torch.randn(tokens, width).bfloat16()
+    return alternately({"bf16": lambda: kernel.narrow(x), "fp32": lambda: kernel.widened(x)}, ROUNDS)
 
 
 if __name__ == "__main__":
-    main()
+    print_measured("footprint", __doc__, measure)

@@ -8,13 +8,8 @@ comparison run alternately, medians count.
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import math
-import statistics
-import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lorayard_cli.bench.figures import surroundings
-from lorayard_shared.logs import configure_logs
+from lorayard_cli.bench.model_script import alternately, print_measured
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.int8_kernel import Int8Kernel, quantize_weight
@@ -54,37 +48,13 @@ keeper's books. The first result was that the winters are now two degrees warmer
 keeper had hardly ever been wrong."""
 
 
-def main() -> None:
-    """Measure and print."""
-    configure_logs(as_json=False, level="warning")  # to stderr: what is printed is the result
-    parser = argparse.ArgumentParser(description=__doc__)
-    default = Path("~/.cache/lorayard/models/gemma3-270m").expanduser()
-    parser.add_argument("model", nargs="?", type=Path, default=default)
-    folder = parser.parse_args().model
-    torch.set_num_threads(1)
-    with torch.inference_mode():
-        found = {
-            "bench": "quantization",
-            **surroundings(),
-            "torch": torch.__version__,
-            "kernels_ms": {name: _kernel_times(*shape, COPIES) for name, shape in SHAPES.items()},
-            "head_ms": _kernel_times(*HEAD, 1),
-            "model": _models(folder),
-        }
-    json.dump(found, sys.stdout, indent=1)
-    sys.stdout.write("\n")
-
-
-def alternately(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of CPU time of this thread, for each side."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(rounds + 1):
-        for name, run in sides.items():
-            started = time.thread_time()
-            run()
-            if turn:  # the first warms caches up
-                times[name].append((time.thread_time() - started) * 1000)
-    return {name: round(statistics.median(values), 3) for name, values in times.items()}
+def measure(folder: Path) -> dict[str, Any]:
+    """All of it."""
+    return {
+        "kernels_ms": {name: _kernel_times(*shape, COPIES) for name, shape in SHAPES.items()},
+        "head_ms": _kernel_times(*HEAD, 1),
+        "model": _models(folder),
+    }
 
 
 def _kernel_times(out: int, width: int, copies: int) -> dict[str, dict[str, float]]:
@@ -210,4 +180,4 @@ def _prefill(runner: ModelRunner, ids: list[int]) -> Callable[[], object]:
 
 
 if __name__ == "__main__":
-    main()
+    print_measured("quantization", __doc__, measure)

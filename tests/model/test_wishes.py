@@ -71,6 +71,13 @@ def heard(engine: PackedEngine) -> bool:
     return done.wait(GATE_SECONDS)
 
 
+def begin_load(engine: PackedEngine, folders: Folders, digest: str) -> None:
+    """The loader has begun, and waits at the gate."""
+    folders.shut()
+    engine.prefetch(digest)
+    assert folders.waiting.wait(GATE_SECONDS)
+
+
 async def test_a_merge_that_failed_answers_no_later_wish_for_the_same_adapter__c10(
     engine: PackedEngine, folders: Folders, wait_until: WaitUntil
 ) -> None:
@@ -90,9 +97,7 @@ async def test_an_adapter_unloaded_while_it_is_loaded_does_not_stay__c3(
     engine: PackedEngine, folders: Folders, wait_until: WaitUntil
 ) -> None:
     first, second, *_ = folders
-    folders.shut()
-    engine.prefetch(first)
-    assert folders.waiting.wait(GATE_SECONDS)
+    begin_load(engine, folders, first)
     engine.unload(first)
     assert heard(engine)
     folders.gate.set()
@@ -106,9 +111,7 @@ async def test_an_adapter_wanted_again_while_it_should_leave_stays__c3_c4(
     engine: PackedEngine, folders: Folders, wait_until: WaitUntil
 ) -> None:
     first, second, *_ = folders
-    folders.shut()
-    engine.prefetch(first)
-    assert folders.waiting.wait(GATE_SECONDS)
+    begin_load(engine, folders, first)
     engine.unload(first)
     engine.prefetch(first)
     assert heard(engine)

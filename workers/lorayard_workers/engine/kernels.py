@@ -100,14 +100,16 @@ _USUAL_ROWS = 16
 
 MANY_ROWS = 128
 """The copy of the weight in fp32 costs as much as the product of some 40 rows: at 64 rows of Gemma 3 270M it
-ate the gain and more, at 128 all linears were 1.12 times as fast, at 512 1.48 times (AVX512-bf16, no AMX)."""
+ate the gain and more, at 128 it is about even, at 512 1.3 to 1.5 times as fast (AVX512-bf16, no AMX;
+`benchmarks/engine/footprint.py`)."""
 
 _MAX_WIDENED = 1 << 27
 """Values of a weight that is copied: half a GB for a moment."""
 
 _LEAST_GAIN = 0.85
-"""How many times as fast fp32 must be to be used. A Xeon's AVX512-bf16 makes 1.4 on a quiet machine and 1.06
-on a crowded one, twice the rate in bf16 at most 0.6, AMX 0.1: so far apart that every start decides alike."""
+"""How many times as fast fp32 must be to be used. A Xeon's AVX512-bf16 made 1.4 on a quiet machine and 1.06
+on a crowded one. Twice the rate in bf16 must make about 0.6 and AMX far less (by arithmetic, not measured):
+every start decides alike."""
 
 _TRIED_ROWS, _TRIED_SIZE = 512, 1024
 _TRIES = 4

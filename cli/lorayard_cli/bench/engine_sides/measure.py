@@ -41,7 +41,7 @@ from lorayard_cli.bench.engine_sides.reload import measure_reload
 from lorayard_cli.bench.engine_sides.rounds import StepSides, time_steps
 from lorayard_cli.bench.engine_sides.serving import ServingSide
 from lorayard_cli.bench.engine_sides.stock import StockSide
-from lorayard_cli.bench.engine_sides.traffic import CONTEXT_TOKENS, decode_heavy, prefill_heavy
+from lorayard_cli.bench.engine_sides.traffic import CONTEXT_TOKENS, Ask, decode_heavy, prefill_heavy
 from lorayard_cli.bench.engine_sides.vllm_pair import VllmPair, start_vllm
 from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK, ROWS
 from lorayard_cli.output import note
@@ -187,77 +187,78 @@ def _steps(
 
 
 def _end_to_end(book: Book, stock: StockSide, adapters: BenchAdapters, vllm: VllmPair | None) -> None:
-    sizes = book.plan.sizes
-    if vllm is not None and book.plan.end_to_end_only:
+    """Whole traffic, and what else is asked of engines that run."""
+    alone = not book.plan.end_to_end_only
+    if vllm is not None and not alone:
         vllm.await_ready(book)
-    config = without_prefix_reuse(
+    config = _serving_config(book.plan.device)
+    folders = [*adapters.small, *adapters.large, *adapters.cold]
+    with ExitStack() as engines:
+        with book.phase("start engines"):
+            engine = engines.enter_context(ServingSide(book.model.folder, folders, config))
+            exact = _deterministic_side(book, adapters, config, engines) if alone else None
+            settle_heap()  # as a worker does
+        decode, prefill = _legs(book, engine, exact, stock, vllm)
+        with book.phase("end to end"):
+            left = book.plan.sizes.after_end_to_end_seconds if alone else 0
+            rounds = book.pace.rounds(book.plan.sizes.end_to_end_rounds, leave_seconds=left)
+            time_traffic((decode, prefill), book.times, rounds=rounds)
+        if vllm is not None:
+            vllm.end()
+        if exact is not None:
+            _gaps(book, engine, adapters.cold)
+            _strangers(book, exact, decode.traffic.asks)
+
+
+def _serving_config(device: str) -> EngineConfig:
+    return without_prefix_reuse(
         EngineConfig(
             slots=ADAPTERS,
             max_rank=RANK,
             rows=ROWS,
             context_tokens=CONTEXT_TOKENS,
-            device=book.plan.device,
+            device=device,
             json_schemas=False,  # seconds at start, and no request has one
         )
     )
-    folders = [*adapters.small, *adapters.large, *adapters.cold]
-    with ExitStack() as engines:
-        with book.phase("start engines"):
-            engine = engines.enter_context(ServingSide(book.model.folder, folders, config))
-            exact = _deterministic_side(book, adapters, config, engines)
-            settle_heap()  # as a worker does
-        decode = decode_heavy(
+
+
+def _legs(
+    book: Book, engine: ServingSide, exact: ServingSide | None, stock: StockSide, vllm: VllmPair | None
+) -> tuple[Leg, Leg]:
+    """Decode-heavy traffic on the small adapters, prefill-heavy traffic on the large ones."""
+    sizes = book.plan.sizes
+    decode = Leg(
+        traffic=decode_heavy(
             engine.tokenizer,
             sizes.decode_requests,
             longest_prompt=sizes.decode_longest_prompt,
             most_new=sizes.decode_most_new,
-        )
-        prefill = prefill_heavy(engine.tokenizer, sizes.prefill_requests, new_tokens=sizes.prefill_new)
-        legs = (
-            Leg(
-                traffic=decode,
-                kinds=DECODE_HEAVY,
-                engine=engine,
-                first_adapter=0,
-                stock=stock.model,
-                vllm=vllm.decode if vllm else None,
-                others={Timed.DETERMINISTIC_DECODE_HEAVY: exact} if exact else {},
-                others_rounds=sizes.deterministic_rounds,
-            ),
-            Leg(
-                traffic=prefill,
-                kinds=PREFILL_HEAVY,
-                engine=engine,
-                first_adapter=SMALL_ADAPTERS,
-                stock=stock.model,
-                vllm=vllm.prefill if vllm else None,
-                vllm_first_adapter=vllm.first_of_prefill if vllm else 0,
-            ),
-        )
-        with book.phase("end to end"):
-            left = 0 if book.plan.end_to_end_only else sizes.after_end_to_end_seconds
-            rounds = book.pace.rounds(sizes.end_to_end_rounds, leave_seconds=left)
-            time_traffic(legs, book.times, rounds=rounds)
-        if not book.plan.end_to_end_only:
-            if vllm is not None:
-                vllm.end()
-            with book.phase("gaps"):
-                _gaps(book, engine, adapters.cold)
-        if exact is not None:
-            note("deterministic rows in company beside the same alone")
-            with book.phase("strangers"):
-                company = [ask.shortened(sizes.stranger_most_new) for ask in decode.asks]
-                book.figures[STRANGERS_GOAL.key] = measure_strangers(
-                    exact, company[: sizes.stranger_company], compared=sizes.stranger_rows
-                )
+        ),
+        kinds=DECODE_HEAVY,
+        engine=engine,
+        first_adapter=0,
+        stock=stock.model,
+        vllm=vllm.decode if vllm else None,
+        others={Timed.DETERMINISTIC_DECODE_HEAVY: exact} if exact else {},
+        others_rounds=sizes.deterministic_rounds,
+    )
+    prefill = Leg(
+        traffic=prefill_heavy(engine.tokenizer, sizes.prefill_requests, new_tokens=sizes.prefill_new),
+        kinds=PREFILL_HEAVY,
+        engine=engine,
+        first_adapter=SMALL_ADAPTERS,
+        stock=stock.model,
+        vllm=vllm.prefill if vllm else None,
+        vllm_first_adapter=vllm.first_of_prefill if vllm else 0,
+    )
+    return decode, prefill
 
 
 def _deterministic_side(
     book: Book, adapters: BenchAdapters, config: EngineConfig, engines: ExitStack
-) -> ServingSide | None:
+) -> ServingSide:
     """A second engine, of the decode-heavy traffic's adapters."""
-    if book.plan.end_to_end_only:
-        return None
     exact = in_deterministic_mode(config)
     return engines.enter_context(ServingSide(book.model.folder, adapters.small, exact))
 
@@ -268,8 +269,17 @@ def _gaps(book: Book, engine: ServingSide, cold: Sequence[Path]) -> None:
     for folder in cold:
         forget_files(folder)
     settle_heap()  # what the other sides have left in this process, no worker has to walk over
-    book.figures[GAP_GOAL.key] = measure_gaps(
-        engine,
-        engine.digests[-len(cold) :],
-        rounds=book.pace.rounds(sizes.gap_rounds, leave_seconds=sizes.after_gaps_seconds),
-    )
+    with book.phase("gaps"):
+        book.figures[GAP_GOAL.key] = measure_gaps(
+            engine,
+            engine.digests[-len(cold) :],
+            rounds=book.pace.rounds(sizes.gap_rounds, leave_seconds=sizes.after_gaps_seconds),
+        )
+
+
+def _strangers(book: Book, exact: ServingSide, asks: Sequence[Ask]) -> None:
+    sizes = book.plan.sizes
+    note("deterministic rows in company beside the same alone")
+    company = [ask.shortened(sizes.stranger_most_new) for ask in asks[: sizes.stranger_company]]
+    with book.phase("strangers"):
+        book.figures[STRANGERS_GOAL.key] = measure_strangers(exact, company, compared=sizes.stranger_rows)
