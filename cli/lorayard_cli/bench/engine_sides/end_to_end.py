@@ -51,15 +51,15 @@ class Leg:
     others_rounds: int = 0
 
     def round(self, number: int, times: Times) -> None:
-        """Every side once."""
+        """Every side once; those whose ratio has the tightest threshold are neighbours."""
         kinds, traffic = self.kinds, self.traffic
+        if self.vllm is not None:
+            times.add(kinds.vllm, self.vllm.run(traffic, first_adapter=self.vllm_first_adapter))
         times.add(kinds.engine, self.engine.run(traffic, first_adapter=self.first_adapter))
         for kind, side in self.others.items() if number < self.others_rounds else ():
             times.add(kind, side.run(traffic, first_adapter=self.first_adapter))
         with ContinuousSide(self.stock) as continuous:
             times.add(kinds.transformers, continuous.run(traffic))
-        if self.vllm is not None:
-            times.add(kinds.vllm, self.vllm.run(traffic, first_adapter=self.vllm_first_adapter))
 
     def tell(self, times: Times) -> None:
         """What was sent, for the rows."""

@@ -25,8 +25,8 @@ from lorayard_workers.engine.protocol import Outcome, Succeeded, TokenChunk
 ROWS = 8
 LOADS = 3
 """Adapters that come from disk in a round."""
-_STEPS_BETWEEN = 10
-"""A load takes less than these, so each has steps of its own."""
+_STEPS_BETWEEN = 6
+"""A load takes about three, so each has steps of its own."""
 _STEPS = _STEPS_BETWEEN * (LOADS + 1)
 _PROMPT_TOKENS = 24
 
