@@ -26,8 +26,9 @@ from lorayard_dispatcher.hand_over import Fate, HandOver, batches
 from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.pull_affinity import plan
-from lorayard_dispatcher.planning.values import BASE_GROUP, Policy, WaitingJob
+from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
 from lorayard_dispatcher.settings import DispatcherSettings

@@ -7,10 +7,11 @@ plan made on an old view never gives the same room away twice (docs/architecture
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lorayard_dispatcher.planning.values import WorkerView
+from lorayard_dispatcher.planning.values import Resident, WorkerView
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.names import split_version
@@ -165,7 +166,7 @@ class Fleet:
     def views(self, now: float) -> tuple[WorkerView, ...]:
         """What the planner sees, sorted by name."""
         return tuple(
-            _view(worker)
+            _view(worker, now)
             for _, worker in sorted(self._workers.items())
             if not worker.suspect and not worker.load.draining and now - worker.heard_at <= SILENT_SECONDS
         )
@@ -195,21 +196,38 @@ def _all_jobs(worker: _Worker) -> Iterable[HeldJob]:
         yield from jobs.values()
 
 
-def _view(worker: _Worker) -> WorkerView:
+def _view(worker: _Worker, now: float) -> WorkerView:
     advert = worker.advert
     unseen = [job for jobs in worker.given.values() for job in jobs.values()]
-    in_use = {job.group for job in _all_jobs(worker) if job.group}
-    in_use |= {slot.digest for slot in advert.slots if slot.rows > 0 or slot.pinned}
-    merged: set[str] = set() if advert.dedicated is None else {advert.dedicated}
-    arriving = {job.group for job in unseen if job.group}
     return WorkerView(
         worker=advert.worker,
         room=max(0, worker.load.room - len(unseen)),
-        holds=frozenset({slot.digest for slot in advert.slots} | in_use | arriving | merged),
-        host=frozenset(advert.host),
-        in_use=frozenset(in_use),
+        rows=advert.rows_max,
+        in_flight=len(worker.held) + len(unseen),
         slots=advert.slot_count,
+        resident=_resident(worker),
+        host=frozenset(advert.host),
+        fetching=frozenset(advert.loading),
+        load_seconds_host=advert.load_ms_host / 1000 or None,
+        load_seconds_disk=advert.load_ms_disk / 1000 or None,
+        age_seconds=max(0.0, now - worker.heard_at),
         base_digest=advert.base_digest,
         dedicated=advert.dedicated,
         lacks=frozenset(worker.lacks),
     )
+
+
+def _resident(worker: _Worker) -> dict[str, Resident]:
+    """As advertised, with the adapters of its jobs, and those of our own that it has not seen yet."""
+    advert = worker.advert
+    jobs = Counter(job.group for job in _all_jobs(worker) if job.group)
+    found = {
+        slot.digest: Resident(
+            jobs=max(slot.rows, jobs[slot.digest]), last_used=slot.last_used, pinned=slot.pinned
+        )
+        for slot in advert.slots
+    }
+    for digest in {advert.dedicated} - {None} | jobs.keys():
+        if digest is not None and digest not in found:
+            found[digest] = Resident(jobs=jobs[digest])
+    return found

@@ -110,7 +110,7 @@ def test_an_advert_delivered_late_is_ignored() -> None:
     fleet.on_advert(advert(sequence=5, slots=(SlotAdvert(digest=A),)), 0.0)
     fleet.on_advert(advert(sequence=4), 0.0)
     fleet.on_advert(advert(epoch=0, sequence=9), 0.0)
-    assert fleet.views(0.0)[0].holds == {A}
+    assert set(fleet.views(0.0)[0].resident) == {A}
 
 
 def test_a_new_life_returns_what_the_old_one_held() -> None:
@@ -197,7 +197,7 @@ def test_an_adapter_on_its_way_counts_as_held_and_in_use() -> None:
     fleet = a_fleet()
     fleet.give("w", [held("1", A), held("2", "")])
     (view,) = fleet.views(0.0)
-    assert view.holds == view.in_use == {A}
+    assert set(view.resident) == view.in_use == {A}
 
 
 def test_slots_with_rows_or_pins_are_in_use_and_idle_ones_only_held() -> None:
@@ -205,7 +205,7 @@ def test_slots_with_rows_or_pins_are_in_use_and_idle_ones_only_held() -> None:
     fleet = Fleet("d")
     fleet.on_advert(advert(slots=slots), 0.0)
     (view,) = fleet.views(0.0)
-    assert view.holds == {A, B}
+    assert set(view.resident) == {A, B}
     assert view.in_use == {A}
     fleet.on_advert(advert(sequence=2, slots=(SlotAdvert(digest=B, pinned=True),)), 0.0)
     assert fleet.views(0.0)[0].in_use == {B}
@@ -297,7 +297,7 @@ def test_a_dedicated_worker_serves_and_holds_one_adapter() -> None:
     assert not fleet.can_serve(B, BASE)
     view = fleet.views(0.0)[0]
     assert view.dedicated == A
-    assert A in view.holds
+    assert A in view.resident
 
 
 def test_an_adapter_that_a_worker_refuses_is_found_by_name_and_version() -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.pull_affinity import plan
 from lorayard_dispatcher.planning.values import (
     BASE_GROUP,
     Phase,
     Plan,
-    Policy,
     Queue,
+    Resident,
     WaitingJob,
     WorkerView,
 )
@@ -41,8 +42,7 @@ def worker(
     return WorkerView(
         worker=name,
         room=room,
-        holds=frozenset(holds + in_use),
-        in_use=frozenset(in_use),
+        resident={adapter: Resident(jobs=int(adapter in in_use)) for adapter in holds + in_use},
         host=frozenset(host),
         slots=slots,
         base_digest="m",

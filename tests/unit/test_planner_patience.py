@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.pull_affinity import plan
 from lorayard_dispatcher.planning.values import (
-    Policy,
     Queue,
+    Resident,
     WaitingJob,
     WorkerView,
 )
@@ -74,8 +75,10 @@ class _Yard:
         return WorkerView(
             worker=name,
             room=self.rows - len(self.running[name]),
-            holds=frozenset(self.resident.get(name, [])) | in_use,
-            in_use=in_use,
+            resident={
+                adapter: Resident(jobs=int(adapter in in_use))
+                for adapter in {*self.resident.get(name, []), *in_use}
+            },
             slots=self.slots,
         )
 

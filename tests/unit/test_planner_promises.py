@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.pull_affinity import plan
 from lorayard_dispatcher.planning.values import (
     BASE_GROUP,
-    Drain,
     Phase,
     Plan,
-    Policy,
     Queue,
+    Resident,
     WaitingJob,
     WorkerView,
 )
@@ -54,9 +54,8 @@ def fleets(draw: st.DrawFn) -> list[WorkerView]:
         return WorkerView(
             worker=f"w{number}",
             room=draw(st.integers(0, 4)),
-            holds=draw(adapters) | in_use,
+            resident={adapter: Resident(jobs=int(adapter in in_use)) for adapter in draw(adapters) | in_use},
             host=draw(adapters),
-            in_use=in_use,
             slots=slots,
             base_digest=draw(st.sampled_from(["m", "n"])),
             lacks=draw(st.just(frozenset[str]()) | adapters),
@@ -134,7 +133,7 @@ def test_no_job_waits_that_a_worker_could_take(
         for name, view in books.views.items():
             in_use = books.in_use(name)
             slot = not one.group or one.group in in_use or len(in_use) < view.slots
-            drained = Drain(worker=name, adapter=one.group) in made.drains
+            drained = (name, one.group) in {(drain.worker, drain.adapter) for drain in made.drains}
             assert drained or not (books.room(name) > 0 and slot and _fits(view, one.group, policy)), (
                 one,
                 view,

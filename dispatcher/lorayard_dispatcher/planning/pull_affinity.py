@@ -11,14 +11,15 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import (
     BASE_GROUP,
     Decision,
     Drain,
     Phase,
     Plan,
-    Policy,
     Queue,
+    Source,
     Waiting,
     WaitingJob,
     WorkerView,
@@ -48,7 +49,10 @@ def plan(
             queues = [queue for queue in waiting if queue[1] == priority]
             _serve(board, queues, warm_only=True)
             _serve(board, queues, warm_only=False)
-    drains = tuple(Drain(worker=name, adapter=drained) for name, drained in sorted(board.drained.items()))
+    drains = tuple(
+        Drain(worker=name, adapter=drained, for_group=group)
+        for name, (drained, group) in sorted(board.drained.items())
+    )
     return Plan(decisions=tuple(board.decisions), drains=drains)
 
 
@@ -63,6 +67,9 @@ class _Desk:
     forced_loads: int = 0
 
 
+_SOURCES = (Source.DISK, Source.HOST)
+
+
 class _Board:
     """The plan in the making: what is left of every group, and of every worker's room."""
 
@@ -73,10 +80,10 @@ class _Board:
         self.given: set[str] = set()
         self.fleet = fleet
         self.desks = [
-            _Desk(view, view.room, set(view.holds), set(view.in_use)) for view in fleet if view.room > 0
+            _Desk(view, view.room, set(view.resident), set(view.in_use)) for view in fleet if view.room > 0
         ]
-        self.drained: dict[str, str] = {}
-        """Worker -> the adapter that gets no new rows there, so that its slot comes free."""
+        self.drained: dict[str, tuple[str, str]] = {}
+        """Worker -> the adapter that gets no new rows there, and the group that its slot is for."""
         self.decisions: list[Decision] = []
 
     @property
@@ -115,26 +122,25 @@ class _Board:
             return  # a slot is free or its own: only room is missing, or this plan's budget is spent
         view = max(able, key=lambda view: (weight(group, view.worker), view.worker))
         if view.worker not in self.drained:  # one at a time on each worker
-            self.drained[view.worker] = max(
-                view.in_use, key=lambda adapter: (weight(group, adapter), adapter)
-            )
+            drained = max(view.in_use, key=lambda adapter: (weight(group, adapter), adapter))
+            self.drained[view.worker] = (drained, group)
 
     def give(self, job: WaitingJob, desk: _Desk, phase: Phase) -> None:
         """Bind the job to the worker."""
-        load = not self._is_warm(desk, job.group)
+        source = Source.SLOT if self._is_warm(desk, job.group) else _SOURCES[job.group in desk.view.host]
         desk.room -= 1
         if job.group != BASE_GROUP:
             desk.holds.add(job.group)
             desk.in_use.add(job.group)
         self.given.add(job.key)
         self.decisions.append(
-            Decision(job=job.key, group=job.group, worker=desk.view.worker, phase=phase, load=load)
+            Decision(job=job.key, group=job.group, worker=desk.view.worker, phase=phase, source=source)
         )
 
     def _is_warm(self, desk: _Desk, group: str) -> bool:
         if desk.room <= 0 or not self._fits(desk.view, group):
             return False
-        if self.drained.get(desk.view.worker) == group:
+        if self.drained.get(desk.view.worker, (None,))[0] == group:
             return False
         # A held adapter whose slot is not in use counts only while no more adapters are in use than there are
         # slots: otherwise its slot is as good as given away.

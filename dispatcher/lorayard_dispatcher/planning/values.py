@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 BASE_GROUP = ""
 """Group key of base-model jobs: they need no slot and fit everywhere."""
+
+USUAL_TOKENS = 100.0
+"""What a job is taken to cost while nobody has said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,7 @@ class WaitingJob:
     priority: int  # 0 is the most urgent
     enqueued_at: float  # unix seconds
     deadline: float | None = None  # unix seconds
+    tokens: float = USUAL_TOKENS  # expected, prompt and completion
 
     @property
     def order(self) -> tuple[int, float, str]:
@@ -35,61 +40,101 @@ Waiting = Mapping[Queue, Sequence[WaitingJob]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resident:
+    """An adapter in a slot of a worker, or on its way there."""
+
+    jobs: int = 0  # in flight there that need it: while there are any, its slot cannot be taken
+    last_used: float = 0.0  # unix seconds
+    loaded_at: float = -math.inf  # unix seconds
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerView:
     """What the dispatcher believes about one live worker, its own hand-overs included."""
 
     worker: str
-    room: int  # jobs it would take now
-    holds: frozenset[str] = frozenset()  # digests in slots, or on the way there
-    host: frozenset[str] = frozenset()  # digests in host memory: cheaper to load than from disk
-    in_use: frozenset[str] = frozenset()  # digests of jobs it has now: their slots can't be taken
+    room: int  # jobs it would take now: free rows, and a few more to hide the way there
+    rows: int = 1  # that it decodes at once
+    in_flight: int = 0  # jobs it has
     slots: int = 0  # adapter slots in all
+    resident: Mapping[str, Resident] = field(default_factory=dict[str, Resident])  # by digest
+    host: frozenset[str] = frozenset()  # digests in host memory: a load from there is short
+    fetching: frozenset[str] = frozenset()  # digests on their way into host memory
+    load_seconds_host: float | None = None  # host -> slot, as measured there; None: not yet
+    load_seconds_disk: float | None = None  # disk -> host
+    age_seconds: float = 0.0  # since it was last heard
     base_digest: str = ""
     dedicated: str | None = None  # the only digest it serves; not even the base model
     lacks: frozenset[str] = frozenset()  # digests it has said it has no files of
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """The constants of planning."""
-
-    wait_bound_seconds: tuple[float, ...] = (4.0, 8.0, 15.0, 30.0)
-    overdue_loads: int = 1
-    """Cold placements per worker and plan that overdue jobs may force: without a budget an age rule turns
-    overload into first-in-first-out and halves throughput."""
-    base_of: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Adapter digest -> digest of the base model it fits."""
-
-    def bound(self, job: WaitingJob) -> float:
-        """When the job becomes overdue, unix seconds."""
-        return job.enqueued_at + self.wait_bound_seconds[min(job.priority, len(self.wait_bound_seconds) - 1)]
+    @property
+    def in_use(self) -> frozenset[str]:
+        """Adapters whose slots cannot be taken."""
+        return frozenset(d for d, resident in self.resident.items() if resident.jobs or resident.pinned)
 
 
 class Phase(StrEnum):
     """Why a job went where it went."""
 
+    HAND_OVER = "hand_over"
+    """A slot was drained for its adapter, and has come free."""
     OVERDUE = "overdue"
     """It had waited past its bound."""
     WARM = "warm"
     """The worker holds the adapter."""
     COLD = "cold"
     """No holder had room: the oldest job goes to a worker that has."""
+    LOAD = "load"
+    """No holder had room: loading it here releases the most work for the disturbance."""
+    SPILL = "spill"
+    """Holders had more work than a further load costs, or demand asks for a further replica."""
+    CONSERVE = "conserve"
+    """Its tenant is past its share, but nobody else can use the row now."""
+    BLIND = "blind"
+    """The fleet has not been heard for too long: by hash, with a bound on load."""
+
+
+class Source(StrEnum):
+    """Where an adapter must come from."""
+
+    SLOT = "slot"
+    """Nowhere: it is there, or on its way."""
+    HOST = "host"
+    DISK = "disk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One job to one worker."""
+    """One job to one worker, and what it was decided on."""
 
     job: str
     group: str
     worker: str
     phase: Phase
-    load: bool  # the adapter was not believed to be there
+    source: Source = Source.SLOT
+    cost_seconds: float = 0.0  # of one worker's time, for the load
+    evicts: str | None = None  # the adapter expected to leave
+    age_seconds: float = 0.0  # of the view
+
+    @property
+    def load(self) -> bool:
+        """Whether the adapter was not believed to be there."""
+        return self.source is not Source.SLOT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """An adapter that gets no new rows on a worker, so that a slot comes free for an overdue one."""
+    """An adapter that gets no new rows on a worker, so that its slot comes free for another."""
+
+    worker: str
+    adapter: str
+    for_group: str  # that waits for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefetch:
+    """An adapter that a worker should bring into host memory while it decodes."""
 
     worker: str
     adapter: str
@@ -101,3 +146,4 @@ class Plan:
 
     decisions: tuple[Decision, ...] = ()
     drains: tuple[Drain, ...] = ()
+    prefetches: tuple[Prefetch, ...] = ()

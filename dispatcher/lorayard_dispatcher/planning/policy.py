@@ -1,0 +1,59 @@
+"""The constants of planning; every one a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lorayard_dispatcher.planning.values import WaitingJob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What an operator decides; seconds are seconds of one worker's time."""
+
+    wait_bound_seconds: tuple[float, ...] = (4.0, 8.0, 15.0, 30.0)
+    """By priority: a job that has waited longer is overdue, and goes before warm work."""
+    overdue_share: float = 0.15
+    """Of a worker's time that loads for overdue jobs may take: without a budget an age rule turns overload
+    into first-in-first-out and halves throughput."""
+    overdue_loads: int = 1
+    """Loads that overdue jobs may force per worker and plan of the first planner."""
+    quantum_tokens: float = 2000.0
+    """How far a tenant may run ahead of the least served one that waits: 0 is strict turns, which break up
+    groups of one adapter; infinity is no fairness."""
+    tenant_weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Shares; 1 for everybody else."""
+    load_seconds_host: float = 0.03
+    """Host memory to slot, until a worker has measured it."""
+    load_seconds_disk: float = 0.3
+    """Disk to host memory, until a worker has measured it."""
+    stall: float = 0.0
+    """Part of decode speed that is lost while an adapter is loaded; our engine loses next to none."""
+    service_seconds: float = 4.0
+    """A job's usual time in a row."""
+    spill: float = 1.0
+    """A further copy of an adapter is loaded when the wait for its holders is longer than this many loads."""
+    replica_share: float = 0.5
+    """One replica of a hot adapter is meant to use this share of a worker's rows."""
+    resident_seconds: float = 1.0
+    """No adapter with waiting work is evicted sooner after its load."""
+    turn_seconds: float = 1.5
+    """No adapter is drained for another sooner after its load."""
+    sample: int = 24
+    """Groups looked at for a load: so many of the oldest and so many of the largest."""
+    silent_seconds: float = 15.0
+    """A worker not heard for so long gets nothing."""
+    stale_seconds: float = 1.5
+    """Past this age a view's load is not believed, only what was handed over from here."""
+    base_of: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Adapter digest -> digest of the base model it fits."""
+
+    def bound(self, job: WaitingJob) -> float:
+        """When the job becomes overdue, unix seconds: to meet a deadline it starts a service earlier."""
+        late = job.enqueued_at + self.wait_bound_seconds[min(job.priority, len(self.wait_bound_seconds) - 1)]
+        return late if job.deadline is None else min(late, job.deadline - self.service_seconds)
+
+    def weight(self, tenant: str) -> float:
+        """A tenant's share."""
+        return self.tenant_weights.get(tenant, 1.0)
