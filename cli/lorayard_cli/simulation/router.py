@@ -70,9 +70,9 @@ class Router(Protocol):
     """A routing rule with its state. Times are seconds of the run, which starts at 0.
 
     `tick` follows every arrival, completion and report within a few milliseconds, several of them at once;
-    while jobs wait it comes at least every 20 ms, so that a router can keep timers. Its orders are carried out
-    after it returns: a router that reads the desks counts its own hand-overs of the call by itself. A router
-    that draws random numbers draws them from a generator of its own, seeded by its setup.
+    while jobs wait it comes at least every 20 ms, so that a router can keep timers. Its orders are carried
+    out after it returns: a router that reads the desks counts its own hand-overs of the call by itself. A
+    router that draws random numbers draws them from a generator of its own, seeded by its setup.
     """
 
     def arrive(self, job: WaitingJob, now: float) -> None:
