@@ -21,11 +21,13 @@ from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.answers import Answers
 from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.delayed_check import never_served
-from lorayard_dispatcher.fleet import Fleet, HeldJob
+from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import Fate, HandOver, batches
+from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.planning.blind import Sight, plan_blind
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.pull_affinity import plan
 from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
@@ -71,6 +73,7 @@ class Dispatcher:
         self.started_at = time.time()
         self.taken = self.handed_over = self.warm = self.cold = self.refused = 0
         self.handing_over = 0
+        self.sight = Sight()
         self._unresolved: dict[str, TakenJob] = {}
         self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._slots: list[tuple[str, int]] = []
@@ -161,7 +164,7 @@ class Dispatcher:
     async def on_load(self, message: Msg) -> None:
         """A worker finished something."""
         try:
-            self.fleet.on_load(decode(WorkerLoad, message.data))
+            self.fleet.on_load(decode(WorkerLoad, message.data), time.monotonic())
         except MalformedMessageError as error:
             self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=error.reason)
             return
@@ -246,17 +249,30 @@ class Dispatcher:
             # By the clock: under load the wait above never times out.
             if time.monotonic() - looked >= TICK_SECONDS:
                 looked = time.monotonic()
+                self._look_out(looked)
                 self._expire_parked()
                 self._give_up_unservable(looked)
             if len(self.pool):
                 self.plan_once()
                 await asyncio.sleep(PLAN_GAP_SECONDS)
 
+    def _look_out(self, now: float) -> None:
+        """Say once when most of the fleet is out of sight, and once when it is not."""
+        stale, views = self.fleet.stale(now)
+        before, self.sight = self.sight, self.sight.look(stale=stale, views=views, now=now)
+        if self.sight.blind and not before.blind:
+            self._log.warning(Event.FLEET_OUT_OF_SIGHT, stale=stale, workers=views)
+        elif before.blind and not self.sight.blind:
+            self._log.info(Event.FLEET_HEARD_AGAIN, stale=stale, workers=views)
+
     def plan_once(self) -> None:
         """Make one plan of what waits now, and start its hand-overs."""
         policy = Policy(wait_bound_seconds=self.settings.wait_bound_seconds, base_of=self.registry.base_of)
-        views = self.fleet.views(time.monotonic())
-        made = plan(time.time(), self.pool.waiting, views, {}, {}, policy)
+        views = self.fleet.views(time.monotonic(), time.time())
+        if self.sight.blind:
+            made = plan_blind(self.pool.waiting, views, policy)
+        else:
+            made = plan(time.time(), self.pool.waiting, views, {}, {}, policy)
         self._slots = [(view.worker, view.slots) for view in views]
         by_worker: dict[str, list[ParkedJob]] = {}
         for decision in made.decisions:

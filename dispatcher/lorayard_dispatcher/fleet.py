@@ -1,60 +1,56 @@
 """What the dispatcher believes about the workers: their adverts, with its own hand-overs laid over them.
 
 Residency is believed from adverts; load only from reports that say which assignments they have seen, so a
-plan made on an old view never gives the same room away twice (docs/architecture.md, The dispatcher).
+plan made on an old view never gives the same room away twice (docs/architecture.md, The dispatcher). A
+planner that keeps an index asks for what has changed; a worker that falls silent is such a change.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-from lorayard_dispatcher.planning.values import Resident, WorkerView
+from lorayard_dispatcher.held_job import HeldJob
+from lorayard_dispatcher.known_worker import KnownWorker, Standing
+from lorayard_dispatcher.planning.values import WorkerView
 from lorayard_schemas.advert import WorkerAdvert
-from lorayard_schemas.assignment import WorkerLoad
+from lorayard_schemas.assignment import RefusalReason, WorkerLoad
 from lorayard_schemas.names import split_version
 from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
 
 SETTLED_SECONDS = 30.0
 """A crashed worker is back long before: until then a base model that nobody has may still come."""
 
-SILENT_SECONDS = 15.0
-"""Residency older than this is not believed, and the worker gets nothing."""
+REST_SECONDS = 1.0
+"""A worker that refuses what it says it takes is asked again no sooner: about once per beat."""
 
+JUMP_SECONDS = 1.0
+"""A wall clock that gained or lost so much was set: what was told in unix seconds is told again."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldJob:
-    """A job that was given to a worker."""
-
-    key: str
-    lease: str
-    group: str
-    tenant: str
-    job: str
-
-
-@dataclass(slots=True)
-class _Worker:
-    advert: WorkerAdvert
-    load: WorkerLoad
-    heard_at: float
-    given: dict[int, dict[str, HeldJob]] = field(default_factory=dict[int, dict[str, HeldJob]])
-    held: dict[str, HeldJob] = field(default_factory=dict[str, HeldJob])
-    lacks: set[str] = field(default_factory=set[str])
-    suspect: bool = False
+MAX_NUMBER = 2**62
+"""A worker that claims to have seen a higher one lies; above it numbers would soon fit no message."""
 
 
 class Fleet:
-    """The live workers. Times are monotonic seconds."""
+    """The live workers. Times are monotonic seconds, but for those in views: unix seconds, as planners use.
+
+    What is unix is made of an age and the wall clock of the asking, so a clock that is set moves no worker.
+    """
 
     def __init__(self, dispatcher: str, *, numbered_from: int = 0) -> None:
         """A dispatcher that keeps its name over restarts must number on: workers tell what they have seen."""
         self._dispatcher = dispatcher
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, KnownWorker] = {}
         self._number = numbered_from
         self._changed_at = -math.inf
+        self._dirty: set[str] = set()
+        self._told: dict[str, Standing] = {}
+        """What `changed` last gave out, by worker."""
+        self._turns: list[tuple[float, str]] = []
+        """Heap: when to look at a worker again though nothing is heard. One entry counts for each."""
+        self._turn_of: dict[str, float] = {}
+        self._clock_offset = 0.0
 
     def __contains__(self, worker: str) -> bool:
         return worker in self._workers
@@ -63,6 +59,11 @@ class Fleet:
     def workers(self) -> tuple[str, ...]:
         """Names of the live workers."""
         return tuple(sorted(self._workers))
+
+    def stale(self, now: float) -> tuple[int, int]:
+        """How many views are too old for their load, and how many there are."""
+        standings = [known.standing(now) for known in self._workers.values()]
+        return standings.count(Standing.STALE), len(standings) - standings.count(Standing.OUT)
 
     def is_draining(self, worker: str) -> bool:
         """Whether a live worker has said that it is stopping."""
@@ -73,27 +74,31 @@ class Fleet:
         """The boot epoch of a live worker."""
         return self._workers[worker].advert.epoch
 
+    # ---- what is heard
+
     def on_advert(self, advert: WorkerAdvert, now: float) -> tuple[HeldJob, ...]:
         """Take an advert; returns what another life of the worker was given, when that one is over."""
         known = self._workers.get(advert.worker)
         if known is None or advert.epoch > known.advert.epoch or _outlived(known, advert, now):
             left = self.on_death(advert.worker, now)
             self._changed_at = now
-            self._workers[advert.worker] = _Worker(advert, advert.load, now)
+            self._workers[advert.worker] = known = KnownWorker.met(advert, now)
+            self._number_on(advert.load)
+            self._touch(advert.worker, known, now)
             return left
         if advert.epoch < known.advert.epoch or advert.sequence < known.advert.sequence:
             return ()  # an older one, delivered late
-        known.advert = advert
-        known.heard_at = now
-        known.suspect = False
-        self._take_load(known, advert.load)
+        known.take_advert(advert, now)
+        known.take_load(advert.load, self._dispatcher, now)
+        self._touch(advert.worker, known, now)
         return ()
 
-    def on_load(self, load: WorkerLoad) -> None:
+    def on_load(self, load: WorkerLoad, now: float) -> None:
         """Take a load report; one of another life, or older than the last, is ignored."""
         known = self._workers.get(load.worker)
         if known is not None and load.epoch == known.advert.epoch:
-            self._take_load(known, load)
+            known.take_load(load, self._dispatcher, now)
+            self._touch(load.worker, known, now)
 
     def on_death(self, worker: str, now: float) -> tuple[HeldJob, ...]:
         """Forget a worker; returns the jobs it held."""
@@ -101,19 +106,39 @@ class Fleet:
         if known is None:
             return ()
         self._changed_at = now
-        return tuple(_all_jobs(known))
+        self._turn_of.pop(worker, None)
+        self._dirty.add(worker)
+        return tuple(known.jobs)
 
     def on_unreachable(self, worker: str) -> None:
         """Nobody answers there: give it nothing until it has beaten again."""
         known = self._workers.get(worker)
         if known is not None:
             known.suspect = True
+            self._dirty.add(worker)
+
+    def on_refusals(self, worker: str, reasons: frozenset[RefusalReason], now: float) -> None:
+        """A worker that refuses what its own report allows is not asked again at once, or that would be all
+        that happens; one that says it is another life is asked again when it has beaten."""
+        known = self._workers.get(worker)
+        if known is None:
+            return
+        if RefusalReason.STALE_EPOCH in reasons:
+            self.on_unreachable(worker)
+        full = RefusalReason.NO_ROOM in reasons and known.load.room > 0
+        stopping = RefusalReason.DRAINING in reasons and not known.load.draining
+        if full or stopping:
+            known.rests_until = now + REST_SECONDS
+            self._touch(worker, known, now)
 
     def on_lacking(self, worker: str, group: str) -> None:
         """It has no files of that adapter, and will not while it lives."""
         known = self._workers.get(worker)
         if known is not None:
             known.lacks.add(group)
+            self._dirty.add(worker)
+
+    # ---- what can be served
 
     def is_settled(self, now: float) -> bool:
         """Whether there are workers, and for a while none has come or gone."""
@@ -141,93 +166,95 @@ class Fleet:
         """Whether there are workers, and every one has said that it lacks the adapter."""
         return bool(self._workers) and all(group in worker.lacks for worker in self._workers.values())
 
+    # ---- what is handed over
+
     def give(self, worker: str, jobs: Iterable[HeldJob]) -> int:
         """Lay a hand-over over the view, before it is sent; returns its number."""
         self._number += 1
         self._workers[worker].given[self._number] = {job.key: job for job in jobs}
+        self._dirty.add(worker)
         return self._number
 
     def settle(self, worker: str, number: int, *, refused: frozenset[str] | None) -> None:
         """A hand-over was answered (`refused` by key), or failed (None: nothing of it is there)."""
         known = self._workers.get(worker)
         jobs = known.given.pop(number, None) if known is not None else None
-        if known is None or jobs is None or refused is None:
+        if known is None or jobs is None:
             return
-        known.held.update({key: job for key, job in jobs.items() if key not in refused})
+        self._dirty.add(worker)
+        if refused is not None:
+            known.held.update({key: job for key, job in jobs.items() if key not in refused})
 
     def holder(self, tenant: str, job: str) -> str | None:
         """Which worker holds a job, as far as this dispatcher knows."""
         for name, worker in self._workers.items():
-            for held in _all_jobs(worker):
+            for held in worker.jobs:
                 if held.job == job and held.tenant == tenant:
                     return name
         return None
 
-    def views(self, now: float) -> tuple[WorkerView, ...]:
-        """What the planner sees, sorted by name."""
+    # ---- what a planner sees
+
+    def views(self, now: float, unix: float) -> tuple[WorkerView, ...]:
+        """Every worker that may get work, sorted by name; `unix` is the wall clock at `now`."""
         return tuple(
-            _view(worker, now)
-            for _, worker in sorted(self._workers.items())
-            if not worker.suspect and not worker.load.draining and now - worker.heard_at <= SILENT_SECONDS
+            known.view(now, unix)
+            for _, known in sorted(self._workers.items())
+            if known.standing(now) is not Standing.OUT
         )
 
-    def _take_load(self, known: _Worker, load: WorkerLoad) -> None:
-        if load.number < known.load.number:
-            return
-        known.load = load
+    def changed(self, now: float, unix: float) -> tuple[tuple[WorkerView, ...], tuple[str, ...]]:
+        """Views that changed since this was last asked, and workers that may get nothing any more.
+
+        Both are sorted by name. A view's age counts from `unix`, the wall clock at `now`; one that becomes
+        stale, or a clock that is set, is a change too, and so is a view told anew after it was gone.
+        """
+        if abs(unix - now - self._clock_offset) > JUMP_SECONDS:
+            self._clock_offset = unix - now
+            self._dirty.update(self._workers)
+        self._look_again(now)
+        dirty, self._dirty = sorted(self._dirty), set()
+        views: list[WorkerView] = []
+        gone: list[str] = []
+        for name in dirty:
+            known = self._workers.get(name)
+            standing = known.standing(now) if known is not None else Standing.OUT
+            if known is not None and standing is not Standing.OUT:
+                views.append(known.view(now, unix))
+                self._told[name] = standing
+            elif self._told.pop(name, None) is not None:
+                gone.append(name)
+        return tuple(views), tuple(gone)
+
+    def _touch(self, name: str, known: KnownWorker, now: float) -> None:
+        """Something was heard: its view has changed, and when to look again."""
+        self._dirty.add(name)
+        self._look_at(name, known.next_turn(now))
+
+    def _look_at(self, name: str, at: float) -> None:
+        if at < self._turn_of.get(name, math.inf):
+            self._turn_of[name] = at
+            heapq.heappush(self._turns, (at, name))
+
+    def _look_again(self, now: float) -> None:
+        """Mark the workers whose standing has changed by time alone."""
+        while self._turns and self._turns[0][0] < now:
+            at, name = heapq.heappop(self._turns)
+            known = self._workers.get(name)
+            if known is None or self._turn_of.get(name) != at:
+                continue  # an earlier look took its place
+            del self._turn_of[name]
+            if known.standing(now) is not self._told.get(name, Standing.OUT):
+                self._dirty.add(name)
+            self._look_at(name, known.next_turn(now))
+
+    def _number_on(self, load: WorkerLoad) -> None:
+        """Past what it has seen of an earlier life of this dispatcher, whose clock may have been ahead."""
         seen = load.seen.get(self._dispatcher, 0)
-        for number in [n for n in known.given if n <= seen]:
-            # Its answer is on the way; what was refused is not in `holding` and falls out below.
-            known.held.update(known.given[number])
-            known.given[number] = {}
-        holding = set(load.holding)
-        for key in [key for key in known.held if key not in holding]:
-            del known.held[key]
+        if seen < MAX_NUMBER:
+            self._number = max(self._number, seen)
 
 
-def _outlived(known: _Worker, advert: WorkerAdvert, now: float) -> bool:
+def _outlived(known: KnownWorker, advert: WorkerAdvert, now: float) -> bool:
     """Whether an older life of the name beats and the newer one no more: two were started under one name."""
-    return advert.epoch < known.advert.epoch and now - known.heard_at > WORKER_TTL_SECONDS
-
-
-def _all_jobs(worker: _Worker) -> Iterable[HeldJob]:
-    yield from worker.held.values()
-    for jobs in worker.given.values():
-        yield from jobs.values()
-
-
-def _view(worker: _Worker, now: float) -> WorkerView:
-    advert = worker.advert
-    unseen = [job for jobs in worker.given.values() for job in jobs.values()]
-    return WorkerView(
-        worker=advert.worker,
-        room=max(0, worker.load.room - len(unseen)),
-        rows=advert.rows_max,
-        in_flight=len(worker.held) + len(unseen),
-        slots=advert.slot_count,
-        resident=_resident(worker),
-        host=frozenset(advert.host),
-        fetching=frozenset(advert.loading),
-        load_seconds_host=advert.load_ms_host / 1000 or None,
-        load_seconds_disk=advert.load_ms_disk / 1000 or None,
-        age_seconds=max(0.0, now - worker.heard_at),
-        base_digest=advert.base_digest,
-        dedicated=advert.dedicated,
-        lacks=frozenset(worker.lacks),
-    )
-
-
-def _resident(worker: _Worker) -> dict[str, Resident]:
-    """As advertised, with the adapters of its jobs, and those of our own that it has not seen yet."""
-    advert = worker.advert
-    jobs = Counter(job.group for job in _all_jobs(worker) if job.group)
-    found = {
-        slot.digest: Resident(
-            jobs=max(slot.rows, jobs[slot.digest]), last_used=slot.last_used, pinned=slot.pinned
-        )
-        for slot in advert.slots
-    }
-    for digest in {advert.dedicated} - {None} | jobs.keys():
-        if digest is not None and digest not in found:
-            found[digest] = Resident(jobs=jobs[digest])
-    return found
+    return advert.epoch < known.advert.epoch and now - known.advert_at > WORKER_TTL_SECONDS

@@ -14,7 +14,8 @@ from enum import StrEnum
 import nats.errors
 import structlog
 
-from lorayard_dispatcher.fleet import Fleet, HeldJob
+from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_schemas.assignment import Assignment, AssignmentReply, Refusal
 from lorayard_schemas.codec import decode, encode
@@ -75,8 +76,10 @@ class HandOver:
             self._fall_silent(worker, jobs, error)
             return Fate.UNKNOWN, ()
         refused = frozenset(refusal.key for refusal in reply.refusals)
-        self._fleet.on_load(reply.load)
+        now = time.monotonic()
+        self._fleet.on_load(reply.load, now)
         self._fleet.settle(worker, number, refused=refused)
+        self._fleet.on_refusals(worker, frozenset(refusal.reason for refusal in reply.refusals), now)
         for parked in jobs:
             if parked.key not in refused:
                 self._leases.release(parked.taken.lease)

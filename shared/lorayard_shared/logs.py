@@ -29,6 +29,8 @@ class Event(StrEnum):
     BUS_DRIFTED = "bus_drifted"
     BUS_FAILED = "bus_failed"
     BUS_RECONNECTED = "bus_reconnected"
+    FLEET_HEARD_AGAIN = "fleet_heard_again"
+    FLEET_OUT_OF_SIGHT = "fleet_out_of_sight"
     JOB_CANCELLED = "job_cancelled"
     JOB_DEAD = "job_dead"
     JOB_EXPIRED = "job_expired"

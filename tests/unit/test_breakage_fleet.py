@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lorayard_dispatcher.fleet import Fleet, HeldJob
+from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.held_job import HeldJob
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_shared.bus.topology import WORKER_TTL_SECONDS

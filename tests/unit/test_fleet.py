@@ -6,12 +6,16 @@ from itertools import permutations
 
 import pytest
 
-from lorayard_dispatcher.fleet import SETTLED_SECONDS, SILENT_SECONDS, Fleet, HeldJob
+from lorayard_dispatcher.fleet import SETTLED_SECONDS, Fleet
+from lorayard_dispatcher.held_job import HeldJob
+from lorayard_dispatcher.known_worker import SILENT_SECONDS
 from lorayard_schemas.advert import RefusedAdapter, SlotAdvert, WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 
 A, B = ("sha256:" + letter * 8 for letter in "ab")
 BASE = "sha256:" + "0" * 8
+NOW = 1_000_000.0
+"""Unix seconds at 0 of the fleet's own clock."""
 
 
 def load(number: int = 1, *, seen: int = 0, room: int = 4, holding: str = "", epoch: int = 1) -> WorkerLoad:
@@ -54,7 +58,7 @@ def a_fleet(report: WorkerLoad | None = None) -> Fleet:
 
 
 def room(fleet: Fleet) -> int:
-    return fleet.views(0.0)[0].room
+    return fleet.views(0.0, NOW)[0].room
 
 
 def test_a_hand_over_takes_room_before_it_is_sent() -> None:
@@ -67,7 +71,7 @@ def test_a_report_from_before_the_hand_over_gives_its_room_to_nobody_else() -> N
     """It says room for 4, but has not seen what is on its way."""
     fleet = a_fleet()
     number = fleet.give("w", [held("1"), held("2")])
-    fleet.on_load(load(2, seen=number - 1, room=4))
+    fleet.on_load(load(2, seen=number - 1, room=4), 0.0)
     assert room(fleet) == 2
     fleet.on_advert(advert(load(3, seen=number - 1, room=4), sequence=2), 0.0)
     assert room(fleet) == 2
@@ -76,7 +80,7 @@ def test_a_report_from_before_the_hand_over_gives_its_room_to_nobody_else() -> N
 def test_a_report_that_has_seen_the_hand_over_speaks_for_itself() -> None:
     fleet = a_fleet()
     number = fleet.give("w", [held("1"), held("2")])
-    fleet.on_load(load(2, seen=number, room=3, holding="1"))
+    fleet.on_load(load(2, seen=number, room=3, holding="1"), 0.0)
     assert room(fleet) == 3
 
 
@@ -88,20 +92,20 @@ def test_room_is_never_below_nothing() -> None:
 
 def test_an_older_report_is_ignored() -> None:
     fleet = a_fleet(load(5, room=1))
-    fleet.on_load(load(4, room=9))
+    fleet.on_load(load(4, room=9), 0.0)
     assert room(fleet) == 1
 
 
 def test_a_report_of_another_life_is_ignored() -> None:
     fleet = a_fleet(load(room=1))
-    fleet.on_load(load(9, room=9, epoch=2))
-    fleet.on_load(load(9, room=9, epoch=0))
+    fleet.on_load(load(9, room=9, epoch=2), 0.0)
+    fleet.on_load(load(9, room=9, epoch=0), 0.0)
     assert room(fleet) == 1
 
 
 def test_a_report_of_a_worker_nobody_knows_is_ignored() -> None:
     fleet = Fleet("d")
-    fleet.on_load(load())
+    fleet.on_load(load(), 0.0)
     assert fleet.workers == ()
 
 
@@ -110,7 +114,7 @@ def test_an_advert_delivered_late_is_ignored() -> None:
     fleet.on_advert(advert(sequence=5, slots=(SlotAdvert(digest=A),)), 0.0)
     fleet.on_advert(advert(sequence=4), 0.0)
     fleet.on_advert(advert(epoch=0, sequence=9), 0.0)
-    assert set(fleet.views(0.0)[0].resident) == {A}
+    assert set(fleet.views(0.0, NOW)[0].resident) == {A}
 
 
 def test_a_new_life_returns_what_the_old_one_held() -> None:
@@ -155,10 +159,10 @@ def test_reply_report_and_advert_may_come_in_any_order(order: tuple[str, ...]) -
     for step in order:
         report = load(told[step], seen=number, room=3, holding="1")
         if step == "reply":
-            fleet.on_load(report)
+            fleet.on_load(report, 0.0)
             fleet.settle("w", number, refused=frozenset({"2"}))
         elif step == "report":
-            fleet.on_load(report)
+            fleet.on_load(report, 0.0)
         else:
             fleet.on_advert(advert(report, sequence=2), 0.0)
     assert room(fleet) == 3
@@ -171,8 +175,8 @@ def test_a_job_finished_before_its_reply_arrived_is_held_by_nobody() -> None:
     """An echo worker is that fast."""
     fleet = a_fleet()
     number = fleet.give("w", [held("1")])
-    fleet.on_load(load(3, seen=number, room=4))
-    fleet.on_load(load(2, seen=number, room=3, holding="1"))
+    fleet.on_load(load(3, seen=number, room=4), 0.0)
+    fleet.on_load(load(2, seen=number, room=3, holding="1"), 0.0)
     fleet.settle("w", number, refused=frozenset())
     assert fleet.on_death("w", 0.0) == ()
 
@@ -196,7 +200,7 @@ def test_an_adapter_on_its_way_counts_as_held_and_in_use() -> None:
     """Or the next plan would load it a second time elsewhere, or give its slot away."""
     fleet = a_fleet()
     fleet.give("w", [held("1", A), held("2", "")])
-    (view,) = fleet.views(0.0)
+    (view,) = fleet.views(0.0, NOW)
     assert set(view.resident) == view.in_use == {A}
 
 
@@ -204,32 +208,32 @@ def test_slots_with_rows_or_pins_are_in_use_and_idle_ones_only_held() -> None:
     slots = (SlotAdvert(digest=A, rows=1), SlotAdvert(digest=B))
     fleet = Fleet("d")
     fleet.on_advert(advert(slots=slots), 0.0)
-    (view,) = fleet.views(0.0)
+    (view,) = fleet.views(0.0, NOW)
     assert set(view.resident) == {A, B}
     assert view.in_use == {A}
     fleet.on_advert(advert(sequence=2, slots=(SlotAdvert(digest=B, pinned=True),)), 0.0)
-    assert fleet.views(0.0)[0].in_use == {B}
+    assert fleet.views(0.0, NOW)[0].in_use == {B}
 
 
 def test_nothing_is_given_to_the_silent_the_draining_and_the_unreachable() -> None:
     fleet = a_fleet()
-    assert fleet.views(SILENT_SECONDS)
-    assert not fleet.views(SILENT_SECONDS + 1)
+    assert fleet.views(SILENT_SECONDS, NOW)
+    assert not fleet.views(SILENT_SECONDS + 1, NOW)
     fleet.on_unreachable("w")
-    assert not fleet.views(0.0)
+    assert not fleet.views(0.0, NOW)
     fleet.on_advert(advert(sequence=2), 0.0)
-    assert fleet.views(0.0), "it has beaten again"
+    assert fleet.views(0.0, NOW), "it has beaten again"
     draining = load(9).model_copy(update={"draining": True})
-    fleet.on_load(draining)
-    assert not fleet.views(0.0)
+    fleet.on_load(draining, 0.0)
+    assert not fleet.views(0.0, NOW)
 
 
 def test_what_a_worker_lacks_is_remembered_while_it_lives() -> None:
     fleet = a_fleet()
     fleet.on_lacking("w", A)
-    assert fleet.views(0.0)[0].lacks == {A}
+    assert fleet.views(0.0, NOW)[0].lacks == {A}
     fleet.on_advert(advert(epoch=2), 0.0)
-    assert fleet.views(0.0)[0].lacks == frozenset()
+    assert fleet.views(0.0, NOW)[0].lacks == frozenset()
 
 
 def test_an_adapter_is_given_up_only_when_every_worker_lacks_it() -> None:
@@ -250,7 +254,7 @@ def test_a_restarted_dispatcher_of_the_same_name_numbers_on() -> None:
     after = Fleet("d", numbered_from=200)
     after.on_advert(advert(load(7, seen=last)), 0.0)
     after.give("w", [held("2")])
-    after.on_load(load(8, seen=last, room=4))
+    after.on_load(load(8, seen=last, room=4), 0.0)
     assert room(after) == 3
 
 
@@ -258,7 +262,7 @@ def test_workers_are_seen_in_order_of_name() -> None:
     fleet = Fleet("d")
     for name in ("w2", "w10", "w1"):
         fleet.on_advert(advert(worker=name), 0.0)
-    assert [view.worker for view in fleet.views(0.0)] == ["w1", "w10", "w2"]
+    assert [view.worker for view in fleet.views(0.0, NOW)] == ["w1", "w10", "w2"]
     assert "w1" in fleet
     assert "w3" not in fleet
 
@@ -295,7 +299,7 @@ def test_a_dedicated_worker_serves_and_holds_one_adapter() -> None:
     fleet.on_advert(advert().model_copy(update={"dedicated": A}), 0.0)
     assert fleet.can_serve(A, BASE)
     assert not fleet.can_serve(B, BASE)
-    view = fleet.views(0.0)[0]
+    view = fleet.views(0.0, NOW)[0]
     assert view.dedicated == A
     assert A in view.resident
 

@@ -1,0 +1,173 @@
+"""One worker as a dispatcher knows it: its last words, and what was handed over to it since.
+
+Residency ages well, load does not. So an adapter that was said to be in a slot is believed for long, and how
+much a worker has to do only while it is heard: after that only what was handed over from here counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lorayard_dispatcher.held_job import HeldJob
+from lorayard_dispatcher.planning.values import Resident, WorkerView
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.assignment import WorkerLoad
+
+STALE_SECONDS = 1.5
+"""Workers beat each second, so past this a beat was lost."""
+
+SILENT_SECONDS = 15.0
+"""Residency older than this is not believed, and the worker gets nothing."""
+
+MOST_ROWS = 4096
+MOST_SLOTS = 1024
+MOST_ROOM = 8192
+MOST_LOAD_SECONDS = 600.0
+"""No worker can be set up for more: whoever says so is wrong, and must not draw all the work to itself."""
+
+
+class Standing(StrEnum):
+    """What a worker's word is worth now."""
+
+    FRESH = "fresh"
+    """All of it."""
+    STALE = "stale"
+    """Its adapters are believed, its load is not."""
+    OUT = "out"
+    """It gets nothing: silent, stopping, out of reach, or resting after it contradicted itself."""
+
+
+@dataclass(slots=True)
+class KnownWorker:
+    """One life of one worker. Times are monotonic seconds of this process."""
+
+    advert: WorkerAdvert
+    load: WorkerLoad
+    advert_at: float
+    heard_at: float  # advert, load report or answer
+    given: dict[int, dict[str, HeldJob]] = field(default_factory=dict[int, dict[str, HeldJob]])
+    """By number of the hand-over: not known to be there yet."""
+    held: dict[str, HeldJob] = field(default_factory=dict[str, HeldJob])
+    lacks: set[str] = field(default_factory=set[str])
+    loaded_at: dict[str, float] = field(default_factory=dict[str, float])
+    suspect: bool = False  # until its next advert
+    rests_until: float = -math.inf
+
+    @classmethod
+    def met(cls, advert: WorkerAdvert, now: float) -> KnownWorker:
+        """A worker of which this is the first advert."""
+        known = cls(advert, advert.load, advert_at=now, heard_at=now)
+        known._note_loaded(now)
+        return known
+
+    @property
+    def jobs(self) -> Iterator[HeldJob]:
+        """Everything handed over from here and not known to have ended."""
+        yield from self.held.values()
+        yield from self._unseen
+
+    @property
+    def _unseen(self) -> Iterator[HeldJob]:
+        for jobs in self.given.values():
+            yield from jobs.values()
+
+    def standing(self, now: float) -> Standing:
+        """What its word is worth."""
+        if self.suspect or self.load.draining or now <= self.rests_until:
+            return Standing.OUT
+        if now > self.advert_at + SILENT_SECONDS:
+            return Standing.OUT
+        return Standing.STALE if now > self.heard_at + STALE_SECONDS else Standing.FRESH
+
+    def next_turn(self, now: float) -> float:
+        """When its standing may change though nothing is heard; infinity: never."""
+        turns = (self.heard_at + STALE_SECONDS, self.advert_at + SILENT_SECONDS, self.rests_until)
+        return min((turn for turn in turns if turn >= now), default=math.inf)
+
+    def take_advert(self, advert: WorkerAdvert, now: float) -> None:
+        """Its newest advert. A repeated one says nothing about how it is now."""
+        if advert.sequence > self.advert.sequence:
+            self.advert_at = self.heard_at = now
+            self.suspect = False
+        self.advert = advert
+        self._note_loaded(now)
+
+    def take_load(self, load: WorkerLoad, dispatcher: str, now: float) -> None:
+        """Its newest report; an older one is ignored."""
+        if load.number < self.load.number:
+            return
+        if load.number > self.load.number:
+            self.heard_at = max(now, self.heard_at)
+        self.load = load
+        seen = load.seen.get(dispatcher, 0)
+        for number in [n for n in self.given if n <= seen]:
+            # Its answer is on the way; what was refused is not in `holding` and falls out below.
+            self.held.update(self.given[number])
+            self.given[number] = {}
+        holding = set(load.holding)
+        for key in [key for key in self.held if key not in holding]:
+            del self.held[key]
+
+    def view(self, now: float, unix: float) -> WorkerView:
+        """What the planner sees; `unix` is the wall clock at `now`."""
+        advert = self.advert
+        room, in_flight = self._load(now)
+        return WorkerView(
+            worker=advert.worker,
+            room=min(max(0, room), MOST_ROOM),
+            rows=min(advert.rows_max, MOST_ROWS),
+            in_flight=in_flight,
+            slots=min(advert.slot_count, MOST_SLOTS),
+            resident=self._resident(now, unix),
+            host=frozenset(advert.host),
+            fetching=frozenset(advert.loading),
+            load_seconds_host=_seconds(advert.load_ms_host),
+            load_seconds_disk=_seconds(advert.load_ms_disk),
+            age_seconds=max(0.0, now - self.heard_at),
+            base_digest=advert.base_digest,
+            dedicated=advert.dedicated,
+            lacks=frozenset(self.lacks),
+        )
+
+    def _load(self, now: float) -> tuple[int, int]:
+        """Room and jobs in flight: as told, with what it has not seen; by own hand-overs when stale."""
+        unseen = sum(len(jobs) for jobs in self.given.values())
+        room, holding = self.load.room, len(self.load.holding)
+        if self.standing(now) is Standing.STALE:
+            own = len(self.held) + unseen
+            return room + holding - own, own
+        return room - unseen, holding + unseen
+
+    def _note_loaded(self, now: float) -> None:
+        there = {slot.digest for slot in self.advert.slots}
+        for digest in [digest for digest in self.loaded_at if digest not in there]:
+            del self.loaded_at[digest]
+        for digest in there:
+            self.loaded_at.setdefault(digest, now)
+
+    def _resident(self, now: float, unix: float) -> dict[str, Resident]:
+        """As advertised, with the adapters of its jobs, and those of our own that it has not seen yet."""
+        jobs = Counter(job.group for job in self.jobs if job.group)
+        found = {
+            slot.digest: Resident(
+                jobs=max(slot.rows, jobs[slot.digest]),
+                # By its clock it was idle so long; its clock may be wrong, but not between the two.
+                last_used=unix - (now - self.advert_at) - max(0.0, self.advert.at - slot.last_used),
+                loaded_at=unix - (now - self.loaded_at[slot.digest]),
+                pinned=slot.pinned,
+            )
+            for slot in self.advert.slots
+        }
+        for digest in {self.advert.dedicated} - {None} | jobs.keys():
+            if digest is not None and digest not in found:
+                found[digest] = Resident(jobs=jobs[digest], last_used=unix, loaded_at=unix)
+        return found
+
+
+def _seconds(milliseconds: float) -> float | None:
+    """As measured; None: not yet."""
+    return min(milliseconds / 1000, MOST_LOAD_SECONDS) or None
