@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -38,8 +39,8 @@ def job(key: str, group: str = BASE_GROUP, *, priority: int = NORMAL, at: float 
     return WaitingJob(key=key, group=group, tenant="t", priority=priority, enqueued_at=at)
 
 
-def view(name: str, room: int = 4, *, in_flight: int = 0, rows: int = 4, **given: object) -> WorkerView:
-    return WorkerView(worker=name, room=room, in_flight=in_flight, rows=rows, age_seconds=2.0, **given)  # type: ignore[arg-type]  # what a case needs
+def view(name: str, room: int = 4, *, in_flight: int = 0, rows: int = 4, **given: Any) -> WorkerView:
+    return WorkerView(worker=name, room=room, in_flight=in_flight, rows=rows, age_seconds=2.0, **given)
 
 
 def queues(jobs: Iterable[WaitingJob]) -> dict[Queue, list[WaitingJob]]:
@@ -146,7 +147,7 @@ def test_the_urgent_go_first_and_then_the_oldest() -> None:
 
 
 @pytest.mark.parametrize("given", [{"lacks": frozenset(GROUPS[:1])}, {"dedicated": GROUPS[1]}])
-def test_a_worker_that_cannot_serve_a_group_gets_none_of_it(given: dict[str, object]) -> None:
+def test_a_worker_that_cannot_serve_a_group_gets_none_of_it(given: dict[str, Any]) -> None:
     assert places(made([job("j", GROUPS[0])], view("w", **given))) == {}
 
 
