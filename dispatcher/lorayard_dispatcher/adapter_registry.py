@@ -19,6 +19,10 @@ class AdapterRegistry:
         """Name -> version -> record."""
         self.base_of: dict[str, str] = {}
         """Adapter digest -> base model digest."""
+        self.columns_of: dict[str, int] = {}
+        """Adapter digest -> what it takes of a worker's slots."""
+        self.bytes_of: dict[str, int] = {}
+        """Adapter digest -> size of its weights' file."""
         self._log = structlog.get_logger()
 
     def on_change(self, key: str, value: bytes | None) -> None:
@@ -34,6 +38,8 @@ class AdapterRegistry:
         self._by_key[key] = record
         self.known.setdefault(record.name, {})[record.version] = record
         self.base_of[record.digest] = record.base_digest
+        self.columns_of[record.digest] = record.columns or record.rank
+        self.bytes_of[record.digest] = record.size_bytes
 
     def _forget(self, key: str) -> None:
         record = self._by_key.pop(key, None)

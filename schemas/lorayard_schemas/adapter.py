@@ -26,9 +26,13 @@ class AdapterRecord(Message):
     digest: Digest
     base_digest: Digest
     rank: int = Field(ge=1)
+    """The largest of any module."""
+    columns: int = Field(default=0, ge=0)
+    """What it takes of a worker's slots: its rank in whole pages; 0: an older worker has not said."""
     alpha: float
     targets: tuple[str, ...]
     size_bytes: int = Field(ge=0)
+    """Of its weights' file."""
     prompt_template: str | None = None
     """What stands around a prompt, `{prompt}` in its place; None sends prompts as they are."""
     state: AdapterState = AdapterState.ACTIVE

@@ -27,6 +27,8 @@ class SlotAdvert(Part):
 
     digest: Digest
     rows: int = Field(default=0, ge=0)
+    columns: int = Field(default=0, ge=0)
+    """Of the worker's `columns_total`; 0: not counted."""
     last_used: float = 0.0
     pinned: bool = False
 
@@ -63,13 +65,21 @@ class WorkerAdvert(Message):
     """The only adapter it serves, in its base weights or soon; None: all, and the base model."""
     slots: tuple[SlotAdvert, ...] = ()
     slot_count: int = Field(default=0, ge=0)
+    columns_used: int = Field(default=0, ge=0)
+    columns_total: int = Field(default=0, ge=0)
+    """What the slots' adapters share: each takes its rank in whole pages, so that large ones leave room for
+    fewer than `slot_count`; 0: only their number counts."""
     host: tuple[Digest, ...] = ()
+    """In host memory: one short copy away from a slot."""
     loading: tuple[Digest, ...] = ()
+    """On their way into host memory."""
     refused_adapters: tuple[RefusedAdapter, ...] = Field(default=(), max_length=MAX_REFUSED_ADAPTERS)
     rows_running: int = Field(default=0, ge=0)
     rows_max: int = Field(default=0, ge=0)
     load_ms_host: float = 0.0
+    """Host memory to slot, the last loads' mean; 0: none yet."""
     load_ms_disk: float = 0.0
+    """Disk to host memory."""
     slot_bytes: int = 0
     host_bytes: int = 0
     counters: WorkerCounters = WorkerCounters()

@@ -69,6 +69,7 @@ class ResidentsMachine(RuleBasedStateMachine):
             host=HostTier(budget_bytes=3 * max(a.size_bytes for a in _adapters)),
             ageing_seconds=0.0,
             request_load=self.asked.append,
+            request_prefetch=self.asked.append,
             loading=lambda: self.asked,
         )
         self.waiting: list[Row] = []

@@ -138,7 +138,12 @@ class Hall:
         """A fresh one."""
         books = DeviceSlots(count=slots, max_rank=64, columns=COLUMNS, pinned=frozenset(pinned))
         residents = Residents(
-            runner=self.runner, slots=books, host=self.host, ageing_seconds=0.0, request_load=_never
+            runner=self.runner,
+            slots=books,
+            host=self.host,
+            ageing_seconds=0.0,
+            request_load=_never,
+            request_prefetch=_never,
         )
         return Traffic(residents=residents, rows_max=6, random=Random(seed))
 

@@ -42,6 +42,7 @@ SAMPLES: tuple[Message, ...] = (
         digest=DIGEST,
         base_digest=DIGEST,
         rank=8,
+        columns=8,
         alpha=16,
         targets=("q_proj",),
         size_bytes=9,

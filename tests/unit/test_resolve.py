@@ -16,7 +16,7 @@ def record(version: str, *, name: str = "a/b/c", state: AdapterState = AdapterSt
         version=version,
         digest="sha256:" + version.encode().hex().rjust(8, "0"),
         base_digest="sha256:" + "0" * 8,
-        rank=8,
+        rank=5,
         alpha=16.0,
         targets=("q_proj",),
         size_bytes=1,
@@ -98,12 +98,21 @@ def test_an_odd_version_in_the_bucket_does_not_stop_the_others() -> None:
 # ---- the registry that feeds it
 
 
+def test_an_adapters_columns_are_its_ranks_pages_or_its_rank_where_nobody_has_said__b11() -> None:
+    registry = AdapterRegistry()
+    said, unsaid = record("1").model_copy(update={"columns": 8}), record("2")
+    registry.on_change("k1", encode(said))
+    registry.on_change("k2", encode(unsaid))
+    assert registry.columns_of == {said.digest: 8, unsaid.digest: 5}
+
+
 def test_the_registry_follows_the_bucket() -> None:
     registry = AdapterRegistry()
     registry.on_change("k1", encode(record("1")))
     registry.on_change("k2", encode(record("2")))
     assert set(registry.known["a/b/c"]) == {"1", "2"}
     assert registry.base_of[record("1").digest] == record("1").base_digest
+    assert registry.bytes_of[record("1").digest] == 1
     registry.on_change("k2", None)
     assert set(registry.known["a/b/c"]) == {"1"}
     registry.on_change("k1", None)

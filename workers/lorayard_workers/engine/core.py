@@ -16,7 +16,7 @@ from lorayard_workers.engine.cache_room import CacheRoom
 from lorayard_workers.engine.dedication import Dedication
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.prepare import failure_of
-from lorayard_workers.engine.protocol import Failed, FinishReason, Outcome, Residency
+from lorayard_workers.engine.protocol import Failed, FinishReason, Outcome, Residency, Tier
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.row_blocks import RowBlocks
@@ -24,7 +24,7 @@ from lorayard_workers.engine.runner import ModelRunner
 from lorayard_workers.engine.sampling import Chosen, NotChosen, choose_tokens
 from lorayard_workers.engine.starts import FairStarts, payers_of
 from lorayard_workers.engine.token_choice import screened_tokens
-from lorayard_workers.memory.loader import Loaded, LoadResult
+from lorayard_workers.memory.loader import Loaded, LoadResult, NotKept
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -78,6 +78,16 @@ class EngineCore:
         # Before the first step too: a worker that shows no slots is sent no adapter.
         self._publish()
 
+    def claim_missing(self, row: Row) -> list[str]:
+        """Before `add`, on any thread: the row's adapters in no tier, which it waits for from now on."""
+        held = {slot.digest for slot in self.snapshot.slots}
+        host = self.residents.host
+        missing = [part for part in row.parts if part not in held and part not in host]
+        if self.snapshot.serves_only is not None or not missing:
+            return []
+        row.tier, row.load_started = Tier.DISK, time.perf_counter()
+        return missing
+
     def add(self, row: Row) -> None:
         """Queue a prepared row."""
         self.waiting.append(row)
@@ -86,6 +96,10 @@ class EngineCore:
         """Take what the loader brought: rows that waited for it start, or fail."""
         if isinstance(result, Loaded):
             self.residents.arrived(result.adapter, self.waiting)
+            return
+        if isinstance(result, NotKept):
+            _log.info("adapter_not_kept", digest=result.digest, reason="host memory has what rows need")
+            self.residents.not_kept(result.digest)
             return
         _log.warning("adapter_load_failed", digest=result.digest, reason=str(result.error))
         if self.residents.at_hand(result.digest):

@@ -89,7 +89,7 @@ class PackedEngine:
         self._stopping = threading.Event()
         self._beat = time.monotonic()
         self._pins = Pins(most=config.slots - 1, digests=config.pinned)
-        self._host = HostTier(budget_bytes=config.host_bytes)
+        self._host = HostTier(budget_bytes=config.host_bytes, needed=self._needed)
         self._recipes = Recipes()
         self._core = self._build_core()
         self._reader = reader = self._build_reader()
@@ -180,7 +180,7 @@ class PackedEngine:
     def prefetch(self, digest: str) -> None:
         """Bring an adapter to host memory."""
         if digest not in self._host:
-            self._loader.load(digest)  # at once, not after the step in progress
+            self._loader.prefetch(digest)  # at once, not after the step in progress
         self._inbox.put(partial(self._core.residents.fetch, digest))
 
     def dedicate(self, digest: str | None) -> None:
@@ -277,6 +277,7 @@ class PackedEngine:
                 host=self._host,
                 ageing_seconds=config.ageing_seconds,
                 request_load=self._request_load,
+                request_prefetch=lambda digest: self._loader.prefetch(digest),
                 loading=lambda: self._loader.loading(),  # made after the core
                 on_pin_dropped=self._pins.discard,
             ),
@@ -318,7 +319,16 @@ class PackedEngine:
             self._on_end(row, outcome)
         else:
             self._recipes.hold(row.kv_key, row.request.composition, row)
+            # Those of rows far down the line are asked for in turn.
+            missing = self._core.claim_missing(row) if len(self._open) <= self._config.rows else []
             self._inbox.put(partial(self._core.add, row))
+            for digest in missing:  # at once, not after the step in progress: a prefetch could come before it
+                self._loader.load(digest)
+
+    def _needed(self) -> frozenset[str]:
+        """Adapters of all open requests, their prompts prepared or not."""
+        with self._open_lock:
+            return frozenset(part for row in self._open for part in row.parts)
 
     def _on_loaded(self, result: LoadResult) -> None:
         self._inbox.put(partial(self._core.loaded, result))

@@ -246,6 +246,7 @@ class SlotView:
     rows: int  # rows that use it now; 0 makes it a possible victim
     last_used: float  # unix seconds
     pinned: bool = False
+    columns: int = 0  # that it takes of `Residency.columns_total`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +259,7 @@ class Residency:
     columns_used: int = 0  # of the slots: an adapter takes its rank, rounded up to 8
     columns_total: int = 0
     host: frozenset[str] = frozenset()
-    loading: frozenset[str] = frozenset()  # on the way into host memory or a slot
+    loading: frozenset[str] = frozenset()  # on the way into host memory
     dedicated: str | None = None  # the adapter that is folded into the base weights now
     serves_only: str | None = None  # the adapter that is, or will be: requests for others are refused
     rows_running: int = 0

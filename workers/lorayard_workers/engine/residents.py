@@ -44,6 +44,8 @@ class Residents:
     host: HostTier
     ageing_seconds: float
     request_load: Callable[[str], None]
+    request_prefetch: Callable[[str], None]
+    """The same for what no row waits for: after all loads that one does."""
     on_pin_dropped: Callable[[str], None] = _unheard
     loading: Callable[[], Collection[str]] = frozenset
     """What the loader may still put into host memory."""
@@ -75,6 +77,10 @@ class Residents:
         self._preloads.pop(digest, None)
         self._drop_pin(digest)
 
+    def not_kept(self, digest: str) -> None:
+        """Host memory had no room for an adapter that no row waits for."""
+        self._preloads.pop(digest, None)
+
     def pin(self, digest: str) -> None:
         """Into a slot as soon as one drains for it, and never out again until `unpin`."""
         self.slots.pinned |= {digest}
@@ -90,7 +96,7 @@ class Residents:
         """To host memory; whoever wanted it unloaded before does so no longer."""
         self._leaving.discard(digest)
         if digest not in self.host:
-            self.request_load(digest)
+            self.request_prefetch(digest)
 
     def preload(self, digest: str) -> None:
         """Into a slot once, if that needs no more than free room and idle residents."""
@@ -109,15 +115,16 @@ class Residents:
         rows = list(waiting)
         missing = self._missing
         most = self.slots.count  # of each kind
-        line = [
+        wanted = [
             *missing(sorted(self.slots.pinned)),
             *missing(dict.fromkeys(part for row in rows for part in row.parts))[:most],
-            *missing(self._preloads)[:most],
         ]
-        line = list(dict.fromkeys(line))
+        line = dict.fromkeys(wanted, self.request_load)
+        for digest in missing(self._preloads)[:most]:
+            line.setdefault(digest, self.request_prefetch)
         self._arrived = {d: self._arrived[d] for d in line if d in self._arrived}
         self._alone = {d for d in self._alone if d in self._arrived or self.slots.resident(d) is not None}
-        for digest in line:
+        for digest, request in line.items():
             if digest in self._arrived:
                 _mark(rows, digest, Tier.HOST)  # rows that came after it
                 continue
@@ -127,7 +134,7 @@ class Residents:
                 _mark(rows, digest, Tier.HOST)
                 continue
             _mark(rows, digest, Tier.DISK)
-            self.request_load(digest)
+            request(digest)
 
     def _take(self, adapter: HostAdapter) -> None:
         self._arrived[adapter.digest] = adapter

@@ -1,7 +1,8 @@
 """The loader thread: whatever would make the engine wait happens here.
 
-Adapters are loaded once however many ask (single flight per digest). Short tasks, such as turning a
-prompt into tokens, overtake loads that have not begun; writing a packed file waits until nobody does.
+Adapters are loaded once however many ask (single flight per digest). What rows wait for comes before what
+was only asked for ahead of time, and writing packed files between the two. Short tasks, such as turning a
+prompt into tokens, overtake all that has not begun.
 """
 
 from __future__ import annotations
@@ -43,7 +44,14 @@ class LoadFailed:
     error: Exception
 
 
-LoadResult = Loaded | LoadFailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotKept:
+    """An adapter that nobody waits for found no room in host memory."""
+
+    digest: str
+
+
+LoadResult = Loaded | LoadFailed | NotKept
 
 
 class Loader:
@@ -64,9 +72,11 @@ class Loader:
         self._keep = keep
         self._changed = threading.Condition()
         self._tasks: deque[Callable[[], None]] = deque()
-        self._loads: deque[str] = deque()
+        self._wanted: dict[str, None] = {}  # rows wait for them; in the order asked for
+        self._ahead: dict[str, None] = {}  # nobody does, yet
+        self._in_hand: str | None = None
+        self._in_hand_is_wanted = False
         self._unkept: deque[HostAdapter] = deque()
-        self._loading: set[str] = set()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="adapter-loader", daemon=True)
         self.disk_loads = 0
@@ -89,13 +99,24 @@ class Loader:
         return self._thread.is_alive()
 
     def load(self, digest: str) -> None:
-        """Bring an adapter to host memory unless that is already under way."""
+        """Bring an adapter that rows wait for to host memory, before any that was only prefetched."""
         with self._changed:
-            if digest in self._loading:
+            if digest == self._in_hand:
+                self._in_hand_is_wanted = True
                 return
-            self._loading.add(digest)
-            self._loads.append(digest)
+            self._ahead.pop(digest, None)
+            self._wanted.setdefault(digest)
             self._changed.notify_all()
+
+    def prefetch(self, digest: str) -> None:
+        """Bring an adapter that nobody waits for to host memory, when nothing else is to be done.
+
+        It takes no room there from what rows need, nor from what was prefetched just before.
+        """
+        with self._changed:
+            if digest != self._in_hand and digest not in self._wanted:
+                self._ahead.setdefault(digest)
+                self._changed.notify_all()
 
     def run_soon(self, task: Callable[[], None]) -> None:
         """Run a short task before any load that has not begun."""
@@ -117,23 +138,29 @@ class Loader:
     def loading(self) -> frozenset[str]:
         """Adapters asked for and not yet there."""
         with self._changed:
-            return frozenset(self._loading)
+            return frozenset((*self._wanted, *self._ahead, *([self._in_hand] if self._in_hand else ())))
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._tasks or self._loads or self._unkept)
+                self._changed.wait_for(self._has_work)
                 if self._stopping:
                     return
                 work = self._next_work()
             _guarded(work)
 
+    def _has_work(self) -> bool:
+        return bool(self._stopping or self._tasks or self._wanted or self._unkept or self._ahead)
+
     def _next_work(self) -> Callable[[], None]:
         if self._tasks:
             return self._tasks.popleft()
-        if self._unkept and (len(self._unkept) > MAX_UNKEPT or not self._loads):
+        if self._unkept and (len(self._unkept) > MAX_UNKEPT or not self._wanted):
             return partial(self._write, self._unkept.popleft())
-        digest = self._loads.popleft()
+        self._in_hand_is_wanted = bool(self._wanted)
+        line = self._wanted or self._ahead
+        self._in_hand = digest = next(iter(line))
+        del line[digest]
         return lambda: self._on_result(self._load(digest))
 
     def _write(self, adapter: HostAdapter) -> None:
@@ -148,12 +175,13 @@ class Loader:
             return LoadFailed(digest=digest, error=error)
         finally:
             with self._changed:
-                self._loading.discard(digest)
-        return Loaded(adapter=adapter)
+                self._in_hand = None
+        return NotKept(digest=digest) if adapter is None else Loaded(adapter=adapter)
 
-    def _from_disk(self, digest: str, started: float) -> HostAdapter:
+    def _from_disk(self, digest: str, started: float) -> HostAdapter | None:
         adapter = self._read(digest)
-        self._host.put(adapter)
+        if not self._put(adapter):
+            return None
         if self._keep is not None:
             self._unkept.append(adapter)
         took_ms = (time.perf_counter() - started) * 1000
@@ -161,6 +189,18 @@ class Loader:
         self.load_ms = self.load_ms + EWMA_SHARE * (took_ms - self.load_ms) if self.load_ms else took_ms
         _log.info("adapter_loaded", digest=digest, load_ms=took_ms, size_bytes=adapter.size_bytes)
         return adapter
+
+    def _put(self, adapter: HostAdapter) -> bool:
+        """Into host memory; False if it was only prefetched, and room cannot be made for that."""
+        # Under the lock: a row that wants it now must not be told that there was no room.
+        with self._changed:
+            if self._in_hand_is_wanted:
+                self._host.put(adapter)
+                return True
+            if self._host.put_ahead(adapter):
+                return True
+            self._in_hand = None
+            return False
 
 
 def _guarded(work: Callable[[], None]) -> None:

@@ -168,6 +168,7 @@ class DeviceSlots:
                 rows=len(slot.rows),
                 last_used=slot.usage.last_used,
                 pinned=slot.digest in self.pinned,
+                columns=len(slot.columns),
             )
             for slot in self._slots.values()
         )

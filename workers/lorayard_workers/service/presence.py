@@ -172,10 +172,14 @@ class Presence:
             context_tokens=self._engine.context_tokens,
             dedicated=residency.serves_only,
             slots=tuple(
-                SlotAdvert(digest=s.digest, rows=s.rows, last_used=s.last_used, pinned=s.pinned)
+                SlotAdvert(
+                    digest=s.digest, rows=s.rows, columns=s.columns, last_used=s.last_used, pinned=s.pinned
+                )
                 for s in residency.slots
             ),
             slot_count=residency.slot_count,
+            columns_used=residency.columns_used,
+            columns_total=residency.columns_total,
             host=tuple(sorted(residency.host)),
             loading=tuple(sorted(residency.loading)),
             refused_adapters=self._refused,

@@ -22,6 +22,7 @@ from lorayard_schemas.names import key_token
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.logs import Event
 from lorayard_workers.adapters.catalog import CatalogEntry
+from lorayard_workers.memory.layout import padded_rank
 
 
 async def register(
@@ -52,7 +53,7 @@ async def register(
 
 
 async def _agrees(bucket: KeyValue, key: str, ours: AdapterRecord) -> bool:
-    """Whether the registered record stands for our bytes; another base model in it is brought up to date."""
+    """Whether the registered record stands for our bytes; what else it says of them is brought up to date."""
     entry = await bucket.get(key)
     try:
         known = decode(AdapterRecord, entry.value or b"")
@@ -69,7 +70,7 @@ async def _agrees(bucket: KeyValue, key: str, ours: AdapterRecord) -> bool:
             mend="give the changed adapter a version of its own",
         )
         return False
-    if known.base_digest != ours.base_digest:
+    if (known.base_digest, known.columns) != (ours.base_digest, ours.columns):
         with suppress(nats.js.errors.KeyWrongLastSequenceError):  # another worker did the same
             await bucket.update(key, encode(ours), last=entry.revision)
     return True
@@ -99,6 +100,7 @@ def _record(entry: CatalogEntry, *, worker: str, base_digest: str) -> AdapterRec
         digest=entry.digest,
         base_digest=base_digest,
         rank=entry.rank,
+        columns=padded_rank(entry.rank),
         alpha=entry.alpha,
         targets=entry.targets,
         size_bytes=entry.size_bytes,

@@ -59,6 +59,7 @@ class PackedSide:
                 host=HostTier(budget_bytes=1),
                 ageing_seconds=3600.0,
                 request_load=self._missing,
+                request_prefetch=self._missing,
             ),
             limits=CoreLimits(
                 rows=ROWS,
