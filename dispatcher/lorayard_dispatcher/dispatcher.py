@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 
 from lorayard_dispatcher import refusals
 from lorayard_dispatcher.adapter_registry import AdapterRegistry
+from lorayard_dispatcher.advert_reading import AdvertReader
 from lorayard_dispatcher.answers import Answers
 from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.delayed_check import never_served
@@ -26,15 +27,16 @@ from lorayard_dispatcher.hand_over import Fate, HandOver, batches
 from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
+from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
-from lorayard_dispatcher.planning.blind import Sight, plan_blind
+from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.pull_affinity import plan
 from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
+from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
-from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import Refusal, RefusalReason, WorkerLoad
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
@@ -73,7 +75,9 @@ class Dispatcher:
         self.started_at = time.time()
         self.taken = self.handed_over = self.warm = self.cold = self.refused = 0
         self.handing_over = 0
-        self.sight = Sight()
+        self.lookout = Lookout(self.fleet, name)
+        self.adverts = AdvertReader()
+        self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
         self._unresolved: dict[str, TakenJob] = {}
         self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._slots: list[tuple[str, int]] = []
@@ -138,6 +142,7 @@ class Dispatcher:
         """A change in the bucket of workers."""
         now = time.monotonic()
         if value is None:
+            self.adverts.forget(key)
             if self.fleet.is_draining(key):
                 self._log.info(Event.WORKER_LEFT, worker=key)
                 self._give_back(self.fleet.on_death(key, now))
@@ -145,10 +150,8 @@ class Dispatcher:
                 self._log.warning(Event.WORKER_DIED, worker=key)
                 self._interrupted(self.fleet.on_death(key, now))
             return
-        try:
-            advert = decode(WorkerAdvert, value)
-        except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+        advert = self.adverts.read(key, value)
+        if advert is None:
             return
         if advert.worker not in self.fleet:
             self._log.info(Event.WORKER_APPEARED, worker=advert.worker, epoch=advert.epoch)
@@ -173,8 +176,7 @@ class Dispatcher:
     # ---- resolve and park
 
     def _take(self, job: TakenJob) -> None:
-        name = (job.address.tenant, job.job)
-        if name in self._cancelled:
+        if self._is_cancelled(job):
             # Its result is stored, or about to be: once more does no harm, an ack without one would.
             self.spawn(self.answers.cancel(job), f"cancel-{job.key}")
         elif self._is_poison(job):
@@ -206,7 +208,13 @@ class Dispatcher:
         )
         if job.deliveries == 1:
             self.arrival_order.see(waiting.group, self._slots)
-        self._put(ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule))
+        parked = ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule)
+        again = job.deliveries > 1
+        holder = self.setbacks.redelivered(parked.key, time.monotonic()) if again else None
+        if holder is not None:
+            self._hand_to(holder, [parked])
+        else:
+            self._put(parked)
 
     def _put(self, parked: ParkedJob) -> None:
         """Park a job. Of two deliveries of one job the newer stays, and the other's lease is let go."""
@@ -249,27 +257,18 @@ class Dispatcher:
             # By the clock: under load the wait above never times out.
             if time.monotonic() - looked >= TICK_SECONDS:
                 looked = time.monotonic()
-                self._look_out(looked)
+                self.lookout.look(looked)
                 self._expire_parked()
                 self._give_up_unservable(looked)
             if len(self.pool):
                 self.plan_once()
                 await asyncio.sleep(PLAN_GAP_SECONDS)
 
-    def _look_out(self, now: float) -> None:
-        """Say once when most of the fleet is out of sight, and once when it is not."""
-        stale, views = self.fleet.stale(now)
-        before, self.sight = self.sight, self.sight.look(stale=stale, views=views, now=now)
-        if self.sight.blind and not before.blind:
-            self._log.warning(Event.FLEET_OUT_OF_SIGHT, stale=stale, workers=views)
-        elif before.blind and not self.sight.blind:
-            self._log.info(Event.FLEET_HEARD_AGAIN, stale=stale, workers=views)
-
     def plan_once(self) -> None:
         """Make one plan of what waits now, and start its hand-overs."""
         policy = Policy(wait_bound_seconds=self.settings.wait_bound_seconds, base_of=self.registry.base_of)
         views = self.fleet.views(time.monotonic(), time.time())
-        if self.sight.blind:
+        if self.lookout.blind:
             made = plan_blind(self.pool.waiting, views, policy)
         else:
             made = plan(time.time(), self.pool.waiting, views, {}, {}, policy)
@@ -281,10 +280,13 @@ class Dispatcher:
             self._count(load=decision.load)
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():
-            for batch in batches(jobs):
-                self.handing_over += len(batch)
-                number = self.hand_over.begin(worker, batch)
-                self.spawn(self._send(worker, number, batch), f"hand-over-{worker}-{number}")
+            self._hand_to(worker, jobs)
+
+    def _hand_to(self, worker: str, jobs: Sequence[ParkedJob]) -> None:
+        for batch in batches(jobs):
+            self.handing_over += len(batch)
+            number = self.hand_over.begin(worker, batch)
+            self.spawn(self._send(worker, number, batch), f"hand-over-{worker}-{number}")
 
     def _count(self, *, load: bool) -> None:
         self.handed_over += 1
@@ -317,19 +319,32 @@ class Dispatcher:
             if parked is None:
                 continue
             self.refused += 1
+            self.setbacks.count(refusal.reason)
             self._log.info(Event.ASSIGNMENT_REFUSED, job=parked.taken.job, reason=refusal.reason)
-            self._park_again(parked)
             if refusal.reason is RefusalReason.UNKNOWN_ADAPTER:
+                self._park_again(parked)
                 self.fleet.on_lacking(worker, parked.waiting.group)
                 self._give_up(parked.waiting.group)
+            else:
+                self._plan_again_or_force(parked.after_refusal())
+
+    def _plan_again_or_force(self, parked: ParkedJob) -> None:
+        home = self.setbacks.refused(parked, self.registry.base_of, time.monotonic())
+        if home is None or self._is_cancelled(parked.taken):
+            self._park_again(parked)
+        else:
+            self._hand_to(home, [parked])
 
     def _park_again(self, parked: ParkedJob) -> None:
         """A job that a worker did not take waits on, unless it was cancelled meanwhile."""
         taken = parked.taken
-        if (taken.address.tenant, taken.job) in self._cancelled:
+        if self._is_cancelled(taken):
             self.spawn(self.answers.cancel(taken), f"cancel-{parked.key}")
         else:
             self._put(parked)
+
+    def _is_cancelled(self, taken: TakenJob) -> bool:
+        return (taken.address.tenant, taken.job) in self._cancelled
 
     def _give_up(self, group: str) -> None:
         """Answer the jobs of an adapter that every worker has said it lacks."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 
 from lorayard_dispatcher.held_job import HeldJob
-from lorayard_dispatcher.known_worker import KnownWorker, Standing
+from lorayard_dispatcher.known_worker import REST_SECONDS, KnownWorker, Standing
 from lorayard_dispatcher.planning.values import WorkerView
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import RefusalReason, WorkerLoad
@@ -21,9 +21,6 @@ from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
 
 SETTLED_SECONDS = 30.0
 """A crashed worker is back long before: until then a base model that nobody has may still come."""
-
-REST_SECONDS = 1.0
-"""A worker that refuses what it says it takes is asked again no sooner: about once per beat."""
 
 JUMP_SECONDS = 1.0
 """A wall clock that gained or lost so much was set: what was told in unix seconds is told again."""
@@ -128,7 +125,14 @@ class Fleet:
         full = RefusalReason.NO_ROOM in reasons and known.load.room > 0
         stopping = RefusalReason.DRAINING in reasons and not known.load.draining
         if full or stopping:
-            known.rests_until = now + REST_SECONDS
+            known.rests_until = max(known.rests_until, now + REST_SECONDS)
+            self._touch(worker, known, now)
+
+    def on_lapse(self, worker: str, now: float) -> None:
+        """It accepted a job and let its lease run out: others come first for a while."""
+        known = self._workers.get(worker)
+        if known is not None:
+            known.rest_after_lapse(now)
             self._touch(worker, known, now)
 
     def on_lacking(self, worker: str, group: str) -> None:
@@ -184,6 +188,11 @@ class Fleet:
         self._dirty.add(worker)
         if refused is not None:
             known.held.update({key: job for key, job in jobs.items() if key not in refused})
+
+    def holds(self, worker: str, key: str, now: float) -> bool:
+        """Whether a worker says itself that it holds a job, and may be given work."""
+        known = self._workers.get(worker)
+        return known is not None and known.standing(now) is not Standing.OUT and key in known.load.holding
 
     def holder(self, tenant: str, job: str) -> str | None:
         """Which worker holds a job, as far as this dispatcher knows."""

@@ -17,6 +17,7 @@ import structlog
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.whereabouts import Whereabouts
 from lorayard_schemas.assignment import Assignment, AssignmentReply, Refusal
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
@@ -51,6 +52,7 @@ class HandOver:
         self._fleet = fleet
         self._leases = leases
         self._dispatcher = dispatcher
+        self.whereabouts = Whereabouts()
         self._load_subject = bus.subjects.load(dispatcher)
         self._log = structlog.get_logger()
 
@@ -64,8 +66,9 @@ class HandOver:
         """Send one assignment. On `ANSWERED` the refusals come back and all other jobs are the worker's."""
         if worker not in self._fleet:
             return Fate.NOT_DELIVERED, ()
+        epoch = self._fleet.epoch(worker)
         try:
-            reply = await self._request(worker, number, jobs)
+            reply = await self._request(worker, epoch, number, jobs)
         except nats.errors.NoRespondersError:
             self._fleet.settle(worker, number, refused=None)
             self._fleet.on_unreachable(worker)
@@ -80,17 +83,20 @@ class HandOver:
         self._fleet.on_load(reply.load, now)
         self._fleet.settle(worker, number, refused=refused)
         self._fleet.on_refusals(worker, frozenset(refusal.reason for refusal in reply.refusals), now)
-        for parked in jobs:
-            if parked.key not in refused:
-                self._leases.release(parked.taken.lease)
+        accepted = [parked for parked in jobs if parked.key not in refused]
+        self.whereabouts.note((parked.key for parked in accepted), worker, epoch)
+        for parked in accepted:
+            self._leases.release(parked.taken.lease)
         return Fate.ANSWERED, reply.refusals
 
-    async def _request(self, worker: str, number: int, jobs: Sequence[ParkedJob]) -> AssignmentReply:
+    async def _request(
+        self, worker: str, epoch: int, number: int, jobs: Sequence[ParkedJob]
+    ) -> AssignmentReply:
         now = time.time()
         assignment = Assignment.model_construct(
             dispatcher=self._dispatcher,
             worker=worker,
-            epoch=self._fleet.epoch(worker),
+            epoch=epoch,
             number=number,
             load_subject=self._load_subject,
             jobs=tuple(parked.assigned(now) for parked in jobs),

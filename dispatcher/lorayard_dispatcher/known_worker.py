@@ -23,6 +23,11 @@ STALE_SECONDS = 1.5
 SILENT_SECONDS = 15.0
 """Residency older than this is not believed, and the worker gets nothing."""
 
+REST_SECONDS = 1.0
+"""A worker that refuses what it says it takes is asked again no sooner: about once per beat."""
+MOST_REST_SECONDS = 60.0
+LAPSES_FORGOTTEN_SECONDS = 600.0
+
 MOST_ROWS = 4096
 MOST_SLOTS = 1024
 MOST_ROOM = 8192
@@ -56,6 +61,7 @@ class KnownWorker:
     loaded_at: dict[str, float] = field(default_factory=dict[str, float])
     suspect: bool = False  # until its next advert
     rests_until: float = -math.inf
+    lapses: int = 0  # in a row
 
     @classmethod
     def met(cls, advert: WorkerAdvert, now: float) -> KnownWorker:
@@ -87,6 +93,15 @@ class KnownWorker:
         """When its standing may change though nothing is heard; infinity: never."""
         turns = (self.heard_at + STALE_SECONDS, self.advert_at + SILENT_SECONDS, self.rests_until)
         return min((turn for turn in turns if turn >= now), default=math.inf)
+
+    def rest_after_lapse(self, now: float) -> None:
+        """It let leases run out: longer each time, but several at once are one."""
+        if now <= self.rests_until:
+            return
+        if now > self.rests_until + LAPSES_FORGOTTEN_SECONDS:
+            self.lapses = 0
+        self.rests_until = now + min(REST_SECONDS * 2**self.lapses, MOST_REST_SECONDS)
+        self.lapses += 1
 
     def take_advert(self, advert: WorkerAdvert, now: float) -> None:
         """Its newest advert. A repeated one says nothing about how it is now."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_schemas.assignment import AdapterRef, AssignedJob
 from lorayard_schemas.subjects import JobAddress
+
+REFUSALS = 2
+"""Hand-overs that views may get wrong in a row; the next goes to the adapter's home and is queued there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,16 @@ class ParkedJob:
     waiting: WaitingJob
     adapter: AdapterRef | None
     rule: str
+    refused: int = 0  # times in a row
+
+    @property
+    def forced(self) -> bool:
+        """Whether it is to be taken though there is no room."""
+        return self.refused >= REFUSALS
+
+    def after_refusal(self) -> ParkedJob:
+        """After a worker would not take it. One refused though forced is planned anew."""
+        return replace(self, refused=0 if self.forced else self.refused + 1)
 
     @property
     def key(self) -> str:
@@ -53,5 +66,6 @@ class ParkedJob:
             history=taken.history,
             adapter=self.adapter,
             rule=self.rule,
+            force=self.forced,
             waited_ms=max(0.0, (now - taken.enqueued_at) * 1000),
         )

@@ -154,5 +154,11 @@ def _status(dispatcher: Dispatcher, now: float) -> DispatcherStatus:
         warm=dispatcher.warm,
         cold=dispatcher.cold,
         refused=dispatcher.refused,
+        refused_for=dict(dispatcher.setbacks.refused_for),
+        forced=dispatcher.setbacks.forced,
+        lapsed=dispatcher.setbacks.lapsed,
+        blind=dispatcher.lookout.blind,
+        stale=dispatcher.fleet.stale(time.monotonic())[0],
+        unread_adverts=dispatcher.adverts.trouble,
         loads_in_arrival_order=dispatcher.arrival_order.loads,
     )

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest
 
+MAX_INTEGER = 2**63 - 1
+"""What every reader of msgpack can hold."""
+
 MAX_REFUSED_ADAPTERS = 32
 MAX_REFUSED_CHARACTERS = 300
 """An advert goes out many times a second: it names the trouble, and the worker's log has all of it."""
+
+
+Unix = Annotated[float, Field(allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A planner compares and sums these: one that is no number would spoil every plan."""
 
 
 class RefusedAdapter(Part):
@@ -29,7 +39,7 @@ class SlotAdvert(Part):
     rows: int = Field(default=0, ge=0)
     columns: int = Field(default=0, ge=0)
     """Of the worker's `columns_total`; 0: not counted."""
-    last_used: float = 0.0
+    last_used: Unix = 0.0
     pinned: bool = False
 
 
@@ -52,10 +62,10 @@ class WorkerAdvert(Message):
     """Residency, room and health of one worker. Written on change and as a heartbeat."""
 
     worker: str
-    epoch: int = Field(ge=0)
+    epoch: int = Field(ge=0, le=MAX_INTEGER)
     """Boot time in nanoseconds: a new one means an empty worker."""
-    sequence: int = Field(ge=0)
-    at: float
+    sequence: int = Field(ge=0, le=MAX_INTEGER)
+    at: Unix
     """Unix seconds by the worker's clock."""
     engine: str
     model: str
@@ -76,9 +86,9 @@ class WorkerAdvert(Message):
     refused_adapters: tuple[RefusedAdapter, ...] = Field(default=(), max_length=MAX_REFUSED_ADAPTERS)
     rows_running: int = Field(default=0, ge=0)
     rows_max: int = Field(default=0, ge=0)
-    load_ms_host: float = 0.0
+    load_ms_host: Milliseconds = 0.0
     """Host memory to slot, the last loads' mean; 0: none yet."""
-    load_ms_disk: float = 0.0
+    load_ms_disk: Milliseconds = 0.0
     """Disk to host memory."""
     slot_bytes: int = 0
     host_bytes: int = 0

@@ -39,6 +39,8 @@ class AssignedJob(Part):
     adapter: AdapterRef | None = None
     rule: str = "base"
     waited_ms: float = 0.0
+    force: bool = False
+    """It was refused more than once: queue it, though there is no room. Only a few such are taken."""
 
 
 class Assignment(Message):

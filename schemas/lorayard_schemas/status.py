@@ -36,5 +36,17 @@ class DispatcherStatus(Message):
     """Hand-overs that cost a load."""
     refused: int = 0
     """Jobs that a worker gave back."""
+    refused_for: dict[str, int] = Field(default_factory=dict)
+    """The same by reason."""
+    forced: int = 0
+    """Jobs refused twice and sent to the home of their adapter, room or not."""
+    lapsed: int = 0
+    """Jobs that came again though a worker had accepted them: it let their lease run out."""
+    blind: bool = False
+    """Most workers are not heard: jobs go by hash and bounded load."""
+    stale: int = 0
+    """Workers not heard for longer than a beat and a half."""
+    unread_adverts: dict[str, str] = Field(default_factory=dict)
+    """Keys in the bucket of workers whose value is not believed, and why."""
     loads_in_arrival_order: int = 0
     """Loads that the same jobs would have cost on the same slots, given out in turn as they came."""

@@ -6,9 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorayard_dispatcher.fleet import REST_SECONDS, Fleet
+from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
-from lorayard_dispatcher.known_worker import MOST_LOAD_SECONDS, SILENT_SECONDS, STALE_SECONDS
+from lorayard_dispatcher.known_worker import (
+    MOST_LOAD_SECONDS,
+    REST_SECONDS,
+    SILENT_SECONDS,
+    STALE_SECONDS,
+)
 from lorayard_dispatcher.planning.values import WorkerView
 from lorayard_schemas.advert import SlotAdvert, WorkerAdvert
 from lorayard_schemas.assignment import RefusalReason, WorkerLoad

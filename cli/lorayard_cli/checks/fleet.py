@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from lorayard import Client, YardNotReadyError
 from lorayard_cli.checks.finding import Finding, fail, ok, warn
@@ -10,6 +10,7 @@ from lorayard_cli.embedded.liveness import ask_dispatcher
 from lorayard_cli.fleet_tables import refusals
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.status import DispatcherStatus
 from lorayard_shared.bus.connection import Bus
 
 START_WORKER = "start one: lorayard worker --name w1 --adapters DIR (or a whole yard: lorayard up)"
@@ -22,6 +23,8 @@ async def check_fleet(bus: Bus, client: Client) -> AsyncIterator[Finding]:
         yield fail("dispatcher", "none answers", "start one: lorayard dispatcher")
     else:
         yield ok("dispatcher", f"{status.dispatcher} answers")
+        for finding in _sight(status):
+            yield finding
     try:
         workers, adapters = await client.workers(), await client.adapters()
         waiting = (await client.queue_depth()).total
@@ -38,6 +41,21 @@ async def check_fleet(bus: Bus, client: Client) -> AsyncIterator[Finding]:
                 f"{refused.name}@{refused.version} is not served by {', '.join(names)}: {refused.reason}",
                 "mend or remove that version's folder, then start the workers again",
             )
+
+
+def _sight(status: DispatcherStatus) -> Iterator[Finding]:
+    if status.blind:
+        yield warn(
+            "fleet",
+            f"the dispatcher has not heard {status.stale} of {len(status.workers)} workers for 1.5 s",
+            "look at the bus and at the load of the workers' machines; meanwhile jobs go by hash",
+        )
+    for key, reason in status.unread_adverts.items():
+        yield warn(
+            "adverts",
+            f"what worker {key} says of itself is not believed: {reason}",
+            "stop what writes there, or start that worker again with this version of lorayard",
+        )
 
 
 def _workers(workers: Sequence[WorkerAdvert], waiting: int) -> Finding:

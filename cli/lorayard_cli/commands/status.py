@@ -92,6 +92,11 @@ def _print(glance: _Glance) -> None:
             f"[bold]dispatcher[/]  {plain(dispatcher.dispatcher)}: {parked} waiting for room, "
             f"{dispatcher.handed_over} handed over ({dispatcher.warm} warm, {dispatcher.cold} cold)"
         )
+        if dispatcher.blind:
+            console.print(
+                f"[bold]fleet[/]       [yellow]out of sight[/]: {dispatcher.stale} of "
+                f"{len(dispatcher.workers)} workers not heard for 1.5 s; jobs go by hash"
+            )
     console.print(f"[bold]queue[/]       {_jobs(depth.total)} unfinished{delayed}")
     if depth.unfinished:
         console.print(queue_table(depth))

@@ -121,4 +121,4 @@ class Desk:
             return None  # the same job under a new lease needs no room
         if assigned.adapter is not None and not self._knows(assigned.adapter.digest):
             return RefusalReason.UNKNOWN_ADAPTER
-        return None if self._held.room > 0 else RefusalReason.NO_ROOM
+        return None if self._held.takes(forced=assigned.force) else RefusalReason.NO_ROOM

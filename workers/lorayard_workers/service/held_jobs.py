@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from lorayard_schemas.assignment import AssignedJob
 from lorayard_schemas.subjects import JobAddress
 
+FORCED_JOBS = 8
+"""Held beyond the room at most: about as many as wait for a row anyway, so that they wait a row longer."""
+
 
 @dataclass(slots=True)
 class HeldJob:
@@ -38,6 +41,10 @@ class HeldJobs:
     def room(self) -> int:
         """How many more jobs are taken."""
         return max(0, self._capacity - len(self._jobs))
+
+    def takes(self, *, forced: bool) -> bool:
+        """Whether one more is taken; a forced one goes a little beyond the room."""
+        return len(self._jobs) < self._capacity + (FORCED_JOBS if forced else 0)
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -1,0 +1,63 @@
+"""What a wrong view costs: jobs that a worker would not take, or that it took and let go.
+
+A wrong view costs a message or a load, never a job: a job goes to and fro only so often, and a worker that
+contradicts itself rests.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.interruptions import Interruptions
+from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.planning.blind import by_rendezvous
+from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.whereabouts import Whereabouts
+from lorayard_schemas.assignment import RefusalReason
+
+
+class Setbacks:
+    """Says who gets such a job at once; None: it is planned anew."""
+
+    def __init__(self, fleet: Fleet, whereabouts: Whereabouts, interruptions: Interruptions) -> None:
+        self._fleet = fleet
+        self._whereabouts = whereabouts
+        self._interruptions = interruptions
+        self.refused_for = Counter[str]()
+        self.forced = 0
+        self.lapsed = 0
+
+    def redelivered(self, key: str, now: float) -> str | None:
+        """A job has come again: when a worker had accepted it, its lease ran out.
+
+        A worker that says it still holds it, as after an outage of the bus, gets the new lease, so that it
+        runs once. The second time it hangs, and others come first; who lets such a job go counts as dead
+        for the job's own count. `now` is monotonic seconds.
+        """
+        where = self._whereabouts.get(key)
+        if where is None or where.worker not in self._fleet:
+            return None
+        if self._fleet.epoch(where.worker) != where.epoch:
+            return None  # its death was counted
+        self.lapsed += 1
+        if not where.again and self._fleet.holds(where.worker, key, now):
+            return where.worker
+        self._whereabouts.forget(key)
+        self._fleet.on_lapse(where.worker, now)
+        self._interruptions.note([key])
+        return None
+
+    def refused(self, parked: ParkedJob, base_of: Mapping[str, str], now: float) -> str | None:
+        """A job was refused, this time included: the home of its adapter, when views were wrong too often."""
+        if not parked.forced:
+            return None
+        views = self._fleet.views(now, now)  # names and what fits: no times are read
+        homes = by_rendezvous(parked.waiting.group, views, Policy(base_of=base_of))
+        self.forced += bool(homes)
+        return homes[0].worker if homes else None
+
+    def count(self, reason: RefusalReason) -> None:
+        """A worker refused a job."""
+        self.refused_for[reason] += 1
