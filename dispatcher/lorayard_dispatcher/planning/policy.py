@@ -40,6 +40,14 @@ class Policy:
     """No adapter with waiting work is evicted sooner after its load."""
     turn_seconds: float = 1.5
     """No adapter is drained for another sooner after its load."""
+    early_share: float = 0.5
+    """An adapter on disk may be committed to a worker filled to at most this share; a fuller one first
+    brings it into host memory, and the jobs stay free to go elsewhere meanwhile."""
+    look_seconds: float = 0.05
+    """Between two looks at what no event brings up: jobs become overdue, waits long, drains due."""
+    queue_from: float = 4.0
+    """Waiting jobs per worker from which workers get jobs to queue behind their rows. That hides the way
+    to them, which costs throughput under load; with less work a queued job would miss a row elsewhere."""
     sample: int = 24
     """Groups looked at for a load: so many of the oldest and so many of the largest."""
     silent_seconds: float = 15.0
@@ -49,9 +57,13 @@ class Policy:
     base_of: Mapping[str, str] = field(default_factory=dict[str, str])
     """Adapter digest -> digest of the base model it fits."""
 
+    def late_at(self, enqueued_at: float, priority: int) -> float:
+        """When a job without a deadline becomes overdue, unix seconds."""
+        return enqueued_at + self.wait_bound_seconds[min(priority, len(self.wait_bound_seconds) - 1)]
+
     def bound(self, job: WaitingJob) -> float:
         """When the job becomes overdue, unix seconds: to meet a deadline it starts a service earlier."""
-        late = job.enqueued_at + self.wait_bound_seconds[min(job.priority, len(self.wait_bound_seconds) - 1)]
+        late = self.late_at(job.enqueued_at, job.priority)
         return late if job.deadline is None else min(late, job.deadline - self.service_seconds)
 
     def weight(self, tenant: str) -> float:

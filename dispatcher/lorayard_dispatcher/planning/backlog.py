@@ -1,0 +1,184 @@
+"""What waits: by group, lane and tenant, with the oldest and the largest groups at hand.
+
+Putting, taking and finding the oldest cost the logarithm of the groups, whatever waits in them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterator
+
+from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.shares import Shares
+from lorayard_dispatcher.planning.values import WaitingJob
+
+
+class Lane:
+    """The jobs of one group and priority, the oldest of each tenant first."""
+
+    __slots__ = ("_alive", "oldest", "size", "tenants")
+
+    def __init__(self, alive: dict[str, WaitingJob]) -> None:
+        self._alive = alive
+        self.tenants: dict[str, deque[WaitingJob]] = {}
+        self.size = 0
+        self.oldest: WaitingJob | None = None
+
+    def head(self, shares: Shares | None = None) -> WaitingJob | None:
+        """The oldest job, of tenants within their share."""
+        if len(self.tenants) == 1:
+            (jobs,) = self.tenants.values()
+            return jobs[0] if shares is None or shares.allowed(jobs[0].tenant) else None
+        best: WaitingJob | None = None
+        limit = math.inf if shares is None else shares.limit
+        served = {} if shares is None else shares.served
+        for tenant, jobs in self.tenants.items():
+            head = jobs[0]
+            if best is not None and (best.enqueued_at, best.key) < (head.enqueued_at, head.key):
+                continue
+            if served.get(tenant, 0.0) <= limit:
+                best = head
+        return best
+
+    def put(self, job: WaitingJob) -> None:
+        """Add a job; almost always the newest of its tenant."""
+        jobs = self.tenants.setdefault(job.tenant, deque())
+        self.size += 1
+        if not jobs or jobs[-1].order <= job.order:
+            jobs.append(job)
+        else:  # it was handed back, so it is among the oldest
+            at = next(i for i, other in enumerate(jobs) if job.order < other.order)
+            jobs.insert(at, job)
+        if self.oldest is None or job.order < self.oldest.order:
+            self.oldest = job
+
+    def removed(self, job: WaitingJob) -> None:
+        """One of its jobs is alive no more."""
+        self.size -= 1
+        jobs = self.tenants[job.tenant]
+        alive = self._alive
+        while jobs and alive.get(jobs[0].key) is not jobs[0]:
+            jobs.popleft()
+        if not jobs:
+            del self.tenants[job.tenant]
+        if self.oldest is job:
+            self.oldest = self.head()
+
+    def eligible(self, shares: Shares, most: int) -> int:
+        """How many jobs of tenants within their share there are, counted up to `most`; where jobs were taken
+        out of the middle, a little too many."""
+        count = 0
+        limit, served = shares.limit, shares.served
+        for tenant, jobs in self.tenants.items():
+            if served.get(tenant, 0.0) <= limit:
+                count += len(jobs)
+                if count >= most:
+                    return most
+        return count
+
+
+class Backlog:
+    """All jobs that wait."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._jobs: dict[str, WaitingJob] = {}
+        self.groups: dict[str, dict[int, Lane]] = {}
+        self.heads: dict[int, list[tuple[float, str, str]]] = {}
+        """By priority: (enqueued, key, group) of each lane's oldest job, sorted."""
+        self._sizes: dict[int, list[tuple[int, str]]] = {}
+        """By priority: (-binary digits of the size, group), sorted: the largest first, and stable."""
+        self._deadlines: list[tuple[float, str]] = []
+        self.waiting_of: dict[str, int] = {}
+        """Jobs by tenant."""
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._jobs
+
+    def get(self, key: str) -> WaitingJob | None:
+        """The job, if it waits."""
+        return self._jobs.get(key)
+
+    def pending(self, group: str) -> int:
+        """How many jobs of a group wait."""
+        return sum(lane.size for lane in self.groups.get(group, {}).values())
+
+    def priorities(self) -> list[int]:
+        """The lanes that anything waits in, urgent first."""
+        return sorted(priority for priority, heads in self.heads.items() if heads)
+
+    def put(self, job: WaitingJob) -> None:
+        """Add a job; one of the same key is replaced."""
+        self.take(job.key)
+        self._jobs[job.key] = job
+        lanes = self.groups.setdefault(job.group, {})
+        lane = lanes.get(job.priority)
+        if lane is None:
+            lane = lanes[job.priority] = Lane(self._jobs)
+        before, size = lane.oldest, lane.size
+        lane.put(job)
+        self._file(job, lane, before, size)
+        self.waiting_of[job.tenant] = self.waiting_of.get(job.tenant, 0) + 1
+        if job.deadline is not None:
+            heapq.heappush(self._deadlines, (self._policy.bound(job), job.key))
+
+    def take(self, key: str) -> WaitingJob | None:
+        """Remove a job and return it."""
+        job = self._jobs.pop(key, None)
+        if job is None:
+            return None
+        lanes = self.groups[job.group]
+        lane = lanes[job.priority]
+        before, size = lane.oldest, lane.size
+        lane.removed(job)
+        self._file(job, lane, before, size)
+        if lane.size == 0:
+            del lanes[job.priority]
+            if not lanes:
+                del self.groups[job.group]
+        left = self.waiting_of[job.tenant] - 1
+        if left:
+            self.waiting_of[job.tenant] = left
+        else:
+            del self.waiting_of[job.tenant]
+        return job
+
+    def due(self, now: float) -> list[WaitingJob]:
+        """The jobs whose deadline makes them overdue; each is told once."""
+        found: list[WaitingJob] = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            job = self._jobs.get(heapq.heappop(self._deadlines)[1])
+            if job is not None:
+                found.append(job)
+        return found
+
+    def oldest(self, priority: int, most: int) -> Iterator[str]:
+        """Groups by the age of their oldest job in this lane."""
+        for _, _, group in self.heads.get(priority, ())[:most]:
+            yield group
+
+    def largest(self, priority: int, most: int) -> Iterator[str]:
+        """Groups by the number of their jobs in this lane, to a power of two."""
+        for _, group in self._sizes.get(priority, ())[:most]:
+            yield group
+
+    def _file(self, job: WaitingJob, lane: Lane, before: WaitingJob | None, size: int) -> None:
+        """Keep the sorted lists true after a lane has changed."""
+        if lane.oldest is not before:
+            heads = self.heads.setdefault(job.priority, [])
+            if before is not None:
+                del heads[bisect_left(heads, (before.enqueued_at, before.key, job.group))]
+            if lane.oldest is not None:
+                insort(heads, (lane.oldest.enqueued_at, lane.oldest.key, job.group))
+        if lane.size.bit_length() != size.bit_length():
+            sizes = self._sizes.setdefault(job.priority, [])
+            if size:
+                del sizes[bisect_left(sizes, (-size.bit_length(), job.group))]
+            if lane.size:
+                insort(sizes, (-lane.size.bit_length(), job.group))

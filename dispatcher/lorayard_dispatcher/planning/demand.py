@@ -1,0 +1,45 @@
+"""How much of each group arrives: jobs per second, smoothed over seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+BUCKET_SECONDS = 1.0
+ALPHA = 0.3
+"""Weight of the newest bucket: about the last six seconds count, so a shift of traffic shows in as many."""
+
+
+class Demand:
+    """An exponentially weighted mean per group, brought up to date when it is read."""
+
+    def __init__(self, known: Mapping[str, float] | None = None) -> None:
+        self._rates: dict[str, tuple[float, int, int]] = {
+            group: (rate, 0, 0) for group, rate in (known or {}).items()
+        }
+        """Rate up to a bucket, that bucket, arrivals in it."""
+        self._fixed = known is not None
+
+    def arrived(self, group: str, now: float) -> None:
+        """One more job."""
+        if self._fixed:
+            return
+        bucket = int(now / BUCKET_SECONDS)
+        rate, at, count = self._rolled(group, bucket)
+        self._rates[group] = (rate, at, count + 1)
+
+    def rate(self, group: str, now: float) -> float:
+        """Jobs per second, up to the last whole bucket."""
+        found = self._rates.get(group)
+        if found is None:
+            return 0.0
+        return found[0] if self._fixed else self._rolled(group, int(now / BUCKET_SECONDS))[0]
+
+    def _rolled(self, group: str, bucket: int) -> tuple[float, int, int]:
+        found = self._rates.get(group)
+        if found is None:
+            return (0.0, bucket, 0)
+        rate, at, count = found
+        if bucket <= at:
+            return found
+        rate = ((1 - ALPHA) * rate + ALPHA * count / BUCKET_SECONDS) * (1 - ALPHA) ** (bucket - at - 1)
+        return (rate, bucket, 0)

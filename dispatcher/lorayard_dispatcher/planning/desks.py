@@ -1,0 +1,292 @@
+"""The fleet while plans are made: each worker's room and adapters, and who holds what, by name.
+
+What a plan gives away is laid over at once; the next view of the worker replaces it. Lists are sorted by
+name and looked at from a place that a hash picks, so that a choice costs the same with a thousand workers
+as with ten, and the same calls make the same choice in every process.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from zlib import crc32
+
+from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.values import BASE_GROUP, Resident, WorkerView
+from lorayard_shared.rendezvous import weight
+
+CHOICES = 16
+"""Workers looked at for one decision: more than two choices bring little (Mitzenmacher 2001), and a fleet of
+this size is seen whole."""
+
+
+class Desk:
+    """One worker."""
+
+    __slots__ = (
+        "budget_at",
+        "budget_seconds",
+        "drain",
+        "fetching",
+        "free_slots",
+        "host",
+        "in_flight",
+        "jobs",
+        "name",
+        "resident",
+        "room",
+        "rows",
+        "view",
+    )
+
+    def __init__(self, view: WorkerView) -> None:
+        self.name = view.worker
+        self.drain: tuple[str, str] | None = None
+        """The adapter that gets no new rows here, and the group that its slot is for."""
+        self.budget_seconds = 0.0
+        self.budget_at: float | None = None
+        self.resident: dict[str, Resident] = {}
+        self.jobs: dict[str, int] = {}
+        self.host: frozenset[str] = frozenset()
+        self.fetching: set[str] = set()
+        self.take(view)
+
+    def budget(self, now: float, share: float, most: float) -> float:
+        """Seconds of loading that overdue jobs may take now; it fills up by `share` of the time."""
+        since = 0.0 if self.budget_at is None else max(0.0, now - self.budget_at)
+        self.budget_seconds = (
+            most if self.budget_at is None else min(most, self.budget_seconds + since * share)
+        )
+        self.budget_at = now
+        return self.budget_seconds
+
+    def take(self, view: WorkerView) -> None:
+        """Begin anew from a view."""
+        self.view = view
+        self.rows = max(1, view.rows)
+        self.room = view.room
+        self.in_flight = view.in_flight
+        self.resident = dict(view.resident)
+        self.jobs = {digest: found.jobs for digest, found in view.resident.items() if found.jobs}
+        self.host = view.host
+        self.fetching = set(view.fetching)
+        self.free_slots = max(0, view.slots - len(self.resident))
+
+    @property
+    def spare(self) -> int:
+        """Room that is not kept for the group that a slot is drained for."""
+        return self.room - 1 if self.drain is not None else self.room
+
+    @property
+    def free_rows(self) -> int:
+        """Jobs that would start at once."""
+        return min(self.spare, self.rows - self.in_flight)
+
+    def gives(self, group: str) -> bool:
+        """Whether new rows of an adapter that it holds may start here."""
+        return self.drain is None or self.drain[0] != group
+
+    def add(self, group: str) -> None:
+        """One more job of a group whose adapter is here, or needs none."""
+        self.room -= 1
+        self.in_flight += 1
+        if group != BASE_GROUP:
+            self.jobs[group] = self.jobs.get(group, 0) + 1
+
+    def fits(self, group: str, base: str | None) -> bool:
+        """Whether it could ever serve the group."""
+        view = self.view
+        if view.dedicated is not None and view.dedicated != group:
+            return False
+        return group == BASE_GROUP or (group not in view.lacks and base in (None, view.base_digest))
+
+
+class Desks:
+    """All workers, and by adapter who holds it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.by_name: dict[str, Desk] = {}
+        self.names: list[str] = []
+        """All workers, sorted."""
+        self.open: list[str] = []
+        """Workers with room, sorted."""
+        self.holders: dict[str, list[str]] = {}
+        """Adapter -> workers that hold it, sorted."""
+        self.open_holders: dict[str, list[str]] = {}
+        """Those of them with room."""
+        self.hosts: dict[str, list[str]] = {}
+        """Adapter -> workers with it in host memory or on the way there."""
+        self.most_rows = 1
+        """Of any worker so far."""
+        self.draining: set[str] = set()
+        self.changed: set[str] = set()
+        """Workers that may be able to take what they were not when last looked at."""
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+    def see(self, view: WorkerView) -> None:
+        """A worker as it is now."""
+        desk = self.by_name.get(view.worker)
+        if desk is None:
+            desk = self.by_name[view.worker] = Desk(view)
+            insort(self.names, view.worker)
+            self._list(desk)
+            _enter_all(self.hosts, desk.host | desk.fetching, desk.name)
+        else:
+            self._unlist(desk)
+            before = desk.host | desk.fetching
+            desk.take(view)
+            self._list(desk)
+            after = desk.host | desk.fetching
+            if after != before:
+                _leave_all(self.hosts, before - after, desk.name)
+                _enter_all(self.hosts, after - before, desk.name)
+        self.most_rows = max(self.most_rows, desk.rows)
+        if desk.room > 0:
+            self.changed.add(view.worker)
+
+    def lose(self, worker: str) -> None:
+        """A worker is gone."""
+        desk = self.by_name.pop(worker, None)
+        if desk is None:
+            return
+        del self.names[bisect_left(self.names, worker)]
+        self._unlist(desk)
+        _leave_all(self.hosts, desk.host | desk.fetching, worker)
+        self.draining.discard(worker)
+        self.changed.discard(worker)
+
+    def give(self, desk: Desk, group: str) -> None:
+        """Lay one more job over a worker that holds its adapter."""
+        desk.add(group)
+        if desk.room <= 0:
+            self._close(desk)
+
+    def load(self, desk: Desk, group: str, evicted: str | None, now: float) -> None:
+        """An adapter is on its way into a slot, in place of another where none is free."""
+        if evicted is not None:
+            del desk.resident[evicted]
+            desk.jobs.pop(evicted, None)
+            _leave(self.holders, evicted, desk.name)
+            _leave(self.open_holders, evicted, desk.name)
+        else:
+            desk.free_slots = max(0, desk.free_slots - 1)
+        desk.resident[group] = Resident(last_used=now, loaded_at=now)
+        _enter(self.holders, group, desk.name)
+        if desk.room > 0:
+            _enter(self.open_holders, group, desk.name)
+
+    def fetch(self, desk: Desk, group: str) -> None:
+        """An adapter is on its way into host memory."""
+        if group not in desk.host and group not in desk.fetching:
+            desk.fetching.add(group)
+            _enter(self.hosts, group, desk.name)
+
+    def drain(self, desk: Desk, adapter: str, group: str) -> None:
+        """Give an adapter no new rows there, so that its slot comes free for a group."""
+        desk.drain = (adapter, group)
+        self.draining.add(desk.name)
+
+    def undrain(self, desk: Desk) -> None:
+        """The drain is over, or in vain."""
+        desk.drain = None
+        self.draining.discard(desk.name)
+        if desk.room > 0:
+            self.changed.add(desk.name)
+
+    def holder(self, group: str, key: str, *, queue: bool, spare: int = 0) -> Desk | None:
+        """The least filled worker that holds the adapter and has more than `spare` room; for base-model jobs
+        any worker. `queue`: also one whose rows are all taken, where it would wait."""
+        names = self.open if group == BASE_GROUP else self.open_holders.get(group)
+        best: Desk | None = None
+        least = (0.0, 0, "")
+        base = self._policy.base_of.get(group)
+        for desk in self.choices(names or (), key):
+            if desk.spare <= spare or not (queue or desk.in_flight < desk.rows):
+                continue
+            if not desk.gives(group) or not desk.fits(group, base):
+                continue
+            filled = (desk.in_flight / desk.rows, -weight(group, desk.name), desk.name)
+            if best is None or filled < least:
+                best, least = desk, filled
+        return best
+
+    def strangers(self, group: str, key: str) -> list[Desk]:
+        """Workers with room that could load the adapter: some that have a copy, and some that have not."""
+        base = self._policy.base_of.get(group)
+        held = self.holders.get(group, ())
+        found: dict[str, Desk] = {}
+        for names in (self.hosts.get(group, ()), self.open):
+            for desk in self.choices(names, key):
+                if desk.room > 0 and not _has(held, desk.name) and desk.fits(group, base):
+                    found[desk.name] = desk
+        return list(found.values())
+
+    def choices(self, names: Iterable[str], key: str) -> Iterator[Desk]:
+        """A few of a sorted list, from a place that the key's hash picks."""
+        names = names if isinstance(names, list) else list(names)
+        count = len(names)
+        if count <= CHOICES:
+            for name in names:
+                yield self.by_name[name]
+            return
+        start = crc32(key.encode()) % count
+        for at in range(start, start + CHOICES):
+            yield self.by_name[names[at % count]]
+
+    def _list(self, desk: Desk) -> None:
+        for digest in desk.resident:
+            _enter(self.holders, digest, desk.name)
+        if desk.room > 0:
+            insort(self.open, desk.name)
+            for digest in desk.resident:
+                _enter(self.open_holders, digest, desk.name)
+
+    def _unlist(self, desk: Desk) -> None:
+        for digest in desk.resident:
+            _leave(self.holders, digest, desk.name)
+        self._close(desk)
+
+    def _close(self, desk: Desk) -> None:
+        at = bisect_left(self.open, desk.name)
+        if at < len(self.open) and self.open[at] == desk.name:
+            del self.open[at]
+            for digest in desk.resident:
+                _leave(self.open_holders, digest, desk.name)
+
+
+def _has(names: Iterable[str], name: str) -> bool:
+    if not isinstance(names, list):
+        return False
+    at = bisect_left(names, name)
+    return at < len(names) and names[at] == name
+
+
+def _enter(index: dict[str, list[str]], key: str, name: str) -> None:
+    names = index.setdefault(key, [])
+    at = bisect_left(names, name)
+    if at == len(names) or names[at] != name:
+        names.insert(at, name)
+
+
+def _leave(index: dict[str, list[str]], key: str, name: str) -> None:
+    names = index.get(key)
+    if names is None:
+        return
+    at = bisect_left(names, name)
+    if at < len(names) and names[at] == name:
+        del names[at]
+        if not names:
+            del index[key]
+
+
+def _enter_all(index: dict[str, list[str]], keys: Iterable[str], name: str) -> None:
+    for key in keys:
+        _enter(index, key, name)
+
+
+def _leave_all(index: dict[str, list[str]], keys: Iterable[str], name: str) -> None:
+    for key in keys:
+        _leave(index, key, name)

@@ -1,0 +1,89 @@
+"""What it costs to load an adapter somewhere, in seconds of one worker's time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lorayard_dispatcher.planning.backlog import Backlog
+from lorayard_dispatcher.planning.demand import Demand
+from lorayard_dispatcher.planning.desks import Desk, Desks
+from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.values import Source
+
+FREE = ("", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A load that could be."""
+
+    cost_seconds: float
+    evicts: str | None
+    source: Source
+
+
+class Loads:
+    """The cost model."""
+
+    def __init__(self, policy: Policy, backlog: Backlog, desks: Desks, demand: Demand) -> None:
+        self._policy = policy
+        self._backlog = backlog
+        self._desks = desks
+        self._demand = demand
+
+    def host_seconds(self, desk: Desk) -> float:
+        """Host memory to slot, there."""
+        measured = desk.view.load_seconds_host
+        return self._policy.load_seconds_host if measured is None else measured
+
+    def disk_seconds(self, desk: Desk) -> float:
+        """Disk to host memory, there."""
+        measured = desk.view.load_seconds_disk
+        return self._policy.load_seconds_disk if measured is None else measured
+
+    def load(self, desk: Desk, group: str, now: float, *, forced: bool = False) -> Load | None:
+        """What loading it there costs; None when every slot is in use. `forced` may take a slot whose adapter
+        was loaded a moment ago."""
+        victim = self.victim(desk, now, forced=forced)
+        if victim is None:
+            return None
+        lost, evicts = victim
+        host = self.host_seconds(desk)
+        disturbed = host * (1.0 + self._policy.stall * desk.in_flight)
+        if group in desk.host:
+            return Load(disturbed + lost, evicts, Source.HOST)
+        share = 0.5 if group in desk.fetching else 1.0
+        return Load(disturbed + share * self.disk_seconds(desk) + lost, evicts, Source.DISK)
+
+    def victim(self, desk: Desk, now: float, *, forced: bool = False) -> tuple[float, str | None] | None:
+        """The cheapest slot: seconds lost with its adapter, and the adapter; None for a free one."""
+        if desk.free_slots > 0:
+            return (0.0, None)
+        best = (math.inf, 0.0, "")
+        policy, groups = self._policy, self._backlog.groups
+        for digest, found in desk.resident.items():
+            if digest in desk.jobs or found.pinned:
+                continue
+            waits = digest in groups
+            if waits and not forced and now - found.loaded_at < policy.resident_seconds:
+                continue
+            holders = len(self._desks.holders.get(digest, ())) or 1
+            wanted = min(1.0, self._demand.rate(digest, now)) + (1.0 if waits else 0.0)
+            value = (self.host_seconds(desk) * wanted / holders, found.last_used, digest)
+            if value < best:
+                best = value
+        return None if best[2] == "" else (best[0], best[2])
+
+    def staged(self, desk: Desk, group: str, *, early: bool) -> bool:
+        """Whether it may be committed there now: from host memory always, from disk where little runs."""
+        if group in desk.host or not desk.jobs:
+            return True
+        return early and desk.in_flight <= self._policy.early_share * desk.rows
+
+    def replicas(self, group: str, now: float) -> int:
+        """How many holders demand asks for, by the rows of the largest worker."""
+        policy = self._policy
+        busy = self._demand.rate(group, now) * policy.service_seconds
+        rows = policy.replica_share * self._desks.most_rows
+        return min(len(self._desks), math.ceil(busy / rows)) if rows else 0

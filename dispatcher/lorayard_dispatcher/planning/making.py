@@ -1,0 +1,158 @@
+"""A plan in the making: what its phases share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from lorayard_dispatcher.planning.backlog import Backlog, Lane
+from lorayard_dispatcher.planning.demand import Demand
+from lorayard_dispatcher.planning.desks import Desk, Desks
+from lorayard_dispatcher.planning.loads import Load, Loads
+from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.shares import Shares
+from lorayard_dispatcher.planning.values import (
+    BASE_GROUP,
+    Decision,
+    Drain,
+    Phase,
+    Plan,
+    Prefetch,
+    WaitingJob,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Books:
+    """What is known between plans."""
+
+    policy: Policy
+    backlog: Backlog
+    desks: Desks
+    shares: Shares
+    demand: Demand
+    loads: Loads
+    due: dict[str, WaitingJob] = field(default_factory=dict[str, WaitingJob])
+    """Jobs that their deadline has made overdue."""
+    stranded: tuple[str, ...] = ()
+    """Groups that were overdue with nobody to hold them at the last whole look."""
+
+    def take(self, key: str) -> WaitingJob | None:
+        """A job waits no longer."""
+        job = self.backlog.take(key)
+        if job is not None:
+            self.due.pop(key, None)
+            if job.tenant not in self.backlog.waiting_of:
+                self.shares.waits_no_more(job.tenant)
+        return job
+
+
+class Making:
+    """Decisions so far, laid over the books as they fall."""
+
+    def __init__(
+        self, books: Books, now: float, *, whole: bool, arrived: Collection[str], changed: Collection[str]
+    ) -> None:
+        """`arrived` groups and `changed` workers are looked at; in a whole look a sample of all."""
+        self.books = books
+        self.now = now
+        self.whole = whole
+        self.arrived = sorted(group for group in arrived if group in books.backlog.groups)
+        self.changed = [books.desks.by_name[name] for name in sorted(changed)]
+        ahead = books.policy.queue_from * len(books.desks)
+        self.queue = len(books.backlog) > ahead
+        """Whether workers are given jobs beyond their rows: where little waits, a job goes to the first row
+        that comes free anywhere."""
+        self.held_back: set[str] = set()
+        """Groups of which only tenants past their share are left."""
+        self.put_off: set[str] = set()
+        """Groups that wait for their copy in host memory."""
+        self._decisions: list[Decision] = []
+        self._drains: list[Drain] = []
+        self._prefetches: list[Prefetch] = []
+
+    def plan(self) -> Plan:
+        """What came of it."""
+        return Plan(
+            decisions=tuple(self._decisions),
+            drains=tuple(self._drains),
+            prefetches=tuple(self._prefetches),
+        )
+
+    def near(self) -> set[str]:
+        """Groups that the changes may have found a holder for."""
+        groups = self.books.backlog.groups
+        found = set(self.arrived)
+        for desk in self.changed:
+            found.update(digest for digest in desk.resident if digest in groups)
+        if BASE_GROUP in groups and self.books.desks.open:
+            found.add(BASE_GROUP)
+        if self.whole:
+            for priority in self.books.backlog.priorities():
+                found.update(self.books.backlog.oldest(priority, self.books.policy.sample))
+        return found
+
+    def sample(self, priority: int) -> list[str]:
+        """Groups worth a load: the oldest and the largest; fewer where only events are looked at."""
+        backlog = self.books.backlog
+        most = self.books.policy.sample if self.whole else self.books.policy.sample // 4
+        found = dict.fromkeys(backlog.oldest(priority, most))
+        found.update(dict.fromkeys(backlog.largest(priority, most)))
+        found.pop(BASE_GROUP, None)
+        return list(found)
+
+    def lane(self, group: str, priority: int) -> Lane | None:
+        """The jobs of a group in a lane, if any wait."""
+        return self.books.backlog.groups.get(group, {}).get(priority)
+
+    def next(self, group: str, priority: int) -> WaitingJob | None:
+        """The oldest job of a tenant within its share."""
+        lane = self.lane(group, priority)
+        if lane is None:
+            return None
+        job = lane.head(self.books.shares)
+        if job is None:
+            self.held_back.add(group)
+        return job
+
+    def give(self, job: WaitingJob, desk: Desk, phase: Phase, load: Load | None = None) -> None:
+        """Bind a job to a worker that holds its adapter, or has just been told to load it."""
+        self.books.take(job.key)
+        self.books.shares.charge(job.tenant, job.tokens)
+        self.books.desks.give(desk, job.group)
+        decision = Decision(
+            job=job.key, group=job.group, worker=desk.name, phase=phase, age_seconds=desk.view.age_seconds
+        )
+        if load is not None:
+            decision = Decision(
+                job=job.key,
+                group=job.group,
+                worker=desk.name,
+                phase=phase,
+                source=load.source,
+                cost_seconds=load.cost_seconds,
+                evicts=load.evicts,
+                age_seconds=desk.view.age_seconds,
+            )
+        self._decisions.append(decision)
+
+    def load(self, desk: Desk, group: str, load: Load) -> None:
+        """Put an adapter on its way to a worker."""
+        self.books.desks.load(desk, group, load.evicts, self.now)
+
+    def fetch(self, desk: Desk, group: str) -> None:
+        """Have a worker bring an adapter into host memory, unless it does already."""
+        if group not in desk.host and group not in desk.fetching:
+            self.books.desks.fetch(desk, group)
+            self._prefetches.append(Prefetch(worker=desk.name, adapter=group))
+
+    def drained_for(self) -> set[str]:
+        """Groups that a slot is being freed for."""
+        desks = self.books.desks
+        return {drain[1] for name in desks.draining if (drain := desks.by_name[name].drain) is not None}
+
+    def drain(self, desk: Desk, adapter: str, group: str) -> None:
+        """Free a slot for a group, which is fetched meanwhile."""
+        self.fetch(desk, group)
+        self.books.desks.drain(desk, adapter, group)
+        self._drains.append(Drain(worker=desk.name, adapter=adapter, for_group=group))

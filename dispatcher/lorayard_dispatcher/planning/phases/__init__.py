@@ -1,0 +1,1 @@
+"""The phases of a plan, one function each."""

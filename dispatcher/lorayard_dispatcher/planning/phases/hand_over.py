@@ -1,0 +1,41 @@
+"""A slot that was drained for an adapter has come free: load it, and give its jobs."""
+
+from __future__ import annotations
+
+from lorayard_dispatcher.planning.desks import Desk
+from lorayard_dispatcher.planning.loads import Load
+from lorayard_dispatcher.planning.making import Making
+from lorayard_dispatcher.planning.values import Phase
+
+
+def hand_over_drained(making: Making) -> None:
+    """For every worker that drains. Strictly from host memory: while a disk is read, warm work would take the
+    slot again."""
+    desks = making.books.desks
+    for name in sorted(desks.draining):
+        desk = desks.by_name[name]
+        assert desk.drain is not None, "it is in the set of those that drain"
+        old, new = desk.drain
+        if new not in making.books.backlog.groups or desks.holders.get(new):
+            desks.undrain(desk)
+        elif old not in desk.jobs and desk.room > 0:
+            _give_slot(making, desk, old, new)
+
+
+def _give_slot(making: Making, desk: Desk, old: str, new: str) -> None:
+    loads = making.books.loads
+    if not loads.staged(desk, new, early=False):
+        making.fetch(desk, new)
+        return
+    load = loads.load(desk, new, making.now, forced=True)
+    if load is None:
+        return
+    if old in desk.resident:
+        load = Load(load.cost_seconds, old, load.source)
+    making.books.desks.undrain(desk)
+    making.load(desk, new, load)
+    first: Load | None = load
+    for priority in sorted(making.books.backlog.groups[new]):
+        while desk.room > 0 and (job := making.next(new, priority)) is not None:
+            making.give(job, desk, Phase.HAND_OVER, first)
+            first = None

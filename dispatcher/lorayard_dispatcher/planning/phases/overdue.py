@@ -1,0 +1,124 @@
+"""Jobs past their bound go before warm work, but their loads have a budget.
+
+Without the budget an age rule turns overload into first-in-first-out and halves throughput; without the
+shares of tenants the old jobs of one that floods would take all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from lorayard_dispatcher.planning.desks import Desk
+from lorayard_dispatcher.planning.loads import Load
+from lorayard_dispatcher.planning.making import Making
+from lorayard_dispatcher.planning.values import BASE_GROUP, Phase, Source, WaitingJob
+
+
+def serve_overdue(making: Making, near: Collection[str]) -> None:
+    """Those whose adapter is held near what changed, and those that nobody holds."""
+    books = making.books
+    if not books.desks.open and not making.whole:
+        return
+    wanted = {*near, *books.stranded}
+    late = sorted(_late_groups(making, wanted))
+    stranded: dict[str, None] = {}
+    for priority, _, group in late:
+        while (job := _late_job(making, group, priority)) is not None:
+            desk = books.desks.holder(group, job.key, queue=making.queue)
+            if desk is not None:
+                making.give(job, desk, Phase.OVERDUE)
+            elif group == BASE_GROUP or books.desks.holders.get(group):
+                break  # its holders are full: it is first there when one is not
+            elif not _force(making, group, job):
+                stranded[group] = None
+                break
+    if making.whole:
+        books.stranded = tuple(stranded)
+
+
+def _late_groups(making: Making, wanted: Collection[str]) -> Iterator[tuple[int, float, str]]:
+    backlog, policy, now = making.books.backlog, making.books.policy, making.now
+    if making.whole:
+        for priority in backlog.priorities():
+            for enqueued_at, _, group in backlog.heads[priority][: policy.sample]:
+                bound = policy.late_at(enqueued_at, priority)
+                if bound > now:
+                    break
+                yield (priority, bound, group)
+    for group in wanted:
+        for priority, lane in backlog.groups.get(group, {}).items():
+            if lane.oldest is not None and policy.late_at(lane.oldest.enqueued_at, priority) <= now:
+                yield (priority, policy.late_at(lane.oldest.enqueued_at, priority), group)
+    for job in making.books.due.values():
+        yield (job.priority, policy.bound(job), job.group)
+
+
+def _late_job(making: Making, group: str, priority: int) -> WaitingJob | None:
+    job = making.next(group, priority)
+    if job is not None and making.books.policy.late_at(job.enqueued_at, priority) <= making.now:
+        return job
+    due = [
+        job
+        for job in making.books.due.values()
+        if job.group == group and job.priority == priority and making.books.shares.allowed(job.tenant)
+    ]
+    return min(due, key=lambda job: (making.books.policy.bound(job), job.key), default=None)
+
+
+def _force(making: Making, group: str, job: WaitingJob) -> bool:
+    """Load its adapter where that is cheapest, or see to it that it can be loaded soon."""
+    found = _cheapest(making, group, job)
+    if found is None:
+        if making.whole:
+            _drain_for(making, group)
+        return False
+    desk, load = found
+    if not making.books.loads.staged(desk, group, early=False):
+        making.fetch(desk, group)
+        return False
+    loads = making.books.loads
+    disk = loads.disk_seconds(desk) if load.source is Source.DISK else 0.0
+    desk.budget_seconds -= loads.host_seconds(desk) + disk
+    making.load(desk, group, load)
+    making.give(job, desk, Phase.OVERDUE, load)
+    return True
+
+
+def _cheapest(making: Making, group: str, job: WaitingJob) -> tuple[Desk, Load] | None:
+    best: tuple[float, str] | None = None
+    found: tuple[Desk, Load] | None = None
+    for desk in making.books.desks.strangers(group, job.key):
+        if desk.drain is not None and desk.drain[1] != group:
+            continue
+        if _budget(making, desk) < making.books.loads.host_seconds(desk):
+            continue
+        load = making.books.loads.load(desk, group, making.now, forced=True)
+        if load is None:
+            continue
+        rank = (load.cost_seconds, desk.name)
+        if best is None or rank < best:
+            best, found = rank, (desk, load)
+    return found
+
+
+def _budget(making: Making, desk: Desk) -> float:
+    policy, loads = making.books.policy, making.books.loads
+    most = 2.0 * (loads.disk_seconds(desk) + loads.host_seconds(desk))
+    return desk.budget(making.now, policy.overdue_share, most)
+
+
+def _drain_for(making: Making, group: str) -> None:
+    """Every slot is in use: stop feeding the least used adapter of one worker."""
+    desks, policy = making.books.desks, making.books.policy
+    if len(desks.draining) >= max(1, len(desks) // 4) or group in making.drained_for():
+        return
+    best: tuple[int, str, str] | None = None
+    for desk in desks.choices(desks.names, group):
+        if desk.drain is not None or desk.free_slots or not desk.fits(group, policy.base_of.get(group)):
+            continue
+        for adapter, found in desk.resident.items():
+            rank = (desk.jobs.get(adapter, 0), desk.name, adapter)
+            if not found.pinned and (best is None or rank < best):
+                best = rank
+    if best is not None:
+        making.drain(desks.by_name[best[1]], best[2], group)

@@ -1,0 +1,82 @@
+"""Adapter slots are what is short: drain the least useful one, and fetch what will be loaded next."""
+
+from __future__ import annotations
+
+from lorayard_dispatcher.planning.desks import Desk
+from lorayard_dispatcher.planning.making import Making
+from lorayard_dispatcher.planning.values import BASE_GROUP
+from lorayard_shared.rendezvous import weight
+
+PAST_SHARE = 0.25
+"""What a job of a tenant past its share counts when it is asked whether a slot goes to somebody who is not:
+0 took slots from adapters whose tenants were past their share for a moment, 1 left a cold adapter waiting for
+twice as long beside a flood."""
+
+
+def rotate(making: Making) -> None:
+    """For each group that nobody holds: drain an adapter that is worth less than the group has waited."""
+    desks = making.books.desks
+    drained_for = making.drained_for()
+    for priority in making.books.backlog.priorities():
+        for group in making.sample(priority):
+            lane = making.lane(group, priority)
+            if lane is None or lane.oldest is None or group in drained_for or desks.holders.get(group):
+                continue
+            if lane.eligible(making.books.shares, 1) == 0:
+                continue
+            urgency = lane.size * (1.0 + max(0.0, making.now - lane.oldest.enqueued_at))
+            found = _least_useful(making, group, urgency)
+            if found is not None:
+                making.drain(found[0], found[1], group)
+
+
+def _least_useful(making: Making, group: str, urgency: float) -> tuple[Desk, str] | None:
+    desks, policy, now = making.books.desks, making.books.policy, making.now
+    best: tuple[float, float, int, str, str] | None = None
+    for desk in desks.choices(desks.names, group):
+        if desk.drain is not None or desk.free_slots or desk.room <= 0:
+            continue
+        if not desk.fits(group, policy.base_of.get(group)):
+            continue
+        seconds = making.books.loads.host_seconds(desk)
+        for adapter, jobs in desk.jobs.items():
+            found = desk.resident.get(adapter)
+            if found is None or found.pinned or now - found.loaded_at < policy.turn_seconds:
+                continue
+            worth = _worth(making, adapter)
+            rank = (jobs + worth, seconds, -weight(group, desk.name), desk.name, adapter)
+            if worth < urgency and (best is None or rank < best):
+                best = rank
+    return None if best is None else (desks.by_name[best[3]], best[4])
+
+
+def _worth(making: Making, adapter: str) -> float:
+    """Jobs that each holder will have for it; those of tenants past their share count less."""
+    books = making.books
+    coming = books.demand.rate(adapter, making.now) * books.policy.service_seconds
+    pending = books.backlog.pending(adapter)
+    worth = (pending + coming) / (len(books.desks.holders.get(adapter, ())) or 1)
+    if pending == 0:
+        return worth
+    lanes = books.backlog.groups[adapter].values()
+    eligible = sum(lane.eligible(books.shares, lane.size) for lane in lanes)
+    return worth * max(PAST_SHARE, eligible / pending)
+
+
+def prefetch(making: Making) -> None:
+    """Bring what waits, and nobody has, one tier closer; each at its stable home."""
+    desks = making.books.desks
+    if not desks.names:
+        return
+    left = 2 * len(desks)
+    for priority in making.books.backlog.priorities():
+        for group in making.sample(priority):
+            if left == 0:
+                return
+            if desks.holders.get(group) or desks.hosts.get(group):
+                continue
+            base = making.books.policy.base_of.get(group)
+            homes = [desk for desk in desks.choices(desks.names, group) if desk.fits(group, base)]
+            if homes and group != BASE_GROUP:
+                making.fetch(max(homes, key=lambda desk: (weight(group, desk.name), desk.name)), group)
+                left -= 1

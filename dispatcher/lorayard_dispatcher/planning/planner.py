@@ -1,0 +1,132 @@
+"""Which waiting job goes to which worker now, and what is loaded, drained and fetched for it.
+
+The planner keeps an index of what waits and of the fleet. It is told of each change, and a plan costs what
+changed, not what waits. There is no clock, no random number and no I/O in it: the same calls give the same
+plans in every process, so that a recorded log replays.
+
+The order of phases, and what each is for:
+
+1. *hand over*: a slot that was drained for an adapter has come free: load it, give its jobs;
+2. *overdue*: jobs past their bound, whose loads have a budget;
+3. lane by lane: *warm*, jobs whose adapter is held, the oldest first; then *load*, where a load releases the
+   most work for the disturbance, rising with age;
+4. *conserve*: rows that only tenants past their share can use;
+5. now and then: *rotate*, drain an adapter for one that waits for a slot, and *prefetch* into host memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from lorayard_dispatcher.planning.backlog import Backlog
+from lorayard_dispatcher.planning.demand import Demand
+from lorayard_dispatcher.planning.desks import Desks
+from lorayard_dispatcher.planning.loads import Loads
+from lorayard_dispatcher.planning.making import Books, Making
+from lorayard_dispatcher.planning.phases.conserve import conserve
+from lorayard_dispatcher.planning.phases.hand_over import hand_over_drained
+from lorayard_dispatcher.planning.phases.lanes import serve_lanes
+from lorayard_dispatcher.planning.phases.overdue import serve_overdue
+from lorayard_dispatcher.planning.phases.rotate import prefetch, rotate
+from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.shares import Shares
+from lorayard_dispatcher.planning.values import Plan, WaitingJob, WorkerView
+
+
+class Planner:
+    """The index, and what was decided before: served tokens, drains, load budgets, demand."""
+
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        served: Mapping[str, float] | None = None,
+        demand: Mapping[str, float] | None = None,
+    ) -> None:
+        """`served` is virtual tokens per tenant, `demand` jobs per second by group; None: learned."""
+        self.policy = policy or Policy()
+        backlog, desks, learned = Backlog(self.policy), Desks(self.policy), Demand(demand)
+        self._books = Books(
+            policy=self.policy,
+            backlog=backlog,
+            desks=desks,
+            shares=Shares(self.policy, served),
+            demand=learned,
+            loads=Loads(self.policy, backlog, desks, learned),
+        )
+        self._arrived: set[str] = set()
+        """Groups with jobs that no plan has looked at."""
+        self._looked_at = -math.inf
+
+    def __len__(self) -> int:
+        return len(self._books.backlog)
+
+    @property
+    def served(self) -> Mapping[str, float]:
+        """Virtual tokens per tenant."""
+        return self._books.shares.served
+
+    def put(self, job: WaitingJob, now: float | None = None) -> None:
+        """A job waits. One of the same key is replaced; `now` is when it came, if it counts as demand."""
+        self.take(job.key)
+        self._books.backlog.put(job)
+        self._books.shares.waits(job.tenant)
+        self._arrived.add(job.group)
+        if now is not None:
+            self._books.demand.arrived(job.group, now)
+
+    def take(self, key: str) -> WaitingJob | None:
+        """A job waits no longer: given away, cancelled, expired, answered otherwise."""
+        return self._books.take(key)
+
+    def see(self, view: WorkerView) -> None:
+        """A worker as it is now, hand-overs that it has not seen laid over."""
+        self._books.desks.see(view)
+
+    def lose(self, worker: str) -> None:
+        """A worker is gone, or may get nothing for now."""
+        self._books.desks.lose(worker)
+
+    def charge(self, tenant: str, tokens: float) -> None:
+        """Correct what a tenant was served: actual less expected tokens."""
+        self._books.shares.charge(tenant, tokens)
+
+    def plan(self, now: float) -> Plan:
+        """What to hand over at `now` (unix seconds). Its jobs wait no longer, and the views count them."""
+        books = self._books
+        for job in books.backlog.due(now):
+            books.due[job.key] = job
+        # A clock that steps back would otherwise keep it from looking for as long.
+        whole = not 0.0 <= now - self._looked_at < self.policy.look_seconds
+        if whole:
+            self._looked_at = now
+        arrived, self._arrived = self._arrived, set()
+        changed, books.desks.changed = books.desks.changed, set()
+        making = Making(books, now, whole=whole, arrived=arrived, changed=changed)
+        hand_over_drained(making)
+        near = making.near()
+        serve_overdue(making, near)
+        serve_lanes(making, near)
+        conserve(making)
+        if whole:
+            rotate(making)
+            prefetch(making)
+        return making.plan()
+
+
+def plan(
+    now: float,
+    jobs: Iterable[WaitingJob],
+    fleet: Iterable[WorkerView],
+    served: Mapping[str, float],
+    demand: Mapping[str, float],
+    policy: Policy,
+) -> Plan:
+    """One plan from a snapshot; `served` is virtual tokens per tenant, `demand` jobs per second by group."""
+    planner = Planner(policy, served=served, demand=demand)
+    for job in jobs:
+        planner.put(job)
+    for view in fleet:
+        planner.see(view)
+    return planner.plan(now)

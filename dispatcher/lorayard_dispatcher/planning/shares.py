@@ -1,0 +1,78 @@
+"""Fair shares of tenants: virtual token counters with a quantum.
+
+Source: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024 (VTC), with a quantum in place
+of strict order so that jobs of one adapter stay together (Cao et al., "Locality-aware Fair Scheduling in LLM
+Serving", 2025).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+
+from lorayard_dispatcher.planning.policy import Policy
+
+
+class Shares:
+    """What each tenant was served, in tokens over its weight."""
+
+    def __init__(self, policy: Policy, served: Mapping[str, float] | None = None) -> None:
+        self._policy = policy
+        self.served: dict[str, float] = dict(served or {})
+        self._new: set[str] = set(self.served)
+        """Told at the start: what they were served is known, and not lifted."""
+        self._waiting: set[str] = set()
+        self._least: list[tuple[float, str]] = []
+        """A heap of what was once true; what is not any more is dropped when it comes up."""
+        self._floor = 0.0
+        self._stale = True
+
+    @property
+    def floor(self) -> float:
+        """What the least served tenant that waits was served; the last one while none waits."""
+        if self._stale:
+            self._stale = False
+            least, waiting, known = self._least, self._waiting, self.served
+            while least:
+                served, tenant = least[0]
+                if tenant in waiting and known[tenant] == served:
+                    self._floor = served
+                    break
+                heapq.heappop(least)
+        return self._floor
+
+    @property
+    def limit(self) -> float:
+        """Tenants that were served more are past their share."""
+        return self.floor + self._policy.quantum_tokens
+
+    def waits(self, tenant: str) -> None:
+        """It has work again: it does not save up what it left unused meanwhile."""
+        if tenant in self._waiting:
+            return
+        served = self.served.get(tenant, 0.0)
+        if tenant in self._new:
+            self._new.discard(tenant)
+        else:
+            served = max(served, self.floor)
+        self.served[tenant] = served
+        self._waiting.add(tenant)
+        heapq.heappush(self._least, (served, tenant))
+        self._stale = True
+
+    def waits_no_more(self, tenant: str) -> None:
+        """Nothing of it waits."""
+        self._waiting.discard(tenant)
+        self._stale = True
+
+    def charge(self, tenant: str, tokens: float) -> None:
+        """It was served so many tokens more."""
+        served = self.served.get(tenant, 0.0) + tokens / self._policy.weight(tenant)
+        self.served[tenant] = served
+        if tenant in self._waiting:
+            heapq.heappush(self._least, (served, tenant))
+            self._stale = True
+
+    def allowed(self, tenant: str) -> bool:
+        """Whether it is within the quantum of the least served."""
+        return self.served.get(tenant, 0.0) <= self.limit

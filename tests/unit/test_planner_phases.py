@@ -1,0 +1,205 @@
+"""The planner, phase by phase: a line of why on each case."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorayard_dispatcher.planning.planner import Planner, plan
+from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.values import (
+    BASE_GROUP,
+    Plan,
+    Prefetch,
+    Resident,
+    Source,
+    WaitingJob,
+    WorkerView,
+)
+
+NOW = 1000.0
+URGENT, HIGH, NORMAL, BULK = range(4)
+
+
+def job(
+    key: str, group: str = BASE_GROUP, *, priority: int = NORMAL, age: float = 1.0, tenant: str = "t"
+) -> WaitingJob:
+    return WaitingJob(key=key, group=group, tenant=tenant, priority=priority, enqueued_at=NOW - age)
+
+
+def worker(
+    name: str,
+    rows: int = 1,
+    *,
+    holds: str = "",
+    in_use: str = "",
+    host: str = "abcdefgh",
+    slots: int = 2,
+    room: int | None = None,
+    loaded_ago: float = 60.0,
+) -> WorkerView:
+    """Adapters are single letters; each of those in use has a job; its rows are free but for those jobs."""
+    return WorkerView(
+        worker=name,
+        rows=rows + len(in_use),
+        room=rows if room is None else room,
+        in_flight=len(in_use),
+        slots=slots,
+        resident={
+            adapter: Resident(jobs=int(adapter in in_use), loaded_at=NOW - loaded_ago)
+            for adapter in holds + in_use
+        },
+        host=frozenset(host),
+    )
+
+
+def decide(jobs: list[WaitingJob], fleet: list[WorkerView], policy: Policy | None = None) -> Plan:
+    return plan(NOW, jobs, fleet, {}, {}, policy or Policy())
+
+
+def given(made: Plan) -> list[str]:
+    return [f"{decision.job}:{decision.worker}:{decision.phase}" for decision in made.decisions]
+
+
+def test_nothing_waits_or_nobody_is_there() -> None:
+    assert decide([], [worker("w1")]) == Plan()
+    assert decide([job("1")], []) == Plan()
+
+
+def test_a_base_model_job_goes_to_the_least_filled_worker() -> None:
+    made = decide([job("1")], [worker("w1", 1, in_use="a"), worker("w2", 1)])
+    assert given(made) == ["1:w2:warm"]
+
+
+def test_warm_work_goes_to_a_holder_the_oldest_first__b5() -> None:
+    made = decide([job("1", "a", age=1), job("2", "a", age=2)], [worker("w1", 9), worker("w2", 1, holds="a")])
+    assert given(made)[0] == "2:w2:warm"
+
+
+def test_a_cold_adapter_is_loaded_where_a_host_copy_is() -> None:
+    made = decide([job("1", "a")], [worker("w1", host=""), worker("w2", host="a")])
+    assert given(made) == ["1:w2:load"]
+    assert made.decisions[0].source is Source.HOST
+    assert made.decisions[0].cost_seconds == pytest.approx(Policy().load_seconds_host)
+
+
+def test_a_busy_worker_first_fetches_what_is_on_disk_and_the_job_stays_free() -> None:
+    busy = worker("w1", 1, in_use="bc", slots=3, host="")
+    made = decide([job("1", "a")], [busy])
+    assert given(made) == []
+    assert made.prefetches == (Prefetch(worker="w1", adapter="a"),)
+
+
+def test_an_adapter_in_use_is_never_evicted() -> None:
+    made = decide([job("1", "c")], [worker("w1", 2, in_use="ab")])
+    assert given(made) == []
+
+
+def test_the_least_wanted_adapter_leaves() -> None:
+    jobs = [job("1", "c", age=2), job("2", "a", age=1, priority=BULK)]
+    made = decide(jobs, [worker("w1", 1, holds="ab")])
+    assert given(made) == ["1:w1:load"]
+    assert made.decisions[0].evicts == "b"
+
+
+def test_an_urgent_cold_job_goes_before_warm_bulk_work() -> None:
+    made = decide([job("1", "a", priority=BULK), job("2", "b", priority=URGENT)], [worker("w1", holds="a")])
+    assert given(made) == ["2:w1:load"]
+
+
+def test_an_overdue_job_goes_before_warm_work__b9() -> None:
+    made = decide([job("1", "a", age=16), job("2", "b", age=1)], [worker("w1", 1, holds="b")])
+    assert given(made) == ["1:w1:overdue"]
+
+
+def test_a_deadline_makes_a_job_overdue_in_time_for_its_service__b9() -> None:
+    urgent = WaitingJob(
+        key="1", group="a", tenant="t", priority=NORMAL, enqueued_at=NOW - 1, deadline=NOW + 3
+    )
+    made = decide([urgent, job("2", "b", age=2)], [worker("w1", 1, holds="b")])
+    assert given(made) == ["1:w1:overdue"]
+
+
+def test_where_every_slot_is_in_use_an_adapter_is_drained_for_an_overdue_one__b9() -> None:
+    planner = Planner()
+    planner.put(job("1", "c", age=16))
+    planner.see(worker("w1", 2, in_use="ab"))
+    made = planner.plan(NOW)
+    assert given(made) == []
+    (drain,) = made.drains
+    assert drain.for_group == "c"
+    planner.put(job("2", drain.adapter, age=2))
+    assert given(planner.plan(NOW + 0.1)) == []  # it gets no new rows
+    left = "ab".replace(drain.adapter, "")
+    planner.see(worker("w1", 2, in_use=left, holds=drain.adapter))
+    assert given(planner.plan(NOW + 0.2))[0] == "1:w1:hand_over"
+
+
+def test_a_second_holder_is_made_when_waiting_takes_longer_than_a_load__b7() -> None:
+    full = worker("w1", 0, in_use="a")
+    assert given(decide([job("1", "a")], [full, worker("w2")])) == ["1:w2:spill"]
+    slow = Policy(load_seconds_host=100.0)
+    assert given(decide([job("1", "a")], [full, worker("w2")], slow)) == []
+
+
+def test_a_hundred_requests_of_a_cold_adapter_load_it_once_where_it_has_room__c1() -> None:
+    fleet = [worker(f"w{number}", 128) for number in range(8)]
+    made = decide([job(f"{number:03d}", "a") for number in range(100)], fleet)
+    assert len(made.decisions) == 100
+    assert sum(decision.load for decision in made.decisions) <= 2
+
+
+def test_no_job_queues_behind_full_rows_while_little_waits() -> None:
+    holder = worker("w1", 0, in_use="a", room=2)
+    slow = Policy(load_seconds_host=100.0)
+    assert given(decide([job("1", "a")], [holder], slow)) == []
+    many = [job(f"{number}", "a") for number in range(6)]
+    assert len(decide(many, [holder], slow).decisions) == 2
+
+
+def test_a_tenant_past_its_share_waits_for_those_who_are_not__b9() -> None:
+    jobs = [job("1", "a", age=3, tenant="greedy"), job("2", "a", age=1, tenant="modest")]
+    made = plan(NOW, jobs, [worker("w1", 1, holds="a")], {"greedy": 9_000.0, "modest": 0.0}, {}, Policy())
+    assert given(made) == ["2:w1:warm"]
+
+
+def test_but_no_row_stays_idle_for_fairness__b9() -> None:
+    jobs = [job("1", "a", age=3, tenant="greedy"), job("2", "b", age=1, tenant="modest")]
+    served = {"greedy": 9_000.0, "modest": 0.0}
+    made = plan(NOW, jobs, [worker("w1", 3, in_use="a", slots=1)], served, {}, Policy())
+    assert given(made) == ["1:w1:conserve"]
+
+
+def test_a_job_given_away_waits_no_longer_and_counts_on_its_worker() -> None:
+    planner = Planner()
+    planner.see(worker("w1", 1))
+    planner.put(job("1"))
+    planner.put(job("2"))
+    assert [decision.job for decision in planner.plan(NOW).decisions] == ["1"]
+    assert planner.plan(NOW + 0.01) == Plan()
+    assert len(planner) == 1
+    planner.see(worker("w1", 1))
+    assert [decision.job for decision in planner.plan(NOW + 0.02).decisions] == ["2"]
+
+
+def test_what_is_taken_out_or_gone_is_not_planned() -> None:
+    planner = Planner()
+    planner.see(worker("w1", 2))
+    planner.put(job("1"))
+    assert planner.take("1") == job("1")
+    assert planner.take("1") is None
+    assert planner.plan(NOW) == Plan()
+    planner.put(job("2"))
+    planner.lose("w1")
+    assert planner.plan(NOW + 1) == Plan()
+
+
+def test_a_job_handed_back_is_planned_again_in_its_old_place() -> None:
+    planner = Planner()
+    planner.see(worker("w1", 1))
+    first, second = job("1", age=2), job("2", age=1)
+    planner.put(first)
+    planner.put(second)
+    planner.plan(NOW)
+    planner.put(first)
+    planner.see(worker("w1", 1))
+    assert [decision.job for decision in planner.plan(NOW + 0.1).decisions] == ["1"]
