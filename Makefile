@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VLLM := .venv-vllm
+PEERS := .venv-peers
 VLLM_PIP := $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check
 PACKAGES := cli client dispatcher schemas shared workers
 # pytest-xdist workers: two cores is what CI has.
@@ -15,7 +16,7 @@ TORCH_INDEX ?=
 # (PIP_CONSTRAINT for `build` and older pips, PIP_BUILD_CONSTRAINT for newer ones.)
 PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/build-constraints.txt
 
-.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-vllm schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-vllm bench-peers schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -71,6 +72,17 @@ $(VLLM)/.ready: benchmarks/engine/constraints-vllm.txt
 bench-vllm: $(READY) $(VLLM)/.ready ## whole traffic through the engine, transformers and vLLM, in turn
 	$(BIN)/lorayard bench engine --end-to-end --vllm $(VLLM)/bin/python
 
+# Other job queues live apart too; arq and SAQ refuse the redis client that the others need.
+$(PEERS)/.ready: benchmarks/peers/requirements.txt benchmarks/peers/requirements-redis5.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)/redis5
+	$(PEERS)/redis5/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements-redis5.txt
+	touch $@
+
+bench-peers: $(READY) $(PEERS)/.ready ## the bus path beside other job queues of Python (3 minutes; wants redis-server)
+	$(BIN)/python benchmarks/record.py peers
+
 schemas: $(READY) ## write schemas/json anew from the models
 	$(BIN)/python -m lorayard_schemas.json_schemas
 
@@ -81,5 +93,5 @@ wheel: $(READY) ## build wheel and sdist into dist/
 	$(PINNED_BUILD) $(BIN)/python -m build --outdir dist
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) $(VLLM) .venv-wheel dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .lorayard
+	rm -rf $(VENV) $(VLLM) $(PEERS) .venv-wheel dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .lorayard
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parents[1]
+"""Where modules of this folder, and environments made by `make`, are found."""
+RESULTS = ROOT / "benchmarks/results"
 _CLI = ("-m", "lorayard_cli", "bench")
 _ON_GPU = (*_CLI, "engine", "--json", "--device", "cuda", "--model")
 _ENGINE = Path(__file__).parent / "engine"
@@ -20,6 +22,7 @@ SELDOM = {
     "engine-gpu-7b": (*_ON_GPU, "random-7b"),
     "quantization": (str(_ENGINE / "quantization.py"),),
     "footprint": (str(_ENGINE / "footprint.py"),),
+    "peers": ("-m", "benchmarks.peers.bench"),
 }
 """Run where they are named only."""
 
@@ -35,7 +38,8 @@ def main(names: Sequence[str] = ()) -> int:
     worst = 0
     for name in names or BENCHES:
         arguments = known[name]
-        done = subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
         worst = max(worst, done.returncode)
         document = read_document(done.stdout)
         if document is None:

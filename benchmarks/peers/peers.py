@@ -1,0 +1,103 @@
+"""Who is measured beside the yard, and what each of them promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+SIDES = Path(__file__).parent / "sides"
+JOBS = 2000
+"""A round of the fastest takes half a second, of most others one to two."""
+SLOW_JOBS = 600
+"""Of those that do less than 1,000 a second: a rate does not depend on how many there are."""
+
+
+class Server(StrEnum):
+    """What a library queues on."""
+
+    REDIS = "redis"
+    NATS = "nats"
+
+    @property
+    def durability(self) -> str:
+        """What a killed server has lost."""
+        if self is Server.NATS:
+            return "NATS, on file: every message is written before its publisher hears of it"
+        return "Redis, appendonly off as Debian has it: a killed server loses all since its last snapshot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One library in one form."""
+
+    name: str
+    script: str
+    """Below `sides/`: its worker, and its producer."""
+    server: Server
+    results: str | None
+    """How long a job's result is kept and where; None where the library keeps none unless told to."""
+    jobs: int = JOBS
+    results_on: Server | None = None
+    """Where it is told to keep them; of the kind of `server` it is the same one."""
+    older_redis: bool = False
+    """Its library refuses the redis client that the others need, so it has an environment of its own."""
+
+    @property
+    def keeps_results(self) -> bool:
+        """As the yard does for each job."""
+        return self.results is not None
+
+
+PEERS = (
+    Peer(name="Celery, Redis", script="celery_side", server=Server.REDIS, results=None, jobs=SLOW_JOBS),
+    Peer(name="Dramatiq, Redis", script="dramatiq_side", server=Server.REDIS, results=None),
+    Peer(
+        name="Dramatiq, Redis, results",
+        script="dramatiq_side",
+        server=Server.REDIS,
+        results="10 minutes, in Redis",
+        results_on=Server.REDIS,
+    ),
+    Peer(
+        name="arq, Redis",
+        script="arq_side",
+        server=Server.REDIS,
+        results="1 hour, in Redis",
+        jobs=SLOW_JOBS,
+        older_redis=True,
+    ),
+    Peer(
+        name="SAQ, Redis",
+        script="saq_side",
+        server=Server.REDIS,
+        results="10 minutes, in Redis",
+        jobs=SLOW_JOBS,
+        older_redis=True,
+    ),
+    Peer(
+        name="Taskiq, Redis stream",
+        script="taskiq_redis_side",
+        server=Server.REDIS,
+        results=None,
+        jobs=SLOW_JOBS,
+    ),
+    Peer(
+        name="Taskiq, Redis stream, results",
+        script="taskiq_redis_side",
+        jobs=SLOW_JOBS,
+        server=Server.REDIS,
+        results="1 hour, in Redis",
+        results_on=Server.REDIS,
+    ),
+    Peer(name="Taskiq, NATS", script="taskiq_nats_side", server=Server.NATS, results=None),
+    Peer(
+        name="Taskiq, NATS, results in Redis",
+        script="taskiq_nats_side",
+        server=Server.NATS,
+        results="1 hour, in Redis",
+        results_on=Server.REDIS,
+    ),
+    Peer(name="FastStream, NATS", script="faststream_side", server=Server.NATS, results=None),
+    Peer(name="FastStream, Redis stream", script="faststream_redis_side", server=Server.REDIS, results=None),
+)
