@@ -1,0 +1,33 @@
+"""What one run is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lorayard_cli.simulation.cluster import Cluster
+from lorayard_cli.simulation.simulated_job import SimulatedJob
+from lorayard_cli.simulation.workload import Traffic, make_jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A yard, its traffic and how well it is seen; the same trial gives the same result."""
+
+    cluster: Cluster = field(default_factory=Cluster)
+    traffic: Traffic = field(default_factory=Traffic)
+    seed: int = 0
+    view_age_seconds: float = 0.1  # of reports when they reach the router
+    report_seconds: float = 0.05  # between two reports of a worker
+    frozen_seconds: tuple[float, float] | None = None  # from, to: no report reaches anybody
+    dispatchers: int = 1
+    runs_empty: bool = True  # after the last arrival, until all is answered
+    most_waiting: int | None = None  # without a row: with more, the run ends
+    options: Mapping[str, object] = field(default_factory=dict[str, object])  # for the router
+    jobs: Sequence[SimulatedJob] | None = None  # recorded ones, in order of arrival, instead of the traffic's
+
+    def make_jobs(self) -> list[SimulatedJob]:
+        """Fresh jobs for one run."""
+        if self.jobs is None:
+            return make_jobs(self.traffic, self.cluster, self.seed)
+        return [SimulatedJob(waiting=job.waiting, tokens=job.tokens, kind=job.kind) for job in self.jobs]
