@@ -22,7 +22,7 @@ class Sight:
     running: int  # rows that decode
     queued: int  # jobs that have no row yet
     active: Set[str]  # adapters of jobs that run or are queued: a part of those resident, or more
-    holding: Set[str]  # keys of the jobs that it has
+    holding: Set[str] = frozenset()  # keys of the jobs that it has
     taken: int  # hand-overs to this worker that it had received, since the run began
     at: float  # seconds: when this was true
 
