@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import nats.errors
@@ -30,9 +30,9 @@ from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
 from lorayard_dispatcher.planning.blind import plan_blind
+from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.planning.policy import Policy
-from lorayard_dispatcher.planning.pull_affinity import plan
-from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
+from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
 from lorayard_dispatcher.setbacks import Setbacks
@@ -55,6 +55,8 @@ PLAN_GAP_SECONDS = 0.002
 TICK_SECONDS = 0.25
 """A plan at least this often while jobs wait: jobs become overdue and workers silent without an event."""
 REMEMBERED_CANCELS = 100_000
+BYTES_A_TOKEN = 4.0
+"""Of English text, roughly: what a job will cost its tenant is not known before it has run."""
 
 
 class Dispatcher:
@@ -65,9 +67,10 @@ class Dispatcher:
         self.settings = settings
         self.bus = bus
         self.leases = leases
-        self.pool = Pool()
-        self.fleet = Fleet(name, numbered_from=time.time_ns())
         self.registry = AdapterRegistry()
+        self.planner = Planner(_policy(settings, self.registry.base_of))
+        self.pool = Pool(self.planner)
+        self.fleet = Fleet(name, numbered_from=time.time_ns())
         self.answers = Answers(bus, ResultStore(bus, PayloadStore(bus)), leases)
         self.hand_over = HandOver(bus, self.fleet, leases, name)
         self.interruptions = Interruptions()
@@ -80,7 +83,7 @@ class Dispatcher:
         self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
         self._unresolved: dict[str, TakenJob] = {}
         self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._slots: list[tuple[str, int]] = []
+        self._slots: dict[str, int] = {}
         self._changed = asyncio.Event()
         self.on_room: list[Callable[[], None]] = []
         """Called whenever room may have come free."""
@@ -205,9 +208,10 @@ class Dispatcher:
             priority=LANES.index(job.address.lane),
             enqueued_at=job.enqueued_at,
             deadline=job.deadline,
+            tokens=USUAL_TOKENS + len(job.body) / BYTES_A_TOKEN,
         )
         if job.deliveries == 1:
-            self.arrival_order.see(waiting.group, self._slots)
+            self.arrival_order.see(waiting.group, sorted(self._slots.items()))
         parked = ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule)
         again = job.deliveries > 1
         holder = self.setbacks.redelivered(parked.key, time.monotonic()) if again else None
@@ -221,7 +225,8 @@ class Dispatcher:
         known = self.pool.get(parked.key)
         if known is not None and known.taken.deliveries > parked.taken.deliveries:
             known, parked = parked, known
-        self.pool.put(parked)
+        first = known is None and parked.taken.deliveries == 1
+        self.pool.put(parked, arrived=time.time() if first else None)
         if known is not None and known.taken.lease != parked.taken.lease:
             self.leases.release(known.taken.lease)
         self._changed.set()
@@ -266,21 +271,31 @@ class Dispatcher:
 
     def plan_once(self) -> None:
         """Make one plan of what waits now, and start its hand-overs."""
-        policy = Policy(wait_bound_seconds=self.settings.wait_bound_seconds, base_of=self.registry.base_of)
-        views = self.fleet.views(time.monotonic(), time.time())
+        now = time.time()
+        self._look(now)
         if self.lookout.blind:
-            made = plan_blind(self.pool.waiting, views, policy)
+            views = self.fleet.views(time.monotonic(), now)
+            made = plan_blind(self.pool.waiting, views, self.planner.policy)
         else:
-            made = plan(time.time(), self.pool.waiting, views, {}, {}, policy)
-        self._slots = [(view.worker, view.slots) for view in views]
+            made = self.planner.plan(now)
         by_worker: dict[str, list[ParkedJob]] = {}
         for decision in made.decisions:
             parked = self.pool.take(decision.job)
-            assert parked is not None, "the planner was given this very pool"
+            assert parked is not None, "the planner is told of this very pool"
             self._count(load=decision.load)
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():
             self._hand_to(worker, jobs)
+
+    def _look(self, now: float) -> None:
+        """Tell the planner what has changed in the fleet."""
+        views, gone = self.fleet.changed(time.monotonic(), now)
+        for worker in gone:
+            self.planner.lose(worker)
+            self._slots.pop(worker, None)
+        for view in views:
+            self.planner.see(view)
+            self._slots[view.worker] = view.slots
 
     def _hand_to(self, worker: str, jobs: Sequence[ParkedJob]) -> None:
         for batch in batches(jobs):
@@ -426,3 +441,14 @@ class Dispatcher:
             self.leases.release(job.lease)
             with suppress(nats.errors.Error):  # then the lease runs out by itself
                 await self.bus.nc.publish(job.lease, NAK)
+
+
+def _policy(settings: DispatcherSettings, base_of: Mapping[str, str]) -> Policy:
+    """`base_of` is kept up by its owner."""
+    return Policy(
+        wait_bound_seconds=settings.wait_bound_seconds,
+        overdue_share=settings.overdue_share,
+        quantum_tokens=settings.quantum_tokens,
+        tenant_weights=settings.tenant_weights,
+        base_of=base_of,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.planning.values import Queue, Waiting, WaitingJob
 
 _order = attrgetter("order")
@@ -15,7 +16,9 @@ _order = attrgetter("order")
 class Pool:
     """Parked jobs by key, and the same jobs in queues for the planner."""
 
-    def __init__(self) -> None:
+    def __init__(self, planner: Planner) -> None:
+        """The planner is told of every job that comes and goes."""
+        self._planner = planner
         self._jobs: dict[str, ParkedJob] = {}
         self._queues: dict[Queue, list[WaitingJob]] = {}
         self._by_id: dict[tuple[str, str], str] = {}
@@ -49,12 +52,16 @@ class Pool:
         key = self._by_id.get((tenant, job))
         return self._jobs.get(key) if key is not None else None
 
-    def put(self, parked: ParkedJob) -> ParkedJob | None:
-        """Park a job; returns the older delivery of the same job that it replaces, if any."""
+    def put(self, parked: ParkedJob, *, arrived: float | None = None) -> ParkedJob | None:
+        """Park a job; returns the older delivery of the same job that it replaces, if any.
+
+        `arrived` (unix seconds) is given for one that was not here before: it counts as demand.
+        """
         old = self.take(parked.key)
         self._jobs[parked.key] = parked
         self._by_id[parked.taken.address.tenant, parked.taken.job] = parked.key
         insort(self._queues.setdefault(_queue(parked), []), parked.waiting, key=_order)
+        self._planner.put(parked.waiting, arrived)
         return old
 
     def take(self, key: str) -> ParkedJob | None:
@@ -62,6 +69,7 @@ class Pool:
         parked = self._jobs.pop(key, None)
         if parked is None:
             return None
+        self._planner.take(key)
         name = (parked.taken.address.tenant, parked.taken.job)
         if self._by_id.get(name) == key:
             del self._by_id[name]

@@ -10,6 +10,7 @@ from lorayard_schemas.names import AdapterSpec
 from lorayard_shared.settings import YardSettings
 
 Seconds = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class DispatcherSettings(YardSettings):
@@ -21,6 +22,12 @@ class DispatcherSettings(YardSettings):
     """For jobs that name no adapter; None answers them with the base model."""
     wait_bound_seconds: tuple[Seconds, Seconds, Seconds, Seconds] = (4.0, 8.0, 15.0, 30.0)
     """Per lane, urgent first: a job that has waited longer goes before warm work."""
+    overdue_share: float = Field(default=0.15, ge=0, le=1)
+    """Of a worker's time that loads for overdue jobs may take."""
+    quantum_tokens: float = Field(default=2000.0, ge=0)
+    """How far a tenant may run ahead of the least served one that waits."""
+    tenant_weights: dict[str, Weight] = Field(default_factory=dict)
+    """Shares of tenants; 1 for everybody else. In the environment: JSON."""
     max_interruptions: int = Field(default=5, ge=1)
     """A job whose workers died under it so often is answered as poison."""
     max_deliveries: int = Field(default=500, ge=2)

@@ -15,6 +15,7 @@ from lorayard_dispatcher.planning.values import (
     WaitingJob,
     WorkerView,
 )
+from lorayard_dispatcher.planning.waits import WaitsFor
 
 NOW = 1000.0
 URGENT, HIGH, NORMAL, BULK = range(4)
@@ -87,6 +88,18 @@ def test_a_busy_worker_first_fetches_what_is_on_disk_and_the_job_stays_free() ->
     made = decide([job("1", "a")], [busy])
     assert given(made) == []
     assert made.prefetches == (Prefetch(worker="w1", adapter="a"),)
+
+
+def test_a_copy_that_never_comes_is_not_waited_for__b6() -> None:
+    planner = Planner()
+    planner.put(job("1", "a"))
+    busy = worker("w1", 1, in_use="bc", slots=3, host="")
+    planner.see(busy)
+    assert planner.plan(NOW).prefetches
+    planner.see(busy)
+    assert given(planner.plan(NOW + 1)) == []
+    planner.see(busy)
+    assert given(planner.plan(NOW + Policy().fetch_seconds + 0.1)) == ["1:w1:load"]
 
 
 def test_an_adapter_in_use_is_never_evicted() -> None:
@@ -203,3 +216,25 @@ def test_a_job_handed_back_is_planned_again_in_its_old_place() -> None:
     planner.put(first)
     planner.see(worker("w1", 1))
     assert [decision.job for decision in planner.plan(NOW + 0.1).decisions] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("fleet", "waits_for"),
+    [
+        ([], WaitsFor.WORKER),
+        ([worker("w1", 0, in_use="a", slots=1)], WaitsFor.ROW),
+        ([worker("w1", 2, in_use="bc", slots=2)], WaitsFor.SLOT),
+        ([worker("w1", 1, in_use="bc", slots=3, host="")], WaitsFor.COPY),
+    ],
+)
+def test_a_job_that_waits_says_what_for(fleet: list[WorkerView], waits_for: WaitsFor) -> None:
+    planner = Planner(Policy(turn_seconds=1e9, load_seconds_host=100.0))
+    planner.put(job("0", "a", age=2))
+    planner.put(job("1", "a"))
+    for view in fleet:
+        planner.see(view)
+    planner.plan(NOW)
+    found = planner.why("1", NOW)
+    assert found is not None
+    assert (found.waits_for, found.ahead, found.overdue_at) == (waits_for, 1, NOW + 14)
+    assert planner.why("2", NOW) is None

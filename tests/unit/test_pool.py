@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_schemas.job import Lane
@@ -50,7 +51,8 @@ class PoolMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool = Pool()
+        self.planner = Planner()
+        self.pool = Pool(self.planner)
         self.model: dict[str, ParkedJob] = {}
 
     @rule(
@@ -93,6 +95,7 @@ class PoolMachine(RuleBasedStateMachine):
         queued = [job.key for queue in self.pool.waiting.values() for job in queue]
         assert sorted(queued) == sorted(self.model)
         assert {one.key for one in self.pool} == set(self.model)
+        assert len(self.planner) == len(self.model)
         assert len(self.pool) == len(self.model) == sum(self.pool.count(lane) for lane in range(4))
 
 
@@ -101,7 +104,7 @@ TestPool.settings = settings(max_examples=40, stateful_step_count=40, deadline=N
 
 
 def test_a_queue_is_in_order_of_age_and_ties_go_by_key() -> None:
-    pool = Pool()
+    pool = Pool(Planner())
     for key, at in (("3", 2.0), ("1", 2.0), ("2", 1.0)):
         pool.put(parked(key, at=at))
     assert [job.key for job in pool.waiting["", 2]] == ["2", "1", "3"]
@@ -109,7 +112,7 @@ def test_a_queue_is_in_order_of_age_and_ties_go_by_key() -> None:
 
 def test_of_a_job_published_twice_one_is_still_found_when_the_other_is_gone() -> None:
     """Both answer to one name; the one found is there."""
-    pool = Pool()
+    pool = Pool(Planner())
     pool.put(parked("1"))
     pool.put(parked("2"))
     pool.take("1")
@@ -119,7 +122,7 @@ def test_of_a_job_published_twice_one_is_still_found_when_the_other_is_gone() ->
 
 
 def test_a_name_belongs_to_its_tenant() -> None:
-    pool = Pool()
+    pool = Pool(Planner())
     pool.put(parked("1"))
     assert pool.find("another", "j") is None
 
@@ -134,7 +137,7 @@ def _turn_the_queue(pool: Pool) -> None:
 
 @pytest.mark.parametrize("damage", [_lose_a_job, _turn_the_queue])
 def test_the_check_finds_books_that_disagree(damage: Callable[[Pool], None]) -> None:
-    pool = Pool()
+    pool = Pool(Planner())
     pool.put(parked("1"))
     pool.put(parked("2"))
     damage(pool)

@@ -67,6 +67,14 @@ class Lane:
         if self.oldest is job:
             self.oldest = self.head()
 
+    def older_than(self, job: WaitingJob) -> int:
+        """How many of its jobs come before one of them."""
+        return sum(
+            other.order < job.order and self._alive.get(other.key) is other
+            for jobs in self.tenants.values()
+            for other in jobs
+        )
+
     def eligible(self, shares: Shares, most: int) -> int:
         """How many jobs of tenants within their share there are, counted up to `most`; where jobs were taken
         out of the middle, a little too many."""

@@ -24,6 +24,7 @@ class Desk:
     """One worker."""
 
     __slots__ = (
+        "asked",
         "budget_at",
         "budget_seconds",
         "drain",
@@ -49,6 +50,8 @@ class Desk:
         self.jobs: dict[str, int] = {}
         self.host: frozenset[str] = frozenset()
         self.fetching: set[str] = set()
+        self.asked: dict[str, float] = {}
+        """Adapter -> when it was first to be fetched, unix seconds; until it is in host memory."""
         self.take(view)
 
     def budget(self, now: float, share: float, most: float) -> float:
@@ -70,6 +73,8 @@ class Desk:
         self.jobs = {digest: found.jobs for digest, found in view.resident.items() if found.jobs}
         self.host = view.host
         self.fetching = set(view.fetching)
+        if self.asked:
+            self.asked = {digest: at for digest, at in self.asked.items() if digest not in view.host}
         self.free_slots = max(0, view.slots - len(self.resident))
 
     @property
@@ -178,8 +183,9 @@ class Desks:
         if desk.room > 0:
             _enter(self.open_holders, group, desk.name)
 
-    def fetch(self, desk: Desk, group: str) -> None:
+    def fetch(self, desk: Desk, group: str, now: float) -> None:
         """An adapter is on its way into host memory."""
+        desk.asked.setdefault(group, now)
         if group not in desk.host and group not in desk.fetching:
             desk.fetching.add(group)
             _enter(self.hosts, group, desk.name)

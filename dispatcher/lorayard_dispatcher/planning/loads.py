@@ -75,9 +75,15 @@ class Loads:
                 best = value
         return None if best[2] == "" else (best[0], best[2])
 
-    def staged(self, desk: Desk, group: str, *, early: bool) -> bool:
-        """Whether it may be committed there now: from host memory always, from disk where little runs."""
+    def staged(self, desk: Desk, group: str, now: float, *, early: bool) -> bool:
+        """Whether it may be committed there now: from host memory always, from disk where little runs.
+
+        And where the copy was asked for and never came: orders get lost, and the worker loads by itself.
+        """
         if group in desk.host or not desk.jobs:
+            return True
+        asked = desk.asked.get(group)
+        if asked is not None and now - asked > self._policy.fetch_seconds:
             return True
         return early and desk.in_flight <= self._policy.early_share * desk.rows
 

@@ -143,7 +143,7 @@ class Making:
     def fetch(self, desk: Desk, group: str) -> None:
         """Have a worker bring an adapter into host memory, unless it does already."""
         if group not in desk.host and group not in desk.fetching:
-            self.books.desks.fetch(desk, group)
+            self.books.desks.fetch(desk, group, self.now)
             self._prefetches.append(Prefetch(worker=desk.name, adapter=group))
 
     def drained_for(self) -> set[str]:

@@ -32,6 +32,7 @@ from lorayard_dispatcher.planning.phases.rotate import prefetch, rotate
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.shares import Shares
 from lorayard_dispatcher.planning.values import Plan, WaitingJob, WorkerView
+from lorayard_dispatcher.planning.waits import Wait, why
 
 
 class Planner:
@@ -91,6 +92,10 @@ class Planner:
     def charge(self, tenant: str, tokens: float) -> None:
         """Correct what a tenant was served: actual less expected tokens."""
         self._books.shares.charge(tenant, tokens)
+
+    def why(self, key: str, now: float) -> Wait | None:
+        """Why a job waits; None when it does not wait here."""
+        return why(self._books, key, now)
 
     def plan(self, now: float) -> Plan:
         """What to hand over at `now` (unix seconds). Its jobs wait no longer, and the views count them."""

@@ -43,6 +43,8 @@ class Policy:
     early_share: float = 0.5
     """An adapter on disk may be committed to a worker filled to at most this share; a fuller one first
     brings it into host memory, and the jobs stay free to go elsewhere meanwhile."""
+    fetch_seconds: float = 2.0
+    """A copy in host memory is waited for no longer: then the worker is given the job and loads by itself."""
     look_seconds: float = 0.05
     """Between two looks at what no event brings up: jobs become overdue, waits long, drains due."""
     queue_from: float = 4.0

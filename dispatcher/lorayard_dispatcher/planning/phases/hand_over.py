@@ -24,7 +24,7 @@ def hand_over_drained(making: Making) -> None:
 
 def _give_slot(making: Making, desk: Desk, old: str, new: str) -> None:
     loads = making.books.loads
-    if not loads.staged(desk, new, early=False):
+    if not loads.staged(desk, new, making.now, early=False):
         making.fetch(desk, new)
         return
     load = loads.load(desk, new, making.now, forced=True)

@@ -169,7 +169,7 @@ class _Loading:
 
 
 def _load(making: Making, priority: int, group: str, desk: Desk, offer: _Offer) -> None:
-    if not making.books.loads.staged(desk, group, early=True):
+    if not making.books.loads.staged(desk, group, making.now, early=True):
         making.fetch(desk, group)
         making.put_off.add(group)
         return

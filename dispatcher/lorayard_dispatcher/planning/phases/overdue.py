@@ -73,7 +73,7 @@ def _force(making: Making, group: str, job: WaitingJob) -> bool:
             _drain_for(making, group)
         return False
     desk, load = found
-    if not making.books.loads.staged(desk, group, early=False):
+    if not making.books.loads.staged(desk, group, making.now, early=False):
         making.fetch(desk, group)
         return False
     loads = making.books.loads
