@@ -116,11 +116,12 @@ class Fleet:
 
     def on_refusals(self, worker: str, reasons: frozenset[RefusalReason], now: float) -> None:
         """A worker that refuses what its own report allows is not asked again at once, or that would be all
-        that happens; one that says it is another life is asked again when it has beaten."""
+        that happens; one that says it is another life, or serves one adapter alone, is asked again when it
+        has beaten."""
         known = self._workers.get(worker)
         if known is None:
             return
-        if RefusalReason.STALE_EPOCH in reasons:
+        if not reasons.isdisjoint({RefusalReason.STALE_EPOCH, RefusalReason.DEDICATED}):
             self.on_unreachable(worker)
         full = RefusalReason.NO_ROOM in reasons and known.load.room > 0
         stopping = RefusalReason.DRAINING in reasons and not known.load.draining

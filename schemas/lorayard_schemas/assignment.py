@@ -63,6 +63,8 @@ class RefusalReason(StrEnum):
     NO_ROOM = "no_room"
     DRAINING = "draining"
     UNKNOWN_ADAPTER = "unknown_adapter"
+    DEDICATED = "dedicated"
+    """It serves one other adapter alone."""
 
 
 class Refusal(Part):

@@ -17,10 +17,12 @@ from lorayard_schemas.assignment import (
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.job import Job
 from lorayard_schemas.message import Message
+from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.status import DispatcherStatus
 
 MESSAGES: tuple[type[Message], ...] = (
+    AdapterOrder,
     AdapterRecord,
     Assignment,
     AssignmentReply,
@@ -30,6 +32,7 @@ MESSAGES: tuple[type[Message], ...] = (
     DispatcherStatus,
     Job,
     JobResult,
+    OrderReply,
     WorkerAdvert,
     WorkerLoad,
 )

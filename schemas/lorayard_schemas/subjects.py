@@ -113,7 +113,7 @@ class Subjects:
         return f"{self.prefix}.worker.{subject_token(worker)}.assign"
 
     def control(self, worker: str, verb: str) -> str:
-        """Where a worker takes orders: cancel, prefetch, drain."""
+        """Where a worker takes orders: cancel, and those of `OrderVerb`."""
         return f"{self.prefix}.worker.{subject_token(worker)}.control.{verb}"
 
     def dispatcher(self, verb: str) -> str:

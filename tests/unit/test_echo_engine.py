@@ -13,6 +13,7 @@ import pytest
 
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
+from lorayard_workers.engine.echo_slots import EchoSlots
 from lorayard_workers.engine.protocol import (
     Cancelled,
     DeadlinePassed,
@@ -72,6 +73,28 @@ def test_a_row_that_waits_for_another_rows_load_is_no_slot_hit(outcomes: SimpleQ
     engine.stop()
     assert tiers == [Tier.DISK, Tier.DISK]
     assert (engine.residency().slot_hits, engine.residency().slot_loads) == (0, 1)
+
+
+def test_what_is_prefetched_takes_its_time_and_saves_the_row_that_time__c4(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("lorayard_workers.engine.echo.time.time", lambda: now)
+    engine = EchoEngine(load_seconds=1.0, disk_seconds=10.0)
+    assert (engine.residency().load_ms_host, engine.residency().load_ms_disk) == (0.0, 0.0)
+    for adapter in ("a", "b"):
+        engine.prefetch(adapter)
+    now += 10.0
+    residency = engine.residency()
+    assert (residency.host, residency.loading, residency.disk_loads) == ({"a"}, {"b"}, 1)
+    memory = EchoSlots(4, load_seconds=1.0, disk_seconds=10.0)
+    memory.fetch("a", now)
+    assert memory.lease("b", now) == (Tier.DISK, 11.0), "a row's load waits for no prefetch"
+    assert memory.lease("a", now + 9.0) == (Tier.DISK, 2.0), "but for its own, which has a start"
+    assert (memory.load_ms_host, memory.load_ms_disk, memory.disk_loads) == (1000.0, 10000.0, 2)
+    memory.fetch("c", now)
+    memory.arrive(now + 10.0)
+    assert memory.lease("c", now + 10.0) == (Tier.HOST, 1.0)
 
 
 def test_bad_requests_are_refused_naming_the_field(outcomes: SimpleQueue[Outcome]) -> None:

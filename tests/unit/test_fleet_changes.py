@@ -288,9 +288,12 @@ def test_a_worker_that_is_full_and_says_so_needs_no_rest() -> None:
     assert seen(fleet, 0.1).room == 1
 
 
-def test_a_worker_of_another_life_gets_nothing_until_it_beats_again() -> None:
+@pytest.mark.parametrize("reason", [RefusalReason.STALE_EPOCH, RefusalReason.DEDICATED])
+def test_a_worker_of_another_life_or_for_another_adapter_gets_nothing_until_it_beats_again(
+    reason: RefusalReason,
+) -> None:
     fleet = a_fleet()
-    fleet.on_refusals("w", frozenset({RefusalReason.STALE_EPOCH}), 0.0)
+    fleet.on_refusals("w", frozenset({reason}), 0.0)
     assert not fleet.views(0.0, EPOCH)
     fleet.on_advert(advert(2), 0.0)
     assert fleet.views(0.0, EPOCH)

@@ -27,6 +27,7 @@ from lorayard_schemas.dead_letter import AttemptRecord, DeadLetter
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
 from lorayard_schemas.json_schemas import MESSAGES, schema_files, write
 from lorayard_schemas.message import Message
+from lorayard_schemas.order import AdapterOrder, OrderAnswer, OrderOutcome, OrderReply
 from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 
@@ -36,6 +37,13 @@ LOAD = WorkerLoad(worker="w", epoch=1, number=2, seen={"d": 3}, room=4, holding=
 REF = PayloadRef(key="k", sha256="0" * 64, size_bytes=1)
 
 SAMPLES: tuple[Message, ...] = (
+    AdapterOrder(digests=(DIGEST,)),
+    OrderReply(
+        worker="w",
+        epoch=1,
+        sequence=2,
+        answers=(OrderAnswer(digest=DIGEST, outcome=OrderOutcome.NO_ROOM, detail="d"),),
+    ),
     AdapterRecord(
         name="a/b/c",
         version="1",

@@ -38,6 +38,7 @@ from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.name_guard import NameGuard
+from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.registration import register
 from lorayard_workers.settings import WorkerSettings
@@ -131,7 +132,13 @@ async def _run(
         jobs_failed=execution.failed,
         completion_tokens=execution.completion_tokens,
     )
-    desk = Desk(bus, execution, held, presence, knows=digests.__contains__)
+    orders = Orders(
+        engine,
+        ranks={entry.digest: entry.rank for entry in served},
+        max_rank=settings.max_rank,
+        is_draining=lambda: presence.draining,
+    )
+    desk = Desk(bus, execution, held, presence, orders, knows=digests.__contains__)
     service = await desk.serve()
     await unless_stopped(stop, bus.nc.flush())
     running = [

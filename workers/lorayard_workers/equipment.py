@@ -38,6 +38,7 @@ def equip(settings: WorkerSettings) -> Equipment:
             rows=settings.rows,
             delay_seconds=settings.echo_delay_seconds,
             load_seconds=settings.echo_load_seconds,
+            disk_seconds=settings.echo_disk_seconds,
             text=answer_nothing if settings.echo_reply == "nothing" else echo_prompt,
         )
         return dedicate(Equipment(engine=engine, catalog=catalog), settings)

@@ -62,6 +62,8 @@ class WorkerSettings(YardSettings):
     echo_delay_seconds: float = Field(default=0.0, ge=0)
     echo_reply: Literal["prompt", "nothing"] = "prompt"
     echo_load_seconds: float = Field(default=0.0, ge=0)
+    echo_disk_seconds: float = Field(default=0.0, ge=0)
+    """Of an adapter on its way into host memory, before `echo_load_seconds`."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a stopping worker lets its rows finish before it hands the rest back."""
     max_attempts: int = Field(default=3, ge=1)

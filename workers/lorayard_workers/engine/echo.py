@@ -72,12 +72,14 @@ class EchoEngine:
         context_tokens: int = 8192,
         delay_seconds: float = 0.0,
         load_seconds: float = 0.0,
+        disk_seconds: float = 0.0,
         text: Callable[[GenerationRequest], str] = echo_prompt,
         known: Container[str] | None = None,
         base_digest: str = ECHO_BASE_DIGEST,
         script: Script | None = None,
     ) -> None:
-        """`delay_seconds` per row, `load_seconds` more on a slot miss; `known` None: every digest.
+        """`delay_seconds` per row, `load_seconds` more on a slot miss, and `disk_seconds` more where the
+        adapter is not in host memory either; `known` None: every digest.
 
         `script` is asked about each request when it is submitted. Refusals come before it.
         """
@@ -85,11 +87,11 @@ class EchoEngine:
         self._context_tokens = context_tokens
         self._rows_max = rows
         self._delay_seconds = delay_seconds
-        self._load_seconds = load_seconds
+        self._loads_take_time = bool(load_seconds or disk_seconds)
         self._text = text
         self._script = script
         self._known = known
-        self._memory = EchoSlots(slots)
+        self._memory = EchoSlots(slots, load_seconds=load_seconds, disk_seconds=disk_seconds)
         self._changed = threading.Condition()
         self._waiting: deque[_Row] = deque()
         self._running: list[tuple[float, int, _Row]] = []  # heap by finish time
@@ -133,7 +135,7 @@ class EchoEngine:
         feed = None if on_tokens is None else TokenFeed(request.request_id, on_tokens)
         scripted = self._script(request) if self._script is not None else _AS_USUAL
         row = _Row(request, sink, scripted, submitted=time.time(), feed=feed)
-        if not self._delay_seconds and not self._load_seconds and not scripted.delay_seconds:
+        if not (self._delay_seconds or self._loads_take_time or scripted.delay_seconds):
             with self._changed:
                 self._telling.append(row)
             self._tell(row, self._answer_now(row))
@@ -154,7 +156,7 @@ class EchoEngine:
         """Pretend to bring an adapter to host memory."""
         if self._knows(digest):
             with self._changed:
-                self._memory.fetch(digest)
+                self._memory.fetch(digest, time.time())
 
     def dedicate(self, digest: str | None) -> None:
         """Pretend that an adapter is in the weights, once no row of another kind runs."""
@@ -193,6 +195,7 @@ class EchoEngine:
         """What is pretended to be held."""
         with self._changed:
             memory = self._memory
+            memory.arrive(time.time())
             return Residency(
                 slots=tuple(
                     SlotView(
@@ -206,6 +209,7 @@ class EchoEngine:
                 slot_count=memory.count,
                 pinned=memory.pinned,
                 host=frozenset(memory.host),
+                loading=memory.loading,
                 dedicated=self._dedication.current,
                 serves_only=self._dedication.target,
                 rows_running=len(self._running),
@@ -216,7 +220,8 @@ class EchoEngine:
                 slot_loads=memory.loads,
                 disk_loads=memory.disk_loads,
                 evictions=memory.evictions,
-                load_ms_host=self._load_seconds * 1000,
+                load_ms_host=memory.load_ms_host,
+                load_ms_disk=memory.load_ms_disk,
             )
 
     def alive(self) -> bool:
@@ -343,7 +348,7 @@ class EchoEngine:
             row.tier = Tier.MERGED
             self._memory.count_merged()
             return True
-        found = self._memory.lease(row.request.adapter, now, load_seconds=self._load_seconds)
+        found = self._memory.lease(row.request.adapter, now)
         if found is None:
             return False
         row.tier, row.load_seconds = found

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from lorayard_workers.engine.protocol import Tier
 from lorayard_workers.errors import CapacityError
+
+EWMA_SHARE = 0.2
+"""As in the loader of real engines, which imports a model's code."""
 
 HOST_PER_SLOT = 4
 """Adapters the pretended host tier remembers per slot: a plain ratio of real worker set-ups."""
@@ -27,6 +31,11 @@ class EchoSlots:
     count: int
     slots: OrderedDict[str, _Slot] = field(default_factory=OrderedDict[str, _Slot])
     host: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
+    load_seconds: float = 0.0  # host -> slot
+    disk_seconds: float = 0.0  # disk -> host
+    load_ms_host: float = 0.0  # EWMA
+    load_ms_disk: float = 0.0
+    _arriving: dict[str, float] = field(default_factory=dict[str, float])  # when they are in the host tier
     rows: int = 0
     hits: int = 0
     loads: int = 0
@@ -35,13 +44,14 @@ class EchoSlots:
     pinned: frozenset[str] = frozenset()
     _leaving: set[str] = field(default_factory=set[str])
 
-    def lease(self, digest: str, now: float, *, load_seconds: float) -> tuple[Tier, float] | None:
+    def lease(self, digest: str, now: float) -> tuple[Tier, float] | None:
         """Take a slot for one row: where the adapter was, and the load time left; None if no slot is free."""
+        self.arrive(now)
         slot = self.slots.get(digest)
         if slot is None:
             if len(self.slots) >= self.count and not self._evict():
                 return None
-            slot = self._load(digest, now + load_seconds)
+            slot = self._load(digest, now)
             tier = slot.found
         elif slot.ready_at > now:
             tier = slot.found  # it waits for what another row brings
@@ -54,11 +64,16 @@ class EchoSlots:
         slot.last_used = now
         return tier, max(0.0, slot.ready_at - now)
 
-    def _load(self, digest: str, ready_at: float) -> _Slot:
-        slot = _Slot(Tier.HOST if digest in self.host else Tier.DISK, ready_at)
-        self.fetch(digest)
-        self.slots[digest] = slot
+    def _load(self, digest: str, now: float) -> _Slot:
+        """Into a slot; a row's load waits for no prefetch but its own."""
+        tier, in_host_at = Tier.HOST, now
+        if digest not in self.host:
+            tier, in_host_at = Tier.DISK, min(now + self.disk_seconds, self._arriving.get(digest, math.inf))
+        self._arriving.pop(digest, None)
+        self._remember(digest)
+        slot = self.slots[digest] = _Slot(tier, in_host_at + self.load_seconds)
         self.loads += 1
+        self.load_ms_host = _mean(self.load_ms_host, self.load_seconds)
         return slot
 
     def count_merged(self) -> None:
@@ -91,8 +106,8 @@ class EchoSlots:
 
     def preload(self, digest: str) -> None:
         """Into a slot if one is free or idle, else only into host memory."""
-        self.fetch(digest)
         self._place(digest)
+        self._remember(digest)
 
     def unload(self, digest: str) -> None:
         """Out of slot and host tier once no row uses it."""
@@ -109,16 +124,35 @@ class EchoSlots:
             if slot is None or not slot.rows:
                 self.slots.pop(digest, None)
                 self.host.pop(digest, None)
+                self._arriving.pop(digest, None)
                 self._leaving.discard(digest)
 
     def _place(self, digest: str) -> None:
         if digest not in self.slots and (len(self.slots) < self.count or self._evict()):
-            self._load(digest, 0.0)
+            self._load(digest, -math.inf)
 
-    def fetch(self, digest: str) -> None:
-        """Remember the adapter in the host tier."""
+    @property
+    def loading(self) -> frozenset[str]:
+        """On the way into the host tier."""
+        return frozenset(self._arriving)
+
+    def fetch(self, digest: str, now: float) -> None:
+        """Into the host tier ahead of time, one after the other."""
+        self._leaving.discard(digest)
+        if digest not in self.host:
+            self._arriving.setdefault(digest, max([now, *self._arriving.values()]) + self.disk_seconds)
+        self.arrive(now)
+
+    def arrive(self, now: float) -> None:
+        """What has had its time is in the host tier."""
+        for digest in [digest for digest, at in self._arriving.items() if at <= now]:
+            del self._arriving[digest]
+            self._remember(digest)
+
+    def _remember(self, digest: str) -> None:
         if digest not in self.host:
             self.disk_loads += 1
+            self.load_ms_disk = _mean(self.load_ms_disk, self.disk_seconds)
         self.host[digest] = None
         self.host.move_to_end(digest)
         if len(self.host) > self.count * HOST_PER_SLOT:
@@ -131,3 +165,8 @@ class EchoSlots:
         del self.slots[victim]
         self.evictions += 1
         return True
+
+
+def _mean(before_ms: float, seconds: float) -> float:
+    """With one more load, as real engines keep it."""
+    return before_ms + EWMA_SHARE * (seconds * 1000 - before_ms) if before_ms else seconds * 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import nats.micro
 import structlog
@@ -22,11 +23,13 @@ from lorayard_schemas.assignment import (
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import JobStub
+from lorayard_schemas.order import AdapterOrder, OrderReply, OrderVerb
 from lorayard_schemas.subjects import BadSubjectError
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.logs import Event
 from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
+from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.presence import Presence
 
 SERVICE_VERSION = "1.0.0"
@@ -41,6 +44,7 @@ class Desk:
         execution: Execution,
         held: HeldJobs,
         presence: Presence,
+        orders: Orders,
         *,
         knows: Callable[[str], bool],
     ) -> None:
@@ -48,6 +52,7 @@ class Desk:
         self._execution = execution
         self._held = held
         self._presence = presence
+        self._orders = orders
         self._knows = knows
         self._log = structlog.get_logger().bind(worker=presence.worker)
 
@@ -67,9 +72,11 @@ class Desk:
         await service.add_endpoint(
             EndpointConfig(name="assign", subject=subjects.assign(name), handler=self.assign)
         )
-        await service.add_endpoint(
-            EndpointConfig(name="cancel", subject=subjects.control(name, "cancel"), handler=self.cancel)
-        )
+        verbs = {"cancel": self.cancel, **{verb: partial(self.order, verb) for verb in OrderVerb}}
+        for verb, handler in verbs.items():
+            await service.add_endpoint(
+                EndpointConfig(name=verb, subject=subjects.control(name, verb), handler=handler)
+            )
         return service
 
     async def assign(self, request: Request) -> None:
@@ -98,6 +105,23 @@ class Desk:
         outcome = CancelOutcome.CANCELLED if here else CancelOutcome.NOT_HERE
         await request.respond(encode(CancelReply(outcome=outcome)))
 
+    async def order(self, verb: OrderVerb, request: Request) -> None:
+        """Follow an order about adapters, or say for each why not."""
+        try:
+            order = decode(AdapterOrder, request.data)
+        except MalformedMessageError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, verb=verb, field=error.field, reason=error.reason)
+            await request.respond_error(code="400", description=str(error))
+            return
+        reply = OrderReply(
+            worker=self._presence.worker,
+            epoch=self._presence.epoch,
+            sequence=self._presence.sequence,
+            answers=self._orders.follow(verb, order),
+        )
+        await request.respond(encode(reply))
+        self._presence.changed()
+
     def _take(self, assignment: Assignment, assigned: AssignedJob) -> Refusal | None:
         reason = self._reason_against(assignment, assigned)
         if reason is not None:
@@ -121,4 +145,6 @@ class Desk:
             return None  # the same job under a new lease needs no room
         if assigned.adapter is not None and not self._knows(assigned.adapter.digest):
             return RefusalReason.UNKNOWN_ADAPTER
+        if self._orders.excludes(assigned.adapter.digest if assigned.adapter is not None else None):
+            return RefusalReason.DEDICATED
         return None if self._held.takes(forced=assigned.force) else RefusalReason.NO_ROOM

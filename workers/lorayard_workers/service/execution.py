@@ -29,6 +29,7 @@ from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_workers.adapters.prompt_template import fill
+from lorayard_workers.engine.dedication import REFUSAL_CODE
 from lorayard_workers.engine.protocol import (
     Cancelled,
     ChatMessage,
@@ -194,12 +195,22 @@ class Execution:
                 self._spawn(held, self._finish(held, outcome), "finish")
 
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
+        if isinstance(outcome, Failed) and outcome.code == REFUSAL_CODE:
+            await self._give_back(held)
+            return
         if isinstance(outcome, Failed) and self._may_retry(held, outcome):
             await self._retry(held, outcome)
         else:
             await self._store(held, outcome)
             self._count(outcome)
         await self._let_go(held)
+
+    async def _give_back(self, held: HeldJob) -> None:
+        """The worker came to serve one other adapter alone: this costs the job no attempt."""
+        self._held.drop(held.key)
+        self._leases.release(held.assigned.lease)
+        await self._bus.nc.publish(held.assigned.lease, NAK)
+        self._on_change()
 
     def _may_retry(self, held: HeldJob, outcome: Failed) -> bool:
         return outcome.kind is FailureKind.RETRYABLE and held.assigned.attempt < self._max_attempts

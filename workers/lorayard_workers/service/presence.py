@@ -36,6 +36,8 @@ from lorayard_workers.service.held_jobs import HeldJobs
 BEAT_SECONDS = 1.0
 ADVERT_GAP_SECONDS = 0.05
 LOAD_GAP_SECONDS = 0.002
+ARRIVAL_SECONDS = 0.05
+"""Between two looks at what is on its way into host memory: whoever asked for it waits to be told."""
 REMEMBERED_DISPATCHERS = 64
 DRAINING_SECONDS = 1.0
 """How long a stop waits for a slow server to store that it is meant."""
@@ -67,7 +69,9 @@ class Presence:
         self._refused = refused_adapters(broken)
         self.key = f"$KV.{bus.subjects.bucket('workers')}.{worker}"
         self._number = 0
-        self._sequence = 0
+        self.sequence = 0
+        """Of the last advert."""
+        self._loading = frozenset[str]()
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._report_to: dict[str, str] = {}
         self._load_due = asyncio.Event()
@@ -116,12 +120,21 @@ class Presence:
     async def run_adverts(self) -> None:
         """Write the advert on change and as a heartbeat, until cancelled."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_SECONDS):
-                    await self._advert_due.wait()
+            await self._until_due()
             self._advert_due.clear()
             await self.beat()
             await asyncio.sleep(ADVERT_GAP_SECONDS)
+
+    async def _until_due(self) -> None:
+        """Until something has changed, or it is time to beat. What is being loaded arrives without a word."""
+        beat_at = time.monotonic() + BEAT_SECONDS
+        while (left := beat_at - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, ARRIVAL_SECONDS) if self._loading else left):
+                    await self._advert_due.wait()
+                return
+            if self._engine.residency().loading != self._loading:
+                return
 
     async def beat(self) -> None:
         """Write the advert once. Nothing is kept for later while the bus is away: it would be stale."""
@@ -150,8 +163,9 @@ class Presence:
 
     def advert(self) -> WorkerAdvert:
         """Everything worth knowing about this worker."""
-        self._sequence += 1
+        self.sequence += 1
         residency = self._engine.residency()
+        self._loading = residency.loading
         counted = self.counters().model_copy(
             update={
                 "adapter_rows": residency.adapter_rows,
@@ -164,7 +178,7 @@ class Presence:
         return WorkerAdvert(
             worker=self.worker,
             epoch=self.epoch,
-            sequence=self._sequence,
+            sequence=self.sequence,
             at=time.time(),
             engine=type(self._engine).__name__,
             model=self._model,

@@ -1,0 +1,139 @@
+"""Orders about adapters, followed or refused one by one: a bad one harms nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pydantic import TypeAdapter, ValidationError
+
+from lorayard_schemas.names import Digest
+from lorayard_schemas.order import AdapterOrder, OrderAnswer, OrderOutcome, OrderVerb
+from lorayard_workers.engine.protocol import Engine, Residency
+from lorayard_workers.errors import CapacityError
+from lorayard_workers.memory.budget import check_pins
+from lorayard_workers.memory.slots import Room
+
+MAX_LOADING = 64
+"""Adapters on their way into host memory past which a worker takes no more prefetches: at 30 to 300 ms each
+the last comes in two to twenty seconds, and whoever asked for it has planned anew by then."""
+
+_DIGEST: TypeAdapter[str] = TypeAdapter(Digest)
+_QUEUED = (OrderOutcome.QUEUED, "")
+_THERE = (OrderOutcome.THERE, "")
+
+_Found = tuple[OrderOutcome, str]
+
+
+class Orders:
+    """Judges an order by what the engine holds, and passes it on."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        ranks: Mapping[str, int],
+        max_rank: int,
+        is_draining: Callable[[], bool],
+    ) -> None:
+        """`ranks`: of every adapter that this worker serves, by digest; `max_rank` of any that may come."""
+        self._engine = engine
+        self._ranks = ranks
+        self._max_rank = max_rank
+        self._is_draining = is_draining
+        self._follow: Mapping[OrderVerb, Callable[[str, Residency], _Found]] = {
+            OrderVerb.PREFETCH: self._prefetch,
+            OrderVerb.PIN: self._pin,
+            OrderVerb.UNPIN: self._unpin,
+            OrderVerb.UNLOAD: self._unload,
+            OrderVerb.DEDICATE: self._dedicate,
+            OrderVerb.UNDEDICATE: self._undedicate,
+        }
+
+    def follow(self, verb: OrderVerb, order: AdapterOrder) -> tuple[OrderAnswer, ...]:
+        """An answer for each adapter."""
+        if verb is OrderVerb.DEDICATE and len(order.digests) > 1:
+            detail = f"{len(order.digests)} adapters: a worker serves one alone, or all"
+            return tuple(_answer(digest, (OrderOutcome.REFUSED, detail)) for digest in order.digests)
+        return tuple(_answer(digest, self._one(verb, digest)) for digest in order.digests)
+
+    def excludes(self, digest: str | None) -> bool:
+        """Whether the worker serves another adapter alone; None is the base model."""
+        serves_only = self._engine.residency().serves_only
+        return serves_only is not None and serves_only != digest
+
+    def _one(self, verb: OrderVerb, digest: str) -> _Found:
+        try:
+            _DIGEST.validate_python(digest)
+        except ValidationError:
+            return OrderOutcome.REFUSED, "not a digest: algorithm:hex is needed"
+        if digest not in self._ranks:
+            return OrderOutcome.UNKNOWN_ADAPTER, "no files of it here"
+        if self._is_draining():
+            return OrderOutcome.REFUSED, "the worker is stopping"
+        # Asked for each: an order changes what the next one finds.
+        return self._follow[verb](digest, self._engine.residency())
+
+    def _prefetch(self, digest: str, now: Residency) -> _Found:
+        if now.serves_only not in (None, digest):
+            return OrderOutcome.REFUSED, f"the worker serves only {now.serves_only}"
+        if digest in now.host or _in_slot(digest, now):
+            return _THERE
+        if digest in now.loading:
+            return _QUEUED
+        if len(now.loading) >= MAX_LOADING:
+            return (
+                OrderOutcome.NO_ROOM,
+                f"{len(now.loading)} adapters are on their way, and {MAX_LOADING} may be",
+            )
+        self._engine.prefetch(digest)
+        return _QUEUED
+
+    def _pin(self, digest: str, now: Residency) -> _Found:
+        if now.serves_only is not None:
+            return OrderOutcome.REFUSED, f"the worker serves only {now.serves_only}, and uses no slots"
+        if digest in now.pinned:
+            return _THERE
+        try:
+            self._check_pins(digest, now)
+            self._engine.pin(digest)
+        except CapacityError as error:
+            return OrderOutcome.NO_ROOM, str(error)
+        return _QUEUED
+
+    def _check_pins(self, digest: str, now: Residency) -> None:
+        """Any adapter still finds a slot beside those that are pinned. Raises CapacityError."""
+        pinned = {known: self._ranks[known] for known in {digest, *now.pinned} if known in self._ranks}
+        columns = now.columns_total or Room.of([self._max_rank] * now.slot_count).columns
+        check_pins(pinned, total=Room(slots=now.slot_count, columns=columns), max_rank=self._max_rank)
+
+    def _unpin(self, digest: str, now: Residency) -> _Found:
+        self._engine.unpin(digest)  # in any case: a pin may be on its way
+        return _QUEUED if digest in now.pinned else _THERE
+
+    def _unload(self, digest: str, now: Residency) -> _Found:
+        held = digest in now.host or digest in now.loading or _in_slot(digest, now)
+        self._engine.unload(digest)
+        return _QUEUED if held or digest in now.pinned else _THERE
+
+    def _dedicate(self, digest: str, now: Residency) -> _Found:
+        if now.serves_only == digest:
+            return _THERE
+        self._engine.dedicate(digest)
+        return _QUEUED
+
+    def _undedicate(self, digest: str, now: Residency) -> _Found:
+        if now.serves_only is None:
+            return _THERE
+        if now.serves_only != digest:
+            return OrderOutcome.REFUSED, f"the worker serves only {now.serves_only}"
+        self._engine.dedicate(None)
+        return _QUEUED
+
+
+def _in_slot(digest: str, now: Residency) -> bool:
+    return any(slot.digest == digest for slot in now.slots)
+
+
+def _answer(digest: str, found: _Found) -> OrderAnswer:
+    outcome, detail = found
+    return OrderAnswer(digest=digest, outcome=outcome, detail=detail)
