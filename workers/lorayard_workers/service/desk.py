@@ -72,8 +72,11 @@ class Desk:
         await service.add_endpoint(
             EndpointConfig(name="assign", subject=subjects.assign(name), handler=self.assign)
         )
-        verbs = {"cancel": self.cancel, **{verb: partial(self.order, verb) for verb in OrderVerb}}
-        for verb, handler in verbs.items():
+        await service.add_endpoint(
+            EndpointConfig(name="cancel", subject=subjects.control(name, "cancel"), handler=self.cancel)
+        )
+        for verb in OrderVerb:
+            handler = partial(self.order, verb)
             await service.add_endpoint(
                 EndpointConfig(name=verb, subject=subjects.control(name, verb), handler=handler)
             )
