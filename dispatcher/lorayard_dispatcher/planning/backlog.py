@@ -6,7 +6,6 @@ Putting, taking and finding the oldest cost the logarithm of the groups, whateve
 from __future__ import annotations
 
 import heapq
-import math
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
@@ -19,28 +18,25 @@ from lorayard_dispatcher.planning.values import WaitingJob
 class Lane:
     """The jobs of one group and priority, the oldest of each tenant first."""
 
-    __slots__ = ("_alive", "oldest", "size", "tenants")
+    __slots__ = ("_alive", "_heads", "oldest", "size", "tenants")
 
     def __init__(self, alive: dict[str, WaitingJob]) -> None:
         self._alive = alive
+        self._heads: list[tuple[float, str, str]] = []
+        """A heap of tenants' oldest jobs; what is not any more is dropped when it comes up."""
         self.tenants: dict[str, deque[WaitingJob]] = {}
         self.size = 0
         self.oldest: WaitingJob | None = None
 
-    def head(self, shares: Shares | None = None) -> WaitingJob | None:
-        """The oldest job, of tenants within their share."""
-        if len(self.tenants) == 1:
-            (jobs,) = self.tenants.values()
-            return jobs[0] if shares is None or shares.allowed(jobs[0].tenant) else None
+    def head(self, shares: Shares) -> WaitingJob | None:
+        """The oldest job of a tenant within its share."""
+        if self.oldest is None or shares.allowed(self.oldest.tenant):
+            return self.oldest
+        limit, served = shares.limit, shares.served
         best: WaitingJob | None = None
-        limit = math.inf if shares is None else shares.limit
-        served = {} if shares is None else shares.served
         for tenant, jobs in self.tenants.items():
-            head = jobs[0]
-            if best is not None and (best.enqueued_at, best.key) < (head.enqueued_at, head.key):
-                continue
-            if served.get(tenant, 0.0) <= limit:
-                best = head
+            if served.get(tenant, 0.0) <= limit and (best is None or jobs[0].order < best.order):
+                best = jobs[0]
         return best
 
     def put(self, job: WaitingJob) -> None:
@@ -52,20 +48,34 @@ class Lane:
         else:  # it was handed back, so it is among the oldest
             at = next(i for i, other in enumerate(jobs) if job.order < other.order)
             jobs.insert(at, job)
-        if self.oldest is None or job.order < self.oldest.order:
-            self.oldest = job
+        if jobs[0] is job:
+            heapq.heappush(self._heads, (job.enqueued_at, job.key, job.tenant))
+            self.oldest = self._first()
 
     def removed(self, job: WaitingJob) -> None:
         """One of its jobs is alive no more."""
         self.size -= 1
         jobs = self.tenants[job.tenant]
         alive = self._alive
+        if jobs[0] is not job:
+            return
         while jobs and alive.get(jobs[0].key) is not jobs[0]:
             jobs.popleft()
-        if not jobs:
+        if jobs:
+            heapq.heappush(self._heads, (jobs[0].enqueued_at, jobs[0].key, job.tenant))
+        else:
             del self.tenants[job.tenant]
-        if self.oldest is job:
-            self.oldest = self.head()
+        self.oldest = self._first()
+
+    def _first(self) -> WaitingJob | None:
+        heads = self._heads
+        while heads:
+            _, key, tenant = heads[0]
+            jobs = self.tenants.get(tenant)
+            if jobs is not None and jobs[0].key == key:
+                return jobs[0]
+            heapq.heappop(heads)
+        return None
 
     def older_than(self, job: WaitingJob) -> int:
         """How many of its jobs come before one of them."""

@@ -42,6 +42,8 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
     desks = making.books.desks
     while heads and desks.open:
         group = heapq.heappop(heads)[2]
+        if group != BASE_GROUP and group not in desks.open_holders:
+            continue
         job = making.next(group, priority)
         if job is None:
             continue
