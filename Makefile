@@ -16,7 +16,7 @@ TORCH_INDEX ?=
 # (PIP_CONSTRAINT for `build` and older pips, PIP_BUILD_CONSTRAINT for newer ones.)
 PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/build-constraints.txt
 
-.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-vllm bench-peers schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-routing bench-vllm bench-peers schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ bench: $(READY) ## measure the bus path on this machine
 
 bench-engine: $(READY) ## measure the engine beside its neighbours (20 minutes)
 	$(BIN)/lorayard bench engine
+
+bench-routing: $(READY) ## the planner beside other systems' rules in a modelled yard, 20 seeds
+	$(BIN)/lorayard bench routing
 
 # vLLM wants other versions than ours, so it lives apart; torch first, or a build with gigabytes of CUDA comes.
 $(VLLM)/.ready: benchmarks/engine/constraints-vllm.txt

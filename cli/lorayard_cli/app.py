@@ -29,6 +29,7 @@ _VERBS = {
     "cancel": "Cancel a job.",
     "summarize": "Summarize text and markdown files, one JSON line each.",
     "status": "Show the queue, the dispatcher and the workers.",
+    "sim": "What recorded traffic would do to a yard, under several routers.",
     "doctor": "Find out what is wrong, and what mends it.",
     "dispatcher": "Run a dispatcher in the foreground.",
     "worker": "Run a worker in the foreground.",
@@ -42,6 +43,7 @@ _NOUNS = {
         {
             "bus": ("bus", "No-op jobs per second, beside raw publishing."),
             "engine": ("engine", "Many adapters at once, beside stock transformers, PEFT and vLLM."),
+            "routing": ("routing", "The planner beside other systems' rules, in a modelled yard."),
         },
     ),
 }

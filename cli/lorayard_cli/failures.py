@@ -31,6 +31,8 @@ from lorayard_cli.embedded.provisions import ModelNotPreparedError
 from lorayard_cli.embedded.supervisor import ChildGivenUpError
 from lorayard_cli.embedded.yard import YardStartError
 from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.simulation.errors import BadSettingError
+from lorayard_cli.simulation.trace import TraceError
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.result import ErrorKind, ResultError, ResultState
 from lorayard_shared.errors import BusDeclarationError, PayloadMissingError, YardError
@@ -85,6 +87,8 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (ModelNotPreparedError, ExitCode.MODEL_MISSING, "model_missing"),
     (YardError, ExitCode.FAILED, "yard_failed"),
     (MalformedMessageError, ExitCode.BAD_INPUT, "bad_input"),
+    (TraceError, ExitCode.BAD_INPUT, "bad_trace"),
+    (BadSettingError, ExitCode.USAGE, "bad_setting"),
     (AdapterUnknownError, ExitCode.UNKNOWN_ADAPTER, "unknown_adapter"),
     (AdapterNotFoundError, ExitCode.USAGE, "bad_setting"),
     (AdapterError, ExitCode.BAD_INPUT, "bad_adapter"),

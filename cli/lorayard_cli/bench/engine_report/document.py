@@ -43,8 +43,8 @@ def make_document(seen: Seen, rows: Sequence[Row], about: Mapping[str, Any]) -> 
         "fairness": FAIRNESS,
         "holds": verdict(seen, rows),
         "open_musts": [goal.key for goal in open_musts(seen, rows)],
-        "rows": [_row_map(row) for row in rows],
-        "not_measured": [_gap_map(gap) for gap in not_measured(seen)],
+        "rows": [row_map(row) for row in rows],
+        "not_measured": [gap_map(gap) for gap in not_measured(seen)],
         "judged_by": str(seen.clock),
         "ms": _milliseconds(seen),
         "facts": {key: dict(figure.facts) for key, figure in seen.figures.items() if figure.facts},
@@ -70,7 +70,7 @@ def print_document(document: Mapping[str, Any], seen: Seen, rows: Sequence[Row])
     if gaps:
         out().print("not measured:")
     for gap in gaps:
-        out().print(plain(f"  {gap.goal.title} (must {_limit(gap.goal, gap.goal.must)}): {gap.reason}"))
+        out().print(plain(f"  {gap.goal.title} (must {limit_text(gap.goal, gap.goal.must)}): {gap.reason}"))
     out().print(plain(_sentence(seen, rows)))
 
 
@@ -85,7 +85,8 @@ def _sentence(seen: Seen, rows: Sequence[Row]) -> str:
     return "every must holds"
 
 
-def _row_map(row: Row) -> dict[str, Any]:
+def row_map(row: Row) -> dict[str, Any]:
+    """A judged row for JSON."""
     return {
         **_goal_map(row.goal),
         "holds": row.holds,
@@ -97,7 +98,8 @@ def _row_map(row: Row) -> dict[str, Any]:
     }
 
 
-def _gap_map(gap: NotMeasured) -> dict[str, Any]:
+def gap_map(gap: NotMeasured) -> dict[str, Any]:
+    """A goal without a figure for JSON."""
     return {**_goal_map(gap.goal), "reason": gap.reason}
 
 
@@ -111,7 +113,8 @@ def _goal_map(goal: Goal) -> dict[str, Any]:
     }
 
 
-def _limit(goal: Goal, limit: float | None) -> str:
+def limit_text(goal: Goal, limit: float | None) -> str:
+    """A must or a stretch for people."""
     if limit is None:
         return "-"
     return f"{'≥' if goal.sense is Sense.AT_LEAST else '≤'} {limit:.3g}"
@@ -121,7 +124,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     holds = "so far" if row.holds_so_far else {True: "yes", False: "NO", None: "-"}[row.holds]
     value = (row.value.median, row.value.low, row.value.high)
     wall = "-" if row.wall is None else f"{row.wall.median:.3g}"
-    limits = (_limit(row.goal, limit) for limit in (row.goal.must, row.goal.stretch))
+    limits = (limit_text(row.goal, limit) for limit in (row.goal.must, row.goal.stretch))
     return (*(f"{number:.3g}" for number in value), wall, *limits, holds)
 
 

@@ -1,0 +1,151 @@
+"""`lorayard sim`: what-if for recorded traffic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.failures import CommandError
+from lorayard_cli.options import TEXT, Output
+from lorayard_cli.output import note, out, plain, print_json, table
+from lorayard_cli.simulation.cluster import Cluster
+from lorayard_cli.simulation.result import SimResult
+from lorayard_cli.simulation.routers import ROUTERS
+from lorayard_cli.simulation.trace import draw_adapters, read_trace
+from lorayard_cli.simulation.what_if import Question, answer
+
+USUAL_ROUTERS = "first,pull_aff,bounded_loads,gateway,least_request,round_robin"
+
+_MOST = {"workers": 1000, "rows": 4096, "slots": 100_000, "host": 1_000_000, "adapters": 1_000_000}
+"""Past these a run takes days, or memory that nobody has."""
+
+
+def sim(
+    *,
+    trace: Path,
+    workers: int = 8,
+    rows: int = 16,
+    slots: int = 8,
+    host: int = 32,
+    adapters: int = 64,
+    zipf: float = 1.0,
+    speed: float = 1.0,
+    seed: int = 0,
+    step_ms: float = 25.0,
+    router: str = USUAL_ROUTERS,
+    output: Output = TEXT,
+) -> int:
+    """Say how recorded traffic would fare on a yard of so many workers, under several routers.
+
+    A model, not a measurement: workers keep time only, and a router is its rule on that model. A trace is
+    Azure's public LLM inference trace (CSV), or one JSON object per line with at, adapter, tenant, priority,
+    prompt_tokens and completion_tokens. Ends with 5 when the file is not such a trace.
+
+    Parameters
+    ----------
+    trace
+        The recorded traffic.
+    workers
+        Equal workers.
+    rows
+        Jobs that a worker decodes at once.
+    slots
+        Adapters in device memory of a worker.
+    host
+        Adapters in host memory of a worker, those in its slots included.
+    adapters
+        How many to draw from, where the trace names none.
+    zipf
+        Their popularity: the n-th has a share of 1/n^zipf.
+    speed
+        Let jobs come so many times as fast as they did.
+    seed
+        Of everything drawn.
+    step_ms
+        One token of a full batch takes about this, and half a millisecond for each row of it.
+    router
+        Which to compare, separated by commas; `all` is all of them.
+    """
+    routers = _routers(router)
+    _check(workers=workers, rows=rows, slots=slots, host=host, adapters=adapters)
+    _check_positive(zipf=zipf, speed=speed, step_ms=step_ms)
+    read = read_trace(trace)
+    known = read if read.names_adapters else draw_adapters(read, adapters=adapters, exponent=zipf, seed=seed)
+    cluster = Cluster(
+        workers=workers,
+        rows=rows,
+        slots=slots,
+        host=max(host, slots),
+        adapters=max(1, len(known.adapters)),
+        step_milliseconds=step_ms,
+        staging=True,  # as our workers do
+    )
+    question = Question(trace=known, cluster=cluster, routers=routers, speed=speed, seed=seed)
+    results = answer(question, lambda done: note(f"{done}: done"))
+    document = _document(trace, question, results, drawn=not read.names_adapters)
+    if output.json:
+        print_json(document)
+    else:
+        _print(document, results)
+    return ExitCode.OK
+
+
+def _routers(text: str) -> tuple[str, ...]:
+    if text == "all":
+        return tuple(ROUTERS)
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    unknown = [name for name in names if name not in ROUTERS]
+    if unknown:
+        message = f"no router is called {unknown[0]!r}; there are {', '.join(ROUTERS)}"
+        raise CommandError(ExitCode.USAGE, "usage", message, field="router")
+    return names
+
+
+def _check(**counts: int) -> None:
+    for name, count in counts.items():
+        if not 1 <= count <= _MOST[name]:
+            message = f"--{name} must be from 1 to {_MOST[name]}, got {count}"
+            raise CommandError(ExitCode.USAGE, "usage", message, field=name)
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not (number > 0 and math.isfinite(number)):
+            option = name.replace("_", "-")
+            message = f"--{option} must be a number above 0, got {number}"
+            raise CommandError(ExitCode.USAGE, "usage", message, field=name)
+
+
+def _document(path: Path, question: Question, results: list[SimResult], *, drawn: bool) -> dict[str, Any]:
+    return {
+        "trace": str(path),
+        "jobs": len(question.trace.jobs),
+        "seconds": round(question.trace.seconds / question.speed, 3),
+        "adapters": len(question.trace.adapters),
+        "adapters_drawn": drawn,
+        "speed": question.speed,
+        "seed": question.seed,
+        "cluster": asdict(question.cluster),
+        "routers": [result.as_dict() for result in results],
+    }
+
+
+def _print(document: dict[str, Any], results: list[SimResult]) -> None:
+    named = "drawn" if document["adapters_drawn"] else "named"
+    out().print(
+        plain(
+            f"{document['jobs']:,} jobs in {document['seconds']:,.0f} s, {document['adapters']:,} adapters "
+            f"({named}), {document['cluster']['workers']} workers; a model, not a measurement"
+        )
+    )
+    numbers = ("jobs/s", "loads/1,000", "wait p50", "p95", "p99", "worst", "unfinished")
+    shown = table("router", *numbers, right=numbers)
+    for result in results:
+        waits = result.waits
+        seconds = (f"{wait:.2f} s" for wait in (waits.p50, waits.p95, waits.p99, waits.longest))
+        rates = (f"{result.jobs_per_second:.2f}", f"{result.loads_per_1000:.0f}")
+        shown.add_row(result.router, *rates, *seconds, f"{result.unfinished:,}")
+    out().print(shown)
