@@ -20,7 +20,7 @@ class FirstPlanner:
 
     def __init__(self, setup: Setup) -> None:
         self._policy = Policy()
-        self._overlay = Overlay(setup.cluster)
+        self._overlay = Overlay(setup.cluster, self._policy.stale_seconds)
         self._names = setup.cluster.names
         self._queues: dict[Queue, list[WaitingJob]] = {}
         self._jobs: dict[str, WaitingJob] = {}

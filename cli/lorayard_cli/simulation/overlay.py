@@ -1,13 +1,13 @@
 """What one dispatcher of a modelled yard believes of its workers: reports, its own hand-overs over them.
 
-As in the dispatcher, its own jobs are known exactly, because every answer passes it; what others gave a
-worker is as old as the report (lorayard_dispatcher.fleet).
+As in the dispatcher, what it gave a worker itself is known exactly, because every answer passes it; what
+others gave is as old as the report, and is not believed when that is stale.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from lorayard_cli.simulation.cluster import Cluster
@@ -18,19 +18,24 @@ from lorayard_dispatcher.planning.values import BASE_GROUP, Resident, WaitingJob
 class Overlay:
     """One dispatcher's view of the fleet."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, stale_seconds: float) -> None:
         self._cluster = cluster
+        self._stale = stale_seconds
         self._sights: dict[str, Sight] = {}
         self._own: dict[str, dict[str, WaitingJob]] = {name: {} for name in cluster.names}
         self._answered: dict[str, dict[str, WaitingJob]] = {name: {} for name in cluster.names}
         """Own jobs that are done, but still in the report."""
 
-    def see(self, sight: Sight) -> None:
-        """A later report of a worker."""
+    def see(self, sight: Sight) -> bool:
+        """A later report of a worker; whether it says anything new."""
         worker = sight.view.worker
+        before = self._sights.get(worker)
         self._sights[worker] = sight
+        if before is not None and before.view is sight.view:
+            return False
         answered = self._answered[worker]
         self._answered[worker] = {key: job for key, job in answered.items() if key in sight.holding}
+        return True
 
     def give(self, worker: str, job: WaitingJob) -> None:
         """A job was handed over."""
@@ -41,31 +46,37 @@ class Overlay:
         del self._own[worker][job.key]
         self._answered[worker][job.key] = job
 
+    def stale(self, now: float) -> frozenset[str]:
+        """Workers not heard for too long."""
+        return frozenset(name for name, sight in self._sights.items() if now > sight.at + self._stale)
+
     def view(self, worker: str, now: float) -> WorkerView:
         """The worker as a planner should see it."""
-        sight = self._sights[worker]
-        seen, own, answered = sight.view, self._own[worker], self._answered[worker]
-        strangers = len(sight.holding) - len(sight.holding & (own.keys() | answered.keys()))
-        in_flight = strangers + len(own)
+        sight, own, answered = self._sights[worker], self._own[worker], self._answered[worker]
+        in_flight = len(own)
+        if now <= sight.at + self._stale:
+            in_flight += len(sight.holding) - len(sight.holding & (own.keys() | answered.keys()))
         return replace(
-            seen,
+            sight.view,
             room=max(0, self._cluster.rows + self._cluster.lookahead - in_flight),
             in_flight=in_flight,
-            resident=self._resident(sight, own, answered),
+            resident=_resident(sight, own.values(), answered.values(), now),
             age_seconds=max(0.0, now - sight.at),
         )
 
-    def _resident(
-        self, sight: Sight, own: Mapping[str, WaitingJob], answered: Mapping[str, WaitingJob]
-    ) -> dict[str, Resident]:
-        """As reported, less what has been answered since, and with what was handed over since."""
-        change = Counter(job.group for key, job in own.items() if key not in sight.holding)
-        change.subtract(job.group for job in answered.values() if job.key in sight.holding)
-        del change[BASE_GROUP]
-        found = dict(sight.view.resident)
-        for adapter, jobs in change.items():
-            if adapter in found:
-                found[adapter] = replace(found[adapter], jobs=max(0, found[adapter].jobs + jobs))
-        for adapter in {job.group for job in own.values()} - found.keys() - {BASE_GROUP}:
-            found[adapter] = Resident(jobs=sum(job.group == adapter for job in own.values()))
-        return found
+
+def _resident(
+    sight: Sight, own: Iterable[WaitingJob], answered: Iterable[WaitingJob], now: float
+) -> dict[str, Resident]:
+    """As reported, less what has been answered since, and with what was handed over since."""
+    change = Counter(job.group for job in own if job.key not in sight.holding)
+    change.subtract(job.group for job in answered if job.key in sight.holding)
+    held = Counter(job.group for job in own)
+    found = dict(sight.view.resident)
+    for adapter, jobs in change.items():
+        if jobs and adapter in found:
+            found[adapter] = replace(found[adapter], jobs=max(0, found[adapter].jobs + jobs))
+    for adapter, jobs in held.items():
+        if adapter not in found and adapter != BASE_GROUP:
+            found[adapter] = Resident(jobs=jobs, last_used=now, loaded_at=now)
+    return found
