@@ -13,6 +13,9 @@ from lorayard_schemas.names import Digest
 MAX_INTEGER = 2**63 - 1
 """What every reader of msgpack can hold."""
 
+MAX_TOLD_DIGESTS = 8192
+"""In host memory. With the rest of an advert, slots and jobs at their most, 0.9 MB; a message holds 1 MiB."""
+MAX_TOLD_LOADING = 256
 MAX_REFUSED_ADAPTERS = 32
 MAX_REFUSED_CHARACTERS = 300
 """An advert goes out many times a second: it names the trouble, and the worker's log has all of it."""

@@ -23,6 +23,7 @@ from lorayard_schemas.assignment import (
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import ResultState
+from lorayard_workers.service.held_jobs import FORCED_JOBS
 
 pytestmark = pytest.mark.bus
 
@@ -75,6 +76,28 @@ async def test_more_than_there_is_room_for_is_refused_job_by_job(yard: Yard) -> 
     reply = await assign(yard, *(assigned(yard, f"j{number}") for number in range(3)))
     assert [refusal.reason for refusal in reply.refusals] == [RefusalReason.NO_ROOM]
     assert (reply.load.room, len(reply.load.holding), reply.load.seen) == (0, 2, {"test": 1})
+
+
+async def test_a_forced_job_is_queued_over_the_room_and_only_a_few_are(yard: Yard) -> None:
+    """B6: views were wrong about it twice, so it waits here instead of going round."""
+    await yard.worker(rows=1, lookahead=0, echo_delay_seconds=60, drain_seconds=0)
+    jobs = [assigned(yard, f"j{number}") for number in range(2 + FORCED_JOBS)]
+    await assign(yard, jobs[0])
+    forced = [job.model_copy(update={"force": True}) for job in jobs[1:]]
+    reply = await assign(yard, *forced)
+    assert [(refusal.key, refusal.reason) for refusal in reply.refusals] == [
+        (jobs[-1].key, RefusalReason.NO_ROOM)
+    ]
+    assert reply.load.room == 0
+
+
+async def test_force_opens_no_door_but_that_of_room(yard: Yard, adapters: Path) -> None:
+    await yard.worker(adapters_dir=adapters)
+    unknown = assigned(yard, "j", digest=OTHER_DIGEST).model_copy(update={"force": True})
+    forced = assigned(yard, "k").model_copy(update={"force": True})
+    told = [await assign(yard, unknown), await assign(yard, forced, epoch=1)]
+    reasons = [refusal.reason for reply in told for refusal in reply.refusals]
+    assert reasons == [RefusalReason.UNKNOWN_ADAPTER, RefusalReason.STALE_EPOCH]
 
 
 async def test_a_job_held_already_changes_its_lease_and_takes_no_room(yard: Yard) -> None:

@@ -20,6 +20,8 @@ from lorayard_schemas import headers
 from lorayard_schemas.advert import (
     MAX_REFUSED_ADAPTERS,
     MAX_REFUSED_CHARACTERS,
+    MAX_TOLD_DIGESTS,
+    MAX_TOLD_LOADING,
     RefusedAdapter,
     SlotAdvert,
     WorkerAdvert,
@@ -194,8 +196,9 @@ class Presence:
             slot_count=residency.slot_count,
             columns_used=residency.columns_used,
             columns_total=residency.columns_total,
-            host=tuple(sorted(residency.host)),
-            loading=tuple(sorted(residency.loading)),
+            # Beyond that some go untold: their loads are taken for longer than they are, and nothing else.
+            host=tuple(sorted(residency.host)[:MAX_TOLD_DIGESTS]),
+            loading=tuple(sorted(residency.loading)[:MAX_TOLD_LOADING]),
             refused_adapters=self._refused,
             rows_running=residency.rows_running,
             rows_max=residency.rows_max,
