@@ -62,12 +62,14 @@ class KnownWorker:
     suspect: bool = False  # until its next advert
     rests_until: float = -math.inf
     lapses: int = 0  # in a row
+    host: frozenset[str] = frozenset()
+    fetching: frozenset[str] = frozenset()
 
     @classmethod
     def met(cls, advert: WorkerAdvert, now: float) -> KnownWorker:
         """A worker of which this is the first advert."""
         known = cls(advert, advert.load, advert_at=now, heard_at=now)
-        known._note_loaded(now)
+        known._note_adapters(now)
         return known
 
     @property
@@ -109,7 +111,7 @@ class KnownWorker:
             self.advert_at = self.heard_at = now
             self.suspect = False
         self.advert = advert
-        self._note_loaded(now)
+        self._note_adapters(now)
 
     def take_load(self, load: WorkerLoad, dispatcher: str, now: float) -> None:
         """Its newest report; an older one is ignored."""
@@ -138,8 +140,8 @@ class KnownWorker:
             in_flight=in_flight,
             slots=min(advert.slot_count, MOST_SLOTS),
             resident=self._resident(now, unix),
-            host=frozenset(advert.host),
-            fetching=frozenset(advert.loading),
+            host=self.host,
+            fetching=self.fetching,
             load_seconds_host=_seconds(advert.load_ms_host),
             load_seconds_disk=_seconds(advert.load_ms_disk),
             age_seconds=max(0.0, now - self.heard_at),
@@ -157,7 +159,9 @@ class KnownWorker:
             return room + holding - own, own
         return room - unseen, holding + unseen
 
-    def _note_loaded(self, now: float) -> None:
+    def _note_adapters(self, now: float) -> None:
+        """Once per advert, as a view is made for each hand-over."""
+        self.host, self.fetching = frozenset(self.advert.host), frozenset(self.advert.loading)
         there = {slot.digest for slot in self.advert.slots}
         for digest in [digest for digest in self.loaded_at if digest not in there]:
             del self.loaded_at[digest]

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class Impostor:
         await self.bus.nc.subscribe(self.bus.subjects.assign(self.name), "q", cb=self._assigned)
         await self.beat()
 
-    async def beat(self, *, key: str | None = None, **said: object) -> None:
+    async def beat(self, key: str | None = None, said: Mapping[str, object] | None = None) -> None:
         """Write an advert, as a rule under its own key."""
         advert = WorkerAdvert(
             worker=self.name,
@@ -77,7 +77,7 @@ class Impostor:
             rows_max=4,
             load=self.load(),
         )
-        advert = advert.model_copy(update={**self.said, **said})
+        advert = advert.model_copy(update={**self.said, **(said or {})})
         await self.write(encode(advert), key=key)
 
     async def write(self, value: bytes, *, key: str | None = None) -> None:
@@ -244,7 +244,7 @@ async def test_an_advert_with_impossible_numbers_is_named_and_not_believed__g3(
     said: dict[str, object], yard: Yard, wait_until: WaitUntil
 ) -> None:
     await yard.dispatcher()
-    await Impostor(yard.bus).beat(**said)
+    await Impostor(yard.bus).beat(said=said)
 
     async def told() -> bool:
         (field,) = said
