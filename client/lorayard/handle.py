@@ -78,10 +78,11 @@ class JobHandle:
             wire = None if body is None else self._decode(body)
             if wire is not None and wire.text_ref is None:  # nothing to wait for: no timer either
                 self._outcome = from_wire(wire, wire.text or "")
+            elif timeout_seconds is None:
+                self._outcome = await self._awaited(wire)
             else:
                 async with _limit(self.id, timeout_seconds):
-                    wire = wire or self._decode(await self._link.listener.wait(self._slot))
-                    self._outcome = from_wire(wire, await self._text(wire))
+                    self._outcome = await self._awaited(wire)
         return self._outcome
 
     async def done(self) -> bool:
@@ -106,6 +107,10 @@ class JobHandle:
         """
         return await cancel_job(self._link, self.id)
 
+    async def _awaited(self, wire: JobResult | None) -> Result:
+        wire = wire or self._decode(await self._link.listener.wait(self._slot))
+        return from_wire(wire, await self._text(wire))
+
     def _decode(self, body: bytes) -> JobResult:
         try:
             return decode(JobResult, body)
@@ -124,14 +129,14 @@ class JobHandle:
 
 
 @asynccontextmanager
-async def _limit(job_id: str, timeout_seconds: float | None) -> AsyncGenerator[None]:
+async def _limit(job_id: str, timeout_seconds: float) -> AsyncGenerator[None]:
     # Only our own clock becomes a JobTimeoutError: a TimeoutError from inside stays what it is.
     limit = asyncio.timeout(timeout_seconds)
     try:
         async with limit:
             yield
     except TimeoutError as error:
-        if not limit.expired() or timeout_seconds is None:
+        if not limit.expired():
             raise
         raise JobTimeoutError(job_id=job_id, timeout_seconds=timeout_seconds) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lorayard_schemas.job import Lane
 from lorayard_schemas.names import CHOOSE, subject_token, token_name
@@ -42,19 +43,7 @@ class Subjects:
         Raises:
             BadSubjectError: with the part that is wrong.
         """
-        heads = (f"{self.prefix}.jobs.", f"{self.prefix}.due.")
-        head = next((head for head in heads if subject.startswith(head)), None)
-        parts = subject.removeprefix(head or "").split(".")
-        if head is None or len(parts) != 3:
-            raise BadSubjectError(f"{subject}: expected {heads[0]}{{lane}}.{{tenant}}.{{adapter}}")
-        try:
-            return JobAddress(
-                lane=Lane(parts[0]),
-                tenant=token_name(parts[1]),
-                adapter=None if parts[2] == CHOOSE else token_name(parts[2]),
-            )
-        except ValueError as error:
-            raise BadSubjectError(f"{subject}: {error}") from error
+        return _job_address(self.prefix, subject)
 
     @property
     def jobs(self) -> str:
@@ -131,3 +120,21 @@ class Subjects:
     def bucket(self, kind: str) -> str:
         """A bucket's name: `yard_workers` for `workers`."""
         return f"{self.prefix}_{kind}"
+
+
+# Many jobs share a subject, and every job's is read twice: by its dispatcher and by its worker.
+@lru_cache(maxsize=4096)
+def _job_address(prefix: str, subject: str) -> JobAddress:
+    heads = (f"{prefix}.jobs.", f"{prefix}.due.")
+    head = next((head for head in heads if subject.startswith(head)), None)
+    parts = subject.removeprefix(head or "").split(".")
+    if head is None or len(parts) != 3:
+        raise BadSubjectError(f"{subject}: expected {heads[0]}{{lane}}.{{tenant}}.{{adapter}}")
+    try:
+        return JobAddress(
+            lane=Lane(parts[0]),
+            tenant=token_name(parts[1]),
+            adapter=None if parts[2] == CHOOSE else token_name(parts[2]),
+        )
+    except ValueError as error:
+        raise BadSubjectError(f"{subject}: {error}") from error
