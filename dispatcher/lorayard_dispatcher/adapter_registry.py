@@ -23,6 +23,8 @@ class AdapterRegistry:
         """Adapter digest -> what it takes of a worker's slots."""
         self.bytes_of: dict[str, int] = {}
         """Adapter digest -> size of its weights' file."""
+        self.labels: dict[str, str] = {}
+        """Adapter digest -> `name@version`, also of records that are gone."""
         self._log = structlog.get_logger()
 
     def on_change(self, key: str, value: bytes | None) -> None:
@@ -40,6 +42,7 @@ class AdapterRegistry:
         self.base_of[record.digest] = record.base_digest
         self.columns_of[record.digest] = record.columns or record.rank
         self.bytes_of[record.digest] = record.size_bytes
+        self.labels[record.digest] = f"{record.name}@{record.version}"
 
     def _forget(self, key: str) -> None:
         record = self._by_key.pop(key, None)

@@ -21,6 +21,7 @@ from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.advert_reading import AdvertReader
 from lorayard_dispatcher.answers import Answers
 from lorayard_dispatcher.arrival_order import ArrivalOrder
+from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.delayed_check import never_served
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import Fate, HandOver, batches
@@ -38,6 +39,7 @@ from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_schemas.assignment import Refusal, RefusalReason, WorkerLoad
+from lorayard_schemas.audit import ReturnReason
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Lane
@@ -92,6 +94,7 @@ class Dispatcher:
         self.spawn = self._tasks.spawn
         self.settle = self._tasks.settle
         self.end = self._tasks.end
+        self.audit = Audit(bus, name, labels=self.registry.labels, spawn=self.spawn, enabled=settings.audit)
 
     # ---- what comes in
 
@@ -278,11 +281,13 @@ class Dispatcher:
             made = plan_blind(self.pool.waiting, views, self.planner.policy)
         else:
             made = self.planner.plan(now)
+        self.audit.plan(made)
         by_worker: dict[str, list[ParkedJob]] = {}
         for decision in made.decisions:
             parked = self.pool.take(decision.job)
             assert parked is not None, "the planner is told of this very pool"
             self._count(load=decision.load)
+            self.audit.decision(decision, parked)
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():
             self._hand_to(worker, jobs)
@@ -321,9 +326,13 @@ class Dispatcher:
             self.handing_over -= len(jobs)
         if fate is Fate.NOT_DELIVERED:
             for parked in jobs:
+                self.audit.returned(worker, parked, ReturnReason.UNREACHABLE)
                 self._park_again(parked)
         elif fate is Fate.ANSWERED:
             self._take_back(worker, {parked.key: parked for parked in jobs}, refusals)
+        elif fate is Fate.UNKNOWN:
+            for parked in jobs:
+                self.audit.returned(worker, parked, ReturnReason.NO_ANSWER)
         self._changed.set()
         for call in self.on_room:
             call()
@@ -336,6 +345,7 @@ class Dispatcher:
             self.refused += 1
             self.setbacks.count(refusal.reason)
             self._log.info(Event.ASSIGNMENT_REFUSED, job=parked.taken.job, reason=refusal.reason)
+            self.audit.returned(worker, parked, refusal.reason, refusal.detail)
             if refusal.reason is RefusalReason.UNKNOWN_ADAPTER:
                 self._park_again(parked)
                 self.fleet.on_lacking(worker, parked.waiting.group)
@@ -348,6 +358,7 @@ class Dispatcher:
         if home is None or self._is_cancelled(parked.taken):
             self._park_again(parked)
         else:
+            self.audit.forced(parked, home, self.fleet.views(time.monotonic(), time.time()))
             self._hand_to(home, [parked])
 
     def _park_again(self, parked: ParkedJob) -> None:
@@ -402,6 +413,11 @@ class Dispatcher:
             (key for key, t in self._unresolved.items() if (t.address.tenant, t.job) == (tenant, job)), None
         )
         return self._unresolved.pop(key) if key is not None else None
+
+    def unresolved(self, tenant: str, job: str) -> TakenJob | None:
+        """A job that waits here for somebody to know its adapter."""
+        name = (tenant, job)
+        return next((t for t in self._unresolved.values() if (t.address.tenant, t.job) == name), None)
 
     async def cancel_unseen(self, tenant: str, job: str) -> Stored:
         """Cancel a job that neither this dispatcher nor a worker holds, and drop it when it comes."""

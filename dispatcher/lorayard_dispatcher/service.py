@@ -13,10 +13,12 @@ from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.explain import explain_job
 from lorayard_dispatcher.planning.values import BASE_GROUP
 from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.explanation import ExplainJob
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_shared.bus.result_store import Stored
 
@@ -24,6 +26,7 @@ WORKER_SECONDS = 2.0
 PARKED_SECONDS = 0.2
 """Only a dispatcher that has the job answers, so a job that nobody has costs this wait."""
 CANCEL_PARKED = "cancel-parked"
+EXPLAIN = "explain"
 SERVICE_VERSION = "1.0.0"
 
 
@@ -43,13 +46,14 @@ async def serve(dispatcher: Dispatcher) -> Service:
         subject = dispatcher.bus.subjects.dispatcher(verb)
         await service.add_endpoint(EndpointConfig(name=verb, subject=subject, handler=handler))
     # A queue group of its own, so that every dispatcher hears it: only one has the job.
-    alone = EndpointConfig(
-        name=CANCEL_PARKED,
-        subject=dispatcher.bus.subjects.dispatcher(CANCEL_PARKED),
-        handler=desk.cancel_parked,
-        queue_group=uuid.uuid4().hex,
-    )
-    await service.add_endpoint(alone)
+    for verb, handler in ((CANCEL_PARKED, desk.cancel_parked), (EXPLAIN, desk.explain)):
+        alone = EndpointConfig(
+            name=verb,
+            subject=dispatcher.bus.subjects.dispatcher(verb),
+            handler=handler,
+            queue_group=uuid.uuid4().hex,
+        )
+        await service.add_endpoint(alone)
     return service
 
 
@@ -120,6 +124,15 @@ class _Desk:
         except (nats.errors.Error, MalformedMessageError):
             return False
 
+    async def explain(self, request: Request) -> None:
+        """What is known here of one job; a dispatcher that knows nothing of it says so."""
+        try:
+            wish = decode(ExplainJob, request.data)
+        except MalformedMessageError as error:
+            await request.respond_error(code="400", description=str(error))
+            return
+        await request.respond(encode(explain_job(self._dispatcher, wish)))
+
     async def status(self, request: Request) -> None:
         """Counts and what waits."""
         await request.respond(encode(_status(self._dispatcher, time.time())))
@@ -161,4 +174,5 @@ def _status(dispatcher: Dispatcher, now: float) -> DispatcherStatus:
         stale=dispatcher.fleet.stale(time.monotonic())[0],
         unread_adverts=dispatcher.adverts.trouble,
         loads_in_arrival_order=dispatcher.arrival_order.loads,
+        audit_lost=dispatcher.audit.lost,
     )

@@ -32,3 +32,5 @@ class DispatcherSettings(YardSettings):
     """A job whose workers died under it so often is answered as poison."""
     max_deliveries: int = Field(default=500, ge=2)
     """The fuse behind that, by the server's count, which also rises while a job only waits."""
+    audit: bool = True
+    """Whether decisions are kept in the stream of audit records."""

@@ -14,7 +14,9 @@ from lorayard_schemas.assignment import (
     CancelReply,
     WorkerLoad,
 )
+from lorayard_schemas.audit import DecisionRecord, DrainRecord, PrefetchRecord, ReturnRecord
 from lorayard_schemas.dead_letter import DeadLetter
+from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.job import Job
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
@@ -29,10 +31,16 @@ MESSAGES: tuple[type[Message], ...] = (
     CancelJob,
     CancelReply,
     DeadLetter,
+    DecisionRecord,
     DispatcherStatus,
+    DrainRecord,
+    ExplainJob,
     Job,
+    JobExplanation,
     JobResult,
     OrderReply,
+    PrefetchRecord,
+    ReturnRecord,
     WorkerAdvert,
     WorkerLoad,
 )

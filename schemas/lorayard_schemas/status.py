@@ -50,3 +50,5 @@ class DispatcherStatus(Message):
     """Keys in the bucket of workers whose value is not believed, and why."""
     loads_in_arrival_order: int = 0
     """Loads that the same jobs would have cost on the same slots, given out in turn as they came."""
+    audit_lost: int = 0
+    """Audit records that are known not to be stored."""

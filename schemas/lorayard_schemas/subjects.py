@@ -97,6 +97,14 @@ class Subjects:
         """All audit records."""
         return f"{self.prefix}.audit.>"
 
+    def job_audit(self, kind: str, tenant: str, job: str) -> str:
+        """Records of one kind about one job; kind `*` stands for all."""
+        return f"{self.prefix}.audit.{kind}.{subject_token(tenant)}.{job}"
+
+    def worker_audit(self, kind: str, worker: str) -> str:
+        """Records of one kind about one worker."""
+        return f"{self.prefix}.audit.{kind}.{subject_token(worker)}"
+
     def assign(self, worker: str) -> str:
         """Where a worker takes jobs."""
         return f"{self.prefix}.worker.{subject_token(worker)}.assign"

@@ -25,6 +25,7 @@ class Event(StrEnum):
     ADAPTER_REGISTERED = "adapter_registered"
     ASSIGNMENT_LOST = "assignment_lost"
     ASSIGNMENT_REFUSED = "assignment_refused"
+    AUDIT_LOST = "audit_lost"
     BUS_DISCONNECTED = "bus_disconnected"
     BUS_DRIFTED = "bus_drifted"
     BUS_FAILED = "bus_failed"

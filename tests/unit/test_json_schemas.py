@@ -23,7 +23,9 @@ from lorayard_schemas.assignment import (
     RefusalReason,
     WorkerLoad,
 )
+from lorayard_schemas.audit import DecisionRecord, DrainRecord, PrefetchRecord, ReturnRecord
 from lorayard_schemas.dead_letter import AttemptRecord, DeadLetter
+from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
 from lorayard_schemas.json_schemas import MESSAGES, schema_files, write
 from lorayard_schemas.message import Message
@@ -83,6 +85,24 @@ SAMPLES: tuple[Message, ...] = (
         at=1.0,
         attempts=(AttemptRecord(attempt=1, worker="w", code="c", message="m", at=1.0),),
     ),
+    DecisionRecord(
+        at=1.0,
+        dispatcher="d",
+        plan=1,
+        job="j",
+        tenant="t",
+        lane="normal",
+        adapter=AdapterRef(name="a/b/c", version="1", digest=DIGEST),
+        rule="explicit",
+        phase="warm",
+        source="slot",
+        worker="w",
+    ),
+    ReturnRecord(at=1.0, dispatcher="d", job="j", tenant="t", worker="w", reason="no_room"),
+    DrainRecord(at=1.0, dispatcher="d", plan=1, worker="w", adapter="a/b/c@1", for_adapter="a/b/d@1"),
+    PrefetchRecord(at=1.0, dispatcher="d", plan=1, worker="w", adapter="a/b/c@1"),
+    ExplainJob(tenant="t", job="j"),
+    JobExplanation(dispatcher="d", where=Whereabouts.PARKED, reason=WaitReason.NO_WORKER),
     DispatcherStatus(dispatcher="d", started_at=1.0, parked=(ParkedGroup(adapter="base", jobs=1),)),
     Job(id="j", messages=(ChatTurn(role="user", content="x"),), deadline=1.0),
     JobResult(

@@ -113,7 +113,13 @@ def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
         ),
         _stream(settings, "tokens", [s.tokens], max_age=600 * NANOSECONDS, max_bytes=128 * 2**20),
         _stream(settings, "dead", [s.dead], max_age=30 * day, max_bytes=256 * 2**20),
-        _stream(settings, "audit", [s.audit], max_age=30 * day, max_bytes=256 * 2**20),
+        _stream(
+            settings,
+            "audit",
+            [s.audit],
+            max_age=settings.audit_age_seconds * NANOSECONDS,
+            max_bytes=settings.audit_max_bytes,
+        ),
     )
 
 

@@ -1,0 +1,237 @@
+"""Keep what was decided, off the path of the jobs: a record that is lost costs no job and no wait.
+
+Records wait in memory, a bounded number of them, and one task writes them. The server is asked for an
+answer about the last of a burst only, at most once a second: that tells of a missing or refusing stream, and
+an answer per record would double what the server and this loop have to do for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Any
+
+import msgpack
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+
+from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.planning.values import Decision, Plan
+from lorayard_schemas.audit import FORCED_HOME, AuditKind
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.logs import Event
+from lorayard_shared.repeated import Repeated
+
+WAITING_MAX = 10_000
+"""Records in memory while the bus is away, a few MiB; then the oldest are lost."""
+
+WRITE_GAP_SECONDS = 0.05
+"""From a record to its writing: every write of a few costs this process and the server a system call, as
+much as eight records do."""
+
+BURST_RECORDS = 64
+"""Written in one breath, about a millisecond; then the loop turns to jobs."""
+
+ANSWER_GAP_SECONDS = 1.0
+TELL_SECONDS = 600.0
+"""Between two log lines about lost records: no job is in danger."""
+
+Record = tuple[str, dict[str, Any]]
+"""Subject and body. A plain map: a model for each job would cost more than the rest of the record."""
+
+
+class Audit:
+    """Writes records of one dispatcher's plans."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        dispatcher: str,
+        *,
+        labels: Mapping[str, str],
+        spawn: Callable[[Coroutine[object, object, object], str], None],
+        enabled: bool = True,
+    ) -> None:
+        """`labels` names digests for people; `spawn` owns the writing task."""
+        self.lost = 0
+        """Records that are known not to be stored."""
+        self._bus = bus
+        self._dispatcher = dispatcher
+        self._labels = labels
+        self._spawn = spawn
+        self._enabled = enabled
+        self._plan = 0
+        self._standing: frozenset[object] = frozenset()
+        self._waiting: deque[Record] = deque()
+        self._writing = False
+        self._inbox = ""
+        self._unanswered = self._asked = 0
+        self._asked_at = 0.0
+        self._told = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
+
+    def plan(self, made: Plan) -> None:
+        """A plan was made: keep the drains and prefetches that the one before did not have."""
+        self._plan += 1
+        orders = frozenset((*made.drains, *made.prefetches))
+        new, self._standing = orders - self._standing, orders
+        if not new:
+            return
+        for drain in made.drains:
+            if drain in new:
+                body = {"adapter": self._label(drain.adapter), "for_adapter": self._label(drain.for_group)}
+                self._order(AuditKind.DRAIN, drain.worker, body)
+        for prefetch in made.prefetches:
+            if prefetch in new:
+                self._order(AuditKind.PREFETCH, prefetch.worker, {"adapter": self._label(prefetch.adapter)})
+
+    def decision(self, decision: Decision, parked: ParkedJob) -> None:
+        """A job of the last plan goes to a worker."""
+        more: dict[str, Any] = {"view_age_seconds": round(decision.age_seconds, 3)}
+        if decision.load:
+            more["cost_seconds"] = decision.cost_seconds
+        if decision.evicts is not None:
+            more["evicts"] = self._label(decision.evicts)
+        self._decided(parked, decision.worker, decision.phase, decision.source, more)
+
+    def _decided(
+        self,
+        parked: ParkedJob,
+        worker: str,
+        phase: str,
+        source: Source,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        now, taken = time.time(), parked.taken
+        body: dict[str, Any] = {
+            "v": 1,
+            "at": now,
+            "dispatcher": self._dispatcher,
+            "plan": self._plan,
+            "job": taken.job,
+            "tenant": taken.address.tenant,
+            "lane": taken.address.lane,
+            "rule": parked.rule,
+            "phase": phase,
+            "source": source,
+            "worker": worker,
+            "waited_ms": round(max(0.0, (now - taken.enqueued_at) * 1000), 1),
+            "attempt": taken.attempt,
+            "deliveries": taken.deliveries,
+            **more,
+        }
+        if parked.adapter is not None:
+            ref = parked.adapter
+            body["adapter"] = {"name": ref.name, "version": ref.version, "digest": ref.digest}
+        self._keep(AuditKind.DECISION, parked, body)
+
+    def forced(self, parked: ParkedJob, home: str, views: Sequence[WorkerView]) -> None:
+        """A job that was refused too often goes to its adapter's home without a plan."""
+        group = parked.waiting.group
+        view = next((view for view in views if view.worker == home), None)
+        source = Source.DISK
+        if group == BASE_GROUP or (view is not None and group in view.resident):
+            source = Source.SLOT
+        elif view is not None and group in view.host:
+            source = Source.HOST
+        self._decided(parked, home, FORCED_HOME, source)
+
+    def returned(self, worker: str, parked: ParkedJob, reason: str, detail: str = "") -> None:
+        """A worker did not take a job."""
+        taken = parked.taken
+        body = {
+            "v": 1,
+            "at": time.time(),
+            "dispatcher": self._dispatcher,
+            "job": taken.job,
+            "tenant": taken.address.tenant,
+            "worker": worker,
+            "reason": reason,
+            "detail": detail,
+            "attempt": taken.attempt,
+        }
+        self._keep(AuditKind.RETURN, parked, body)
+
+    def _keep(self, kind: AuditKind, parked: ParkedJob, body: dict[str, Any]) -> None:
+        taken = parked.taken
+        self._put(self._bus.subjects.job_audit(kind, taken.address.tenant, taken.job), body)
+
+    def _order(self, kind: AuditKind, worker: str, body: dict[str, str]) -> None:
+        head = {
+            "v": 1,
+            "at": time.time(),
+            "dispatcher": self._dispatcher,
+            "plan": self._plan,
+            "worker": worker,
+        }
+        self._put(self._bus.subjects.worker_audit(kind, worker), {**head, **body})
+
+    def _label(self, digest: str) -> str:
+        return self._labels.get(digest, digest)
+
+    def _put(self, subject: str, body: dict[str, Any]) -> None:
+        if not self._enabled:
+            return
+        if len(self._waiting) >= WAITING_MAX:
+            self._waiting.popleft()
+            self._lose(1, "the bus does not take them fast enough")
+        self._waiting.append((subject, body))
+        if not self._writing:
+            self._writing = True
+            self._spawn(self._write(), "audit")
+
+    async def _write(self) -> None:
+        try:
+            await asyncio.sleep(WRITE_GAP_SECONDS)
+            while self._waiting and self._bus.connected:
+                for _ in range(min(BURST_RECORDS, len(self._waiting))):
+                    subject, body = self._waiting.popleft()
+                    await self._publish(subject, msgpack.packb(body), last=not self._waiting)
+                await asyncio.sleep(0)
+        finally:
+            self._writing = False
+
+    async def _publish(self, subject: str, body: bytes, *, last: bool) -> None:
+        self._unanswered += 1
+        reply = await self._ask() if last else ""
+        try:
+            await self._bus.nc.publish(subject, body, reply=reply)
+        except nats.errors.Error as error:
+            self._unanswered -= 1
+            self._lose(1, str(error))
+
+    async def _ask(self) -> str:
+        """Where the server is to answer, or nowhere; records of a question without an answer are lost."""
+        now = time.monotonic()
+        if now - self._asked_at < ANSWER_GAP_SECONDS:
+            return ""
+        if not self._inbox:
+            self._inbox = self._bus.nc.new_inbox()
+            await self._bus.nc.subscribe(self._inbox, cb=self._answered)
+        if self._asked:
+            self._lose(self._asked, "no answer")
+        self._asked_at = now
+        self._asked, self._unanswered = self._unanswered, 0
+        return self._inbox
+
+    async def _answered(self, message: Msg) -> None:
+        asked, self._asked = self._asked, 0
+        with suppress(ValueError):
+            if "error" not in json.loads(message.data):
+                return
+        reason = message.data.decode(errors="replace") or "there is no stream of audit records"
+        self._lose(asked, reason)
+
+    def _lose(self, count: int, reason: str) -> None:
+        self.lost += count
+        if count and (times := self._told.again()) is not None:
+            self._log().warning(Event.AUDIT_LOST, records=self.lost, reason=reason, times=times)
+
+    def _log(self) -> structlog.typing.FilteringBoundLogger:
+        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+        return logger

@@ -1,0 +1,114 @@
+"""What a dispatcher decided, kept for a while in `YARD_AUDIT`: who got which job, and why. Never a prompt.
+
+Records of one job lie under `yard.audit.{kind}.{tenant}.{job}`, so that they are found without a scan;
+those of a worker under `yard.audit.{kind}.{worker}`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from lorayard_schemas.assignment import AdapterRef
+from lorayard_schemas.message import Message
+
+FORCED_HOME = "forced_home"
+"""Phase of a decision that no plan made: the job was refused too often."""
+
+
+class AuditKind(StrEnum):
+    """What a record is about; a token of its subject."""
+
+    DECISION = "decision"
+    """A job was given to a worker: `DecisionRecord`."""
+    RETURN = "return"
+    """A worker did not take a job that was given to it: `ReturnRecord`."""
+    DRAIN = "drain"
+    """An adapter gets no new rows on a worker: `DrainRecord`."""
+    PREFETCH = "prefetch"
+    """A worker is to bring an adapter into host memory: `PrefetchRecord`."""
+
+
+class ReturnReason(StrEnum):
+    """Why a job came back from a worker: it refused, or did not answer."""
+
+    STALE_EPOCH = "stale_epoch"
+    NO_ROOM = "no_room"
+    DRAINING = "draining"
+    UNKNOWN_ADAPTER = "unknown_adapter"
+    UNREACHABLE = "unreachable"
+    """Nobody listened there."""
+    NO_ANSWER = "no_answer"
+    """It may have the job all the same; if not, the job comes again when its lease runs out."""
+
+
+class DecisionRecord(Message):
+    """One job to one worker, and what that was decided on."""
+
+    at: float
+    """Unix seconds."""
+    dispatcher: str
+    plan: int = Field(ge=1)
+    """Number of the plan, from 1 at the dispatcher's start."""
+    job: str
+    tenant: str
+    lane: str
+    adapter: AdapterRef | None = None
+    """None is the base model."""
+    rule: str
+    """Which rule chose the adapter."""
+    phase: str
+    """Why this job and this worker: a phase of the planner, or `FORCED_HOME`."""
+    source: Literal["slot", "host", "disk"]
+    """Where the worker was believed to have the adapter."""
+    cost_seconds: float = 0.0
+    """Of the worker's time, for the load."""
+    evicts: str | None = None
+    """The adapter expected to leave its slot: `name@version`, or its digest."""
+    view_age_seconds: float = 0.0
+    """Since the worker was last heard."""
+    worker: str
+    waited_ms: float = 0.0
+    """From publish."""
+    attempt: int = Field(default=1, ge=1)
+    deliveries: int = Field(default=1, ge=1)
+    """How often the server gave the job out; above 1 an earlier holder has lost it."""
+
+
+class ReturnRecord(Message):
+    """One job that a worker did not take. It waits on, or is answered if nobody can serve it."""
+
+    at: float
+    dispatcher: str
+    job: str
+    tenant: str
+    worker: str
+    reason: str
+    """One of `ReturnReason`; a newer worker may have others."""
+    detail: str = ""
+    attempt: int = Field(default=1, ge=1)
+
+
+class DrainRecord(Message):
+    """An adapter that gets no new rows on a worker, so that its slot comes free for another."""
+
+    at: float
+    dispatcher: str
+    plan: int = Field(ge=1)
+    worker: str
+    adapter: str
+    """`name@version`, or the digest of one that is not registered any more."""
+    for_adapter: str
+    """That waits for the slot."""
+
+
+class PrefetchRecord(Message):
+    """An adapter that a worker is to bring into host memory while it decodes."""
+
+    at: float
+    dispatcher: str
+    plan: int = Field(ge=1)
+    worker: str
+    adapter: str
