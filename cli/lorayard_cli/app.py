@@ -26,6 +26,7 @@ _VERBS = {
     "demo": "Show a yard at work on a real model with three adapters.",
     "submit": "Submit one prompt; with --wait, print its answer.",
     "result": "Print a job's result.",
+    "explain": "Say why a job waits, or why it went where it went.",
     "cancel": "Cancel a job.",
     "summarize": "Summarize text and markdown files, one JSON line each.",
     "status": "Show the queue, the dispatcher and the workers.",

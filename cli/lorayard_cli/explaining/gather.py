@@ -1,0 +1,185 @@
+"""Find what the yard knows of one job: its result, its dispatcher, its schedule, its audit records."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from datetime import datetime
+
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
+from nats.js.api import RawStreamMsg
+from pydantic import TypeAdapter, ValidationError
+
+from lorayard_cli.explaining.evidence import Evidence, JobState, Queued, Schedule
+from lorayard_schemas import headers
+from lorayard_schemas.audit import AuditKind, DecisionRecord, ReturnRecord
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.dead_letter import AttemptRecord
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.explanation import ExplainJob, JobExplanation, Whereabouts
+from lorayard_schemas.job import JobStub
+from lorayard_schemas.names import subject_token
+from lorayard_schemas.result import JobResult
+from lorayard_shared.bus.connection import Bus
+
+ANSWER_SECONDS = 0.5
+"""Every dispatcher answers, also when it does not know the job; nobody knows how many there are."""
+
+RECORDS_MAX = 200
+"""A job's records, one or two per attempt and worker; of more the first are read."""
+
+QUEUED_MAX = 2000
+"""Jobs looked through in their streams, a third of a millisecond each, for one that left no other trace."""
+
+_HISTORY = TypeAdapter(tuple[AttemptRecord, ...])
+_SCHEDULED_AT = "@at "
+
+
+async def gather(bus: Bus, tenant: str, job: str, workers: frozenset[str]) -> Evidence:
+    """Look everywhere; `workers` are the names of those alive.
+
+    Raises:
+        nats.errors.Error: the bus does not answer.
+    """
+    answers, schedule, records = await asyncio.gather(
+        _ask(bus, tenant, job), _schedule(bus, tenant, job), _records(bus, tenant, job)
+    )
+    found = Evidence(
+        job=job,
+        tenant=tenant,
+        now=time.time(),
+        # Last: a job that ends while we look has ended.
+        result=await _result(bus, tenant, job),
+        answers=answers,
+        schedule=schedule,
+        records=records,
+        workers=workers,
+        ack_wait_seconds=bus.settings.ack_wait_seconds,
+    )
+    if found.state is not JobState.UNKNOWN:
+        return found
+    return Evidence(
+        job=job, tenant=tenant, now=found.now, answers=answers, queued=await _queued(bus, tenant, job)
+    )
+
+
+async def _ask(bus: Bus, tenant: str, job: str) -> tuple[JobExplanation, ...]:
+    """Until one dispatcher has the job, or none has for a while; empty when there is none."""
+    answers: list[JobExplanation] = []
+    known = asyncio.Event()
+
+    async def take(message: Msg) -> None:
+        status = (message.headers or {}).get("Status")
+        with suppress(MalformedMessageError):
+            if status is None:
+                answers.append(decode(JobExplanation, message.data))
+        if status is not None or (answers and answers[-1].where is not Whereabouts.NOT_HERE):
+            known.set()
+
+    inbox = bus.nc.new_inbox()
+    subscription = await bus.nc.subscribe(inbox, cb=take)
+    try:
+        wish = encode(ExplainJob(tenant=tenant, job=job))
+        await bus.nc.publish(bus.subjects.dispatcher("explain"), wish, reply=inbox)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await known.wait()
+    finally:
+        await subscription.unsubscribe()
+    return tuple(answers)
+
+
+async def _result(bus: Bus, tenant: str, job: str) -> JobResult | None:
+    found = await _last(bus, "results", bus.subjects.result(tenant, job))
+    return None if found is None else decode(JobResult, found.data or b"")
+
+
+async def _schedule(bus: Bus, tenant: str, job: str) -> Schedule | None:
+    found = await _last(bus, "delayed", bus.subjects.delayed_job(tenant, job))
+    if found is None:
+        return None
+    said = found.headers or {}
+    history: tuple[AttemptRecord, ...] = ()
+    with suppress(ValidationError):
+        history = _HISTORY.validate_json(said.get(headers.HISTORY, "[]"))
+    attempt = said.get(headers.ATTEMPT, "1")
+    return Schedule(
+        at=_time(said.get(headers.SCHEDULE, "")),
+        attempt=int(attempt) if attempt.isdecimal() and len(attempt) < 7 else 1,
+        failure=history[-1] if history else None,
+    )
+
+
+def _time(schedule: str) -> float | None:
+    with suppress(ValueError):
+        if schedule.startswith(_SCHEDULED_AT):
+            return datetime.fromisoformat(schedule.removeprefix(_SCHEDULED_AT)).timestamp()
+    return None
+
+
+async def _records(bus: Bus, tenant: str, job: str) -> tuple[DecisionRecord | ReturnRecord, ...]:
+    subject, returned = bus.subjects.job_audit("*", tenant, job), f".{AuditKind.RETURN}."
+    records: list[DecisionRecord | ReturnRecord] = []
+    sequence = 1
+    while len(records) < RECORDS_MAX:
+        found = await _next(bus, "audit", subject, sequence)
+        if found is None:
+            break
+        sequence = (found.seq or sequence) + 1
+        with suppress(MalformedMessageError):
+            is_return = returned in (found.subject or "")
+            body = found.data or b""
+            records.append(decode(ReturnRecord, body) if is_return else decode(DecisionRecord, body))
+    return tuple(records)
+
+
+async def _queued(bus: Bus, tenant: str, job: str) -> Queued | None:
+    """Look through the tenant's jobs that wait in the streams."""
+    for kind, head in (("jobs", "jobs"), ("delayed", "due")):
+        subject = f"{bus.subjects.prefix}.{head}.*.{subject_token(tenant)}.*"
+        sequence = 1
+        for _ in range(QUEUED_MAX):
+            found = await _next(bus, kind, subject, sequence)
+            if found is None:
+                break
+            sequence = (found.seq or sequence) + 1
+            if _job_id(found) == job:
+                return _seen(bus, found)
+    return None
+
+
+def _job_id(found: RawStreamMsg) -> str | None:
+    try:
+        return decode(JobStub, found.data or b"").id
+    except MalformedMessageError:
+        return None
+
+
+def _seen(bus: Bus, found: RawStreamMsg) -> Queued:
+    address = bus.subjects.parse_job(found.subject or "")
+    stored_at = found.time.timestamp() if found.time is not None else time.time()
+    return Queued(stored_at=stored_at, lane=address.lane, adapter=address.adapter)
+
+
+async def _last(bus: Bus, kind: str, subject: str) -> RawStreamMsg | None:
+    return await _get(bus, kind, subject, None)
+
+
+async def _next(bus: Bus, kind: str, subject: str, sequence: int) -> RawStreamMsg | None:
+    return await _get(bus, kind, subject, sequence)
+
+
+async def _get(bus: Bus, kind: str, subject: str, sequence: int | None) -> RawStreamMsg | None:
+    """The last message of a subject, or the first from a sequence on; None where there is none."""
+    with suppress(nats.js.errors.NotFoundError, nats.errors.NoRespondersError):
+        return await bus.js.get_msg(
+            bus.subjects.stream(kind),
+            seq=sequence,
+            subject=subject,
+            direct=True,
+            next=sequence is not None,
+        )
+    return None
