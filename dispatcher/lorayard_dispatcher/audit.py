@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -22,7 +23,15 @@ import structlog
 from nats.aio.msg import Msg
 
 from lorayard_dispatcher.parked_job import ParkedJob
-from lorayard_dispatcher.planning.values import Decision, Plan
+from lorayard_dispatcher.planning.values import (
+    BASE_GROUP,
+    Decision,
+    Drain,
+    Plan,
+    Prefetch,
+    Source,
+    WorkerView,
+)
 from lorayard_schemas.audit import FORCED_HOME, AuditKind
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.logs import Event
@@ -37,6 +46,10 @@ much as eight records do."""
 
 BURST_RECORDS = 64
 """Written in one breath, about a millisecond; then the loop turns to jobs."""
+
+ORDER_SECONDS = 10.0
+"""A drain or prefetch that plans leave out no longer than this is still the same one: while no row is free,
+a plan has none."""
 
 ANSWER_GAP_SECONDS = 1.0
 TELL_SECONDS = 600.0
@@ -67,7 +80,7 @@ class Audit:
         self._spawn = spawn
         self._enabled = enabled
         self._plan = 0
-        self._standing: frozenset[object] = frozenset()
+        self._seen: dict[Drain | Prefetch, float] = {}
         self._waiting: deque[Record] = deque()
         self._writing = False
         self._inbox = ""
@@ -76,19 +89,23 @@ class Audit:
         self._told = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
 
     def plan(self, made: Plan) -> None:
-        """A plan was made: keep the drains and prefetches that the one before did not have."""
+        """A plan was made: keep the drains and prefetches that are new in it."""
         self._plan += 1
-        orders = frozenset((*made.drains, *made.prefetches))
-        new, self._standing = orders - self._standing, orders
-        if not new:
-            return
         for drain in made.drains:
-            if drain in new:
+            if self._is_new(drain):
                 body = {"adapter": self._label(drain.adapter), "for_adapter": self._label(drain.for_group)}
                 self._order(AuditKind.DRAIN, drain.worker, body)
         for prefetch in made.prefetches:
-            if prefetch in new:
+            if self._is_new(prefetch):
                 self._order(AuditKind.PREFETCH, prefetch.worker, {"adapter": self._label(prefetch.adapter)})
+
+    def _is_new(self, order: Drain | Prefetch) -> bool:
+        now = time.monotonic()
+        seen = self._seen.pop(order, -math.inf)
+        self._seen[order] = now  # the longest unseen stays first
+        while now - self._seen[oldest := next(iter(self._seen))] > ORDER_SECONDS:
+            del self._seen[oldest]
+        return now - seen > ORDER_SECONDS
 
     def decision(self, decision: Decision, parked: ParkedJob) -> None:
         """A job of the last plan goes to a worker."""

@@ -33,7 +33,7 @@ def explain_job(dispatcher: Dispatcher, wish: ExplainJob) -> JobExplanation:
 def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
     now, job, taken = time.time(), parked.waiting, parked.taken
     fit = Fit(group=job.group, base_digest=dispatcher.registry.base_of.get(job.group))
-    views = dispatcher.fleet.views(time.monotonic())
+    views = dispatcher.fleet.views(time.monotonic(), now)
     reason = wait_reason(fit, views, alive=len(dispatcher.fleet.workers))
     drain = drain_for(job.group, dispatcher.drains) if reason is WaitReason.SLOTS_BUSY else None
     policy = Policy(wait_bound_seconds=dispatcher.settings.wait_bound_seconds)

@@ -96,6 +96,11 @@ def parked(reason: WaitReason, **given: object) -> str:
             {"view_age_seconds": 2.0},
             "the fleet had not been heard for 2.0 s, so w1 was chosen by hash",
         ),
+        (
+            "forced_home",
+            {},
+            "workers refused it, so it went to w1, the home of its adapter, to be queued there",
+        ),
         ("newer", {}, "the planner chose w1 in its phase newer, which held a/b/c@2"),
     ],
 )

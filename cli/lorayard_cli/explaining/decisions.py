@@ -33,6 +33,8 @@ def why(decision: DecisionRecord) -> str:
         case "blind":
             age = seconds(decision.view_age_seconds)
             return f"the fleet had not been heard for {age}, so {worker} was chosen by hash"
+        case "forced_home":
+            return f"workers refused it, so it went to {worker}, the home of its adapter, to be queued there"
         case other:
             return f"the planner chose {worker} in its phase {other}{_held_or_loaded(decision)}"
 
