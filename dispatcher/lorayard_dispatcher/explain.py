@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
-from lorayard_dispatcher.planning.policy import Policy
-from lorayard_dispatcher.planning.values import WaitingJob
-from lorayard_dispatcher.waiting import Fit, drain_for, label, wait_reason
+from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
+from lorayard_dispatcher.waiting import Fit, wait_reason
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 
 
@@ -34,24 +33,22 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
     now, job, taken = time.time(), parked.waiting, parked.taken
     fit = Fit(group=job.group, base_digest=dispatcher.registry.base_of.get(job.group))
     views = dispatcher.fleet.views(time.monotonic(), now)
-    reason = wait_reason(fit, views, alive=len(dispatcher.fleet.workers))
-    drain = drain_for(job.group, dispatcher.drains) if reason is WaitReason.SLOTS_BUSY else None
-    policy = Policy(wait_bound_seconds=dispatcher.settings.wait_bound_seconds)
-    lane = _lane(dispatcher, job.priority)
+    wait = dispatcher.planner.why(parked.key, now)
+    lane, labels = _lane(dispatcher, job.priority), dispatcher.registry.labels
     return JobExplanation(
         dispatcher=dispatcher.name,
         where=Whereabouts.PARKED,
         workers=len(dispatcher.fleet.workers),
-        adapter=label(job.group, dispatcher.registry.labels),
+        adapter=None if job.group == BASE_GROUP else labels.get(job.group, job.group),
         lane=taken.address.lane,
         waited_seconds=max(0.0, now - taken.enqueued_at),
         attempt=taken.attempt,
-        reason=reason,
+        reason=wait_reason(fit, views, wait, alive=len(dispatcher.fleet.workers)),
         ahead=sum(other.order < job.order for other in lane),
         oldest_seconds=max(0.0, now - min(other.enqueued_at for other in lane)),
-        overdue_in_seconds=policy.bound(job) - now,
-        worker=drain.worker if drain is not None else None,
-        drains=label(drain.adapter, dispatcher.registry.labels) if drain is not None else None,
+        overdue_in_seconds=dispatcher.planner.policy.bound(job) - now,
+        worker=wait.worker if wait is not None else None,
+        drains=labels.get(wait.drained, wait.drained) if wait is not None and wait.drained else None,
     )
 
 

@@ -1,11 +1,12 @@
-"""Why a parked job waits, from the same views that plans are made of."""
+"""Why a parked job waits: what the fleet lacks for it, and beyond that what the planner says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lorayard_dispatcher.planning.values import BASE_GROUP, Drain, WorkerView
+from lorayard_dispatcher.planning.values import BASE_GROUP, WorkerView
+from lorayard_dispatcher.planning.waits import Wait, WaitsFor
 from lorayard_schemas.explanation import WaitReason
 
 
@@ -24,12 +25,8 @@ class Fit:
         """Whether the worker can run the job at all, now or later."""
         return self.has_base(view) and self.group not in view.lacks and view.dedicated in (None, self.group)
 
-    def starts_without_slot(self, view: WorkerView) -> bool:
-        """Whether the job needs no slot that another adapter has."""
-        return self.group == BASE_GROUP or self.group in view.resident or len(view.in_use) < view.slots
 
-
-def wait_reason(fit: Fit, views: Sequence[WorkerView], *, alive: int) -> WaitReason:
+def wait_reason(fit: Fit, views: Sequence[WorkerView], wait: Wait | None, *, alive: int) -> WaitReason:
     """What the job waits for; `alive` counts the workers that beat, `views` has those that may get jobs."""
     if not alive:
         return WaitReason.NO_WORKER
@@ -40,19 +37,22 @@ def wait_reason(fit: Fit, views: Sequence[WorkerView], *, alive: int) -> WaitRea
     able = [view for view in views if fit.serves(view)]
     if not able:
         return WaitReason.NO_FILES
-    with_room = [view for view in able if view.room > 0]
-    if not with_room:
-        return WaitReason.ROWS_BUSY
-    if not any(fit.starts_without_slot(view) for view in with_room):
-        return WaitReason.SLOTS_BUSY
-    return WaitReason.NEXT_PLAN
+    return WaitReason.NEXT_PLAN if wait is None else _of_planner(wait, able)
 
 
-def drain_for(group: str, drains: Sequence[Drain]) -> Drain | None:
-    """The drain that frees a slot for a group."""
-    return next((drain for drain in drains if drain.for_group == group), None)
-
-
-def label(group: str, labels: Mapping[str, str]) -> str | None:
-    """A group for people; None is the base model."""
-    return None if group == BASE_GROUP else labels.get(group, group)
+def _of_planner(wait: Wait, able: Sequence[WorkerView]) -> WaitReason:
+    match wait.waits_for:
+        case WaitsFor.WORKER:
+            return WaitReason.NO_FILES
+        case WaitsFor.SHARE:
+            return WaitReason.TENANT_SHARE
+        case WaitsFor.ROW:
+            return WaitReason.ROWS_BUSY
+        case WaitsFor.COPY:
+            return WaitReason.FETCH
+        case WaitsFor.DRAIN:
+            return WaitReason.SLOTS_BUSY
+        case WaitsFor.SLOT:
+            return WaitReason.SLOTS_BUSY if any(view.room > 0 for view in able) else WaitReason.ROWS_BUSY
+        case WaitsFor.PLAN:
+            return WaitReason.NEXT_PLAN

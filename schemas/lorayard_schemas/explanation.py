@@ -45,6 +45,8 @@ class WaitReason(StrEnum):
     """There are free rows, but its adapter would need a slot, and all are in use."""
     TENANT_SHARE = "tenant_share"
     """Its tenant is past its share, and others wait."""
+    FETCH = "fetch"
+    """Its adapter is on its way into a worker's host memory."""
     NEXT_PLAN = "next_plan"
     """Nothing: it goes with the next plan, unless others come first."""
     PLANNER = "planner"
@@ -74,6 +76,6 @@ class JobExplanation(Message):
     overdue_in_seconds: float | None = None
     """Until it goes before warm work; negative when it does already."""
     worker: str | None = None
-    """That has it; for a parked job the one where a slot is drained for it."""
+    """That has it; for a parked job the one where a slot is drained, or its adapter fetched, for it."""
     drains: str | None = None
     """The adapter that gets no new rows there."""

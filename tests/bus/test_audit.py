@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
-from lorayard_schemas.audit import AuditKind, DecisionRecord, DrainRecord, ReturnRecord
+from lorayard_schemas.audit import AuditKind, DecisionRecord, DrainRecord, PrefetchRecord, ReturnRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
 from lorayard_schemas.message import Message
@@ -22,6 +22,7 @@ KINDS: dict[str, type[Message]] = {
     AuditKind.DECISION: DecisionRecord,
     AuditKind.RETURN: ReturnRecord,
     AuditKind.DRAIN: DrainRecord,
+    AuditKind.PREFETCH: PrefetchRecord,
 }
 
 

@@ -74,6 +74,8 @@ def _reason(live: JobExplanation, tenant: str) -> str:
             return f"{adapter} needs a slot, and every one is in use where a row is free; {_drain(live)}"
         case WaitReason.TENANT_SHARE:
             return f"tenant {tenant} is past its share while others wait"
+        case WaitReason.FETCH:
+            return f"{adapter} is on its way into the host memory of worker {live.worker}"
         case WaitReason.NEXT_PLAN:
             return f"there is room for {adapter}, so it goes with one of the next plans"
         case WaitReason.PLANNER | None:
@@ -97,7 +99,13 @@ def _drain(live: JobExplanation) -> str:
     return f"{live.drains} gets no new rows on worker {live.worker}, to free one"
 
 
-_HELD_BY_WORK = (WaitReason.ROWS_BUSY, WaitReason.SLOTS_BUSY, WaitReason.TENANT_SHARE, WaitReason.NEXT_PLAN)
+_HELD_BY_WORK = (
+    WaitReason.ROWS_BUSY,
+    WaitReason.SLOTS_BUSY,
+    WaitReason.TENANT_SHARE,
+    WaitReason.FETCH,
+    WaitReason.NEXT_PLAN,
+)
 
 
 def _overdue(live: JobExplanation) -> str:
