@@ -30,8 +30,8 @@ from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.plan_log import make_planner
 from lorayard_dispatcher.planning.blind import plan_blind
-from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
 from lorayard_dispatcher.pool import Pool
@@ -70,7 +70,13 @@ class Dispatcher:
         self.bus = bus
         self.leases = leases
         self.registry = AdapterRegistry()
-        self.planner = Planner(_policy(settings, self.registry.base_of))
+        self._log = structlog.get_logger().bind(dispatcher=name)
+        self._tasks = OwnedTasks(self._log)
+        self.spawn = self._tasks.spawn
+        self.settle = self._tasks.settle
+        self.end = self._tasks.end
+        policy = _policy(settings, self.registry.base_of)
+        self.planner = make_planner(policy, settings.record_plans, self.spawn)
         self.pool = Pool(self.planner)
         self.fleet = Fleet(name, numbered_from=time.time_ns())
         self.answers = Answers(bus, ResultStore(bus, PayloadStore(bus)), leases)
@@ -89,11 +95,6 @@ class Dispatcher:
         self._changed = asyncio.Event()
         self.on_room: list[Callable[[], None]] = []
         """Called whenever room may have come free."""
-        self._log = structlog.get_logger().bind(dispatcher=name)
-        self._tasks = OwnedTasks(self._log)
-        self.spawn = self._tasks.spawn
-        self.settle = self._tasks.settle
-        self.end = self._tasks.end
         self.audit = Audit(bus, name, labels=self.registry.labels, spawn=self.spawn, enabled=settings.audit)
 
     # ---- what comes in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -34,3 +35,5 @@ class DispatcherSettings(YardSettings):
     """The fuse behind that, by the server's count, which also rises while a job only waits."""
     audit: bool = True
     """Whether decisions are kept in the stream of audit records."""
+    record_plans: Path | None = None
+    """A file that gets everything the planner is told and answers, to be played again; None: nothing."""

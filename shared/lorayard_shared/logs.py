@@ -41,6 +41,7 @@ class Event(StrEnum):
     LEASES_RETURNED = "leases_returned"
     LOOP_FAILED = "loop_failed"
     MESSAGE_MALFORMED = "message_malformed"
+    PLAN_LOG_ENDED = "plan_log_ended"
     PROCESS_DRAINED = "process_drained"
     PROCESS_STARTED = "process_started"
     PROCESS_STOPPED = "process_stopped"

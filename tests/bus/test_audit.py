@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
+from lorayard_dispatcher.plan_log import read_plan_log
+from lorayard_dispatcher.planning.recording import replay
 from lorayard_schemas.audit import AuditKind, DecisionRecord, DrainRecord, PrefetchRecord, ReturnRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
@@ -103,3 +105,30 @@ async def test_an_operator_can_do_without(yard: Yard) -> None:
     assert (await yard.result("j")).state is ResultState.SUCCEEDED
     await yard.stop()
     assert (dispatcher.audit_lost, await yard.left("audit")) == (0, 0)
+
+
+async def test_a_dispatchers_recorded_plans_play_again_to_the_same(
+    yard: Yard, adapters: Path, tmp_path: Path
+) -> None:
+    plans = tmp_path / "plans.jsonl"
+    await yard.dispatcher(record_plans=plans)
+    await yard.worker("w1", adapters_dir=adapters, rows=2, lookahead=0, echo_delay_seconds=0.01)
+    await yard.worker("w2", adapters_dir=adapters, rows=2, lookahead=0, echo_delay_seconds=0.01)
+    for number in range(60):
+        await yard.publish(Job(id=f"j{number}", prompt="secret"), adapter=(None, ADAPTER)[number % 2])
+    for number in range(60):
+        assert (await yard.result(f"j{number}")).state is ResultState.SUCCEEDED
+    await yard.stop()
+    entries = read_plan_log(plans)
+    assert "secret" not in plans.read_text()
+    assert sum(len(entry[2]["decisions"]) for entry in entries if entry[0] == "plan") == 60
+    assert replay(entries).differing == ()
+
+
+async def test_a_recording_that_cannot_be_written_ends_and_the_jobs_run_on(
+    yard: Yard, tmp_path: Path
+) -> None:
+    await yard.dispatcher(record_plans=tmp_path / "no folder" / "plans.jsonl")
+    await yard.worker()
+    await yard.publish(Job(id="j", prompt="x"))
+    assert (await yard.result("j")).state is ResultState.SUCCEEDED

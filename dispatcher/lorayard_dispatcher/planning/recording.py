@@ -1,0 +1,186 @@
+"""Write down what a planner is told and what it answers, and play it again: the same plans, bit for bit.
+
+A recording is a list of entries, each a list that JSON can carry: the name of the call and its values. Floats
+come back as they were, so a plan that differs shows that planning depends on something it was not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lorayard_dispatcher.planning.planner import Planner
+from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.values import Plan, Resident, WaitingJob, WorkerView
+
+Entry = list[Any]
+
+VERSION = 1
+
+
+class RecordingError(Exception):
+    """A recording cannot be played; `entry` counts from 0."""
+
+    def __init__(self, *, entry: int, reason: str) -> None:
+        super().__init__(f"entry {entry} of the recording: {reason}")
+        self.entry = entry
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What became of a recording that was played."""
+
+    plans: int
+    differing: tuple[int, ...]  # entries whose plan came out otherwise
+
+
+class RecordedPlanner(Planner):
+    """A planner that tells `write` of every call, in the order in which it took them."""
+
+    def __init__(self, policy: Policy, write: Callable[[Entry], None]) -> None:
+        super().__init__(policy)
+        self._write = write
+        self._inside = False
+        """Whether a call of ours is under way: what it calls in turn is played again by itself."""
+        self._base_of = dict(policy.base_of)
+        write(["start", VERSION, asdict(policy)])
+
+    def put(self, job: WaitingJob, now: float | None = None) -> None:
+        """See `Planner.put`."""
+        self._tell("put", asdict(job), now)
+        self._alone(lambda: super(RecordedPlanner, self).put(job, now))
+
+    def take(self, key: str) -> WaitingJob | None:
+        """See `Planner.take`."""
+        self._tell("take", key)
+        return super().take(key)
+
+    def see(self, view: WorkerView) -> None:
+        """See `Planner.see`."""
+        self._tell("see", view_document(view))
+        super().see(view)
+
+    def lose(self, worker: str) -> None:
+        """See `Planner.lose`."""
+        self._tell("lose", worker)
+        super().lose(worker)
+
+    def charge(self, tenant: str, tokens: float) -> None:
+        """See `Planner.charge`."""
+        self._tell("charge", tenant, tokens)
+        super().charge(tenant, tokens)
+
+    def plan(self, now: float) -> Plan:
+        """See `Planner.plan`."""
+        self._look_at_bases()
+        made = super().plan(now)
+        self._tell("plan", now, plan_document(made))
+        return made
+
+    def _alone(self, call: Callable[[], None]) -> None:
+        self._inside = True
+        try:
+            call()
+        finally:
+            self._inside = False
+
+    def _tell(self, *entry: Any) -> None:
+        if not self._inside:
+            self._look_at_bases()
+            self._write([*entry])
+
+    def _look_at_bases(self) -> None:
+        """Which base model an adapter fits is kept up by the policy's owner, behind the planner's back."""
+        base_of = self.policy.base_of
+        if base_of != self._base_of:
+            self._base_of = dict(base_of)
+            self._write(["bases", dict(base_of)])
+
+
+def replay(entries: Iterable[Entry]) -> Replayed:
+    """Play a recording on a fresh planner and compare the plans.
+
+    Raises:
+        RecordingError: an entry is none of ours.
+    """
+    player, plans, differing = _Player(), 0, list[int]()
+    for number, entry in enumerate(entries):
+        try:
+            made = player.play(entry)
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            raise RecordingError(entry=number, reason=f"{type(error).__name__}: {error}") from error
+        if made is not None:
+            plans += 1
+            if made != entry[2]:
+                differing.append(number)
+    return Replayed(plans=plans, differing=tuple(differing))
+
+
+class _Player:
+    def __init__(self) -> None:
+        self._base_of: dict[str, str] = {}
+        self._planner: Planner | None = None
+
+    def play(self, entry: Entry) -> dict[str, Any] | None:
+        """Make one call; returns what a plan came out as."""
+        verb, *values = entry
+        if verb == "start":
+            self._start(*values)
+            return None
+        if self._planner is None:
+            raise ValueError("it has to begin with `start`")
+        match verb:
+            case "put":
+                self._planner.put(WaitingJob(**values[0]), values[1])
+            case "take":
+                self._planner.take(values[0])
+            case "see":
+                self._planner.see(_view(values[0]))
+            case "lose":
+                self._planner.lose(values[0])
+            case "charge":
+                self._planner.charge(values[0], values[1])
+            case "bases":
+                self._base_of.clear()
+                self._base_of.update(values[0])
+            case "plan":
+                return plan_document(self._planner.plan(values[0]))
+            case _:
+                raise ValueError(f"no such call: {verb!r}")
+        return None
+
+    def _start(self, version: int, policy: Mapping[str, Any]) -> None:
+        if version != VERSION:
+            raise ValueError(f"version {version!r}, this program plays {VERSION}")
+        self._base_of.clear()
+        self._base_of.update(policy["base_of"])
+        given = {
+            **policy,
+            "wait_bound_seconds": tuple(policy["wait_bound_seconds"]),
+            "base_of": self._base_of,
+        }
+        self._planner = Planner(Policy(**given))
+
+
+def view_document(view: WorkerView) -> dict[str, Any]:
+    """A view as JSON carries it; sets in order, so that one view has one form."""
+    return {
+        name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(view).items()
+    }
+
+
+def plan_document(made: Plan) -> dict[str, Any]:
+    """A plan as JSON carries it."""
+    return {kind: [asdict(each) for each in found] for kind, found in _parts(made).items()}
+
+
+def _parts(made: Plan) -> dict[str, tuple[Any, ...]]:
+    return {"decisions": made.decisions, "drains": made.drains, "prefetches": made.prefetches}
+
+
+def _view(document: Mapping[str, Any]) -> WorkerView:
+    residents = {digest: Resident(**resident) for digest, resident in document["resident"].items()}
+    sets = {name: frozenset(document[name]) for name in ("host", "fetching", "lacks")}
+    return WorkerView(**{**document, "resident": residents, **sets})
