@@ -6,16 +6,21 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 from tests.bus.conftest import ADAPTER, Yard
 
+from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.plan_log import read_plan_log
 from lorayard_dispatcher.planning.recording import replay
+from lorayard_dispatcher.planning.values import Drain, Plan, Prefetch
 from lorayard_schemas.audit import AuditKind, DecisionRecord, DrainRecord, PrefetchRecord, ReturnRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
 from lorayard_schemas.message import Message
 from lorayard_schemas.result import ResultState
-from lorayard_workers.tiny_model import make_tiny_adapter
+from lorayard_shared.logs import Event
+from lorayard_shared.owned_tasks import OwnedTasks
 
 pytestmark = pytest.mark.bus
 
@@ -56,28 +61,21 @@ async def test_every_hand_over_is_a_record_under_tenant_and_job(yard: Yard, wait
     assert sum(info["state"]["subjects"].values()) == 1
 
 
-async def test_a_drain_is_written_once_however_many_plans_it_lasts(
-    yard: Yard, wait_until: WaitUntil, adapters: Path
-) -> None:
-    make_tiny_adapter(adapters / "acme/tiny/other" / "1", seed=2, targets=("q_proj",))
-    await yard.dispatcher(wait_bound_seconds=(0.01,) * 4)
-    await yard.worker(
-        rows=2, lookahead=0, slots=1, echo_delay_seconds=60, drain_seconds=0, adapters_dir=adapters
-    )
-    await yard.publish(Job(id="runs", prompt="x"), adapter=ADAPTER)
-
-    async def written(count: int) -> bool:
-        return await yard.left("audit") >= count
-
-    await wait_until(lambda: written(1))
-    await yard.publish(Job(id="waits", prompt="x"), adapter="acme/tiny/other")
-    await wait_until(lambda: written(2))
-    await yard.publish(Job(id="base", prompt="x"))  # planned later than that
-    await wait_until(lambda: written(3))
-    drains = [record for record in await records(yard) if isinstance(record, DrainRecord)]
-    assert [(d.worker, d.adapter, d.for_adapter) for d in drains] == [
-        ("w1", f"{ADAPTER}@1", "acme/tiny/other@1")
+async def test_a_drain_is_written_once_however_many_plans_it_lasts(yard: Yard) -> None:
+    """Also when a plan between them had none, because no row was free."""
+    tasks = OwnedTasks(structlog.get_logger())
+    audit = Audit(yard.bus, "d1", labels={"a": "x/y/a@1"}, spawn=tasks.spawn)
+    first, second = (Drain(worker=worker, adapter="a", for_group="b") for worker in ("w1", "w2"))
+    for drains in ((first,), (first,), (), (first, second), (second,)):
+        audit.plan(Plan(drains=drains, prefetches=(Prefetch(worker="w3", adapter="a"),)))
+    await tasks.settle()
+    await yard.bus.nc.flush()
+    written = await records(yard)
+    assert [(r.worker, r.plan, r.adapter, r.for_adapter) for r in written if isinstance(r, DrainRecord)] == [
+        ("w1", 1, "x/y/a@1", "b"),
+        ("w2", 4, "x/y/a@1", "b"),
     ]
+    assert [r.plan for r in written if isinstance(r, PrefetchRecord)] == [1]
 
 
 async def test_without_a_stream_jobs_run_and_the_loss_is_counted(yard: Yard, wait_until: WaitUntil) -> None:
@@ -125,10 +123,14 @@ async def test_a_dispatchers_recorded_plans_play_again_to_the_same(
     assert replay(entries).differing == ()
 
 
-async def test_a_recording_that_cannot_be_written_ends_and_the_jobs_run_on(
-    yard: Yard, tmp_path: Path
+async def test_a_recording_that_cannot_be_written_ends_once_and_the_jobs_run_on(
+    yard: Yard, wait_until: WaitUntil, tmp_path: Path
 ) -> None:
-    await yard.dispatcher(record_plans=tmp_path / "no folder" / "plans.jsonl")
-    await yard.worker()
-    await yard.publish(Job(id="j", prompt="x"))
-    assert (await yard.result("j")).state is ResultState.SUCCEEDED
+    with capture_logs() as logs:
+        await yard.dispatcher(record_plans=tmp_path / "no folder" / "plans.jsonl")
+        await wait_until(lambda: any(entry["event"] == Event.PLAN_LOG_ENDED for entry in logs))
+        await yard.worker()
+        await yard.publish(Job(id="j", prompt="x"))
+        assert (await yard.result("j")).state is ResultState.SUCCEEDED
+        await yard.stop()
+    assert sum(entry["event"] == Event.PLAN_LOG_ENDED for entry in logs) == 1
