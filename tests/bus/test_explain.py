@@ -158,6 +158,25 @@ async def test_a_load_and_a_hit_say_where_the_adapter_came_from(
         assert "secret" not in str(record)
 
 
+async def test_a_spill_says_that_the_holders_had_too_much_to_do(
+    yard: Yard, wait_until: WaitUntil, adapters: Path
+) -> None:
+    await yard.dispatcher()
+    for worker in ("w1", "w2"):
+        await yard.worker(
+            worker, rows=1, lookahead=0, echo_delay_seconds=60, drain_seconds=0, adapters_dir=adapters
+        )
+    went: list[str] = []
+    for name in ("first", "second"):
+        await yard.publish(Job(id=name, prompt="x"), adapter=ADAPTER)
+        found = await find(yard, wait_until, name, JobState.HANDED_OVER, records=1)
+        assert found.decision is not None
+        went.append(found.decision.worker)
+    assert sorted(went) == ["w1", "w2"]
+    spilled = f"the workers with {ADAPTER}@1 had more work than a further load costs, so {went[1]} took it up"
+    assert spilled in sentence(found)
+
+
 async def test_an_overdue_job_says_that_it_went_before_warm_work(
     yard: Yard, wait_until: WaitUntil, adapters: Path
 ) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -71,6 +72,32 @@ def test_a_job_nobody_knows_has_no_result(up: Up) -> None:
     waited = up.run("result", "nosuchjob", "--wait", "--timeout", "0.3", "--json")
     assert waited.exit_code == ExitCode.TIMED_OUT
     assert waited.document["error"]["code"] == "timed_out"
+
+
+def test_explain_says_in_one_line_why_a_job_went_where_it_went(up: Up) -> None:
+    ran = up.run("submit", "--adapter", "acme/tiny/a", "--wait", "--json", "Top secret")
+    job, worker = ran.document["job"], ran.document["worker"]
+
+    def document() -> dict[str, Any]:
+        return up.run("explain", job, "--json").document
+
+    wait_until(lambda: bool(document()["records"]), "the decision is written down")
+    told = document()
+    assert (told["state"], told["worker"], told["attempt"]) == ("finished", worker, 1)
+    assert told["records"][0]["adapter"]["name"] == "acme/tiny/a"
+    text = up.run("explain", job)
+    assert (text.exit_code, text.out.count("\n")) == (ExitCode.OK, 1)
+    assert f"job {job} succeeded" in text.out
+    assert f"at worker {worker}; it went there after" in text.out
+    assert "secret" not in text.out + json.dumps(told)
+
+
+def test_explain_of_a_job_that_left_no_trace_fails_and_says_where_it_looked(up: Up) -> None:
+    ran = up.run("explain", "nobody", "--tenant", "other", "--json")
+    assert ran.exit_code == ExitCode.FAILED
+    assert ran.document["error"]["code"] == "unknown_job"
+    assert "job nobody of tenant other has left no trace: no dispatcher has it" in ran.err
+    assert up.run("explain", "no.such.id").exit_code == ExitCode.BAD_INPUT
 
 
 def test_a_finished_job_cannot_be_cancelled(up: Up) -> None:
