@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -176,6 +176,22 @@ def test_saturation_lies_between_idle_and_full() -> None:
 def test_traffic_that_cannot_be_made_is_refused(traffic: Traffic, fault: str) -> None:
     with pytest.raises(BadSettingError, match=fault):
         make_jobs(traffic, Cluster(adapters=30), 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"slots": 0}, "slots: must be at least 1"),
+        ({"slots": 32}, "host: must be at least 35"),
+        ({"lookahead": -1}, "lookahead"),
+        ({"stall": 1.5}, "stall"),
+        ({"load_seconds_disk": float("nan")}, "load_seconds_disk"),
+        ({"step_milliseconds": 0.0}, "step_milliseconds"),
+    ],
+)
+def test_a_yard_that_cannot_be_is_refused(change: Mapping[str, float], fault: str) -> None:
+    with pytest.raises(BadSettingError, match=fault):
+        replace(Cluster(), **change)  # type: ignore[arg-type]  # of several types
 
 
 def test_a_regime_that_is_not_there_is_refused_with_those_that_are() -> None:

@@ -15,6 +15,9 @@ from lorayard_dispatcher.planning.values import WaitingJob
 
 SMALL = Cluster(workers=1, rows=2, slots=1, host=4, adapters=4, load_seconds_host=0.1, load_seconds_disk=0.9)
 
+DECODED = 99 * 0.0265 + 0.028
+"""Seconds for 100 tokens, one of them beside another row with another adapter."""
+
 
 def job(key: str, adapter: str, tokens: float = 10.0) -> SimulatedJob:
     waiting = WaitingJob(key=key, group=adapter, tenant="t", priority=1, enqueued_at=0.0)
@@ -58,18 +61,21 @@ def test_two_rows_slow_each_other_down_and_share_one_adapter() -> None:
 
 def test_a_blocking_load_stops_the_row_that_decodes() -> None:
     worker = ModelWorker("w", Cluster(rows=2, slots=2, load_seconds_host=0.1, load_seconds_disk=0.9))
-    give(worker, 0.0, job("a", "x", 100))
+    first = job("a", "x", 100)
+    give(worker, 0.0, first)
     run_until(worker, limit=1.5)
     give(worker, 1.5, job("b", "y", 1))
     run_until(worker)
     assert worker.loads.blocking_at == [1.5]
     assert worker.loads.stalled_seconds == pytest.approx(1.0)
+    assert first.ended_at == pytest.approx(1.0 + DECODED + 1.0)
 
 
 def test_staging_stops_the_row_for_the_copy_only() -> None:
     cluster = Cluster(rows=2, slots=2, load_seconds_host=0.1, load_seconds_disk=0.9, staging=True)
     worker = ModelWorker("w", cluster)
-    give(worker, 0.0, job("a", "x", 100))
+    first = job("a", "x", 100)
+    give(worker, 0.0, first)
     run_until(worker, limit=1.5)
     second = job("b", "y", 1)
     give(worker, 1.5, second)
@@ -77,14 +83,18 @@ def test_staging_stops_the_row_for_the_copy_only() -> None:
     assert second.started_at == pytest.approx(2.5)  # no sooner than by a blocking load
     assert worker.loads.blocking_at == []
     assert worker.loads.stalled_seconds == pytest.approx(0.1)
+    assert first.ended_at == pytest.approx(1.0 + DECODED + 0.1)
 
 
 def test_without_stall_a_load_costs_the_rows_nothing() -> None:
     worker = ModelWorker("w", Cluster(rows=2, slots=2, stall=0.0))
-    give(worker, 0.0, job("a", "x", 100))
+    first = job("a", "x", 100)
+    give(worker, 0.0, first)
+    run_until(worker, limit=1.0)
     give(worker, 1.0, job("b", "y", 1))
     run_until(worker)
     assert worker.loads.stalled_seconds == 0.0
+    assert first.ended_at == pytest.approx(0.3 + DECODED)
 
 
 def test_an_adapter_in_use_keeps_its_slot_and_the_next_one_waits() -> None:

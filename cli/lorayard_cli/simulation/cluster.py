@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from lorayard_cli.simulation.errors import BadSettingError
+
+STAGED_AHEAD = 2
+"""Adapters of queued jobs that are kept in host memory before a slot is free: a worker takes two jobs beyond
+its rows, and further ones would push each other out of a small host tier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +36,25 @@ class Cluster:
     """... and for each row..."""
     adapter_milliseconds: float = 1.0
     """... and for each distinct adapter in the batch."""
+
+    def __post_init__(self) -> None:
+        """Raises BadSettingError for what no worker could be."""
+        for name in ("workers", "rows", "slots", "adapters"):
+            if getattr(self, name) < 1:
+                raise BadSettingError(name, f"must be at least 1, not {getattr(self, name)}")
+        least = min(self.slots, self.adapters) + STAGED_AHEAD + 1
+        if self.host < least:
+            told = f"must be at least {least}: the adapters in slots, and those on their way"
+            raise BadSettingError("host", f"{told}; not {self.host}")
+        if self.lookahead < 0:
+            raise BadSettingError("lookahead", f"must not be negative, as {self.lookahead} is")
+        if not 0.0 <= self.stall <= 1.0:
+            raise BadSettingError("stall", f"must be from 0 to 1, not {self.stall}")
+        for name in ("load_seconds_host", "load_seconds_disk", "row_milliseconds", "adapter_milliseconds"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise BadSettingError(name, f"must be a number and not negative, not {getattr(self, name)}")
+        if not 0.0 < self.step_milliseconds < math.inf:
+            raise BadSettingError("step_milliseconds", f"must be positive, not {self.step_milliseconds}")
 
     @property
     def names(self) -> tuple[str, ...]:

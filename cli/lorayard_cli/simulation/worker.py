@@ -13,15 +13,11 @@ from collections import Counter, deque
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
-from lorayard_cli.simulation.cluster import Cluster
+from lorayard_cli.simulation.cluster import STAGED_AHEAD, Cluster
 from lorayard_cli.simulation.errors import BooksDifferError
 from lorayard_cli.simulation.simulated_job import SimulatedJob
 from lorayard_cli.simulation.tiers import Tier
 from lorayard_dispatcher.planning.values import BASE_GROUP
-
-STAGED_AHEAD = 2
-"""Adapters of queued jobs that are kept in host memory before a slot is free: a worker takes two jobs beyond
-its rows, and further ones would push each other out of a small host tier."""
 
 _NEVER = math.inf
 _ROUNDING = 1e-9
