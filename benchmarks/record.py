@@ -15,7 +15,11 @@ RESULTS = ROOT / "benchmarks/results"
 _CLI = ("-m", "lorayard_cli", "bench")
 _ON_GPU = (*_CLI, "engine", "--json", "--device", "cuda", "--model")
 _ENGINE = Path(__file__).parent / "engine"
-BENCHES = {"bus": (*_CLI, "bus", "--json"), "engine": (*_CLI, "engine", "--json")}
+BENCHES = {
+    "bus": (*_CLI, "bus", "--json"),
+    "engine": (*_CLI, "engine", "--json"),
+    "routing": (*_CLI, "routing", "--json"),
+}
 """Arguments of the interpreter; what one prints is kept under its name."""
 SELDOM = {
     "engine-gpu-1b": (*_ON_GPU, "random-1b"),

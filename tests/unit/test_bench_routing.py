@@ -13,12 +13,13 @@ from lorayard_cli.bench.routing import RoutingPlan, judge, plan_of
 from lorayard_cli.bench.routing_report.document import make_document
 from lorayard_cli.bench.routing_report.goals import PACE_GOALS, SIMULATED_GOALS
 from lorayard_cli.bench.routing_report.measure import Measured, all_runs
+from lorayard_cli.bench.routing_report.pace import Size, decision_rate, plan_time, steps
 from lorayard_cli.bench.routing_report.scenes import CAPACITY_YARDS, SCENES
 from lorayard_cli.bench.routing_report.simulated import figures
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.simulation.result import SimResult, Waits
 
-OURS = "first"
+OURS = "ours"
 
 
 def result(router: str, seed: int, **changes: Any) -> SimResult:
@@ -124,9 +125,19 @@ def test_every_scene_is_run_with_every_seed_and_the_long_searches_first() -> Non
 
 def test_a_quick_run_has_fewer_seeds() -> None:
     assert plan_of(OURS, quick=True).seeds < plan_of(OURS, quick=False).seeds == 20
-    assert plan_of(OURS, quick=True) == RoutingPlan(planner=OURS, seeds=3, searched_seeds=1)
+    assert plan_of(OURS, quick=True) == RoutingPlan(planner=OURS, seeds=3, searched_seeds=1, pace_rounds=2)
 
 
 def test_a_planner_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert lorayard_cli.run(["bench", "routing", "--planner", "magic"]) == ExitCode.USAGE
     assert "no router is called 'magic'" in capsys.readouterr().err
+
+
+def test_the_pace_is_of_a_yard_in_which_jobs_that_end_are_replaced() -> None:
+    small = Size(workers=2, adapters=6, waiting=50, ending=3, plans=40)
+    made = [decisions for decisions, _ in steps(small, seed=1)]
+    assert len(made) == 40
+    assert 100 <= sum(made) <= 130  # 120 have ended
+    assert made == [decisions for decisions, _ in steps(small, seed=1)]
+    assert plan_time(small, rounds=2).value.rounds == 2
+    assert decision_rate(small, rounds=2).value.low > 0

@@ -69,7 +69,7 @@ def engine(
 def routing(
     *,
     quick: Annotated[bool, Parameter(negative="")] = False,
-    planner: str = "first",
+    planner: str = "ours",
     output: Output = TEXT,
 ) -> int:
     """The planner in a modelled yard, beside other systems' rules; fails when a must is missed.

@@ -17,7 +17,7 @@ from lorayard_cli.simulation.routers import ROUTERS
 from lorayard_cli.simulation.trace import draw_adapters, read_trace
 from lorayard_cli.simulation.what_if import Question, answer
 
-USUAL_ROUTERS = "first,pull_aff,bounded_loads,gateway,least_request,round_robin"
+USUAL_ROUTERS = "ours,pull_aff,bounded_loads,gateway,least_request,round_robin"
 
 _MOST = {"workers": 1000, "rows": 4096, "slots": 100_000, "host": 1_000_000, "adapters": 1_000_000}
 """Past these a run takes days, or memory that nobody has."""
