@@ -129,7 +129,10 @@ def plan(
     policy: Policy,
 ) -> Plan:
     """One plan from a snapshot; `served` is virtual tokens per tenant, `demand` jobs per second by group."""
-    planner = Planner(policy, served=served, demand=demand)
+    jobs = list(jobs)
+    # Nobody is lifted to the floor of whoever happens to come first.
+    known = {**{job.tenant: 0.0 for job in jobs}, **served}
+    planner = Planner(policy, served=known, demand=demand)
     for job in jobs:
         planner.put(job)
     for view in fleet:

@@ -72,7 +72,6 @@ class _Offer:
     """A load that would release work."""
 
     index: float
-    jobs: int
     load: Load
     spill: bool
 
@@ -161,7 +160,7 @@ class _Loading:
             return None
         jobs = min(wanted.jobs, free)
         index = jobs * (1.0 + wanted.age_seconds) / max(LEAST_SECONDS, load.cost_seconds)
-        return _Offer(index, jobs, load, wanted.held > 0)
+        return _Offer(index, load, wanted.held > 0)
 
     def _spills(self, wanted: _Wanted, desk: Desk, load: Load) -> bool:
         """Whether one more holder pays: waiting takes longer than the load, or demand asks."""
@@ -178,9 +177,6 @@ def _load(making: Making, priority: int, group: str, desk: Desk, offer: _Offer) 
     making.load(desk, group, offer.load)
     first: Load | None = offer.load
     phase = Phase.SPILL if offer.spill else Phase.LOAD
-    for _ in range(offer.jobs):
-        job = making.next(group, priority)
-        if job is None:
-            return
+    while desk.free_rows > 0 and (job := making.next(group, priority)) is not None:
         making.give(job, desk, phase, first)
         first = None
