@@ -172,7 +172,7 @@ class Backlog:
         found: list[WaitingJob] = []
         while self._deadlines and self._deadlines[0][0] <= now:
             job = self._jobs.get(heapq.heappop(self._deadlines)[1])
-            if job is not None:
+            if job is not None and self._policy.bound(job) <= now:  # another of its key may have come
                 found.append(job)
         return found
 

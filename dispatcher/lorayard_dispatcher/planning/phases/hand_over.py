@@ -16,7 +16,8 @@ def hand_over_drained(making: Making) -> None:
         desk = desks.by_name[name]
         assert desk.drain is not None, "it is in the set of those that drain"
         old, new = desk.drain
-        if new not in making.books.backlog.groups or desks.holders.get(new):
+        fits = desk.fits(new, making.books.policy.base_of.get(new))
+        if new not in making.books.backlog.groups or desks.holders.get(new) or not fits:
             desks.undrain(desk)
         elif old not in desk.jobs and desk.room > 0:
             _give_slot(making, desk, old, new)
@@ -30,9 +31,12 @@ def _give_slot(making: Making, desk: Desk, old: str, new: str) -> None:
     load = loads.load(desk, new, making.now, forced=True)
     if load is None:
         return
-    if old in desk.resident:
-        load = Load(load.cost_seconds, old, load.source)
     making.books.desks.undrain(desk)
+    lanes = making.books.backlog.groups[new].values()
+    if not any(lane.eligible(making.books.shares, 1) for lane in lanes):
+        return
+    if old in desk.resident and not desk.resident[old].pinned:
+        load = Load(load.cost_seconds, old, load.source)
     making.load(desk, new, load)
     first: Load | None = load
     for priority in sorted(making.books.backlog.groups[new]):

@@ -170,6 +170,8 @@ class _Loading:
 
 
 def _load(making: Making, priority: int, group: str, desk: Desk, offer: _Offer) -> None:
+    if making.next(group, priority) is None:
+        return  # loads before this one have put its tenants past their share
     if not making.books.loads.staged(desk, group, making.now, early=True):
         making.fetch(desk, group)
         making.put_off.add(group)
