@@ -75,16 +75,26 @@ def test_a_slot_drained_for_tenants_now_past_their_share_is_given_back() -> None
     assert given(made) == ["2:warm"]
 
 
-def test_no_adapter_is_loaded_for_a_tenant_that_loads_before_it_have_put_past_its_share() -> None:
+def test_an_adapter_that_loads_before_it_have_put_past_its_share_is_loaded_where_all_is_idle() -> None:
+    """And the worker is told: a load without a job would be known to nobody but the planner."""
     jobs = [
         job("1", "a", age=3, tokens=900.0),
         job("2", "b", age=2, tokens=900.0),
         job("3", "nowhere", tenant="u"),
     ]
-    fleet = [worker()]
     policy = Policy(quantum_tokens=500.0, base_of={"nowhere": "another"})
-    made = plan(NOW, jobs, fleet, {}, {}, policy)
-    assert given(made) == ["1:load"]
+    made = plan(NOW, jobs, [worker()], {}, {}, policy)
+    assert given(made) == ["1:load", "2:conserve"]
+    assert all(decision.load for decision in made.decisions)
+
+
+def test_a_tenant_whose_job_nobody_can_serve_keeps_no_other_waiting__b9() -> None:
+    planner = Planner(Policy(quantum_tokens=500.0, base_of={"nowhere": "another"}))
+    planner.put(job("stuck", "nowhere", tenant="u"))
+    for number in range(40):
+        planner.put(job(f"{number}", "abcd"[number % 4]))
+        planner.see(worker())
+        assert len(planner.plan(NOW + number).decisions) == 1
 
 
 def test_the_deadline_of_a_job_that_was_replaced_makes_the_new_one_no_sooner_due() -> None:

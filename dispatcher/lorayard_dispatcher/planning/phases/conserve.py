@@ -1,7 +1,9 @@
-"""Rows that nobody within his share can use now: fairness never leaves one idle for work that is warm."""
+"""Rows that nobody within his share can use now: fairness never leaves one idle."""
 
 from __future__ import annotations
 
+from lorayard_dispatcher.planning.desks import Desk
+from lorayard_dispatcher.planning.loads import Load
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase
 
@@ -10,21 +12,39 @@ KEPT = 1
 
 
 def conserve(making: Making) -> None:
-    """Give tenants past their share what is warm, the oldest first."""
+    """Give tenants past their share what is warm, the oldest first, and what nobody holds where slots idle:
+    the least served tenant may wait for what no worker can serve."""
     books = making.books
     for priority, _, group in sorted(_held_back(making)):
         while (lane := making.lane(group, priority)) is not None and lane.oldest is not None:
             desk = books.desks.holder(group, lane.oldest.key, queue=False, spare=KEPT)
+            load: Load | None = None
+            if desk is None and (found := _idle(making, group, lane.oldest.key)) is not None:
+                desk, load = found
+                making.load(desk, group, load)
             if desk is None:
                 break
-            making.give(lane.oldest, desk, Phase.CONSERVE)
+            making.give(lane.oldest, desk, Phase.CONSERVE, load)
+
+
+def _idle(making: Making, group: str, key: str) -> tuple[Desk, Load] | None:
+    """A worker that may load what nobody holds, in a slot that nobody waits for."""
+    books, now = making.books, making.now
+    if group == BASE_GROUP or not making.whole or books.desks.holders.get(group):
+        return None
+    for desk in books.desks.strangers(group, key):
+        if desk.drain is None and desk.free_rows > KEPT and books.loads.staged(desk, group, now, early=True):
+            load = books.loads.load(desk, group, now)
+            if load is not None and load.evicts not in books.backlog.groups:
+                return desk, load
+    return None
 
 
 def _held_back(making: Making) -> list[tuple[int, float, str]]:
     found: list[tuple[int, float, str]] = []
-    open_holders = making.books.desks.open_holders
+    desks = making.books.desks
     for group in making.held_back:
-        if group != BASE_GROUP and group not in open_holders:
+        if group in desks.holders and group not in desks.open_holders:
             continue
         for priority, lane in making.books.backlog.groups.get(group, {}).items():
             if lane.oldest is not None:
