@@ -14,6 +14,7 @@ from lorayard_cli.explaining.evidence import Evidence, JobState
 from lorayard_cli.explaining.gather import gather
 from lorayard_cli.explaining.sentences import sentence
 from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.audit import DecisionRecord
 from lorayard_schemas.codec import encode
 from lorayard_schemas.explanation import WaitReason
 from lorayard_schemas.job import Job, Lane
@@ -153,7 +154,7 @@ async def test_a_load_and_a_hit_say_where_the_adapter_came_from(
         assert (f"w1 held {ADAPTER}@1 and had room" in sentence(found)) is held
         assert ("(loaded from disk" in sentence(found)) is not held
         (record,) = found.records
-        assert found.decision is record
+        assert isinstance(record, DecisionRecord)
         assert (record.rule, record.tenant, record.worker) == ("explicit", "acme", "w1")
         assert "secret" not in str(record)
 

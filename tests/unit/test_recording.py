@@ -82,17 +82,17 @@ def test_a_plan_that_came_out_otherwise_is_found() -> None:
     assert replay(entries).differing == (at,)
 
 
-@pytest.mark.parametrize(
-    ("entries", "entry"),
-    [
-        ([["plan", 1.0, {}]], 0),
-        ([["start", 99, {}]], 0),
-        ([[]], 0),
-        ([*record(0, 1)[:1], ["jump"]], 1),
-        ([*record(0, 1)[:1], ["put", {"key": "k"}, None]], 1),
-        ([*record(0, 1)[:1], ["see", None]], 1),
-    ],
-)
+POISONED: list[tuple[list[Entry], int]] = [
+    ([["plan", 1.0, {}]], 0),
+    ([["start", 99, {}]], 0),
+    ([[]], 0),
+    ([*record(0, 1)[:1], ["jump"]], 1),
+    ([*record(0, 1)[:1], ["put", {"key": "k"}, None]], 1),
+    ([*record(0, 1)[:1], ["see", None]], 1),
+]
+
+
+@pytest.mark.parametrize(("entries", "entry"), POISONED)
 def test_a_poisoned_recording_is_refused_with_the_entry(entries: list[Entry], entry: int) -> None:
     with pytest.raises(RecordingError) as caught:
         replay(entries)

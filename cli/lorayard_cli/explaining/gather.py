@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import suppress
 from datetime import datetime
+from typing import cast
 
 import nats.errors
 import nats.js.errors
@@ -101,7 +102,7 @@ async def _schedule(bus: Bus, tenant: str, job: str) -> Schedule | None:
     found = await _last(bus, "delayed", bus.subjects.delayed_job(tenant, job))
     if found is None:
         return None
-    said = found.headers or {}
+    said = cast("dict[str, str]", found.headers or {})
     history: tuple[AttemptRecord, ...] = ()
     with suppress(ValidationError):
         history = _HISTORY.validate_json(said.get(headers.HISTORY, "[]"))

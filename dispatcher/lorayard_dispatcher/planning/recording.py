@@ -156,7 +156,7 @@ class _Player:
             raise ValueError(f"version {version!r}, this program plays {VERSION}")
         self._base_of.clear()
         self._base_of.update(policy["base_of"])
-        given = {
+        given: dict[str, Any] = {
             **policy,
             "wait_bound_seconds": tuple(policy["wait_bound_seconds"]),
             "base_of": self._base_of,
@@ -166,9 +166,8 @@ class _Player:
 
 def view_document(view: WorkerView) -> dict[str, Any]:
     """A view as JSON carries it; sets in order, so that one view has one form."""
-    return {
-        name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(view).items()
-    }
+    sets = {"host": view.host, "fetching": view.fetching, "lacks": view.lacks}
+    return {**asdict(view), **{name: sorted(digests) for name, digests in sets.items()}}
 
 
 def plan_document(made: Plan) -> dict[str, Any]:
@@ -183,4 +182,5 @@ def _parts(made: Plan) -> dict[str, tuple[Any, ...]]:
 def _view(document: Mapping[str, Any]) -> WorkerView:
     residents = {digest: Resident(**resident) for digest, resident in document["resident"].items()}
     sets = {name: frozenset(document[name]) for name in ("host", "fetching", "lacks")}
-    return WorkerView(**{**document, "resident": residents, **sets})
+    given: dict[str, Any] = {**document, "resident": residents, **sets}
+    return WorkerView(**given)
