@@ -268,3 +268,5 @@ async def test_of_two_dispatchers_the_one_that_has_the_job_answers(
         await yard.publish(Job(id=f"j{number}", prompt="x"), lane=tuple(Lane)[number % 4])
     for number in range(8):
         await find_waiting(yard, wait_until, f"j{number}", WaitReason.NO_WORKER)
+    for number in range(16):  # at once, whichever of the two hears it first
+        assert (await look(yard, f"j{number % 8}")).state is JobState.PARKED
