@@ -29,6 +29,7 @@ from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.lookout import Lookout
+from lorayard_dispatcher.orders import Orders
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
 from lorayard_dispatcher.plan_log import make_planner
 from lorayard_dispatcher.planning.blind import plan_blind
@@ -96,6 +97,7 @@ class Dispatcher:
         self.on_room: list[Callable[[], None]] = []
         """Called whenever room may have come free."""
         self.audit = Audit(bus, name, labels=self.registry.labels, spawn=self.spawn, enabled=settings.audit)
+        self.orders = Orders(bus, self.fleet, self.spawn)
 
     # ---- what comes in
 
@@ -150,6 +152,7 @@ class Dispatcher:
         now = time.monotonic()
         if value is None:
             self.adverts.forget(key)
+            self.orders.on_death(key)
             if self.fleet.is_draining(key):
                 self._log.info(Event.WORKER_LEFT, worker=key)
                 self._give_back(self.fleet.on_death(key, now))
@@ -163,6 +166,7 @@ class Dispatcher:
         if advert.worker not in self.fleet:
             self._log.info(Event.WORKER_APPEARED, worker=advert.worker, epoch=advert.epoch)
         self._interrupted(self.fleet.on_advert(advert, now))
+        self.orders.on_advert(advert)
         self.retry_unresolved()
         self._changed.set()
 
@@ -292,6 +296,7 @@ class Dispatcher:
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():
             self._hand_to(worker, jobs)
+        self.orders.prefetch(made.prefetches, time.monotonic())
 
     def _look(self, now: float) -> None:
         """Tell the planner what has changed in the fleet."""

@@ -143,6 +143,13 @@ class Fleet:
             known.lacks.add(group)
             self._dirty.add(worker)
 
+    def on_ordered(self, worker: str, digests: frozenset[str]) -> None:
+        """It was asked to fetch these: its view shows them as on their way."""
+        known = self._workers.get(worker)
+        if known is not None and known.ordered != digests:
+            known.ordered = digests
+            self._dirty.add(worker)
+
     # ---- what can be served
 
     def is_settled(self, now: float) -> bool:

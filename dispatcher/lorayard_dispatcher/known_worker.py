@@ -58,6 +58,7 @@ class KnownWorker:
     """By number of the hand-over: not known to be there yet."""
     held: dict[str, HeldJob] = field(default_factory=dict[str, HeldJob])
     lacks: set[str] = field(default_factory=set[str])
+    ordered: frozenset[str] = frozenset()  # adapters it was asked to fetch, and may be fetching
     loaded_at: dict[str, float] = field(default_factory=dict[str, float])
     suspect: bool = False  # until its next advert
     rests_until: float = -math.inf
@@ -141,7 +142,9 @@ class KnownWorker:
             slots=min(advert.slot_count, MOST_SLOTS),
             resident=self._resident(now, unix),
             host=self.host,
-            fetching=self.fetching,
+            fetching=self.ordered.union(self.fetching).difference(self.host)
+            if self.ordered
+            else self.fetching,
             load_seconds_host=_seconds(advert.load_ms_host),
             load_seconds_disk=_seconds(advert.load_ms_disk),
             age_seconds=max(0.0, now - self.heard_at),

@@ -173,6 +173,9 @@ def _status(dispatcher: Dispatcher, now: float) -> DispatcherStatus:
         blind=dispatcher.lookout.blind,
         stale=dispatcher.fleet.stale(time.monotonic())[0],
         unread_adverts=dispatcher.adverts.trouble,
+        prefetches=dispatcher.orders.sent,
+        prefetches_arrived=dispatcher.orders.arrived,
+        prefetches_failed=dispatcher.orders.failed,
         loads_in_arrival_order=dispatcher.arrival_order.loads,
         audit_lost=dispatcher.audit.lost,
     )

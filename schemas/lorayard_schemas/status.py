@@ -48,6 +48,11 @@ class DispatcherStatus(Message):
     """Workers not heard for longer than a beat and a half."""
     unread_adverts: dict[str, str] = Field(default_factory=dict)
     """Keys in the bucket of workers whose value is not believed, and why."""
+    prefetches: int = 0
+    """Adapters that workers were asked to bring to host memory ahead of their jobs."""
+    prefetches_arrived: int = 0
+    prefetches_failed: int = 0
+    """Refused, unanswered or not arrived; none costs a job."""
     loads_in_arrival_order: int = 0
     """Loads that the same jobs would have cost on the same slots, given out in turn as they came."""
     audit_lost: int = 0

@@ -42,6 +42,7 @@ class Event(StrEnum):
     LOOP_FAILED = "loop_failed"
     MESSAGE_MALFORMED = "message_malformed"
     PLAN_LOG_ENDED = "plan_log_ended"
+    PREFETCH_FAILED = "prefetch_failed"
     PROCESS_DRAINED = "process_drained"
     PROCESS_STARTED = "process_started"
     PROCESS_STOPPED = "process_stopped"

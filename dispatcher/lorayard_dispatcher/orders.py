@@ -1,0 +1,169 @@
+"""What a plan asks of workers beside jobs: adapters to fetch into host memory while they decode.
+
+Orders are hints. None waits for an answer before the next plan, none is repeated while it may still be
+followed, and one that fails is counted and costs no job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+
+import nats.errors
+import structlog
+
+from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.planning.values import Prefetch
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.order import (
+    MAX_ORDERED,
+    AdapterOrder,
+    OrderAnswer,
+    OrderOutcome,
+    OrderReply,
+    OrderVerb,
+)
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.logs import Event
+
+REPEAT_SECONDS = 10.0
+"""Nobody is asked twice for the same in this time. A load takes 0.3 s, and a worker keeps for so long what it
+has fetched for nobody yet."""
+
+ANSWER_SECONDS = 2.0
+"""A worker's loop never blocks; one that is silent for longer has other troubles."""
+
+MAX_OPEN = 10_000
+"""Orders remembered: past this no more are sent, until some have ended."""
+
+Spawn = Callable[[Coroutine[object, object, object], str], None]
+
+
+@dataclass(slots=True)
+class _Order:
+    sent_at: float  # monotonic seconds
+    epoch: int | None = None  # of the worker that has queued it
+    sequence: int = 0  # of its last advert before: later ones show what came of it
+    failed: bool = False
+
+
+class Orders:
+    """Prefetches under way, by worker and adapter; the fleet's views show them as being fetched."""
+
+    def __init__(self, bus: Bus, fleet: Fleet, spawn: Spawn) -> None:
+        self._bus = bus
+        self._fleet = fleet
+        self._spawn = spawn
+        self._orders: dict[str, dict[str, _Order]] = {}
+        self.sent = self.arrived = self.failed = self.dropped = 0
+        """Prefetches since the start; `dropped`: their worker is gone, or no word of them came in time."""
+        self._log = structlog.get_logger()
+
+    def prefetch(self, wanted: Iterable[Prefetch], now: float) -> None:
+        """Send what is not under way already; returns at once. `now` in monotonic seconds."""
+        self._forget_old(now)
+        batches: dict[str, list[str]] = {}
+        room = MAX_OPEN - sum(len(orders) for orders in self._orders.values())
+        for one in wanted:
+            if one.worker not in self._fleet:
+                self.dropped += 1
+                continue
+            orders = self._orders.setdefault(one.worker, {})
+            if one.adapter not in orders and room > 0:
+                orders[one.adapter] = _Order(now)
+                batches.setdefault(one.worker, []).append(one.adapter)
+                room -= 1
+        for worker, digests in batches.items():
+            self._show(worker)
+            for start in range(0, len(digests), MAX_ORDERED):
+                batch = tuple(digests[start : start + MAX_ORDERED])
+                self.sent += len(batch)
+                self._spawn(self._send(worker, batch), f"prefetch-{worker}")
+
+    def on_advert(self, advert: WorkerAdvert) -> None:
+        """See what has arrived, and what never will."""
+        orders = self._orders.get(advert.worker)
+        if not orders:
+            return
+        there = {*advert.host, *(slot.digest for slot in advert.slots)}
+        for digest, order in list(orders.items()):
+            if order.epoch is None or order.failed:
+                continue  # not answered yet, or over
+            if (advert.epoch, advert.sequence) <= (order.epoch, order.sequence):
+                continue  # written before the order came
+            if digest in there and advert.epoch == order.epoch:
+                del orders[digest]
+                self.arrived += 1
+            elif digest not in advert.loading:
+                self._fail(order, advert.worker, digest, "it did not arrive")
+        self._show(advert.worker)
+
+    def on_death(self, worker: str) -> None:
+        """Nobody is there to follow them."""
+        orders = self._orders.pop(worker, {})
+        self.dropped += sum(not order.failed for order in orders.values())
+
+    async def ask(self, worker: str, verb: OrderVerb, digests: tuple[str, ...]) -> OrderReply:
+        """Send an order of any kind and wait for the answer.
+
+        Raises:
+            nats.errors.Error: nobody is there, or nobody answers.
+            MalformedMessageError: the worker cannot read the order, or its answer cannot be read.
+        """
+        subject = self._bus.subjects.control(worker, verb)
+        body = encode(AdapterOrder(digests=digests))
+        reply = await self._bus.nc.request(subject, body, timeout=ANSWER_SECONDS)
+        return decode(OrderReply, reply.data)
+
+    async def _send(self, worker: str, digests: tuple[str, ...]) -> None:
+        try:
+            reply = await self.ask(worker, OrderVerb.PREFETCH, digests)
+        except (nats.errors.Error, MalformedMessageError) as error:
+            for digest in digests:
+                self._refused(worker, digest, str(error) or type(error).__name__)
+        else:
+            for answer in reply.answers:
+                self._take(worker, answer, reply)
+        self._show(worker)
+
+    def _take(self, worker: str, answer: OrderAnswer, reply: OrderReply) -> None:
+        orders = self._orders.get(worker, {})
+        order = orders.get(answer.digest)
+        if order is None:
+            return  # its time is over, or the worker's
+        if answer.outcome is OrderOutcome.QUEUED:
+            order.epoch, order.sequence = reply.epoch, reply.sequence
+        elif answer.outcome is OrderOutcome.THERE:
+            del orders[answer.digest]
+            self.arrived += 1
+        else:
+            self._refused(worker, answer.digest, f"{answer.outcome}: {answer.detail}")
+            if answer.outcome is OrderOutcome.UNKNOWN_ADAPTER:
+                self._fleet.on_lacking(worker, answer.digest)
+
+    def _refused(self, worker: str, digest: str, reason: str) -> None:
+        """With a no, or not answered at all."""
+        order = self._orders.get(worker, {}).get(digest)
+        if order is not None:
+            self._fail(order, worker, digest, reason)
+
+    def _fail(self, order: _Order, worker: str, digest: str, reason: str) -> None:
+        """Counted and remembered: it is not asked for again at once."""
+        order.failed = True
+        self.failed += 1
+        self._log.info(Event.PREFETCH_FAILED, worker=worker, digest=digest, reason=reason)
+
+    def _forget_old(self, now: float) -> None:
+        for worker, orders in self._orders.items():
+            old = [digest for digest, order in orders.items() if now - order.sent_at >= REPEAT_SECONDS]
+            for digest in old:
+                self.dropped += not orders.pop(digest).failed
+            if old:
+                self._show(worker)
+
+    def _show(self, worker: str) -> None:
+        orders = self._orders.get(worker, {})
+        open_ = frozenset(digest for digest, order in orders.items() if not order.failed)
+        self._fleet.on_ordered(worker, open_)
