@@ -398,10 +398,9 @@ class Dispatcher:
     def _answer_unavailable(self, group: str) -> None:
         for parked in [parked for parked in self.pool if parked.waiting.group == group]:
             self.pool.take(parked.key)
-            self.spawn(
-                self.answers.refuse(parked.taken, refusals.adapter_unavailable(parked)),
-                f"refuse-{parked.key}",
-            )
+            spec = f"{parked.adapter.name}@{parked.adapter.version}" if parked.adapter is not None else ""
+            refusal = refusals.adapter_unavailable(parked, self.fleet.refused(spec))
+            self.spawn(self.answers.refuse(parked.taken, refusal), f"refuse-{parked.key}")
 
     # ---- what ends otherwise
 

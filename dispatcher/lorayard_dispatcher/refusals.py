@@ -17,14 +17,14 @@ def unknown_adapter(error: UnknownAdapterError, refused_by: str | None) -> Resul
     )
 
 
-def adapter_unavailable(parked: ParkedJob) -> ResultError:
-    """It is registered, and no live worker can serve it."""
+def adapter_unavailable(parked: ParkedJob, refused_by: str | None) -> ResultError:
+    """It is registered, and no live worker can serve it; `refused_by` names one that refuses its files."""
     name = parked.adapter.name if parked.adapter is not None else "base"
     return ResultError(
         kind=ErrorKind.RETRYABLE,
         code="adapter_unavailable",
         message=f"{name} is registered, but no worker has its files and the base model it was made for; "
-        "start one with that model and the adapters folder",
+        "start one with that model and the adapters folder" + (f"; {refused_by}" if refused_by else ""),
         field="adapter",
     )
 

@@ -154,7 +154,7 @@ async def test_one_that_never_arrives_is_told_from_one_on_its_way__c4(
 async def test_nobody_is_asked_on_behalf_of_the_dead__g1(desk: Desk, adapters: Path) -> None:
     worker = await desk.yard.worker(adapters_dir=adapters, echo_disk_seconds=3600.0)
     digest = (await desk.yard.record(ADAPTER)).digest
-    await desk.see()
+    advert = await desk.see()
     desk.ask(digest)
     desk.ask(digest, worker="nobody")
     await desk.answered()
@@ -165,8 +165,12 @@ async def test_nobody_is_asked_on_behalf_of_the_dead__g1(desk: Desk, adapters: P
     assert desk.counts == (2, 0, 1, 2)
     desk.fleet.on_death("w1", 0.0)
     desk.orders.on_death("w1")
-    desk.ask(digest, now=3 * REPEAT_SECONDS)
+    desk.ask(digest, now=REPEAT_SECONDS + 0.1)
     assert desk.counts == (2, 0, 1, 3)
+    desk.fleet.on_advert(advert.model_copy(update={"epoch": advert.epoch + 1}), 0.0)
+    desk.ask(digest, now=REPEAT_SECONDS + 0.1)  # its next life may be asked at once
+    await desk.answered()
+    assert desk.counts == (3, 0, 2, 3)
 
 
 async def test_a_worker_that_never_answers_holds_nothing_up__b6(

@@ -48,6 +48,33 @@ async def test_an_adapter_that_no_worker_has_the_files_of_is_answered(yard: Yard
     assert (error.code, error.kind) == ("adapter_unavailable", ErrorKind.RETRYABLE)
 
 
+async def test_an_adapter_larger_than_every_slot_is_refused_with_the_sizes__b11_g3(
+    yard: Yard, adapters: Path
+) -> None:
+    """Whether nobody ever took it, or the one that had slots for it is gone."""
+    make_tiny_adapter(adapters / ADAPTER / "2", seed=2, targets=("q_proj",), rank=48)
+    await yard.dispatcher()
+    sizes = "needs 48, but max_rank is 32"
+    await yard.worker("small", adapters_dir=adapters, max_rank=32)
+    await yard.publish(job("never"), adapter=f"{ADAPTER}@2")
+    error = (await yard.result("never")).error
+    assert error is not None
+    assert (error.code, error.kind) == ("unknown_adapter", ErrorKind.PERMANENT)
+    assert sizes in error.message
+    large = await yard.worker("large", adapters_dir=adapters)
+    assert (await yard.record(ADAPTER, "2")).columns == 48
+    await yard.publish(job("large"), adapter=f"{ADAPTER}@2")
+    assert (await yard.result("large")).state is ResultState.SUCCEEDED
+    await large.stop()
+    await yard.publish(job("later"), adapter=f"{ADAPTER}@2")
+    error = (await yard.result("later")).error
+    assert error is not None
+    assert (error.code, error.kind) == ("adapter_unavailable", ErrorKind.RETRYABLE)
+    assert sizes in error.message
+    await yard.publish(job("other"), adapter=f"{ADAPTER}@1")
+    assert (await yard.result("other")).state is ResultState.SUCCEEDED
+
+
 async def test_other_bytes_under_a_registered_version_are_not_served(
     yard: Yard, adapters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

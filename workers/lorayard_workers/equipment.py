@@ -63,4 +63,4 @@ def dedicate(equipment: Equipment, settings: WorkerSettings) -> Equipment:
 def _scan(settings: WorkerSettings) -> Catalog:
     if settings.adapters_dir is None:
         return Catalog()
-    return CatalogScanner(root=settings.adapters_dir).scan()
+    return CatalogScanner(root=settings.adapters_dir, max_rank=settings.max_rank).scan()
