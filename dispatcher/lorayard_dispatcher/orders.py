@@ -29,8 +29,12 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.logs import Event
 
 REPEAT_SECONDS = 10.0
-"""Nobody is asked twice for the same in this time. A load takes 0.3 s, and a worker keeps for so long what it
-has fetched for nobody yet."""
+"""Nobody is asked again for what may still be on its way. A load takes 0.3 s, and a worker keeps for so long
+what it has fetched for nobody yet."""
+
+AGAIN_SECONDS = 2.0
+"""What was refused, or did not arrive, is asked for no sooner: plans are made every few milliseconds, and
+host memory full of what rows need stays so for about a row."""
 
 ANSWER_SECONDS = 2.0
 """A worker's loop never blocks; one that is silent for longer has other troubles."""
@@ -47,6 +51,11 @@ class _Order:
     epoch: int | None = None  # of the worker that has queued it
     sequence: int = 0  # of its last advert before: later ones show what came of it
     failed: bool = False
+
+    @property
+    def until(self) -> float:
+        """How long it is remembered."""
+        return self.sent_at + (AGAIN_SECONDS if self.failed else REPEAT_SECONDS)
 
 
 class Orders:
@@ -157,7 +166,7 @@ class Orders:
 
     def _forget_old(self, now: float) -> None:
         for worker, orders in self._orders.items():
-            old = [digest for digest, order in orders.items() if now - order.sent_at >= REPEAT_SECONDS]
+            old = [digest for digest, order in orders.items() if now >= order.until]
             for digest in old:
                 self.dropped += not orders.pop(digest).failed
             if old:

@@ -11,10 +11,11 @@ from nats.aio.msg import Msg
 from tests.bus.conftest import ADAPTER, Yard
 
 from lorayard_dispatcher.fleet import Fleet
-from lorayard_dispatcher.orders import REPEAT_SECONDS, Orders
+from lorayard_dispatcher.orders import AGAIN_SECONDS, REPEAT_SECONDS, Orders
 from lorayard_dispatcher.planning.values import Prefetch
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
+from lorayard_schemas.job import Job
 from lorayard_schemas.order import OrderOutcome, OrderVerb
 from lorayard_workers.tiny_model import make_tiny_adapter
 
@@ -122,12 +123,14 @@ async def test_one_that_the_worker_refuses_is_counted_and_not_asked_for_at_once_
     assert desk.fetching() == {good}
     (view,) = desk.fleet.views(0.0, 0.0)
     assert view.lacks == {NOWHERE}
-    desk.ask(NOWHERE, now=REPEAT_SECONDS - 0.1)
+    desk.ask(NOWHERE, good, now=AGAIN_SECONDS - 0.1)
     await desk.answered()
     assert len(desk.heard) == 1
-    desk.ask(NOWHERE, now=REPEAT_SECONDS)
+    desk.ask(NOWHERE, good, now=AGAIN_SECONDS)
     await desk.answered()
     assert len(desk.heard) == 2
+    assert desk.counts == (3, 0, 2, 0)
+    desk.ask(now=REPEAT_SECONDS)
     assert desk.counts == (3, 0, 2, 1), "the good one was heard of no more"
 
 
@@ -205,3 +208,24 @@ async def test_orders_of_every_kind_can_be_sent_and_are_answered__b8(desk: Desk,
     for verb in (OrderVerb.PIN, OrderVerb.UNPIN, OrderVerb.DEDICATE, OrderVerb.UNDEDICATE):
         reply = await desk.orders.ask("w1", verb, (digest,))
         assert [answer.outcome for answer in reply.answers] == [OrderOutcome.QUEUED], verb
+
+
+async def test_a_cold_adapter_is_staged_while_rows_run_and_its_job_waits_for_no_disk__c4(
+    yard: Yard, adapters: Path, second: None, wait_until: WaitUntil
+) -> None:
+    """The whole way: plan, order, advert, plan."""
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=adapters, rows=3, slots=2, echo_delay_seconds=1.0, echo_disk_seconds=0.1)
+    for name in ("one", "two"):
+        await yard.publish(Job(id=name, prompt="p"), adapter=f"{ADAPTER}@1")
+
+    async def runs() -> bool:
+        return (await yard.advert()).rows_running == 2
+
+    await wait_until(runs)
+    await yard.publish(Job(id="cold", prompt="p"), adapter=f"{ADAPTER}@2")
+    cold = await yard.result("cold")
+    assert cold.maker is not None
+    assert cold.maker.tier == "host"
+    status = await yard.status()
+    assert (status.prefetches, status.prefetches_arrived, status.prefetches_failed) == (1, 1, 0)
