@@ -69,6 +69,21 @@ async def test_a_prefetched_adapter_is_advertised_in_host_memory__c4(
     assert reply.sequence > before.sequence
 
 
+async def test_an_arrival_in_host_memory_is_told_without_waiting_for_the_next_beat__a4(
+    yard: Yard, adapters: Path, digests: list[str], wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked for it has jobs that wait for it."""
+    monkeypatch.setattr("lorayard_workers.service.presence.BEAT_SECONDS", 3600.0)
+    await yard.worker(adapters_dir=adapters, echo_disk_seconds=0.2)
+    assert await order(yard, OrderVerb.PREFETCH, *digests[:2]) == [QUEUED, QUEUED]
+
+    async def both_are_there() -> bool:
+        advert = await yard.advert()
+        return set(advert.host) == set(digests[:2]) and not advert.loading
+
+    await wait_until(both_are_there)
+
+
 async def test_each_adapter_of_an_order_is_judged_alone__g3(
     yard: Yard, adapters: Path, digests: list[str]
 ) -> None:
