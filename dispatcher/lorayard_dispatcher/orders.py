@@ -6,6 +6,7 @@ followed, and one that fails is counted and costs no job.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 
@@ -39,8 +40,11 @@ host memory full of what rows need stays so for about a row."""
 ANSWER_SECONDS = 2.0
 """A worker's loop never blocks; one that is silent for longer has other troubles."""
 
-MAX_OPEN = 10_000
-"""Orders remembered: past this no more are sent, until some have ended."""
+MAX_OPEN = MAX_ORDERED
+"""Of one worker: it takes 64 at once, and past this it is asked no more until some have ended."""
+
+SWEEP_SECONDS = 1.0
+"""Between two looks at all that is remembered: plans are made far more often."""
 
 Spawn = Callable[[Coroutine[object, object, object], str], None]
 
@@ -68,28 +72,35 @@ class Orders:
         self._orders: dict[str, dict[str, _Order]] = {}
         self.sent = self.arrived = self.failed = self.dropped = 0
         """Prefetches since the start; `dropped`: their worker is gone, or no word of them came in time."""
+        self._swept_at = -math.inf
         self._log = structlog.get_logger()
 
     def prefetch(self, wanted: Iterable[Prefetch], now: float) -> None:
         """Send what is not under way already; returns at once. `now` in monotonic seconds."""
-        self._forget_old(now)
+        if now >= self._swept_at + SWEEP_SECONDS:
+            self._swept_at = now
+            self._forget_old(now)
         batches: dict[str, list[str]] = {}
-        room = MAX_OPEN - sum(len(orders) for orders in self._orders.values())
         for one in wanted:
             if one.worker not in self._fleet:
                 self.dropped += 1
-                continue
-            orders = self._orders.setdefault(one.worker, {})
-            if one.adapter not in orders and room > 0:
-                orders[one.adapter] = _Order(now)
+            elif self._is_new(one, now):
+                self._orders.setdefault(one.worker, {})[one.adapter] = _Order(now)
                 batches.setdefault(one.worker, []).append(one.adapter)
-                room -= 1
         for worker, digests in batches.items():
             self._show(worker)
-            for start in range(0, len(digests), MAX_ORDERED):
-                batch = tuple(digests[start : start + MAX_ORDERED])
-                self.sent += len(batch)
-                self._spawn(self._send(worker, batch), f"prefetch-{worker}")
+            self.sent += len(digests)
+            self._spawn(self._send(worker, tuple(digests)), f"prefetch-{worker}")
+
+    def _is_new(self, one: Prefetch, now: float) -> bool:
+        orders = self._orders.get(one.worker, {})
+        known = orders.get(one.adapter)
+        if known is None:
+            return len(orders) < MAX_OPEN
+        if now >= known.until:
+            self.dropped += not known.failed
+            return True
+        return False
 
     def on_advert(self, advert: WorkerAdvert) -> None:
         """See what has arrived, and what never will."""
