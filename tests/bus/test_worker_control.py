@@ -9,6 +9,13 @@ from pathlib import Path
 import pytest
 from tests.bus.conftest import ADAPTER, Process, Yard
 
+from lorayard_schemas.assignment import (
+    AdapterRef,
+    AssignedJob,
+    Assignment,
+    AssignmentReply,
+    RefusalReason,
+)
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import Job
 from lorayard_schemas.order import MAX_ORDERED, AdapterOrder, OrderOutcome, OrderReply, OrderVerb
@@ -161,39 +168,55 @@ def test_a_worker_with_enough_on_the_way_takes_no_more_prefetches__g3() -> None:
     ]
 
 
-async def test_a_worker_is_dedicated_and_back_and_its_jobs_lose_no_attempt__b8(
-    yard: Yard, adapters: Path, digests: list[str], wait_until: WaitUntil
-) -> None:
-    """What it held for others goes back to the stream, and waits for who can run it."""
-    await yard.dispatcher()
-    await yard.worker(adapters_dir=adapters, rows=1, lookahead=4, echo_delay_seconds=0.3)
-    for name, adapter in (("runs", None), ("waits", None), ("own", f"{ADAPTER}@1")):
-        await yard.publish(Job(id=name, prompt=name), adapter=adapter)
-
-    async def handed_over() -> bool:
-        return (await yard.status()).handed_over == 3
-
-    await wait_until(handed_over)
-    assert (
-        await order(yard, OrderVerb.DEDICATE, *digests[:2])
-        == [(OrderOutcome.REFUSED, "2 adapters: a worker serves one alone, or all")] * 2
+async def assign(yard: Yard, name: str, digest: str | None = None) -> list[RefusalReason]:
+    """Hand a job over; its lease is `lease.{name}`."""
+    job = AssignedJob(
+        key=f"TEST-{name}",
+        lease=f"lease.{name}",
+        subject=f"{yard.bus.settings.prefix}.jobs.normal.acme._",
+        body=encode(Job(id=name, prompt=name)),
+        adapter=None if digest is None else AdapterRef(name=ADAPTER, version="1", digest=digest),
     )
+    sent = Assignment(
+        dispatcher="test",
+        worker="w1",
+        epoch=(await yard.advert()).epoch,
+        number=1,
+        load_subject=f"{yard.bus.settings.prefix}.load.test",
+        jobs=(job,),
+    )
+    reply = await yard.bus.nc.request(yard.bus.subjects.assign("w1"), encode(sent), timeout=5)
+    return [refusal.reason for refusal in decode(AssignmentReply, reply.data).refusals]
+
+
+async def test_a_worker_is_dedicated_and_back_and_its_jobs_lose_no_attempt__b8(
+    yard: Yard, adapters: Path, digests: list[str]
+) -> None:
+    """What it held for others goes back to the stream, for who can run it."""
+    waits = await yard.bus.nc.subscribe("lease.waits")
+    await yard.worker(adapters_dir=adapters, rows=1, lookahead=4, echo_delay_seconds=0.3)
+    for name, digest in (("runs", None), ("waits", None), ("own", digests[0])):
+        assert await assign(yard, name, digest) == []
+    two = (OrderOutcome.REFUSED, "2 adapters: a worker serves one alone, or all")
+    assert await order(yard, OrderVerb.DEDICATE, *digests[:2]) == [two] * 2
     assert await order(yard, OrderVerb.DEDICATE, digests[0]) == [QUEUED]
     assert await order(yard, OrderVerb.DEDICATE, digests[0]) == [THERE]
+    assert await assign(yard, "late") == [RefusalReason.DEDICATED]
     alone = f"the worker serves only {digests[0]}"
     assert await order(yard, OrderVerb.PREFETCH, digests[1]) == [(OrderOutcome.REFUSED, alone)]
     assert await order(yard, OrderVerb.PIN, digests[1]) == [
         (OrderOutcome.REFUSED, f"{alone}, and uses no slots")
     ]
     assert await order(yard, OrderVerb.UNDEDICATE, digests[1]) == [(OrderOutcome.REFUSED, alone)]
-    assert (await yard.result("own")).state is ResultState.SUCCEEDED
+    assert (await waits.next_msg(timeout=5)).data == b"-NAK"
+    for name in ("runs", "own"):
+        assert (await yard.result(name)).state is ResultState.SUCCEEDED
     assert (await yard.advert()).dedicated == digests[0]
     assert await yard.stored("waits") is None
     assert await order(yard, OrderVerb.UNDEDICATE, digests[0]) == [QUEUED]
     assert await order(yard, OrderVerb.UNDEDICATE, digests[0]) == [THERE]
-    for name in ("runs", "waits"):
-        result = await yard.result(name)
-        assert (result.state, result.attempt) == (ResultState.SUCCEEDED, 1)
+    assert await assign(yard, "after") == []
+    assert (await yard.result("after")).state is ResultState.SUCCEEDED
 
 
 async def test_a_stopping_worker_follows_no_orders(
