@@ -55,8 +55,10 @@ from lorayard_shared.owned_tasks import OwnedTasks
 LANES = tuple(Lane)
 PLAN_GAP_SECONDS = 0.002
 """At most one plan in this time: arrivals of one burst are planned together."""
-TICK_SECONDS = 0.25
+LOOK_SECONDS = 0.05
 """A plan at least this often while jobs wait: jobs become overdue and workers silent without an event."""
+TICK_SECONDS = 0.25
+"""Between looks at deadlines, and at jobs that nobody can serve."""
 REMEMBERED_CANCELS = 100_000
 BYTES_A_TOKEN = 4.0
 """Of English text, roughly: what a job will cost its tenant is not known before it has run."""
@@ -264,7 +266,7 @@ class Dispatcher:
         looked = time.monotonic()
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(TICK_SECONDS):
+                async with asyncio.timeout(LOOK_SECONDS if len(self.pool) else TICK_SECONDS):
                     await self._changed.wait()
             self._changed.clear()
             # By the clock: under load the wait above never times out.
@@ -369,6 +371,7 @@ class Dispatcher:
 
     def _park_again(self, parked: ParkedJob) -> None:
         """A job that a worker did not take waits on, unless it was cancelled meanwhile."""
+        self.planner.charge(parked.waiting.tenant, -parked.waiting.tokens)
         taken = parked.taken
         if self._is_cancelled(taken):
             self.spawn(self.answers.cancel(taken), f"cancel-{parked.key}")

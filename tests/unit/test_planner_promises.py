@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorayard_dispatcher.planning.phases.conserve import KEPT
+from lorayard_dispatcher.planning.desks import KEEPING_ROWS
 from lorayard_dispatcher.planning.planner import plan
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import BASE_GROUP, Plan, Resident, WaitingJob, WorkerView
@@ -163,7 +163,7 @@ def test_no_row_of_a_holder_stays_free_while_a_job_of_its_adapter_waits(
     for worker in after(made, jobs, fleet, policy):
         drained = drains.get(worker.view.worker)
         free = min(worker.room - (drained is not None), worker.view.rows - worker.in_flight)
-        kept = 0 if math.isinf(policy.quantum_tokens) else KEPT
+        kept = 0 if math.isinf(policy.quantum_tokens) else int(worker.view.rows >= KEEPING_ROWS)
         for job in left if free > kept else ():
             held = job.group == BASE_GROUP or (job.group in worker.jobs and job.group != drained)
             assert not (held and worker.fits(job.group, policy)), (job, worker.view)

@@ -8,6 +8,10 @@ BUCKET_SECONDS = 1.0
 ALPHA = 0.3
 """Weight of the newest bucket: about the last six seconds count, so a shift of traffic shows in as many."""
 
+LEAST = 1e-3
+MOST_GROUPS = 4096
+"""Remembered before those are looked for that may be forgotten."""
+
 
 class Demand:
     """An exponentially weighted mean per group, brought up to date when it is read."""
@@ -18,6 +22,7 @@ class Demand:
         }
         """Rate up to a bucket, that bucket, arrivals in it."""
         self._fixed = known is not None
+        self._most = MOST_GROUPS
 
     def arrived(self, group: str, now: float) -> None:
         """One more job."""
@@ -26,6 +31,8 @@ class Demand:
         bucket = int(now / BUCKET_SECONDS)
         rate, at, count = self._rolled(group, bucket)
         self._rates[group] = (rate, at, count + 1)
+        if len(self._rates) > self._most:
+            self._forget(bucket)
 
     def rate(self, group: str, now: float) -> float:
         """Jobs per second, up to the last whole bucket."""
@@ -34,12 +41,20 @@ class Demand:
             return 0.0
         return found[0] if self._fixed else self._rolled(group, int(now / BUCKET_SECONDS))[0]
 
+    def _forget(self, bucket: int) -> None:
+        """What has not come for long; adapters come and go for months."""
+        rolled = {group: self._rolled(group, bucket) for group in self._rates}
+        self._rates = {group: found for group, found in rolled.items() if found[0] >= LEAST or found[2]}
+        self._most = max(MOST_GROUPS, 2 * len(self._rates))
+
     def _rolled(self, group: str, bucket: int) -> tuple[float, int, int]:
         found = self._rates.get(group)
         if found is None:
             return (0.0, bucket, 0)
         rate, at, count = found
-        if bucket <= at:
+        if bucket == at:
             return found
+        if bucket < at:  # a clock was set back
+            return (rate, bucket, 0)
         rate = ((1 - ALPHA) * rate + ALPHA * count / BUCKET_SECONDS) * (1 - ALPHA) ** (bucket - at - 1)
         return (rate, bucket, 0)

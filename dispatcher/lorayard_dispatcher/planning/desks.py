@@ -8,12 +8,19 @@ as with ten, and the same calls make the same choice in every process.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from zlib import crc32
 
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import BASE_GROUP, Resident, WorkerView
 from lorayard_shared.rendezvous import weight
+
+FORGET = 3.0
+"""Times the patience with a copy: whoever asked has been served by then, or has gone."""
+MOST_ASKED = 256
+
+KEEPING_ROWS = 8
+"""Workers with fewer rows cannot spare one."""
 
 CHOICES = 16
 """Workers looked at for one decision: more than two choices bring little (Mitzenmacher 2001), and a fleet of
@@ -31,6 +38,7 @@ class Desk:
         "fetching",
         "free_slots",
         "host",
+        "idle_pins",
         "in_flight",
         "jobs",
         "name",
@@ -54,6 +62,11 @@ class Desk:
         """Adapter -> when it was first to be fetched, unix seconds; until it is in host memory."""
         self.take(view)
 
+    def waits_for_copy(self, group: str, now: float, patience: float) -> bool:
+        """Whether a copy was asked for not long ago; one that nobody waited for in the end is forgotten."""
+        asked = self.asked.get(group)
+        return asked is not None and asked <= now < asked + FORGET * patience
+
     def budget(self, now: float, share: float, most: float) -> float:
         """Seconds of loading that overdue jobs may take now; it fills up by `share` of the time."""
         since = 0.0 if self.budget_at is None else max(0.0, now - self.budget_at)
@@ -70,6 +83,7 @@ class Desk:
         self.room = view.room
         self.in_flight = view.in_flight
         self.resident = dict(view.resident)
+        self.idle_pins = sum(found.pinned and not found.jobs for found in view.resident.values())
         self.jobs = {digest: found.jobs for digest, found in view.resident.items() if found.jobs}
         self.host = view.host
         self.fetching = set(view.fetching)
@@ -81,6 +95,11 @@ class Desk:
     def spare(self) -> int:
         """Room that is not kept for the group that a slot is drained for."""
         return self.room - 1 if self.drain is not None else self.room
+
+    @property
+    def kept(self) -> int:
+        """Room that tenants past their share leave to whoever comes next; small workers cannot spare any."""
+        return int(self.rows >= KEEPING_ROWS)
 
     @property
     def free_rows(self) -> int:
@@ -98,9 +117,16 @@ class Desk:
         if group != BASE_GROUP:
             self.jobs[group] = self.jobs.get(group, 0) + 1
 
+    @property
+    def slots_in_use(self) -> int:
+        """Slots that cannot be taken. An adapter on its way is beside the one it will replace in a view."""
+        return len(self.jobs) + self.idle_pins
+
     def fits(self, group: str, base: str | None) -> bool:
         """Whether it could ever serve the group."""
         view = self.view
+        if view.slots == 0 and group != BASE_GROUP and view.dedicated != group:
+            return False
         if view.dedicated is not None and view.dedicated != group:
             return False
         return group == BASE_GROUP or (group not in view.lacks and base in (None, view.base_digest))
@@ -125,6 +151,8 @@ class Desks:
         self.most_rows = 1
         """Of any worker so far."""
         self.draining: set[str] = set()
+        self.landed: set[str] = set()
+        """Adapters that came into host memory somewhere, as was asked."""
         self.changed: set[str] = set()
         """Workers that may be able to take what they were not when last looked at."""
 
@@ -142,6 +170,7 @@ class Desks:
         else:
             self._unlist(desk)
             before = desk.host | desk.fetching
+            self.landed.update(digest for digest in desk.asked if digest in view.host)
             desk.take(view)
             self._list(desk)
             after = desk.host | desk.fetching
@@ -185,7 +214,14 @@ class Desks:
 
     def fetch(self, desk: Desk, group: str, now: float) -> None:
         """An adapter is on its way into host memory."""
-        desk.asked.setdefault(group, now)
+        if not desk.waits_for_copy(group, now, self._policy.fetch_seconds):
+            if len(desk.asked) >= MOST_ASKED:
+                desk.asked = {
+                    digest: at
+                    for digest, at in desk.asked.items()
+                    if at <= now < at + FORGET * self._policy.fetch_seconds
+                }
+            desk.asked[group] = now
         if group not in desk.host and group not in desk.fetching:
             desk.fetching.add(group)
             _enter(self.hosts, group, desk.name)
@@ -202,18 +238,25 @@ class Desks:
         if desk.room > 0:
             self.changed.add(desk.name)
 
-    def holder(self, group: str, key: str, *, queue: bool, spare: int = 0) -> Desk | None:
-        """The least filled worker that holds the adapter and has more than `spare` room; for base-model jobs
-        any worker. `queue`: also one whose rows are all taken, where it would wait."""
-        names = self.open if group == BASE_GROUP else self.open_holders.get(group)
+    def holder(self, group: str, key: str, *, queue: bool, spare: bool = False) -> Desk | None:
+        """The least filled worker that holds the adapter and has room; for base-model jobs any worker.
+
+        `queue`: also one whose rows are all taken, where it would wait. `spare`: some room must be left.
+        """
+        names = self.open if group == BASE_GROUP else self.open_holders.get(group, [])
+        base = self._policy.base_of.get(group)
+
+        def passes(desk: Desk) -> bool:
+            return (
+                desk.spare > (desk.kept if spare else 0)
+                and (queue or desk.in_flight < desk.rows)
+                and desk.gives(group)
+                and desk.fits(group, base)
+            )
+
         best: Desk | None = None
         least = (0.0, 0, "")
-        base = self._policy.base_of.get(group)
-        for desk in self.choices(names or (), key):
-            if desk.spare <= spare or not (queue or desk.in_flight < desk.rows):
-                continue
-            if not desk.gives(group) or not desk.fits(group, base):
-                continue
+        for desk in self.choices(names, key, passes):
             filled = (desk.in_flight / desk.rows, -weight(group, desk.name), desk.name)
             if best is None or filled < least:
                 best, least = desk, filled
@@ -222,25 +265,29 @@ class Desks:
     def strangers(self, group: str, key: str) -> list[Desk]:
         """Workers with room that could load the adapter: some that have a copy, and some that have not."""
         base = self._policy.base_of.get(group)
-        held = self.holders.get(group, ())
+        held = self.holders.get(group, [])
+
+        def passes(desk: Desk) -> bool:
+            return desk.room > 0 and not _has(held, desk.name) and desk.fits(group, base)
+
         found: dict[str, Desk] = {}
-        for names in (self.hosts.get(group, ()), self.open):
-            for desk in self.choices(names, key):
-                if desk.room > 0 and not _has(held, desk.name) and desk.fits(group, base):
-                    found[desk.name] = desk
+        for names in (self.hosts.get(group, []), self.open):
+            for desk in self.choices(names, key, passes):
+                found[desk.name] = desk
         return list(found.values())
 
-    def choices(self, names: Iterable[str], key: str) -> Iterator[Desk]:
-        """A few of a sorted list, from a place that the key's hash picks."""
-        names = names if isinstance(names, list) else list(names)
+    def choices(self, names: list[str], key: str, passes: Callable[[Desk], bool]) -> Iterator[Desk]:
+        """A few of a sorted list that pass, the first from a place that the key's hash picks."""
         count = len(names)
-        if count <= CHOICES:
-            for name in names:
-                yield self.by_name[name]
-            return
-        start = crc32(key.encode()) % count
-        for at in range(start, start + CHOICES):
-            yield self.by_name[names[at % count]]
+        start = crc32(key.encode()) % count if count > CHOICES else 0
+        left = CHOICES
+        for at in range(start, start + count):
+            desk = self.by_name[names[at - count if at >= count else at]]
+            if passes(desk):
+                yield desk
+                left -= 1
+                if left == 0:
+                    return
 
     def _list(self, desk: Desk) -> None:
         for digest in desk.resident:
@@ -263,9 +310,7 @@ class Desks:
                 _leave(self.open_holders, digest, desk.name)
 
 
-def _has(names: Iterable[str], name: str) -> bool:
-    if not isinstance(names, list):
-        return False
+def _has(names: list[str], name: str) -> bool:
     at = bisect_left(names, name)
     return at < len(names) and names[at] == name
 

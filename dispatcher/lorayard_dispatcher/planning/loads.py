@@ -60,6 +60,8 @@ class Loads:
         """The cheapest slot: seconds lost with its adapter, and the adapter; None for a free one."""
         if desk.free_slots > 0:
             return (0.0, None)
+        if desk.slots_in_use >= desk.view.slots:
+            return None
         best = (math.inf, 0.0, "")
         policy, groups = self._policy, self._backlog.groups
         for digest, found in desk.resident.items():
@@ -82,8 +84,8 @@ class Loads:
         """
         if group in desk.host or not desk.jobs:
             return True
-        asked = desk.asked.get(group)
-        if asked is not None and now - asked > self._policy.fetch_seconds:
+        patience = self._policy.fetch_seconds
+        if desk.waits_for_copy(group, now, patience) and now - desk.asked[group] > patience:
             return True
         return early and desk.in_flight <= self._policy.early_share * desk.rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from lorayard_dispatcher.planning.backlog import Backlog, Lane
 from lorayard_dispatcher.planning.demand import Demand
@@ -18,8 +19,12 @@ from lorayard_dispatcher.planning.values import (
     Phase,
     Plan,
     Prefetch,
+    Queue,
     WaitingJob,
 )
+
+WALK = 512
+"""Groups looked at for those worth a load: a tenant that floods may have hundreds past its share."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,8 +37,12 @@ class Books:
     shares: Shares
     demand: Demand
     loads: Loads
-    due: dict[str, WaitingJob] = field(default_factory=dict[str, WaitingJob])
-    """Jobs that their deadline has made overdue."""
+    due: dict[Queue, dict[str, WaitingJob]] = field(default_factory=dict[Queue, dict[str, WaitingJob]])
+    """Jobs that their deadline has made overdue, by queue and key, the earliest bound first."""
+    sampled: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
+    """By priority: groups worth a load at the last whole look."""
+    walked: dict[int, int] = field(default_factory=dict[int, int])
+    """By priority: how far the walk over groups had come that were past their shares."""
     stranded: tuple[str, ...] = ()
     """Groups that were overdue with nobody to hold them at the last whole look."""
 
@@ -41,10 +50,17 @@ class Books:
         """A job waits no longer."""
         job = self.backlog.take(key)
         if job is not None:
-            self.due.pop(key, None)
+            self.not_due(job)
             if job.tenant not in self.backlog.waiting_of:
                 self.shares.waits_no_more(job.tenant)
         return job
+
+    def not_due(self, job: WaitingJob) -> None:
+        """It is no longer among those that their deadline has made overdue."""
+        queue = (job.group, job.priority)
+        jobs = self.due.get(queue)
+        if jobs is not None and jobs.pop(job.key, None) is not None and not jobs:
+            del self.due[queue]
 
 
 class Making:
@@ -63,6 +79,7 @@ class Making:
         self.queue = len(books.backlog) > ahead
         """Whether workers are given jobs beyond their rows: where little waits, a job goes to the first row
         that comes free anywhere."""
+        self._sampled: set[int] = set()
         self.held_back: set[str] = set()
         """Groups of which only tenants past their share are left."""
         self.put_off: set[str] = set()
@@ -93,13 +110,39 @@ class Making:
         return found
 
     def sample(self, priority: int) -> list[str]:
-        """Groups worth a load: the oldest and the largest; fewer where only events are looked at."""
-        backlog = self.books.backlog
-        most = self.books.policy.sample if self.whole else self.books.policy.sample // 4
-        found = dict.fromkeys(backlog.oldest(priority, most))
-        found.update(dict.fromkeys(backlog.largest(priority, most)))
-        found.pop(BASE_GROUP, None)
-        return list(found)
+        """Groups worth a load: the oldest and the largest of which somebody within his share waits.
+
+        Found anew at each whole look; where only events are looked at, the first few of those.
+        """
+        if not self.whole:
+            return self.books.sampled.get(priority, [])[: self.books.policy.sample // 2]
+        if priority not in self._sampled:
+            self._sampled.add(priority)
+            backlog = self.books.backlog
+            oldest = self._eligible(priority, [group for _, _, group in backlog.heads.get(priority, ())])
+            largest = self._eligible(priority, list(backlog.largest(priority, WALK)))
+            pairs = zip_longest(oldest, largest)
+            self.books.sampled[priority] = list(
+                dict.fromkeys(group for pair in pairs for group in pair if group is not None)
+            )
+        return self.books.sampled[priority]
+
+    def _eligible(self, priority: int, groups: list[str]) -> list[str]:
+        """The first few that a load would help. Where many are not, the walk goes on from look to look."""
+        most, found = self.books.policy.sample, list[str]()
+        walked = self.books.walked.get(priority, 0) if len(groups) > WALK else 0
+        for group in (*groups[:WALK], *groups[walked : walked + WALK]):
+            lane = self.lane(group, priority)
+            if group == BASE_GROUP or lane is None:
+                continue
+            if lane.eligible(self.books.shares, 1):
+                found.append(group)
+            elif len(self.held_back) < most:
+                self.held_back.add(group)
+            if len(found) == most:
+                return found
+        self.books.walked[priority] = walked + WALK if walked + WALK < len(groups) else 0
+        return found
 
     def lane(self, group: str, priority: int) -> Lane | None:
         """The jobs of a group in a lane, if any wait."""
@@ -141,10 +184,11 @@ class Making:
         self.books.desks.load(desk, group, load.evicts, self.now)
 
     def fetch(self, desk: Desk, group: str) -> None:
-        """Have a worker bring an adapter into host memory, unless it does already."""
-        if group not in desk.host and group not in desk.fetching:
-            self.books.desks.fetch(desk, group, self.now)
-            self._prefetches.append(Prefetch(worker=desk.name, adapter=group))
+        """Have a worker bring an adapter into host memory, unless it has it or was asked not long ago."""
+        if group in desk.host or desk.waits_for_copy(group, self.now, self.books.policy.fetch_seconds):
+            return
+        self.books.desks.fetch(desk, group, self.now)
+        self._prefetches.append(Prefetch(worker=desk.name, adapter=group))
 
     def drained_for(self) -> set[str]:
         """Groups that a slot is being freed for."""

@@ -34,6 +34,9 @@ from lorayard_dispatcher.planning.shares import Shares
 from lorayard_dispatcher.planning.values import Plan, WaitingJob, WorkerView
 from lorayard_dispatcher.planning.waits import Wait, why
 
+MOST_ARRIVED = 128
+"""Groups that one plan looks at because jobs came: a burst of thousands is spread over plans."""
+
 
 class Planner:
     """The index, and what was decided before: served tokens, drains, load budgets, demand."""
@@ -70,9 +73,14 @@ class Planner:
 
     def put(self, job: WaitingJob, now: float | None = None) -> None:
         """A job waits. One of the same key is replaced; `now` is when it came, if it counts as demand."""
-        self.take(job.key)
-        self._books.backlog.put(job)
-        self._books.shares.waits(job.tenant)
+        books = self._books
+        replaced = books.backlog.get(job.key)
+        if replaced is not None:
+            books.not_due(replaced)
+        books.backlog.put(job)
+        if replaced is not None and replaced.tenant not in books.backlog.waiting_of:
+            books.shares.waits_no_more(replaced.tenant)
+        books.shares.waits(job.tenant)
         self._arrived.add(job.group)
         if now is not None:
             self._books.demand.arrived(job.group, now)
@@ -101,12 +109,14 @@ class Planner:
         """What to hand over at `now` (unix seconds). Its jobs wait no longer, and the views count them."""
         books = self._books
         for job in books.backlog.due(now):
-            books.due[job.key] = job
+            books.due.setdefault((job.group, job.priority), {})[job.key] = job
         # A clock that steps back would otherwise keep it from looking for as long.
         whole = not 0.0 <= now - self._looked_at < self.policy.look_seconds
         if whole:
             self._looked_at = now
-        arrived, self._arrived = self._arrived, set()
+        waiting = sorted(self._arrived | books.desks.landed)
+        books.desks.landed = set()
+        arrived, self._arrived = waiting[:MOST_ARRIVED], set(waiting[MOST_ARRIVED:])
         changed, books.desks.changed = books.desks.changed, set()
         making = Making(books, now, whole=whole, arrived=arrived, changed=changed)
         hand_over_drained(making)

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 
 from lorayard_dispatcher.planning.policy import Policy
 
+MOST_TENANTS = 4096
+"""Remembered before those are forgotten that nothing is owed to."""
+
 
 class Shares:
     """What each tenant was served, in tokens over its weight."""
@@ -57,8 +60,19 @@ class Shares:
             served = max(served, self.floor)
         self.served[tenant] = served
         self._waiting.add(tenant)
+        self._note(served, tenant)
+
+    def _note(self, served: float, tenant: str) -> None:
         heapq.heappush(self._least, (served, tenant))
         self._stale = True
+        if len(self._least) > 64 + 4 * len(self._waiting):
+            self._least = [(self.served[name], name) for name in self._waiting]
+            heapq.heapify(self._least)
+        if len(self.served) > MOST_TENANTS + 2 * len(self._waiting):
+            floor = self.floor  # who is no further would be lifted to it anyway
+            self.served = {
+                name: found for name, found in self.served.items() if found > floor or name in self._waiting
+            }
 
     def waits_no_more(self, tenant: str) -> None:
         """Nothing of it waits."""
@@ -70,8 +84,7 @@ class Shares:
         served = self.served.get(tenant, 0.0) + tokens / self._policy.weight(tenant)
         self.served[tenant] = served
         if tenant in self._waiting:
-            heapq.heappush(self._least, (served, tenant))
-            self._stale = True
+            self._note(served, tenant)
 
     def allowed(self, tenant: str) -> bool:
         """Whether it is within the quantum of the least served."""

@@ -7,9 +7,6 @@ from lorayard_dispatcher.planning.loads import Load
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase
 
-KEPT = 1
-"""Room that stays on each worker for a tenant within its share that comes next."""
-
 
 def conserve(making: Making) -> None:
     """Give tenants past their share what is warm, the oldest first, and what nobody holds where slots idle:
@@ -17,7 +14,7 @@ def conserve(making: Making) -> None:
     books = making.books
     for priority, _, group in sorted(_held_back(making)):
         while (lane := making.lane(group, priority)) is not None and lane.oldest is not None:
-            desk = books.desks.holder(group, lane.oldest.key, queue=False, spare=KEPT)
+            desk = books.desks.holder(group, lane.oldest.key, queue=False, spare=True)
             load: Load | None = None
             if desk is None and (found := _idle(making, group, lane.oldest.key)) is not None:
                 desk, load = found
@@ -33,7 +30,11 @@ def _idle(making: Making, group: str, key: str) -> tuple[Desk, Load] | None:
     if group == BASE_GROUP or not making.whole or books.desks.holders.get(group):
         return None
     for desk in books.desks.strangers(group, key):
-        if desk.drain is None and desk.free_rows > KEPT and books.loads.staged(desk, group, now, early=True):
+        if (
+            desk.drain is None
+            and desk.free_rows > desk.kept
+            and books.loads.staged(desk, group, now, early=True)
+        ):
             load = books.loads.load(desk, group, now)
             if load is not None and load.evicts not in books.backlog.groups:
                 return desk, load

@@ -16,8 +16,10 @@ def hand_over_drained(making: Making) -> None:
         desk = desks.by_name[name]
         assert desk.drain is not None, "it is in the set of those that drain"
         old, new = desk.drain
-        fits = desk.fits(new, making.books.policy.base_of.get(new))
-        if new not in making.books.backlog.groups or desks.holders.get(new) or not fits:
+        base = making.books.policy.base_of.get(new)
+        found = desk.resident.get(old)
+        in_vain = (found is not None and found.pinned) or not desk.fits(new, base)
+        if in_vain or new not in making.books.backlog.groups or desks.holders.get(new):
             desks.undrain(desk)
         elif old not in desk.jobs and desk.room > 0:
             _give_slot(making, desk, old, new)
@@ -30,6 +32,7 @@ def _give_slot(making: Making, desk: Desk, old: str, new: str) -> None:
         return
     load = loads.load(desk, new, making.now, forced=True)
     if load is None:
+        making.books.desks.undrain(desk)  # others have taken every slot meanwhile
         return
     making.books.desks.undrain(desk)
     lanes = making.books.backlog.groups[new].values()

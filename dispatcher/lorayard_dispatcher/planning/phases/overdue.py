@@ -49,20 +49,17 @@ def _late_groups(making: Making, wanted: Collection[str]) -> Iterator[tuple[int,
         for priority, lane in backlog.groups.get(group, {}).items():
             if lane.oldest is not None and policy.late_at(lane.oldest.enqueued_at, priority) <= now:
                 yield (priority, policy.late_at(lane.oldest.enqueued_at, priority), group)
-    for job in making.books.due.values():
-        yield (job.priority, policy.bound(job), job.group)
+    for (group, priority), jobs in making.books.due.items():
+        first = next(iter(jobs.values()))  # they came in the order of their bounds
+        yield (priority, policy.bound(first), group)
 
 
 def _late_job(making: Making, group: str, priority: int) -> WaitingJob | None:
     job = making.next(group, priority)
     if job is not None and making.books.policy.late_at(job.enqueued_at, priority) <= making.now:
         return job
-    due = [
-        job
-        for job in making.books.due.values()
-        if job.group == group and job.priority == priority and making.books.shares.allowed(job.tenant)
-    ]
-    return min(due, key=lambda job: (making.books.policy.bound(job), job.key), default=None)
+    due = making.books.due.get((group, priority), {})
+    return next((job for job in due.values() if making.books.shares.allowed(job.tenant)), None)
 
 
 def _force(making: Making, group: str, job: WaitingJob) -> bool:
@@ -112,13 +109,18 @@ def _drain_for(making: Making, group: str) -> None:
     desks, policy = making.books.desks, making.books.policy
     if len(desks.draining) >= max(1, len(desks) // 4) or group in making.drained_for():
         return
+    base = policy.base_of.get(group)
+
+    def passes(desk: Desk) -> bool:
+        return desk.drain is None and not desk.free_slots and desk.fits(group, base)
+
     best: tuple[int, str, str] | None = None
-    for desk in desks.choices(desks.names, group):
-        if desk.drain is not None or desk.free_slots or not desk.fits(group, policy.base_of.get(group)):
-            continue
-        for adapter, found in desk.resident.items():
-            rank = (desk.jobs.get(adapter, 0), desk.name, adapter)
-            if not found.pinned and (best is None or rank < best):
+    for desk in desks.choices(desks.names, group, passes):
+        if making.books.loads.victim(desk, making.now, forced=True) is not None:
+            return  # only room is short, or the budget
+        for adapter, jobs in desk.jobs.items():
+            rank = (jobs, desk.name, adapter)
+            if not desk.resident[adapter].pinned and (best is None or rank < best):
                 best = rank
     if best is not None:
         making.drain(desks.by_name[best[1]], best[2], group)

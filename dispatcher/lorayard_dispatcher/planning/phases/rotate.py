@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lorayard_dispatcher.planning.desks import Desk
+from lorayard_dispatcher.planning.desks import Desk, Desks
 from lorayard_dispatcher.planning.making import Making
-from lorayard_dispatcher.planning.values import BASE_GROUP
 from lorayard_shared.rendezvous import weight
 
 PAST_SHARE = 0.25
@@ -27,17 +26,19 @@ def rotate(making: Making) -> None:
             urgency = lane.size * (1.0 + max(0.0, making.now - lane.oldest.enqueued_at))
             found = _least_useful(making, group, urgency)
             if found is not None:
+                drained_for.add(group)
                 making.drain(found[0], found[1], group)
 
 
 def _least_useful(making: Making, group: str, urgency: float) -> tuple[Desk, str] | None:
     desks, policy, now = making.books.desks, making.books.policy, making.now
     best: tuple[float, float, int, str, str] | None = None
-    for desk in desks.choices(desks.names, group):
-        if desk.drain is not None or desk.free_slots or desk.room <= 0:
-            continue
-        if not desk.fits(group, policy.base_of.get(group)):
-            continue
+    base = policy.base_of.get(group)
+
+    def passes(desk: Desk) -> bool:
+        return desk.drain is None and not desk.free_slots and desk.room > 0 and desk.fits(group, base)
+
+    for desk in desks.choices(desks.names, group, passes):
         seconds = making.books.loads.host_seconds(desk)
         for adapter, jobs in desk.jobs.items():
             found = desk.resident.get(adapter)
@@ -76,7 +77,12 @@ def prefetch(making: Making) -> None:
             if desks.holders.get(group) or desks.hosts.get(group):
                 continue
             base = making.books.policy.base_of.get(group)
-            homes = [desk for desk in desks.choices(desks.names, group) if desk.fits(group, base)]
-            if homes and group != BASE_GROUP:
-                making.fetch(max(homes, key=lambda desk: (weight(group, desk.name), desk.name)), group)
+            home = _home(desks, group, base)
+            if home is not None:
+                making.fetch(home, group)
                 left -= 1
+
+
+def _home(desks: Desks, group: str, base: str | None) -> Desk | None:
+    able = desks.choices(desks.names, group, lambda desk: desk.fits(group, base))
+    return max(able, key=lambda desk: (weight(group, desk.name), desk.name), default=None)
