@@ -194,11 +194,11 @@ chance, planner = random.Random(7), Planner()
 names = ["adapter-%d" % number for number in range(12)]
 for step in range(60):
     now = 1000.0 + step / 4
-    for number in range(6):
+    for number in range(30):
         job = WaitingJob(key=f"{step}-{number}", group=chance.choice(names), tenant=chance.choice("tuv"),
-                         priority=chance.randrange(4), enqueued_at=now)
+                         priority=chance.randrange(4), enqueued_at=now, tokens=chance.choice((9.0, 2500.0)))
         planner.put(job, now)
-    for number in range(4):
+    for number in range(20):
         held, host, coming = (chance.sample(names, count) for count in (3, 6, 3))
         resident = {digest: Resident(jobs=chance.randrange(2), last_used=now) for digest in held}
         planner.see(WorkerView(worker=f"w{number}", rows=6, room=3, in_flight=3, slots=3, resident=resident,

@@ -104,3 +104,14 @@ def test_the_deadline_of_a_job_that_was_replaced_makes_the_new_one_no_sooner_due
     planner.put(job("2", "b", age=2))
     planner.see(worker(used="d", holds="b", rows=2))
     assert given(planner.plan(NOW)) == ["2:warm"]
+
+
+def test_the_age_of_a_job_that_was_replaced_makes_the_new_one_no_older() -> None:
+    planner = Planner()
+    planner.put(job("0", "b", age=8, tenant="u"))
+    planner.put(job("1", "b", age=5))
+    planner.put(job("1", "b", age=1))
+    planner.put(job("2", "b", age=3, tenant="v"))
+    planner.take("0")
+    planner.see(worker(used="d", holds="b", rows=2))
+    assert given(planner.plan(NOW)) == ["2:warm"]

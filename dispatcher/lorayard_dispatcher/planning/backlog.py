@@ -70,9 +70,9 @@ class Lane:
     def _first(self) -> WaitingJob | None:
         heads = self._heads
         while heads:
-            _, key, tenant = heads[0]
+            enqueued_at, key, tenant = heads[0]
             jobs = self.tenants.get(tenant)
-            if jobs is not None and jobs[0].key == key:
+            if jobs is not None and jobs[0].key == key and jobs[0].enqueued_at == enqueued_at:
                 return jobs[0]
             heapq.heappop(heads)
         return None
