@@ -52,8 +52,6 @@ class Policy:
     to them, which costs throughput under load; with less work a queued job would miss a row elsewhere."""
     sample: int = 24
     """Groups looked at for a load: so many of the oldest and so many of the largest."""
-    silent_seconds: float = 15.0
-    """A worker not heard for so long gets nothing."""
     stale_seconds: float = 1.5
     """Past this age a view's load is not believed, only what was handed over from here."""
     base_of: Mapping[str, str] = field(default_factory=dict[str, str])
