@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import nats.errors
@@ -24,7 +24,7 @@ from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.delayed_check import never_served
 from lorayard_dispatcher.fleet import Fleet
-from lorayard_dispatcher.hand_over import Fate, HandOver, batches
+from lorayard_dispatcher.hand_over import HandOver
 from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
@@ -33,14 +33,14 @@ from lorayard_dispatcher.orders import Orders
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
 from lorayard_dispatcher.plan_log import make_planner
 from lorayard_dispatcher.planning.blind import plan_blind
-from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
+from lorayard_dispatcher.sending import Sending
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
-from lorayard_schemas.assignment import Refusal, RefusalReason, WorkerLoad
-from lorayard_schemas.audit import ReturnReason
+from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Lane
@@ -78,7 +78,7 @@ class Dispatcher:
         self.spawn = self._tasks.spawn
         self.settle = self._tasks.settle
         self.end = self._tasks.end
-        policy = _policy(settings, self.registry.base_of)
+        policy = settings.policy(self.registry.base_of)
         self.planner = make_planner(policy, settings.record_plans, self.spawn)
         self.pool = Pool(self.planner)
         self.fleet = Fleet(name, numbered_from=time.time_ns())
@@ -87,12 +87,11 @@ class Dispatcher:
         self.interruptions = Interruptions()
         self.arrival_order = ArrivalOrder()
         self.started_at = time.time()
-        self.taken = self.handed_over = self.warm = self.cold = self.refused = 0
-        self.handing_over = 0
+        self.taken = self.handed_over = self.warm = self.cold = 0
         self.lookout = Lookout(self.fleet, name)
         self.adverts = AdvertReader()
         self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
-        self._unresolved: dict[str, TakenJob] = {}
+        self.unresolved = Unresolved()
         self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._slots: dict[str, int] = {}
         self._changed = asyncio.Event()
@@ -100,6 +99,17 @@ class Dispatcher:
         """Called whenever room may have come free."""
         self.audit = Audit(bus, name, labels=self.registry.labels, spawn=self.spawn, enabled=settings.audit)
         self.orders = Orders(bus, self.fleet, self.spawn)
+        self.sending = Sending(
+            self,
+            hand_over=self.hand_over,
+            fleet=self.fleet,
+            leases=leases,
+            setbacks=self.setbacks,
+            audit=self.audit,
+            base_of=self.registry.base_of,
+            tasks=self._tasks,
+            log=self._log,
+        )
 
     # ---- what comes in
 
@@ -108,11 +118,11 @@ class Dispatcher:
 
         Each lane has a window of its own, or bulk work would keep urgent jobs from being seen at all.
         """
-        return self.settings.window - self.pool.count(LANES.index(lane)) - len(self._unresolved)
+        return self.settings.window - self.pool.count(LANES.index(lane)) - len(self.unresolved)
 
     def room_due(self) -> int:
         """The same for retried jobs, of whatever lane."""
-        return self.settings.window - len(self._unresolved)
+        return self.settings.window - len(self.unresolved)
 
     def on_message(self, message: Msg) -> None:
         """A delivery from one of the lanes."""
@@ -189,7 +199,7 @@ class Dispatcher:
     # ---- resolve and park
 
     def _take(self, job: TakenJob) -> None:
-        if self._is_cancelled(job):
+        if self.is_cancelled(job):
             # Its result is stored, or about to be: once more does no harm, an ack without one would.
             self.spawn(self.answers.cancel(job), f"cancel-{job.key}")
         elif self._is_poison(job):
@@ -226,7 +236,7 @@ class Dispatcher:
         again = job.deliveries > 1
         holder = self.setbacks.redelivered(parked.key, time.monotonic()) if again else None
         if holder is not None:
-            self._hand_to(holder, [parked])
+            self.sending.hand_to(holder, [parked])
         else:
             self._put(parked)
 
@@ -245,18 +255,16 @@ class Dispatcher:
         # Workers register what they have before their first advert. With none alive nobody can know yet
         # which adapters there are, so the job waits.
         if not self.fleet.workers:
-            old = self._unresolved.get(job.key)
-            if old is not None and old.lease != job.lease:
+            old = self.unresolved.put(job)
+            if old is not None:
                 self.leases.release(old.lease)
-            self._unresolved[job.key] = job
             return
         refusal = refusals.unknown_adapter(error, self.fleet.refused(error.spec))
         self.spawn(self.answers.refuse(job, refusal), f"refuse-{job.key}")
 
     def retry_unresolved(self) -> None:
         """Adapters or workers have changed."""
-        waiting, self._unresolved = self._unresolved, {}
-        for job in waiting.values():
+        for job in self.unresolved.take_all():
             self._take(job)
 
     # ---- plan and hand over
@@ -294,10 +302,12 @@ class Dispatcher:
             parked = self.pool.take(decision.job)
             assert parked is not None, "the planner is told of this very pool"
             self._count(load=decision.load)
+            if self.lookout.blind:  # the planner counts what it gives by itself
+                self.planner.charge(parked.waiting.tenant, parked.waiting.tokens)
             self.audit.decision(decision, parked)
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():
-            self._hand_to(worker, jobs)
+            self.sending.hand_to(worker, jobs)
         self.orders.prefetch(made.prefetches, time.monotonic())
 
     def _look(self, now: float) -> None:
@@ -310,12 +320,6 @@ class Dispatcher:
             self.planner.see(view)
             self._slots[view.worker] = view.slots
 
-    def _hand_to(self, worker: str, jobs: Sequence[ParkedJob]) -> None:
-        for batch in batches(jobs):
-            self.handing_over += len(batch)
-            number = self.hand_over.begin(worker, batch)
-            self.spawn(self._send(worker, number, batch), f"hand-over-{worker}-{number}")
-
     def _count(self, *, load: bool) -> None:
         self.handed_over += 1
         if load:
@@ -323,65 +327,26 @@ class Dispatcher:
         else:
             self.warm += 1
 
-    async def _send(self, worker: str, number: int, jobs: Sequence[ParkedJob]) -> None:
-        try:
-            fate, refusals = await self.hand_over.send(worker, number, jobs)
-        except BaseException:
-            for parked in jobs:  # nobody has them now: their leases must run out
-                self.leases.release(parked.taken.lease)
-            raise
-        finally:
-            self.handing_over -= len(jobs)
-        if fate is Fate.NOT_DELIVERED:
-            for parked in jobs:
-                self.audit.returned(worker, parked, ReturnReason.UNREACHABLE)
-                self._park_again(parked)
-        elif fate is Fate.ANSWERED:
-            self._take_back(worker, {parked.key: parked for parked in jobs}, refusals)
-        elif fate is Fate.UNKNOWN:
-            for parked in jobs:
-                self.audit.returned(worker, parked, ReturnReason.NO_ANSWER)
+    def sent(self) -> None:
+        """Room may have come free at a worker, or jobs have come back."""
         self._changed.set()
         for call in self.on_room:
             call()
 
-    def _take_back(self, worker: str, jobs: dict[str, ParkedJob], refusals: Sequence[Refusal]) -> None:
-        for refusal in refusals:
-            parked = jobs.get(refusal.key)
-            if parked is None:
-                continue
-            self.refused += 1
-            self.setbacks.count(refusal.reason)
-            self._log.info(Event.ASSIGNMENT_REFUSED, job=parked.taken.job, reason=refusal.reason)
-            self.audit.returned(worker, parked, refusal.reason, refusal.detail)
-            if refusal.reason is RefusalReason.UNKNOWN_ADAPTER:
-                self._park_again(parked)
-                self.fleet.on_lacking(worker, parked.waiting.group)
-                self._give_up(parked.waiting.group)
-            else:
-                self._plan_again_or_force(parked.after_refusal())
-
-    def _plan_again_or_force(self, parked: ParkedJob) -> None:
-        home = self.setbacks.refused(parked, self.registry.base_of, time.monotonic())
-        if home is None or self._is_cancelled(parked.taken):
-            self._park_again(parked)
-        else:
-            self.audit.forced(parked, home, self.fleet.views(time.monotonic(), time.time()))
-            self._hand_to(home, [parked])
-
-    def _park_again(self, parked: ParkedJob) -> None:
+    def park_again(self, parked: ParkedJob) -> None:
         """A job that a worker did not take waits on, unless it was cancelled meanwhile."""
         self.planner.charge(parked.waiting.tenant, -parked.waiting.tokens)
         taken = parked.taken
-        if self._is_cancelled(taken):
+        if self.is_cancelled(taken):
             self.spawn(self.answers.cancel(taken), f"cancel-{parked.key}")
         else:
             self._put(parked)
 
-    def _is_cancelled(self, taken: TakenJob) -> bool:
+    def is_cancelled(self, taken: TakenJob) -> bool:
+        """Whether somebody has ended it meanwhile."""
         return (taken.address.tenant, taken.job) in self._cancelled
 
-    def _give_up(self, group: str) -> None:
+    def give_up(self, group: str) -> None:
         """Answer the jobs of an adapter that every worker has said it lacks."""
         if self.fleet.all_lack(group):
             self._answer_unavailable(group)
@@ -417,15 +382,7 @@ class Dispatcher:
         if parked is not None:
             self.pool.take(parked.key)
             return parked.taken
-        key = next(
-            (key for key, t in self._unresolved.items() if (t.address.tenant, t.job) == (tenant, job)), None
-        )
-        return self._unresolved.pop(key) if key is not None else None
-
-    def unresolved(self, tenant: str, job: str) -> TakenJob | None:
-        """A job that waits here for somebody to know its adapter."""
-        name = (tenant, job)
-        return next((t for t in self._unresolved.values() if (t.address.tenant, t.job) == name), None)
+        return self.unresolved.take(tenant, job)
 
     async def cancel_unseen(self, tenant: str, job: str) -> Stored:
         """Cancel a job that neither this dispatcher nor a worker holds, and drop it when it comes."""
@@ -439,10 +396,8 @@ class Dispatcher:
         for parked in self.pool.expired(now):
             self.pool.take(parked.key)
             self.spawn(self.answers.expire(parked.taken), f"expire-{parked.key}")
-        for job in [job for job in self._unresolved.values() if job.deadline is not None]:
-            if job.deadline is not None and job.deadline <= now:
-                del self._unresolved[job.key]
-                self.spawn(self.answers.expire(job), f"expire-{job.key}")
+        for job in self.unresolved.take_expired(now):
+            self.spawn(self.answers.expire(job), f"expire-{job.key}")
 
     def _interrupted(self, jobs: Sequence[HeldJob]) -> None:
         """A worker died with these jobs."""
@@ -453,26 +408,16 @@ class Dispatcher:
         """NAK the leases of a worker that is gone: its jobs need not wait for `ack_wait`."""
         if jobs:
             self._log.warning(Event.LEASES_RETURNED, jobs=len(jobs))
-            self.spawn(self._nak(jobs), "return-leases")
+            self.spawn(self._nak(job.lease for job in jobs), "return-leases")
 
-    async def _nak(self, jobs: Sequence[HeldJob]) -> None:
-        for job in jobs:
-            await self.bus.nc.publish(job.lease, NAK)
+    async def _nak(self, leases: Iterable[str]) -> None:
+        for lease in leases:
+            with suppress(nats.errors.Error):  # then the lease runs out by itself
+                await self.bus.nc.publish(lease, NAK)
 
     async def park_nothing_more(self) -> None:
         """Hand every parked job back to the stream at once; its next holder need not wait for the lease."""
-        for job in [*(parked.taken for parked in self.pool), *self._unresolved.values()]:
-            self.leases.release(job.lease)
-            with suppress(nats.errors.Error):  # then the lease runs out by itself
-                await self.bus.nc.publish(job.lease, NAK)
-
-
-def _policy(settings: DispatcherSettings, base_of: Mapping[str, str]) -> Policy:
-    """`base_of` is kept up by its owner."""
-    return Policy(
-        wait_bound_seconds=settings.wait_bound_seconds,
-        overdue_share=settings.overdue_share,
-        quantum_tokens=settings.quantum_tokens,
-        tenant_weights=settings.tenant_weights,
-        base_of=base_of,
-    )
+        leases = [job.lease for job in (*(parked.taken for parked in self.pool), *self.unresolved)]
+        for lease in leases:
+            self.leases.release(lease)
+        await self._nak(leases)

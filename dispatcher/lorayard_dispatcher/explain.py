@@ -17,7 +17,7 @@ def explain_job(dispatcher: Dispatcher, wish: ExplainJob) -> JobExplanation:
     parked = dispatcher.pool.find(wish.tenant, wish.job)
     if parked is not None:
         return _parked(dispatcher, parked)
-    unresolved = dispatcher.unresolved(wish.tenant, wish.job)
+    unresolved = dispatcher.unresolved.find(wish.tenant, wish.job)
     if unresolved is not None:
         return _unresolved(dispatcher, unresolved)
     worker = dispatcher.fleet.holder(wish.tenant, wish.job)

@@ -159,14 +159,14 @@ def _status(dispatcher: Dispatcher, now: float) -> DispatcherStatus:
             ParkedGroup(adapter=name, jobs=len(times), oldest_seconds=max(0.0, now - min(times)))
             for name, times in sorted(waiting.items())
         ),
-        handing_over=dispatcher.handing_over,
+        handing_over=dispatcher.sending.under_way,
         workers=dispatcher.fleet.workers,
         taken=dispatcher.taken,
         handed_over=dispatcher.handed_over,
         answered=dispatcher.answers.count,
         warm=dispatcher.warm,
         cold=dispatcher.cold,
-        refused=dispatcher.refused,
+        refused=dispatcher.sending.refused,
         refused_for=dict(dispatcher.setbacks.refused_for),
         forced=dispatcher.setbacks.forced,
         lapsed=dispatcher.setbacks.lapsed,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from lorayard_dispatcher.planning.policy import Policy
 from lorayard_schemas.names import AdapterSpec
 from lorayard_shared.settings import YardSettings
 
@@ -37,3 +39,13 @@ class DispatcherSettings(YardSettings):
     """Whether decisions are kept in the stream of audit records."""
     record_plans: Path | None = None
     """A file that gets everything the planner is told and answers, to be played again; None: nothing."""
+
+    def policy(self, base_of: Mapping[str, str]) -> Policy:
+        """The constants of planning. `base_of` (adapter digest -> base model) is kept up by its owner."""
+        return Policy(
+            wait_bound_seconds=self.wait_bound_seconds,
+            overdue_share=self.overdue_share,
+            quantum_tokens=self.quantum_tokens,
+            tenant_weights=self.tenant_weights,
+            base_of=base_of,
+        )

@@ -82,10 +82,10 @@ def test_a_smaller_or_busier_yard_waits_longer(azure: Path, capsys: Captured) ->
 
 
 def test_a_table_is_printed_for_people(own: Path, capsys: Captured) -> None:
-    assert lorayard_cli.run(["sim", "--trace", str(own), "--router", "first"]) == ExitCode.OK
+    assert lorayard_cli.run(["sim", "--trace", str(own), "--router", "pull_aff"]) == ExitCode.OK
     printed = capsys.readouterr().out
     assert "4 jobs in 3 s, 2 adapters (named), 8 workers; a model, not a measurement" in printed
-    assert printed.splitlines()[-1].split()[0] == "first"
+    assert printed.splitlines()[-1].split()[0] == "pull_aff"
 
 
 def test_a_poisoned_trace_is_one_error_with_its_line(azure: Path, capsys: Captured) -> None:

@@ -58,11 +58,6 @@ def parked(reason: WaitReason, **given: object) -> str:
         ("warm", {}, "w1 held a/b/c@2 and had room"),
         ("warm", {"adapter": None}, "w1 had room, and the base model needs no slot"),
         (
-            "cold",
-            {"source": "disk", "cost_seconds": 0.3},
-            "no worker with a/b/c@2 had room, and the oldest job goes first (loaded from disk, 0.30 s)",
-        ),
-        (
             "load",
             {"source": "host", "cost_seconds": 0.03, "evicts": "x/y/z@1"},
             "no worker with a/b/c@2 had room, and this load released the most work "

@@ -9,12 +9,12 @@ import pytest
 
 from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.errors import BadSettingError
-from lorayard_cli.simulation.first import FirstPlanner
 from lorayard_cli.simulation.ours import PlannerRouter
 from lorayard_cli.simulation.overlay import Overlay
 from lorayard_cli.simulation.regimes import regime
 from lorayard_cli.simulation.report import report
 from lorayard_cli.simulation.router import Sight
+from lorayard_cli.simulation.routers import ROUTERS
 from lorayard_cli.simulation.run import simulate
 from lorayard_cli.simulation.simulated_job import SimulatedJob
 from lorayard_cli.simulation.trial import Trial
@@ -57,11 +57,11 @@ def test_planners_lose_no_job_and_give_none_twice(kind: str, dispatchers: int) -
     assert result.jobs == len(make_jobs(traffic, SMALL, 0))
 
 
-def test_the_planner_loads_less_often_than_the_first_one() -> None:
+def test_the_planner_loads_less_often_than_a_free_worker_that_takes_what_it_holds() -> None:
     trial = Trial(cluster=regime("A").cluster, traffic=Traffic(seconds=30.0))
-    ours, first = simulate(trial, "ours", PlannerRouter), simulate(trial, "first", FirstPlanner)
-    assert ours.loads_per_1000 < first.loads_per_1000
-    assert ours.blocking_per_1000 < first.blocking_per_1000
+    ours, peer = (simulate(trial, name, ROUTERS[name]) for name in ("ours", "pull_aff"))
+    assert ours.loads_per_1000 < peer.loads_per_1000
+    assert ours.blocking_per_1000 < peer.blocking_per_1000
 
 
 def test_the_planners_run_is_the_same_again() -> None:

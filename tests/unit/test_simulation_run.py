@@ -13,7 +13,7 @@ import pytest
 
 from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.errors import BadOrderError, BadSettingError
-from lorayard_cli.simulation.first import FirstPlanner
+from lorayard_cli.simulation.ours import PlannerRouter
 from lorayard_cli.simulation.regimes import REGIMES, regime
 from lorayard_cli.simulation.router import Desk, HandOver, Orders, Setup, Sight
 from lorayard_cli.simulation.run import simulate
@@ -59,8 +59,8 @@ def test_every_job_is_answered_once_and_the_books_agree_at_every_moment(kind: st
     for staging in (False, True):
         result = simulate(
             replace(trial, cluster=replace(trial.cluster, staging=staging)),
-            "first",
-            FirstPlanner,
+            "ours",
+            PlannerRouter,
             audited=True,
         )
         assert result.unfinished == 0
@@ -70,12 +70,12 @@ def test_every_job_is_answered_once_and_the_books_agree_at_every_moment(kind: st
 
 def test_a_run_is_the_same_in_every_process() -> None:
     script = (
-        "from lorayard_cli.simulation.first import FirstPlanner\n"
+        "from lorayard_cli.simulation.ours import PlannerRouter\n"
         "from lorayard_cli.simulation.run import simulate\n"
         "from lorayard_cli.simulation.trial import Trial\n"
         "from lorayard_cli.simulation.workload import Traffic\n"
         "import json\n"
-        "result = simulate(Trial(traffic=Traffic(seconds=5.0)), 'first', FirstPlanner).as_dict()\n"
+        "result = simulate(Trial(traffic=Traffic(seconds=5.0)), 'ours', PlannerRouter).as_dict()\n"
         "print(json.dumps({k: v for k, v in result.items() if not k.startswith('plan')}))\n"
     )
     told = [
@@ -89,12 +89,12 @@ def test_a_run_is_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     ]
     assert told[0] == told[1]
-    here = simulate(Trial(traffic=Traffic(seconds=5.0)), "first", FirstPlanner).as_dict()
+    here = simulate(Trial(traffic=Traffic(seconds=5.0)), "ours", PlannerRouter).as_dict()
     assert json.loads(told[0])["waits"] == here["waits"]
 
 
 def test_another_seed_is_another_run() -> None:
-    one, other = (simulate(replace(SHORT, seed=seed), "first", FirstPlanner) for seed in (1, 2))
+    one, other = (simulate(replace(SHORT, seed=seed), "ours", PlannerRouter) for seed in (1, 2))
     assert one.waits != other.waits
 
 
@@ -102,8 +102,8 @@ def test_staging_has_no_blocking_disk_loads_and_shorter_waits() -> None:
     blocking, staged = (
         simulate(
             Trial(cluster=regime(name).cluster, traffic=Traffic(seconds=20.0, load=0.7)),
-            "first",
-            FirstPlanner,
+            "ours",
+            PlannerRouter,
         )
         for name in ("B", "B-staged")
     )
@@ -158,7 +158,7 @@ def test_every_regime_offers_its_load(name: str) -> None:
 
 
 def test_saturation_lies_between_idle_and_full() -> None:
-    found = saturation(SHORT, "first", FirstPlanner, tolerance=0.1)
+    found = saturation(SHORT, "ours", PlannerRouter, tolerance=0.1)
     worse = saturation(SHORT, "pushing", Pushing, tolerance=0.1)
     assert 0.2 < found.load <= 1.2
     assert worse.load < found.load

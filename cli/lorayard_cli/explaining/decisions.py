@@ -20,8 +20,6 @@ def why(decision: DecisionRecord) -> str:
         case "overdue":
             before = f"it was overdue after {seconds(decision.waited_ms / 1000)} and went before warm work"
             return f"{before}, to {worker}{_held_or_loaded(decision)}"
-        case "cold":
-            return f"no worker with {adapter} had room, and the oldest job goes first{_load(decision)}"
         case "load":
             return f"no worker with {adapter} had room, and this load released the most work{_load(decision)}"
         case "spill":

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from lorayard_cli.simulation.first import FirstPlanner
 from lorayard_cli.simulation.ours import PlannerRouter
 from lorayard_cli.simulation.peers.families import PEERS
 from lorayard_cli.simulation.router import RouterMaker
 
-ROUTERS: Final[Mapping[str, RouterMaker]] = {"ours": PlannerRouter, "first": FirstPlanner, **PEERS}
+ROUTERS: Final[Mapping[str, RouterMaker]] = {"ours": PlannerRouter, **PEERS}

@@ -17,8 +17,6 @@ class Policy:
     overdue_share: float = 0.15
     """Of a worker's time that loads for overdue jobs may take: without a budget an age rule turns overload
     into first-in-first-out and halves throughput."""
-    overdue_loads: int = 1
-    """Loads that overdue jobs may force per worker and plan of the first planner."""
     quantum_tokens: float = 2000.0
     """How far a tenant may run ahead of the least served one that waits: 0 is strict turns, which break up
     groups of one adapter; infinity is no fairness."""

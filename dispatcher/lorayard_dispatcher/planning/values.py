@@ -83,8 +83,6 @@ class Phase(StrEnum):
     """It had waited past its bound."""
     WARM = "warm"
     """The worker holds the adapter."""
-    COLD = "cold"
-    """No holder had room: the oldest job goes to a worker that has."""
     LOAD = "load"
     """No holder had room: loading it here releases the most work for the disturbance."""
     SPILL = "spill"

@@ -7,9 +7,9 @@ from lorayard_dispatcher.planning.making import Making
 from lorayard_shared.rendezvous import weight
 
 PAST_SHARE = 0.25
-"""What a job of a tenant past its share counts when it is asked whether a slot goes to somebody who is not:
-0 took slots from adapters whose tenants were past their share for a moment, 1 left a cold adapter waiting for
-twice as long beside a flood."""
+"""What a job of a tenant past its share counts when it is asked whether a slot goes to somebody who is not.
+At 0 slots leave adapters whose tenants are past their share for a moment only; at 1 a cold adapter waits
+behind everything that a flood has pending."""
 
 
 def rotate(making: Making) -> None:
