@@ -40,6 +40,7 @@ from lorayard_dispatcher.sending import Sending
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_dispatcher.usage import Usage
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
@@ -81,6 +82,7 @@ class Dispatcher:
         policy = settings.policy(self.registry.base_of)
         self.planner = make_planner(policy, settings.record_plans, self.spawn)
         self.pool = Pool(self.planner)
+        self.usage = Usage(self.planner)
         self.fleet = Fleet(name, numbered_from=time.time_ns())
         self.answers = Answers(bus, ResultStore(bus, PayloadStore(bus)), leases)
         self.hand_over = HandOver(bus, self.fleet, leases, name)
@@ -105,6 +107,7 @@ class Dispatcher:
             fleet=self.fleet,
             leases=leases,
             setbacks=self.setbacks,
+            usage=self.usage,
             audit=self.audit,
             base_of=self.registry.base_of,
             tasks=self._tasks,
@@ -281,6 +284,7 @@ class Dispatcher:
             if time.monotonic() - looked >= TICK_SECONDS:
                 looked = time.monotonic()
                 self.lookout.look(looked)
+                self.usage.look(self.fleet.heard())
                 self._expire_parked()
                 self._give_up_unservable(looked)
             if len(self.pool):
@@ -304,6 +308,7 @@ class Dispatcher:
             self._count(load=decision.load)
             if self.lookout.blind:  # the planner counts what it gives by itself
                 self.planner.charge(parked.waiting.tenant, parked.waiting.tokens)
+            self.usage.planned(decision.worker, parked.waiting)
             self.audit.decision(decision, parked)
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():
@@ -312,6 +317,7 @@ class Dispatcher:
 
     def _look(self, now: float) -> None:
         """Tell the planner what has changed in the fleet."""
+        self.usage.look(self.fleet.heard())
         views, gone = self.fleet.changed(time.monotonic(), now)
         for worker in gone:
             self.planner.lose(worker)
@@ -335,7 +341,7 @@ class Dispatcher:
 
     def park_again(self, parked: ParkedJob) -> None:
         """A job that a worker did not take waits on, unless it was cancelled meanwhile."""
-        self.planner.charge(parked.waiting.tenant, -parked.waiting.tokens)
+        self.usage.back(parked.key)
         taken = parked.taken
         if self.is_cancelled(taken):
             self.spawn(self.answers.cancel(taken), f"cancel-{parked.key}")

@@ -42,6 +42,7 @@ class Fleet:
         self._number = numbered_from
         self._changed_at = -math.inf
         self._dirty: set[str] = set()
+        self._heard: set[str] = set()
         self._told: dict[str, Standing] = {}
         """What `changed` last gave out, by worker."""
         self._turns: list[tuple[float, str]] = []
@@ -105,6 +106,7 @@ class Fleet:
         self._changed_at = now
         self._turn_of.pop(worker, None)
         self._dirty.add(worker)
+        self._heard.add(worker)
         return tuple(known.jobs)
 
     def on_unreachable(self, worker: str) -> None:
@@ -210,6 +212,11 @@ class Fleet:
                     return name
         return None
 
+    def heard(self) -> list[tuple[str, KnownWorker | None]]:
+        """Workers that something was heard of since this was last asked, by name; None: it is gone."""
+        heard, self._heard = sorted(self._heard), set()
+        return [(name, self._workers.get(name)) for name in heard]
+
     # ---- what a planner sees
 
     def views(self, now: float, unix: float) -> tuple[WorkerView, ...]:
@@ -246,6 +253,7 @@ class Fleet:
     def _touch(self, name: str, known: KnownWorker, now: float) -> None:
         """Something was heard: its view has changed, and when to look again."""
         self._dirty.add(name)
+        self._heard.add(name)
         self._look_at(name, known.next_turn(now))
 
     def _look_at(self, name: str, at: float) -> None:

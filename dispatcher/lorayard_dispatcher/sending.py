@@ -13,6 +13,7 @@ from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import Fate, HandOver, batches
 from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
 from lorayard_dispatcher.setbacks import Setbacks
+from lorayard_dispatcher.usage import Usage
 from lorayard_schemas.assignment import Refusal, RefusalReason
 from lorayard_schemas.audit import ReturnReason
 from lorayard_shared.lease import LeaseKeeper
@@ -51,6 +52,7 @@ class Sending:
         fleet: Fleet,
         leases: LeaseKeeper,
         setbacks: Setbacks,
+        usage: Usage,
         audit: Audit,
         base_of: Mapping[str, str],
         tasks: OwnedTasks,
@@ -61,6 +63,7 @@ class Sending:
         self._fleet = fleet
         self._leases = leases
         self._setbacks = setbacks
+        self._usage = usage
         self._audit = audit
         self._base_of = base_of
         self._spawn: Callable[..., object] = tasks.spawn
@@ -71,6 +74,8 @@ class Sending:
 
     def hand_to(self, worker: str, jobs: Sequence[ParkedJob]) -> None:
         """Send jobs to one worker, in as many requests as they need."""
+        for parked in jobs:
+            self._usage.handed(worker, parked.waiting)
         for batch in batches(jobs):
             self.under_way += len(batch)
             number = self._hand_over.begin(worker, batch)
@@ -94,6 +99,7 @@ class Sending:
         elif fate is Fate.UNKNOWN:
             for parked in jobs:
                 self._audit.returned(worker, parked, ReturnReason.NO_ANSWER)
+                self._usage.back(parked.key)
         self._sender.sent()
 
     def _take_back(self, worker: str, jobs: dict[str, ParkedJob], refusals: Sequence[Refusal]) -> None:

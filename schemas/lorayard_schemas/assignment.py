@@ -14,6 +14,12 @@ from pydantic import Field, StringConstraints
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest, JobId
 
+MAX_TOLD_TENANTS = 256
+"""In a load report: more than one worker serves at a time, and no burden beside the jobs it holds."""
+
+MAX_TOLD_TOKENS = 2**53
+"""What a sum of floats still counts one by one."""
+
 
 class AdapterRef(Part):
     """The adapter a job was bound to: fixed by digest, named for people."""
@@ -89,6 +95,10 @@ class WorkerLoad(Message):
     holding: tuple[str, ...] = ()
     """Keys of the jobs it holds."""
     draining: bool = False
+    served: dict[str, Annotated[int, Field(ge=0, le=MAX_TOLD_TOKENS)]] = Field(
+        default_factory=dict, max_length=MAX_TOLD_TENANTS
+    )
+    """Tokens computed since the worker's start, by tenant, for jobs that it holds no more."""
 
 
 class AssignmentReply(Message):

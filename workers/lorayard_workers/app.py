@@ -132,6 +132,7 @@ async def _run(
         jobs_failed=execution.failed,
         completion_tokens=execution.completion_tokens,
     )
+    presence.served = execution.served.told
     orders = Orders(
         engine,
         ranks={entry.digest: entry.rank for entry in served},

@@ -17,7 +17,7 @@ The order of phases, and what each is for:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from lorayard_dispatcher.planning.backlog import Backlog
 from lorayard_dispatcher.planning.demand import Demand
@@ -70,6 +70,11 @@ class Planner:
     def served(self) -> Mapping[str, float]:
         """Virtual tokens per tenant."""
         return self._books.shares.served
+
+    @property
+    def waiting_tenants(self) -> Container[str]:
+        """Those with jobs that wait."""
+        return self._books.backlog.waiting_of
 
     def put(self, job: WaitingJob, now: float | None = None) -> None:
         """A job waits. One of the same key is replaced; `now` is when it came, if it counts as demand."""

@@ -190,6 +190,11 @@ class Succeeded:
     logprobs: tuple[TokenLogprob, ...] | None = None  # one for each completion token, where asked for
     adapters: tuple[WeightedAdapter, ...] = ()  # whose weights made the text: none for the base model
 
+    @property
+    def used_tokens(self) -> int:
+        """That had to be computed for it."""
+        return max(0, self.prompt_tokens - self.cached_tokens) + self.completion_tokens
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
@@ -207,6 +212,7 @@ class Cancelled:
     """A request ended on demand."""
 
     request_id: str
+    used_tokens: int = field(default=0, compare=False)  # computed for it until then, as in `Succeeded`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +220,7 @@ class DeadlinePassed:
     """A request whose deadline went by before it could finish."""
 
     request_id: str
+    used_tokens: int = field(default=0, compare=False)  # computed for it until then, as in `Succeeded`
 
 
 Outcome = Succeeded | Failed | Cancelled | DeadlinePassed

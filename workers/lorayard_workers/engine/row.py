@@ -94,6 +94,12 @@ class Row:
         """Prompt and output so far."""
         return len(self.prompt_ids) + len(self.output_ids)
 
+    @property
+    def used_tokens(self) -> int:
+        """Computed so far, once each: what a row computes again after it gave way is not its own doing."""
+        prompt = len(self.prompt_ids) if self.output_ids else min(self.cached_tokens, len(self.prompt_ids))
+        return max(0, prompt - self.reused_tokens) + len(self.output_ids)
+
     def take(self, chosen: Chosen) -> FinishReason | None:
         """Add the next token; why the row ends with it, None if it goes on."""
         assert self.text is not None  # prepared with the prompt
@@ -128,9 +134,9 @@ class Row:
     def ended_by_caller(self, now: float) -> Outcome | None:
         """The outcome if the request was cancelled or its deadline has passed at unix time `now`."""
         if self.cancelled:
-            return Cancelled(request_id=self.request.request_id)
+            return Cancelled(request_id=self.request.request_id, used_tokens=self.used_tokens)
         if self.request.deadline is not None and self.request.deadline <= now:
-            return DeadlinePassed(request_id=self.request.request_id)
+            return DeadlinePassed(request_id=self.request.request_id, used_tokens=self.used_tokens)
         return None
 
     def succeeded(self, reason: FinishReason) -> Succeeded:

@@ -45,6 +45,7 @@ from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
 from lorayard_workers.service.job_sampling import engine_sampling
 from lorayard_workers.service.outcomes import job_result
 from lorayard_workers.service.retry import schedule_retry
+from lorayard_workers.service.served_tokens import ServedTokens
 
 DRAIN_LOOK_SECONDS = 0.05
 STORE_SECONDS = 5.0
@@ -81,6 +82,7 @@ class Execution:
         self._log = structlog.get_logger().bind(worker=worker)
         self._tasks = OwnedTasks(self._log)
         self.succeeded = self.failed = self.completion_tokens = 0
+        self.served = ServedTokens()
 
     def accept(self, job: HeldJob) -> None:
         """Hold the job's lease and start on it; a job held already only changes its lease."""
@@ -202,7 +204,7 @@ class Execution:
             await self._retry(held, outcome)
         else:
             await self._store(held, outcome)
-            self._count(outcome)
+            self._count(held, outcome)
         await self._let_go(held)
 
     async def _give_back(self, held: HeldJob) -> None:
@@ -243,7 +245,9 @@ class Execution:
             self._log.warning(Event.BUS_FAILED, job=held.job, error=str(error))
         self._on_change()
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, held: HeldJob, outcome: Outcome) -> None:
+        if not isinstance(outcome, Failed):  # what failed is at nobody's charge
+            self.served.add(held.address.tenant, outcome.used_tokens)
         if isinstance(outcome, Succeeded):
             self.succeeded += 1
             self.completion_tokens += outcome.completion_tokens

@@ -64,6 +64,8 @@ class Presence:
         self.epoch = time.time_ns()
         self.draining = False
         self.counters: Callable[[], WorkerCounters] = WorkerCounters
+        self.served: Callable[[], dict[str, int]] = dict
+        """Tokens by tenant."""
         self._bus = bus
         self._engine = engine
         self._held = held
@@ -105,6 +107,7 @@ class Presence:
             room=0 if self.draining else self._held.room,
             holding=self._held.keys,
             draining=self.draining,
+            served=self.served(),
         )
 
     async def run_load_reports(self) -> None:
