@@ -72,6 +72,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         gone_grace_seconds=WORKER_GRACE_SECONDS,
     )
     await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.on_load)
+    await dispatcher.sessions.listen()
     running = [
         asyncio.create_task(adapters.run(), name="watch-adapters"),
         asyncio.create_task(workers.run(), name="watch-workers"),

@@ -30,13 +30,15 @@ from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.orders import Orders
-from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob, TakenJob
 from lorayard_dispatcher.plan_log import make_planner
 from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
 from lorayard_dispatcher.pool import Pool
-from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
+from lorayard_dispatcher.resolve import Kept, Rule, UnknownAdapterError, resolve
 from lorayard_dispatcher.sending import Sending
+from lorayard_dispatcher.session import Session
+from lorayard_dispatcher.sessions import Sessions
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_dispatcher.unresolved import Unresolved
@@ -61,8 +63,6 @@ LOOK_SECONDS = 0.05
 TICK_SECONDS = 0.25
 """Between looks at deadlines, and at jobs that nobody can serve."""
 REMEMBERED_CANCELS = 100_000
-BYTES_A_TOKEN = 4.0
-"""Of English text, roughly: what a job will cost its tenant is not known before it has run."""
 
 
 class Dispatcher:
@@ -94,6 +94,8 @@ class Dispatcher:
         self.adverts = AdvertReader()
         self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
         self.unresolved = Unresolved()
+        self.sessions = Sessions(bus, self.spawn, self._retry)
+        self.hand_over.on_turn = self.sessions.handed
         self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._slots: dict[str, int] = {}
         self._changed = asyncio.Event()
@@ -219,11 +221,20 @@ class Dispatcher:
         )
 
     def _park(self, job: TakenJob) -> None:
+        session: Session | None = None
+        if job.session is not None:
+            session = self.sessions.get(job.address.tenant, job.session, job.key)
+            if session is None:
+                self._put_by(job)
+                return
+        kept = Kept(adapter=session.adapter) if session is not None and session.chosen else None
         try:
-            found = resolve(job.address.adapter, self.settings.default_adapter, self.registry.known)
+            found = resolve(job.address.adapter, self.settings.default_adapter, self.registry.known, kept)
         except UnknownAdapterError as error:
             self._wait_or_refuse(job, error)
             return
+        if session is not None:
+            session.resolved(found.ref, job.enqueued_at, explicit=found.rule is Rule.EXPLICIT)
         waiting = WaitingJob(
             key=job.key,
             group=found.record.digest if found.record is not None else BASE_GROUP,
@@ -235,7 +246,7 @@ class Dispatcher:
         )
         if job.deliveries == 1:
             self.arrival_order.see(waiting.group, sorted(self._slots.items()))
-        parked = ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule)
+        parked = ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule, session=session)
         again = job.deliveries > 1
         holder = self.setbacks.redelivered(parked.key, time.monotonic()) if again else None
         if holder is not None:
@@ -258,12 +269,20 @@ class Dispatcher:
         # Workers register what they have before their first advert. With none alive nobody can know yet
         # which adapters there are, so the job waits.
         if not self.fleet.workers:
-            old = self.unresolved.put(job)
-            if old is not None:
-                self.leases.release(old.lease)
+            self._put_by(job)
             return
         refusal = refusals.unknown_adapter(error, self.fleet.refused(error.spec))
         self.spawn(self.answers.refuse(job, refusal), f"refuse-{job.key}")
+
+    def _put_by(self, job: TakenJob) -> None:
+        old = self.unresolved.put(job)
+        if old is not None:
+            self.leases.release(old.lease)
+
+    def _retry(self, keys: Iterable[str]) -> None:
+        """The session of these jobs is known now."""
+        for job in self.unresolved.take_keys(keys):
+            self._take(job)
 
     def retry_unresolved(self) -> None:
         """Adapters or workers have changed."""

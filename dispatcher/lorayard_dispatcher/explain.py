@@ -62,7 +62,8 @@ def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
         lane=taken.address.lane,
         waited_seconds=max(0.0, time.time() - taken.enqueued_at),
         attempt=taken.attempt,
-        reason=WaitReason.NO_WORKER,
+        # Else its session is being read, which takes a moment.
+        reason=WaitReason.NEXT_PLAN if dispatcher.fleet.workers else WaitReason.NO_WORKER,
     )
 
 

@@ -8,7 +8,7 @@ on it: the server gives it out again unless the worker renews.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 
 import nats.errors
@@ -16,7 +16,8 @@ import structlog
 
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
-from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob
+from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.whereabouts import Whereabouts
 from lorayard_schemas.assignment import Assignment, AssignmentReply, Refusal
 from lorayard_schemas.codec import decode, encode
@@ -53,6 +54,8 @@ class HandOver:
         self._leases = leases
         self._dispatcher = dispatcher
         self.whereabouts = Whereabouts()
+        self.on_turn: Callable[[Session, str, float], None] = _forget
+        """Told when a worker has accepted a turn of a session: which, where, and how long it is in tokens."""
         self._load_subject = bus.subjects.load(dispatcher)
         self._log = structlog.get_logger()
 
@@ -87,6 +90,8 @@ class HandOver:
         self.whereabouts.note((parked.key for parked in accepted), worker, epoch)
         for parked in accepted:
             self._leases.release(parked.taken.lease)
+            if parked.session is not None:
+                self.on_turn(parked.session, worker, parked.taken.prompt_bytes / BYTES_A_TOKEN)
         return Fate.ANSWERED, reply.refusals
 
     async def _request(
@@ -111,6 +116,10 @@ class HandOver:
         self._log.warning(
             Event.ASSIGNMENT_LOST, worker=worker, jobs=len(jobs), error=str(error) or type(error).__name__
         )
+
+
+def _forget(_session: Session, _worker: str, _tokens: float) -> None:
+    """Nobody keeps sessions."""
 
 
 def _held(parked: ParkedJob) -> HeldJob:

@@ -60,6 +60,8 @@ def read_delivery(
         deliveries=delivery.deliveries,
         enqueued_at=delivery.stored_at,
         deadline=job.deadline,
+        session=job.session,
+        prompt_bytes=job.prompt_ref.size_bytes if job.prompt_ref is not None else len(body),
     )
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lorayard_dispatcher.planning.values import WaitingJob
+from lorayard_dispatcher.session import Session
 from lorayard_schemas.assignment import AdapterRef, AssignedJob
 from lorayard_schemas.subjects import JobAddress
+
+BYTES_A_TOKEN = 4.0
+"""Of English text, roughly: what a job will cost its tenant is not known before it has run."""
 
 REFUSALS = 2
 """Hand-overs that views may get wrong in a row; the next goes to the adapter's home and is queued there."""
@@ -27,6 +31,8 @@ class TakenJob:
     deliveries: int
     enqueued_at: float  # unix seconds, by the server
     deadline: float | None
+    session: str | None = None
+    prompt_bytes: int = 0  # roughly: of the body, or of what it refers to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,7 @@ class ParkedJob:
     waiting: WaitingJob
     adapter: AdapterRef | None
     rule: str
+    session: Session | None = None
     refused: int = 0  # times in a row
 
     @property

@@ -1,7 +1,7 @@
-"""Which adapter a job gets: explicit name, else the yard's default, else the base model (B1).
+"""Which adapter a job gets: the named one, else its session's, else the default, else the base (B1, B3).
 
-Later rules (tenant, task, metadata, session, semantic) take their place between these; every answer records
-the rule that decided.
+Later rules (tenant, task, metadata, semantic) take their place between these; every answer records the rule
+that decided.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class Rule(StrEnum):
     """What decided on the adapter."""
 
     EXPLICIT = "explicit"
+    SESSION = "session"
     DEFAULT = "default"
     BASE = "base"
 
@@ -38,6 +39,13 @@ class Resolution:
         return AdapterRef(name=self.record.name, version=self.record.version, digest=self.record.digest)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What a session has; None is the base model."""
+
+    adapter: AdapterRef | None
+
+
 class UnknownAdapterError(Exception):
     """No such adapter, or no such version of it."""
 
@@ -51,18 +59,38 @@ Versions = Mapping[str, Mapping[str, AdapterRecord]]
 """Adapter name -> version -> record."""
 
 
-def resolve(explicit: str | None, default: str | None, known: Versions) -> Resolution:
-    """The adapter of a job.
+def resolve(
+    explicit: str | None, default: str | None, known: Versions, kept: Kept | None = None
+) -> Resolution:
+    """The adapter of a job; `kept` is what its session has, if it has anything.
 
     Raises:
         UnknownAdapterError: the one that was named is not registered or not active.
     """
+    if explicit is None and kept is not None:
+        found = _still_there(kept, known)
+        if found is not None:
+            return found
     spec, rule = (explicit, Rule.EXPLICIT) if explicit is not None else (default, Rule.DEFAULT)
     if spec is None:
         return Resolution(record=None, rule=Rule.BASE)
     if spec == BASE:
         return Resolution(record=None, rule=rule)
     return Resolution(record=_find(spec, known), rule=rule)
+
+
+def _still_there(kept: Kept, known: Versions) -> Resolution | None:
+    """The session's very version; where that is gone, the newest; None when nothing is left of it."""
+    if kept.adapter is None:
+        return Resolution(record=None, rule=Rule.SESSION)
+    versions = known.get(kept.adapter.name, {})
+    same = versions.get(kept.adapter.version)
+    if same is not None and same.digest == kept.adapter.digest and same.state is AdapterState.ACTIVE:
+        return Resolution(record=same, rule=Rule.SESSION)
+    active = [version for version, record in versions.items() if record.state is AdapterState.ACTIVE]
+    if not active:
+        return None
+    return Resolution(record=versions[max(active, key=version_order)], rule=Rule.SESSION)
 
 
 def _find(spec: str, known: Versions) -> AdapterRecord:

@@ -1,8 +1,8 @@
-"""Jobs whose adapter nobody can know yet: no worker has registered anything."""
+"""Jobs whose adapter nobody can know yet: no worker has registered any, or their session is being read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lorayard_dispatcher.parked_job import TakenJob
 
@@ -33,6 +33,10 @@ class Unresolved:
         """Remove a job and return it."""
         found = self.find(tenant, job)
         return self._jobs.pop(found.key) if found is not None else None
+
+    def take_keys(self, keys: Iterable[str]) -> list[TakenJob]:
+        """Remove those that are here and return them."""
+        return [job for key in keys if (job := self._jobs.pop(key, None)) is not None]
 
     def take_all(self) -> list[TakenJob]:
         """Everything, to be looked at anew."""

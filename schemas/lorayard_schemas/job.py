@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from lorayard_schemas.message import Message, Part
-from lorayard_schemas.names import JobId
+from lorayard_schemas.names import JobId, SessionName
 
 MAX_NEW_TOKENS = 32_768
 """No completion is longer; a model's own context bounds it further."""
@@ -104,7 +104,8 @@ class Job(Message):
     sampling: Sampling = Sampling()
     created_at: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)  # unix seconds
     deadline: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)  # unix seconds
-    session: Annotated[str, StringConstraints(max_length=256)] | None = None
+    session: SessionName | None = None
+    """Jobs of one session keep its adapter, and its worker while that costs less than moving."""
     task: Annotated[str, StringConstraints(max_length=256)] | None = None
     metadata: dict[str, str] = Field(default_factory=dict, max_length=64)
 

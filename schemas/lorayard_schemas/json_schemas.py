@@ -21,6 +21,7 @@ from lorayard_schemas.job import Job
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.result import JobResult
+from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus
 
 MESSAGES: tuple[type[Message], ...] = (
@@ -41,6 +42,7 @@ MESSAGES: tuple[type[Message], ...] = (
     OrderReply,
     PrefetchRecord,
     ReturnRecord,
+    SessionRecord,
     WorkerAdvert,
     WorkerLoad,
 )

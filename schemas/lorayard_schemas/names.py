@@ -84,6 +84,9 @@ JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A job's id is one subject token as it stands."""
 
 Tenant = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+SessionName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+"""Whatever a client calls a conversation; known within its tenant only."""
+
 Digest = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+:[0-9a-f]{8,128}$")]
 """`algorithm:hex`, the content and never the name."""
 

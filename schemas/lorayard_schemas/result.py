@@ -53,7 +53,7 @@ class Maker(Part):
     digest: Digest | None = None
     base_digest: Digest | None = None
     rule: str = "base"
-    """Which rule chose the adapter: explicit, default or base."""
+    """Which rule chose the adapter: explicit, session, default or base."""
     tier: Literal["slot", "host", "disk", "merged", "none"] = "none"
     """Where the adapter was found."""
 

@@ -48,6 +48,7 @@ class Event(StrEnum):
     PROCESS_STOPPED = "process_stopped"
     RESULTS_FULL = "results_full"
     RESULT_ALREADY_STORED = "result_already_stored"
+    SESSIONS_FAILED = "sessions_failed"
     WATCH_RESTARTED = "watch_restarted"
     WORKER_APPEARED = "worker_appeared"
     WORKER_DIED = "worker_died"

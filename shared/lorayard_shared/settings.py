@@ -37,6 +37,8 @@ class YardSettings(BaseSettings):
     """How long a lease lives without renewal: the time until work of a killed process is given out again."""
     result_ttl_seconds: int = Field(default=86_400, ge=1)
     """Whole seconds: the server refuses fractions."""
+    session_ttl_seconds: int = Field(default=3600, ge=1, le=30 * 86_400)
+    """How long a session that rests is remembered; one in use is written anew past half of it."""
     replicas: int = Field(default=1, ge=1, le=5)
     window: int = Field(default=4096, ge=1)
     """Jobs of one lane that dispatcher and workers may hold at once (`max_ack_pending`)."""

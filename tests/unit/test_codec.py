@@ -44,7 +44,7 @@ def jobs(draw: st.DrawFn) -> Job:
         sampling=draw(samplings),
         created_at=draw(seconds),
         deadline=draw(st.none() | seconds),
-        session=draw(st.none() | texts),
+        session=draw(st.none() | texts.filter(bool)),
         task=draw(st.none() | texts),
         metadata=draw(st.dictionaries(texts, texts, max_size=4)),
         prompt=given if isinstance(given, str) else None,
@@ -123,6 +123,7 @@ BAD_FIELDS = [
     ("metadata.k", {"metadata": {"k": 1}}),
     ("metadata", {"metadata": {str(n): "" for n in range(65)}}),
     ("session", {"session": "s" * 257}),
+    ("session", {"session": ""}),
 ]
 
 

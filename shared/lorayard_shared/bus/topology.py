@@ -146,7 +146,7 @@ def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
         _key_value(settings, "rules", history=16),
         _key_value(settings, "tenants", history=16),
         _key_value(settings, "control", history=16),
-        _key_value(settings, "sessions", max_age=86_400 * NANOSECONDS),
+        _key_value(settings, "sessions", max_age=settings.session_ttl_seconds * NANOSECONDS),
     )
 
 

@@ -1,0 +1,85 @@
+"""One conversation as a dispatcher remembers it: which adapter it has, and which worker has its cache."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lorayard_schemas.assignment import AdapterRef
+from lorayard_schemas.session import SessionRecord
+
+GROWN = 2.0
+"""Times the tokens that were written last: then they are written anew, so a long conversation costs a few
+writes for its growth and not one for each turn."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """What its turns so far have left. Times are unix seconds."""
+
+    tenant: str
+    name: str
+    readable: bool = True
+    """Whether it is known what the bucket holds; while it is not, a turn that names no adapter sets none."""
+    adapter: AdapterRef | None = None
+    chosen_at: float = -math.inf
+    worker: str | None = None
+    tokens: float = 0.0
+    turned_at: float = -math.inf
+    """When worker and tokens were true."""
+    stored: SessionRecord | None = None
+    """As last heard from the bucket, or written there."""
+
+    @property
+    def chosen(self) -> bool:
+        """Whether a turn has brought an adapter, or the base model."""
+        return self.chosen_at > -math.inf
+
+    def choose(self, adapter: AdapterRef | None, at: float) -> None:
+        """A job that was published at `at` brings an adapter; one that is older than the choice does not."""
+        if at >= self.chosen_at:
+            self.adapter, self.chosen_at = adapter, at
+
+    def resolved(self, adapter: AdapterRef | None, at: float, *, explicit: bool) -> None:
+        """A turn got an adapter. One that only kept what there was must not seem a later choice than that of
+        another dispatcher."""
+        first = self.readable and not self.chosen
+        if explicit or first or (self.chosen and adapter != self.adapter):
+            self.choose(adapter, at)
+
+    def hear(self, record: SessionRecord) -> None:
+        """What stands in the bucket now: the later choice stays, whoever made it, and the later turn."""
+        self.stored = record
+        self.choose(record.adapter, record.chosen_at)
+        if record.at >= self.turned_at:
+            self.worker, self.tokens, self.turned_at = record.worker or None, record.tokens, record.at
+
+    def handed(self, worker: str, tokens: float, now: float) -> None:
+        """A turn with a conversation of so many tokens is at a worker."""
+        self.worker, self.tokens, self.turned_at = worker, tokens, now
+
+    def to_write(self, now: float, ttl_seconds: float) -> SessionRecord | None:
+        """What the bucket should hold instead of what it holds; None while that will do."""
+        if not self.chosen or self.worker is None:
+            return None
+        stored = self.stored
+        if (
+            stored is not None
+            and (stored.adapter, stored.worker) == (self.adapter, self.worker)
+            and self.tokens <= GROWN * stored.tokens
+            and 0.0 <= now - stored.at < ttl_seconds / 2
+        ):
+            return None
+        return SessionRecord(
+            tenant=self.tenant,
+            session=self.name,
+            adapter=self.adapter,
+            chosen_at=max(0.0, self.chosen_at),
+            worker=self.worker,
+            tokens=self.tokens,
+            at=now,
+        )
+
+    def is_over(self, now: float, ttl_seconds: float) -> bool:
+        """Whether the bucket has dropped it by now, as far as one can tell here."""
+        return self.stored is not None and now - self.stored.at >= ttl_seconds
