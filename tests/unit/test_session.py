@@ -70,9 +70,9 @@ def test_a_session_whose_version_is_gone_goes_on_with_the_newest__b3() -> None:
 
 
 def test_a_version_that_has_other_bytes_now_is_not_taken_for_the_sessions__b3() -> None:
-    known = {"a/b/c": {"1": registered("1").model_copy(update={"digest": "sha256:ffffffff"})}}
-    found = resolve(None, None, known, Kept(adapter=ref("1"))).record
-    assert found is known["a/b/c"]["1"]
+    other = registered("1").model_copy(update={"digest": "sha256:ffffffff"})
+    found = resolve(None, None, {"a/b/c": {"1": other, "2": registered("2")}}, Kept(adapter=ref("1")))
+    assert found.ref == ref("2")
 
 
 @pytest.mark.parametrize(("default", "rule"), [("a/b/c@2", Rule.DEFAULT), (None, Rule.BASE)])
