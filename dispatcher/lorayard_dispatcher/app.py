@@ -1,7 +1,7 @@
 """The dispatcher process: start, run, stop.
 
 Stopping is one sequence: no more pulls and plans; hand-overs under way end; the endpoints close; parked jobs
-go back to the stream at once, and the next dispatcher may pull; the connections close. A stop that comes
+go back to the stream at once, and a dispatcher that stands by may pull; the connections close. A stop that comes
 while it still starts ends the start. A dispatcher that is killed instead loses nothing either: its jobs come
 back after `ack_wait`.
 """
@@ -11,30 +11,26 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 import structlog
 
 from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.posts import Posts
+from lorayard_dispatcher.seats import Seats
 from lorayard_dispatcher.service import serve
 from lorayard_dispatcher.settings import DispatcherSettings
-from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
-from lorayard_shared.bus.puller import BATCH_MAX, Puller
 from lorayard_shared.bus.service import end_service
-from lorayard_shared.bus.topology import CHECK_DELAYED, PIN_GROUP, lane_consumer, topology
+from lorayard_shared.bus.topology import topology
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.process import StoppedError, end_tasks, run_until, stop_on_signals, unless_stopped
 
 SETTLE_SECONDS = 5.0
-STEP_DOWN_SECONDS = 1.0
-"""A server that does not answer unpins by itself, after `PIN_SECONDS`."""
-
 WORKER_GRACE_SECONDS = 3.0
 """After an outage of the bus longer than adverts live, until a worker that has not written again counts as
 dead: time to reconnect and for two beats. Its running jobs would be given out twice otherwise."""
@@ -97,44 +93,26 @@ async def _listed(*watches: BucketWatch) -> None:
 async def _serve(
     dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event, running: Sequence[asyncio.Task[None]]
 ) -> None:
-    service = await serve(dispatcher)
-    pullers = _pullers(dispatcher, bus)
-    pulls = [asyncio.create_task(puller.run(), name="pulls") for puller in pullers]
+    posts = Posts(dispatcher)
+    seats = Seats(bus, dispatcher.name, started_at=dispatcher.started_at, post=posts)
+    dispatcher.is_active = seats.sure
+    service = await serve(dispatcher, seats)
+    active = [
+        asyncio.create_task(seats.run(), name="seats"),
+        asyncio.create_task(posts.watch(), name="pulls-watch"),
+    ]
     structlog.get_logger().info(Event.PROCESS_STARTED, dispatcher=dispatcher.name, pid=os.getpid())
     try:
-        await run_until(stop, [*running, *pulls])
+        await run_until(stop, [*running, *active])
     finally:
-        await end_tasks([*pulls, *running])
+        await end_tasks(active)
+        await posts.end()
+        await end_tasks(running)
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
                 await dispatcher.settle()
         await end_service(bus, service)
         await dispatcher.end()
         await dispatcher.park_nothing_more()
-        await _step_down(pullers)
-
-
-async def _step_down(pullers: Sequence[Puller]) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(STEP_DOWN_SECONDS):
-            await asyncio.gather(*(puller.step_down() for puller in pullers))
-
-
-def _pullers(dispatcher: Dispatcher, bus: Bus) -> list[Puller]:
-    rooms: dict[str, Callable[[], int]] = {
-        **{lane_consumer(lane): partial(dispatcher.room, lane) for lane in Lane},
-        CHECK_DELAYED: lambda: BATCH_MAX,  # they are looked at, not held
-    }
-    pullers = [
-        Puller(
-            bus,
-            stream=consumer.stream,
-            consumer=consumer.name,
-            group=PIN_GROUP,
-            room=rooms.get(consumer.name, dispatcher.room_due),
-            on_message=dispatcher.on_delayed if consumer.name == CHECK_DELAYED else dispatcher.on_message,
-        )
-        for consumer in topology(dispatcher.settings).consumers
-    ]
-    dispatcher.on_room += [puller.nudge for puller in pullers]
-    return pullers
+        await posts.step_down()
+        await seats.leave()

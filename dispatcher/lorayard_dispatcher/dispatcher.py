@@ -48,7 +48,7 @@ from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.bus.delivery import NAK
+from lorayard_shared.bus.delivery import NAK, read_ack_subject
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore, Stored
 from lorayard_shared.lease import LeaseKeeper
@@ -99,6 +99,8 @@ class Dispatcher:
         self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._slots: dict[str, int] = {}
         self._changed = asyncio.Event()
+        self.is_active: Callable[[], bool] = lambda: True
+        """Whether what is parked is still this dispatcher's to give out."""
         self.on_room: list[Callable[[], None]] = []
         """Called whenever room may have come free."""
         self.audit = Audit(bus, name, labels=self.registry.labels, spawn=self.spawn, enabled=settings.audit)
@@ -312,6 +314,8 @@ class Dispatcher:
 
     def plan_once(self) -> None:
         """Make one plan of what waits now, and start its hand-overs."""
+        if not self.is_active():
+            return
         now = time.time()
         self._look(now)
         if self.lookout.blind:
@@ -439,6 +443,32 @@ class Dispatcher:
         for lease in leases:
             with suppress(nats.errors.Error):  # then the lease runs out by itself
                 await self.bus.nc.publish(lease, NAK)
+
+    async def hand_back(self, consumers: frozenset[str]) -> None:
+        """Another dispatcher shall have what these consumers give out: what is parked of it goes back at once."""
+        await self._nak(self._let_go(consumers))
+
+    def forget(self, consumers: frozenset[str]) -> None:
+        """Another dispatcher has it: say nothing more on these leases, which act on newer deliveries."""
+        self._let_go(consumers)
+
+    def _let_go(self, consumers: frozenset[str]) -> list[str]:
+        """Park nothing of theirs, and renew it no more; returns the leases."""
+        parked = [job for job in self.pool if read_ack_subject(job.taken.lease).consumer in consumers]
+        for job in parked:
+            self.pool.take(job.key)
+        unresolved = [job for job in self.unresolved.take_all() if not self._keep(job, consumers)]
+        leases = [*(job.taken.lease for job in parked), *(job.lease for job in unresolved)]
+        for lease in leases:
+            self.leases.release(lease)
+        return leases
+
+    def _keep(self, job: TakenJob, consumers: frozenset[str]) -> bool:
+        """Keep an unresolved job of another consumer."""
+        if read_ack_subject(job.lease).consumer in consumers:
+            return False
+        self.unresolved.put(job)
+        return True
 
     async def park_nothing_more(self) -> None:
         """Hand every parked job back to the stream at once; its next holder need not wait for the lease."""

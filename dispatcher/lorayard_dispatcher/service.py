@@ -15,6 +15,7 @@ from nats.micro.service import EndpointConfig, Service, ServiceConfig
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.explain import explain_job
 from lorayard_dispatcher.planning.values import BASE_GROUP
+from lorayard_dispatcher.seats import Seats
 from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
@@ -30,7 +31,7 @@ EXPLAIN = "explain"
 SERVICE_VERSION = "1.0.0"
 
 
-async def serve(dispatcher: Dispatcher) -> Service:
+async def serve(dispatcher: Dispatcher, seats: Seats) -> Service:
     """Start answering."""
     service = await nats.micro.add_service(
         dispatcher.bus.nc,
@@ -41,10 +42,13 @@ async def serve(dispatcher: Dispatcher) -> Service:
             metadata={"dispatcher": dispatcher.name},
         ),
     )
-    desk = _Desk(dispatcher)
+    desk = _Desk(dispatcher, seats)
     for verb, handler in (("cancel", desk.cancel), ("status", desk.status)):
         subject = dispatcher.bus.subjects.dispatcher(verb)
         await service.add_endpoint(EndpointConfig(name=verb, subject=subject, handler=handler))
+    # And of this one alone: who stands by knows little of what waits.
+    own = dispatcher.bus.subjects.dispatcher_status(dispatcher.name)
+    await service.add_endpoint(EndpointConfig(name="own-status", subject=own, handler=desk.status))
     # A queue group of its own, so that every dispatcher hears it: only one has the job.
     for verb, handler in ((CANCEL_PARKED, desk.cancel_parked), (EXPLAIN, desk.explain)):
         alone = EndpointConfig(
@@ -60,8 +64,9 @@ async def serve(dispatcher: Dispatcher) -> Service:
 class _Desk:
     """Handlers of the endpoints."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, seats: Seats) -> None:
         self._dispatcher = dispatcher
+        self._seats = seats
 
     async def cancel(self, request: Request) -> None:
         """End a job: parked here, at a worker, or not yet seen by anyone."""
@@ -135,14 +140,14 @@ class _Desk:
 
     async def status(self, request: Request) -> None:
         """Counts and what waits."""
-        await request.respond(encode(_status(self._dispatcher, time.time())))
+        await request.respond(encode(_status(self._dispatcher, self._seats, time.time())))
 
 
 def _outcome(stored: Stored) -> CancelOutcome:
     return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
 
 
-def _status(dispatcher: Dispatcher, now: float) -> DispatcherStatus:
+def _status(dispatcher: Dispatcher, seats: Seats, now: float) -> DispatcherStatus:
     names = {
         record.digest: f"{record.name}@{record.version}"
         for versions in dispatcher.registry.known.values()
@@ -155,6 +160,12 @@ def _status(dispatcher: Dispatcher, now: float) -> DispatcherStatus:
     return DispatcherStatus(
         dispatcher=dispatcher.name,
         started_at=dispatcher.started_at,
+        seats=seats.held,
+        seats_elsewhere={
+            str(partition): holder.dispatcher
+            for partition, holder in sorted(seats.holders.items())
+            if partition not in seats.held
+        },
         parked=tuple(
             ParkedGroup(adapter=name, jobs=len(times), oldest_seconds=max(0.0, now - min(times)))
             for name, times in sorted(waiting.items())

@@ -21,6 +21,7 @@ from lorayard_schemas.job import Job
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.result import JobResult
+from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus
 
@@ -33,6 +34,7 @@ MESSAGES: tuple[type[Message], ...] = (
     CancelReply,
     DeadLetter,
     DecisionRecord,
+    DispatcherAdvert,
     DispatcherStatus,
     DrainRecord,
     ExplainJob,
@@ -42,6 +44,7 @@ MESSAGES: tuple[type[Message], ...] = (
     OrderReply,
     PrefetchRecord,
     ReturnRecord,
+    SeatHolder,
     SessionRecord,
     WorkerAdvert,
     WorkerLoad,

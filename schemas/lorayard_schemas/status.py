@@ -22,6 +22,10 @@ class DispatcherStatus(Message):
     dispatcher: str
     started_at: float
     """Unix seconds."""
+    seats: tuple[int, ...] = ()
+    """Partitions it is active for; none: it stands by."""
+    seats_elsewhere: dict[str, str] = Field(default_factory=dict)
+    """Partition -> the dispatcher that is active for it, as far as this one knows."""
     parked: tuple[ParkedGroup, ...] = ()
     handing_over: int = 0
     workers: tuple[str, ...] = ()

@@ -40,6 +40,8 @@ class Subjects:
     def parse_job(self, subject: str) -> JobAddress:
         """Read the subject of a job, or of a scheduled job that is due.
 
+        In a yard with partitions the server has put the job's partition behind it, as stored.
+
         Raises:
             BadSubjectError: with the part that is wrong.
         """
@@ -117,6 +119,10 @@ class Subjects:
         """Where any dispatcher answers: cancel, status."""
         return f"{self.prefix}.dispatcher.{verb}"
 
+    def dispatcher_status(self, dispatcher: str) -> str:
+        """Where one dispatcher tells its status."""
+        return f"{self.prefix}.dispatcher.{subject_token(dispatcher)}.status"
+
     def load(self, dispatcher: str) -> str:
         """Where workers report load to one dispatcher."""
         return f"{self.prefix}.load.{subject_token(dispatcher)}"
@@ -136,6 +142,8 @@ def _job_address(prefix: str, subject: str) -> JobAddress:
     heads = (f"{prefix}.jobs.", f"{prefix}.due.")
     head = next((head for head in heads if subject.startswith(head)), None)
     parts = subject.removeprefix(head or "").split(".")
+    if len(parts) == 4 and parts[3].isdecimal():
+        parts.pop()  # the partition
     if head is None or len(parts) != 3:
         raise BadSubjectError(f"{subject}: expected {heads[0]}{{lane}}.{{tenant}}.{{adapter}}")
     try:

@@ -42,6 +42,8 @@ class YardSettings(BaseSettings):
     replicas: int = Field(default=1, ge=1, le=5)
     window: int = Field(default=4096, ge=1)
     """Jobs of one lane that dispatcher and workers may hold at once (`max_ack_pending`)."""
+    partitions: int = Field(default=1, ge=1, le=64)
+    """Dispatchers that may be active at once, each for its own adapters; further ones stand by."""
     jobs_max_bytes: int = Field(default=2**30, ge=2**20)
     """Back-pressure at the door: a publish beyond it is refused. The server reserves every such limit on its
     disk, so the defaults fit a laptop: under 4 GiB in all."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorayard_shared.bus.connection import ApiError, Bus
-from lorayard_shared.bus.topology import ConsumerDeclaration, StreamDeclaration, Topology
+from lorayard_shared.bus.topology import ConsumerDeclaration, StreamDeclaration, Topology, partitions_of
 from lorayard_shared.errors import BusDeclarationError
 
 STREAM_NOT_FOUND = 10059
@@ -47,6 +47,7 @@ async def declare(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
     """
     drifts: list[Drift] = []
     for stream in wanted.streams:
+        await _check_partitions(bus, stream)
         drifts += await _ensure_stream(bus, stream)
     for consumer in wanted.consumers:
         drifts += await _ensure_consumer(bus, consumer)
@@ -79,6 +80,19 @@ async def mend(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
             with suppress(BusDeclarationError):
                 await _create_consumer(bus, consumer, action="update")
     return await find_drift(bus, wanted)
+
+
+async def _check_partitions(bus: Bus, stream: StreamDeclaration) -> None:
+    """Consumers of other partitions would overlap with what is there, or leave jobs unread."""
+    found = await _stream_config(bus, stream.name)
+    if found is None or partitions_of(found) == (wanted := partitions_of(stream.config)):
+        return
+    raise BusDeclarationError(
+        kind="stream",
+        name=stream.name,
+        reason=f"has {partitions_of(found)} partitions, and LORAYARD_PARTITIONS is {wanted} here; give every "
+        f"process the same number, or stop the dispatchers and change the yard: lorayard doctor --mend",
+    )
 
 
 async def _ensure_stream(bus: Bus, stream: StreamDeclaration) -> list[Drift]:

@@ -25,6 +25,9 @@ HEARTBEAT_SECONDS = 0.5
 BACKOFF_SECONDS = 0.25
 """After an error answer: on a cluster without a leader they come back in a hot loop."""
 
+END_SECONDS = 1.0
+"""For a round trip with a server that may be away."""
+
 BATCH_MAX = 512
 _NANOSECONDS = 1_000_000_000
 
@@ -83,7 +86,22 @@ class Puller:
                 await self._round()
         finally:
             if not self._bus.nc.is_closed:
-                await subscription.unsubscribe()
+                await self._end(subscription)
+
+    async def _end(self, subscription: Subscription) -> None:
+        """Ends the pull at the server too. What it has given out until then still comes: unheard, it would be
+        missing for `ack_wait`."""
+        with suppress(nats.errors.Error, TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await subscription.drain()
+                return
+        with suppress(nats.errors.Error):
+            await subscription.unsubscribe()
+
+    async def claim(self) -> None:
+        """Before the first pull, by whoever is to have the consumer: its pin of before is void."""
+        with suppress(ApiError, nats.errors.Error):  # then it runs out by itself
+            await self._bus.api(self._unpin, {"group": self._group})
 
     async def step_down(self) -> None:
         """After the last pull: let the next of the group have the consumer now, not when the pin runs out."""
@@ -138,7 +156,7 @@ class Puller:
             self._count(message)
             self._on_message(message)
         elif status != "100":
-            await self._end(message, status)
+            await self._answered(message, status)
 
     def _count(self, message: Msg) -> None:
         # A delivery's subject is the job's, so it cannot tell which pull it answers: the current one pays.
@@ -149,9 +167,9 @@ class Puller:
         if pull.left <= 0:
             pull.over.set()
 
-    async def _end(self, message: Msg, status: str) -> None:
-        if status == "423":
-            self._pin = None  # another dispatcher holds the pin, or ours has run out
+    async def _answered(self, message: Msg, status: str) -> None:
+        if status in ("423", "400"):
+            self._pin = None  # another holds the pin, or ours has run out; or pins are not asked for now
         elif status not in ("404", "408"):
             await asyncio.sleep(BACKOFF_SECONDS)
         pull = self._pull

@@ -9,11 +9,17 @@ compared with what exists. Two choices that look odd, both forced by the server
   acked, so nothing is copied.
 - One consumer per lane instead of one in all: a consumer delivers in stream order, so behind 100,000 bulk
   jobs an urgent one would not even enter the dispatcher's window.
+
+With several partitions there is a consumer per lane and partition, and the server itself puts a job's partition
+behind its subject as it stores it: by the hash of the adapter, so that a group lives in one partition. Consumers
+of a work queue must not overlap, and one that reads a list of subjects gives out half as many jobs a second
+(measured: 11,000 for 21,000), so each reads one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lorayard_schemas.job import Lane
@@ -22,7 +28,8 @@ from lorayard_shared.settings import YardSettings
 NANOSECONDS: Final = 1_000_000_000
 
 PIN_GROUP: Final = "dispatch"
-"""The priority group: the server pins one dispatcher per consumer and fails over when it goes silent."""
+"""The priority group: the server serves one dispatcher per consumer at a time, the one it has pinned. It knows
+one group per consumer: of two, both are served as one (measured, 2.15)."""
 
 PIN_SECONDS: Final = 3
 """Silence after which the pin moves on; pulls are re-issued every `Puller.EXPIRES_SECONDS`, well below."""
@@ -35,6 +42,9 @@ MAX_CONSUMERS: Final = 100_000
 
 WORKER_TTL_SECONDS: Final = 5
 """A worker that has not beaten for this long is dead."""
+
+DISPATCHER_TTL_SECONDS: Final = 3
+"""A dispatcher that has not beaten for this long is dead, or hangs; as long as a pin, which runs beside it."""
 
 DUE_LANE: Final = "due"
 
@@ -59,6 +69,10 @@ class ConsumerDeclaration:
     stream: str
     name: str
     config: JsonMap
+    partition: int = 0
+    """Who is active for this partition reads it."""
+    lane: Lane | None = None
+    """Whose jobs it gives out; None: of whatever lane, or no jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +105,7 @@ def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
             max_bytes=settings.jobs_max_bytes,
             duplicate_window=120 * NANOSECONDS,
             allow_atomic=True,
+            subject_transform=_by_partition(settings),
         ),
         _stream(
             settings,
@@ -123,6 +138,23 @@ def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
     )
 
 
+def _by_partition(settings: YardSettings) -> JsonMap | None:
+    """Puts a job's partition behind its subject; None: there is one, and subjects stay as they are."""
+    if settings.partitions == 1:
+        return None
+    kept = ".".join(f"{{{{wildcard({number})}}}}" for number in (1, 2, 3))
+    return {
+        "src": f"{settings.prefix}.jobs.*.*.*",
+        "dest": f"{settings.prefix}.jobs.{kept}.{{{{partition({settings.partitions},3)}}}}",
+    }
+
+
+def partitions_of(config: JsonMap) -> int:
+    """How many partitions a stream of jobs has, by its configuration on the server."""
+    found = re.search(r"partition\((\d+),", (config.get("subject_transform") or {}).get("dest", ""))
+    return int(found[1]) if found else 1
+
+
 def _stream(settings: YardSettings, kind: str, subjects: list[str], **config: Any) -> StreamDeclaration:
     base: JsonMap = {
         "subjects": subjects,
@@ -141,6 +173,7 @@ def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
     return (
         # History 1: when the newest value expires, an older one would show again.
         _key_value(settings, "workers", subject_delete_marker_ttl=10 * NANOSECONDS),
+        _key_value(settings, "dispatchers", subject_delete_marker_ttl=10 * NANOSECONDS),
         _key_value(settings, "adapters", history=16),
         _key_value(settings, "aliases", history=16),
         _key_value(settings, "rules", history=16),
@@ -192,20 +225,33 @@ def _object_store(settings: YardSettings, kind: str, **config: Any) -> StreamDec
     return StreamDeclaration(name=f"OBJ_{bucket}", config={**base, **config})
 
 
-def lane_consumer(lane: Lane) -> str:
-    """Name of the consumer that feeds dispatchers from one lane."""
-    return f"dispatch-{lane}"
+def lane_consumer(lane: Lane, partition: int | None = None) -> str:
+    """Name of the consumer that feeds dispatchers from one lane; with a partition where there are several."""
+    return f"dispatch-{lane}" if partition is None else f"dispatch-{lane}-{partition}"
 
 
 def _consumers(settings: YardSettings) -> tuple[ConsumerDeclaration, ...]:
     s = settings.subjects
     lanes = [
-        _consumer(settings, "jobs", lane_consumer(lane), f"{settings.prefix}.jobs.{lane}.>") for lane in Lane
+        _lane_consumer(settings, lane, partition)
+        for partition in range(settings.partitions)
+        for lane in Lane
     ]
+    # Retried jobs are few: one dispatcher gets those of all partitions.
     due = _consumer(settings, "delayed", f"dispatch-{DUE_LANE}", s.due)
     # Once each and without a window: a schedule in order is never acked, since an ack would remove it.
     check = _consumer(settings, "delayed", CHECK_DELAYED, s.delayed, max_deliver=1, max_ack_pending=-1)
     return (*lanes, due, check)
+
+
+def _lane_consumer(settings: YardSettings, lane: Lane, partition: int) -> ConsumerDeclaration:
+    subjects = f"{settings.prefix}.jobs.{lane}"
+    if settings.partitions == 1:
+        consumer = _consumer(settings, "jobs", lane_consumer(lane), f"{subjects}.>")
+    else:
+        name = lane_consumer(lane, partition)
+        consumer = _consumer(settings, "jobs", name, f"{subjects}.*.*.{partition}")
+    return replace(consumer, partition=partition, lane=lane)
 
 
 def _consumer(

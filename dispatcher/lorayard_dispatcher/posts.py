@@ -1,0 +1,105 @@
+"""What a dispatcher does while it holds a seat: it pulls from the consumers of that partition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_shared.bus.puller import BATCH_MAX, Puller
+from lorayard_shared.bus.topology import CHECK_DELAYED, PIN_GROUP, ConsumerDeclaration, topology
+from lorayard_shared.process import end_tasks
+
+STEP_DOWN_SECONDS = 1.0
+"""A server that does not answer unpins by itself, after `PIN_SECONDS`."""
+
+
+class Posts:
+    """Starts and ends the pulls of partitions, and says when one of them failed."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._consumers = topology(dispatcher.settings).consumers
+        self._pullers: dict[int, list[Puller]] = {}
+        for consumer in self._consumers:
+            self._pullers.setdefault(consumer.partition, []).append(self._puller(consumer))
+        dispatcher.on_room += [puller.nudge for pullers in self._pullers.values() for puller in pullers]
+        self._pulls: dict[int, list[asyncio.Task[None]]] = {}
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def watch(self) -> None:
+        """Wait for the failure of a pull: a process that lost one must not look alive while it is deaf."""
+        await asyncio.shield(self._failed)
+
+    async def take_up(self, partition: int) -> None:
+        """Pull what belongs to the partition, at once: whoever is pinned holds the seat no more."""
+        pullers = self._pullers[partition]
+        await asyncio.gather(*(puller.claim() for puller in pullers))
+        self._pulls[partition] = [asyncio.create_task(puller.run(), name="pulls") for puller in pullers]
+        for pull in self._pulls[partition]:
+            pull.add_done_callback(self._ended)
+
+    async def lay_down(self, partition: int) -> None:
+        """Pull no more, hand back what is parked, and let the next one pull."""
+        await self._end_pulls(partition)
+        await self._dispatcher.hand_back(self._names(partition))
+        await self._step_down(partition)
+
+    async def abandon(self, partition: int) -> None:
+        """Forget what is parked: it was given out again, and a word on its leases would hit the new ones."""
+        await self._end_pulls(partition)
+        self._dispatcher.forget(self._names(partition))
+
+    async def end(self) -> None:
+        """The process stops: nothing more comes in."""
+        for partition in list(self._pulls):
+            await self._end_pulls(partition)
+
+    async def step_down(self) -> None:
+        """Everything parked has been handed back: the next one may pull."""
+        for partition in self._pullers:
+            await self._step_down(partition)
+
+    def _names(self, partition: int) -> frozenset[str]:
+        return frozenset(one.name for one in self._consumers if one.partition == partition)
+
+    async def _step_down(self, partition: int) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STEP_DOWN_SECONDS):
+                await asyncio.gather(*(puller.step_down() for puller in self._pullers[partition]))
+
+    async def _end_pulls(self, partition: int) -> None:
+        pulls = self._pulls.pop(partition, [])
+        for pull in pulls:
+            pull.remove_done_callback(self._ended)
+        await end_tasks(pulls)
+
+    def _ended(self, pull: asyncio.Task[None]) -> None:
+        if self._failed.done():
+            return
+        error = None if pull.cancelled() else pull.exception()
+        if error is not None:
+            self._failed.set_exception(error)
+        else:
+            self._failed.set_result(None)
+
+    def _puller(self, consumer: ConsumerDeclaration) -> Puller:
+        dispatcher = self._dispatcher
+        looks = consumer.name == CHECK_DELAYED
+        return Puller(
+            dispatcher.bus,
+            stream=consumer.stream,
+            consumer=consumer.name,
+            group=PIN_GROUP,
+            room=self._room(consumer),
+            on_message=dispatcher.on_delayed if looks else dispatcher.on_message,
+        )
+
+    def _room(self, consumer: ConsumerDeclaration) -> Callable[[], int]:
+        if consumer.name == CHECK_DELAYED:
+            return lambda: BATCH_MAX  # they are looked at, not held
+        if consumer.lane is None:
+            return self._dispatcher.room_due
+        return partial(self._dispatcher.room, consumer.lane)
