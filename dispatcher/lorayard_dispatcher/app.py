@@ -1,9 +1,9 @@
 """The dispatcher process: start, run, stop.
 
 Stopping is one sequence: no more pulls and plans; hand-overs under way end; the endpoints close; parked jobs
-go back to the stream at once, and a dispatcher that stands by may pull; the connections close. A stop that comes
-while it still starts ends the start. A dispatcher that is killed instead loses nothing either: its jobs come
-back after `ack_wait`.
+go back to the stream at once, and a dispatcher that stands by may pull; the connections close. A stop that
+comes while it still starts ends the start. A dispatcher that is killed instead loses nothing either: its jobs
+come back after `ack_wait`.
 """
 
 from __future__ import annotations

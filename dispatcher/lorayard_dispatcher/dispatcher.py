@@ -445,7 +445,7 @@ class Dispatcher:
                 await self.bus.nc.publish(lease, NAK)
 
     async def hand_back(self, consumers: frozenset[str]) -> None:
-        """Another dispatcher shall have what these consumers give out: what is parked of it goes back at once."""
+        """Another dispatcher shall have what these consumers give out: what is parked goes back at once."""
         await self._nak(self._let_go(consumers))
 
     def forget(self, consumers: frozenset[str]) -> None:

@@ -1,10 +1,10 @@
 """Which dispatcher is active for which partition: seats in the bucket `yard_dispatchers`.
 
 A seat is a key with a short time to live that only its holder renews, each write bound to the revision of the
-one before (compare and set), so the server decides who gets it and takes it from whoever is dead or hangs. Pins
-alone would not do: the server pins each lane's consumer by itself, to whoever pulled first, and tells so only
-with the first message (measured, 2.15), so the lanes of one partition would go to different dispatchers. The
-pin stays as the fence below: two that believe in one seat are still not served both.
+one before (compare and set), so the server decides who gets it, and takes it from whoever is dead or hangs.
+Pins alone would not do: the server pins each lane's consumer by itself, to whoever pulled first, and tells so
+only with the first message (measured, 2.15), so the lanes of one partition would go to different dispatchers.
+The pin stays as the fence below: two that believe in one seat are still not served both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from lorayard_schemas import headers
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.message import Message
-from lorayard_schemas.seat import DISPATCHER_KEY, SEAT_KEY, DispatcherAdvert, SeatHolder, dispatcher_key, seat_key
+from lorayard_schemas.seat import (
+    DISPATCHER_KEY,
+    SEAT_KEY,
+    DispatcherAdvert,
+    SeatHolder,
+    dispatcher_key,
+    seat_key,
+)
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.topology import DISPATCHER_TTL_SECONDS
 from lorayard_shared.bus.watch import BucketWatch

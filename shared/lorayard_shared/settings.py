@@ -41,7 +41,7 @@ class YardSettings(BaseSettings):
     """How long a session that rests is remembered; one in use is written anew past half of it."""
     replicas: int = Field(default=1, ge=1, le=5)
     window: int = Field(default=4096, ge=1)
-    """Jobs of one lane that dispatcher and workers may hold at once (`max_ack_pending`)."""
+    """Jobs of one lane that a dispatcher parks; twice as many may be unacknowledged (`max_ack_pending`)."""
     partitions: int = Field(default=1, ge=1, le=64)
     """Dispatchers that may be active at once, each for its own adapters; further ones stand by."""
     jobs_max_bytes: int = Field(default=2**30, ge=2**20)

@@ -93,7 +93,7 @@ class Puller:
         missing for `ack_wait`."""
         with suppress(nats.errors.Error, TimeoutError):
             async with asyncio.timeout(END_SECONDS):
-                await subscription.drain()
+                await subscription.drain()  # type: ignore[no-untyped-call]  # nats-py
                 return
         with suppress(nats.errors.Error):
             await subscription.unsubscribe()

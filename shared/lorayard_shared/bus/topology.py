@@ -10,10 +10,10 @@ compared with what exists. Two choices that look odd, both forced by the server
 - One consumer per lane instead of one in all: a consumer delivers in stream order, so behind 100,000 bulk
   jobs an urgent one would not even enter the dispatcher's window.
 
-With several partitions there is a consumer per lane and partition, and the server itself puts a job's partition
-behind its subject as it stores it: by the hash of the adapter, so that a group lives in one partition. Consumers
-of a work queue must not overlap, and one that reads a list of subjects gives out half as many jobs a second
-(measured: 11,000 for 21,000), so each reads one.
+With several partitions there is a consumer per lane and partition, and the server itself puts a job's
+partition behind its subject as it stores it: by the hash of the adapter, so that a group lives in one
+partition. Consumers of a work queue must not overlap, and one that reads a list of subjects gives out half as
+many jobs a second (measured: 11,000 for 21,000), so each reads one.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from lorayard_shared.settings import YardSettings
 NANOSECONDS: Final = 1_000_000_000
 
 PIN_GROUP: Final = "dispatch"
-"""The priority group: the server serves one dispatcher per consumer at a time, the one it has pinned. It knows
-one group per consumer: of two, both are served as one (measured, 2.15)."""
+"""The priority group: the server serves one dispatcher per consumer at a time, the one it has pinned. A
+second group would not be pinned apart from the first (measured, 2.15)."""
 
 PIN_SECONDS: Final = 3
 """Silence after which the pin moves on; pulls are re-issued every `Puller.EXPIRES_SECONDS`, well below."""
@@ -44,7 +44,7 @@ WORKER_TTL_SECONDS: Final = 5
 """A worker that has not beaten for this long is dead."""
 
 DISPATCHER_TTL_SECONDS: Final = 3
-"""A dispatcher that has not beaten for this long is dead, or hangs; as long as a pin, which runs beside it."""
+"""A dispatcher that has not beaten for this long is dead, or hangs; as long as a pin, which runs beside."""
 
 DUE_LANE: Final = "due"
 
@@ -233,9 +233,7 @@ def lane_consumer(lane: Lane, partition: int | None = None) -> str:
 def _consumers(settings: YardSettings) -> tuple[ConsumerDeclaration, ...]:
     s = settings.subjects
     lanes = [
-        _lane_consumer(settings, lane, partition)
-        for partition in range(settings.partitions)
-        for lane in Lane
+        _lane_consumer(settings, lane, partition) for partition in range(settings.partitions) for lane in Lane
     ]
     # Retried jobs are few: one dispatcher gets those of all partitions.
     due = _consumer(settings, "delayed", f"dispatch-{DUE_LANE}", s.due)
@@ -267,7 +265,9 @@ def _consumer(
             "ack_policy": "explicit",
             "ack_wait": int(settings.ack_wait_seconds * NANOSECONDS),
             "max_deliver": MAX_DELIVER,
-            "max_ack_pending": settings.window,
+            # Twice what a dispatcher parks: one that died holds its own for `ack_wait`, and the next one
+            # shall not have to wait for it.
+            "max_ack_pending": 2 * settings.window,
             "filter_subject": subject,
             "priority_groups": [PIN_GROUP],
             "priority_policy": "pinned_client",

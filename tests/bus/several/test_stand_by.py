@@ -1,0 +1,76 @@
+"""Several dispatchers, one seat: one is active, the others stand by and replace it when it falls silent."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from tests.bus.several.conftest import SeveralYard
+
+from lorayard_schemas.job import Lane
+
+pytestmark = pytest.mark.bus
+
+
+async def test_one_dispatcher_gets_the_jobs_of_every_lane__a3(several: SeveralYard) -> None:
+    await several.yard.worker()
+    await several.yard.dispatcher("d1")
+    await several.process("d2")
+    names = [name for lane in Lane for name in await several.publish(5, lane=lane)]
+    await several.all_answered_once(names)
+    assert several.seats.history == [(0, "d1")]
+    consumers = f"CONSUMER.INFO.{several.bus.subjects.stream('jobs')}"
+    for lane in Lane:
+        info = await several.bus.api(f"{consumers}.dispatch-{lane}")
+        assert info["priority_groups"][0]["pinned_client_id"]
+
+
+async def test_who_stops_hands_over_at_once__g1(long_lease_several: SeveralYard) -> None:
+    """Its parked jobs go to the one that stood by; nobody waits for a lease or a pin."""
+    several = long_lease_several
+    first = await several.yard.dispatcher("d1")
+    await several.process("d2")
+    parked = await several.publish(20)
+    await several.wait_until(lambda: _parked(several, "d1", 20))
+    await first.stop()
+    await several.yard.worker()
+    await several.all_answered_once(parked)
+    assert several.seats.history == [(0, "d1"), (0, ""), (0, "d2")]
+
+
+async def test_a_killed_one_is_replaced_and_every_job_is_answered_once__g1(several: SeveralYard) -> None:
+    await several.yard.worker("w1", echo_delay_seconds=0.02, rows=2)
+    await several.yard.worker("w2", echo_delay_seconds=0.02, rows=2)
+    first = await several.process("d1")
+    await several.process("d2")
+    before = await several.publish(200)
+    await several.results(before[:5])
+    first.signal(signal.SIGKILL)
+    after = await several.publish(50)
+    await several.all_answered_once([*before, *after])
+    assert several.seats.history[0] == (0, "d1")
+    assert several.seats.holders == {0: "d2"}
+
+
+async def test_a_hung_one_is_replaced_and_does_no_harm_when_it_wakes__g1(several: SeveralYard) -> None:
+    """What it has parked was given out again: it forgets it without a word, and stands by."""
+    first = await several.process("d1")
+    await several.process("d2")
+    parked = await several.publish(30)
+    await several.wait_until(lambda: _parked(several, "d1", 30))
+    first.signal(signal.SIGSTOP)
+    await several.wait_until(lambda: several.seats.holders == {0: "d2"})
+    await several.wait_until(lambda: _parked(several, "d2", 30))
+    first.signal(signal.SIGCONT)
+    await several.wait_until(lambda: _parked(several, "d1", 0))
+    assert several.seats.holders == {0: "d2"}
+    await several.yard.worker()
+    await several.all_answered_once(parked)
+    assert (await several.status("d1")).handed_over == 0
+    assert (await several.status("d2")).handed_over == 30
+
+
+async def _parked(several: SeveralYard, dispatcher: str, jobs: int) -> bool:
+    """Whether that dispatcher has so many jobs that wait."""
+    groups = (await several.status(dispatcher)).parked
+    return sum(group.jobs for group in groups) == jobs
