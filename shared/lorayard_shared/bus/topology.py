@@ -151,7 +151,8 @@ def _by_partition(settings: YardSettings) -> JsonMap | None:
 
 def partitions_of(config: JsonMap) -> int:
     """How many partitions a stream of jobs has, by its configuration on the server."""
-    found = re.search(r"partition\((\d+),", (config.get("subject_transform") or {}).get("dest", ""))
+    transform: JsonMap = config.get("subject_transform") or {}
+    found = re.search(r"partition\((\d+),", str(transform.get("dest", "")))
     return int(found[1]) if found else 1
 
 
