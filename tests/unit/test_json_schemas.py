@@ -31,6 +31,7 @@ from lorayard_schemas.json_schemas import MESSAGES, schema_files, write
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderAnswer, OrderOutcome, OrderReply
 from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
+from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 
@@ -114,6 +115,8 @@ SAMPLES: tuple[Message, ...] = (
         error=ResultError(kind=ErrorKind.POISON, code="c", message="m"),
         maker=Maker(worker="w", digest=DIGEST),
     ),
+    DispatcherAdvert(dispatcher="d", started_at=1.0, seats=(0, 1), pid=2),
+    SeatHolder(dispatcher="d", started_at=1.0, since=2.0),
     SessionRecord(tenant="t", session="s", chosen_at=1.0, worker="w", tokens=2.0, at=3.0),
     WorkerAdvert(
         worker="w",
