@@ -8,12 +8,14 @@ as with ten, and the same calls make the same choice in every process.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from zlib import crc32
 
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import BASE_GROUP, Resident, WorkerView
 from lorayard_shared.rendezvous import weight
+
+NOBODY: Sequence[str] = ()
 
 FORGET = 3.0
 """Times the patience with a copy: whoever asked has been served by then, or has gone."""
@@ -40,6 +42,9 @@ class Desk:
         "host",
         "idle_pins",
         "in_flight",
+        "is_free",
+        "is_open",
+        "is_plain",
         "jobs",
         "name",
         "resident",
@@ -60,6 +65,8 @@ class Desk:
         self.fetching: set[str] = set()
         self.asked: dict[str, float] = {}
         """Adapter -> when it was first to be fetched, unix seconds; until it is in host memory."""
+        self.is_open = self.is_free = False
+        """Whether it stands in the lists of those with room, and with rows that are free."""
         self.take(view)
 
     def waits_for_copy(self, group: str, now: float, patience: float) -> bool:
@@ -83,13 +90,19 @@ class Desk:
         self.room = view.room
         self.in_flight = view.in_flight
         self.resident = dict(view.resident)
-        self.idle_pins = sum(found.pinned and not found.jobs for found in view.resident.values())
-        self.jobs = {digest: found.jobs for digest, found in view.resident.items() if found.jobs}
+        self.jobs = {}
+        self.idle_pins = 0
+        for digest, found in self.resident.items():
+            if found.jobs:
+                self.jobs[digest] = found.jobs
+            elif found.pinned:
+                self.idle_pins += 1
         self.host = view.host
         self.fetching = set(view.fetching)
         if self.asked:
             self.asked = {digest: at for digest, at in self.asked.items() if digest not in view.host}
         self.free_slots = max(0, view.slots - len(self.resident))
+        self.is_plain = view.slots > 0 and view.dedicated is None and not view.lacks
 
     @property
     def spare(self) -> int:
@@ -125,6 +138,8 @@ class Desk:
     def fits(self, group: str, base: str | None) -> bool:
         """Whether it could ever serve the group."""
         view = self.view
+        if self.is_plain:  # almost every worker
+            return base is None or base == view.base_digest or group == BASE_GROUP
         if view.slots == 0 and group != BASE_GROUP and view.dedicated != group:
             return False
         if view.dedicated is not None and view.dedicated != group:
@@ -142,6 +157,8 @@ class Desks:
         """All workers, sorted."""
         self.open: list[str] = []
         """Workers with room, sorted."""
+        self.free: list[str] = []
+        """Those of them where a job would start at once, sorted."""
         self.holders: dict[str, list[str]] = {}
         """Adapter -> workers that hold it, sorted."""
         self.open_holders: dict[str, list[str]] = {}
@@ -160,23 +177,24 @@ class Desks:
         return len(self.by_name)
 
     def see(self, view: WorkerView) -> None:
-        """A worker as it is now."""
+        """A worker as it is now. What it costs is what has changed there."""
         desk = self.by_name.get(view.worker)
         if desk is None:
             desk = self.by_name[view.worker] = Desk(view)
             insort(self.names, view.worker)
-            self._list(desk)
+            _enter_all(self.holders, desk.resident, desk.name)
             _enter_all(self.hosts, desk.host | desk.fetching, desk.name)
         else:
-            self._unlist(desk)
-            before = desk.host | desk.fetching
-            self.landed.update(digest for digest in desk.asked if digest in view.host)
+            if desk.asked:
+                self.landed.update(digest for digest in desk.asked if digest in view.host)
+            resident, host, fetching = desk.resident, desk.host, desk.fetching
             desk.take(view)
-            self._list(desk)
-            after = desk.host | desk.fetching
-            if after != before:
+            self._list_adapters(desk, resident)
+            if desk.host != host or desk.fetching != fetching:
+                before, after = host | fetching, desk.host | desk.fetching
                 _leave_all(self.hosts, before - after, desk.name)
                 _enter_all(self.hosts, after - before, desk.name)
+        self._list(desk)
         self.most_rows = max(self.most_rows, desk.rows)
         if desk.room > 0:
             self.changed.add(view.worker)
@@ -187,7 +205,9 @@ class Desks:
         if desk is None:
             return
         del self.names[bisect_left(self.names, worker)]
-        self._unlist(desk)
+        desk.room = 0
+        self._list(desk)
+        _leave_all(self.holders, desk.resident, worker)
         _leave_all(self.hosts, desk.host | desk.fetching, worker)
         self.draining.discard(worker)
         self.changed.discard(worker)
@@ -195,8 +215,7 @@ class Desks:
     def give(self, desk: Desk, group: str) -> None:
         """Lay one more job over a worker that holds its adapter."""
         desk.add(group)
-        if desk.room <= 0:
-            self._close(desk)
+        self._list(desk)
 
     def load(self, desk: Desk, group: str, evicted: str | None, now: float) -> None:
         """An adapter is on its way into a slot, in place of another where none is free."""
@@ -230,11 +249,13 @@ class Desks:
         """Give an adapter no new rows there, so that its slot comes free for a group."""
         desk.drain = (adapter, group)
         self.draining.add(desk.name)
+        self._list(desk)
 
     def undrain(self, desk: Desk) -> None:
         """The drain is over, or in vain."""
         desk.drain = None
         self.draining.discard(desk.name)
+        self._list(desk)
         if desk.room > 0:
             self.changed.add(desk.name)
 
@@ -243,76 +264,106 @@ class Desks:
 
         `queue`: also one whose rows are all taken, where it would wait. `spare`: some room must be left.
         """
-        names = self.open if group == BASE_GROUP else self.open_holders.get(group, [])
+        names: Sequence[str]
+        if group == BASE_GROUP:
+            names = self.open if queue else self.free
+        else:
+            names = self.open_holders.get(group, NOBODY)
+            if not queue and len(self.free) < len(names):
+                names = self.free
         base = self._policy.base_of.get(group)
 
         def passes(desk: Desk) -> bool:
             return (
-                desk.spare > (desk.kept if spare else 0)
-                and (queue or desk.in_flight < desk.rows)
-                and desk.gives(group)
+                (queue or desk.is_free)
+                and (group in desk.resident or group == BASE_GROUP)
+                and (desk.drain is None or (desk.room > 1 and desk.drain[0] != group))
+                and (not spare or desk.spare > desk.kept)
                 and desk.fits(group, base)
             )
 
         best: Desk | None = None
-        least = (0.0, 0, "")
+        least = 0.0
         for desk in self.choices(names, key, passes):
-            filled = (desk.in_flight / desk.rows, -weight(group, desk.name), desk.name)
+            filled = desk.in_flight / desk.rows
             if best is None or filled < least:
                 best, least = desk, filled
+            elif filled == least and _home_first(group, desk, best):
+                best = desk
         return best
 
-    def strangers(self, group: str, key: str) -> list[Desk]:
-        """Workers with room that could load the adapter: some that have a copy, and some that have not."""
+    def strangers(self, group: str, key: str, *, free: bool = False, most: int = CHOICES) -> list[Desk]:
+        """Workers with room (`free`: with a row) that could load the adapter: some that have a copy, and some
+        that have not, `most` of a large fleet."""
         base = self._policy.base_of.get(group)
-        held = self.holders.get(group, [])
 
         def passes(desk: Desk) -> bool:
-            return desk.room > 0 and not _has(held, desk.name) and desk.fits(group, base)
+            return (
+                (desk.is_free if free else desk.is_open)
+                and group not in desk.resident
+                and desk.fits(group, base)
+            )
 
         found: dict[str, Desk] = {}
-        for names in (self.hosts.get(group, []), self.open):
-            for desk in self.choices(names, key, passes):
-                found[desk.name] = desk
+        for desk in self.choices(self.hosts.get(group, NOBODY), key, passes):
+            found[desk.name] = desk
+        for desk in self.choices(self.free if free else self.open, key, passes, most):
+            found[desk.name] = desk
         return list(found.values())
 
-    def choices(self, names: list[str], key: str, passes: Callable[[Desk], bool]) -> Iterator[Desk]:
-        """A few of a sorted list that pass, the first from a place that the key's hash picks."""
+    def choices(
+        self, names: Sequence[str], key: str, passes: Callable[[Desk], bool], most: int = CHOICES
+    ) -> list[Desk]:
+        """A few of a sorted list that pass, the first from a place that the key's hash picks; of a short list
+        all that pass."""
+        by_name = self.by_name
         count = len(names)
-        start = crc32(key.encode()) % count if count > CHOICES else 0
-        left = CHOICES
-        for at in range(start, start + count):
-            desk = self.by_name[names[at - count if at >= count else at]]
+        if count <= CHOICES:
+            return [desk for name in names if passes(desk := by_name[name])]
+        found: list[Desk] = []
+        start = crc32(key.encode()) % count
+        for at in range(start - count, start):  # those before 0 count from the end
+            desk = by_name[names[at]]
             if passes(desk):
-                yield desk
-                left -= 1
-                if left == 0:
-                    return
+                found.append(desk)
+                if len(found) == most:
+                    break
+        return found
 
     def _list(self, desk: Desk) -> None:
-        for digest in desk.resident:
-            _enter(self.holders, digest, desk.name)
-        if desk.room > 0:
-            insort(self.open, desk.name)
-            for digest in desk.resident:
-                _enter(self.open_holders, digest, desk.name)
+        """Into the lists of those with room, and with free rows, or out of them."""
+        is_open = desk.room > 0
+        is_free = is_open and desk.free_rows > 0
+        if is_free is not desk.is_free:
+            desk.is_free = is_free
+            _move(self.free, desk.name, into=is_free)
+        if is_open is not desk.is_open:
+            desk.is_open = is_open
+            _move(self.open, desk.name, into=is_open)
+            change = _enter_all if is_open else _leave_all
+            change(self.open_holders, desk.resident, desk.name)
 
-    def _unlist(self, desk: Desk) -> None:
-        for digest in desk.resident:
-            _leave(self.holders, digest, desk.name)
-        self._close(desk)
-
-    def _close(self, desk: Desk) -> None:
-        at = bisect_left(self.open, desk.name)
-        if at < len(self.open) and self.open[at] == desk.name:
-            del self.open[at]
-            for digest in desk.resident:
-                _leave(self.open_holders, digest, desk.name)
+    def _list_adapters(self, desk: Desk, before: Mapping[str, Resident]) -> None:
+        """Of a worker that held others before."""
+        after = desk.resident
+        if before.keys() == after.keys():
+            return
+        gone, come = before.keys() - after.keys(), after.keys() - before.keys()
+        for index in (self.holders, self.open_holders) if desk.is_open else (self.holders,):
+            _leave_all(index, gone, desk.name)
+            _enter_all(index, come, desk.name)
 
 
-def _has(names: list[str], name: str) -> bool:
+def _home_first(group: str, desk: Desk, other: Desk) -> bool:
+    return (-weight(group, desk.name), desk.name) < (-weight(group, other.name), other.name)
+
+
+def _move(names: list[str], name: str, *, into: bool) -> None:
     at = bisect_left(names, name)
-    return at < len(names) and names[at] == name
+    if into:
+        names.insert(at, name)
+    else:
+        del names[at]
 
 
 def _enter(index: dict[str, list[str]], key: str, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lorayard_dispatcher.planning.backlog import Backlog
 from lorayard_dispatcher.planning.demand import Demand
@@ -21,6 +22,21 @@ class Load:
     cost_seconds: float
     evicts: str | None
     source: Source
+
+
+class Quote(NamedTuple):
+    """What any load costs a worker now, by where the adapter would come from."""
+
+    evicts: str | None
+    host_seconds: float
+    fetching_seconds: float  # it is on its way into host memory
+    disk_seconds: float
+
+    def seconds(self, desk: Desk, group: str) -> float:
+        """What it costs to load an adapter there."""
+        if group in desk.host:
+            return self.host_seconds
+        return self.fetching_seconds if group in desk.fetching else self.disk_seconds
 
 
 class Loads:
@@ -45,16 +61,26 @@ class Loads:
     def load(self, desk: Desk, group: str, now: float, *, forced: bool = False) -> Load | None:
         """What loading it there costs; None when every slot is in use. `forced` may take a slot whose adapter
         was loaded a moment ago."""
+        quote = self.quote(desk, now, forced=forced)
+        if quote is None:
+            return None
+        source = Source.HOST if group in desk.host else Source.DISK
+        return Load(quote.seconds(desk, group), quote.evicts, source)
+
+    def quote(self, desk: Desk, now: float, *, forced: bool = False) -> Quote | None:
+        """The same for any adapter: which slot it takes does not depend on what comes into it."""
         victim = self.victim(desk, now, forced=forced)
         if victim is None:
             return None
         lost, evicts = victim
-        host = self.host_seconds(desk)
-        disturbed = host * (1.0 + self._policy.stall * desk.in_flight)
-        if group in desk.host:
-            return Load(disturbed + lost, evicts, Source.HOST)
-        share = 0.5 if group in desk.fetching else 1.0
-        return Load(disturbed + share * self.disk_seconds(desk) + lost, evicts, Source.DISK)
+        disk = self.disk_seconds(desk)
+        disturbed = self.host_seconds(desk) * (1.0 + self._policy.stall * desk.in_flight)
+        return Quote(
+            evicts=evicts,
+            host_seconds=disturbed + lost,
+            fetching_seconds=disturbed + 0.5 * disk + lost,
+            disk_seconds=disturbed + disk + lost,
+        )
 
     def victim(self, desk: Desk, now: float, *, forced: bool = False) -> tuple[float, str | None] | None:
         """The cheapest slot: seconds lost with its adapter, and the adapter; None for a free one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -21,8 +21,15 @@ SLOTS: Final = 8
 HOST: Final = 32
 LOOKAHEAD: Final = 2
 TENANTS: Final = 8
+LOAD_SECONDS: Final = 0.03
+"""Host memory to slot."""
+COPY_SECONDS: Final = 0.27
+"""Disk to host memory."""
 PLAN_SECONDS: Final = 0.005
 """Between two plans: the dispatcher makes no more."""
+SETTLE_PLANS: Final = 300
+"""Not counted: a second and a half, in which every row has been given anew and what the first plans asked
+for has come into host memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +57,21 @@ class _Worker:
     running: list[str] = field(default_factory=list[str])
     slots: dict[str, float] = field(default_factory=dict[str, float])
     host: dict[str, None] = field(default_factory=dict[str, None])
+    fetching: set[str] = field(default_factory=set[str])
 
     def take(self, group: str, now: float) -> None:
         self.running.append(group)
         self.slots.pop(group, None)
         self.slots[group] = now
-        self.host.pop(group, None)
-        self.host[group] = None
+        self.copied(group)
         for old in [one for one in self.slots if one not in self.running][: max(0, len(self.slots) - SLOTS)]:
             del self.slots[old]
+
+    def copied(self, group: str) -> None:
+        """It is in host memory now."""
+        self.fetching.discard(group)
+        self.host.pop(group, None)
+        self.host[group] = None
         while len(self.host) > HOST:
             del self.host[next(iter(self.host))]
 
@@ -75,8 +88,9 @@ class _Worker:
                 for group, used in self.slots.items()
             },
             host=frozenset(self.host),
-            load_seconds_host=0.03,
-            load_seconds_disk=0.27,
+            fetching=frozenset(self.fetching),
+            load_seconds_host=LOAD_SECONDS,
+            load_seconds_disk=COPY_SECONDS,
             age_seconds=0.05,
         )
 
@@ -92,6 +106,8 @@ class _SteadyYard:
             f"worker-{number:04}": _Worker(f"worker-{number:04}") for number in range(size.workers)
         }
         self._names = list(self._workers)
+        self._copies: deque[tuple[float, _Worker, str]] = deque()
+        """On their way into host memory: when they are there, in order."""
         self._jobs = 0
         self._now = 0.0
         self._planner = Planner()
@@ -104,12 +120,12 @@ class _SteadyYard:
     def step(self) -> tuple[int, float]:
         """Some jobs end, as many come, one plan is made: its decisions, and CPU seconds."""
         self._now += PLAN_SECONDS
-        views = {name: self._workers[name].view() for name in self._end_some()}
+        views = [self._workers[name].view() for name in dict.fromkeys((*self._end_some(), *self._copied()))]
         jobs = [self._job() for _ in range(self._size.ending)]
         started = time.process_time()
         for job in jobs:
             self._planner.put(job, self._now)
-        for view in views.values():
+        for view in views:
             self._planner.see(view)
         made = self._planner.plan(self._now)
         took = time.process_time() - started
@@ -123,6 +139,14 @@ class _SteadyYard:
             if worker.running:
                 worker.running.pop(self._random.randrange(len(worker.running)))
                 touched[worker.name] = None
+        return list(touched)
+
+    def _copied(self) -> list[str]:
+        touched: dict[str, None] = {}
+        while self._copies and self._copies[0][0] <= self._now:
+            _, worker, group = self._copies.popleft()
+            worker.copied(group)
+            touched[worker.name] = None
         return list(touched)
 
     def _job(self) -> WaitingJob:
@@ -139,6 +163,10 @@ class _SteadyYard:
     def _carry_out(self, made: Plan) -> None:
         for decision in made.decisions:
             self._workers[decision.worker].take(decision.group, self._now)
+        for prefetch in made.prefetches:
+            worker = self._workers[prefetch.worker]
+            worker.fetching.add(prefetch.adapter)
+            self._copies.append((self._now + COPY_SECONDS, worker, prefetch.adapter))
 
 
 def pace_figures(rounds: int, advance: Callable[[str], None]) -> Mapping[str, Figure]:
@@ -177,7 +205,9 @@ def decision_rate(size: Size, rounds: int) -> Figure:
 
 
 def steps(size: Size, seed: int) -> list[tuple[int, float]]:
-    """Decisions and CPU seconds of every plan, after the one that filled the yard."""
+    """Decisions and CPU seconds of every plan, after those that filled the yard."""
     yard = _SteadyYard(size, seed)
+    for _ in range(SETTLE_PLANS):
+        yard.step()
     gc.collect()
     return [yard.step() for _ in range(size.plans)]

@@ -6,14 +6,17 @@ Warm bulk work must not keep an urgent job of a cold adapter waiting for its bou
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from lorayard_dispatcher.planning.desks import Desk
-from lorayard_dispatcher.planning.loads import Load
+from lorayard_dispatcher.planning.desks import CHOICES, Desk
+from lorayard_dispatcher.planning.loads import Load, Quote
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase
 from lorayard_shared.rendezvous import weight
+
+NEWS_CHOICES = 4
+"""Workers looked at for a load between two whole looks, of a fleet too large to see all."""
 
 MOST_JOBS = 64
 """A batch is no larger."""
@@ -29,7 +32,9 @@ def serve_lanes(making: Making, near: Collection[str]) -> None:
             return
         _serve_warm(making, priority, near)
         if making.books.desks.open:
-            _Loading(making, priority).serve()
+            sample = making.sample(priority)
+            if making.books.desks.free:
+                _Loading(making, priority).serve(sample)
 
 
 def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
@@ -67,13 +72,8 @@ class _Wanted:
     wait_rows: float  # seconds until its holders have served it, times rows of one worker
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """A load that would release work."""
-
-    index: float
-    load: Load
-    spill: bool
+_Front = tuple[float, int, str, str]
+"""The index and the stability of an offer, each negated, its group and worker: the least is the best."""
 
 
 class _Loading:
@@ -83,43 +83,67 @@ class _Loading:
         self._making = making
         self._priority = priority
         self._wanted: dict[str, _Wanted | None] = {}
+        self._quotes: dict[str, tuple[int, Quote] | None] = {}
+        """By worker, while nothing is given away: its free rows, and what a load costs."""
+        self._offers: dict[str, list[tuple[float, str]]] = {}
+        """By group: its index, negated, and the worker; without the best, which is at the front."""
+        self._front: list[_Front] = []
+        """A heap of the best offer of each group."""
 
-    def serve(self) -> None:
-        """The best offer first, each looked at again in its turn: earlier ones have changed things."""
-        offers: list[tuple[float, int, str, str]] = []
-        for group, desk in self._pairs():
-            offer = self._offer(group, desk)
-            if offer is not None:
-                offers.append((-offer.index, -weight(group, desk.name), group, desk.name))
-        heapq.heapify(offers)
-        while offers:
-            before, tie, group, name = heapq.heappop(offers)
-            desk = self._making.books.desks.by_name[name]
-            offer = self._offer(group, desk)
-            if offer is None:
-                continue
-            if -offer.index > before + 1e-12:
-                heapq.heappush(offers, (-offer.index, tie, group, name))
-                continue
-            _load(self._making, self._priority, group, desk, offer)
-            self._wanted.pop(group, None)
+    def serve(self, sample: Sequence[str]) -> None:
+        """The best offer first, each looked at again in its turn: earlier ones have changed things.
 
-    def _pairs(self) -> Iterator[tuple[str, Desk]]:
+        `sample` are the groups that are worth a look wherever a worker has changed.
+        """
+        for group, wanted, desks in self._pairs(sample):
+            found = [(-index, desk.name) for desk in desks if (index := self._index(group, wanted, desk))]
+            self._offers[group] = found
+            self._bring_forward(group)
+        by_name = self._making.books.desks.by_name
+        while self._front:
+            before, _, group, name = heapq.heappop(self._front)
+            still = self._group(group)
+            if still is None:
+                continue  # and with it all its other offers
+            self._quotes.pop(name, None)
+            index = self._index(group, still, by_name[name])
+            if index and -index <= before + 1e-12:
+                self._load(group, by_name[name], spill=still.held > 0)
+                self._wanted.pop(group)
+            elif index:
+                self._offers[group].append((-index, name))
+            self._bring_forward(group)
+
+    def _pairs(self, sample: Sequence[str]) -> Iterator[tuple[str, _Wanted, list[Desk]]]:
+        """Groups, and the workers that might load them: those that have changed for the sample, a few for
+        groups that jobs have come for."""
         making = self._making
         desks, base_of = making.books.desks, making.books.policy.base_of
-        seen: set[tuple[str, str]] = set()
-        sample = making.sample(self._priority)
-        for group in sample if making.whole else making.arrived:
-            if group != BASE_GROUP and self._group(group) is not None:
-                for desk in desks.strangers(group, group):
-                    seen.add((group, desk.name))
-                    yield (group, desk)
-        free = [desk for desk in making.changed if desk.free_rows > 0]
-        for group in sample if free else ():
-            if self._group(group) is not None:
-                for desk in free:
-                    if (group, desk.name) not in seen and desk.fits(group, base_of.get(group)):
-                        yield (group, desk)
+        changed = [desk for desk in making.changed if desk.is_free]
+        sampled = frozenset(sample) if changed else frozenset[str]()
+        most = CHOICES if making.whole else NEWS_CHOICES
+        news = dict.fromkeys(sample if making.whole else making.arrived)
+        for group in news:
+            if group != BASE_GROUP and (wanted := self._group(group)) is not None:
+                found = desks.strangers(group, group, free=True, most=most)
+                if group in sampled:
+                    base, names = base_of.get(group), {desk.name for desk in found}
+                    found += [desk for desk in changed if desk.name not in names and desk.fits(group, base)]
+                yield group, wanted, found
+        for group in sample if changed else ():
+            if group not in news and (wanted := self._group(group)) is not None:
+                base = base_of.get(group)
+                yield group, wanted, [desk for desk in changed if desk.fits(group, base)]
+
+    def _bring_forward(self, group: str) -> None:
+        """The best of a group's other offers to the front; of several the stable home."""
+        offers = self._offers[group]
+        if not offers:
+            return
+        least = min(offers)[0]
+        tie, name = min((-weight(group, name), name) for index, name in offers if index == least)
+        offers.remove((least, name))
+        heapq.heappush(self._front, (least, tie, group, name))
 
     def _group(self, group: str) -> _Wanted | None:
         if group not in self._wanted:
@@ -144,41 +168,43 @@ class _Loading:
             wait_rows=books.backlog.pending(group) * books.policy.service_seconds / (held or 1),
         )
 
-    def _offer(self, group: str, desk: Desk) -> _Offer | None:
-        free = desk.free_rows
-        if free <= 0 or group in desk.resident:
+    def _index(self, group: str, wanted: _Wanted, desk: Desk) -> float | None:
+        """What a load there would release for what it disturbs; None: it may not be, or does not pay."""
+        if not desk.is_free or group in desk.resident:
             return None
         if desk.drain is not None and desk.drain[1] != group:
             return None  # the slot that comes free there is spoken for
-        wanted = self._group(group)
-        if wanted is None:
+        if desk.name not in self._quotes:
+            quote = self._making.books.loads.quote(desk, self._making.now)
+            self._quotes[desk.name] = None if quote is None else (desk.free_rows, quote)
+        found = self._quotes[desk.name]
+        if found is None:
             return None
-        load = self._making.books.loads.load(desk, group, self._making.now)
-        if load is None:
+        free, quote = found
+        seconds = quote.seconds(desk, group)
+        if wanted.held and not self._spills(wanted, desk, seconds):
             return None
-        if wanted.held and not self._spills(wanted, desk, load):
-            return None
-        jobs = min(wanted.jobs, free)
-        index = jobs * (1.0 + wanted.age_seconds) / max(LEAST_SECONDS, load.cost_seconds)
-        return _Offer(index, load, wanted.held > 0)
+        return min(wanted.jobs, free) * (1.0 + wanted.age_seconds) / max(LEAST_SECONDS, seconds)
 
-    def _spills(self, wanted: _Wanted, desk: Desk, load: Load) -> bool:
+    def _spills(self, wanted: _Wanted, desk: Desk, seconds: float) -> bool:
         """Whether one more holder pays: waiting takes longer than the load, or demand asks."""
         if wanted.held < wanted.replicas:
             return True
-        return wanted.wait_rows / desk.rows > self._making.books.policy.spill * load.cost_seconds
+        return wanted.wait_rows / desk.rows > self._making.books.policy.spill * seconds
 
-
-def _load(making: Making, priority: int, group: str, desk: Desk, offer: _Offer) -> None:
-    if making.next(group, priority) is None:
-        return  # loads before this one have put its tenants past their share
-    if not making.books.loads.staged(desk, group, making.now, early=True):
-        making.fetch(desk, group)
-        making.put_off.add(group)
-        return
-    making.load(desk, group, offer.load)
-    first: Load | None = offer.load
-    phase = Phase.SPILL if offer.spill else Phase.LOAD
-    while desk.free_rows > 0 and (job := making.next(group, priority)) is not None:
-        making.give(job, desk, phase, first)
-        first = None
+    def _load(self, group: str, desk: Desk, *, spill: bool) -> None:
+        making, priority = self._making, self._priority
+        if making.next(group, priority) is None:
+            return  # loads before this one have put its tenants past their share
+        if not making.books.loads.staged(desk, group, making.now, early=True):
+            making.fetch(desk, group)
+            making.put_off.add(group)
+            return
+        load = making.books.loads.load(desk, group, making.now)
+        assert load is not None, "it has just been asked what it costs"
+        making.load(desk, group, load)
+        first: Load | None = load
+        phase = Phase.SPILL if spill else Phase.LOAD
+        while desk.free_rows > 0 and (job := making.next(group, priority)) is not None:
+            making.give(job, desk, phase, first)
+            first = None
