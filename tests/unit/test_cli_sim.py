@@ -10,8 +10,9 @@ import pytest
 
 import lorayard_cli
 from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.simulation.sizes import PREFILL_SHARE
 from lorayard_cli.simulation.trace import TraceJob
-from lorayard_cli.simulation.what_if import PREFILL_SHARE, simulated
+from lorayard_cli.simulation.what_if import simulated
 from lorayard_dispatcher.planning.values import BASE_GROUP
 
 Captured = pytest.CaptureFixture[str]

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from random import Random
+from statistics import fmean
 
 import pytest
 
+from lorayard_cli.simulation.arrivals import CODE_BURSTS, WAVES, modulated
 from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.errors import BadOrderError, BadSettingError
-from lorayard_cli.simulation.ours import PlannerRouter
+from lorayard_cli.simulation.ours import PlannerRouter, usual_policy
 from lorayard_cli.simulation.regimes import REGIMES, regime
 from lorayard_cli.simulation.router import Desk, HandOver, Orders, Setup, Sight
 from lorayard_cli.simulation.run import simulate
 from lorayard_cli.simulation.saturation import saturation
+from lorayard_cli.simulation.sizes import SIZES
 from lorayard_cli.simulation.trial import Trial
-from lorayard_cli.simulation.workload import KINDS, MEAN_TOKENS, Traffic, make_jobs
+from lorayard_cli.simulation.workload import KINDS, Traffic, make_jobs
 from lorayard_dispatcher.planning.values import WaitingJob
 
 SHORT = Trial(cluster=Cluster(workers=3, rows=4, slots=2), traffic=Traffic(seconds=6.0))
@@ -151,10 +156,51 @@ def test_nothing_is_seen_while_the_view_is_frozen() -> None:
 @pytest.mark.parametrize("name", REGIMES)
 def test_every_regime_offers_its_load(name: str) -> None:
     found = regime(f"{name}-staged")
-    traffic = replace(found.traffic, seconds=20.0)
+    seconds, load = (4000.0, 0.02) if found.traffic.kind in ("waves", "code_bursts") else (20.0, 0.85)
+    traffic = replace(found.traffic, seconds=seconds, load=load)
     offered = sum(job.tokens for job in make_jobs(traffic, found.cluster, 0))
-    wanted = found.cluster.jobs_per_second(MEAN_TOKENS) * traffic.load * 20.0 * MEAN_TOKENS
-    assert offered == pytest.approx(wanted, rel=0.15)
+    assert offered == pytest.approx(found.cluster.jobs_per_second(1.0) * load * seconds, rel=0.15)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_what_is_expected_of_a_job_is_what_jobs_take_on_average(name: str) -> None:
+    random = Random(3)
+    drawn = fmean(SIZES[name].draw(random) for _ in range(20_000))
+    assert SIZES[name].mean_tokens == pytest.approx(drawn, rel=0.05)
+
+
+def test_a_long_text_is_expected_to_take_longer_by_the_planner() -> None:
+    told: list[Setup] = []
+
+    def maker(setup: Setup) -> PlannerRouter:
+        told.append(setup)
+        return PlannerRouter(setup)
+
+    chat = Trial(cluster=SHORT.cluster, traffic=Traffic(seconds=6.0, sizes="chat"))
+    simulate(chat, "ours", maker)
+    assert told[0].expected_tokens == SIZES["chat"].mean_tokens
+    policy = usual_policy(SHORT.cluster, told[0].expected_tokens)
+    assert policy.service_seconds > 2.0 * usual_policy(SHORT.cluster).service_seconds
+
+
+def test_waves_and_bursts_lie_the_same_at_every_load() -> None:
+    for times in (modulated(*WAVES), modulated(*CODE_BURSTS)):
+        few, many = (list(times(Random(1), rate, 400.0)) for rate in (2.0, 20.0))
+        assert many == sorted(many)
+        busy = {int(at) for at in many}
+        assert {int(at) for at in few} <= busy
+    assert len(busy) < 0.6 * 400  # mostly, no code comes
+
+
+def test_a_surge_is_one_adapter_for_half_of_the_time() -> None:
+    traffic = Traffic(kind="surge", seconds=12.0, load=1.0)
+    jobs = make_jobs(traffic, Cluster(workers=64), 0)
+    surges = [job for job in jobs if job.kind == "surge"]
+    assert len(surges) == pytest.approx(0.15 * len(jobs), rel=0.2)
+    assert {job.waiting.enqueued_at % 6.0 < 3.0 for job in surges} == {True}
+    assert [
+        len({job.adapter for job in surges if low <= job.waiting.enqueued_at < low + 6}) for low in (0, 6)
+    ] == [1, 1]
 
 
 def test_saturation_lies_between_idle_and_full() -> None:
@@ -164,10 +210,26 @@ def test_saturation_lies_between_idle_and_full() -> None:
     assert worse.load < found.load
 
 
+def test_a_longer_queue_serves_more() -> None:
+    strict = saturation(SHORT, "ours", PlannerRouter, tolerance=0.1, wait_limit_seconds=0.1)
+    patient = saturation(SHORT, "ours", PlannerRouter, tolerance=0.1, wait_limit_seconds=math.inf)
+    assert strict.load < patient.load
+
+
+def test_the_load_that_was_served_is_what_really_came() -> None:
+    result = simulate(replace(SHORT, jobs=()), "ours", PlannerRouter)
+    assert result.offered == 0.0
+    result = simulate(SHORT, "ours", PlannerRouter)
+    jobs = make_jobs(SHORT.traffic, SHORT.cluster, SHORT.seed)
+    possible = SHORT.cluster.jobs_per_second(1.0) * jobs[-1].waiting.enqueued_at
+    assert result.offered == pytest.approx(sum(job.tokens for job in jobs) / possible)
+
+
 @pytest.mark.parametrize(
     ("traffic", "fault"),
     [
         (Traffic(kind="zip"), "there is no 'zip'"),
+        (Traffic(sizes="books"), "there is no 'books'"),
         (Traffic(load=0.0), "load"),
         (Traffic(load=float("nan")), "load"),
         (Traffic(kind="flood"), "needs 46"),

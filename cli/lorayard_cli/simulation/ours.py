@@ -22,14 +22,14 @@ PLAN_EVERY_SECONDS = 0.1
 """At least, while jobs wait: some become overdue, and some waits long, with nothing else happening."""
 
 
-def usual_policy(cluster: Cluster) -> Policy:
+def usual_policy(cluster: Cluster, expected_tokens: float = MEAN_TOKENS) -> Policy:
     """The defaults, with the yard's measured times."""
     full = cluster.step_seconds(cluster.rows, min(cluster.slots, cluster.rows, cluster.adapters))
     return Policy(
         load_seconds_host=cluster.load_seconds_host,
         load_seconds_disk=cluster.load_seconds_disk,
         stall=cluster.stall,
-        service_seconds=MEAN_TOKENS * full,
+        service_seconds=expected_tokens * full,
     )
 
 
@@ -44,7 +44,8 @@ class PlannerRouter:
         for name in setup.options:
             if name not in known:
                 raise BadSettingError(name, f"is not a part of the policy; {', '.join(sorted(known))} are")
-        policy = replace(usual_policy(setup.cluster), **dict(setup.options))  # type: ignore[arg-type]  # as given
+        usual = usual_policy(setup.cluster, setup.expected_tokens)
+        policy = replace(usual, **dict(setup.options))  # type: ignore[arg-type]  # as given
         self._shards = [_Shard(setup.cluster, policy) for _ in range(setup.dispatchers)]
 
     def arrive(self, job: WaitingJob, now: float) -> None:

@@ -59,6 +59,11 @@ class SimResult:
     overrun: bool  # more waited than the trial allows, and the run ended there
     waiting_grew: float
     """Jobs without a row in the last tenth of the arrivals, less those in the sixth, per job in between."""
+    late_wait_p95: float = 0.0
+    """Of those that came in the second half of the arrivals; who has no row yet has waited until the end."""
+    offered: float = (
+        0.0  # load that really came: what it would take with every row busy / the time it came in
+    )
     plan_milliseconds_p50: float = field(default=0.0, compare=False)
     plan_milliseconds_p99: float = field(default=0.0, compare=False)
     plans: int = field(default=0, compare=False)

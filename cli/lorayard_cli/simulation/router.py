@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lorayard_cli.simulation.cluster import Cluster
+from lorayard_cli.simulation.workload import MEAN_TOKENS
 from lorayard_dispatcher.planning.values import Prefetch, WaitingJob, WorkerView
 
 
@@ -99,6 +100,7 @@ class Setup:
 
     cluster: Cluster
     seed: int = 0
+    expected_tokens: float = MEAN_TOKENS  # that a job takes on average
     dispatchers: int = 1  # that share the traffic, each knowing its own hand-overs only
     options: Mapping[str, object] = field(default_factory=dict[str, object])  # a router's own settings
 

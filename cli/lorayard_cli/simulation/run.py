@@ -27,7 +27,11 @@ def simulate(trial: Trial, name: str, maker: RouterMaker, *, audited: bool = Fal
     doubled, BadSettingError for traffic that can't be made.
     """
     setup = Setup(
-        cluster=trial.cluster, seed=trial.seed, dispatchers=trial.dispatchers, options=trial.options
+        cluster=trial.cluster,
+        seed=trial.seed,
+        expected_tokens=trial.mean_tokens,
+        dispatchers=trial.dispatchers,
+        options=trial.options,
     )
     yard = Yard(trial, maker(setup))
     arrivals_end = yard.jobs[-1].waiting.enqueued_at if yard.jobs else 0.0
@@ -70,10 +74,26 @@ def _result(name: str, yard: Yard, arrivals_end: float) -> SimResult:
         worst_spread=yard.meters.worst_spread,
         overrun=yard.is_overrun,
         waiting_grew=yard.meters.grown_jobs / max(1.0, GROWTH_SHARE * len(yard.jobs)),
+        late_wait_p95=_late_wait_p95(yard, arrivals_end),
+        offered=_offered(yard, arrivals_end),
         plan_milliseconds_p50=1000.0 * quantile(plans, 0.5),
         plan_milliseconds_p99=1000.0 * quantile(plans, 0.99),
         plans=len(plans),
     )
+
+
+def _late_wait_p95(yard: Yard, arrivals_end: float) -> float:
+    waits = [
+        (yard.now if job.started_at is None else job.started_at) - job.waiting.enqueued_at
+        for job in yard.jobs
+        if job.waiting.enqueued_at >= arrivals_end / 2
+    ]
+    return quantile(sorted(waits), 0.95)
+
+
+def _offered(yard: Yard, arrivals_end: float) -> float:
+    possible = yard.trial.cluster.jobs_per_second(1.0) * max(arrivals_end, 1e-9)
+    return sum(job.tokens for job in yard.jobs) / possible
 
 
 def _by(jobs: Sequence[SimulatedJob], group: Callable[[SimulatedJob], str]) -> Mapping[str, Waits]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.simulated_job import SimulatedJob
@@ -25,6 +26,13 @@ class Trial:
     most_waiting: int | None = None  # without a row: with more, the run ends
     options: Mapping[str, object] = field(default_factory=dict[str, object])  # for the router
     jobs: Sequence[SimulatedJob] | None = None  # recorded ones, in order of arrival, instead of the traffic's
+
+    @property
+    def mean_tokens(self) -> float:
+        """What the dispatcher expects of a job."""
+        if self.jobs:
+            return fmean(job.waiting.tokens for job in self.jobs)
+        return self.traffic.mean_tokens
 
     def make_jobs(self) -> list[SimulatedJob]:
         """Fresh jobs for one run."""

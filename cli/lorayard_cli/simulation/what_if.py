@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Final
 
 from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.pool import PROCESSES, each
@@ -13,13 +12,10 @@ from lorayard_cli.simulation.result import SimResult
 from lorayard_cli.simulation.routers import ROUTERS
 from lorayard_cli.simulation.run import simulate
 from lorayard_cli.simulation.simulated_job import SimulatedJob
+from lorayard_cli.simulation.sizes import PREFILL_SHARE
 from lorayard_cli.simulation.trace import Trace, TraceJob
 from lorayard_cli.simulation.trial import Trial
 from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
-
-PREFILL_SHARE: Final = 0.02
-"""A prompt's token takes this share of a generated one's time in a row: prompts are computed many tokens at
-once, on CPUs and GPUs some 20 to 100 times as fast as text is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

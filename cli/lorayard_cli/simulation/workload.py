@@ -8,20 +8,21 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
 
+from lorayard_cli.simulation.arrivals import CODE_BURSTS, WAVES, Times, at_once, modulated, steady
 from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.errors import BadSettingError
 from lorayard_cli.simulation.simulated_job import SimulatedJob
+from lorayard_cli.simulation.sizes import SIZES
 from lorayard_dispatcher.planning.values import WaitingJob
 
-MEDIAN_TOKENS, TOKEN_SPREAD, LEAST_TOKENS, MOST_TOKENS = 80.0, 0.6, 8.0, 400.0
-"""Lognormal and cut at both ends: most answers are short, a few take ten times the median."""
-
-MEAN_TOKENS = 95.4
-"""Of that distribution; a dispatcher that knows no better expects it of every job."""
+MEAN_TOKENS = SIZES["text"].mean_tokens
+"""What a job of the usual text takes on average."""
 
 BURST_JOBS, BURST_GAP_SECONDS = 20, 0.002
-BATCH_SECONDS = 0.5
-"""A backlog is handed in at once, as fast as a client can publish it."""
+
+SURGE_SECONDS, SURGE_EVERY_SECONDS, SURGE_SHARE = 3.0, 6.0, 0.3
+SURGE_STRIDE = 37
+"""From one surge's adapter to the next: popular ones and rare ones take turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,12 @@ class Traffic:
     seconds: float = 60.0  # of arrivals
     skew: float = 1.0  # Zipf exponent of the adapters' popularity
     tenants: int = 8
+    sizes: str = "text"  # one of SIZES
+
+    @property
+    def mean_tokens(self) -> float:
+        """What a job takes on average."""
+        return SIZES[self.sizes].mean_tokens
 
 
 class Popularity:
@@ -116,33 +123,30 @@ def _flood(scene: Scene, now: float) -> Pick:
     return Pick(adapter=adapter, tenant=f"tenant-{tenant}", kind="good")
 
 
-def _poisson(scene: Scene) -> Iterator[float]:
-    now = scene.random.expovariate(scene.rate)
-    while now < scene.traffic.seconds:
-        yield now
-        now += scene.random.expovariate(scene.rate)
+def _surge(scene: Scene, now: float) -> Pick:
+    """Zipf's law, but half of the time one adapter takes 30 %, another one in each surge."""
+    number, since = divmod(now, SURGE_EVERY_SECONDS)
+    if since < SURGE_SECONDS and scene.random.random() < SURGE_SHARE:
+        adapter = SURGE_STRIDE * int(number) % scene.cluster.adapters
+        return Pick(adapter=adapter, tenant=scene.any_tenant(), kind="surge")
+    return _popular(scene, now)
 
 
-def _backlog(scene: Scene) -> Iterator[float]:
-    for _ in range(max(1, int(scene.rate * scene.traffic.seconds))):
-        yield scene.random.random() * BATCH_SECONDS
+def _each(times: Times) -> Arrivals:
+    """One job at each of these moments."""
 
+    def arrivals(scene: Scene, draw: Draw) -> Iterator[tuple[float, Pick]]:
+        for at in times(scene.random, scene.rate, scene.traffic.seconds):
+            yield at, draw(scene, at)
 
-def _single(scene: Scene, draw: Draw) -> Iterator[tuple[float, Pick]]:
-    for at in _poisson(scene):
-        yield at, draw(scene, at)
-
-
-def _at_once(scene: Scene, draw: Draw) -> Iterator[tuple[float, Pick]]:
-    for at in _backlog(scene):
-        yield at, draw(scene, at)
+    return arrivals
 
 
 def _bursts(scene: Scene, draw: Draw) -> Iterator[tuple[float, Pick]]:
     """Every arrival is many jobs for one adapter, whatever its popularity."""
     del draw
     rare = replace(scene, rate=scene.rate / BURST_JOBS)
-    for at in _poisson(rare):
+    for at in steady(rare.random, rare.rate, rare.traffic.seconds):
         adapter = scene.random.randrange(scene.cluster.adapters)
         for number in range(BURST_JOBS):
             yield at + BURST_GAP_SECONDS * number, Pick(adapter=adapter, tenant=scene.any_tenant())
@@ -157,7 +161,7 @@ class Kind:
     """One kind of traffic."""
 
     draw: Draw = _popular
-    arrivals: Arrivals = _single
+    arrivals: Arrivals = _each(steady)  # noqa: RUF009  # a function
     is_even: bool = False  # every adapter as popular as the next
     shuffled_every_seconds: float | None = None
     adapters: int = 1  # that it needs at least
@@ -172,8 +176,11 @@ KINDS: Mapping[str, Kind] = {
     "hot": Kind(draw=_hot),
     "cold": Kind(draw=_cold, adapters=20),
     "flood": Kind(draw=_flood, adapters=46),
-    "batch": Kind(arrivals=_at_once),
+    "batch": Kind(arrivals=_each(at_once)),
     "burst": Kind(arrivals=_bursts),
+    "surge": Kind(draw=_surge),
+    "waves": Kind(arrivals=_each(modulated(*WAVES))),
+    "code_bursts": Kind(arrivals=_each(modulated(*CODE_BURSTS))),
 }
 """By name."""
 
@@ -192,16 +199,21 @@ def make_jobs(traffic: Traffic, cluster: Cluster, seed: int) -> list[SimulatedJo
         cluster=cluster,
         random=random,
         popularity=Popularity(random, cluster.adapters, skew, kind.shuffled_every_seconds),
-        rate=cluster.jobs_per_second(MEAN_TOKENS) * traffic.load,
+        rate=cluster.jobs_per_second(traffic.mean_tokens) * traffic.load,
     )
     arrivals = sorted(kind.arrivals(scene, kind.draw), key=lambda arrival: arrival[0])
-    return [_job(number, at, pick, random) for number, (at, pick) in enumerate(arrivals)]
+    sizes, expected = SIZES[traffic.sizes], traffic.mean_tokens
+    return [
+        _job(number, at, pick, sizes.draw(random), expected) for number, (at, pick) in enumerate(arrivals)
+    ]
 
 
 def _checked(traffic: Traffic, cluster: Cluster) -> Kind:
     kind = KINDS.get(traffic.kind)
     if kind is None:
         raise BadSettingError("kind", f"there is no {traffic.kind!r}; choose one of {', '.join(KINDS)}")
+    if traffic.sizes not in SIZES:
+        raise BadSettingError("sizes", f"there is no {traffic.sizes!r}; choose one of {', '.join(SIZES)}")
     for name, number in (("load", traffic.load), ("seconds", traffic.seconds), ("tenants", traffic.tenants)):
         if not (number > 0 and math.isfinite(number)):
             raise BadSettingError(name, f"must be a positive number, not {number}")
@@ -210,17 +222,16 @@ def _checked(traffic: Traffic, cluster: Cluster) -> Kind:
     return kind
 
 
-def _job(number: int, at: float, pick: Pick, random: Random) -> SimulatedJob:
-    tokens = random.lognormvariate(math.log(MEDIAN_TOKENS), TOKEN_SPREAD)
+def _job(number: int, at: float, pick: Pick, tokens: float, expected: float) -> SimulatedJob:
     waiting = WaitingJob(
         key=f"job-{number:07}",
         group=adapter_name(pick.adapter),
         tenant=pick.tenant,
         priority=pick.priority,
         enqueued_at=at,
-        tokens=MEAN_TOKENS,
+        tokens=expected,
     )
-    return SimulatedJob(waiting=waiting, tokens=max(LEAST_TOKENS, min(MOST_TOKENS, tokens)), kind=pick.kind)
+    return SimulatedJob(waiting=waiting, tokens=tokens, kind=pick.kind)
 
 
 def adapter_name(number: int) -> str:

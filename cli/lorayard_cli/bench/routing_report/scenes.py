@@ -55,11 +55,11 @@ SCENES: Final = (
 """Load 1.0 is every row busy and no loads; arrivals last 60 s, then the yard runs empty."""
 
 CAPACITY_OTHERS: Final = ("round_robin", "affinity", "bounded_affinity")
-CAPACITY_YARDS: Final = ("C_base", "K_drift")
-"""Zipf's law, and the same with other adapters popular every 10 s."""
+CAPACITY_YARDS: Final = ("C_base", "K_drift", "O_slots4", "K_drift4")
+"""Zipf's law, and the same with other adapters popular every 10 s; with eight slots and with four."""
 
 
 def capacity_trial(yard: str, seed: int) -> Trial:
-    """What the highest load is looked for with; 40 s of arrivals, of which the second half is judged."""
+    """What the highest load is looked for with; the second half of the arrivals is judged."""
     found = regime(yard)
-    return Trial(cluster=found.cluster, traffic=replace(found.traffic, seconds=40.0), seed=seed)
+    return Trial(cluster=found.cluster, traffic=found.traffic, seed=seed)

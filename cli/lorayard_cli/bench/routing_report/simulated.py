@@ -103,7 +103,7 @@ def _trouble(measured: Measured) -> Mapping[str, Figure]:
 
 
 def _served(measured: Measured) -> Mapping[str, Figure]:
-    """The lesser ratio of both yards counts, seed by seed."""
+    """The least ratio of all yards counts, seed by seed."""
     found: dict[str, Figure] = {}
     for other in ("round_robin", "affinity", "bounded_affinity"):
         by_yard = {
