@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     """The yard takes no work now: full, or no dispatcher or worker."""
     TIMED_OUT = 9
     """It took longer than allowed. The job, if any, goes on."""
+    WORKER_SPENT = 10
+    """A worker's engine died or hangs: it let go of its jobs, and its supervisor starts it again."""
     INTERRUPTED = 130
     """Ctrl-C; what was done is kept."""
 

@@ -42,6 +42,7 @@ from lorayard_workers.errors import (
     AdapterUnknownError,
     BaseModelError,
     WorkerError,
+    WorkerSpentError,
 )
 from lorayard_workers.model_store import ModelStoreError
 
@@ -94,6 +95,7 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (AdapterError, ExitCode.BAD_INPUT, "bad_adapter"),
     (BaseModelError, ExitCode.MODEL_MISSING, "model_missing"),
     (ModelStoreError, ExitCode.MODEL_MISSING, "model_missing"),
+    (WorkerSpentError, ExitCode.WORKER_SPENT, "worker_spent"),
     (WorkerError, ExitCode.FAILED, "worker_failed"),
     (nats.js.errors.ServiceUnavailableError, ExitCode.NO_BUS, "bus_refused"),
     (nats.errors.NoRespondersError, ExitCode.NO_BUS, "bus_refused"),

@@ -107,7 +107,7 @@ class Fleet:
         self._turn_of.pop(worker, None)
         self._dirty.add(worker)
         self._heard.add(worker)
-        return tuple(known.jobs)
+        return tuple({job.key: job for job in known.jobs}.values())  # one given twice died once
 
     def on_unreachable(self, worker: str) -> None:
         """Nobody answers there: give it nothing until it has beaten again."""
@@ -131,10 +131,15 @@ class Fleet:
             known.rests_until = max(known.rests_until, now + REST_SECONDS)
             self._touch(worker, known, now)
 
-    def on_lapse(self, worker: str, now: float) -> None:
-        """It accepted a job and let its lease run out: others come first for a while."""
+    def on_lapse(self, worker: str, key: str, now: float) -> None:
+        """It accepted a job and let its lease run out: others come first for a while.
+
+        The job is its own no more: should it die later, that is neither counted against the job nor are the
+        leases of others touched.
+        """
         known = self._workers.get(worker)
         if known is not None:
+            known.let_go(key)
             known.rest_after_lapse(now)
             self._touch(worker, known, now)
 

@@ -86,7 +86,7 @@ class KnownWorker:
 
     def standing(self, now: float) -> Standing:
         """What its word is worth."""
-        if self.suspect or self.load.draining or now <= self.rests_until:
+        if self.suspect or self.load.draining or self.advert.trouble or now <= self.rests_until:
             return Standing.OUT
         if now > self.advert_at + SILENT_SECONDS:
             return Standing.OUT
@@ -105,6 +105,11 @@ class KnownWorker:
             self.lapses = 0
         self.rests_until = now + min(REST_SECONDS * 2**self.lapses, MOST_REST_SECONDS)
         self.lapses += 1
+
+    def let_go(self, key: str) -> None:
+        """A job is not its own any more."""
+        for jobs in (self.held, *self.given.values()):
+            jobs.pop(key, None)
 
     def take_advert(self, advert: WorkerAdvert, now: float) -> None:
         """Its newest advert. A repeated one says nothing about how it is now."""

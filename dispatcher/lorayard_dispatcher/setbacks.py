@@ -45,7 +45,7 @@ class Setbacks:
         if not where.again and self._fleet.holds(where.worker, key, now):
             return where.worker
         self._whereabouts.forget(key)
-        self._fleet.on_lapse(where.worker, now)
+        self._fleet.on_lapse(where.worker, key, now)
         self._interruptions.note([key])
         return None
 

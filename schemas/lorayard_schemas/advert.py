@@ -98,3 +98,5 @@ class WorkerAdvert(Message):
     counters: WorkerCounters = WorkerCounters()
     load: WorkerLoad
     pid: int = 0
+    trouble: str = Field(default="", max_length=MAX_REFUSED_CHARACTERS)
+    """Why it answers nothing and is about to end; empty: it is well. It is given no jobs."""

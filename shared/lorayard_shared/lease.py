@@ -34,6 +34,7 @@ class LeaseKeeper:
         self._due: dict[str, float] = {}  # lease -> monotonic time of its next renewal
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._silent = threading.Event()
         self._ready = threading.Event()
         self._failure: YardError | None = None
         self._thread = threading.Thread(target=self._run, name=f"leases-{name}", daemon=True)
@@ -66,6 +67,10 @@ class LeaseKeeper:
         """Say nothing more on this lease; an unknown one is ignored."""
         with self._lock:
             self._due.pop(lease, None)
+
+    def fall_silent(self) -> None:
+        """Renew nothing any more, whatever is held from now on: who holds the jobs does not answer them."""
+        self._silent.set()
 
     def __len__(self) -> int:
         with self._lock:
@@ -103,7 +108,7 @@ class LeaseKeeper:
                 await self._renew_due(bus)
 
     async def _renew_due(self, bus: Bus) -> None:
-        if not bus.connected:
+        if not bus.connected or self._silent.is_set():
             return  # a renewal kept in the send buffer would be late and prove nothing
         now = time.monotonic()
         with self._lock:

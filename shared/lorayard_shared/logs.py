@@ -55,6 +55,7 @@ class Event(StrEnum):
     WATCH_RESTARTED = "watch_restarted"
     WORKER_APPEARED = "worker_appeared"
     WORKER_DIED = "worker_died"
+    WORKER_HUNG = "worker_hung"
     WORKER_LEFT = "worker_left"
 
 

@@ -17,7 +17,6 @@ from lorayard_schemas.job import Job, Lane, PayloadRef
 from lorayard_schemas.result import ErrorKind, JobResult, ResultState
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
-from lorayard_workers.app import EngineDiedError
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
 from lorayard_workers.engine.protocol import (
@@ -32,6 +31,7 @@ from lorayard_workers.engine.protocol import (
     Tier,
     Timings,
 )
+from lorayard_workers.errors import EngineDiedError
 
 pytestmark = pytest.mark.bus
 

@@ -8,6 +8,7 @@ import pytest
 
 from lorayard_dispatcher.advert_reading import SHOWN, AdvertReader, read_advert
 from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.known_worker import (
     LAPSES_FORGOTTEN_SECONDS,
@@ -153,6 +154,20 @@ def test_a_worker_that_says_nothing_of_a_job_it_accepted_rests() -> None:
     yard.whereabouts.note(["k"], "w", EPOCH)
     assert yard.setbacks.redelivered("k", 0.0) is None
     assert [view.worker for view in yard.fleet.views(0.1, 0.0)] == ["v"]
+
+
+def test_a_job_that_was_let_go_is_not_its_workers_when_that_dies() -> None:
+    """It would be counted twice, and a lease taken back that another may hold by now."""
+    yard = Yard(advert("w"))
+    yard.fleet.give("w", [HeldJob(key="k", lease="old", group="", tenant="t", job="j")])
+    yard.whereabouts.note(["k"], "w", EPOCH)
+    assert yard.setbacks.redelivered("k", 0.0) is None
+    assert yard.fleet.on_death("w", 1.0) == ()
+
+
+def test_a_worker_that_is_in_trouble_gets_nothing() -> None:
+    well, ill = advert("v"), advert("w").model_copy(update={"trouble": "its engine hangs"})
+    assert [view.worker for view in Yard(well, ill).fleet.views(0.0, 0.0)] == ["v"]
 
 
 def test_a_worker_that_lets_leases_run_out_again_and_again_rests_longer() -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
-from lorayard_schemas.advert import WorkerCounters
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.service import end_service
@@ -30,9 +30,10 @@ from lorayard_shared.process import (
     stop_on_signals,
     unless_stopped,
 )
-from lorayard_workers.adapters.catalog import Catalog
+from lorayard_workers.adapters.catalog import Catalog, CatalogEntry
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment, equip
+from lorayard_workers.errors import EngineDiedError, WorkerHungError, WorkerSpentError
 from lorayard_workers.heap import settle_heap
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.execution import Execution
@@ -41,13 +42,11 @@ from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.registration import register
+from lorayard_workers.service.watchdog import Watchdog
 from lorayard_workers.settings import WorkerSettings
 
 ALIVE_SECONDS = 1.0
-
-
-class EngineDiedError(Exception):
-    """The engine's threads ended: this process must be started anew."""
+ENGINE_END_SECONDS = 5.0
 
 
 async def run_worker(
@@ -61,7 +60,7 @@ async def run_worker(
     Raises:
         BusUnavailableError: no server at the address.
         WorkerError: model or settings cannot be used.
-        EngineDiedError: the engine stopped by itself.
+        WorkerSpentError: its engine stopped by itself or hangs; this process must be started anew.
         SettingsError: another worker runs under this name.
     """
     signalled = stop is None
@@ -71,7 +70,8 @@ async def run_worker(
         async with await unless_stopped(stop, connect(settings, name=f"worker-{settings.name}")) as bus:
             await unless_stopped(stop, declare(bus, topology(settings)))
             equipping = in_daemon_thread(partial(equip, settings), name="equip")
-            await _equipped(bus, settings, await unless_stopped(stop, equipping), stop)
+            equipment = await unless_stopped(stop, equipping)
+            await _equipped(bus, settings, equipment, stop, owns_process=signalled)
     except StoppedError:
         log.info(Event.PROCESS_STOPPED)
         if signalled:
@@ -81,31 +81,99 @@ async def run_worker(
     log.info(Event.PROCESS_STOPPED)
 
 
-async def _equipped(bus: Bus, settings: WorkerSettings, equipment: Equipment, stop: asyncio.Event) -> None:
+async def _equipped(
+    bus: Bus, settings: WorkerSettings, equipment: Equipment, stop: asyncio.Event, *, owns_process: bool
+) -> None:
     _report_broken(equipment.catalog)
     leases = LeaseKeeper(settings, name=f"worker-{settings.name}")
-    engine = equipment.engine
+    engine, patience_seconds = equipment.engine, ENGINE_END_SECONDS
     try:
         await unless_stopped(stop, asyncio.to_thread(leases.start))
         await asyncio.to_thread(engine.start)
         settle_heap()
         try:
-            await _run(bus, settings, equipment, leases, stop)
+            await _run(bus, settings, equipment, leases, stop, owns_process=owns_process)
+        except WorkerHungError:
+            patience_seconds = 0.0  # the thread that hangs will not end
+            raise
         finally:
-            await asyncio.to_thread(engine.stop)
+            await asyncio.to_thread(partial(engine.stop, timeout_seconds=patience_seconds))
     finally:
         await asyncio.to_thread(leases.stop)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Crew:
+    """The parts of a worker's service."""
+
+    engine: Engine
+    leases: LeaseKeeper
+    presence: Presence
+    name_guard: NameGuard
+    execution: Execution
+    desk: Desk
+    watchdog: Watchdog
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """Their loops."""
+        loops: dict[str, Coroutine[object, object, None]] = {
+            "load-reports": self.presence.run_load_reports(),
+            "adverts": self.presence.run_adverts(),
+            "engine-watch": _watch_engine(self.engine),
+            "watchdog": self.watchdog.watch(),
+            "lease-watch": self.leases.watch(),
+            "name-watch": self.name_guard.watch(),
+        }
+        return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
+
+
 async def _run(
-    bus: Bus, settings: WorkerSettings, equipment: Equipment, leases: LeaseKeeper, stop: asyncio.Event
+    bus: Bus,
+    settings: WorkerSettings,
+    equipment: Equipment,
+    leases: LeaseKeeper,
+    stop: asyncio.Event,
+    *,
+    owns_process: bool,
 ) -> None:
-    engine = equipment.engine
-    entries = equipment.catalog.entries
-    served = await unless_stopped(
-        stop, register(bus, entries, worker=settings.name, base_digest=engine.base_digest)
+    entries, base_digest = equipment.catalog.entries, equipment.engine.base_digest
+    served = await unless_stopped(stop, register(bus, entries, worker=settings.name, base_digest=base_digest))
+    crew = _crew(bus, settings, equipment, leases, served, owns_process=owns_process)
+    await unless_stopped(stop, crew.name_guard.check_free())
+    service = await crew.desk.serve()
+    await unless_stopped(stop, bus.nc.flush())
+    running = crew.start()
+    crew.presence.changed()
+    structlog.get_logger().info(
+        Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=len(served)
     )
-    digests = frozenset(entry.digest for entry in served)
+    try:
+        await run_until(stop, running)
+    except WorkerSpentError as error:
+        leases.fall_silent()
+        await crew.presence.fail(str(error))
+        await crew.execution.abandon()
+        raise
+    finally:
+        if crew.presence.takes_jobs:
+            await crew.presence.begin_draining()
+            await crew.execution.drain(settings.drain_seconds)
+            structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
+        await end_tasks(running)
+        await crew.presence.leave()
+        await end_service(bus, service)
+
+
+def _crew(
+    bus: Bus,
+    settings: WorkerSettings,
+    equipment: Equipment,
+    leases: LeaseKeeper,
+    served: Sequence[CatalogEntry],
+    *,
+    owns_process: bool,
+) -> _Crew:
+    engine = equipment.engine
     held = HeldJobs(capacity=settings.rows + settings.lookahead)
     presence = Presence(
         bus,
@@ -115,8 +183,6 @@ async def _run(
         model=settings.model,
         broken=equipment.catalog.broken,
     )
-    name_guard = NameGuard(bus, presence)
-    await unless_stopped(stop, name_guard.check_free())
     execution = Execution(
         bus,
         engine,
@@ -127,42 +193,28 @@ async def _run(
         prompt_templates=equipment.catalog.prompt_templates(),
         on_change=presence.changed,
     )
-    presence.counters = lambda: WorkerCounters(
-        jobs_succeeded=execution.succeeded,
-        jobs_failed=execution.failed,
-        completion_tokens=execution.completion_tokens,
-    )
-    presence.served = execution.served.told
+    presence.counters, presence.served = execution.counters, execution.served.told
     orders = Orders(
         engine,
         ranks={entry.digest: entry.rank for entry in served},
         max_rank=settings.max_rank,
-        is_draining=lambda: presence.draining,
+        is_draining=lambda: not presence.takes_jobs,
     )
-    desk = Desk(bus, execution, held, presence, orders, knows=digests.__contains__)
-    service = await desk.serve()
-    await unless_stopped(stop, bus.nc.flush())
-    running = [
-        asyncio.create_task(presence.run_load_reports(), name="load-reports"),
-        asyncio.create_task(presence.run_adverts(), name="adverts"),
-        asyncio.create_task(_watch_engine(engine), name="engine-watch"),
-        asyncio.create_task(leases.watch(), name="lease-watch"),
-        asyncio.create_task(name_guard.watch(), name="name-watch"),
-    ]
-    presence.changed()
-    structlog.get_logger().info(
-        Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=len(served)
+    knows = frozenset(entry.digest for entry in served).__contains__
+    return _Crew(
+        engine=engine,
+        leases=leases,
+        presence=presence,
+        name_guard=NameGuard(bus, presence),
+        execution=execution,
+        desk=Desk(bus, execution, held, presence, orders, knows=knows),
+        watchdog=Watchdog(
+            engine.pulses,
+            stall_seconds=settings.stall_seconds,
+            on_stall=leases.fall_silent,
+            owns_process=owns_process,
+        ),
     )
-    try:
-        await run_until(stop, running)
-    finally:
-        await presence.begin_draining()
-        # A dead engine finishes nothing: its jobs go back now.
-        await execution.drain(settings.drain_seconds if engine.alive() else 0.0)
-        structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
-        await end_tasks(running)
-        await presence.leave()
-        await end_service(bus, service)
 
 
 def _report_broken(catalog: Catalog) -> None:
@@ -175,4 +227,4 @@ def _report_broken(catalog: Catalog) -> None:
 async def _watch_engine(engine: Engine) -> None:
     while engine.alive():  # noqa: ASYNC110  # threads set no asyncio event when they die
         await asyncio.sleep(ALIVE_SECONDS)
-    raise EngineDiedError("the engine's threads ended")
+    raise EngineDiedError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lorayard_shared.errors import SettingsError
 from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
 from lorayard_workers.engine.echo import EchoEngine
-from lorayard_workers.engine.echo_script import answer_nothing, echo_prompt
+from lorayard_workers.engine.echo_script import answer_nothing, echo_prompt, hang_on
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.errors import AdapterNotFoundError
 from lorayard_workers.settings import WorkerSettings
@@ -40,6 +40,7 @@ def equip(settings: WorkerSettings) -> Equipment:
             load_seconds=settings.echo_load_seconds,
             disk_seconds=settings.echo_disk_seconds,
             text=answer_nothing if settings.echo_reply == "nothing" else echo_prompt,
+            script=hang_on(settings.echo_hangs_on),
         )
         return dedicate(Equipment(engine=engine, catalog=catalog), settings)
     # Late: torch and transformers take seconds to import, and an echo worker needs neither.

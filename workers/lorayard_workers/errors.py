@@ -11,6 +11,9 @@ WorkerError
 ├── PackedFileError         nobody: the file is thrown away and made anew
 ├── RequestRefusedError          caller: the request itself; no attempt can succeed
 ├── CapacityError        operator: the thing is sound but larger than a configured limit
+├── WorkerSpentError     supervisor: the process is started anew
+│   ├── EngineDiedError              its engine's threads ended, or every step fails
+│   └── WorkerHungError              one of its threads makes no progress
 └── InvariantError         us: a `check()` found the books wrong
 """
 
@@ -116,3 +119,24 @@ class CapacityError(WorkerError):
 
 class InvariantError(WorkerError):
     """A `check()` found books that disagree with each other: a defect of ours."""
+
+
+class WorkerSpentError(WorkerError):
+    """This process answers nothing any more: its jobs belong elsewhere, and it must be started anew."""
+
+
+class EngineDiedError(WorkerSpentError):
+    """The engine stopped by itself."""
+
+    def __init__(self) -> None:
+        super().__init__("the engine's threads ended, or every step fails; its log says why")
+
+
+class WorkerHungError(WorkerSpentError):
+    """A thread of the worker makes no progress."""
+
+    def __init__(self, *, thread: str, piece: str, seconds: float) -> None:
+        super().__init__(f"thread {thread} has been at {piece} for {seconds:.1f} s; the log has all stacks")
+        self.thread = thread
+        self.piece = piece
+        self.seconds = seconds

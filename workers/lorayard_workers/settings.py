@@ -64,6 +64,11 @@ class WorkerSettings(YardSettings):
     echo_load_seconds: float = Field(default=0.0, ge=0)
     echo_disk_seconds: float = Field(default=0.0, ge=0)
     """Of an adapter on its way into host memory, before `echo_load_seconds`."""
+    echo_hangs_on: str | None = None
+    """For tests of what surrounds an engine: it hangs for ever on this prompt."""
+    stall_seconds: float = Field(default=60.0, gt=0)
+    """A worker whose engine, loader or event loop is longer at one piece of work ends itself: a step takes
+    0.1 s, a full prefill chunk seconds at worst. Where a longer one has ended well, twice its time counts."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a stopping worker lets its rows finish before it hands the rest back."""
     max_attempts: int = Field(default=3, ge=1)

@@ -153,6 +153,22 @@ def test_it_lives_from_start_to_stop_and_stop_may_come_again(
     assert outcomes.empty()  # what had not ended gets no outcome
 
 
+async def test_its_threads_rest_when_nothing_is_to_be_done(
+    start_engine: MakeEngine,
+    outcomes: SimpleQueue[Outcome],
+    tiny_adapters: dict[str, Path],
+    wait_until: WaitUntil,
+) -> None:
+    """A watchdog would take one that does not for hung."""
+    engine = start_engine()
+    for adapter in (None, *tiny_adapters):
+        engine.submit(ask(str(adapter), adapter=adapter), outcomes.put)
+    take(outcomes, 1 + len(tiny_adapters))
+    assert engine.pulses
+    await wait_until(lambda: all(pulse.in_hand(0.0) is None for pulse in engine.pulses))
+    assert any(pulse.longest_seconds > 0 for pulse in engine.pulses)
+
+
 def test_chunks_come_in_order_before_the_outcome_and_add_up_to_its_text__c12(
     start_engine: MakeEngine, tiny_adapters: dict[str, Path]
 ) -> None:

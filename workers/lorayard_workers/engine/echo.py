@@ -36,6 +36,7 @@ from lorayard_workers.engine.protocol import (
 )
 from lorayard_workers.engine.telling import tell
 from lorayard_workers.engine.token_feed import TokenFeed
+from lorayard_workers.pulse import Pulse
 
 ECHO_BASE_DIGEST = "sha256:" + "ec40" * 16
 """No model has this digest; it only has to be stable and well formed."""
@@ -99,6 +100,8 @@ class EchoEngine:
         self._telling: list[_Row] = []  # ended, and their outcomes on the way
         self._dedication = Dedication()
         self._stopping = False
+        self._stopped = threading.Event()
+        self.pulses = (Pulse("echo-engine"),)
         self._thread = threading.Thread(target=self._run, name="echo-engine", daemon=True)
 
     @property
@@ -119,6 +122,7 @@ class EchoEngine:
         """End the thread; rows not finished get no outcome. From a callback it does not wait."""
         with self._changed:
             self._stopping = True
+            self._stopped.set()
             self._changed.notify_all()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_seconds)
@@ -135,7 +139,7 @@ class EchoEngine:
         feed = None if on_tokens is None else TokenFeed(request.request_id, on_tokens)
         scripted = self._script(request) if self._script is not None else _AS_USUAL
         row = _Row(request, sink, scripted, submitted=time.time(), feed=feed)
-        if not (self._delay_seconds or self._loads_take_time or scripted.delay_seconds):
+        if not (self._delay_seconds or self._loads_take_time or scripted.delay_seconds or scripted.hangs):
             with self._changed:
                 self._telling.append(row)
             self._tell(row, self._answer_now(row))
@@ -268,15 +272,22 @@ class EchoEngine:
         return [*self._waiting, *(row for _, _, row in self._running)]
 
     def _run(self) -> None:
+        (pulse,) = self.pulses
         while True:
+            pulse.mark("its rows")
             with self._changed:
                 if self._stopping:
                     return
                 now = time.time()
                 ended = self._end_rows(now)
                 self._start_rows(now)
-                if not ended:
+                hangs = any(row.scripted.hangs for _, _, row in self._running)
+                if not ended and not hangs:
+                    pulse.rest()
                     self._changed.wait(self._seconds_to_next(now))
+            pulse.mark("telling outcomes")
+            if hangs:
+                self._stopped.wait()
             for row, outcome in ended:  # outside the lock: a sink may call back into the engine
                 self._tell(row, outcome)
 

@@ -28,6 +28,12 @@ class Scripted:
     text: str | None = None  # None: what the engine would answer
     delay_seconds: float = 0.0  # on top of the engine's own; infinite: never, until cancelled
     outcome: Outcome | None = None  # told instead of a success, under the request's own id
+    hangs: bool = False  # the engine's thread, from this row on
 
 
 Script = Callable[[GenerationRequest], Scripted]
+
+
+def hang_on(prompt: str | None) -> Script | None:
+    """The engine's thread hangs as soon as a row with this prompt runs; None: never."""
+    return None if prompt is None else lambda request: Scripted(hangs=request.prompt == prompt)

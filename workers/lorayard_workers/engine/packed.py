@@ -48,11 +48,12 @@ from lorayard_workers.memory.packing import HostAdapter
 from lorayard_workers.memory.pins import Pins
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.recipes import Recipes
+from lorayard_workers.pulse import Pulse
 
 _log = structlog.stdlib.get_logger(__name__)
 
-STALL_SECONDS = 60.0
-"""A step takes 0.1 s, a full prefill chunk seconds at worst: one this long has hung."""
+PATIENCE_SECONDS = 15.0
+"""An idle engine looks at its work at least so often."""
 
 MAX_FAILURES = 5
 """In a row: a bad batch fails one step, a device that has failed for good (CUDA errors stay) every one, and
@@ -87,7 +88,7 @@ class PackedEngine:
         self._open: set[Row] = set()
         self._open_lock = threading.Lock()
         self._stopping = threading.Event()
-        self._beat = time.monotonic()
+        self._pulse = Pulse("packed-engine")
         self._pins = Pins(most=config.slots - 1, digests=config.pinned)
         self._host = HostTier(budget_bytes=config.host_bytes, needed=self._needed)
         self._recipes = Recipes()
@@ -232,13 +233,13 @@ class PackedEngine:
         )
 
     def alive(self) -> bool:
-        """Whether both threads run, the engine has looked at its work lately, and not every step fails."""
-        return (
-            self._thread.is_alive()
-            and self._loader.alive()
-            and time.monotonic() - self._beat < STALL_SECONDS
-            and self._core.failures < MAX_FAILURES
-        )
+        """Whether both threads run, and not every step fails."""
+        return self._thread.is_alive() and self._loader.alive() and self._core.failures < MAX_FAILURES
+
+    @property
+    def pulses(self) -> tuple[Pulse, ...]:
+        """Of the engine thread, by steps, and of the loader, by prompts and tensors."""
+        return (self._pulse, self._loader.pulse)
 
     def check(self) -> None:
         """The books agree; call it when no request is open. Raises InvariantError."""
@@ -357,9 +358,9 @@ class PackedEngine:
         more = False
         with torch.inference_mode():
             while not self._stopping.is_set():
-                self._beat = time.monotonic()
                 try:
                     self._take_inbox(wait_seconds=0.0 if more else self._patience_seconds())
+                    self._pulse.mark("a step")
                     more = not self._stopping.is_set() and self._core.step()
                 except Exception as error:  # noqa: BLE001  # the thread must outlive any fault: others depend on it
                     _log.exception("engine_loop_failed")
@@ -368,9 +369,11 @@ class PackedEngine:
 
     def _take_inbox(self, *, wait_seconds: float) -> None:
         """Handle everything that has arrived; wait up to `wait_seconds` for the first."""
+        self._pulse.rest()
         try:
             task = self._inbox.get(timeout=wait_seconds) if wait_seconds else self._inbox.get_nowait()
             while True:
+                self._pulse.mark("news of rows and adapters")
                 task()
                 task = self._inbox.get_nowait()
         except Empty:
@@ -378,8 +381,9 @@ class PackedEngine:
 
     def _patience_seconds(self) -> float:
         deadline = self._core.next_deadline()
-        longest = STALL_SECONDS / 4
-        return longest if deadline is None else min(longest, max(0.0, deadline - time.time()))
+        if deadline is None:
+            return PATIENCE_SECONDS
+        return min(PATIENCE_SECONDS, max(0.0, deadline - time.time()))
 
     def _wake(self) -> None:
         self._inbox.put(_nothing)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from lorayard_workers.pulse import Pulse
+
 
 class Tier(StrEnum):
     """Where an adapter was found when its first row wanted to start."""
@@ -368,5 +370,10 @@ class Engine(Protocol):
         ...
 
     def alive(self) -> bool:
-        """Whether the engine's threads run and make progress."""
+        """Whether the engine's threads run, and not every step fails."""
+        ...
+
+    @property
+    def pulses(self) -> tuple[Pulse, ...]:
+        """Signs of progress of the threads that requests depend on: one that hangs shows there."""
         ...

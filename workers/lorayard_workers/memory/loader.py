@@ -18,6 +18,7 @@ import structlog
 
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.packing import HostAdapter
+from lorayard_workers.pulse import Pulse
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -81,6 +82,7 @@ class Loader:
         self._thread = threading.Thread(target=self._run, name="adapter-loader", daemon=True)
         self.disk_loads = 0
         self.load_ms = 0.0  # EWMA
+        self.pulse = Pulse("adapter-loader")
 
     def start(self) -> None:
         """Start the thread. Call once."""
@@ -129,6 +131,7 @@ class Loader:
         if threading.current_thread() is not self._thread:
             return
         while True:
+            self.pulse.mark("a part of an adapter, or a prompt")
             with self._changed:
                 task = self._tasks.popleft() if self._tasks and not self._stopping else None
             if task is None:
@@ -143,10 +146,12 @@ class Loader:
     def _run(self) -> None:
         while True:
             with self._changed:
+                self.pulse.rest()
                 self._changed.wait_for(self._has_work)
                 if self._stopping:
                     return
                 work = self._next_work()
+            self.pulse.mark("an adapter or a prompt")
             _guarded(work)
 
     def _has_work(self) -> bool:

@@ -142,7 +142,7 @@ class Desk:
     def _reason_against(self, assignment: Assignment, assigned: AssignedJob) -> RefusalReason | None:
         if assignment.epoch != self._presence.epoch:
             return RefusalReason.STALE_EPOCH
-        if self._presence.draining:
+        if not self._presence.takes_jobs:
             return RefusalReason.DRAINING
         if self._held.get(assigned.key) is not None:
             return None  # the same job under a new lease needs no room

@@ -16,6 +16,7 @@ import nats.errors
 import nats.js.errors
 import structlog
 
+from lorayard_schemas.advert import WorkerCounters
 from lorayard_schemas.codec import decode
 from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_schemas.errors import MalformedMessageError
@@ -84,6 +85,14 @@ class Execution:
         self.succeeded = self.failed = self.completion_tokens = 0
         self.served = ServedTokens()
 
+    def counters(self) -> WorkerCounters:
+        """What came of jobs so far."""
+        return WorkerCounters(
+            jobs_succeeded=self.succeeded,
+            jobs_failed=self.failed,
+            completion_tokens=self.completion_tokens,
+        )
+
     def accept(self, job: HeldJob) -> None:
         """Hold the job's lease and start on it; a job held already only changes its lease."""
         known = self._held.get(job.key)
@@ -117,6 +126,20 @@ class Execution:
                 self._leases.release(held.assigned.lease)
                 with suppress(nats.errors.Error):  # then the lease runs out by itself
                     await self._bus.nc.publish(held.assigned.lease, NAK)
+        await self._settle()
+
+    async def abandon(self) -> None:
+        """Let go of held jobs without a word: whoever hears that this worker is dead gives them out again.
+
+        That counts against a job which ends one worker after another; one handed back would not.
+        """
+        for key in self._held.keys:
+            held = self._held.drop(key)
+            if held is not None:
+                self._leases.release(held.assigned.lease)
+        await self._settle()
+
+    async def _settle(self) -> None:
         # What is being stored now may wait for a bus that is away; nobody waits for it longer than this.
         with suppress(TimeoutError):
             async with asyncio.timeout(STORE_SECONDS):

@@ -63,6 +63,8 @@ class Presence:
         self.worker = worker
         self.epoch = time.time_ns()
         self.draining = False
+        self.trouble = ""
+        """Why it takes no work and is about to end; empty: it is well."""
         self.counters: Callable[[], WorkerCounters] = WorkerCounters
         self.served: Callable[[], dict[str, int]] = dict
         """Tokens by tenant."""
@@ -91,6 +93,11 @@ class Presence:
             gone, _ = self._seen.popitem(last=False)
             self._report_to.pop(gone, None)
 
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it neither stops nor is unwell."""
+        return not self.draining and not self.trouble
+
     def changed(self) -> None:
         """Something is worth saying."""
         self._load_due.set()
@@ -104,7 +111,7 @@ class Presence:
             epoch=self.epoch,
             number=self._number,
             seen=dict(self._seen),
-            room=0 if self.draining else self._held.room,
+            room=self._held.room if self.takes_jobs else 0,
             holding=self._held.keys,
             draining=self.draining,
             served=self.served(),
@@ -143,7 +150,7 @@ class Presence:
 
     async def beat(self) -> None:
         """Write the advert once. Nothing is kept for later while the bus is away: it would be stale."""
-        if not self._bus.connected or not self._engine.alive():
+        if not self._bus.connected or not (self._engine.alive() or self.trouble):
             return
         with suppress(nats.errors.Error):
             await self._bus.nc.publish(self.key, encode(self.advert()), headers=_ADVERT_HEADERS)
@@ -160,8 +167,17 @@ class Presence:
                     self.key, encode(self.advert()), timeout=DRAINING_SECONDS, headers=_ADVERT_HEADERS
                 )
 
+    async def fail(self, trouble: str) -> None:
+        """Take no more from here on, and say why."""
+        self.trouble = trouble
+        self.changed()
+        await self.beat()
+
     async def leave(self) -> None:
-        """Take the advert down at once, instead of letting it run out; the last one says that it is meant."""
+        """Take the advert down at once, instead of letting it run out; the last one says that it is meant.
+
+        Or it does not, and who reads it takes the worker for dead.
+        """
         await self.beat()
         with suppress(nats.errors.Error):
             await self._bus.nc.publish(self.key, b"", headers={"KV-Operation": "DEL"})
@@ -212,6 +228,7 @@ class Presence:
             counters=counted,
             load=self.load(),
             pid=os.getpid(),
+            trouble=_cut(self.trouble),
         )
 
 

@@ -1,0 +1,82 @@
+"""When a worker counts as hung, and that one with a blocked loop ends all the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lorayard_workers.pulse import Pulse
+from lorayard_workers.service.watchdog import LONGEST_PIECES, find_stall
+
+STALL_SECONDS = 10.0
+
+BLOCKED = """
+import asyncio, threading
+from lorayard_workers.service import watchdog
+
+watchdog.ENDING_SECONDS = 0.2
+
+async def main():
+    told = threading.Event()
+    dog = watchdog.Watchdog((), stall_seconds=0.2, on_stall=told.set, owns_process=True)
+    watching = asyncio.create_task(dog.watch())
+    await asyncio.sleep(0)
+    told.wait()  # the loop does not come on from here
+    print("told", flush=True)
+    threading.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def busy(piece: str = "a step", *, longest_seconds: float = 0.0) -> Pulse:
+    pulse = Pulse("engine")
+    pulse.longest_seconds = longest_seconds
+    pulse.mark(piece)
+    return pulse
+
+
+def at_rest() -> Pulse:
+    pulse = busy()
+    pulse.rest()
+    return pulse
+
+
+@pytest.mark.parametrize(
+    ("pulse", "seconds", "hangs"),
+    [
+        (busy(), STALL_SECONDS - 1, False),
+        (busy(), STALL_SECONDS + 1, True),
+        (busy(longest_seconds=STALL_SECONDS), STALL_SECONDS + 1, False),
+        (busy(longest_seconds=STALL_SECONDS), LONGEST_PIECES * STALL_SECONDS + 1, True),
+        (at_rest(), 1e6, False),
+    ],
+    ids=["works", "hangs", "was as slow before", "is slower than ever", "rests"],
+)
+def test_a_thread_hangs_that_is_too_long_at_one_piece(pulse: Pulse, seconds: float, hangs: bool) -> None:
+    stall = find_stall([at_rest(), pulse], time.monotonic() + seconds, STALL_SECONDS)
+    assert (stall is not None) is hangs
+    if stall is not None:
+        assert (stall.thread, stall.piece) == ("engine", "a step")
+
+
+def test_each_mark_begins_a_new_piece() -> None:
+    pulse = busy("one")
+    pulse.mark("two")
+    piece, seconds = pulse.in_hand(time.monotonic() + 5.0) or ("", 0.0)
+    assert piece == "two"
+    assert seconds == pytest.approx(5.0, abs=1.0)
+
+
+def test_a_process_whose_loop_is_blocked_writes_its_stacks_and_ends() -> None:
+    """Nobody is left to end it in order; its supervisor starts it again."""
+    ended = subprocess.run(
+        [sys.executable, "-c", BLOCKED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    assert "worker_hung" in ended.stdout
+    assert "told" in ended.stdout
+    assert "in main" in ended.stderr

@@ -1,0 +1,38 @@
+"""Signs of life of one thread: since when it has been at the piece of work in hand."""
+
+from __future__ import annotations
+
+import time
+
+
+class Pulse:
+    """Written by one thread, read by any: each field is replaced whole.
+
+    A piece is what must end soon whatever the load: one step, one tensor, one prompt.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Of the thread, for people."""
+        self.name = name
+        self.longest_seconds = 0.0
+        """The longest piece that has ended."""
+        self._piece: tuple[str, float] | None = None
+
+    def mark(self, piece: str) -> None:
+        """A piece begins; the one before it has ended."""
+        self._end()
+        self._piece = (piece, time.monotonic())
+
+    def rest(self) -> None:
+        """Nothing is to be done."""
+        self._end()
+        self._piece = None
+
+    def in_hand(self, now: float) -> tuple[str, float] | None:
+        """The piece in hand and its seconds at `now` (monotonic); None at rest."""
+        piece = self._piece
+        return None if piece is None else (piece[0], now - piece[1])
+
+    def _end(self) -> None:
+        if self._piece is not None:
+            self.longest_seconds = max(self.longest_seconds, time.monotonic() - self._piece[1])
