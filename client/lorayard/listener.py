@@ -170,9 +170,9 @@ class ResultListener:
             slot.epoch = epoch
 
     async def _subscribe(self) -> Subscription:
-        return await self._bus.nc.subscribe(self._subject, cb=self._receive)
+        return await self._bus.nc.hear(self._subject, self._receive, headers=False)
 
-    async def _receive(self, message: Msg) -> None:
+    def _receive(self, message: Msg) -> None:
         slot = self._slots.get(message.subject[self._prefix_length :])
         if slot is not None:
             slot.fill(message.data)

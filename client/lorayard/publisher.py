@@ -29,6 +29,7 @@ from lorayard.errors import (
 )
 from lorayard_schemas import headers
 from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.nats_client import header_block
 
 GIVE_UP_SECONDS = 15.0
 """A server restart takes under one second here, a new leader in a cluster 5 to 7."""
@@ -101,7 +102,7 @@ class Publisher:
 
     async def start(self) -> None:
         """Listen for answers."""
-        self._subscription = await self._bus.nc.subscribe(f"{self._inbox}.*", cb=self._receive)
+        self._subscription = await self._bus.nc.hear(f"{self._inbox}.*", self._receive)
 
     async def send(self, items: Sequence[Outgoing]) -> list[Answer]:
         """One answer per message, in their order; tries for about `GIVE_UP_SECONDS`."""
@@ -112,7 +113,7 @@ class Publisher:
         give_up = time.monotonic() + GIVE_UP_SECONDS
         try:
             while window.left and time.monotonic() < give_up:
-                tokens += await self._send_unanswered(window)
+                tokens += self._send_unanswered(window)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(TRY_SECONDS):
                         await window.full.wait()
@@ -141,27 +142,26 @@ class Publisher:
         window.take_back(YardNotReadyError)
         await asyncio.sleep(LEADERLESS_PAUSE_SECONDS)
 
-    async def _send_unanswered(self, window: _Window) -> list[str]:
+    def _send_unanswered(self, window: _Window) -> list[str]:
         tokens: list[str] = []
         for index, item in enumerate(window.items):
             if window.answers[index] is None:
                 token = str(next(self._tokens))
                 tokens.append(token)
                 self._open[token] = (window, index)
-                await self._publish(token, item)
+                self._publish(token, item)
         return tokens
 
-    async def _publish(self, token: str, item: Outgoing) -> None:
+    def _publish(self, token: str, item: Outgoing) -> None:
         try:
-            await self._bus.nc.publish(
-                item.subject, item.body, reply=f"{self._inbox}.{token}", headers={headers.MSG_ID: item.job}
-            )
+            head = header_block({headers.MSG_ID: item.job})
+            self._bus.nc.post(item.subject, item.body, reply=f"{self._inbox}.{token}", head=head)
         except nats.errors.ConnectionClosedError as error:
             raise ClientClosedError from error
         except nats.errors.OutboundBufferLimitError:
             pass  # the server is away and the buffer is full: the next try, or the reconnect, sends it
 
-    async def _receive(self, message: Msg) -> None:
+    def _receive(self, message: Msg) -> None:
         found = self._open.pop(message.subject[self._prefix_length :], None)
         if found is not None:
             window, index = found
@@ -171,6 +171,8 @@ class Publisher:
         if message.headers and message.headers.get("Status") == NO_RESPONDERS:
             subjects = self._bus.subjects
             return YardNotReadyError(prefix=subjects.prefix, missing=f"stream {subjects.stream('jobs')}")
+        if b'"error"' not in message.data:
+            return Accepted(duplicate=b'"duplicate"' in message.data)
         answer = json.loads(message.data)
         refusal = answer.get("error")
         if refusal is None:
@@ -180,7 +182,7 @@ class Publisher:
     async def _send_open_again(self) -> None:
         # What was on its way to the old server may be lost; the Msg-Id makes a second copy harmless.
         for token, (window, index) in list(self._open.items()):
-            await self._publish(token, window.items[index])
+            self._publish(token, window.items[index])
 
     def _unconfirmed(self, item: Outgoing) -> SubmitUnconfirmedError:
         last = self._bus.last_error

@@ -26,6 +26,7 @@ from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.service import end_service
 from lorayard_shared.bus.topology import topology
 from lorayard_shared.bus.watch import BucketWatch
+from lorayard_shared.heap import settle_heap
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.process import StoppedError, end_tasks, run_until, stop_on_signals, unless_stopped
@@ -101,6 +102,7 @@ async def _serve(
         asyncio.create_task(seats.run(), name="seats"),
         asyncio.create_task(posts.watch(), name="pulls-watch"),
     ]
+    settle_heap()
     structlog.get_logger().info(Event.PROCESS_STARTED, dispatcher=dispatcher.name, pid=os.getpid())
     try:
         await run_until(stop, [*running, *active])

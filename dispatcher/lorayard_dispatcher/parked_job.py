@@ -68,6 +68,7 @@ class ParkedJob:
             lease=taken.lease,
             subject=taken.subject,
             body=taken.body,
+            job=taken.job,
             attempt=taken.attempt,
             deliveries=taken.deliveries,
             history=taken.history,

@@ -38,6 +38,8 @@ class AssignedJob(Part):
     """Ack subject of the delivery."""
     subject: str
     body: bytes
+    job: JobId | None = None
+    """The id in `body`, which its sender has read; None: the worker reads it there."""
     attempt: int = Field(default=1, ge=1)
     deliveries: int = Field(default=1, ge=1)
     history: str | None = None

@@ -7,6 +7,7 @@ is: lower-case letters, digits, `-`, `_` and `/` stay, every other byte is perce
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -24,6 +25,8 @@ _ADAPTER = re.compile(rf"{_SEGMENT}/{_SEGMENT}/{_SEGMENT}")
 _VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62}[A-Za-z0-9])?")
 
 
+# Few names stand in the subjects of many jobs, so the last ones are kept: here, and where adapters are read.
+@lru_cache(maxsize=4096)
 def subject_token(name: str) -> str:
     """One subject token for a name; `token_name` turns it back.
 
@@ -51,6 +54,7 @@ def key_token(name: str) -> str:
     return subject_token(name).replace("%", "=")
 
 
+@lru_cache(maxsize=4096)
 def _adapter_name(value: str) -> str:
     if value == BASE:
         return value
@@ -106,6 +110,7 @@ def split_version(spec: str) -> tuple[str, str | None]:
     return name, version if at else None
 
 
+@lru_cache(maxsize=4096)
 def version_order(version: str) -> tuple[tuple[int, int | str], ...]:
     """A sort key under which version 2 comes before 10."""
     parts = re.findall(r"\d+|\D+", version)

@@ -66,6 +66,38 @@ async def test_of_many_at_once_exactly_one_is_stored(bus: Bus) -> None:
     assert (await stored(bus)).text == str(outcomes.index(Stored.NOW))
 
 
+async def test_results_stored_together_are_each_stored_once(bus: Bus) -> None:
+    store = results(bus)
+    assert await store.store(answer("first")) is Stored.NOW
+    together = [answer("late"), answer("other", job="k"), answer("yours", tenant="u")]
+    assert await store.try_together(together) == [Stored.BEFORE, Stored.NOW, Stored.NOW]
+    assert await store.try_together(together) == [Stored.BEFORE] * 3
+    assert (await stored(bus)).text == "first"
+    assert (await stored(bus, tenant="u")).text == "yours"
+
+
+async def test_what_cannot_be_stored_together_is_left_to_patience(
+    make_settings: Callable[..., Awaitable[YardSettings]],
+) -> None:
+    """A text that goes by reference, and a full stream; the rest is stored."""
+    async with await connect(await make_settings(results_max_bytes=2**20), name="test") as bus:
+        store = results(bus)
+        big = answer("x" * (INLINE_BYTES + 1), job="big")
+        fillers = [answer("x" * (500 * 1024), job=f"filler-{number}") for number in range(3)]
+        assert await store.try_together([big, answer(), *fillers]) == [
+            None,
+            Stored.NOW,
+            Stored.NOW,
+            Stored.NOW,
+            None,
+        ]
+
+
+async def test_together_or_not_nothing_is_stored_where_there_is_no_yard(bus_url: str) -> None:
+    async with await connect(YardSettings(url=bus_url, prefix="nowhere"), name="test") as bus:
+        assert await results(bus).try_together([answer(), answer(job="k")]) == [None, None]
+
+
 async def test_two_tenants_may_use_one_job_id(bus: Bus) -> None:
     store = results(bus)
     assert await store.store(answer("mine")) is Stored.NOW

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lorayard_workers.heap import settle_heap
+from lorayard_shared.heap import settle_heap
 
 
 @pytest.fixture(autouse=True)

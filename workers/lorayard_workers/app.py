@@ -20,6 +20,7 @@ from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.service import end_service
 from lorayard_shared.bus.topology import topology
+from lorayard_shared.heap import settle_heap
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.process import (
@@ -34,7 +35,6 @@ from lorayard_workers.adapters.catalog import Catalog, CatalogEntry
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment, equip
 from lorayard_workers.errors import EngineDiedError, WorkerHungError, WorkerSpentError
-from lorayard_workers.heap import settle_heap
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.held_jobs import HeldJobs

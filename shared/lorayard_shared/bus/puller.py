@@ -80,7 +80,7 @@ class Puller:
 
     async def run(self) -> None:
         """Pull until cancelled."""
-        subscription: Subscription = await self._bus.nc.subscribe(f"{self._inbox}.*", cb=self._receive)
+        subscription: Subscription = await self._bus.nc.hear(f"{self._inbox}.*", self._receive)
         try:
             while True:
                 await self._round()
@@ -146,7 +146,7 @@ class Puller:
             body["id"] = self._pin
         return json.dumps(body).encode()
 
-    async def _receive(self, message: Msg) -> None:
+    def _receive(self, message: Msg) -> None:
         self.last_answer = asyncio.get_running_loop().time()
         headers = message.headers or {}
         # A delivery can be acked, a status cannot: the header `Status` alone may be a publisher's own.
@@ -156,7 +156,7 @@ class Puller:
             self._count(message)
             self._on_message(message)
         elif status != "100":
-            await self._answered(message, status)
+            self._answered(message, status)
 
     def _count(self, message: Msg) -> None:
         # A delivery's subject is the job's, so it cannot tell which pull it answers: the current one pays.
@@ -167,14 +167,16 @@ class Puller:
         if pull.left <= 0:
             pull.over.set()
 
-    async def _answered(self, message: Msg, status: str) -> None:
+    def _answered(self, message: Msg, status: str) -> None:
         if status in ("423", "400"):
             self._pin = None  # another holds the pin, or ours has run out; or pins are not asked for now
-        elif status not in ("404", "408"):
-            await asyncio.sleep(BACKOFF_SECONDS)
         pull = self._pull
-        if pull is not None and message.subject.endswith(f".{pull.number}"):
+        if pull is None or not message.subject.endswith(f".{pull.number}"):
+            return
+        if status in ("400", "423", "404", "408"):
             pull.over.set()
+        else:
+            asyncio.get_running_loop().call_later(BACKOFF_SECONDS, pull.over.set)
 
     async def _start_over(self) -> None:
         self._pin = None

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 
 import nats.errors
 import nats.js.errors
+from nats.aio.msg import Msg
 
 from lorayard_schemas import headers
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import INLINE_BYTES
 from lorayard_schemas.result import JobResult
-from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.connection import Bus, JsonMap
+from lorayard_shared.bus.nats_client import header_block
 from lorayard_shared.bus.payloads import PayloadStore
+from lorayard_shared.bus.publishes import Outgoing, Publishes
 from lorayard_shared.logs import Event, process_logger
 from lorayard_shared.repeated import Repeated
 
@@ -50,7 +55,12 @@ class ResultStore:
     def __init__(self, bus: Bus, payloads: PayloadStore) -> None:
         self._bus = bus
         self._payloads = payloads
-        self._ttl = str(bus.settings.result_ttl_seconds)
+        self._publishes = Publishes(bus)
+        self._headers = {
+            headers.EXPECTED_LAST_SUBJECT_SEQUENCE: "0",
+            headers.TTL: str(bus.settings.result_ttl_seconds),
+        }
+        self._head = header_block(self._headers)
         self._log = process_logger()
         self._full = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
         self._failed = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
@@ -65,6 +75,25 @@ class ResultStore:
                 self._tell(result, error)
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, LAST_BACKOFF_SECONDS)
+
+    async def try_together(self, results: Sequence[JobResult]) -> list[Stored | None]:
+        """Store results in one breath; None for each that `store` has to see to.
+
+        Raises:
+            nats.errors.Error: the connection takes no message now.
+        """
+        bodies = [encode(result) for result in results]
+        short = [index for index, body in enumerate(bodies) if len(body) <= INLINE_BYTES]
+        answers = await self._publishes.send(
+            [
+                Outgoing(subject=self._subject(results[index]), body=bodies[index], head=self._head)
+                for index in short
+            ]
+        )
+        stored: list[Stored | None] = [None] * len(results)
+        for index, answer in zip(short, answers, strict=True):
+            stored[index] = _read(answer)
+        return stored
 
     def _tell(self, result: JobResult, error: Exception) -> None:
         """One line for many tries; `job` is the one that met the trouble last."""
@@ -83,19 +112,17 @@ class ResultStore:
             self._log.warning(Event.BUS_FAILED, job=result.job, error=reason, times=times)
 
     async def _try(self, result: JobResult) -> Stored:
-        subject = self._bus.subjects.result(result.tenant, result.job)
-        stored_headers = {
-            headers.EXPECTED_LAST_SUBJECT_SEQUENCE: "0",
-            headers.TTL: self._ttl,
-        }
         body = await self._body(result)
         try:
-            await self._bus.js.publish(subject, body, headers=stored_headers)
+            await self._bus.js.publish(self._subject(result), body, headers=dict(self._headers))
         except nats.js.errors.APIError as error:
             if error.err_code == WRONG_LAST_SEQUENCE:
                 return Stored.BEFORE
             raise
         return Stored.NOW
+
+    def _subject(self, result: JobResult) -> str:
+        return self._bus.subjects.result(result.tenant, result.job)
 
     async def _body(self, result: JobResult) -> bytes:
         body = encode(result)
@@ -109,3 +136,13 @@ class ResultStore:
 
 def _is_full(error: nats.js.errors.APIError) -> bool:
     return error.err_code == STORE_FAILED and "maximum" in (error.description or "")
+
+
+def _read(answer: Msg | None) -> Stored | None:
+    """The stream's answer to a result; None when it is neither stored nor refused for good."""
+    if answer is None or answer.headers:  # the headers tell that nobody listens
+        return None
+    if b'"error"' not in answer.data:
+        return Stored.NOW
+    told: JsonMap = json.loads(answer.data).get("error") or {}
+    return Stored.BEFORE if told.get("err_code") == WRONG_LAST_SEQUENCE else None

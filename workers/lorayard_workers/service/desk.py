@@ -91,8 +91,12 @@ class Desk:
             await request.respond_error(code="400", description=str(error))
             return
         self._presence.saw(assignment)
+        refused = self._reason_against_all(assignment)
+        serves_only = self._orders.serves_only
         refusals = tuple(
-            refusal for job in assignment.jobs if (refusal := self._take(assignment, job)) is not None
+            refusal
+            for job in assignment.jobs
+            if (refusal := self._take(job, refused or self._reason_against(job, serves_only))) is not None
         )
         await request.respond(encode(AssignmentReply(refusals=refusals, load=self._presence.load())))
         self._presence.changed()
@@ -125,13 +129,12 @@ class Desk:
         await request.respond(encode(reply))
         self._presence.changed()
 
-    def _take(self, assignment: Assignment, assigned: AssignedJob) -> Refusal | None:
-        reason = self._reason_against(assignment, assigned)
-        if reason is not None:
-            return Refusal(key=assigned.key, reason=reason)
+    def _take(self, assigned: AssignedJob, refused: RefusalReason | None) -> Refusal | None:
+        if refused is not None:
+            return Refusal(key=assigned.key, reason=refused)
         try:
             address = self._bus.subjects.parse_job(assigned.subject)
-            job = decode(JobStub, assigned.body).id
+            job = assigned.job or decode(JobStub, assigned.body).id
         except (BadSubjectError, MalformedMessageError) as error:
             # The dispatcher has read it before: this is a defect, and the lease brings it back.
             self._log.error(Event.MESSAGE_MALFORMED, key=assigned.key, reason=str(error))
@@ -139,15 +142,17 @@ class Desk:
         self._execution.accept(HeldJob(assigned=assigned, address=address, job=job))
         return None
 
-    def _reason_against(self, assignment: Assignment, assigned: AssignedJob) -> RefusalReason | None:
+    def _reason_against_all(self, assignment: Assignment) -> RefusalReason | None:
         if assignment.epoch != self._presence.epoch:
             return RefusalReason.STALE_EPOCH
-        if not self._presence.takes_jobs:
-            return RefusalReason.DRAINING
+        return RefusalReason.DRAINING if not self._presence.takes_jobs else None
+
+    def _reason_against(self, assigned: AssignedJob, serves_only: str | None) -> RefusalReason | None:
         if self._held.get(assigned.key) is not None:
             return None  # the same job under a new lease needs no room
-        if assigned.adapter is not None and not self._knows(assigned.adapter.digest):
+        digest = assigned.adapter.digest if assigned.adapter is not None else None
+        if digest is not None and not self._knows(digest):
             return RefusalReason.UNKNOWN_ADAPTER
-        if self._orders.excludes(assigned.adapter.digest if assigned.adapter is not None else None):
+        if serves_only is not None and serves_only != digest:
             return RefusalReason.DEDICATED
         return None if self._held.takes(forced=assigned.force) else RefusalReason.NO_ROOM

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 
 import nats.errors
@@ -20,7 +20,8 @@ from lorayard_schemas.advert import WorkerCounters
 from lorayard_schemas.codec import decode
 from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.job import Job
+from lorayard_schemas.job import Job, PayloadRef
+from lorayard_schemas.result import JobResult
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK, NAK
 from lorayard_shared.bus.payloads import PayloadStore
@@ -103,7 +104,13 @@ class Execution:
             known.assigned = job.assigned
             return
         self._held.put(job)
-        self._spawn(job, self._begin(job), "begin")
+        if job.assigned.deliveries > 1:
+            self._spawn(job, self._begin_again(job), "begin")
+            return
+        try:
+            self._begin(job)
+        except Exception:  # noqa: BLE001  # as in `_guard`
+            self._trouble(job)
 
     def cancel(self, tenant: str, job: str) -> bool:
         """End a job between two tokens; whether it is held here."""
@@ -148,21 +155,42 @@ class Execution:
 
     # ---- start
 
-    async def _begin(self, held: HeldJob) -> None:
-        if held.assigned.deliveries > 1 and await self._is_answered(held):
-            await self._let_go(held)
-            return
-        try:
-            request = await self._request(held)
-        except (MalformedMessageError, PayloadMissingError) as error:
-            await self._finish(held, _unreadable(held, error))
-            return
-        if held.cancelled:
-            await self._finish(held, Cancelled(request_id=held.key))
-        elif request.deadline is not None and request.deadline <= time.time():
-            await self._finish(held, DeadlinePassed(request_id=held.key))
+    async def _begin_again(self, held: HeldJob) -> None:
+        if await self._is_answered(held):
+            self._let_go(held)
         else:
-            self._engine.submit(request, self._sink)
+            self._begin(held)
+
+    def _begin(self, held: HeldJob) -> None:
+        """Without a task of its own, where nothing has to be fetched for it."""
+        try:
+            job = decode(Job, held.assigned.body)
+        except MalformedMessageError as error:
+            self._spawn(held, self._finish(held, _unreadable(held, error)), "finish")
+            return
+        if job.prompt_ref is not None:
+            self._spawn(held, self._fetch(held, job, job.prompt_ref), "fetch")
+        elif job.messages is not None:
+            chat = tuple(ChatMessage(role=turn.role, content=turn.content) for turn in job.messages)
+            self._submit(held, job, chat)
+        else:
+            self._submit(held, job, job.prompt or "")
+
+    async def _fetch(self, held: HeldJob, job: Job, ref: PayloadRef) -> None:
+        try:
+            prompt = await self._payloads.get(ref)
+        except PayloadMissingError as error:
+            await self._finish(held, _unreadable(held, error))
+        else:
+            self._submit(held, job, prompt)
+
+    def _submit(self, held: HeldJob, job: Job, prompt: str | tuple[ChatMessage, ...]) -> None:
+        if held.cancelled:
+            self._spawn(held, self._finish(held, Cancelled(request_id=held.key)), "finish")
+        elif job.deadline is not None and job.deadline <= time.time():
+            self._spawn(held, self._finish(held, DeadlinePassed(request_id=held.key)), "finish")
+        else:
+            self._engine.submit(self._request(held, job, prompt), self._sink)
 
     async def _is_answered(self, held: HeldJob) -> bool:
         subject = self._bus.subjects.result(held.address.tenant, held.job)
@@ -173,23 +201,15 @@ class Execution:
             return False  # not there, or nobody could say: running again is right, and the second result void
         return True
 
-    async def _request(self, held: HeldJob) -> GenerationRequest:
-        job = decode(Job, held.assigned.body)
+    def _request(self, held: HeldJob, job: Job, prompt: str | tuple[ChatMessage, ...]) -> GenerationRequest:
         digest = held.assigned.adapter.digest if held.assigned.adapter else None
         return GenerationRequest(
             request_id=held.key,
-            prompt=self._in_template(job, digest, await self._prompt(job)),
+            prompt=self._in_template(job, digest, prompt),
             adapter=digest,
             sampling=engine_sampling(job.sampling),
             deadline=job.deadline,
         )
-
-    async def _prompt(self, job: Job) -> str | tuple[ChatMessage, ...]:
-        if job.messages is not None:
-            return tuple(ChatMessage(role=turn.role, content=turn.content) for turn in job.messages)
-        if job.prompt_ref is not None:
-            return await self._payloads.get(job.prompt_ref)
-        return job.prompt or ""
 
     def _in_template(
         self, job: Job, digest: str | None, prompt: str | tuple[ChatMessage, ...]
@@ -214,10 +234,36 @@ class Execution:
     def _collect(self) -> None:
         with self._outcomes_lock:
             outcomes, self._outcomes = self._outcomes, []
+        together: list[tuple[HeldJob, Outcome]] = []
         for outcome in outcomes:
             held = self._held.get(outcome.request_id)
-            if held is not None:
+            if held is None:
+                continue
+            if isinstance(outcome, Failed):
                 self._spawn(held, self._finish(held, outcome), "finish")
+            else:
+                together.append((held, outcome))
+        if together:
+            self._tasks.spawn(self._finish_together(together), "finish")
+
+    async def _finish_together(self, ended: Sequence[tuple[HeldJob, Outcome]]) -> None:
+        """What ended in one step is stored in one breath; what that leaves, each by itself and patiently."""
+        try:
+            results = [self._result(held, outcome) for held, outcome in ended]
+            stored = await self._results.try_together(results)
+        except Exception as error:  # noqa: BLE001  # by itself, each shows whose trouble it is
+            self._log.debug(Event.BUS_FAILED, jobs=len(ended), error=str(error) or type(error).__name__)
+            for held, outcome in ended:
+                self._spawn(held, self._finish(held, outcome), "finish")
+            return
+        for (held, outcome), result, became in zip(ended, results, stored, strict=True):
+            if became is None:
+                self._spawn(held, self._finish(held, outcome), "finish")
+                continue
+            self._note(held, result, became)
+            self._count(held, outcome)
+            self._ack(held)
+        self._on_change()
 
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
         if isinstance(outcome, Failed) and outcome.code == REFUSAL_CODE:
@@ -228,7 +274,7 @@ class Execution:
         else:
             await self._store(held, outcome)
             self._count(held, outcome)
-        await self._let_go(held)
+        self._let_go(held)
 
     async def _give_back(self, held: HeldJob) -> None:
         """The worker came to serve one other adapter alone: this costs the job no attempt."""
@@ -241,8 +287,14 @@ class Execution:
         return outcome.kind is FailureKind.RETRYABLE and held.assigned.attempt < self._max_attempts
 
     async def _store(self, held: HeldJob, outcome: Outcome) -> None:
-        result = job_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
-        if await self._results.store(result) is Stored.BEFORE:
+        result = self._result(held, outcome)
+        self._note(held, result, await self._results.store(result))
+
+    def _result(self, held: HeldJob, outcome: Outcome) -> JobResult:
+        return job_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
+
+    def _note(self, held: HeldJob, result: JobResult, stored: Stored) -> None:
+        if stored is Stored.BEFORE:
             self._log.info(Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant)
         else:
             self._log.debug(Event.JOB_FINISHED, job=held.job, state=result.state)
@@ -258,15 +310,18 @@ class Execution:
         delay = await schedule_retry(self._bus, held, failure)
         self._log.warning(Event.JOB_RETRIED, job=held.job, code=outcome.code, in_seconds=round(delay, 1))
 
-    async def _let_go(self, held: HeldJob) -> None:
+    def _let_go(self, held: HeldJob) -> None:
+        self._ack(held)
+        self._on_change()
+
+    def _ack(self, held: HeldJob) -> None:
         self._held.drop(held.key)
         self._leases.release(held.assigned.lease)
         try:
-            await self._bus.nc.publish(held.assigned.lease, ACK)
+            self._bus.nc.post(held.assigned.lease, ACK)
         except nats.errors.Error as error:
             # It comes again after ack_wait, and finds its result stored.
             self._log.warning(Event.BUS_FAILED, job=held.job, error=str(error))
-        self._on_change()
 
     def _count(self, held: HeldJob, outcome: Outcome) -> None:
         if not isinstance(outcome, Failed):  # what failed is at nobody's charge
@@ -287,8 +342,11 @@ class Execution:
             self._log.warning(Event.BUS_FAILED, job=held.job, error=str(error) or type(error).__name__)
             self._fall_silent(held)
         except Exception:  # noqa: BLE001  # one job's trouble must not end the worker; its lease brings it back
-            self._log.exception(Event.LOOP_FAILED, job=held.job, tenant=held.address.tenant)
-            self._fall_silent(held)
+            self._trouble(held)
+
+    def _trouble(self, held: HeldJob) -> None:
+        self._log.exception(Event.LOOP_FAILED, job=held.job, tenant=held.address.tenant)
+        self._fall_silent(held)
 
     def _fall_silent(self, held: HeldJob) -> None:
         """Hold the job no longer and let its lease run out: after ack_wait it is given out again."""

@@ -56,10 +56,10 @@ class Orders:
             return tuple(_answer(digest, (OrderOutcome.REFUSED, detail)) for digest in order.digests)
         return tuple(_answer(digest, self._one(verb, digest)) for digest in order.digests)
 
-    def excludes(self, digest: str | None) -> bool:
-        """Whether the worker serves another adapter alone; None is the base model."""
-        serves_only = self._engine.residency().serves_only
-        return serves_only is not None and serves_only != digest
+    @property
+    def serves_only(self) -> str | None:
+        """The one adapter that the worker serves alone; None: it serves all, and the base model."""
+        return self._engine.residency().serves_only
 
     def _one(self, verb: OrderVerb, digest: str) -> _Found:
         try:

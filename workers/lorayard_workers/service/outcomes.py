@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from lorayard_schemas.result import (
     ErrorKind,
@@ -36,29 +37,33 @@ _ENTRY_BYTES = 64
 def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str) -> JobResult:
     """The one answer of a job."""
     assigned = held.assigned
-    maker = Maker(
-        worker=worker,
-        adapter=assigned.adapter.name if assigned.adapter else None,
-        version=assigned.adapter.version if assigned.adapter else None,
-        digest=assigned.adapter.digest if assigned.adapter else None,
-        base_digest=base_digest,
-        rule=assigned.rule,
-        tier=outcome.tier.value if isinstance(outcome, Succeeded) else "none",
-    )
-    result = JobResult(
+    ref = assigned.adapter
+    return JobResult(
         job=held.job,
         tenant=held.address.tenant,
         state=_state(outcome),
-        maker=maker,
+        maker=Maker(
+            worker=worker,
+            adapter=ref.name if ref else None,
+            version=ref.version if ref else None,
+            digest=ref.digest if ref else None,
+            base_digest=base_digest,
+            rule=assigned.rule,
+            tier=outcome.tier.value if isinstance(outcome, Succeeded) else "none",
+        ),
         attempt=assigned.attempt,
-        timings=JobTimings(waited_ms=assigned.waited_ms),
         finished_at=time.time(),
+        **_rest(outcome, assigned.waited_ms),
     )
+
+
+def _rest(outcome: Outcome, waited_ms: float) -> dict[str, Any]:
     if isinstance(outcome, Succeeded):
-        return result.model_copy(update=_success(outcome, assigned.waited_ms))
+        return _success(outcome, waited_ms)
+    timings = JobTimings(waited_ms=waited_ms)
     if isinstance(outcome, Failed):
-        return result.model_copy(update={"error": _error(outcome)})
-    return result
+        return {"timings": timings, "error": _error(outcome)}
+    return {"timings": timings}
 
 
 def _state(outcome: Outcome) -> ResultState:
@@ -73,7 +78,7 @@ def _state(outcome: Outcome) -> ResultState:
             return ResultState.EXPIRED
 
 
-def _success(outcome: Succeeded, waited_ms: float) -> dict[str, object]:
+def _success(outcome: Succeeded, waited_ms: float) -> dict[str, Any]:
     timings = outcome.timings
     return {
         "text": outcome.text,

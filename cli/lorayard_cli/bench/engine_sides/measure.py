@@ -45,8 +45,8 @@ from lorayard_cli.bench.engine_sides.traffic import CONTEXT_TOKENS, Ask, decode_
 from lorayard_cli.bench.engine_sides.vllm_pair import VllmPair, start_vllm
 from lorayard_cli.bench.engine_sides.workload import ADAPTERS, RANK, ROWS
 from lorayard_cli.output import note
+from lorayard_shared.heap import settle_heap
 from lorayard_workers.engine.config import EngineConfig
-from lorayard_workers.heap import settle_heap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

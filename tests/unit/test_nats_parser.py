@@ -1,0 +1,104 @@
+"""The reader of messages finds what nats-py's own finds, however the bytes come in pieces."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nats.errors import ProtocolError
+from nats.protocol.parser import Parser
+
+from lorayard_shared.bus.nats_parser import LONG_BYTES, MessageParser
+
+Seen = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class Client:
+    """Writes down what a parser finds."""
+
+    seen: list[Seen] = field(default_factory=list[Seen])
+
+    async def _process_msg(self, *message: object) -> None:
+        self.seen.append(message)
+
+    async def _process_ping(self) -> None:
+        self.seen.append(("ping",))
+
+    async def _process_pong(self) -> None:
+        self.seen.append(("pong",))
+
+    async def _process_info(self, info: dict[str, object]) -> None:
+        self.seen.append(("info", info))
+
+    async def _process_err(self, error: str) -> None:
+        self.seen.append(("error", error))
+
+
+def found(kind: type[Parser], pieces: list[bytes]) -> list[Seen]:
+    client = Client()
+    parser = kind(client)
+
+    async def parse() -> None:
+        for piece in pieces:
+            await parser.parse(piece)
+
+    asyncio.run(parse())
+    return client.seen
+
+
+tokens = st.text("abcXYZ.$_-0123456789%", min_size=1, max_size=20).map(str.encode)
+replies = st.one_of(st.just(b""), tokens.map(lambda token: token + b" "))
+bodies = st.one_of(
+    st.binary(max_size=40), st.sampled_from([b"\r\n", b"MSG a 1 2\r\n", b"x" * (2 * LONG_BYTES)])
+)
+headers = st.sampled_from([b"NATS/1.0\r\nNats-Msg-Id: j\r\n\r\n", b"NATS/1.0 404 No Messages\r\n\r\n"])
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> bytes:
+    """One message as the server writes it, with headers or without."""
+    subject, reply, body = draw(tokens), draw(replies), draw(bodies)
+    sid = draw(st.integers(1, 99))
+    if draw(st.booleans()):
+        head = draw(headers)
+        return b"HMSG %s %d %s%d %d\r\n%s%s\r\n" % (
+            subject,
+            sid,
+            reply,
+            len(head),
+            len(head) + len(body),
+            head,
+            body,
+        )
+    return b"MSG %s %d %s%d\r\n%s\r\n" % (subject, sid, reply, len(body), body)
+
+
+others = st.sampled_from([b"PING\r\n", b"PONG\r\n", b"+OK\r\n", b"-ERR 'Stale'\r\n", b'INFO {"a":1}\r\n'])
+
+
+@given(st.lists(st.one_of(messages(), others), max_size=8), st.lists(st.integers(0, 400), max_size=6))
+def test_it_finds_what_its_parent_finds(sent: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join(sent)
+    at = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    pieces = [stream[start:end] for start, end in itertools.pairwise(at)]
+    assert found(MessageParser, pieces) == found(Parser, [stream])
+
+
+@pytest.mark.parametrize(
+    "line", [b"MSG a b 1\r\n", b"MSG a\r\n", b"HMSG a 1 x 2\r\n", b"MSG\r\n", b"NONSENSE\r\n"]
+)
+def test_what_is_no_message_is_refused(line: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        found(MessageParser, [line])
+
+
+def test_a_long_message_in_many_pieces_is_read_whole() -> None:
+    body = b"x" * (3 * LONG_BYTES)
+    stream = b"MSG a 1 %d\r\n%s\r\nMSG b 2 0\r\n\r\n" % (len(body), body)
+    pieces = [stream[at : at + 4096] for at in range(0, len(stream), 4096)]
+    assert found(MessageParser, pieces) == [(1, b"a", b"", body, None), (2, b"b", b"", b"", None)]
