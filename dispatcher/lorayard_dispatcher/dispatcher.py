@@ -245,6 +245,8 @@ class Dispatcher:
             enqueued_at=job.enqueued_at,
             deadline=job.deadline,
             tokens=USUAL_TOKENS + len(job.body) / BYTES_A_TOKEN,
+            home=session.worker if session is not None else None,
+            moving_seconds=self._moving_seconds(session, job) if session is not None else 0.0,
         )
         if job.deliveries == 1:
             self.arrival_order.see(waiting.group, sorted(self._slots.items()))
@@ -255,6 +257,11 @@ class Dispatcher:
             self.sending.hand_to(holder, [parked])
         else:
             self._put(parked)
+
+    def _moving_seconds(self, session: Session, job: TakenJob) -> float:
+        """To read anew elsewhere what the session's worker has in its cache: no more than the prompt has."""
+        known = min(session.tokens, job.prompt_bytes / BYTES_A_TOKEN)
+        return known * self.settings.prefill_seconds_per_token
 
     def _put(self, parked: ParkedJob) -> None:
         """Park a job. Of two deliveries of one job the newer stays, and the other's lease is let go."""

@@ -47,6 +47,7 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         ahead=sum(other.order < job.order for other in lane),
         oldest_seconds=max(0.0, now - min(other.enqueued_at for other in lane)),
         overdue_in_seconds=dispatcher.planner.policy.bound(job) - now,
+        moves_in_seconds=wait.until - now if wait is not None and wait.until is not None else None,
         worker=wait.worker if wait is not None else None,
         drains=labels.get(wait.drained, wait.drained) if wait is not None and wait.drained else None,
     )

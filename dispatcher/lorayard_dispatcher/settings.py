@@ -31,6 +31,9 @@ class DispatcherSettings(YardSettings):
     """How far a tenant may run ahead of the least served one that waits."""
     tenant_weights: dict[str, Weight] = Field(default_factory=dict)
     """Shares of tenants; 1 for everybody else. In the environment: JSON."""
+    prefill_seconds_per_token: float = Field(default=0.001, ge=0, le=10)
+    """To read a conversation anew: a turn of a session waits as long for the worker that has it in its cache.
+    0: sessions keep their adapter only. That of a small model on a CPU; a GPU takes a tenth and less."""
     max_interruptions: int = Field(default=5, ge=1)
     """A job whose workers died under it so often is answered as poison."""
     max_deliveries: int = Field(default=500, ge=2)

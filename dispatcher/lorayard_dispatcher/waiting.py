@@ -46,6 +46,8 @@ def _of_planner(wait: Wait, able: Sequence[WorkerView]) -> WaitReason:
             return WaitReason.NO_FILES
         case WaitsFor.SHARE:
             return WaitReason.TENANT_SHARE
+        case WaitsFor.HOME:
+            return WaitReason.SESSION_WORKER
         case WaitsFor.ROW:
             return WaitReason.ROWS_BUSY
         case WaitsFor.COPY:

@@ -45,6 +45,8 @@ class WaitReason(StrEnum):
     """There are free rows, but its adapter would need a slot, and all are in use."""
     TENANT_SHARE = "tenant_share"
     """Its tenant is past its share, and others wait."""
+    SESSION_WORKER = "session_worker"
+    """Every row of the worker that has its session's conversation is taken, and moving would cost more."""
     FETCH = "fetch"
     """Its adapter is on its way into a worker's host memory."""
     NEXT_PLAN = "next_plan"
@@ -75,7 +77,10 @@ class JobExplanation(Message):
     """How long the oldest parked job of its lane has waited."""
     overdue_in_seconds: float | None = None
     """Until it goes before warm work; negative when it does already."""
+    moves_in_seconds: float | None = None
+    """Until a turn of a session waits for its worker no longer."""
     worker: str | None = None
-    """That has it; for a parked job the one where a slot is drained, or its adapter fetched, for it."""
+    """That has it; for a parked job the one where a slot is drained, or its adapter fetched, for it, or which
+    has its session's conversation."""
     drains: str | None = None
     """The adapter that gets no new rows there."""

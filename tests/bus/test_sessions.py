@@ -11,7 +11,7 @@ from tests.bus.conftest import ADAPTER, Yard
 from lorayard_dispatcher.sessions import Sessions
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.codec import encode
-from lorayard_schemas.job import Job
+from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import Maker
 from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_shared.bus.connection import Bus, connect
@@ -141,6 +141,33 @@ async def test_a_record_that_is_no_record_or_anothers_is_not_believed__b3(yard: 
     await yard.dispatcher()
     assert (await turn(yard, "t1")).rule == "base"
     assert (await turn(yard, "t2", session="second")).rule == "base"
+
+
+async def test_a_conversation_of_twenty_turns_stays_on_one_worker_beside_other_load__b3(
+    yard: Yard, adapters: Path
+) -> None:
+    await yard.dispatcher(prefill_seconds_per_token=10.0)  # nothing is dearer here than moving
+    for name in ("w1", "w2", "w3"):
+        await yard.worker(name, adapters_dir=adapters, rows=2, lookahead=0, echo_delay_seconds=0.02)
+    for number in range(400):
+        await yard.publish(Job(id=f"load-{number}", prompt="x"), lane=Lane.BULK, adapter=ADAPTER)
+    first = await turn(yard, "first", adapter=ADAPTER)
+    made = [await turn(yard, f"t{number}") for number in range(20)]
+    assert await yard.left() > 0, "there was other load to the end"
+    assert {(maker.worker, maker.adapter, maker.rule) for maker in made} == {
+        (first.worker, ADAPTER, "session")
+    }
+
+
+async def test_a_conversation_goes_on_elsewhere_when_its_worker_is_gone__b3(
+    yard: Yard, adapters: Path
+) -> None:
+    await yard.dispatcher(prefill_seconds_per_token=10.0)
+    workers = {name: await yard.worker(name, adapters_dir=adapters) for name in ("w1", "w2")}
+    first = await turn(yard, "first", adapter=ADAPTER)
+    await workers.pop(first.worker).stop()
+    made = [await turn(yard, f"t{number}") for number in range(3)]
+    assert {(maker.worker, maker.adapter) for maker in made} == {(*workers, ADAPTER)}
 
 
 @pytest.fixture

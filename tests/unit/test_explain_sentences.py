@@ -96,6 +96,8 @@ def parked(reason: WaitReason, **given: object) -> str:
             {},
             "workers refused it, so it went to w1, the home of its adapter, to be queued there",
         ),
+        ("session", {}, "w1 held a/b/c@2, had the conversation of its session and had room"),
+        ("session", {"adapter": None}, "w1 had the conversation of its session and had room"),
         ("newer", {}, "the planner chose w1 in its phase newer, which held a/b/c@2"),
     ],
 )
@@ -122,6 +124,12 @@ def test_no_phase_of_the_planner_is_unknown() -> None:
             "1 worker is alive, none with the base model that a/b/c@2 was made for",
         ),
         (WaitReason.NO_FILES, {}, "2 workers are alive, none that serves a/b/c@2"),
+        (
+            WaitReason.SESSION_WORKER,
+            {"worker": "w1", "moves_in_seconds": 0.8},
+            "it waits for a row of worker w1, which has its session's conversation, and moves to another one "
+            "in 0.80 s; overdue in 12 s",
+        ),
         (
             WaitReason.ROWS_BUSY,
             {"ahead": 1, "oldest_seconds": 9.0},

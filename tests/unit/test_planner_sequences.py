@@ -44,6 +44,8 @@ class Yard(RuleBasedStateMachine):
         age=st.sampled_from([0.0, 1.0, 20.0, HOUR, -HOUR]),
         deadline=st.sampled_from([None, None, -math.inf, 0.0, 1e6 + 3.0, math.inf]),
         tokens=st.sampled_from([0.0, 100.0, 900.0]),
+        home=st.sampled_from([None, None, *WORKERS]),
+        moving_seconds=st.sampled_from([0.0, 1.0, 60.0]),
     )
     def put(
         self,
@@ -54,6 +56,8 @@ class Yard(RuleBasedStateMachine):
         age: float,
         deadline: float | None,
         tokens: float,
+        home: str | None,
+        moving_seconds: float,
     ) -> None:
         job = WaitingJob(
             key=f"{number}",
@@ -63,6 +67,8 @@ class Yard(RuleBasedStateMachine):
             enqueued_at=self.now - age,
             deadline=deadline,
             tokens=tokens,
+            home=home,
+            moving_seconds=moving_seconds,
         )
         self.planner.put(job, self.now)
         self.waiting[job.key] = job
@@ -167,11 +173,22 @@ class Yard(RuleBasedStateMachine):
             drain = drains[name]
             still = drain is not None and desks[name].drain == drain
             assert not (still and drain and drain[0] == decision.group), "a drained adapter got rows"
+        for job in self.kept_back():
+            until = self.books.homes.until(job)
+            assert until is not None
+            assert self.now < until <= self.now + job.moving_seconds
+
+    def kept_back(self) -> list[WaitingJob]:
+        """For their sessions' workers."""
+        return [job for key, job in self.waiting.items() if self.books.homes.get(key) is not None]
 
     @invariant()
     def nothing_is_lost(self) -> None:
         assert len(self.planner) == len(self.waiting)
-        assert all(self.books.backlog.get(key) == job for key, job in self.waiting.items())
+        kept, backlog = self.books.homes, self.books.backlog
+        for key, job in self.waiting.items():
+            assert [found for found in (backlog.get(key), kept.get(key)) if found is not None] == [job]
+        assert kept.moved <= set(self.waiting)
         assert {key for jobs in self.books.due.values() for key in jobs} <= set(self.waiting)
 
     @invariant()
@@ -179,6 +196,8 @@ class Yard(RuleBasedStateMachine):
         lanes: dict[tuple[int, str], list[WaitingJob]] = {}
         tenants: dict[str, int] = {}
         for job in self.waiting.values():
+            if self.books.homes.get(job.key) is not None:
+                continue
             lanes.setdefault((job.priority, job.group), []).append(job)
             tenants[job.tenant] = tenants.get(job.tenant, 0) + 1
         backlog = self.books.backlog
@@ -205,6 +224,14 @@ class Yard(RuleBasedStateMachine):
         assert {priority: found for priority, found in listed.items() if found} == {
             priority: sorted(found) for priority, found in sizes.items()
         }
+
+    @invariant()
+    def turns_are_kept_back_for_workers_that_live(self) -> None:
+        kept = self.kept_back()
+        assert len(kept) == len(self.books.homes)
+        for job in kept:
+            assert job.home in self.views
+            assert job in self.books.homes.of([job.home])
 
     @invariant()
     def the_fleet_agrees_with_a_recount(self) -> None:

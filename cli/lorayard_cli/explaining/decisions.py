@@ -11,6 +11,9 @@ def why(decision: DecisionRecord) -> str:
     """The clause after `because`."""
     worker, adapter = decision.worker, adapter_of(decision)
     match decision.phase:
+        case "session":
+            holds = "" if decision.adapter is None else f" held {adapter},"
+            return f"{worker}{holds} had the conversation of its session and had room"
         case "warm" if decision.adapter is None:
             return f"{worker} had room, and the base model needs no slot"
         case "warm":

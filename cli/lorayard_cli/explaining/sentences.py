@@ -74,6 +74,9 @@ def _reason(live: JobExplanation, tenant: str) -> str:
             return f"{adapter} needs a slot, and every one is in use where a row is free; {_drain(live)}"
         case WaitReason.TENANT_SHARE:
             return f"tenant {tenant} is past its share while others wait"
+        case WaitReason.SESSION_WORKER:
+            has = f"worker {live.worker}, which has its session's conversation"
+            return f"it waits for a row of {has}{_moves(live)}"
         case WaitReason.FETCH:
             return f"{adapter} is on its way into the host memory of worker {live.worker}"
         case WaitReason.NEXT_PLAN:
@@ -99,7 +102,16 @@ def _drain(live: JobExplanation) -> str:
     return f"{live.drains} gets no new rows on worker {live.worker}, to free one"
 
 
+def _moves(live: JobExplanation) -> str:
+    if live.moves_in_seconds is None:
+        return ""
+    if live.moves_in_seconds <= 0:
+        return ", and moves to another one now"
+    return f", and moves to another one in {seconds(live.moves_in_seconds)}"
+
+
 _HELD_BY_WORK = (
+    WaitReason.SESSION_WORKER,
     WaitReason.ROWS_BUSY,
     WaitReason.SLOTS_BUSY,
     WaitReason.TENANT_SHARE,

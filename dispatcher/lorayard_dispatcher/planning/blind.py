@@ -10,7 +10,7 @@ Source of the load bound: Mirrokni, Thorup and Zadimoghaddam, "Consistent hashin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lorayard_dispatcher.planning.policy import Policy
@@ -97,12 +97,21 @@ def _bounds(fleet: Sequence[WorkerView], jobs: int) -> dict[str, int]:
 def _place(jobs: Sequence[WaitingJob], order: Sequence[_Desk], bounds: dict[str, int]) -> list[Decision]:
     decisions: list[Decision] = []
     for job in jobs:
-        bounded = (desk for desk in order if desk.room > 0 and desk.jobs < bounds[desk.view.worker])
+        bounded = (
+            desk for desk in _home_first(job, order) if desk.room > 0 and desk.jobs < bounds[desk.view.worker]
+        )
         desk = next(bounded, None) or next((desk for desk in order if desk.room > 0), None)
         if desk is None:
             break
         decisions.append(_give(job, desk))
     return decisions
+
+
+def _home_first(job: WaitingJob, order: Sequence[_Desk]) -> Iterator[_Desk]:
+    """The worker that has its session's conversation, then the others."""
+    if job.home is not None:
+        yield from (desk for desk in order if desk.view.worker == job.home and job.group in desk.holds)
+    yield from order
 
 
 def _give(job: WaitingJob, desk: _Desk) -> Decision:

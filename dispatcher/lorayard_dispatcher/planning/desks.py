@@ -259,10 +259,18 @@ class Desks:
         if desk.room > 0:
             self.changed.add(desk.name)
 
-    def holder(self, group: str, key: str, *, queue: bool, spare: bool = False) -> Desk | None:
+    def keeps(self, desk: Desk, group: str) -> bool:
+        """Whether it has the adapter and gives it new rows; base-model jobs need none."""
+        there = group == BASE_GROUP or group in desk.resident
+        return there and desk.gives(group) and desk.fits(group, self._policy.base_of.get(group))
+
+    def holder(
+        self, group: str, key: str, *, queue: bool, spare: bool = False, home: str | None = None
+    ) -> Desk | None:
         """The least filled worker that holds the adapter and has room; for base-model jobs any worker.
 
         `queue`: also one whose rows are all taken, where it would wait. `spare`: some room must be left.
+        `home` comes first.
         """
         names: Sequence[str]
         if group == BASE_GROUP:
@@ -282,6 +290,9 @@ class Desks:
                 and desk.fits(group, base)
             )
 
+        at_home = self.by_name.get(home) if home is not None else None
+        if at_home is not None and self.keeps(at_home, group) and passes(at_home):
+            return at_home
         best: Desk | None = None
         least = 0.0
         for desk in self.choices(names, key, passes):

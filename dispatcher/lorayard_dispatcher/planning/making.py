@@ -9,6 +9,7 @@ from itertools import zip_longest
 from lorayard_dispatcher.planning.backlog import Backlog, Lane
 from lorayard_dispatcher.planning.demand import Demand
 from lorayard_dispatcher.planning.desks import Desk, Desks
+from lorayard_dispatcher.planning.homes import Homes
 from lorayard_dispatcher.planning.loads import Load, Loads
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.shares import Shares
@@ -43,16 +44,22 @@ class Books:
     """By priority: groups worth a load at the last whole look."""
     walked: dict[int, int] = field(default_factory=dict[int, int])
     """By priority: how far the walk over groups had come that were past their shares."""
+    homes: Homes = field(default_factory=Homes)
+    """Turns of sessions that are kept back for the worker that has their conversation."""
     stranded: tuple[str, ...] = ()
     """Groups that were overdue with nobody to hold them at the last whole look."""
 
     def take(self, key: str) -> WaitingJob | None:
         """A job waits no longer."""
+        kept = self.homes.take(key)
+        if kept is not None:
+            return kept
         job = self.backlog.take(key)
-        if job is not None:
-            self.not_due(job)
-            if job.tenant not in self.backlog.waiting_of:
-                self.shares.waits_no_more(job.tenant)
+        if job is None:
+            return None
+        self.not_due(job)
+        if job.tenant not in self.backlog.waiting_of:
+            self.shares.waits_no_more(job.tenant)
         return job
 
     def not_due(self, job: WaitingJob) -> None:
@@ -84,6 +91,8 @@ class Making:
         """Groups of which only tenants past their share are left."""
         self.put_off: set[str] = set()
         """Groups that wait for their copy in host memory."""
+        self.moved: set[str] = set()
+        """Groups of turns that were kept back in vain: the next plan looks at them."""
         self._decisions: list[Decision] = []
         self._drains: list[Drain] = []
         self._prefetches: list[Prefetch] = []
@@ -157,6 +166,26 @@ class Making:
         if job is None:
             self.held_back.add(group)
         return job
+
+    def has_room(self, desk: Desk, *, spare: bool = False) -> bool:
+        """Whether a job that it is warm for may go there."""
+        return desk.spare > (desk.kept if spare else 0) and (self.queue or desk.in_flight < desk.rows)
+
+    def stays(self, job: WaitingJob, desk: Desk) -> bool:
+        """Keep a turn back for the worker that has its conversation, rather than give it to another one: as
+        long as reading the conversation anew would take, and never past its bound."""
+        if job.home is None or job.home == desk.name or job.key in self.books.homes.moved:
+            return False
+        home, policy = self.books.desks.by_name.get(job.home), self.books.policy
+        if home is None or not self.books.desks.keeps(home, job.group):
+            return False
+        until = min(self.now + job.moving_seconds, policy.bound(job))
+        # Each waits for a row of its own there; one that is not looked at before it moves may as well go.
+        if until < self.now + policy.look_seconds or self.books.homes.count(job.home) >= home.rows:
+            return False
+        self.books.take(job.key)
+        self.books.homes.keep(job, until, self.now)
+        return True
 
     def give(self, job: WaitingJob, desk: Desk, phase: Phase, load: Load | None = None) -> None:
         """Bind a job to a worker that holds its adapter, or has just been told to load it."""

@@ -8,8 +8,9 @@ The order of phases, and what each is for:
 
 1. *hand over*: a slot that was drained for an adapter has come free: load it, give its jobs;
 2. *overdue*: jobs past their bound, whose loads have a budget;
-3. lane by lane: *warm*, jobs whose adapter is held, the oldest first; then *load*, where a load releases the
-   most work for the disturbance, rising with age;
+3. lane by lane: *session*, turns kept back for the worker that has their conversation; *warm*, jobs whose
+   adapter is held, the oldest first; then *load*, where a load releases the most work for the disturbance,
+   rising with age;
 4. *conserve*: rows that only tenants past their share can use;
 5. now and then: *rotate*, drain an adapter for one that waits for a slot, and *prefetch* into host memory.
 """
@@ -26,6 +27,7 @@ from lorayard_dispatcher.planning.loads import Loads
 from lorayard_dispatcher.planning.making import Books, Making
 from lorayard_dispatcher.planning.phases.conserve import conserve
 from lorayard_dispatcher.planning.phases.hand_over import hand_over_drained
+from lorayard_dispatcher.planning.phases.homes import move
 from lorayard_dispatcher.planning.phases.lanes import serve_lanes
 from lorayard_dispatcher.planning.phases.overdue import serve_overdue
 from lorayard_dispatcher.planning.phases.rotate import prefetch, rotate
@@ -64,7 +66,7 @@ class Planner:
         self._looked_at = -math.inf
 
     def __len__(self) -> int:
-        return len(self._books.backlog)
+        return len(self._books.backlog) + len(self._books.homes)
 
     @property
     def served(self) -> Mapping[str, float]:
@@ -79,6 +81,7 @@ class Planner:
     def put(self, job: WaitingJob, now: float | None = None) -> None:
         """A job waits. One of the same key is replaced; `now` is when it came, if it counts as demand."""
         books = self._books
+        books.homes.take(job.key)
         replaced = books.backlog.get(job.key)
         if replaced is not None:
             books.not_due(replaced)
@@ -99,8 +102,9 @@ class Planner:
         self._books.desks.see(view)
 
     def lose(self, worker: str) -> None:
-        """A worker is gone, or may get nothing for now."""
+        """A worker is gone, or may get nothing for now; turns that were kept back for it move at once."""
         self._books.desks.lose(worker)
+        self._arrived |= move(self._books, self._books.homes.of([worker]))
 
     def charge(self, tenant: str, tokens: float) -> None:
         """Correct what a tenant was served: actual less expected tokens."""
@@ -113,6 +117,7 @@ class Planner:
     def plan(self, now: float) -> Plan:
         """What to hand over at `now` (unix seconds). Its jobs wait no longer, and the views count them."""
         books = self._books
+        self._arrived |= move(books, books.homes.over(now))
         for job in books.backlog.due(now):
             books.due.setdefault((job.group, job.priority), {})[job.key] = job
         # A clock that steps back would otherwise keep it from looking for as long.
@@ -132,6 +137,7 @@ class Planner:
         if whole:
             rotate(making)
             prefetch(making)
+        self._arrived |= making.moved
         return making.plan()
 
 

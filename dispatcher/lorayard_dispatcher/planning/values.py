@@ -25,6 +25,8 @@ class WaitingJob:
     enqueued_at: float  # unix seconds
     deadline: float | None = None  # unix seconds
     tokens: float = USUAL_TOKENS  # expected, prompt and completion
+    home: str | None = None  # the worker that has the session's conversation in its cache
+    moving_seconds: float = 0.0  # of a worker's time, to read the conversation anew elsewhere
 
     @property
     def order(self) -> tuple[int, float, str]:
@@ -81,6 +83,8 @@ class Phase(StrEnum):
     """A slot was drained for its adapter, and has come free."""
     OVERDUE = "overdue"
     """It had waited past its bound."""
+    SESSION = "session"
+    """The worker has the adapter, and its session's conversation."""
     WARM = "warm"
     """The worker holds the adapter."""
     LOAD = "load"

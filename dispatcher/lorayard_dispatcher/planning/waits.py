@@ -16,6 +16,8 @@ class WaitsFor(StrEnum):
     """No live worker can serve it."""
     SHARE = "share"
     """Its tenant is past its share while others wait."""
+    HOME = "home"
+    """A row of the worker that has its session's conversation, for as long as moving would cost."""
     ROW = "row"
     """Every row of the workers that hold its adapter is taken, and a further copy would not pay."""
     COPY = "copy"
@@ -39,10 +41,22 @@ class Wait:
     holders: tuple[str, ...] = ()
     worker: str | None = None  # that drains or fetches for it
     drained: str | None = None  # the adapter that leaves
+    until: float | None = None  # unix seconds: when it waits for that worker no longer
 
 
 def why(books: Books, key: str, now: float) -> Wait | None:
     """Why a job waits; None when it does not wait here."""
+    kept = books.homes.get(key)
+    if kept is not None:
+        return Wait(
+            job=kept,
+            waits_for=WaitsFor.HOME,
+            ahead=0,
+            overdue_at=books.policy.bound(kept),
+            holders=tuple(books.desks.holders.get(kept.group, ())),
+            worker=kept.home,
+            until=books.homes.until(kept),
+        )
     job = books.backlog.get(key)
     if job is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lorayard_dispatcher.planning.desks import Desk
 from lorayard_dispatcher.planning.loads import Load
 from lorayard_dispatcher.planning.making import Making
+from lorayard_dispatcher.planning.phases.homes import serve_homes
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase
 
 
@@ -12,16 +13,19 @@ def conserve(making: Making) -> None:
     """Give tenants past their share what is warm, the oldest first, and what nobody holds where slots idle:
     the least served tenant may wait for what no worker can serve."""
     books = making.books
+    serve_homes(making, None, spare=True)
     for priority, _, group in sorted(_held_back(making)):
-        while (lane := making.lane(group, priority)) is not None and lane.oldest is not None:
-            desk = books.desks.holder(group, lane.oldest.key, queue=False, spare=True)
+        while (lane := making.lane(group, priority)) is not None and (job := lane.oldest) is not None:
+            desk = books.desks.holder(group, job.key, queue=False, spare=True, home=job.home)
             load: Load | None = None
-            if desk is None and (found := _idle(making, group, lane.oldest.key)) is not None:
+            if desk is None and (found := _idle(making, group, job.key)) is not None:
                 desk, load = found
                 making.load(desk, group, load)
             if desk is None:
                 break
-            making.give(lane.oldest, desk, Phase.CONSERVE, load)
+            if load is None and making.stays(job, desk):
+                continue
+            making.give(job, desk, Phase.CONSERVE, load)
 
 
 def _idle(making: Making, group: str, key: str) -> tuple[Desk, Load] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lorayard_dispatcher.planning.desks import CHOICES, Desk
 from lorayard_dispatcher.planning.loads import Load, Quote
 from lorayard_dispatcher.planning.making import Making
+from lorayard_dispatcher.planning.phases.homes import kept_lanes, serve_homes
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase
 from lorayard_shared.rendezvous import weight
 
@@ -27,9 +28,10 @@ LEAST_SECONDS = 1e-3
 
 def serve_lanes(making: Making, near: Collection[str]) -> None:
     """Every lane in which something waits, while anybody has room."""
-    for priority in making.books.backlog.priorities():
+    for priority in sorted({*making.books.backlog.priorities(), *kept_lanes(making)}):
         if not making.books.desks.open:
             return
+        serve_homes(making, priority)
         _serve_warm(making, priority, near)
         if making.books.desks.open:
             sample = making.sample(priority)
@@ -52,10 +54,11 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
         job = making.next(group, priority)
         if job is None:
             continue
-        desk = desks.holder(group, job.key, queue=making.queue)
+        desk = desks.holder(group, job.key, queue=making.queue, home=job.home)
         if desk is None:
             continue
-        making.give(job, desk, Phase.WARM)
+        if not making.stays(job, desk):
+            making.give(job, desk, Phase.WARM if job.home != desk.name else Phase.SESSION)
         lane = making.lane(group, priority)
         if lane is not None and lane.oldest is not None:
             heapq.heappush(heads, (lane.oldest.enqueued_at, lane.oldest.key, group))
@@ -206,5 +209,7 @@ class _Loading:
         first: Load | None = load
         phase = Phase.SPILL if spill else Phase.LOAD
         while desk.free_rows > 0 and (job := making.next(group, priority)) is not None:
+            if first is None and making.stays(job, desk):
+                continue
             making.give(job, desk, phase, first)
             first = None

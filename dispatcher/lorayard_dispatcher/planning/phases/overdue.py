@@ -24,7 +24,7 @@ def serve_overdue(making: Making, near: Collection[str]) -> None:
     stranded: dict[str, None] = {}
     for priority, _, group in late:
         while (job := _late_job(making, group, priority)) is not None:
-            desk = books.desks.holder(group, job.key, queue=making.queue)
+            desk = books.desks.holder(group, job.key, queue=making.queue, home=job.home)
             if desk is not None:
                 making.give(job, desk, Phase.OVERDUE)
             elif group == BASE_GROUP or books.desks.holders.get(group):
