@@ -134,10 +134,19 @@ def test_a_turn_is_let_go_when_its_worker_loses_the_adapter_meanwhile__b3() -> N
 def test_a_freed_row_goes_to_the_more_urgent__b3() -> None:
     planner = told(turn("1", moving=600.0), fleet=FULL)
     assert given(planner.plan(NOW)) == []
-    planner.put(replace(turn("2", home="w1", moving=600.0), priority=URGENT))
+    planner.see(worker("w2", free=0, busy=4))
+    planner.put(replace(turn("2", home=None), priority=URGENT))
     assert given(planner.plan(NOW + 0.1)) == []
     planner.see(worker("w1", free=1, busy=3))
-    assert given(planner.plan(NOW + 0.2)) == ["2:w1:session"]
+    assert given(planner.plan(NOW + 0.2)) == ["2:w1:warm"]
+
+
+def test_the_last_row_of_a_large_worker_is_for_its_turns__b3() -> None:
+    """It is kept from tenants past their share only."""
+    planner = told(turn("1"), fleet=(worker("w1", free=0, busy=16), FULL[1]))
+    assert given(planner.plan(NOW)) == []
+    planner.see(worker("w1", free=1, busy=15))
+    assert given(planner.plan(NOW + 0.1)) == ["1:w1:session"]
 
 
 def test_no_more_turns_are_kept_back_than_their_worker_has_rows__b3() -> None:
