@@ -119,6 +119,23 @@ class Client:
         """
         return await list_workers(self._open_link)
 
+    async def place(self, adapter: str, **options: Unpack[PlaceOptions]) -> PlaceReply:
+        """Declare where an adapter shall be; what is not given stays as it was.
+
+        Raises:
+            InvalidRequestError: it cannot be held; nothing was changed.
+            NoDispatcherError: nobody took the order.
+        """
+        return await place_adapter(self._open_link, adapter, options)
+
+    async def placements(self, adapter: str | None = None) -> PlacementReport:
+        """Where an adapter should be and is; None: all of which something is asked.
+
+        Raises:
+            NoDispatcherError: nobody could be asked.
+        """
+        return await ask_placements(self._open_link, adapter)
+
     async def queue_depth(self) -> QueueDepth:
         """How many jobs have no result yet, by lane, tenant and adapter.
 

@@ -199,6 +199,14 @@ class SyncClient:
         """The last advert of every worker that is alive."""
         return self._thread.call(self._client.workers())
 
+    def place(self, adapter: str, **options: Unpack[PlaceOptions]) -> PlaceReply:
+        """Declare where an adapter shall be; raises as `Client.place` does."""
+        return self._thread.call(self._client.place(adapter, **options))
+
+    def placements(self, adapter: str | None = None) -> PlacementReport:
+        """Where an adapter should be and is; None: all of which something is asked."""
+        return self._thread.call(self._client.placements(adapter))
+
     def queue_depth(self) -> QueueDepth:
         """How many jobs have no result yet, by lane, tenant and adapter."""
         return self._thread.call(self._client.queue_depth())

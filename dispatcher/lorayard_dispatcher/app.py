@@ -68,15 +68,17 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         dispatcher.on_advert,
         gone_grace_seconds=WORKER_GRACE_SECONDS,
     )
+    placements = BucketWatch(bus, bus.subjects.bucket("placements"), dispatcher.keeping.on_placement)
     await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.on_load)
     await dispatcher.sessions.listen()
     running = [
         asyncio.create_task(adapters.run(), name="watch-adapters"),
         asyncio.create_task(workers.run(), name="watch-workers"),
+        asyncio.create_task(placements.run(), name="watch-placements"),
         asyncio.create_task(dispatcher.run_plans(), name="plans"),
         asyncio.create_task(dispatcher.leases.watch(), name="lease-watch"),
     ]
-    listed = asyncio.create_task(_listed(adapters, workers), name="first-listing")
+    listed = asyncio.create_task(_listed(adapters, workers, placements), name="first-listing")
     try:
         # Jobs only once it is known which adapters and workers there are.
         await run_until(stop, [*running, listed])

@@ -23,6 +23,7 @@ import structlog
 from nats.aio.msg import Msg
 
 from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.planning.amends import Order
 from lorayard_dispatcher.planning.values import (
     BASE_GROUP,
     Decision,
@@ -98,6 +99,11 @@ class Audit:
         for prefetch in made.prefetches:
             if self._is_new(prefetch):
                 self._order(AuditKind.PREFETCH, prefetch.worker, {"adapter": self._label(prefetch.adapter)})
+
+    def kept(self, order: Order) -> None:
+        """A worker is told what is amiss there."""
+        body = {"adapter": self._label(order.digest), "order": order.verb.value, "because": order.because}
+        self._order(AuditKind.PLACEMENT, order.worker, body)
 
     def _is_new(self, order: Drain | Prefetch) -> bool:
         now = time.monotonic()

@@ -28,6 +28,7 @@ from lorayard_dispatcher.hand_over import HandOver
 from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
+from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.orders import Orders
 from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob, TakenJob
@@ -105,6 +106,16 @@ class Dispatcher:
         """Called whenever room may have come free."""
         self.audit = Audit(bus, name, labels=self.registry.labels, spawn=self.spawn, enabled=settings.audit)
         self.orders = Orders(bus, self.fleet, self.spawn)
+        self.keeping = Keeping(
+            fleet=self.fleet,
+            pool=self.pool,
+            registry=self.registry,
+            orders=self.orders,
+            audit=self.audit,
+            spawn=self.spawn,
+            infers=settings.infer_tiers,
+            is_active=lambda: self.is_active(),  # whoever stands by sets it later
+        )
         self.sending = Sending(
             self,
             hand_over=self.hand_over,
@@ -170,6 +181,7 @@ class Dispatcher:
         """A change in the bucket of workers."""
         now = time.monotonic()
         if value is None:
+            self.keeping.look_soon()
             self.adverts.forget(key)
             self.orders.on_death(key)
             if self.fleet.is_draining(key):
@@ -184,6 +196,7 @@ class Dispatcher:
             return
         if advert.worker not in self.fleet:
             self._log.info(Event.WORKER_APPEARED, worker=advert.worker, epoch=advert.epoch)
+            self.keeping.look_soon()
         self._interrupted(self.fleet.on_advert(advert, now))
         self.orders.on_advert(advert)
         self.retry_unresolved()
@@ -192,6 +205,7 @@ class Dispatcher:
     def on_adapter(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of adapters."""
         self.registry.on_change(key, value)
+        self.keeping.look_soon()
         self.retry_unresolved()
 
     async def on_load(self, message: Msg) -> None:
@@ -309,6 +323,7 @@ class Dispatcher:
                     await self._changed.wait()
             self._changed.clear()
             # By the clock: under load the wait above never times out.
+            self.keeping.look_if_due(time.monotonic())
             if time.monotonic() - looked >= TICK_SECONDS:
                 looked = time.monotonic()
                 self.lookout.look(looked)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lorayard_dispatcher.held_job import HeldJob
-from lorayard_dispatcher.known_worker import REST_SECONDS, KnownWorker, Standing
+from lorayard_dispatcher.known_worker import REST_SECONDS, SILENT_SECONDS, KnownWorker, Standing
 from lorayard_dispatcher.planning.values import WorkerView
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import RefusalReason, WorkerLoad
@@ -49,6 +49,8 @@ class Fleet:
         """Heap: when to look at a worker again though nothing is heard. One entry counts for each."""
         self._turn_of: dict[str, float] = {}
         self._clock_offset = 0.0
+        self._barred = frozenset[str]()
+        """Adapters that nobody may serve before it was said where they may be."""
 
     def __contains__(self, worker: str) -> bool:
         return worker in self._workers
@@ -81,6 +83,7 @@ class Fleet:
             left = self.on_death(advert.worker, now)
             self._changed_at = now
             self._workers[advert.worker] = known = KnownWorker.met(advert, now)
+            known.barred = self._barred
             self._number_on(advert.load)
             self._touch(advert.worker, known, now)
             return left
@@ -156,6 +159,23 @@ class Fleet:
         if known is not None and known.ordered != digests:
             known.ordered = digests
             self._dirty.add(worker)
+
+    def living(self, now: float) -> tuple[KnownWorker, ...]:
+        """Workers that beat and do not stop, sorted by name; also those that rest for a moment."""
+        return tuple(
+            known
+            for _, known in sorted(self._workers.items())
+            if not known.load.draining and now <= known.advert_at + SILENT_SECONDS
+        )
+
+    def bar(self, barred: Mapping[str, frozenset[str]], strangers: frozenset[str]) -> None:
+        """Adapters that a worker may not serve, by worker; `strangers` is what those not named may not."""
+        self._barred = strangers
+        for worker, known in self._workers.items():
+            digests = barred.get(worker, strangers)
+            if known.barred != digests:
+                known.barred = digests
+                self._dirty.add(worker)
 
     # ---- what can be served
 

@@ -58,6 +58,7 @@ class KnownWorker:
     """By number of the hand-over: not known to be there yet."""
     held: dict[str, HeldJob] = field(default_factory=dict[str, HeldJob])
     lacks: set[str] = field(default_factory=set[str])
+    barred: frozenset[str] = frozenset()  # adapters that may not be here
     ordered: frozenset[str] = frozenset()  # adapters it was asked to fetch, and may be fetching
     loaded_at: dict[str, float] = field(default_factory=dict[str, float])
     suspect: bool = False  # until its next advert
@@ -156,6 +157,7 @@ class KnownWorker:
             base_digest=advert.base_digest,
             dedicated=advert.dedicated,
             lacks=frozenset(self.lacks),
+            barred=self.barred,
         )
 
     def _load(self, now: float) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import nats.errors
@@ -14,12 +15,15 @@ from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.explain import explain_job
+from lorayard_dispatcher.placement_report import report
+from lorayard_dispatcher.placing import place_adapter
 from lorayard_dispatcher.planning.values import BASE_GROUP
 from lorayard_dispatcher.seats import Seats
 from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.explanation import ExplainJob
+from lorayard_schemas.placement import AskPlacements, PlaceAdapter
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_shared.bus.result_store import Stored
 
@@ -43,7 +47,7 @@ async def serve(dispatcher: Dispatcher, seats: Seats) -> Service:
         ),
     )
     desk = _Desk(dispatcher, seats)
-    for verb, handler in (("cancel", desk.cancel), ("status", desk.status)):
+    for verb, handler in _verbs(desk):
         subject = dispatcher.bus.subjects.dispatcher(verb)
         await service.add_endpoint(EndpointConfig(name=verb, subject=subject, handler=handler))
     # And of this one alone: who stands by knows little of what waits.
@@ -59,6 +63,16 @@ async def serve(dispatcher: Dispatcher, seats: Seats) -> Service:
         )
         await service.add_endpoint(alone)
     return service
+
+
+def _verbs(desk: _Desk) -> tuple[tuple[str, Callable[[Request], Awaitable[None]]], ...]:
+    """What any one dispatcher answers for all."""
+    return (
+        ("cancel", desk.cancel),
+        ("status", desk.status),
+        ("place", desk.place),
+        ("placements", desk.placements),
+    )
 
 
 class _Desk:
@@ -137,6 +151,33 @@ class _Desk:
             await request.respond_error(code="400", description=str(error))
             return
         await request.respond(encode(explain_job(self._dispatcher, wish)))
+
+    async def place(self, request: Request) -> None:
+        """Declare where an adapter shall be."""
+        try:
+            wish = decode(PlaceAdapter, request.data)
+        except MalformedMessageError as error:
+            await request.respond_error(code="400", description=str(error))
+            return
+        self._dispatcher.spawn(self._place(request, wish), "place")
+
+    async def _place(self, request: Request, wish: PlaceAdapter) -> None:
+        dispatcher = self._dispatcher
+        reply = await place_adapter(
+            dispatcher.bus, wish, registry=dispatcher.registry, keeping=dispatcher.keeping
+        )
+        await request.respond(encode(reply))
+
+    async def placements(self, request: Request) -> None:
+        """Where adapters should be, and are."""
+        try:
+            wish = decode(AskPlacements, request.data) if request.data else AskPlacements()
+        except MalformedMessageError as error:
+            await request.respond_error(code="400", description=str(error))
+            return
+        dispatcher = self._dispatcher
+        told = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, wish.adapter)
+        await request.respond(encode(told))
 
     async def status(self, request: Request) -> None:
         """Counts and what waits."""

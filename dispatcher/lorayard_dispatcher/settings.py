@@ -38,6 +38,8 @@ class DispatcherSettings(YardSettings):
     """A job whose workers died under it so often is answered as poison."""
     max_deliveries: int = Field(default=500, ge=2)
     """The fuse behind that, by the server's count, which also rises while a job only waits."""
+    infer_tiers: bool = True
+    """Whether traffic alone may have an adapter merged into workers of its own."""
     audit: bool = True
     """Whether decisions are kept in the stream of audit records."""
     record_plans: Path | None = None

@@ -16,6 +16,7 @@ MAX_INTEGER = 2**63 - 1
 MAX_TOLD_DIGESTS = 8192
 """In host memory. With the rest of an advert, slots and jobs at their most, 0.9 MB; a message holds 1 MiB."""
 MAX_TOLD_LOADING = 256
+MAX_LABELS = 64
 MAX_REFUSED_ADAPTERS = 32
 MAX_REFUSED_CHARACTERS = 300
 """An advert goes out many times a second: it names the trouble, and the worker's log has all of it."""
@@ -76,6 +77,10 @@ class WorkerAdvert(Message):
     context_tokens: int = Field(ge=0)
     dedicated: Digest | None = None
     """The only adapter it serves, in its base weights or soon; None: all, and the base model."""
+    bound: bool = False
+    """By its own settings: no order about tiers is meant for it."""
+    labels: dict[str, str] = Field(default_factory=dict, max_length=MAX_LABELS)
+    """What its operator says of it, for placement."""
     slots: tuple[SlotAdvert, ...] = ()
     slot_count: int = Field(default=0, ge=0)
     columns_used: int = Field(default=0, ge=0)

@@ -29,6 +29,8 @@ class AuditKind(StrEnum):
     """An adapter gets no new rows on a worker: `DrainRecord`."""
     PREFETCH = "prefetch"
     """A worker is to bring an adapter into host memory: `PrefetchRecord`."""
+    PLACEMENT = "placement"
+    """A worker is told where an adapter shall be: `PlacementRecord`."""
 
 
 class ReturnReason(StrEnum):
@@ -112,3 +114,17 @@ class PrefetchRecord(Message):
     plan: int = Field(ge=1)
     worker: str
     adapter: str
+
+
+class PlacementRecord(Message):
+    """A worker is told to do something about an adapter, so that it comes to be where it shall be."""
+
+    at: float
+    dispatcher: str
+    plan: int = Field(ge=0)
+    """Of the last plan before."""
+    worker: str
+    adapter: str
+    order: str
+    """One of `OrderVerb`; a newer dispatcher may have others."""
+    because: str

@@ -14,12 +14,25 @@ from lorayard_schemas.assignment import (
     CancelReply,
     WorkerLoad,
 )
-from lorayard_schemas.audit import DecisionRecord, DrainRecord, PrefetchRecord, ReturnRecord
+from lorayard_schemas.audit import (
+    DecisionRecord,
+    DrainRecord,
+    PlacementRecord,
+    PrefetchRecord,
+    ReturnRecord,
+)
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.job import Job
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
+from lorayard_schemas.placement import (
+    AskPlacements,
+    PlaceAdapter,
+    Placement,
+    PlacementReport,
+    PlaceReply,
+)
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.session import SessionRecord
@@ -28,6 +41,7 @@ from lorayard_schemas.status import DispatcherStatus
 MESSAGES: tuple[type[Message], ...] = (
     AdapterOrder,
     AdapterRecord,
+    AskPlacements,
     Assignment,
     AssignmentReply,
     CancelJob,
@@ -42,6 +56,11 @@ MESSAGES: tuple[type[Message], ...] = (
     JobExplanation,
     JobResult,
     OrderReply,
+    PlaceAdapter,
+    PlaceReply,
+    Placement,
+    PlacementRecord,
+    PlacementReport,
     PrefetchRecord,
     ReturnRecord,
     SeatHolder,

@@ -24,6 +24,8 @@ class OrderVerb(StrEnum):
 
     PREFETCH = "prefetch"
     """Bring them to host memory while rows decode, after all that rows wait for."""
+    LOAD = "load"
+    """Bring them into slots that are free or idle, else into host memory."""
     PIN = "pin"
     """Bring them into slots as soon as some come free, and keep them there."""
     UNPIN = "unpin"

@@ -41,6 +41,8 @@ class Event(StrEnum):
     LEASES_RETURNED = "leases_returned"
     LOOP_FAILED = "loop_failed"
     MESSAGE_MALFORMED = "message_malformed"
+    PLACEMENT_ORDERED = "placement_ordered"
+    PLACEMENT_REFUSED = "placement_refused"
     PLAN_LOG_ENDED = "plan_log_ended"
     PREFETCH_FAILED = "prefetch_failed"
     PROCESS_DRAINED = "process_drained"

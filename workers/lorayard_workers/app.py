@@ -182,6 +182,8 @@ def _crew(
         worker=settings.name,
         model=settings.model,
         broken=equipment.catalog.broken,
+        labels=settings.labels,
+        bound=settings.dedicated is not None,
     )
     execution = Execution(
         bus,

@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from lorayard_schemas.advert import MAX_LABELS
 from lorayard_shared.settings import YardSettings
 
 DeviceName = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$")]
+LabelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
 WorkerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
@@ -18,6 +21,8 @@ class WorkerSettings(YardSettings):
 
     name: WorkerName = "w1"
     """Unique in the yard: lower-case letters, digits, - and _."""
+    labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=MAX_LABELS)
+    """What placement may ask for, as in `zone=a`. In the environment: JSON."""
     model: str = "gemma3-270m"
     """`gemma3-270m`, `tiny`, or the folder of a model."""
     models_dir: Path = Path("~/.cache/lorayard/models").expanduser()

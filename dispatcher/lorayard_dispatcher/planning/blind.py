@@ -132,6 +132,6 @@ def _give(job: WaitingJob, desk: _Desk) -> Decision:
 
 
 def _fits(view: WorkerView, group: str, policy: Policy) -> bool:
-    if group in view.lacks or view.dedicated not in (None, group):
+    if group in view.lacks or group in view.barred or view.dedicated not in (None, group):
         return False
     return group == BASE_GROUP or policy.base_of.get(group) in (None, view.base_digest)

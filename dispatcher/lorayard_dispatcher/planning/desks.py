@@ -144,7 +144,9 @@ class Desk:
             return False
         if view.dedicated is not None and view.dedicated != group:
             return False
-        return group == BASE_GROUP or (group not in view.lacks and base in (None, view.base_digest))
+        if group == BASE_GROUP:
+            return True
+        return group not in view.lacks and group not in view.barred and base in (None, view.base_digest)
 
 
 class Desks:

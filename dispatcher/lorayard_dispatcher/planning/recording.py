@@ -18,6 +18,8 @@ Entry = list[Any]
 
 VERSION = 1
 
+_SETS = ("host", "fetching", "lacks", "barred")
+
 
 class RecordingError(Exception):
     """A recording cannot be played; `entry` counts from 0."""
@@ -166,8 +168,7 @@ class _Player:
 
 def view_document(view: WorkerView) -> dict[str, Any]:
     """A view as JSON carries it; sets in order, so that one view has one form."""
-    sets = {"host": view.host, "fetching": view.fetching, "lacks": view.lacks}
-    return {**asdict(view), **{name: sorted(digests) for name, digests in sets.items()}}
+    return {**asdict(view), **{name: sorted(getattr(view, name)) for name in _SETS}}
 
 
 def plan_document(made: Plan) -> dict[str, Any]:
@@ -181,6 +182,6 @@ def _parts(made: Plan) -> dict[str, tuple[Any, ...]]:
 
 def _view(document: Mapping[str, Any]) -> WorkerView:
     residents = {digest: Resident(**resident) for digest, resident in document["resident"].items()}
-    sets = {name: frozenset(document[name]) for name in ("host", "fetching", "lacks")}
+    sets = {name: frozenset(document.get(name, ())) for name in _SETS}
     given: dict[str, Any] = {**document, "resident": residents, **sets}
     return WorkerView(**given)

@@ -69,6 +69,7 @@ class WorkerView:
     base_digest: str = ""
     dedicated: str | None = None  # the only digest it serves; not even the base model
     lacks: frozenset[str] = frozenset()  # digests it has said it has no files of
+    barred: frozenset[str] = frozenset()  # digests that placement keeps away from it
 
     @property
     def in_use(self) -> frozenset[str]:

@@ -42,6 +42,7 @@ class Orders:
         self._is_draining = is_draining
         self._follow: Mapping[OrderVerb, Callable[[str, Residency], _Found]] = {
             OrderVerb.PREFETCH: self._prefetch,
+            OrderVerb.LOAD: self._load,
             OrderVerb.PIN: self._pin,
             OrderVerb.UNPIN: self._unpin,
             OrderVerb.UNLOAD: self._unload,
@@ -81,11 +82,18 @@ class Orders:
         if digest in now.loading:
             return _QUEUED
         if len(now.loading) >= MAX_LOADING:
-            return (
-                OrderOutcome.NO_ROOM,
-                f"{len(now.loading)} adapters are on their way, and {MAX_LOADING} may be",
-            )
+            return _too_many(now)
         self._engine.prefetch(digest)
+        return _QUEUED
+
+    def _load(self, digest: str, now: Residency) -> _Found:
+        if now.serves_only is not None:
+            return OrderOutcome.REFUSED, f"the worker serves only {now.serves_only}, and uses no slots"
+        if _in_slot(digest, now):
+            return _THERE
+        if len(now.loading) >= MAX_LOADING:
+            return _too_many(now)
+        self._engine.preload(digest)
         return _QUEUED
 
     def _pin(self, digest: str, now: Residency) -> _Found:
@@ -128,6 +136,10 @@ class Orders:
             return OrderOutcome.REFUSED, f"the worker serves only {now.serves_only}"
         self._engine.dedicate(None)
         return _QUEUED
+
+
+def _too_many(now: Residency) -> _Found:
+    return OrderOutcome.NO_ROOM, f"{len(now.loading)} adapters are on their way, and {MAX_LOADING} may be"
 
 
 def _in_slot(digest: str, now: Residency) -> bool:

@@ -11,8 +11,9 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
 import nats.errors
 
@@ -59,7 +60,10 @@ class Presence:
         worker: str,
         model: str,
         broken: Sequence[BrokenEntry],
+        labels: Mapping[str, str] = MappingProxyType({}),
+        bound: bool = False,
     ) -> None:
+        """`bound`: to the adapter that its settings dedicate it to, if they do."""
         self.worker = worker
         self.epoch = time.time_ns()
         self.draining = False
@@ -73,6 +77,7 @@ class Presence:
         self._held = held
         self._model = model
         self._refused = refused_adapters(broken)
+        self._labels, self._bound = dict(labels), bound
         self.key = f"$KV.{bus.subjects.bucket('workers')}.{worker}"
         self._number = 0
         self.sequence = 0
@@ -206,6 +211,8 @@ class Presence:
             base_digest=self._engine.base_digest,
             context_tokens=self._engine.context_tokens,
             dedicated=residency.serves_only,
+            bound=self._bound,
+            labels=self._labels,
             slots=tuple(
                 SlotAdvert(
                     digest=s.digest, rows=s.rows, columns=s.columns, last_used=s.last_used, pinned=s.pinned

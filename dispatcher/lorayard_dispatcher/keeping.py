@@ -1,0 +1,123 @@
+"""Keeps adapters where they shall be: looks once a second, and at once when somebody comes, goes or declares.
+
+Only the active dispatcher gives orders; the others look too, so that one that takes over knows what there is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+
+import nats.errors
+import structlog
+
+from lorayard_dispatcher.adapter_registry import AdapterRegistry
+from lorayard_dispatcher.audit import Audit
+from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.orders import Orders
+from lorayard_dispatcher.placements import Placements, wishes
+from lorayard_dispatcher.planning.amends import Order
+from lorayard_dispatcher.planning.keeper import Keeper
+from lorayard_dispatcher.planning.placement import Site, barred
+from lorayard_dispatcher.pool import Pool
+from lorayard_dispatcher.sites import demand, site
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.order import OrderOutcome, OrderVerb
+from lorayard_shared.logs import Event
+
+LOOK_SECONDS = 1.0
+"""Workers beat as often, so nothing more would be seen."""
+
+GATHER_SECONDS = 0.05
+"""From a change to the look at it: a fleet that starts comes worker by worker."""
+
+
+class Keeping:
+    """One dispatcher's keeper, and what moves it."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        pool: Pool,
+        registry: AdapterRegistry,
+        orders: Orders,
+        audit: Audit,
+        spawn: Callable[[Coroutine[object, object, object], str], None],
+        infers: bool,
+        is_active: Callable[[], bool],
+    ) -> None:
+        self.placements = Placements()
+        self.keeper = Keeper(infers=infers)
+        self.is_active = is_active
+        self.trouble: dict[tuple[str, str], str] = {}
+        """Worker and digest -> what it answered to an order that it did not follow."""
+        self._fleet, self._pool, self._registry = fleet, pool, registry
+        self._orders, self._audit, self._spawn = orders, audit, spawn
+        self._was_active = False
+        self._look_at = 0.0
+        self._log = structlog.get_logger()
+
+    def on_placement(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of declarations."""
+        self.placements.on_change(key, value)
+        self.look_soon()
+
+    def look_soon(self) -> None:
+        """Something has changed that says where adapters shall be."""
+        self._look_at = min(self._look_at, time.monotonic() + GATHER_SECONDS)
+
+    def look_if_due(self, now: float) -> None:
+        """To be called often; `now` is monotonic seconds."""
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self.look(now)
+
+    def look(self, now: float) -> None:
+        """Find where everything shall be, tell the planner, and have workers told what is amiss."""
+        active = self.is_active()
+        if active and not self._was_active:
+            self.keeper.inference.begin_anew()
+        self._was_active = active
+        self.keeper.look(
+            now,
+            sites=self.sites(now),
+            wishes=wishes(self.placements, self._registry).values(),
+            demand=demand(self._fleet.views(now, time.time()), self._pool.queues),
+            base_of=self._registry.base_of,
+        )
+        self._fleet.bar(*barred(self.keeper.sites, self.keeper.targets))
+        if active:
+            for order in self.keeper.orders(now):
+                self._spawn(self._send(order), f"{order.verb}-{order.worker}")
+
+    def sites(self, now: float) -> list[Site]:
+        """The live workers as placing sees them."""
+        return [site(known) for known in self._fleet.living(now)]
+
+    async def _send(self, order: Order) -> None:
+        adapter = self._registry.labels.get(order.digest, order.digest)
+        self._audit.kept(order)
+        try:
+            reply = await self._orders.ask(order.worker, order.verb, (order.digest,))
+            answer = reply.answers[0]
+            outcome, detail = answer.outcome.value, answer.detail
+        except (nats.errors.Error, MalformedMessageError, IndexError) as error:
+            outcome, detail = "no_answer", str(error) or type(error).__name__
+        told = {
+            "worker": order.worker,
+            "adapter": adapter,
+            "order": order.verb.value,
+            "because": order.because,
+        }
+        if outcome in (OrderOutcome.QUEUED, OrderOutcome.THERE):
+            self.trouble.pop((order.worker, order.digest), None)
+            self._log.info(Event.PLACEMENT_ORDERED, **told)
+            return
+        self.trouble[order.worker, order.digest] = f"worker {order.worker}: {order.verb}: {outcome}: {detail}"
+        self._log.warning(Event.PLACEMENT_REFUSED, **told, reason=f"{outcome}: {detail}")
+        if outcome == OrderOutcome.UNKNOWN_ADAPTER:
+            self._fleet.on_lacking(order.worker, order.digest)
+        elif outcome == OrderOutcome.NO_ROOM and order.verb is OrderVerb.PIN:
+            self.keeper.no_room(order, time.monotonic())
+        self.look_soon()

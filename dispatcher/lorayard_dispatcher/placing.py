@@ -1,0 +1,110 @@
+"""Take a declaration: lay it over what was declared, check it against the fleet, compare and set."""
+
+from __future__ import annotations
+
+import time
+
+import nats.errors
+import nats.js.errors
+from nats.js.kv import KeyValue
+from pydantic import ValidationError
+
+from lorayard_dispatcher.adapter_registry import AdapterRegistry
+from lorayard_dispatcher.keeping import Keeping
+from lorayard_dispatcher.placements import wishes
+from lorayard_dispatcher.planning import declaring
+from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.names import BASE
+from lorayard_schemas.placement import PlaceAdapter, Placement, PlaceRefusal, PlaceReply, placement_key
+from lorayard_shared.bus.connection import Bus
+
+TRIES = 5
+"""Of a write that others come before; each begins from what they wrote."""
+
+_FIELDS = {"replicas_min": "replicas", "replicas_max": "replicas"}
+"""As people name them."""
+
+
+async def place_adapter(
+    bus: Bus, wish: PlaceAdapter, *, registry: AdapterRegistry, keeping: Keeping
+) -> PlaceReply:
+    """Declare, or say why not.
+
+    Raises:
+        nats.errors.Error: the bus did not answer.
+    """
+    try:
+        found = resolve(wish.adapter, None, registry.known).record
+    except UnknownAdapterError as error:
+        return _refused("adapter", str(error))
+    if found is None:
+        return _refused("adapter", f"{BASE!r} is no adapter: every worker that is not merged has it")
+    bucket, key = await bus.js.key_value(bus.subjects.bucket("placements")), placement_key(wish.adapter)
+    for _ in range(TRIES):
+        before, revision = await _read(bucket, key)
+        try:
+            after = _merge(wish, before)
+        except ValidationError as error:
+            return _invalid(error)
+        judged = _judge(after, found.digest, registry, keeping)
+        if judged.refusal is not None:
+            return judged
+        body = encode(after)
+        try:
+            await bucket.update(key, body, last=revision)
+        except nats.js.errors.KeyWrongLastSequenceError:
+            continue
+        keeping.on_placement(key, body)  # as its watch will, a moment later
+        return judged
+    return _refused("adapter", "others declare it too, all the time; try again")
+
+
+async def _read(bucket: KeyValue, key: str) -> tuple[Placement | None, int]:
+    """What is declared, and the revision that a write has to follow."""
+    try:
+        entry = await bucket.get(key)
+    except nats.js.errors.KeyDeletedError as deleted:
+        return None, deleted.entry.revision or 0
+    except nats.js.errors.KeyNotFoundError:
+        return None, 0
+    try:
+        return decode(Placement, entry.value or b""), entry.revision or 0
+    except MalformedMessageError:
+        return None, entry.revision or 0  # it counted as absent
+
+
+def _merge(wish: PlaceAdapter, before: Placement | None) -> Placement:
+    base: dict[str, object] = {} if before is None or wish.reset else before.model_dump(exclude={"v"})
+    given = wish.model_dump(exclude_none=True, exclude={"v", "no_replicas_max", "reset"})
+    if wish.no_replicas_max:
+        base.pop("replicas_max", None)
+    return Placement.model_validate({**base, **given, "declared_at": time.time()})
+
+
+def _judge(after: Placement, digest: str, registry: AdapterRegistry, keeping: Keeping) -> PlaceReply:
+    sites = keeping.sites(time.monotonic())
+    declared = wishes(keeping.placements, registry)
+    wanted = wishes(keeping.placements.with_one(after), registry)
+    refused = declaring.refusal(digest, sites, declared, wanted)
+    if refused is not None:
+        return _refused(refused.field, _named(refused.reason, registry))
+    return PlaceReply(placement=after, warnings=tuple(declaring.warnings(digest, sites, wanted)))
+
+
+def _named(text: str, registry: AdapterRegistry) -> str:
+    """With names for digests."""
+    for digest in registry.labels.keys() & set(text.split()):
+        text = text.replace(digest, registry.labels[digest])
+    return text
+
+
+def _invalid(error: ValidationError) -> PlaceReply:
+    first = error.errors(include_url=False)[0]
+    field = str(first["loc"][0]) if first["loc"] else ""
+    return _refused(_FIELDS.get(field, field), f"{first['msg']}, got {first['input']!r}")
+
+
+def _refused(field: str, reason: str) -> PlaceReply:
+    return PlaceReply(refusal=PlaceRefusal(field=field, reason=reason))
