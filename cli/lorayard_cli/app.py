@@ -36,7 +36,14 @@ _VERBS = {
     "worker": "Run a worker in the foreground.",
 }
 _NOUNS = {
-    "adapters": ("Adapters the yard serves.", {"ls": ("ls", "List the adapters the yard serves.")}),
+    "adapters": (
+        "Adapters the yard serves.",
+        {
+            "ls": ("ls", "List the adapters the yard serves."),
+            "show": ("show", "Show where an adapter should be, and is."),
+            "place": ("place", "Declare where an adapter shall be."),
+        },
+    ),
     "workers": ("Workers of the yard.", {"ls": ("ls", "List the workers and what they hold.")}),
     "models": ("Base models on this machine.", {"prepare": ("prepare", "Make a base model ready to load.")}),
     "bench": (

@@ -35,6 +35,7 @@ from lorayard.sync_client import SyncClient, SyncJobHandle
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.job import ChatTurn, Lane
+from lorayard_schemas.placement import AdapterTier, Placement
 from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
 
 try:
@@ -43,6 +44,7 @@ except PackageNotFoundError:  # a source tree on the path, never installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "AdapterTier",
     "BusRefusedError",
     "BusUnavailableError",
     "CancelOutcome",
@@ -63,6 +65,7 @@ __all__ = [
     "LorayardError",
     "NoDispatcherError",
     "PayloadTooLargeError",
+    "Placement",
     "QueueDepth",
     "RequestOptions",
     "Result",

@@ -10,6 +10,7 @@ from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.job_ids import check_job_id
 from lorayard.link import Link
+from lorayard.placing import PlaceOptions, ask_placements, place_adapter
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
 from lorayard.settings import client_settings
@@ -18,6 +19,7 @@ from lorayard.submitter import submit_all
 from lorayard.yard_view import QueueDepth, list_adapters, list_workers, measure_queue
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.placement import PlacementReport, PlaceReply
 from lorayard_shared.settings import YardSettings
 
 

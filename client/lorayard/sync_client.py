@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar, Unpack
 from lorayard.client import Client
 from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
+from lorayard.placing import PlaceOptions
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
 from lorayard.submit_report import SubmitReport
@@ -23,6 +24,7 @@ from lorayard.yard_view import QueueDepth
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import CancelOutcome
+from lorayard_schemas.placement import PlacementReport, PlaceReply
 from lorayard_shared.settings import YardSettings
 
 T = TypeVar("T")

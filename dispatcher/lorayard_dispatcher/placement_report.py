@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 
 from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.keeping import Keeping
@@ -25,8 +26,9 @@ def report(
         records = [record for record in _records(registry) if not _is_plain(keeping, record)]
     else:
         records = _named(adapter, registry)
+    sites = keeping.sites(time.monotonic())
     placed = sorted(
-        (placed_adapter(record, keeping, registry) for record in records),
+        (_placed(record, sites, keeping, registry) for record in records),
         key=lambda one: (one.kept, one.adapter),
     )
     return PlacementReport(
@@ -38,12 +40,13 @@ def report(
     )
 
 
-def placed_adapter(record: AdapterRecord, keeping: Keeping, registry: AdapterRegistry) -> PlacedAdapter:
-    """One version."""
+def _placed(
+    record: AdapterRecord, sites: Sequence[Site], keeping: Keeping, registry: AdapterRegistry
+) -> PlacedAdapter:
     digest, keeper = record.digest, keeping.keeper
     wish = keeper.wishes.get(digest) or Wish(digest=digest)
     target = keeper.targets.get(digest, Target())
-    sites, demand = keeper.sites, keeper.inference.demand(digest)
+    demand = keeper.inference.demand(digest)
     return PlacedAdapter(
         adapter=f"{record.name}@{record.version}",
         tier=_tier(wish, sites, demand),

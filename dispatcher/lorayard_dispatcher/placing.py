@@ -57,6 +57,7 @@ async def place_adapter(
         except nats.js.errors.KeyWrongLastSequenceError:
             continue
         keeping.on_placement(key, body)  # as its watch will, a moment later
+        keeping.look(time.monotonic())  # whoever asks now is told what comes of it
         return judged
     return _refused("adapter", "others declare it too, all the time; try again")
 

@@ -144,9 +144,9 @@ def test_placement_is_a_preference_unless_it_is_declared_to_be_more__b7() -> Non
     fleet = [*sites(2), Site(worker="w3", slots=8, marks=frozenset({"zone=a"}))]
     named = Wish(digest="a", least=1, on=frozenset({"zone=a"}))
     assert one(fleet, named).replicas == ("w3",)
-    assert one(fleet, named).allowed == {"w3"}
-    assert one(fleet, replace(named, on=frozenset({"w1", "w2"}), least=3)).allowed == {"w1", "w2"}
-    assert one(fleet[:2], named).allowed == {"w1", "w2"}, "none of those lives"
+    assert one(fleet, named).allowed == frozenset({"w3"})
+    assert one(fleet, replace(named, on=frozenset({"w1", "w2"}), least=3)).allowed == frozenset({"w1", "w2"})
+    assert one(fleet[:2], named).allowed == frozenset({"w1", "w2"}), "none of those lives"
     only = one(fleet[:2], replace(named, only=True))
     assert (only.allowed, only.short) == (frozenset(), 1)
     of_worker, strangers = barred(fleet, {"a": one(fleet, named)})

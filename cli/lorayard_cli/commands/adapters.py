@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from lorayard.placing import PlaceOptions
 from lorayard_cli.connection import client
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.failures import CommandError
 from lorayard_cli.fleet_tables import (
     adapter_table,
     refusal_documents,
@@ -11,7 +19,96 @@ from lorayard_cli.fleet_tables import (
     residents_by_digest,
 )
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
-from lorayard_cli.output import note, out, print_json
+from lorayard_cli.output import note, out, print_json, print_text
+from lorayard_cli.placements import placement_lines, placement_text, read_replicas
+from lorayard_schemas.placement import AdapterTier
+
+PLACEMENT = Group("Placement", sort_key=1)
+
+
+@Parameter(name="*", group=PLACEMENT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """What is declared; an option that is left out stays as it was."""
+
+    tier: AdapterTier | None = None
+    """`auto`: shared, and merged while its traffic alone fills most of a worker. `merged`: in the weights of
+    workers that serve nothing else. `shared`: in slots beside others. `on-demand`: for its jobs only."""
+    replicas: str | None = None
+    """How many workers have it at hand, `MIN:MAX`; either may be left out, and one number is both."""
+    on: Annotated[tuple[str, ...] | None, Parameter(negative="--anywhere")] = None
+    """A worker's name, or `label=value` of its labels; may be given several times, and any may fit."""
+    only: Annotated[bool | None, Parameter(negative="--prefer")] = None
+    """Nowhere else, even if none of those lives: its jobs wait then."""
+    pin: Annotated[bool | None, Parameter(negative="--unpin")] = None
+    """Its replicas stay in their slots."""
+    reset: Annotated[bool, Parameter(negative="")] = False
+    """Begin from the defaults: all traffic decides."""
+
+    def options(self) -> PlaceOptions:
+        """As the client takes them."""
+        made = PlaceOptions(reset=self.reset)
+        if self.tier is not None:
+            made["tier"] = self.tier.value
+        if self.replicas is not None:
+            made["replicas"] = read_replicas(self.replicas)
+        if self.on is not None:
+            made["on"] = self.on
+        if self.only is not None:
+            made["only"] = self.only
+        if self.pin is not None:
+            made["pin"] = self.pin
+        return made
+
+
+AS_IT_WAS = Where()
+
+
+async def show(adapter: str, *, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
+    """Show where an adapter should be, and is.
+
+    Parameters
+    ----------
+    adapter
+        Its name, for the newest version, or name@version.
+    """
+    async with client(yard) as connected:
+        told = await connected.placements(adapter)
+    if not told.adapters:
+        raise CommandError(
+            ExitCode.UNKNOWN_ADAPTER,
+            "unknown_adapter",
+            f"adapter {adapter!r} is not registered; `lorayard adapters ls` shows which are",
+            field="adapter",
+        )
+    placed = told.adapters[0]
+    if output.json:
+        print_json({**placed.model_dump(mode="json"), "kept": placed.kept})
+    else:
+        print_text("\n".join(placement_lines(placed)))
+
+
+async def place(
+    adapter: str, *, where: Where = AS_IT_WAS, yard: YardAddress = NEAREST, output: Output = TEXT
+) -> None:
+    """Declare where an adapter shall be: how it is served, how often, and by whom.
+
+    Ends with 5 when the fleet cannot hold it; nothing is changed then.
+
+    Parameters
+    ----------
+    adapter
+        Its name, for the newest version and those to come, or name@version.
+    """
+    async with client(yard) as connected:
+        reply = await connected.place(adapter, **where.options())
+    assert reply.placement is not None, "it would have been refused"
+    if output.json:
+        print_json({"placement": reply.placement.model_dump(mode="json"), "warnings": reply.warnings})
+        return
+    print_text(f"{adapter}: {placement_text(reply.placement)}")
+    for warning in reply.warnings:
+        note(f"warning: {warning}")
 
 
 async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:

@@ -1,0 +1,222 @@
+"""Adapters are kept where they shall be, on a real bus (B7, B8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from tests.bus.conftest import ADAPTER, Yard
+
+from lorayard import Client, InvalidRequestError
+from lorayard_schemas.audit import PlacementRecord
+from lorayard_schemas.codec import decode
+from lorayard_schemas.job import Job
+from lorayard_schemas.placement import AdapterTier, PlacedAdapter, Placement
+from lorayard_workers.tiny_model import make_tiny_adapter
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+OTHER = "acme/tiny/other"
+
+
+@pytest.fixture
+async def client(yard: Yard) -> AsyncIterator[Client]:
+    async with Client(settings=yard.settings) as client:
+        yield client
+
+
+@pytest.fixture
+def two(adapters: Path) -> Path:
+    """A folder with two adapters."""
+    make_tiny_adapter(adapters / OTHER / "1", seed=2, targets=("q_proj",))
+    return adapters
+
+
+async def placed(client: Client, adapter: str = ADAPTER) -> PlacedAdapter:
+    (one,) = (await client.placements(adapter)).adapters
+    return one
+
+
+async def at_hand(yard: Yard, digest: str, workers: list[str]) -> set[str]:
+    """Workers that say they have it in a slot or in host memory."""
+    adverts = [await yard.advert(worker) for worker in workers]
+    return {
+        advert.worker
+        for advert in adverts
+        if digest in advert.host or digest in {slot.digest for slot in advert.slots}
+    }
+
+
+async def test_declared_replicas_are_kept_when_a_worker_goes__b7(
+    yard: Yard, client: Client, adapters: Path, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    workers = {name: await yard.worker(name, adapters_dir=adapters) for name in ("w1", "w2", "w3")}
+    digest = (await yard.record(ADAPTER)).digest
+    await client.place(ADAPTER, replicas=(2, 2))
+
+    async def kept() -> bool:
+        return (await placed(client)).kept
+
+    await wait_until(kept)
+    first = set((await placed(client)).replicas)
+    assert await at_hand(yard, digest, sorted(workers)) == first
+    assert len(first) == 2
+    gone = min(first)
+    await workers.pop(gone).stop()
+
+    async def moved() -> bool:
+        now = await placed(client)
+        return now.kept and set(now.replicas) == set(workers)
+
+    await wait_until(moved)
+    assert await at_hand(yard, digest, sorted(workers)) == set(workers)
+    await yard.worker(gone, adapters_dir=adapters)
+
+    async def back() -> bool:
+        now = await placed(client)
+        return now.kept and set(now.replicas) == first
+
+    await wait_until(back)
+    assert await at_hand(yard, digest, ["w1", "w2", "w3"]) == first, "two at most, so the third let go"
+
+
+async def test_no_more_workers_than_declared_get_it_however_many_jobs_wait__b7(
+    yard: Yard, client: Client, adapters: Path
+) -> None:
+    await yard.dispatcher()
+    for name in ("w1", "w2", "w3"):
+        await yard.worker(name, adapters_dir=adapters, rows=1, lookahead=0, echo_delay_seconds=0.01)
+    await client.place(ADAPTER, replicas=(None, 1))
+    jobs = [Job(id=f"j{number}", prompt="p") for number in range(30)]
+    await asyncio.gather(*(yard.publish(job, adapter=ADAPTER) for job in jobs))
+    makers = [(await yard.result(job.id)).maker for job in jobs]
+    assert len({maker.worker for maker in makers if maker is not None}) == 1
+
+
+async def test_jobs_of_an_adapter_that_may_be_on_one_worker_only_wait_for_it__b7(
+    yard: Yard, client: Client, adapters: Path, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    await yard.worker("w1", adapters_dir=adapters)
+    reply = await client.place(ADAPTER, on=["zone=a"], only=True)
+    assert reply.warnings == ("no live worker is 'zone=a'; it counts once there is one",)
+    await yard.publish(Job(id="j", prompt="p"), adapter=ADAPTER)
+
+    async def waits() -> bool:
+        return bool((await yard.status()).parked)
+
+    await wait_until(waits)
+    assert (await placed(client)).allowed == ()
+    await yard.worker("w2", adapters_dir=adapters, labels={"zone": "a"})
+    maker = (await yard.result("j")).maker
+    assert maker is not None
+    assert maker.worker == "w2"
+
+
+async def test_a_merged_adapter_gets_a_worker_of_its_own_until_it_is_declared_otherwise__b8(
+    yard: Yard, client: Client, two: Path, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    for name in ("w1", "w2"):
+        await yard.worker(name, adapters_dir=two)
+    await client.place(ADAPTER, tier="merged")
+
+    async def merged() -> bool:
+        now = await placed(client)
+        return now.kept and now.tier is AdapterTier.MERGED
+
+    await wait_until(merged)
+    (alone,) = (await placed(client)).is_merged
+    digest = (await yard.record(ADAPTER)).digest
+    assert (await yard.advert(alone)).dedicated == digest
+    for number in range(4):
+        await yard.publish(Job(id=f"a{number}", prompt="p"), adapter=ADAPTER)
+        await yard.publish(Job(id=f"b{number}", prompt="p"), adapter=OTHER)
+    for number in range(4):
+        mine, other = await yard.result(f"a{number}"), await yard.result(f"b{number}")
+        assert mine.maker is not None
+        assert other.maker is not None
+        assert mine.maker.adapter == ADAPTER
+        assert mine.maker.digest == digest
+        assert (mine.maker.tier == "merged") == (mine.maker.worker == alone)
+        assert other.maker.worker != alone
+    await client.place(ADAPTER, tier="auto")
+
+    async def shared() -> bool:
+        return (await yard.advert(alone)).dedicated is None
+
+    await wait_until(shared)
+
+
+async def test_what_cannot_be_held_is_refused_and_changes_nothing__b7(
+    yard: Yard, client: Client, two: Path, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    await yard.worker("w1", adapters_dir=two, slots=2)
+    await client.place(ADAPTER, pin=True, replicas=(1, None))
+
+    async def pinned() -> bool:
+        return any(slot.pinned for slot in (await yard.advert()).slots)
+
+    await wait_until(pinned)
+    refused = {
+        "pin": client.place(OTHER, pin=True),
+        "tier": client.place(OTHER, tier="merged"),
+        "replicas": client.place(OTHER, replicas=(3, 2)),
+        "on": client.place(OTHER, on=["no such worker!"]),
+        "adapter": client.place("acme/tiny/none"),
+    }
+    for field, declared in refused.items():
+        with pytest.raises(InvalidRequestError) as caught:
+            await declared
+        assert caught.value.field == field
+    with pytest.raises(InvalidRequestError, match="got 'hot'"):
+        await client.place(OTHER, tier="hot")
+    assert (await placed(client, OTHER)).declared is None
+    told = await client.placements()
+    assert [one.adapter for one in told.adapters] == [f"{ADAPTER}@1"]
+
+
+async def test_declarations_that_meet_are_both_kept__b7(yard: Yard, client: Client, adapters: Path) -> None:
+    await yard.dispatcher("d1")
+    await yard.worker("w1", adapters_dir=adapters)
+    await asyncio.gather(
+        client.place(ADAPTER, pin=True),
+        client.place(ADAPTER, on=["w1"]),
+        client.place(ADAPTER, tier="shared"),
+    )
+    bucket = await yard.bus.js.key_value(yard.bus.subjects.bucket("placements"))
+    (key,) = await bucket.keys()
+    stored = decode(Placement, (await bucket.get(key)).value or b"")
+    assert (stored.pin, stored.on, stored.tier) == (True, ("w1",), AdapterTier.SHARED)
+
+
+async def test_a_declaration_outlives_the_dispatcher_and_its_orders_are_on_record__b7(
+    yard: Yard, client: Client, adapters: Path, wait_until: WaitUntil
+) -> None:
+    first = await yard.dispatcher("d1")
+    await yard.worker("w1", adapters_dir=adapters)
+    await client.place(ADAPTER, replicas=(1, None))
+    await first.stop()
+    await yard.dispatcher("d2")
+    await yard.worker("w2", adapters_dir=adapters)
+    await client.place(ADAPTER, replicas=(2, None))
+
+    async def kept() -> bool:
+        return (await placed(client)).kept and len((await placed(client)).replicas) == 2
+
+    await wait_until(kept)
+    stream, subject = yard.bus.subjects.stream("audit"), yard.bus.subjects.worker_audit("placement", "w2")
+
+    async def recorded() -> bool:
+        info = await yard.bus.api(f"STREAM.INFO.{stream}", {"subjects_filter": subject})
+        return bool(info["state"].get("subjects"))
+
+    await wait_until(recorded)
+    found = await yard.bus.js.get_msg(stream, subject=subject, direct=True)
+    record = decode(PlacementRecord, found.data or b"")
+    assert (record.worker, record.adapter, record.order) == ("w2", f"{ADAPTER}@1", "load")
