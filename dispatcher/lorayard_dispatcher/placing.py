@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import nats.errors
 import nats.js.errors
 from nats.js.kv import KeyValue
 from pydantic import ValidationError
@@ -53,7 +52,7 @@ async def place_adapter(
             return judged
         body = encode(after)
         try:
-            await bucket.update(key, body, last=revision)
+            await (bucket.update(key, body, last=revision) if revision else bucket.create(key, body))
         except nats.js.errors.KeyWrongLastSequenceError:
             continue
         keeping.on_placement(key, body)  # as its watch will, a moment later
@@ -66,8 +65,6 @@ async def _read(bucket: KeyValue, key: str) -> tuple[Placement | None, int]:
     """What is declared, and the revision that a write has to follow."""
     try:
         entry = await bucket.get(key)
-    except nats.js.errors.KeyDeletedError as deleted:
-        return None, deleted.entry.revision or 0
     except nats.js.errors.KeyNotFoundError:
         return None, 0
     try:

@@ -23,13 +23,29 @@ from lorayard_schemas.assignment import (
     RefusalReason,
     WorkerLoad,
 )
-from lorayard_schemas.audit import DecisionRecord, DrainRecord, PrefetchRecord, ReturnRecord
+from lorayard_schemas.audit import (
+    DecisionRecord,
+    DrainRecord,
+    PlacementRecord,
+    PrefetchRecord,
+    ReturnRecord,
+)
 from lorayard_schemas.dead_letter import AttemptRecord, DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
 from lorayard_schemas.json_schemas import MESSAGES, schema_files, write
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderAnswer, OrderOutcome, OrderReply
+from lorayard_schemas.placement import (
+    AdapterTier,
+    AskPlacements,
+    PlaceAdapter,
+    PlacedAdapter,
+    Placement,
+    PlacementReport,
+    PlaceRefusal,
+    PlaceReply,
+)
 from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.session import SessionRecord
@@ -38,6 +54,9 @@ from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 FOLDER = Path(__file__).parents[2] / "schemas" / "json"
 DIGEST = "sha256:" + "ab" * 32
 LOAD = WorkerLoad(worker="w", epoch=1, number=2, seen={"d": 3}, room=4, holding=("YARD_JOBS-1",))
+PLACEMENT = Placement(
+    adapter="a/b/c", tier=AdapterTier.SHARED, replicas_min=1, replicas_max=2, on=("w1",), only=True, pin=True
+)
 REF = PayloadRef(key="k", sha256="0" * 64, size_bytes=1)
 
 SAMPLES: tuple[Message, ...] = (
@@ -102,6 +121,17 @@ SAMPLES: tuple[Message, ...] = (
     ),
     ReturnRecord(at=1.0, dispatcher="d", job="j", tenant="t", worker="w", reason="no_room"),
     DrainRecord(at=1.0, dispatcher="d", plan=1, worker="w", adapter="a/b/c@1", for_adapter="a/b/d@1"),
+    PlacementRecord(
+        at=1.0, dispatcher="d", plan=0, worker="w", adapter="a/b/c@1", order="load", because="it belongs here"
+    ),
+    PLACEMENT,
+    PlaceAdapter(adapter="a/b/c", pin=True, on=("w1", "zone=a")),
+    PlaceReply(placement=PLACEMENT, refusal=PlaceRefusal(field="pin", reason="r"), warnings=("x",)),
+    AskPlacements(adapter="a/b/c"),
+    PlacementReport(
+        dispatcher="d",
+        adapters=(PlacedAdapter(adapter="a/b/c@1", tier=AdapterTier.SHARED, declared=PLACEMENT),),
+    ),
     PrefetchRecord(at=1.0, dispatcher="d", plan=1, worker="w", adapter="a/b/c@1"),
     ExplainJob(tenant="t", job="j"),
     JobExplanation(dispatcher="d", where=Whereabouts.PARKED, reason=WaitReason.NO_WORKER),
