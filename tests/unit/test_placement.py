@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.declaring import refusal, warnings
 from lorayard_dispatcher.planning.placement import Site, Target, Wish, barred, place
+from lorayard_dispatcher.planning.planner import plan
+from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.values import Plan, Resident, WaitingJob, WorkerView
 from lorayard_schemas.placement import AdapterTier
 
 MERGED, SHARED, ON_DEMAND = AdapterTier.MERGED, AdapterTier.SHARED, AdapterTier.ON_DEMAND
@@ -167,6 +171,33 @@ def test_columns_count_beside_slots_where_workers_tell_them__b7() -> None:
     fleet = sites(1, columns=64)
     wide = [Wish(digest=f"d{number}", pin=True, columns=32) for number in range(2)]
     assert sorted(target.short for target in place(fleet, wide).values()) == [0, 1]
+
+
+@pytest.mark.parametrize("waited", [0.0, 100.0])
+def test_a_planner_gives_nothing_to_a_worker_that_may_not_have_the_adapter__b7(waited: float) -> None:
+    jobs = [
+        WaitingJob(key=f"j{number}", group="a", tenant="t", priority=2, enqueued_at=1000.0 - waited)
+        for number in range(4)
+    ]
+    barred_holder = WorkerView(
+        worker="w1", room=8, rows=8, slots=4, resident={"a": Resident()}, barred=frozenset({"a"})
+    )
+    other = WorkerView(worker="w2", room=8, rows=8, slots=4)
+    for planned in (plan, _plan_blind):
+        assert planned(1000.0, jobs, [barred_holder], {}, {}, Policy()).decisions == ()
+        found = planned(1000.0, jobs, [barred_holder, other], {}, {}, Policy()).decisions
+        assert {decision.worker for decision in found} == {"w2"}
+
+
+def _plan_blind(
+    _now: float,
+    jobs: list[WaitingJob],
+    fleet: list[WorkerView],
+    _served: object,
+    _demand: object,
+    policy: Policy,
+) -> Plan:
+    return plan_blind({("a", 2): jobs}, fleet, policy)
 
 
 def wished(*wishes: Wish) -> dict[str, Wish]:

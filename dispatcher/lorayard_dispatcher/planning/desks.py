@@ -102,7 +102,7 @@ class Desk:
         if self.asked:
             self.asked = {digest: at for digest, at in self.asked.items() if digest not in view.host}
         self.free_slots = max(0, view.slots - len(self.resident))
-        self.is_plain = view.slots > 0 and view.dedicated is None and not view.lacks
+        self.is_plain = view.slots > 0 and view.dedicated is None and not view.lacks and not view.barred
 
     @property
     def spare(self) -> int:
