@@ -67,6 +67,14 @@ def test_a_turn_goes_to_its_sessions_worker_though_another_is_emptier__b3(group:
     assert given(told(turn("1", group=group), fleet=fleet).plan(NOW)) == ["1:w1:session"]
 
 
+def test_no_worker_gets_turns_past_its_room__b3() -> None:
+    """Also where so much waits that workers get jobs to queue behind their rows."""
+    planner = told(
+        *(turn(str(number)) for number in range(20)), fleet=(worker("w1", free=2, busy=2), FULL[1])
+    )
+    assert [name.partition(":")[2] for name in given(planner.plan(NOW))].count("w1:session") == 2
+
+
 def test_a_turn_waits_for_a_row_of_its_worker_and_holds_nobody_up__b3() -> None:
     planner = told(turn("1"), turn("2", home=None), fleet=FULL)
     assert given(planner.plan(NOW)) == ["2:w2:warm"]

@@ -293,7 +293,7 @@ class Desks:
             )
 
         at_home = self.by_name.get(home) if home is not None else None
-        if at_home is not None and self.keeps(at_home, group) and passes(at_home):
+        if at_home is not None and at_home.room > 0 and self.keeps(at_home, group) and passes(at_home):
             return at_home
         best: Desk | None = None
         least = 0.0
