@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -194,12 +195,12 @@ class Yard(RuleBasedStateMachine):
     @invariant()
     def the_backlog_agrees_with_a_recount(self) -> None:
         lanes: dict[tuple[int, str], list[WaitingJob]] = {}
-        tenants: dict[str, int] = {}
+        tenants: dict[str, Counter[str]] = {}
         for job in self.waiting.values():
             if self.books.homes.get(job.key) is not None:
                 continue
             lanes.setdefault((job.priority, job.group), []).append(job)
-            tenants[job.tenant] = tenants.get(job.tenant, 0) + 1
+            tenants.setdefault(job.tenant, Counter())[job.group] += 1
         backlog = self.books.backlog
         assert backlog.waiting_of == tenants
         heads: dict[int, list[tuple[float, str, str]]] = {}

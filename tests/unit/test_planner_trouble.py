@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lorayard_dispatcher.planning.planner import Planner, plan
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import (
     BASE_GROUP,
+    USUAL_TOKENS,
     Phase,
     Plan,
     Resident,
@@ -63,7 +66,47 @@ def test_a_job_that_nobody_can_serve_does_not_hold_up_other_tenants__b9() -> Non
     planner.put(job("busy", "a", tenant="busy"))
     planner.see(worker("w1"))
     (decision,) = planner.plan(NOW).decisions
-    assert (decision.job, decision.phase, decision.load) == ("busy", Phase.CONSERVE, True)
+    assert (decision.job, decision.phase, decision.load) == ("busy", Phase.LOAD, True)
+
+
+def served_beside_one_that_nobody_can_serve(planner: Planner, plans: int) -> Counter[str]:
+    """A flood of old jobs and a modest tenant's younger ones share one row, plan by plan."""
+    planner.put(job("stuck", "x", tenant="stuck", at=NOW - 60))
+    for number in range(plans):
+        planner.put(job(f"flood{number:03d}", "a", tenant="flood", at=NOW - 30))
+        planner.put(job(f"modest{number:03d}", "a", tenant="modest"))
+    went = Counter[str]()
+    for number in range(plans):
+        planner.see(worker("w1", rows=1, base_digest="here", resident={"a": Resident()}))
+        went.update(one.job[:-3] for one in planner.plan(NOW + number).decisions)
+    return went
+
+
+def test_a_tenant_that_nobody_can_serve_does_not_undo_the_shares_of_the_others__b9() -> None:
+    policy = Policy(base_of={"x": "elsewhere"}, quantum_tokens=500.0)
+    went = served_beside_one_that_nobody_can_serve(Planner(policy), 80)
+    assert went.total() == 80
+    assert abs(went["flood"] - went["modest"]) * USUAL_TOKENS <= policy.quantum_tokens + USUAL_TOKENS
+
+
+def test_a_tenant_that_can_be_served_again_has_saved_up_nothing__b9() -> None:
+    policy = Policy(base_of={"x": "elsewhere"}, quantum_tokens=500.0)
+    planner = Planner(policy)
+    served_beside_one_that_nobody_can_serve(planner, 80)
+    planner.see(worker("w2", rows=1, base_digest="elsewhere"))
+    assert "stuck:w2" in given(planner.plan(NOW + 100))
+    assert planner.served["stuck"] >= min(planner.served["flood"], planner.served["modest"])
+
+
+def test_a_tenant_with_one_job_that_can_be_served_is_not_set_aside__b9() -> None:
+    planner = Planner(
+        Policy(base_of={"x": "elsewhere"}, quantum_tokens=0.0), served={"busy": 50.0, "mixed": 0.0}
+    )
+    planner.put(job("stuck", "x", tenant="mixed"))
+    planner.put(job("young", "a", tenant="mixed"))
+    planner.put(job("old", "a", tenant="busy", at=NOW - 1))
+    planner.see(worker("w1", rows=1, base_digest="here", resident={"a": Resident()}))
+    assert given(planner.plan(NOW)) == ["young:w1"]
 
 
 def test_of_many_workers_those_that_can_are_found() -> None:

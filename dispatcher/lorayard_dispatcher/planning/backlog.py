@@ -110,8 +110,8 @@ class Backlog:
         self._sizes: dict[int, list[tuple[int, str]]] = {}
         """By priority: (-binary digits of the size, group), sorted: the largest first, and stable."""
         self._deadlines: list[tuple[float, str]] = []
-        self.waiting_of: dict[str, int] = {}
-        """Jobs by tenant."""
+        self.waiting_of: dict[str, dict[str, int]] = {}
+        """Jobs by tenant and group."""
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -142,7 +142,8 @@ class Backlog:
         before, size = lane.oldest, lane.size
         lane.put(job)
         self._file(job, lane, before, size)
-        self.waiting_of[job.tenant] = self.waiting_of.get(job.tenant, 0) + 1
+        groups = self.waiting_of.setdefault(job.tenant, {})
+        groups[job.group] = groups.get(job.group, 0) + 1
         if job.deadline is not None:
             heapq.heappush(self._deadlines, (self._policy.bound(job), job.key))
 
@@ -160,11 +161,12 @@ class Backlog:
             del lanes[job.priority]
             if not lanes:
                 del self.groups[job.group]
-        left = self.waiting_of[job.tenant] - 1
-        if left:
-            self.waiting_of[job.tenant] = left
-        else:
-            del self.waiting_of[job.tenant]
+        groups = self.waiting_of[job.tenant]
+        groups[job.group] -= 1
+        if not groups[job.group]:
+            del groups[job.group]
+            if not groups:
+                del self.waiting_of[job.tenant]
         return job
 
     def due(self, now: float) -> list[WaitingJob]:

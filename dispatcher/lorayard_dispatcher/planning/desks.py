@@ -21,6 +21,9 @@ FORGET = 3.0
 """Times the patience with a copy: whoever asked has been served by then, or has gone."""
 MOST_ASKED = 256
 
+MOST_SERVED = 16_384
+"""Answers kept: more groups than a plan looks at."""
+
 KEEPING_ROWS = 8
 """Workers with fewer rows cannot spare one."""
 
@@ -135,6 +138,16 @@ class Desk:
         """Slots that cannot be taken. An adapter on its way is beside the one it will replace in a view."""
         return len(self.jobs) + self.idle_pins
 
+    def serves_as(self, view: WorkerView) -> bool:
+        """Whether by this view the worker fits the same groups as before."""
+        was = self.view
+        return (
+            was.base_digest == view.base_digest
+            and was.dedicated == view.dedicated
+            and was.lacks == view.lacks
+            and bool(was.slots) == bool(view.slots)
+        )
+
     def fits(self, group: str, base: str | None) -> bool:
         """Whether it could ever serve the group."""
         view = self.view
@@ -172,6 +185,10 @@ class Desks:
         self.draining: set[str] = set()
         self.landed: set[str] = set()
         """Adapters that came into host memory somewhere, as was asked."""
+        self._served: dict[tuple[str, str | None], bool] = {}
+        """By group and its base model: whether some worker could serve it, as far as was asked."""
+        self.served_changes = 0
+        """Times that this may have changed."""
         self.changed: set[str] = set()
         """Workers that may be able to take what they were not when last looked at."""
 
@@ -184,12 +201,15 @@ class Desks:
         if desk is None:
             desk = self.by_name[view.worker] = Desk(view)
             insort(self.names, view.worker)
+            self._forget_served()
             _enter_all(self.holders, desk.resident, desk.name)
             _enter_all(self.hosts, desk.host | desk.fetching, desk.name)
         else:
             if desk.asked:
                 self.landed.update(digest for digest in desk.asked if digest in view.host)
             resident, host, fetching = desk.resident, desk.host, desk.fetching
+            if not desk.serves_as(view):
+                self._forget_served()
             desk.take(view)
             self._list_adapters(desk, resident)
             if desk.host != host or desk.fetching != fetching:
@@ -207,12 +227,27 @@ class Desks:
         if desk is None:
             return
         del self.names[bisect_left(self.names, worker)]
+        self._forget_served()
         desk.room = 0
         self._list(desk)
         _leave_all(self.holders, desk.resident, worker)
         _leave_all(self.hosts, desk.host | desk.fetching, worker)
         self.draining.discard(worker)
         self.changed.discard(worker)
+
+    def can_serve(self, group: str, base: str | None) -> bool:
+        """Whether some worker could ever serve a group, which fits this base model."""
+        found = self._served.get((group, base))
+        if found is None:
+            if len(self._served) >= MOST_SERVED:
+                self._served.clear()
+            found = any(desk.fits(group, base) for desk in self.by_name.values())
+            self._served[group, base] = found
+        return found
+
+    def _forget_served(self) -> None:
+        self._served.clear()
+        self.served_changes += 1
 
     def give(self, desk: Desk, group: str) -> None:
         """Lay one more job over a worker that holds its adapter."""

@@ -48,6 +48,8 @@ class Books:
     """Turns of sessions that are kept back for the worker that has their conversation."""
     stranded: tuple[str, ...] = ()
     """Groups that were overdue with nobody to hold them at the last whole look."""
+    served_changes: int = 0
+    """Of the desks, when it was last looked who can be served again."""
 
     def take(self, key: str) -> WaitingJob | None:
         """A job waits no longer."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Mapping
 
+from lorayard_dispatcher.planning.aside import bring_back_if_servable, set_aside_unservable
 from lorayard_dispatcher.planning.backlog import Backlog
 from lorayard_dispatcher.planning.demand import Demand
 from lorayard_dispatcher.planning.desks import Desks
@@ -89,6 +90,8 @@ class Planner:
         if replaced is not None and replaced.tenant not in books.backlog.waiting_of:
             books.shares.waits_no_more(replaced.tenant)
         books.shares.waits(job.tenant)
+        if job.tenant in books.shares.aside:
+            bring_back_if_servable(books, job.tenant)
         self._arrived.add(job.group)
         if now is not None:
             self._books.demand.arrived(job.group, now)
@@ -124,6 +127,7 @@ class Planner:
         whole = not 0.0 <= now - self._looked_at < self.policy.look_seconds
         if whole:
             self._looked_at = now
+            set_aside_unservable(books)
         waiting = sorted(self._arrived | books.desks.landed)
         books.desks.landed = set()
         arrived, self._arrived = waiting[:MOST_ARRIVED], set(waiting[MOST_ARRIVED:])

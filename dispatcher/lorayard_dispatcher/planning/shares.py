@@ -25,6 +25,8 @@ class Shares:
         self._new: set[str] = set(self.served)
         """Told at the start: what they were served is known, and not lifted."""
         self._waiting: set[str] = set()
+        self.aside: set[str] = set()
+        """Those of them whose jobs nobody can serve now: they hold nobody back."""
         self._least: list[tuple[float, str]] = []
         """A heap of what was once true; what is not any more is dropped when it comes up."""
         self._floor = 0.0
@@ -38,11 +40,30 @@ class Shares:
             least, waiting, known = self._least, self._waiting, self.served
             while least:
                 served, tenant = least[0]
-                if tenant in waiting and known[tenant] == served:
+                if tenant in waiting and tenant not in self.aside and known[tenant] == served:
                     self._floor = served
                     break
                 heapq.heappop(least)
         return self._floor
+
+    @property
+    def least_served(self) -> str | None:
+        """The tenant that the floor is of, if any waits that can be served."""
+        _ = self.floor
+        return self._least[0][1] if self._least else None
+
+    def set_aside(self, tenant: str) -> None:
+        """Nobody can serve what it waits for."""
+        self.aside.add(tenant)
+        self._stale = True
+
+    def bring_back(self, tenant: str) -> None:
+        """Somebody can: it has not saved up what it could not use."""
+        floor = self.floor
+        self.aside.discard(tenant)
+        if tenant in self._waiting:
+            self.served[tenant] = max(self.served[tenant], floor)
+            self._note(self.served[tenant], tenant)
 
     @property
     def limit(self) -> float:
@@ -66,7 +87,7 @@ class Shares:
         heapq.heappush(self._least, (served, tenant))
         self._stale = True
         if len(self._least) > 64 + 4 * len(self._waiting):
-            self._least = [(self.served[name], name) for name in self._waiting]
+            self._least = [(self.served[name], name) for name in self._waiting - self.aside]
             heapq.heapify(self._least)
         if len(self.served) > MOST_TENANTS + 2 * len(self._waiting):
             floor = self.floor  # who is no further would be lifted to it anyway
@@ -77,6 +98,7 @@ class Shares:
     def waits_no_more(self, tenant: str) -> None:
         """Nothing of it waits."""
         self._waiting.discard(tenant)
+        self.aside.discard(tenant)
         self._stale = True
 
     def charge(self, tenant: str, tokens: float) -> None:
