@@ -124,6 +124,11 @@ class Seats:
         """Who is active for which, as far as is known here."""
         return self._holders
 
+    @property
+    def living(self) -> tuple[str, ...]:
+        """Every dispatcher that lives, as far as is known here."""
+        return tuple(sorted({self._name, *(advert.dispatcher for advert in self._living.values())}))
+
     def sure(self) -> bool:
         """Whether none of the seats held may have gone to another meanwhile.
 

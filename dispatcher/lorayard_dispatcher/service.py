@@ -202,6 +202,7 @@ def _status(dispatcher: Dispatcher, seats: Seats, now: float) -> DispatcherStatu
         dispatcher=dispatcher.name,
         started_at=dispatcher.started_at,
         seats=seats.held,
+        dispatchers=seats.living,
         seats_elsewhere={
             str(partition): holder.dispatcher
             for partition, holder in sorted(seats.holders.items())

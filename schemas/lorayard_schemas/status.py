@@ -26,6 +26,8 @@ class DispatcherStatus(Message):
     """Partitions it is active for; none: it stands by."""
     seats_elsewhere: dict[str, str] = Field(default_factory=dict)
     """Partition -> the dispatcher that is active for it, as far as this one knows."""
+    dispatchers: tuple[str, ...] = ()
+    """All that live, as far as this one knows, itself included."""
     parked: tuple[ParkedGroup, ...] = ()
     handing_over: int = 0
     workers: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from lorayard import Client, YardNotReadyError
 from lorayard_cli.checks.finding import Finding, fail, ok, warn
-from lorayard_cli.embedded.liveness import ask_dispatcher
+from lorayard_cli.embedded.liveness import ask_dispatcher, dispatchers_line
 from lorayard_cli.fleet_tables import refusals
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import WorkerAdvert
@@ -22,7 +22,7 @@ async def check_fleet(bus: Bus, client: Client) -> AsyncIterator[Finding]:
     if status is None:
         yield fail("dispatcher", "none answers", "start one: lorayard dispatcher")
     else:
-        yield ok("dispatcher", f"{status.dispatcher} answers")
+        yield _dispatchers(status, bus.settings.partitions)
         for finding in _sight(status):
             yield finding
     try:
@@ -41,6 +41,18 @@ async def check_fleet(bus: Bus, client: Client) -> AsyncIterator[Finding]:
                 f"{refused.name}@{refused.version} is not served by {', '.join(names)}: {refused.reason}",
                 "mend or remove that version's folder, then start the workers again",
             )
+
+
+def _dispatchers(status: DispatcherStatus, partitions: int) -> Finding:
+    line = dispatchers_line(status)
+    vacant = set(map(str, range(partitions))) - {*map(str, status.seats), *status.seats_elsewhere}
+    if vacant:
+        return warn(
+            "dispatcher",
+            f"{line}; nobody is active for partition {', '.join(sorted(vacant, key=int))}",
+            "ask again in some seconds; then look into the dispatchers' logs",
+        )
+    return ok("dispatcher", line)
 
 
 def _sight(status: DispatcherStatus) -> Iterator[Finding]:

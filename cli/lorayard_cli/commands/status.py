@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lorayard import QueueDepth
 from lorayard_cli.connection import client
-from lorayard_cli.embedded.liveness import ask_dispatcher
+from lorayard_cli.embedded.liveness import ask_dispatcher, dispatchers_line
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.fleet_tables import (
     hit_rate,
@@ -92,6 +92,8 @@ def _print(glance: _Glance) -> None:
             f"[bold]dispatcher[/]  {plain(dispatcher.dispatcher)}: {parked} waiting for room, "
             f"{dispatcher.handed_over} handed over ({dispatcher.warm} warm, {dispatcher.cold} cold)"
         )
+        if len(dispatcher.dispatchers) > 1 or not dispatcher.seats:
+            console.print(f"[bold]dispatchers[/] {plain(dispatchers_line(dispatcher))}")
         if dispatcher.blind:
             console.print(
                 f"[bold]fleet[/]       [yellow]out of sight[/]: {dispatcher.stale} of "

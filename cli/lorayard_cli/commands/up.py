@@ -16,6 +16,7 @@ from lorayard_shared.logs import LevelName
 def up(
     *,
     workers: int = 2,
+    dispatchers: int = 1,
     model: str = "gemma3-270m",
     adapters: Path | None = None,
     port: int = 4222,
@@ -37,6 +38,8 @@ def up(
     ----------
     workers
         How many.
+    dispatchers
+        How many; one is active, and the others stand by.
     model
         gemma3-270m (made ready on the first start), tiny (random, for tests), or a model's folder.
     adapters
@@ -65,6 +68,7 @@ def up(
         adapters=adapters,
         engine=engine,
         workers=workers,
+        dispatchers=dispatchers,
         port=port,
         prefix=prefix,
         slots=slots,

@@ -35,6 +35,8 @@ class YardPlan:
     adapters: Path | None = None
     engine: EngineName = "packed"
     workers: int = 2
+    dispatchers: int = 1
+    """Those beyond `LORAYARD_PARTITIONS` stand by."""
     port: int = 4222
     """0 takes a free one."""
     prefix: str = "yard"
@@ -49,6 +51,12 @@ class YardPlan:
     def worker_names(self) -> tuple[str, ...]:
         """`w1` and so on."""
         return tuple(f"w{number}" for number in range(1, self.workers + 1))
+
+    @property
+    def dispatcher_names(self) -> tuple[str, ...]:
+        """`dispatcher`, `dispatcher-2` and so on."""
+        more = (f"{DISPATCHER}-{number}" for number in range(2, self.dispatchers + 1))
+        return (DISPATCHER, *more)
 
     @property
     def worker_threads(self) -> int:
@@ -86,11 +94,9 @@ def bus_child(server: BusServer) -> ChildSpec:
     )
 
 
-def dispatcher_child(plan: YardPlan, url: str) -> ChildSpec:
-    """The dispatcher."""
-    return ChildSpec(
-        name=DISPATCHER, command=_lorayard(plan, "dispatcher"), environment=_environment(plan, url)
-    )
+def dispatcher_child(plan: YardPlan, url: str, name: str = DISPATCHER) -> ChildSpec:
+    """One dispatcher."""
+    return ChildSpec(name=name, command=_lorayard(plan, "dispatcher"), environment=_environment(plan, url))
 
 
 def worker_child(plan: YardPlan, url: str, name: str) -> ChildSpec:

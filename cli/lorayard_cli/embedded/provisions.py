@@ -21,6 +21,8 @@ Progress = Callable[[str], None]
 
 TINY_ADAPTERS = ("acme/tiny/a", "acme/tiny/b", "acme/tiny/c")
 DEMO_ADAPTERS = Path(__file__).parent.parent / "demo" / "adapters"
+MOST_DISPATCHERS = 16
+"""More than anybody needs beside workers on one machine."""
 MOST_WORKERS = 64
 
 
@@ -51,6 +53,9 @@ def provide(plan: YardPlan, *, progress: Progress) -> YardPlan:
 
 
 def _check(plan: YardPlan) -> None:
+    if not 1 <= plan.dispatchers <= MOST_DISPATCHERS:
+        reason = f"between 1 and {MOST_DISPATCHERS}, got {plan.dispatchers}"
+        raise SettingsError(setting="--dispatchers", reason=reason)
     if not 1 <= plan.workers <= MOST_WORKERS:
         raise SettingsError(setting="--workers", reason=f"between 1 and {MOST_WORKERS}, got {plan.workers}")
     if plan.threads is not None and plan.threads < 1:

@@ -22,7 +22,6 @@ from lorayard_cli.embedded.data_folder import YardState, forget_state, locked, w
 from lorayard_cli.embedded.liveness import ask_dispatcher, connect_when_up
 from lorayard_cli.embedded.plan import (
     BUS,
-    DISPATCHER,
     YardPlan,
     bus_child,
     dispatcher_child,
@@ -131,7 +130,7 @@ class EmbeddedYard:
     async def stop(self) -> None:
         """Workers drain while the dispatcher still takes back what they refuse; the bus goes last."""
         self.stopping = True
-        for group in (self.plan.worker_names, (DISPATCHER,), (BUS,)):
+        for group in (self.plan.worker_names, self.plan.dispatcher_names, (BUS,)):
             await self._supervisor.stop(group)
         forget_state(self.plan.data)
         self._held.close()
@@ -151,7 +150,8 @@ class EmbeddedYard:
         async with bus, Client(settings=self.settings, name="supervisor") as client:
             # Declared before anybody else is there, so that no two processes race for it.
             await declare(bus, topology(self.settings))
-            self._supervisor.start(dispatcher_child(self.plan, self.url))
+            for name in self.plan.dispatcher_names:
+                self._supervisor.start(dispatcher_child(self.plan, self.url, name))
             for name in self.plan.worker_names:
                 self._supervisor.start(worker_child(self.plan, self.url, name))
             await self._all_present(bus, client)
@@ -167,13 +167,15 @@ class EmbeddedYard:
 
     async def _missing(self, bus: Bus, client: Client) -> tuple[str, ...]:
         try:
-            dispatcher = () if await ask_dispatcher(bus) else (DISPATCHER,)
+            status = await ask_dispatcher(bus)
+            there = len(status.dispatchers) if status is not None else 0
             # An advert of an earlier life expires by itself, but until then it must not pass for this one.
             present = {(advert.worker, advert.pid) for advert in await client.workers()}
         except (nats.errors.Error, TimeoutError, BusUnavailableError):
             return (BUS,)  # it crashed and comes back
         pids = self.pids
-        return (*dispatcher, *(name for name in self.plan.worker_names if (name, pids[name]) not in present))
+        dispatchers = self.plan.dispatcher_names[there:]
+        return (*dispatchers, *(name for name in self.plan.worker_names if (name, pids[name]) not in present))
 
     def _changed(self, change: ChildChange) -> None:
         self._write_state()
