@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lorayard_dispatcher.intake import Unreadable
 from lorayard_schemas import headers
 from lorayard_shared.bus.delivery import read_ack_subject
+from lorayard_shared.jobs.intake import Unreadable
 
 ONCE = "@at "
 

@@ -16,27 +16,22 @@ import nats.errors
 import structlog
 from nats.aio.msg import Msg
 
-from lorayard_dispatcher import refusals
-from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.advert_reading import AdvertReader
-from lorayard_dispatcher.answers import Answers
 from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.delayed_check import never_served
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import HandOver
 from lorayard_dispatcher.held_job import HeldJob
-from lorayard_dispatcher.intake import Unreadable, read_delivery
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.orders import Orders
-from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob, TakenJob
+from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob
 from lorayard_dispatcher.plan_log import make_planner
 from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
 from lorayard_dispatcher.pool import Pool
-from lorayard_dispatcher.resolve import Kept, Rule, UnknownAdapterError, resolve
 from lorayard_dispatcher.sending import Sending
 from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.sessions import Sessions
@@ -48,10 +43,17 @@ from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Lane
+from lorayard_schemas.names import BASE
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import NAK, read_ack_subject
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.jobs import refusals
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.answers import Answers
+from lorayard_shared.jobs.intake import Unreadable, read_delivery
+from lorayard_shared.jobs.resolve import Kept, Rule, UnknownAdapterError, resolve
+from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
@@ -418,7 +420,8 @@ class Dispatcher:
         for parked in [parked for parked in self.pool if parked.waiting.group == group]:
             self.pool.take(parked.key)
             spec = f"{parked.adapter.name}@{parked.adapter.version}" if parked.adapter is not None else ""
-            refusal = refusals.adapter_unavailable(parked, self.fleet.refused(spec))
+            name = parked.adapter.name if parked.adapter is not None else BASE
+            refusal = refusals.adapter_unavailable(name, self.fleet.refused(spec))
             self.spawn(self.answers.refuse(parked.taken, refusal), f"refuse-{parked.key}")
 
     # ---- what ends otherwise

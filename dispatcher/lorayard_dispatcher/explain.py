@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 
 from lorayard_dispatcher.dispatcher import Dispatcher
-from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
 from lorayard_dispatcher.waiting import Fit, wait_reason
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
+from lorayard_shared.jobs.taken_job import TakenJob
 
 
 def explain_job(dispatcher: Dispatcher, wish: ExplainJob) -> JobExplanation:

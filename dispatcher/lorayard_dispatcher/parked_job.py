@@ -7,32 +7,13 @@ from dataclasses import dataclass, replace
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_dispatcher.session import Session
 from lorayard_schemas.assignment import AdapterRef, AssignedJob
-from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.jobs.taken_job import TakenJob
 
 BYTES_A_TOKEN = 4.0
 """Of English text, roughly: what a job will cost its tenant is not known before it has run."""
 
 REFUSALS = 2
 """Hand-overs that views may get wrong in a row; the next goes to the adapter's home and is queued there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakenJob:
-    """One readable delivery; its adapter is not resolved yet."""
-
-    key: str
-    lease: str
-    subject: str
-    address: JobAddress
-    job: str
-    body: bytes
-    attempt: int
-    history: str | None
-    deliveries: int
-    enqueued_at: float  # unix seconds, by the server
-    deadline: float | None
-    session: str | None = None
-    prompt_bytes: int = 0  # roughly: of the body, or of what it refers to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,12 @@ import structlog
 from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import Fate, HandOver, batches
-from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.usage import Usage
 from lorayard_schemas.assignment import Refusal, RefusalReason
 from lorayard_schemas.audit import ReturnReason
+from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks

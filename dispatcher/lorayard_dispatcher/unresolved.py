@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lorayard_dispatcher.parked_job import TakenJob
+from lorayard_shared.jobs.taken_job import TakenJob
 
 
 class Unresolved:

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorayard_dispatcher.hand_over import MAX_JOBS, batches
-from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_schemas.assignment import AdapterRef, Assignment
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import MAX_JOB_BYTES, Lane
 from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.jobs.taken_job import TakenJob
 
 SERVER_LIMIT_BYTES = 2**20
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorayard_dispatcher.intake import Unreadable, dead_tenant, read_delivery
-from lorayard_dispatcher.parked_job import TakenJob
 from lorayard_schemas import headers
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import MAX_JOB_BYTES, Job, Lane
 from lorayard_schemas.subjects import JobAddress, Subjects
+from lorayard_shared.jobs.intake import Unreadable, dead_tenant, read_delivery
+from lorayard_shared.jobs.taken_job import TakenJob
 
 REPLY = "$JS.ACK.YARD_JOBS.dispatch-normal.2.7.9.1700000000000000000.0"
 SUBJECT = "yard.jobs.normal.acme.a/b/c"

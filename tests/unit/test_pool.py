@@ -9,12 +9,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_schemas.job import Lane
 from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.jobs.taken_job import TakenJob
 
 
 def parked(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lorayard_dispatcher.adapter_registry import AdapterRegistry
-from lorayard_dispatcher.resolve import Rule, UnknownAdapterError, resolve
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.codec import encode
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError, resolve
 
 
 def record(version: str, *, name: str = "a/b/c", state: AdapterState = AdapterState.ACTIVE) -> AdapterRecord:

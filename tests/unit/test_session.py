@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lorayard_dispatcher.resolve import Kept, Rule, UnknownAdapterError, resolve
 from lorayard_dispatcher.session import Session
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.session import SessionRecord, session_key
+from lorayard_shared.jobs.resolve import Kept, Rule, UnknownAdapterError, resolve
 
 TTL_SECONDS = 100.0
 

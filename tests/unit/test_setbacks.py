@@ -16,7 +16,7 @@ from lorayard_dispatcher.known_worker import (
     REST_SECONDS,
     KnownWorker,
 )
-from lorayard_dispatcher.parked_job import ParkedJob, TakenJob
+from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.blind import by_rendezvous
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
@@ -28,6 +28,7 @@ from lorayard_schemas.codec import encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Lane
 from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.jobs.taken_job import TakenJob
 
 EPOCH = 1
 

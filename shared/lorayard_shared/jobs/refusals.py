@@ -1,10 +1,9 @@
-"""Why the dispatcher ends a job that could be read, as its result says it."""
+"""Why whoever takes a job ends it that could be read, as its result says it."""
 
 from __future__ import annotations
 
-from lorayard_dispatcher.parked_job import ParkedJob
-from lorayard_dispatcher.resolve import UnknownAdapterError
 from lorayard_schemas.result import ErrorKind, ResultError
+from lorayard_shared.jobs.resolve import UnknownAdapterError
 
 
 def unknown_adapter(error: UnknownAdapterError, refused_by: str | None) -> ResultError:
@@ -17,9 +16,8 @@ def unknown_adapter(error: UnknownAdapterError, refused_by: str | None) -> Resul
     )
 
 
-def adapter_unavailable(parked: ParkedJob, refused_by: str | None) -> ResultError:
+def adapter_unavailable(name: str, refused_by: str | None) -> ResultError:
     """It is registered, and no live worker can serve it; `refused_by` names one that refuses its files."""
-    name = parked.adapter.name if parked.adapter is not None else "base"
     return ResultError(
         kind=ErrorKind.RETRYABLE,
         code="adapter_unavailable",

@@ -1,4 +1,4 @@
-"""The adapter records of the bucket `yard_adapters` as the dispatcher last saw them."""
+"""The adapter records of the bucket `yard_adapters` as they were last seen."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lorayard_dispatcher.parked_job import TakenJob
 from lorayard_schemas import headers
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
@@ -13,6 +12,7 @@ from lorayard_schemas.job import MAX_JOB_BYTES, Job, JobStub
 from lorayard_schemas.names import CHOOSE
 from lorayard_schemas.subjects import BadSubjectError, JobAddress, Subjects
 from lorayard_shared.bus.delivery import Delivery, read_ack_subject
+from lorayard_shared.jobs.taken_job import TakenJob
 
 _ATTEMPT_DIGITS = 6
 

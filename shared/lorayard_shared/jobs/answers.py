@@ -1,4 +1,4 @@
-"""Jobs the dispatcher ends by itself: refused, expired, cancelled, poison, unreadable.
+"""Jobs that end without being run: refused, expired, cancelled, poison, unreadable.
 
 A job with a readable id is always answered with a result; only what cannot be answered becomes a dead letter.
 The delivery is acked after the answer is stored, never before.
@@ -14,8 +14,6 @@ import nats.errors
 import nats.js.errors
 import structlog
 
-from lorayard_dispatcher.intake import Unreadable, dead_tenant
-from lorayard_dispatcher.parked_job import TakenJob
 from lorayard_schemas import headers
 from lorayard_schemas.codec import encode
 from lorayard_schemas.dead_letter import DeadLetter
@@ -24,6 +22,8 @@ from lorayard_schemas.result import ErrorKind, JobResult, ResultError, ResultSta
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK
 from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.jobs.intake import Unreadable, dead_tenant
+from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 
@@ -32,7 +32,7 @@ DEAD_BODY_BYTES = 512 * 1024
 
 
 class Answers:
-    """Stores what the dispatcher has to say, then lets go of the job."""
+    """Stores what there is to say, then lets go of the job."""
 
     def __init__(self, bus: Bus, results: ResultStore, leases: LeaseKeeper) -> None:
         self._bus = bus

@@ -1,0 +1,26 @@
+"""A job as it was read from its delivery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorayard_schemas.subjects import JobAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenJob:
+    """One readable delivery; its adapter is not resolved yet."""
+
+    key: str
+    lease: str
+    subject: str
+    address: JobAddress
+    job: str
+    body: bytes
+    attempt: int
+    history: str | None
+    deliveries: int
+    enqueued_at: float  # unix seconds, by the server
+    deadline: float | None
+    session: str | None = None
+    prompt_bytes: int = 0  # roughly: of the body, or of what it refers to
