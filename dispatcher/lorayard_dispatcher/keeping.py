@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine
 import nats.errors
 import structlog
 
-from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.orders import Orders
@@ -23,6 +22,7 @@ from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.sites import demand, site
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.order import OrderOutcome, OrderVerb
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.logs import Event
 
 LOOK_SECONDS = 1.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.planning.placement import Site, Target, Wish
-from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.placement import MOST_TOLD, AdapterTier, PlacedAdapter, PlacementReport
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.resolve import UnknownAdapterError, resolve
 
 
 def report(

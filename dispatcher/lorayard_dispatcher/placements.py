@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import structlog
 
-from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.planning.placement import Wish
-from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.names import split_version
 from lorayard_schemas.placement import Placement, placement_key
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.resolve import UnknownAdapterError, resolve
 from lorayard_shared.logs import Event
 
 

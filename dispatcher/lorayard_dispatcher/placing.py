@@ -8,16 +8,16 @@ import nats.js.errors
 from nats.js.kv import KeyValue
 from pydantic import ValidationError
 
-from lorayard_dispatcher.adapter_registry import AdapterRegistry
 from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.placements import wishes
 from lorayard_dispatcher.planning import declaring
-from lorayard_dispatcher.resolve import UnknownAdapterError, resolve
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.names import BASE
 from lorayard_schemas.placement import PlaceAdapter, Placement, PlaceRefusal, PlaceReply, placement_key
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.resolve import UnknownAdapterError, resolve
 
 TRIES = 5
 """Of a write that others come before; each begins from what they wrote."""
