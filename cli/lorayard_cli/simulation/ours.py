@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
 from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.errors import BadSettingError
 from lorayard_cli.simulation.overlay import Overlay
 from lorayard_cli.simulation.router import Desk, HandOver, Orders, Setup, Sight
-from lorayard_cli.simulation.workload import MEAN_TOKENS
+from lorayard_cli.simulation.workload import MEAN_TOKENS, adapter_name
 from lorayard_dispatcher.planning.blind import Sight as Eyesight
 from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.planner import Planner
@@ -46,7 +46,12 @@ class PlannerRouter:
                 raise BadSettingError(name, f"is not a part of the policy; {', '.join(sorted(known))} are")
         usual = usual_policy(setup.cluster, setup.expected_tokens)
         policy = replace(usual, **dict(setup.options))  # type: ignore[arg-type]  # as given
-        self._shards = [_Shard(setup.cluster, policy) for _ in range(setup.dispatchers)]
+        self._names = [f"dispatcher-{at}" for at in range(setup.dispatchers)]
+        adapters: list[list[str]] = [[] for _ in self._names]
+        for number in range(setup.cluster.adapters):
+            name = adapter_name(number)
+            adapters[self._at(name)].append(name)
+        self._shards = [_Shard(setup.cluster, policy, own) for own in adapters]
 
     def arrive(self, job: WaitingJob, now: float) -> None:
         """Give it to the dispatcher that has its adapter."""
@@ -75,19 +80,21 @@ class PlannerRouter:
         )
 
     def _of(self, job: WaitingJob) -> _Shard:
-        if len(self._shards) == 1:
-            return self._shards[0]
-        key = job.key if job.group == BASE_GROUP else job.group
-        return self._shards[max(range(len(self._shards)), key=lambda at: weight(key, f"dispatcher-{at}"))]
+        return self._shards[self._at(job.key if job.group == BASE_GROUP else job.group)]
+
+    def _at(self, key: str) -> int:
+        """Which dispatcher's."""
+        return max(range(len(self._names)), key=lambda at: weight(key, self._names[at]))
 
 
 class _Shard:
     """One dispatcher."""
 
-    def __init__(self, cluster: Cluster, policy: Policy) -> None:
+    def __init__(self, cluster: Cluster, policy: Policy, adapters: Iterable[str]) -> None:
         self._policy = policy
         self._names = cluster.names
         self._planner = Planner(policy)
+        self._planner.expect(adapters)
         self._overlay = Overlay(cluster, policy.stale_seconds)
         self._waiting: dict[str, WaitingJob] = {}
         self._changed = set(cluster.names)

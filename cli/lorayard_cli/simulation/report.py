@@ -30,6 +30,7 @@ def report(worker: ModelWorker, now: float, age_seconds: float) -> Sight:
         resident=resident,
         host=frozenset(worker.host.usage),
         fetching=worker.coming_to_host,
+        host_room=max(0, cluster.host - len(worker.host) - len(worker.coming_to_host)),
         load_seconds_host=cluster.load_seconds_host,
         load_seconds_disk=cluster.load_seconds_disk,
         age_seconds=age_seconds,

@@ -41,6 +41,12 @@ class Demand:
             return 0.0
         return found[0] if self._fixed else self._rolled(group, int(now / BUCKET_SECONDS))[0]
 
+    def busiest(self, now: float) -> list[str]:
+        """Groups by their rates, the highest first; those that have not come for a minute are left out."""
+        rates = ((group, self.rate(group, now)) for group in self._rates)
+        found = sorted((-rate, group) for group, rate in rates if rate >= LEAST)
+        return [group for _, group in found]
+
     def _forget(self, bucket: int) -> None:
         """What has not come for long; adapters come and go for months."""
         rolled = {group: self._rolled(group, bucket) for group in self._rates}

@@ -50,6 +50,7 @@ class Desk:
         "is_plain",
         "jobs",
         "name",
+        "read",
         "resident",
         "room",
         "rows",
@@ -70,7 +71,15 @@ class Desk:
         """Adapter -> when it was first to be fetched, unix seconds; until it is in host memory."""
         self.is_open = self.is_free = False
         """Whether it stands in the lists of those with room, and with rows that are free."""
+        self.read: tuple[str, float] | None = None
+        """What it was last told to fetch, and when (unix seconds)."""
         self.take(view)
+
+    def reader_is_idle(self, now: float, patience: float) -> bool:
+        """Whether nothing is on its way into host memory, by its word and by what it was told since."""
+        if self.fetching:
+            return False
+        return self.read is None or self.read[0] in self.host or not 0.0 <= now - self.read[1] < patience
 
     def waits_for_copy(self, group: str, now: float, patience: float) -> bool:
         """Whether a copy was asked for not long ago; one that nobody waited for in the end is forgotten."""
@@ -278,6 +287,7 @@ class Desks:
                     if at <= now < at + FORGET * self._policy.fetch_seconds
                 }
             desk.asked[group] = now
+        desk.read = (group, now)
         if group not in desk.host and group not in desk.fetching:
             desk.fetching.add(group)
             _enter(self.hosts, group, desk.name)

@@ -12,6 +12,7 @@ from lorayard_dispatcher.planning.desks import Desk, Desks
 from lorayard_dispatcher.planning.homes import Homes
 from lorayard_dispatcher.planning.loads import Load, Loads
 from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.prewarming import Prewarming
 from lorayard_dispatcher.planning.shares import Shares
 from lorayard_dispatcher.planning.values import (
     BASE_GROUP,
@@ -38,6 +39,7 @@ class Books:
     shares: Shares
     demand: Demand
     loads: Loads
+    prewarming: Prewarming = field(default_factory=Prewarming)
     due: dict[Queue, dict[str, WaitingJob]] = field(default_factory=dict[Queue, dict[str, WaitingJob]])
     """Jobs that their deadline has made overdue, by queue and key, the earliest bound first."""
     sampled: dict[int, list[str]] = field(default_factory=dict[int, list[str]])

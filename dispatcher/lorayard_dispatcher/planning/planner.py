@@ -12,7 +12,8 @@ The order of phases, and what each is for:
    adapter is held, the oldest first; then *load*, where a load releases the most work for the disturbance,
    rising with age;
 4. *conserve*: rows that only tenants past their share can use;
-5. now and then: *rotate*, drain an adapter for one that waits for a slot, and *prefetch* into host memory.
+5. now and then: *rotate*, drain an adapter for one that waits for a slot; *prefetch* what waits into host
+   memory; *prewarm* there what may come.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from lorayard_dispatcher.planning.phases.hand_over import hand_over_drained
 from lorayard_dispatcher.planning.phases.homes import move
 from lorayard_dispatcher.planning.phases.lanes import serve_lanes
 from lorayard_dispatcher.planning.phases.overdue import serve_overdue
+from lorayard_dispatcher.planning.phases.prewarm import prewarm
 from lorayard_dispatcher.planning.phases.rotate import prefetch, rotate
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.shares import Shares
@@ -78,6 +80,15 @@ class Planner:
     def waiting_tenants(self) -> Container[str]:
         """Those with jobs that wait."""
         return self._books.backlog.waiting_of
+
+    def expect(self, adapters: Iterable[str]) -> None:
+        """The adapters that jobs may ask for, in the order in which they are brought near; instead of those
+        told before."""
+        self._books.prewarming.expect(adapters)
+
+    def prewarms(self, now: float) -> bool:
+        """Whether a plan is worth while though nothing waits: adapters may be brought near."""
+        return self._books.prewarming.is_due(self.policy.prewarm_copies, now)
 
     def put(self, job: WaitingJob, now: float | None = None) -> None:
         """A job waits. One of the same key is replaced; `now` is when it came, if it counts as demand."""
@@ -141,6 +152,7 @@ class Planner:
         if whole:
             rotate(making)
             prefetch(making)
+            prewarm(making)
         self._arrived |= making.moved
         return making.plan()
 

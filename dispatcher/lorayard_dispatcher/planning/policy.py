@@ -43,6 +43,9 @@ class Policy:
     brings it into host memory, and the jobs stay free to go elsewhere meanwhile."""
     fetch_seconds: float = 2.0
     """A copy in host memory is waited for no longer: then the worker is given the job and loads by itself."""
+    prewarm_copies: int = 3
+    """In host memory, of adapters that are asked for; one of each that is registered. They are brought there
+    while disks are idle and memory is free; 0: only what jobs wait for is."""
     look_seconds: float = 0.05
     """Between two looks at what no event brings up: jobs become overdue, waits long, drains due."""
     queue_from: float = 4.0

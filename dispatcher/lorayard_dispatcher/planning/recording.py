@@ -49,6 +49,12 @@ class RecordedPlanner(Planner):
         self._base_of = dict(policy.base_of)
         write(["start", VERSION, asdict(policy)])
 
+    def expect(self, adapters: Iterable[str]) -> None:
+        """See `Planner.expect`."""
+        adapters = list(adapters)
+        self._tell("expect", adapters)
+        super().expect(adapters)
+
     def put(self, job: WaitingJob, now: float | None = None) -> None:
         """See `Planner.put`."""
         self._tell("put", asdict(job), now)
@@ -134,6 +140,8 @@ class _Player:
         if self._planner is None:
             raise ValueError("it has to begin with `start`")
         match verb:
+            case "expect":
+                self._planner.expect(values[0])
             case "put":
                 self._planner.put(WaitingJob(**values[0]), values[1])
             case "take":

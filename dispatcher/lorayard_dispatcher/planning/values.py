@@ -63,6 +63,7 @@ class WorkerView:
     resident: Mapping[str, Resident] = field(default_factory=dict[str, Resident])  # by digest
     host: frozenset[str] = frozenset()  # digests in host memory: a load from there is short
     fetching: frozenset[str] = frozenset()  # digests on their way into host memory
+    host_room: int = 0  # adapters that host memory has room for while nothing there makes way
     load_seconds_host: float | None = None  # host -> slot, as measured there; None: not yet
     load_seconds_disk: float | None = None  # disk -> host
     age_seconds: float = 0.0  # since it was last heard
