@@ -209,6 +209,7 @@ class Dispatcher:
         self.registry.on_change(key, value)
         self.keeping.look_soon()
         self.retry_unresolved()
+        self._changed.set()
 
     async def on_load(self, message: Msg) -> None:
         """A worker finished something."""
@@ -332,7 +333,10 @@ class Dispatcher:
                 self.usage.look(self.fleet.heard())
                 self._expire_parked()
                 self._give_up_unservable(looked)
-            if len(self.pool):
+            if self.registry.changed:
+                self.registry.changed = False
+                self.planner.expect(self.registry.active())
+            if len(self.pool) or self.planner.prewarms(time.time()):
                 self.plan_once()
                 await asyncio.sleep(PLAN_GAP_SECONDS)
 

@@ -31,6 +31,7 @@ LAPSES_FORGOTTEN_SECONDS = 600.0
 MOST_ROWS = 4096
 MOST_SLOTS = 1024
 MOST_ROOM = 8192
+MOST_HOST_ROOM = 8192
 MOST_LOAD_SECONDS = 600.0
 """No worker can be set up for more: whoever says so is wrong, and must not draw all the work to itself."""
 
@@ -151,6 +152,7 @@ class KnownWorker:
             fetching=self.ordered.union(self.fetching).difference(self.host)
             if self.ordered
             else self.fetching,
+            host_room=min(advert.host_room, MOST_HOST_ROOM),
             load_seconds_host=_seconds(advert.load_ms_host),
             load_seconds_disk=_seconds(advert.load_ms_disk),
             age_seconds=max(0.0, now - self.heard_at),

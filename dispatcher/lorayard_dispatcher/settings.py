@@ -34,6 +34,9 @@ class DispatcherSettings(YardSettings):
     prefill_seconds_per_token: float = Field(default=0.001, ge=0, le=10)
     """To read a conversation anew: a turn of a session waits as long for the worker that has it in its cache.
     0: sessions keep their adapter only. That of a small model on a CPU; a GPU takes a tenth and less."""
+    prewarm_copies: int = Field(default=3, ge=0, le=1000)
+    """Workers that get an adapter into free host memory before a job needs it there, if it is asked for; one
+    otherwise. 0: it is fetched for jobs that wait only."""
     max_interruptions: int = Field(default=5, ge=1)
     """A job whose workers died under it so often is answered as poison."""
     max_deliveries: int = Field(default=500, ge=2)
@@ -52,5 +55,6 @@ class DispatcherSettings(YardSettings):
             overdue_share=self.overdue_share,
             quantum_tokens=self.quantum_tokens,
             tenant_weights=self.tenant_weights,
+            prewarm_copies=self.prewarm_copies,
             base_of=base_of,
         )

@@ -100,6 +100,8 @@ class WorkerAdvert(Message):
     """Disk to host memory."""
     slot_bytes: int = 0
     host_bytes: int = 0
+    host_room: int = Field(default=0, ge=0)
+    """Adapters of the largest size held so far that host memory takes before any has to make way."""
     counters: WorkerCounters = WorkerCounters()
     load: WorkerLoad
     pid: int = 0

@@ -214,7 +214,7 @@ async def test_a_cold_adapter_is_staged_while_rows_run_and_its_job_waits_for_no_
     yard: Yard, adapters: Path, second: None, wait_until: WaitUntil
 ) -> None:
     """The whole way: plan, order, advert, plan."""
-    await yard.dispatcher()
+    await yard.dispatcher(prewarm_copies=0)
     await yard.worker(adapters_dir=adapters, rows=3, slots=2, echo_delay_seconds=1.0, echo_disk_seconds=0.1)
     for name in ("one", "two"):
         await yard.publish(Job(id=name, prompt="p"), adapter=f"{ADAPTER}@1")
@@ -229,3 +229,26 @@ async def test_a_cold_adapter_is_staged_while_rows_run_and_its_job_waits_for_no_
     assert cold.maker.tier == "host"
     status = await yard.status()
     assert (status.prefetches, status.prefetches_arrived, status.prefetches_failed) == (1, 1, 0)
+
+
+async def test_every_adapter_is_in_host_memory_somewhere_before_the_first_job__c4(
+    yard: Yard, adapters: Path, second: None, wait_until: WaitUntil
+) -> None:
+    """Nobody has asked for any; the first who does waits for no disk, and is not sent past the copy."""
+    await yard.dispatcher()
+    for name in ("w1", "w2"):
+        await yard.worker(name, adapters_dir=adapters, echo_disk_seconds=0.05)
+    digests = {(await yard.record(ADAPTER, version)).digest for version in ("1", "2")}
+
+    async def there() -> bool:
+        held = [digest for name in ("w1", "w2") for digest in (await yard.advert(name)).host]
+        return sorted(held) == sorted(digests)
+
+    await wait_until(there)
+    for version in ("1", "2"):
+        await yard.publish(Job(id=f"first-{version}", prompt="p"), adapter=f"{ADAPTER}@{version}")
+        maker = (await yard.result(f"first-{version}")).maker
+        assert maker is not None
+        assert maker.tier == "host"
+    status = await yard.status()
+    assert (status.prefetches, status.prefetches_arrived, status.prefetches_failed) == (2, 2, 0)

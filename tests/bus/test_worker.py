@@ -124,7 +124,7 @@ async def nothing_left(yard: Yard) -> bool:
 
 async def test_an_answer_names_its_maker_in_full(yard: Yard, adapters: Path) -> None:
     """A4, B1: adapter, version, digest, base model, worker, rule and where the adapter was."""
-    await yard.dispatcher()
+    await yard.dispatcher(prewarm_copies=0)
     await yard.worker(adapters_dir=adapters)
     for name in ("first", "second"):
         await yard.publish(job(name), adapter=ADAPTER)

@@ -92,6 +92,17 @@ def test_what_a_row_waits_for_is_loaded_right_after_the_prefetch_in_hand__c4() -
     assert sorted(shelf.read_) == sorted([*map(str, range(BURST)), "wanted"]), "each of them once"
 
 
+def test_room_is_counted_in_adapters_as_large_as_the_largest_so_far__a4() -> None:
+    host = HostTier(budget_bytes=10)
+    assert host.room > 0, "nobody knows how large they are"
+    host.put(adapter("a", size_bytes=1))
+    assert host.room == 9
+    host.put(adapter("b", size_bytes=4))
+    assert host.room == 1
+    host.drop("b")
+    assert host.room == 2
+
+
 def test_what_is_asked_for_counts_as_loading_until_it_is_there__a4() -> None:
     host = HostTier(budget_bytes=99)
     shelf = Shelf(host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_shared.logs import Event
@@ -25,10 +25,13 @@ class AdapterRegistry:
         """Adapter digest -> size of its weights' file."""
         self.labels: dict[str, str] = {}
         """Adapter digest -> `name@version`, also of records that are gone."""
+        self.changed = False
+        """Whether records have come or gone since this was last set back."""
         self._log = structlog.get_logger()
 
     def on_change(self, key: str, value: bytes | None) -> None:
         """Take one change of the bucket; an unreadable record is logged and counts as absent."""
+        self.changed = True
         self._forget(key)
         if value is None:
             return
@@ -43,6 +46,14 @@ class AdapterRegistry:
         self.columns_of[record.digest] = record.columns or record.rank
         self.bytes_of[record.digest] = record.size_bytes
         self.labels[record.digest] = f"{record.name}@{record.version}"
+
+    def active(self) -> list[str]:
+        """Digests of the versions that may serve, the newest first."""
+        newest: dict[str, float] = {}
+        for record in self._by_key.values():
+            if record.state is AdapterState.ACTIVE:
+                newest[record.digest] = max(record.registered_at, newest.get(record.digest, 0.0))
+        return sorted(newest, key=lambda digest: (-newest[digest], digest))
 
     def _forget(self, key: str) -> None:
         record = self._by_key.pop(key, None)

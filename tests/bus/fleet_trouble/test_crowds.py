@@ -70,7 +70,7 @@ async def test_a_hundred_requests_of_one_cold_adapter_load_it_once_per_replica(
 ) -> None:
     """Simultaneous, and each worker has loads that take their time."""
     make_tiny_adapter(tmp_path / "a" / ADAPTER / "1", seed=1, targets=("q_proj",))
-    await yard.dispatcher()
+    await yard.dispatcher(prewarm_copies=0)
     workers = ("w1", "w2", "w3")
     for name in workers:
         await yard.worker(name, adapters_dir=tmp_path / "a", echo_load_seconds=0.2, echo_delay_seconds=0.05)

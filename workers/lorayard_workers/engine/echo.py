@@ -226,6 +226,7 @@ class EchoEngine:
                 evictions=memory.evictions,
                 load_ms_host=memory.load_ms_host,
                 load_ms_disk=memory.load_ms_disk,
+                host_room=memory.host_room,
             )
 
     def alive(self) -> bool:

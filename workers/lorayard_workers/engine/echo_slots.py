@@ -136,6 +136,11 @@ class EchoSlots:
         """On the way into the host tier."""
         return frozenset(self._arriving)
 
+    @property
+    def host_room(self) -> int:
+        """Adapters that the host tier takes before any has to make way."""
+        return max(0, self.count * HOST_PER_SLOT - len(self.host) - len(self._arriving))
+
     def fetch(self, digest: str, now: float) -> None:
         """Into the host tier ahead of time, one after the other."""
         self._leaving.discard(digest)

@@ -230,6 +230,7 @@ class PackedEngine:
             load_ms_disk=self._loader.load_ms,
             slot_bytes=self._core.runner.slot_bytes,
             host_bytes=self._host.used_bytes,
+            host_room=self._host.room,
         )
 
     def alive(self) -> bool:

@@ -15,6 +15,9 @@ AHEAD_SECONDS = 10.0
 """How long a prefetched adapter waits for its first use before another may take its place: whoever asked for
 it does so for jobs that wait now."""
 
+ROOM_UNMEASURED = 4
+"""Adapters that are said to find room while none has been held: the first ones show how large they are."""
+
 
 @dataclass(slots=True)
 class _Held:
@@ -32,6 +35,7 @@ class HostTier:
     """What rows use or wait for: a prefetch never evicts it, a load only where nothing else would do."""
     _held: dict[str, _Held] = field(default_factory=dict[str, _Held])
     _used_bytes: int = 0
+    _largest_bytes: int = 0  # that was ever held
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def put(self, adapter: HostAdapter) -> None:
@@ -99,6 +103,13 @@ class HostTier:
         """Bytes held now."""
         return self._used_bytes
 
+    @property
+    def room(self) -> int:
+        """Adapters as large as the largest ever held that fit before any has to make way."""
+        if not self._largest_bytes:
+            return ROOM_UNMEASURED
+        return max(0, self.budget_bytes - self._used_bytes) // self._largest_bytes
+
     def check(self) -> None:
         """The books agree. Raises InvariantError."""
         with self._lock:
@@ -111,6 +122,7 @@ class HostTier:
     def _add(self, adapter: HostAdapter) -> _Held:
         held = self._held[adapter.digest] = _Held(adapter, Usage(last_used=time.time()))
         self._used_bytes += adapter.size_bytes
+        self._largest_bytes = max(self._largest_bytes, adapter.size_bytes)
         return held
 
     def _make_room(self, size_bytes: int, spared: Collection[str] | None = None) -> bool:

@@ -232,6 +232,7 @@ class Presence:
             load_ms_disk=residency.load_ms_disk,
             slot_bytes=residency.slot_bytes,
             host_bytes=residency.host_bytes,
+            host_room=residency.host_room,
             counters=counted,
             load=self.load(),
             pid=os.getpid(),
