@@ -156,6 +156,15 @@ def test_no_worker_is_asked_that_could_not_use_it__b6(changed: dict[str, object]
     assert not fleet.views["w1"].host
 
 
+def test_a_worker_that_reads_for_others_is_left_alone__c4() -> None:
+    fleet = Fleet("w1")
+    fleet.see("w1", fetching=frozenset({"of another dispatcher"}))
+    fleet.planner.expect(names(1))
+    assert fleet.plan() == []
+    fleet.see("w1", fetching=frozenset[str]())
+    assert [one.adapter for one in fleet.plan()] == names(1)
+
+
 def test_it_can_be_switched_off__g4() -> None:
     fleet = Fleet("w1", policy=Policy(prewarm_copies=0))
     fleet.planner.expect(names(3))
