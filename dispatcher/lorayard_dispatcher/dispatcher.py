@@ -207,7 +207,7 @@ class Dispatcher:
     def on_adapter(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of adapters."""
         self.registry.on_change(key, value)
-        self.keeping.look_soon()
+        self.keeping.on_declared()
         self.retry_unresolved()
         self._changed.set()
 

@@ -35,6 +35,7 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
     fit = Fit(group=job.group, base_digest=dispatcher.registry.base_of.get(job.group))
     views = dispatcher.fleet.views(time.monotonic(), now)
     wait = dispatcher.planner.why(parked.key, now)
+    reason = wait_reason(fit, views, wait, alive=len(dispatcher.fleet.workers))
     lane, labels = _lane(dispatcher, job.priority), dispatcher.registry.labels
     return JobExplanation(
         dispatcher=dispatcher.name,
@@ -44,7 +45,8 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         lane=taken.address.lane,
         waited_seconds=max(0.0, now - taken.enqueued_at),
         attempt=taken.attempt,
-        reason=wait_reason(fit, views, wait, alive=len(dispatcher.fleet.workers)),
+        reason=reason,
+        detail=_placement(dispatcher, job.group) if reason is WaitReason.PLACEMENT else "",
         ahead=sum(other.order < job.order for other in lane),
         oldest_seconds=max(0.0, now - min(other.enqueued_at for other in lane)),
         overdue_in_seconds=dispatcher.planner.policy.bound(job) - now,
@@ -52,6 +54,14 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         worker=wait.worker if wait is not None else None,
         drains=labels.get(wait.drained, wait.drained) if wait is not None and wait.drained else None,
     )
+
+
+def _placement(dispatcher: Dispatcher, group: str) -> str:
+    """Where an adapter may be: workers that live, else as it was declared."""
+    keeper = dispatcher.keeping.keeper
+    target, wish = keeper.targets.get(group), keeper.wishes.get(group)
+    allowed = target.allowed if target is not None else None
+    return ", ".join(sorted(allowed or (wish.on if wish is not None else ())))
 
 
 def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:

@@ -17,7 +17,7 @@ from lorayard_dispatcher.orders import Orders
 from lorayard_dispatcher.placements import Placements, wishes
 from lorayard_dispatcher.planning.amends import Order
 from lorayard_dispatcher.planning.keeper import Keeper
-from lorayard_dispatcher.planning.placement import Site, barred
+from lorayard_dispatcher.planning.placement import Site, Wish, barred
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.sites import demand, site
 from lorayard_schemas.errors import MalformedMessageError
@@ -54,6 +54,7 @@ class Keeping:
         """Worker and digest -> what it answered to an order that it did not follow."""
         self._fleet, self._pool, self._registry = fleet, pool, registry
         self._orders, self._audit, self._spawn = orders, audit, spawn
+        self._wishes: dict[str, Wish] | None = None
         self._was_active = False
         self._look_at = 0.0
         self._log = structlog.get_logger()
@@ -61,6 +62,11 @@ class Keeping:
     def on_placement(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of declarations."""
         self.placements.on_change(key, value)
+        self.on_declared()
+
+    def on_declared(self) -> None:
+        """What there is to declare about, or what was, has changed."""
+        self._wishes = None
         self.look_soon()
 
     def look_soon(self) -> None:
@@ -82,7 +88,7 @@ class Keeping:
         self.keeper.look(
             now,
             sites=self.sites(now),
-            wishes=wishes(self.placements, self._registry).values(),
+            wishes=self.wishes().values(),
             demand=demand(self._fleet.views(now, time.time()), self._pool.queues),
             base_of=self._registry.base_of,
         )
@@ -90,6 +96,12 @@ class Keeping:
         if active:
             for order in self.keeper.orders(now):
                 self._spawn(self._send(order), f"{order.verb}-{order.worker}")
+
+    def wishes(self) -> dict[str, Wish]:
+        """What was declared, by digest."""
+        if self._wishes is None:
+            self._wishes = wishes(self.placements, self._registry)
+        return self._wishes
 
     def sites(self, now: float) -> list[Site]:
         """The live workers as placing sees them."""

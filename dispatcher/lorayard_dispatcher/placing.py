@@ -83,7 +83,7 @@ def _merge(wish: PlaceAdapter, before: Placement | None) -> Placement:
 
 def _judge(after: Placement, digest: str, registry: AdapterRegistry, keeping: Keeping) -> PlaceReply:
     sites = keeping.sites(time.monotonic())
-    declared = wishes(keeping.placements, registry)
+    declared = keeping.wishes()
     wanted = wishes(keeping.placements.with_one(after), registry)
     refused = declaring.refusal(digest, sites, declared, wanted)
     if refused is not None:

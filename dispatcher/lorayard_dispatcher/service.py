@@ -32,6 +32,8 @@ PARKED_SECONDS = 0.2
 """Only a dispatcher that has the job answers, so a job that nobody has costs this wait."""
 CANCEL_PARKED = "cancel-parked"
 EXPLAIN = "explain"
+MOST_MISPLACED = 8
+"""Adapters named in a status; `placements` tells of more."""
 SERVICE_VERSION = "1.0.0"
 
 
@@ -194,6 +196,7 @@ def _status(dispatcher: Dispatcher, seats: Seats, now: float) -> DispatcherStatu
         for versions in dispatcher.registry.known.values()
         for record in versions.values()
     }
+    placed = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, None, most=MOST_MISPLACED)
     waiting: dict[str, list[float]] = {}
     for (group, _), jobs in dispatcher.pool.queues.items():
         name = "base" if group == BASE_GROUP else names.get(group, group)
@@ -230,5 +233,8 @@ def _status(dispatcher: Dispatcher, seats: Seats, now: float) -> DispatcherStatu
         prefetches_arrived=dispatcher.orders.arrived,
         prefetches_failed=dispatcher.orders.failed,
         loads_in_arrival_order=dispatcher.arrival_order.loads,
+        placements=placed.total,
+        placements_kept=placed.kept,
+        misplaced=tuple(one.adapter for one in placed.adapters if not one.kept),
         audit_lost=dispatcher.audit.lost,
     )

@@ -37,6 +37,8 @@ def wait_reason(fit: Fit, views: Sequence[WorkerView], wait: Wait | None, *, ali
     able = [view for view in views if fit.serves(view)]
     if not able:
         return WaitReason.NO_FILES
+    if all(fit.group in view.barred for view in able):
+        return WaitReason.PLACEMENT
     return WaitReason.NEXT_PLAN if wait is None else _of_planner(wait, able)
 
 

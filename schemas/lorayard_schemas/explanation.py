@@ -39,6 +39,8 @@ class WaitReason(StrEnum):
     """None that is alive has the base model that its adapter was made for."""
     NO_FILES = "no_files"
     """None that is alive and has the base model has the adapter's files, or it serves another one only."""
+    PLACEMENT = "placement"
+    """Those that could serve it may not: it was declared where its adapter may be; `detail` says where."""
     ROWS_BUSY = "rows_busy"
     """Every row of every worker that could run it is taken."""
     SLOTS_BUSY = "slots_busy"

@@ -61,5 +61,11 @@ class DispatcherStatus(Message):
     """Refused, unanswered or not arrived; none costs a job."""
     loads_in_arrival_order: int = 0
     """Loads that the same jobs would have cost on the same slots, given out in turn as they came."""
+    placements: int = 0
+    """Adapters of which something is declared, or that are merged."""
+    placements_kept: int = 0
+    """Of those, where they should be."""
+    misplaced: tuple[str, ...] = ()
+    """Some of the others, as `name@version`."""
     audit_lost: int = 0
     """Audit records that are known not to be stored."""

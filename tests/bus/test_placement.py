@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
 from lorayard import Client, InvalidRequestError
+from lorayard_cli.app import run_command
 from lorayard_schemas.audit import PlacementRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
@@ -48,6 +50,15 @@ async def at_hand(yard: Yard, digest: str, workers: list[str]) -> set[str]:
         for advert in adverts
         if digest in advert.host or digest in {slot.digest for slot in advert.slots}
     }
+
+
+async def commanded(yard: Yard, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    """What a command prints as JSON; it may fail."""
+    capsys.readouterr()
+    address = ["--url", yard.settings.url, "--prefix", yard.settings.prefix]
+    await asyncio.to_thread(run_command, [*arguments, *address, "--json"])
+    printed = capsys.readouterr().out.splitlines()
+    return dict(json.loads(next(line for line in reversed(printed) if line.startswith("{"))))
 
 
 async def test_declared_replicas_are_kept_when_a_worker_goes__b7(
@@ -98,7 +109,7 @@ async def test_no_more_workers_than_declared_get_it_however_many_jobs_wait__b7(
 
 
 async def test_jobs_of_an_adapter_that_may_be_on_one_worker_only_wait_for_it__b7(
-    yard: Yard, client: Client, adapters: Path, wait_until: WaitUntil
+    yard: Yard, client: Client, adapters: Path, wait_until: WaitUntil, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await yard.dispatcher()
     await yard.worker("w1", adapters_dir=adapters)
@@ -111,6 +122,9 @@ async def test_jobs_of_an_adapter_that_may_be_on_one_worker_only_wait_for_it__b7
 
     await wait_until(waits)
     assert (await placed(client)).allowed == ()
+    said = await commanded(yard, capsys, "explain", "j", "--tenant", "acme")
+    assert said["reason"] == "placement"
+    assert f"{ADAPTER}@1 was declared to be nowhere but on zone=a" in str(said["sentence"])
     await yard.worker("w2", adapters_dir=adapters, labels={"zone": "a"})
     maker = (await yard.result("j")).maker
     assert maker is not None
@@ -220,3 +234,41 @@ async def test_a_declaration_outlives_the_dispatcher_and_its_orders_are_on_recor
     found = await yard.bus.js.get_msg(stream, subject=subject, direct=True)
     record = decode(PlacementRecord, found.data or b"")
     assert (record.worker, record.adapter, record.order) == ("w2", f"{ADAPTER}@1", "load")
+
+
+async def test_commands_declare_and_show__b7(
+    yard: Yard, adapters: Path, capsys: pytest.CaptureFixture[str], wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    await yard.worker("w1", adapters_dir=adapters, labels={"zone": "a"}, slots=2)
+    place = ("adapters", "place", ADAPTER)
+    said = await commanded(
+        yard, capsys, *place, "--pin", "--replicas", "1:2", "--on", "zone=a", "--on", "w7", "--only"
+    )
+    assert said["warnings"] == ["no live worker is 'w7'; it counts once there is one"]
+
+    async def kept() -> bool:
+        return (await yard.status()).placements_kept == 1
+
+    await wait_until(kept)
+    shown = await commanded(yard, capsys, "adapters", "show", ADAPTER)
+    assert (shown["kept"], shown["in_slot"], shown["allowed"]) == (True, ["w1"], ["w1"])
+    said = await commanded(
+        yard, capsys, *place, "--tier", "shared", "--replicas", "1:", "--anywhere", "--prefer", "--unpin"
+    )
+    declared = Placement.model_validate(said["placement"])
+    assert declared == Placement(
+        adapter=ADAPTER, tier=AdapterTier.SHARED, replicas_min=1, declared_at=declared.declared_at
+    )
+    said = await commanded(yard, capsys, *place, "--tier", "merged")
+    assert said["error"] == {
+        "code": "bad_input",
+        "field": "tier",
+        "message": "tier: it is to have 1 worker for itself, and can have 0: 1 worker of its base model "
+        "live, 1 that it may be on, and one is left to everybody else",
+    }
+    said = await commanded(yard, capsys, *place, "--reset")
+    reset = Placement.model_validate(said["placement"])
+    assert reset == Placement(adapter=ADAPTER, declared_at=reset.declared_at)
+    said = await commanded(yard, capsys, "adapters", "show", "a/b/c")
+    assert "is not registered" in str(said["error"])

@@ -76,6 +76,22 @@ async def test_a_prefetched_adapter_is_advertised_in_host_memory__c4(
     assert reply.sequence > before.sequence
 
 
+async def test_an_adapter_is_loaded_into_a_slot_that_is_free__b7(
+    yard: Yard, adapters: Path, digests: list[str], wait_until: WaitUntil
+) -> None:
+    await yard.worker(adapters_dir=adapters, slots=2)
+    assert await order(yard, OrderVerb.LOAD, *digests[:2]) == [QUEUED, QUEUED]
+
+    async def there() -> bool:
+        return {slot.digest for slot in (await yard.advert()).slots} == set(digests[:2])
+
+    await wait_until(there)
+    assert await order(yard, OrderVerb.LOAD, digests[0]) == [THERE]
+    assert await order(yard, OrderVerb.DEDICATE, digests[0]) == [QUEUED]
+    alone = (OrderOutcome.REFUSED, f"the worker serves only {digests[0]}, and uses no slots")
+    assert await order(yard, OrderVerb.LOAD, digests[1]) == [alone]
+
+
 async def test_an_arrival_in_host_memory_is_told_without_waiting_for_the_next_beat__a4(
     yard: Yard, adapters: Path, digests: list[str], wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,11 @@ def test_no_phase_of_the_planner_is_unknown() -> None:
         ),
         (WaitReason.NO_FILES, {}, "2 workers are alive, none that serves a/b/c@2"),
         (
+            WaitReason.PLACEMENT,
+            {"detail": "zone=a"},
+            "2 workers are alive, and a/b/c@2 was declared to be nowhere but on zone=a",
+        ),
+        (
             WaitReason.SESSION_WORKER,
             {"worker": "w1", "moves_in_seconds": 0.8},
             "it waits for a row of worker w1, which has its session's conversation, and moves to another one "

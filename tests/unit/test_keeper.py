@@ -137,6 +137,7 @@ def test_pins_are_set_and_let_go__b7() -> None:
     yard = Yard()
     yard.wishes = [Wish(digest="a", pin=True, least=2)]
     assert {verb for _, verb in verbs(yard.run(5))} == {"pin"}
+    assert yard.run(60) == []
     yard.wishes = [Wish(digest="a")]
     assert {verb for _, verb in verbs(yard.run(5))} == {"unpin"}
     assert yard.run(60) == []
@@ -211,6 +212,14 @@ def test_traffic_that_fills_a_worker_for_long_is_worth_one__b8() -> None:
     yard.demand = {"a": 4.0, "b": 3.0}
     assert yard.run(IDLE_SECONDS) == []
     assert verbs(yard.run(60)) == [(order.worker, "undedicate")]
+
+
+def test_a_worker_of_its_own_by_settings_counts_and_is_nobody_elses_loss__b8() -> None:
+    yard = Yard()
+    yard.sites["w1"] = replace(yard.sites["w1"], dedicated="x", bound=True)
+    yard.demand = {"x": 9.5, "y": 9.5}
+    (order,) = yard.run(300)
+    assert (order.verb, order.digest) == (OrderVerb.DEDICATE, "y")
 
 
 def test_traffic_of_two_workers_is_worth_two_but_never_the_last__b8() -> None:

@@ -228,6 +228,7 @@ def test_what_cannot_be_held_is_refused_by_field_with_the_numbers__b7(
     assert found is not None
     assert found.field == field
     assert part in found.reason
+    assert "any more" not in found.reason, "it never could be"
 
 
 def test_more_pinned_adapters_than_slots_are_refused__b7() -> None:

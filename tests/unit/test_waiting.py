@@ -13,6 +13,7 @@ FITTING = WorkerView(worker="w1", room=1, base_digest="base")
 FULL = WorkerView(worker="w1", room=0, base_digest="base")
 OTHER_BASE = WorkerView(worker="w2", room=1, base_digest="other")
 LACKING = WorkerView(worker="w3", room=1, base_digest="base", lacks=frozenset(["a"]))
+BARRED = WorkerView(worker="w5", room=1, base_digest="base", barred=frozenset(["a"]))
 DEDICATED = WorkerView(worker="w4", room=1, base_digest="base", dedicated="b")
 JOB = WaitingJob(key="k", group="a", tenant="t", priority=2, enqueued_at=0.0)
 
@@ -25,6 +26,8 @@ JOB = WaitingJob(key="k", group="a", tenant="t", priority=2, enqueued_at=0.0)
         ((OTHER_BASE,), 1, WaitReason.NO_BASE),
         ((OTHER_BASE, LACKING, DEDICATED), 3, WaitReason.NO_FILES),
         ((OTHER_BASE, FITTING), 2, WaitReason.NEXT_PLAN),
+        ((LACKING, BARRED), 2, WaitReason.PLACEMENT),
+        ((BARRED, FITTING), 2, WaitReason.NEXT_PLAN),
     ],
 )
 def test_what_the_fleet_lacks_is_said_first(

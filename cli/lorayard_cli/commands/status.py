@@ -94,6 +94,11 @@ def _print(glance: _Glance) -> None:
         )
         if len(dispatcher.dispatchers) > 1 or not dispatcher.seats:
             console.print(f"[bold]dispatchers[/] {plain(dispatchers_line(dispatcher))}")
+        if dispatcher.placements:
+            kept = f"{dispatcher.placements_kept} of {dispatcher.placements} adapters where they should be"
+            named = ", ".join(dispatcher.misplaced)
+            others = f"; not yet {plain(named)}" if named else ""
+            console.print(f"[bold]placement[/]   {kept}{others}")
         if dispatcher.blind:
             console.print(
                 f"[bold]fleet[/]       [yellow]out of sight[/]: {dispatcher.stale} of "

@@ -68,6 +68,8 @@ def _reason(live: JobExplanation, tenant: str) -> str:
             return f"{_workers(live)} alive, none with the base model that {adapter} was made for"
         case WaitReason.NO_FILES:
             return f"{_workers(live)} alive, none that serves {adapter}"
+        case WaitReason.PLACEMENT:
+            return f"{_workers(live)} alive, and {adapter} was declared to be nowhere but on {live.detail}"
         case WaitReason.ROWS_BUSY:
             return f"every row that could run {adapter} is busy, and {_ahead(live)}"
         case WaitReason.SLOTS_BUSY:

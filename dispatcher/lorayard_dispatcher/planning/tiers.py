@@ -94,7 +94,7 @@ class Inference:
     def _adopt(self, sites: Iterable[Site], fixed: frozenset[str]) -> None:
         """What an earlier dispatcher has merged stays so until traffic says otherwise."""
         self._found = True
-        merged = Counter(site.dedicated for site in sites if site.dedicated is not None and not site.bound)
+        merged = Counter(site.dedicated for site in sites if site.dedicated is not None)
         for digest, workers in merged.items():
             if digest not in fixed:
                 seen = self._seen.setdefault(digest, _Seen())
@@ -106,7 +106,10 @@ class Inference:
         base = base_of.get(digest)
         open_ = [site.rows for site in sites if not site.bound and base in (None, site.base_digest)]
         rows = max(open_, default=0)
-        given = sum(other.level for name, other in self._seen.items() if base_of.get(name) == base)
+        own = Counter(site.dedicated for site in sites if site.bound)
+        given = sum(
+            max(0, other.level - own[name]) for name, other in self._seen.items() if base_of.get(name) == base
+        )
         left, others = sum(open_) - given * rows, self._others(digest)
         above = rows > 0 and seen.rows > (seen.level + WORTH) * rows and others <= SPARE * (left - rows)
         below = seen.level > 0 and (seen.rows < (seen.level - 1 + IDLE) * rows or others > left)
