@@ -14,37 +14,55 @@ from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.shares import Shares
 from lorayard_dispatcher.planning.values import WaitingJob
 
+LONG = 64
+"""Jobs of one tenant in a lane from which they are kept where taking the first does not move the rest. Most
+are fewer, in about as many lists as there are jobs: what memory a list takes is what a look at it costs.
+"""
+
 
 class Lane:
     """The jobs of one group and priority, the oldest of each tenant first."""
 
-    __slots__ = ("_alive", "_heads", "oldest", "size", "tenants")
+    __slots__ = ("_alive", "_counts", "_heads", "oldest", "size", "tenants")
 
     def __init__(self, alive: dict[str, WaitingJob]) -> None:
         self._alive = alive
         self._heads: list[tuple[float, str, str]] = []
         """A heap of tenants' oldest jobs; what is not any more is dropped when it comes up."""
-        self.tenants: dict[str, deque[WaitingJob]] = {}
+        self._counts: dict[str, int] = {}
+        self.tenants: dict[str, list[WaitingJob] | deque[WaitingJob]] = {}
+        """The first is alive; behind it some may not be."""
         self.size = 0
         self.oldest: WaitingJob | None = None
 
     def head(self, shares: Shares) -> WaitingJob | None:
         """The oldest job of a tenant within its share."""
-        if self.oldest is None or shares.allowed(self.oldest.tenant):
-            return self.oldest
+        oldest = self.oldest
+        if oldest is None:
+            return None
         limit, served = shares.limit, shares.served
+        if served.get(oldest.tenant, 0.0) <= limit:
+            return oldest
         best: WaitingJob | None = None
         for tenant, jobs in self.tenants.items():
-            if served.get(tenant, 0.0) <= limit and (best is None or jobs[0].order < best.order):
-                best = jobs[0]
+            if served.get(tenant, 0.0) <= limit:
+                first = jobs[0]
+                if best is None or (first.enqueued_at, first.key) < (best.enqueued_at, best.key):
+                    best = first
         return best
 
     def put(self, job: WaitingJob) -> None:
         """Add a job; almost always the newest of its tenant."""
-        jobs = self.tenants.setdefault(job.tenant, deque())
         self.size += 1
-        if not jobs or jobs[-1].order <= job.order:
+        self._counts[job.tenant] = self._counts.get(job.tenant, 0) + 1
+        jobs = self.tenants.get(job.tenant)
+        if jobs is None:
+            jobs = self.tenants[job.tenant] = [job]
+        elif jobs[-1].enqueued_at < job.enqueued_at or jobs[-1].order <= job.order:
             jobs.append(job)
+            if len(jobs) == LONG:
+                self.tenants[job.tenant] = deque(jobs)
+            return
         else:  # it was handed back, so it is among the oldest
             at = next(i for i, other in enumerate(jobs) if job.order < other.order)
             jobs.insert(at, job)
@@ -55,16 +73,20 @@ class Lane:
     def removed(self, job: WaitingJob) -> None:
         """One of its jobs is alive no more."""
         self.size -= 1
-        jobs = self.tenants[job.tenant]
-        alive = self._alive
+        tenant = job.tenant
+        left = self._counts[tenant] - 1
+        if left == 0:
+            del self._counts[tenant], self.tenants[tenant]
+            self.oldest = self._first()
+            return
+        self._counts[tenant] = left
+        jobs = self.tenants[tenant]
         if jobs[0] is not job:
             return
-        while jobs and alive.get(jobs[0].key) is not jobs[0]:
-            jobs.popleft()
-        if jobs:
-            heapq.heappush(self._heads, (jobs[0].enqueued_at, jobs[0].key, job.tenant))
-        else:
-            del self.tenants[job.tenant]
+        alive = self._alive
+        while alive.get(jobs[0].key) is not jobs[0]:
+            del jobs[0]
+        heapq.heappush(self._heads, (jobs[0].enqueued_at, jobs[0].key, tenant))
         self.oldest = self._first()
 
     def _first(self) -> WaitingJob | None:
@@ -86,13 +108,12 @@ class Lane:
         )
 
     def eligible(self, shares: Shares, most: int) -> int:
-        """How many jobs of tenants within their share there are, counted up to `most`; where jobs were taken
-        out of the middle, a little too many."""
+        """How many jobs of tenants within their share there are, counted up to `most`."""
         count = 0
         limit, served = shares.limit, shares.served
-        for tenant, jobs in self.tenants.items():
+        for tenant, jobs in self._counts.items():
             if served.get(tenant, 0.0) <= limit:
-                count += len(jobs)
+                count += jobs
                 if count >= most:
                     return most
         return count
@@ -125,17 +146,20 @@ class Backlog:
 
     def pending(self, group: str) -> int:
         """How many jobs of a group wait."""
-        return sum(lane.size for lane in self.groups.get(group, {}).values())
+        lanes = self.groups.get(group)
+        return 0 if lanes is None else sum([lane.size for lane in lanes.values()])
 
     def priorities(self) -> list[int]:
         """The lanes that anything waits in, urgent first."""
         return sorted(priority for priority, heads in self.heads.items() if heads)
 
-    def put(self, job: WaitingJob) -> None:
-        """Add a job; one of the same key is replaced."""
-        self.take(job.key)
+    def put(self, job: WaitingJob) -> WaitingJob | None:
+        """Add a job; returns the one of the same key that it replaces, if any."""
+        replaced = self.take(job.key)
         self._jobs[job.key] = job
-        lanes = self.groups.setdefault(job.group, {})
+        lanes = self.groups.get(job.group)
+        if lanes is None:
+            lanes = self.groups[job.group] = {}
         lane = lanes.get(job.priority)
         if lane is None:
             lane = lanes[job.priority] = Lane(self._jobs)
@@ -146,6 +170,7 @@ class Backlog:
         groups[job.group] = groups.get(job.group, 0) + 1
         if job.deadline is not None:
             heapq.heappush(self._deadlines, (self._policy.bound(job), job.key))
+        return replaced
 
     def take(self, key: str) -> WaitingJob | None:
         """Remove a job and return it."""

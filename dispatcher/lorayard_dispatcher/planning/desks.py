@@ -111,8 +111,6 @@ class Desk:
                 self.idle_pins += 1
         self.host = view.host
         self.fetching = set(view.fetching)
-        if self.asked:
-            self.asked = {digest: at for digest, at in self.asked.items() if digest not in view.host}
         self.free_slots = max(0, view.slots - len(self.resident))
         self.is_plain = view.slots > 0 and view.dedicated is None and not view.lacks and not view.barred
 
@@ -129,7 +127,8 @@ class Desk:
     @property
     def free_rows(self) -> int:
         """Jobs that would start at once."""
-        return min(self.spare, self.rows - self.in_flight)
+        spare, rows = self.spare, self.rows - self.in_flight
+        return spare if spare < rows else rows
 
     def gives(self, group: str) -> bool:
         """Whether new rows of an adapter that it holds may start here."""
@@ -154,6 +153,7 @@ class Desk:
             was.base_digest == view.base_digest
             and was.dedicated == view.dedicated
             and was.lacks == view.lacks
+            and was.barred == view.barred
             and bool(was.slots) == bool(view.slots)
         )
 
@@ -214,8 +214,9 @@ class Desks:
             _enter_all(self.holders, desk.resident, desk.name)
             _enter_all(self.hosts, desk.host | desk.fetching, desk.name)
         else:
-            if desk.asked:
-                self.landed.update(digest for digest in desk.asked if digest in view.host)
+            if desk.asked and (landed := view.host.intersection(desk.asked)):
+                self.landed |= landed
+                desk.asked = {digest: at for digest, at in desk.asked.items() if digest not in landed}
             resident, host, fetching = desk.resident, desk.host, desk.fetching
             if not desk.serves_as(view):
                 self._forget_served()
@@ -362,12 +363,12 @@ class Desks:
                 and desk.fits(group, base)
             )
 
-        found: dict[str, Desk] = {}
-        for desk in self.choices(self.hosts.get(group, NOBODY), key, passes):
-            found[desk.name] = desk
-        for desk in self.choices(self.free if free else self.open, key, passes, most):
-            found[desk.name] = desk
-        return list(found.values())
+        others = self.choices(self.free if free else self.open, key, passes, most)
+        hosts = self.hosts.get(group)
+        if hosts is None:
+            return others
+        near = self.choices(hosts, key, passes)
+        return near + [desk for desk in others if desk not in near]
 
     def choices(
         self, names: Sequence[str], key: str, passes: Callable[[Desk], bool], most: int = CHOICES

@@ -22,6 +22,7 @@ from lorayard_dispatcher.planning.values import (
     Plan,
     Prefetch,
     Queue,
+    Source,
     WaitingJob,
 )
 
@@ -68,6 +69,8 @@ class Books:
 
     def not_due(self, job: WaitingJob) -> None:
         """It is no longer among those that their deadline has made overdue."""
+        if not self.due:
+            return
         queue = (job.group, job.priority)
         jobs = self.due.get(queue)
         if jobs is not None and jobs.pop(job.key, None) is not None and not jobs:
@@ -159,7 +162,8 @@ class Making:
 
     def lane(self, group: str, priority: int) -> Lane | None:
         """The jobs of a group in a lane, if any wait."""
-        return self.books.backlog.groups.get(group, {}).get(priority)
+        lanes = self.books.backlog.groups.get(group)
+        return None if lanes is None else lanes.get(priority)
 
     def next(self, group: str, priority: int) -> WaitingJob | None:
         """The oldest job of a tenant within its share."""
@@ -196,21 +200,18 @@ class Making:
         self.books.take(job.key)
         self.books.shares.charge(job.tenant, job.tokens)
         self.books.desks.give(desk, job.group)
-        decision = Decision(
-            job=job.key, group=job.group, worker=desk.name, phase=phase, age_seconds=desk.view.age_seconds
-        )
-        if load is not None:
-            decision = Decision(
+        self._decisions.append(
+            Decision(
                 job=job.key,
                 group=job.group,
                 worker=desk.name,
                 phase=phase,
-                source=load.source,
-                cost_seconds=load.cost_seconds,
-                evicts=load.evicts,
+                source=Source.SLOT if load is None else load.source,
+                cost_seconds=0.0 if load is None else load.cost_seconds,
+                evicts=None if load is None else load.evicts,
                 age_seconds=desk.view.age_seconds,
             )
-        self._decisions.append(decision)
+        )
 
     def load(self, desk: Desk, group: str, load: Load) -> None:
         """Put an adapter on its way to a worker."""

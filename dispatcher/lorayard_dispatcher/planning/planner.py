@@ -94,12 +94,11 @@ class Planner:
         """A job waits. One of the same key is replaced; `now` is when it came, if it counts as demand."""
         books = self._books
         books.homes.take(job.key)
-        replaced = books.backlog.get(job.key)
+        replaced = books.backlog.put(job)
         if replaced is not None:
             books.not_due(replaced)
-        books.backlog.put(job)
-        if replaced is not None and replaced.tenant not in books.backlog.waiting_of:
-            books.shares.waits_no_more(replaced.tenant)
+            if replaced.tenant not in books.backlog.waiting_of:
+                books.shares.waits_no_more(replaced.tenant)
         books.shares.waits(job.tenant)
         if job.tenant in books.shares.aside:
             bring_back_if_servable(books, job.tenant)

@@ -106,6 +106,7 @@ class _SteadyYard:
             f"worker-{number:04}": _Worker(f"worker-{number:04}") for number in range(size.workers)
         }
         self._names = list(self._workers)
+        self._groups = [f"adapter-{number:05}" for number in range(size.adapters)]
         self._copies: deque[tuple[float, _Worker, str]] = deque()
         """On their way into host memory: when they are there, in order."""
         self._jobs = 0
@@ -151,10 +152,9 @@ class _SteadyYard:
 
     def _job(self) -> WaitingJob:
         self._jobs += 1
-        group = self._random.choices(range(self._size.adapters), cum_weights=self._sums)[0]
         return WaitingJob(
             key=f"job-{self._jobs:08}",
-            group=f"adapter-{group:05}",
+            group=self._random.choices(self._groups, cum_weights=self._sums)[0],
             tenant=f"tenant-{self._random.randrange(TENANTS)}",
             priority=1,
             enqueued_at=self._now,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lorayard_dispatcher.planning.desks import CHOICES, Desk
 from lorayard_dispatcher.planning.loads import Load, Quote
@@ -64,14 +64,13 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
             heapq.heappush(heads, (lane.oldest.enqueued_at, lane.oldest.key, group))
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """A group of which jobs could be loaded somewhere."""
 
     jobs: int  # within their tenants' shares, up to a batch
-    age_seconds: float  # of the oldest
+    urgency: float  # by the age of the oldest: what one of them counts
     held: int
-    replicas: int  # that demand asks for
+    more: bool  # whether demand asks for more holders
     wait_rows: float  # seconds until its holders have served it, times rows of one worker
 
 
@@ -87,9 +86,13 @@ class _Loading:
         self._priority = priority
         self._wanted: dict[str, _Wanted | None] = {}
         self._quotes: dict[str, tuple[int, Quote] | None] = {}
-        """By worker, while nothing is given away: its free rows, and what a load costs."""
+        """By worker: its free rows, and what a load costs."""
         self._offers: dict[str, list[tuple[float, str]]] = {}
         """By group: its index, negated, and the worker; without the best, which is at the front."""
+        self._served: set[str] = set()
+        """Groups that were looked after: their other offers are not what they were."""
+        self._filled: set[str] = set()
+        """Workers that were given something: offers there are not what they were."""
         self._front: list[_Front] = []
         """A heap of the best offer of each group."""
 
@@ -99,22 +102,24 @@ class _Loading:
         `sample` are the groups that are worth a look wherever a worker has changed.
         """
         for group, wanted, desks in self._pairs(sample):
-            found = [(-index, desk.name) for desk in desks if (index := self._index(group, wanted, desk))]
-            self._offers[group] = found
-            self._bring_forward(group)
+            offers = self._offers_of(group, wanted, desks)
+            if offers:
+                self._offers[group] = offers
+                self._bring_forward(group)
         by_name = self._making.books.desks.by_name
         while self._front:
             before, _, group, name = heapq.heappop(self._front)
             still = self._group(group)
             if still is None:
                 continue  # and with it all its other offers
-            self._quotes.pop(name, None)
-            index = self._index(group, still, by_name[name])
-            if index and -index <= before + 1e-12:
-                self._load(group, by_name[name], spill=still.held > 0)
+            desk = by_name[name]
+            index = self._again(group, still, desk, before)
+            if index <= before + 1e-12:
+                self._load(group, desk, spill=still.held > 0)
                 self._wanted.pop(group)
-            elif index:
-                self._offers[group].append((-index, name))
+                self._served.add(group)
+            elif index < 0.0:
+                self._offers[group].append((index, name))
             self._bring_forward(group)
 
     def _pairs(self, sample: Sequence[str]) -> Iterator[tuple[str, _Wanted, list[Desk]]]:
@@ -143,10 +148,14 @@ class _Loading:
         offers = self._offers[group]
         if not offers:
             return
-        least = min(offers)[0]
-        tie, name = min((-weight(group, name), name) for index, name in offers if index == least)
-        offers.remove((least, name))
-        heapq.heappush(self._front, (least, tie, group, name))
+        best = min(offers)
+        least, name = best
+        tie = -weight(group, name)
+        for other in offers:
+            if other[0] == least and other is not best and (found := -weight(group, other[1])) < tie:
+                best, tie = other, found
+        offers.remove(best)
+        heapq.heappush(self._front, (least, tie, group, best[1]))
 
     def _group(self, group: str) -> _Wanted | None:
         if group not in self._wanted:
@@ -165,35 +174,48 @@ class _Loading:
         held = len(books.desks.holders.get(group, ()))
         return _Wanted(
             jobs=jobs,
-            age_seconds=max(0.0, making.now - lane.oldest.enqueued_at),
+            urgency=1.0 + max(0.0, making.now - lane.oldest.enqueued_at),
             held=held,
-            replicas=books.loads.replicas(group, making.now) if held else 0,
-            wait_rows=books.backlog.pending(group) * books.policy.service_seconds / (held or 1),
+            more=held > 0 and held < books.loads.replicas(group, making.now),
+            wait_rows=books.backlog.pending(group) * books.policy.service_seconds / held if held else 0.0,
         )
 
-    def _index(self, group: str, wanted: _Wanted, desk: Desk) -> float | None:
-        """What a load there would release for what it disturbs; None: it may not be, or does not pay."""
-        if not desk.is_free or group in desk.resident:
-            return None
-        if desk.drain is not None and desk.drain[1] != group:
-            return None  # the slot that comes free there is spoken for
+    def _offers_of(self, group: str, wanted: _Wanted, desks: Sequence[Desk]) -> list[tuple[float, str]]:
+        """By worker what a load there would release for what it disturbs, negated; only where it may be, and
+        pays: one more holder pays where demand asks for it, or waiting takes longer than the load."""
+        found: list[tuple[float, str]] = []
+        jobs, urgency, held, more, wait_rows = wanted
+        spill = self._making.books.policy.spill
+        for desk in desks:
+            if not desk.is_free or group in desk.resident:
+                continue
+            if desk.drain is not None and desk.drain[1] != group:
+                continue  # the slot that comes free there is spoken for
+            known = self._quote(desk)
+            if known is None:
+                continue
+            free, quote = known
+            seconds = quote.seconds(desk, group)
+            if not held or more or wait_rows / desk.rows > spill * seconds:
+                released = (free if free < jobs else jobs) * urgency
+                found.append((-released / max(LEAST_SECONDS, seconds), desk.name))
+        return found
+
+    def _again(self, group: str, wanted: _Wanted, desk: Desk, before: float) -> float:
+        """The index of an offer now, negated; 0 if it stands no more."""
+        known = self._quotes.get(desk.name)
+        touched = desk.name in self._filled or group in self._served
+        if known is not None and known[1].evicts is None and not touched:
+            return before  # nothing was given to either, and what a free slot costs is nobody else's doing
+        self._quotes.pop(desk.name, None)
+        offers = self._offers_of(group, wanted, (desk,))
+        return offers[0][0] if offers else 0.0
+
+    def _quote(self, desk: Desk) -> tuple[int, Quote] | None:
         if desk.name not in self._quotes:
             quote = self._making.books.loads.quote(desk, self._making.now)
             self._quotes[desk.name] = None if quote is None else (desk.free_rows, quote)
-        found = self._quotes[desk.name]
-        if found is None:
-            return None
-        free, quote = found
-        seconds = quote.seconds(desk, group)
-        if wanted.held and not self._spills(wanted, desk, seconds):
-            return None
-        return min(wanted.jobs, free) * (1.0 + wanted.age_seconds) / max(LEAST_SECONDS, seconds)
-
-    def _spills(self, wanted: _Wanted, desk: Desk, seconds: float) -> bool:
-        """Whether one more holder pays: waiting takes longer than the load, or demand asks."""
-        if wanted.held < wanted.replicas:
-            return True
-        return wanted.wait_rows / desk.rows > self._making.books.policy.spill * seconds
+        return self._quotes[desk.name]
 
     def _load(self, group: str, desk: Desk, *, spill: bool) -> None:
         making, priority = self._making, self._priority
@@ -206,6 +228,7 @@ class _Loading:
         load = making.books.loads.load(desk, group, making.now)
         assert load is not None, "it has just been asked what it costs"
         making.load(desk, group, load)
+        self._filled.add(desk.name)
         first: Load | None = load
         phase = Phase.SPILL if spill else Phase.LOAD
         while desk.free_rows > 0 and (job := making.next(group, priority)) is not None:
