@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from lorayard_cli.simulation import trace
-from lorayard_cli.simulation.trace import AZURE_HEADER, MAX_LINE_BYTES, TraceError, draw_adapters, read_trace
+from lorayard_cli.simulation.trace import (
+    AZURE_HEADER,
+    MAX_LINE_BYTES,
+    NORMAL,
+    TraceError,
+    draw_adapters,
+    read_trace,
+)
 
 AZURE = (
     f"{AZURE_HEADER}\n"
@@ -61,7 +69,7 @@ def test_a_yards_own_traffic_is_read(write: Write) -> None:
     assert found.adapters == {"acme/a"}
     first, second = found.jobs
     assert (first.at, first.adapter, first.tenant, first.priority) == (0.0, "acme/a", "t", 0)
-    assert (second.at, second.adapter, second.priority) == (1.5, None, 1)
+    assert (second.at, second.adapter, second.priority) == (1.5, None, NORMAL)
 
 
 def _second(line: str) -> str:
@@ -89,7 +97,11 @@ def _second(line: str) -> str:
         (_second(""), 3, "empty line"),
         (_second("\0,1,2"), 3, "zero bytes"),
         (_second("2023-11-16 18:15:46,1,2").encode() + b"\xff\xfe", 4, "not UTF-8"),
-        (b"\x1f\x8b\x08\x00", 1, "not UTF-8"),
+        (gzip.compress(b"0" * 10_000_000), None, "compressed"),
+        (b"PK\x03\x04", None, "compressed"),
+        (OWN + "\n" + OWN.replace("5.5", "1e12"), 2, "more than a week after"),
+        (_second("2024-11-16 18:15:46,1,2"), 3, "more than a week after"),
+        (_second("9999-12-31 23:59:59.999999,1,2"), 3, "more than a week after"),
         (_second("x" * (MAX_LINE_BYTES + 1)), 3, "longer than 16384 bytes"),
         (b"\0" * (MAX_LINE_BYTES * 2), 1, "longer than 16384 bytes"),
         (f"{OWN}\nnull\n", 2, "object"),

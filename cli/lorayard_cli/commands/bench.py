@@ -84,3 +84,21 @@ def routing(
     from lorayard_cli.bench.routing import plan_of, run
 
     return run(plan_of(planner, quick=quick), as_json=output.json)
+
+
+def calibration(*, keep: Path | None = None, seed: int = 0, output: Output = TEXT) -> int:
+    """The modelled yard beside a live one on the same three traces; fails when it is too far off.
+
+    Live are a server, a dispatcher and two CPU workers with a tiny random model and 24 adapters: three
+    minutes on two quiet cores.
+
+    Parameters
+    ----------
+    keep
+        A folder for the traces as they were played; `lorayard sim --trace` reads them.
+    seed
+        Of everything drawn.
+    """
+    from lorayard_cli.bench.calibration import run
+
+    return run(as_json=output.json, keep=keep, seed=seed)

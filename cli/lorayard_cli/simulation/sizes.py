@@ -68,6 +68,7 @@ SIZES: Final[Mapping[str, Sizes]] = {
         written=LogNormal(median=16.3, spread=0.85, least=1.0, most=1899.0),
         prompt=LogNormal(median=1095.0, spread=1.36, least=1.0, most=7437.0),
     ),
+    "short": Sizes(written=LogNormal(median=32.0, spread=0.6, least=4.0, most=160.0)),
     "tiny": Sizes(written=LogNormal(median=12.0, spread=0.5, least=1.0, most=60.0)),
 }
 """By name."""

@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import BufferedReader
 from itertools import accumulate
 from pathlib import Path
 from stat import S_ISREG
-from typing import BinaryIO, Final
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lorayard_schemas.job import Lane
 
 AZURE_HEADER: Final = "TIMESTAMP,ContextTokens,GeneratedTokens"
 """First line of AzurePublicDataset's AzureLLMInferenceTrace files, of 2023 and 2024."""
@@ -23,11 +26,20 @@ MAX_LINE_BYTES: Final = 16 * 1024
 MAX_JOBS: Final = 1_000_000
 """More would take hours to simulate: take a part of the file."""
 
+MAX_SECONDS: Final = 7 * 86_400.0
+"""From the first job to the last: a modelled yard keeps its clock through the gaps too, a week in 12 minutes."""
+
+_COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
+"""How gzip, zstd, zip, bzip2 and xz files begin."""
+
 MAX_TOKENS: Final = 10_000_000
 """Past every context there is: such a number is a mistake, not a job."""
 
 TENANT: Final = "trace"
 """Whose jobs are that the file names no tenant of."""
+
+NORMAL: Final = tuple(Lane).index(Lane.NORMAL)
+"""The lane of jobs that ask for none, by its number."""
 
 _COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -84,7 +96,7 @@ class RecordedJob(BaseModel):
     adapter: str | None = Field(default=None, min_length=1, max_length=512)
     """null is a job of the base model. No line of a file names one: they are drawn."""
     tenant: str = Field(default=TENANT, min_length=1, max_length=512)
-    priority: int = Field(default=1, ge=0, le=3)
+    priority: int = Field(default=NORMAL, ge=0, le=3)
     prompt_tokens: int = Field(ge=0, le=MAX_TOKENS)
     completion_tokens: int = Field(ge=0, le=MAX_TOKENS)
 
@@ -99,6 +111,8 @@ def read_trace(path: Path) -> Trace:
         if not S_ISREG(path.stat().st_mode):
             raise TraceError(path, None, "not a regular file")
         with path.open("rb") as file:
+            if file.peek(8).startswith(_COMPRESSED):
+                raise TraceError(path, None, "compressed: unpack it first")
             return _read(path, file)
     except OSError as error:
         raise TraceError(path, None, error.strerror or type(error).__name__) from error
@@ -113,7 +127,7 @@ def draw_adapters(trace: Trace, *, adapters: int, exponent: float, seed: int) ->
     return Trace(jobs=jobs, names_adapters=True)
 
 
-def _read(path: Path, file: BinaryIO) -> Trace:
+def _read(path: Path, file: BufferedReader) -> Trace:
     lines = _lines(path, file)
     _, first = next(lines, (0, ""))
     if not first:
@@ -127,7 +141,7 @@ def _read(path: Path, file: BinaryIO) -> Trace:
     raise TraceError(path, 1, f"{expected}; got {_cut(first)!r}")
 
 
-def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, file: BufferedReader) -> Iterator[tuple[int, str]]:
     number = 0
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -160,6 +174,8 @@ def _collect(path: Path, lines: Iterator[tuple[int, str]], parse: _Parse) -> Tra
             raise TraceError(path, number, f"{jobs[-1].at - job.at:.6g} s before the line above it")
         if jobs and named is not names:
             raise TraceError(path, number, "names an adapter, or not, unlike the lines above it")
+        if jobs and job.at - jobs[0].at > MAX_SECONDS:
+            raise TraceError(path, number, "more than a week after the first job: take a part of the file")
         if len(jobs) == MAX_JOBS:
             raise TraceError(path, number, f"more than {MAX_JOBS:,} jobs: take a part of the file")
         jobs.append(job)
@@ -178,7 +194,7 @@ def _azure_job(line: str) -> tuple[TraceJob, bool]:
         at=_timestamp(at),
         adapter=None,
         tenant=TENANT,
-        priority=1,
+        priority=NORMAL,
         prompt_tokens=_count("ContextTokens", prompt),
         completion_tokens=_count("GeneratedTokens", completion),
     )
