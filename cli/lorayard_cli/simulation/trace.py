@@ -27,7 +27,7 @@ MAX_JOBS: Final = 1_000_000
 """More would take hours to simulate: take a part of the file."""
 
 MAX_SECONDS: Final = 7 * 86_400.0
-"""From the first job to the last: a modelled yard keeps its clock through the gaps too, a week in 12 minutes."""
+"""From the first job to the last: a modelled yard keeps its clock in the gaps too, a week in 12 minutes."""
 
 _COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
 """How gzip, zstd, zip, bzip2 and xz files begin."""
