@@ -119,6 +119,43 @@ async def test_a_full_worker_and_the_queue_before_the_job_are_told(yard: Yard, w
     assert "; overdue in 1" in sentence(waiting)
 
 
+async def test_a_job_of_a_tenant_past_its_share_says_that_others_go_first(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher(quantum_tokens=0, wait_bound_seconds=(HALF_DAY,) * 4)
+    await yard.worker(rows=1, lookahead=0, echo_delay_seconds=60, drain_seconds=0)
+    await yard.publish(Job(id="runs", prompt="x"))
+    await find(yard, wait_until, "runs", JobState.HANDED_OVER)
+    await yard.publish(Job(id="modest", prompt="x"), tenant="modest")
+    await yard.publish(Job(id="j", prompt="x"))
+    found = await find_waiting(yard, wait_until, "j", WaitReason.TENANT_SHARE)
+    assert "tenant acme is past its share while others wait" in sentence(found)
+    others = (await look(yard, "modest", tenant="modest")).live
+    assert others is not None
+    assert others.reason is WaitReason.ROWS_BUSY
+
+
+async def test_a_job_whose_adapter_is_fetched_says_where(
+    yard: Yard, wait_until: WaitUntil, two_adapters: Path
+) -> None:
+    """Beside busy rows a worker reads from disk first, and the job stays free to go elsewhere."""
+    await yard.dispatcher()
+    await yard.worker(
+        rows=3,
+        lookahead=0,
+        echo_delay_seconds=60,
+        echo_disk_seconds=600,
+        drain_seconds=0,
+        adapters_dir=two_adapters,
+    )
+    for name in ("one", "two"):
+        await yard.publish(Job(id=name, prompt="x"), adapter=OTHER)
+        await find(yard, wait_until, name, JobState.HANDED_OVER)
+    await yard.publish(Job(id="j", prompt="x"), adapter=ADAPTER)
+    found = await find_waiting(yard, wait_until, "j", WaitReason.FETCH)
+    assert f"{ADAPTER}@1 is on its way into the host memory of worker w1" in sentence(found)
+
+
 async def test_an_overdue_job_says_what_is_drained_for_it(
     yard: Yard, wait_until: WaitUntil, two_adapters: Path
 ) -> None:
