@@ -21,12 +21,11 @@ def make_advert(
     worker: str = "w", *, epoch: int = 1, sequence: int = 1, load: WorkerLoad | None = None, **given: Any
 ) -> WorkerAdvert:
     """An advert of a worker with two slots; its load is numbered like it. `given` are further fields."""
-    fields: dict[str, Any] = {"context_tokens": 1, "slot_count": 2, **given}
+    fields: dict[str, Any] = {"at": 0.0, "context_tokens": 1, "slot_count": 2, **given}
     return WorkerAdvert(
         worker=worker,
         epoch=epoch,
         sequence=sequence,
-        at=0.0,
         engine="E",
         model="m",
         base_digest=BASE_DIGEST,

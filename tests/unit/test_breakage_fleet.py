@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
+from tests.unit.conftest import make_advert, make_load
+
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
 from lorayard_schemas.advert import WorkerAdvert
-from lorayard_schemas.assignment import WorkerLoad
 from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
 
 GIVEN = HeldJob(key="k", lease="lease", group="sha256:" + "a" * 8, tenant="t", job="j")
 
 
 def advert(*, epoch: int, sequence: int = 1) -> WorkerAdvert:
-    return WorkerAdvert(
-        worker="w",
-        epoch=epoch,
-        sequence=sequence,
-        at=0.0,
-        engine="E",
-        model="m",
-        base_digest="sha256:" + "0" * 8,
-        context_tokens=1,
-        slot_count=2,
-        load=WorkerLoad(worker="w", epoch=epoch, number=1, seen={}, room=4, holding=()),
-    )
+    return make_advert(epoch=epoch, sequence=sequence, load=make_load(epoch=epoch))
 
 
 def test_the_older_of_two_namesakes_takes_over_when_the_newer_falls_silent() -> None:

@@ -37,6 +37,7 @@ def test_exit_codes_never_change() -> None:
         "PORT_IN_USE": 7,
         "NOT_READY": 8,
         "TIMED_OUT": 9,
+        "WORKER_SPENT": 10,
         "INTERRUPTED": 130,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
+from tests.unit.conftest import BASE_DIGEST, make_advert, make_load
 
 from lorayard_dispatcher.fleet import SETTLED_SECONDS, Fleet
 from lorayard_dispatcher.held_job import HeldJob
@@ -13,15 +14,13 @@ from lorayard_schemas.advert import RefusedAdapter, SlotAdvert, WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 
 A, B = ("sha256:" + letter * 8 for letter in "ab")
-BASE = "sha256:" + "0" * 8
+BASE = BASE_DIGEST
 NOW = 1_000_000.0
 """Unix seconds at 0 of the fleet's own clock."""
 
 
 def load(number: int = 1, *, seen: int = 0, room: int = 4, holding: str = "", epoch: int = 1) -> WorkerLoad:
-    return WorkerLoad(
-        worker="w", epoch=epoch, number=number, seen={"d": seen}, room=room, holding=tuple(holding)
-    )
+    return make_load(epoch=epoch, number=number, seen={"d": seen}, room=room, holding=tuple(holding))
 
 
 def advert(
@@ -32,19 +31,7 @@ def advert(
     slots: tuple[SlotAdvert, ...] = (),
     worker: str = "w",
 ) -> WorkerAdvert:
-    return WorkerAdvert(
-        worker=worker,
-        epoch=epoch,
-        sequence=sequence,
-        at=0.0,
-        engine="E",
-        model="m",
-        base_digest=BASE,
-        context_tokens=1,
-        slots=slots,
-        slot_count=2,
-        load=report or load(epoch=epoch),
-    )
+    return make_advert(worker, epoch=epoch, sequence=sequence, load=report or load(epoch=epoch), slots=slots)
 
 
 def held(key: str, group: str = A) -> HeldJob:

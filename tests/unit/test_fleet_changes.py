@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.conftest import make_advert, make_load
 
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
@@ -27,9 +28,7 @@ LATE = STALE_SECONDS + 0.1
 def load(
     number: int = 1, *, worker: str = "w", room: int = 4, holding: str = "", seen: int = 0
 ) -> WorkerLoad:
-    return WorkerLoad(
-        worker=worker, epoch=1, number=number, seen={"d": seen}, room=room, holding=tuple(holding)
-    )
+    return make_load(worker, number=number, seen={"d": seen}, room=room, holding=tuple(holding))
 
 
 def advert(
@@ -44,19 +43,8 @@ def advert(
     **given: object,
 ) -> WorkerAdvert:
     said = (report or load(sequence, worker=worker)).model_copy(update={"epoch": epoch})
-    made = WorkerAdvert(
-        worker=worker,
-        epoch=epoch,
-        sequence=sequence,
-        at=at,
-        engine="E",
-        model="m",
-        base_digest="sha256:" + "0" * 8,
-        context_tokens=1,
-        slots=tuple(SlotAdvert(digest=digest, last_used=used) for digest in slots.split()),
-        slot_count=2,
-        load=said,
-    )
+    told = tuple(SlotAdvert(digest=digest, last_used=used) for digest in slots.split())
+    made = make_advert(worker, epoch=epoch, sequence=sequence, load=said, at=at, slots=told)
     return made.model_copy(update=given)
 
 

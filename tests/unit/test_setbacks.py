@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from tests.unit.conftest import make_advert, make_load
 
 from lorayard_dispatcher.advert_reading import SHOWN, AdvertReader, read_advert
 from lorayard_dispatcher.fleet import Fleet
@@ -43,25 +44,11 @@ def advert(
     load_epoch: int = 0,
     room: int = 4,
 ) -> WorkerAdvert:
-    return WorkerAdvert(
-        worker=worker,
-        epoch=epoch,
-        sequence=sequence,
-        at=0.0,
-        engine="E",
-        model="m",
-        base_digest="sha256:" + "0" * 8,
-        context_tokens=1,
-        slots=(SlotAdvert(digest="sha256:" + "a" * 8),),
-        slot_count=2,
-        load=WorkerLoad(
-            worker=load_of or worker,
-            epoch=load_epoch or epoch,
-            number=sequence,
-            room=room,
-            holding=holding,
-        ),
+    load = make_load(
+        load_of or worker, epoch=load_epoch or epoch, number=sequence, room=room, holding=holding
     )
+    slots = (SlotAdvert(digest="sha256:" + "a" * 8),)
+    return make_advert(worker, epoch=epoch, sequence=sequence, load=load, slots=slots)
 
 
 def parked(group: str = BASE_GROUP) -> ParkedJob:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from cyclopts import Parameter
 
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
@@ -23,18 +25,56 @@ _MOST = {"workers": 1000, "rows": 4096, "slots": 100_000, "host": 1_000_000, "ad
 """Past these a run takes days, or memory that nobody has."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelledYard:
+    """The yard, and how the traffic is played."""
+
+    workers: int = 8
+    """Equal workers."""
+    rows: int = 16
+    """Jobs that a worker decodes at once."""
+    slots: int = 8
+    """Adapters in device memory of a worker."""
+    host: int = 32
+    """Adapters in host memory of a worker, those in its slots included."""
+    adapters: int = 64
+    """How many to draw from, where the trace names none."""
+    zipf: float = 1.0
+    """Their popularity: the n-th has a share of 1/n^zipf."""
+    speed: float = 1.0
+    """Let jobs come so many times as fast as they did."""
+    seed: int = 0
+    """Of everything drawn."""
+    step_ms: float = 25.0
+    """One token of a full batch takes about this, and half a millisecond for each row of it."""
+
+    def check(self) -> None:
+        """Raises CommandError for numbers that no yard has."""
+        for name, most in _MOST.items():
+            _check(name, getattr(self, name), most)
+        _check_positive(zipf=self.zipf, speed=self.speed, step_ms=self.step_ms)
+
+    def cluster(self, adapters: int) -> Cluster:
+        """For traffic with so many adapters."""
+        return Cluster(
+            workers=self.workers,
+            rows=self.rows,
+            slots=self.slots,
+            host=max(self.host, self.slots),
+            adapters=max(1, adapters),
+            step_milliseconds=self.step_ms,
+            staging=True,  # as our workers do
+        )
+
+
+USUAL = ModelledYard()
+
+
 def sim(
     *,
     trace: Path,
-    workers: int = 8,
-    rows: int = 16,
-    slots: int = 8,
-    host: int = 32,
-    adapters: int = 64,
-    zipf: float = 1.0,
-    speed: float = 1.0,
-    seed: int = 0,
-    step_ms: float = 25.0,
+    yard: ModelledYard = USUAL,
     router: str = USUAL_ROUTERS,
     output: Output = TEXT,
 ) -> int:
@@ -48,42 +88,16 @@ def sim(
     ----------
     trace
         The recorded traffic.
-    workers
-        Equal workers.
-    rows
-        Jobs that a worker decodes at once.
-    slots
-        Adapters in device memory of a worker.
-    host
-        Adapters in host memory of a worker, those in its slots included.
-    adapters
-        How many to draw from, where the trace names none.
-    zipf
-        Their popularity: the n-th has a share of 1/n^zipf.
-    speed
-        Let jobs come so many times as fast as they did.
-    seed
-        Of everything drawn.
-    step_ms
-        One token of a full batch takes about this, and half a millisecond for each row of it.
     router
         Which to compare, separated by commas; `all` is all of them.
     """
     routers = _routers(router)
-    _check(workers=workers, rows=rows, slots=slots, host=host, adapters=adapters)
-    _check_positive(zipf=zipf, speed=speed, step_ms=step_ms)
-    read = read_trace(trace)
-    known = read if read.names_adapters else draw_adapters(read, adapters=adapters, exponent=zipf, seed=seed)
-    cluster = Cluster(
-        workers=workers,
-        rows=rows,
-        slots=slots,
-        host=max(host, slots),
-        adapters=max(1, len(known.adapters)),
-        step_milliseconds=step_ms,
-        staging=True,  # as our workers do
-    )
-    question = Question(trace=known, cluster=cluster, routers=routers, speed=speed, seed=seed)
+    yard.check()
+    known = read = read_trace(trace)
+    if not read.names_adapters:
+        known = draw_adapters(read, adapters=yard.adapters, exponent=yard.zipf, seed=yard.seed)
+    cluster = yard.cluster(len(known.adapters))
+    question = Question(trace=known, cluster=cluster, routers=routers, speed=yard.speed, seed=yard.seed)
     results = answer(question, lambda done: note(f"{done}: done"))
     document = _document(trace, question, results, drawn=not read.names_adapters)
     if output.json:
@@ -104,11 +118,10 @@ def _routers(text: str) -> tuple[str, ...]:
     return names
 
 
-def _check(**counts: int) -> None:
-    for name, count in counts.items():
-        if not 1 <= count <= _MOST[name]:
-            message = f"--{name} must be from 1 to {_MOST[name]}, got {count}"
-            raise CommandError(ExitCode.USAGE, "usage", message, field=name)
+def _check(name: str, count: int, most: int) -> None:
+    if not 1 <= count <= most:
+        message = f"--{name} must be from 1 to {most}, got {count}"
+        raise CommandError(ExitCode.USAGE, "usage", message, field=name)
 
 
 def _check_positive(**numbers: float) -> None:
