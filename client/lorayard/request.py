@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
 from pydantic import ValidationError
 
 from lorayard.errors import InvalidRequestError
-from lorayard_schemas.codec import encode
+from lorayard_schemas.codec import encode_given
 from lorayard_schemas.job import ChatTurn, Job, Lane, Sampling
 from lorayard_schemas.names import check_adapter_spec
 from lorayard_schemas.subjects import JobAddress
@@ -98,6 +98,12 @@ class GenerateRequest:
     `none` sends it as it is. A conversation is never touched."""
 
 
+_UNSAID = {field.name: field.default for field in fields(GenerateRequest)}
+_SAMPLING_NAMES = tuple(name for name in Sampling.model_fields if name in _UNSAID)
+_JOB_NAMES = ("template", "session", "task")
+"""Those that a job takes as they are."""
+
+
 def job_address(*, lane: Lane | LaneName, tenant: str, adapter: str | None) -> JobAddress:
     """Where a request's job goes.
 
@@ -114,23 +120,25 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
         InvalidRequestError: naming the first field at fault.
     """
     prompt, messages = _prompt(request.prompt)
-    deadline = _deadline(request.deadline_seconds, now)
-    metadata = _metadata(request.metadata)
+    # Only what was given: the yard's defaults are the same, and cost every reader of the job as much again.
+    given: dict[str, Any] = {"id": job_id, "created_at": now}
+    given["prompt" if messages is None else "messages"] = prompt if messages is None else messages
+    if request.deadline_seconds is not None:
+        given["deadline"] = _deadline(request.deadline_seconds, now)
+    if request.metadata is not None:
+        given["metadata"] = _metadata(request.metadata)
+    given |= _given(request, _JOB_NAMES)
     try:
-        return Job(
-            id=job_id,
-            prompt=prompt,
-            messages=messages,
-            template=request.template,
-            sampling=_sampling(request),
-            created_at=now,
-            deadline=deadline,
-            session=request.session,
-            task=request.task,
-            metadata=metadata,
-        )
+        if sampling := _given(request, _SAMPLING_NAMES):
+            given["sampling"] = _sampling(sampling)
+        return Job(**given)
     except ValidationError as error:
         raise _invalid(error) from error
+
+
+def _given(request: GenerateRequest, names: Iterable[str]) -> dict[str, Any]:
+    """What is not as it is when nothing was said."""
+    return {name: value for name in names if (value := getattr(request, name)) is not _UNSAID[name]}
 
 
 def pack_job(job: Job) -> bytes:
@@ -140,7 +148,7 @@ def pack_job(job: Job) -> bytes:
         InvalidRequestError: a text has half of a surrogate pair in it.
     """
     try:
-        return encode(job)
+        return encode_given(job)
     except UnicodeEncodeError as error:
         # pydantic refuses it in the other texts, for they have a length to check.
         mappings = "metadata" if job.messages is None else "messages"
@@ -194,34 +202,23 @@ def _turn(index: int, turn: ChatTurn | Mapping[str, str]) -> ChatTurn:
         raise _invalid(error, prefix=f"messages.{index}") from error
 
 
-def _sampling(request: GenerateRequest) -> Sampling:
-    stop = request.stop
-    return Sampling(
-        max_new_tokens=request.max_new_tokens,
-        temperature=request.temperature,
-        top_p=request.top_p,
-        top_k=request.top_k,
-        min_p=request.min_p,
-        seed=request.seed,
-        repetition_penalty=request.repetition_penalty,
-        presence_penalty=request.presence_penalty,
-        frequency_penalty=request.frequency_penalty,
-        logit_bias=_bias(request.logit_bias),
-        stop=(stop,) if isinstance(stop, str) else _as_tuple(stop),
-        stop_token_ids=_as_tuple(request.stop_token_ids),
-        ignore_eos=request.ignore_eos,
-        min_new_tokens=request.min_new_tokens,
-        logprobs=request.logprobs,
-        json_schema=_schema_text(request.json_schema),
-    )
+def _sampling(given: dict[str, Any]) -> Sampling:
+    if "logit_bias" in given:
+        given["logit_bias"] = _bias(given["logit_bias"])
+    if "json_schema" in given:
+        given["json_schema"] = _schema_text(given["json_schema"])
+    if isinstance(stop := given.get("stop"), str):
+        given["stop"] = (stop,)
+    for name in ("stop", "stop_token_ids"):
+        if isinstance(listed := given.get(name), list):
+            given[name] = tuple(listed)  # pyright: ignore[reportUnknownArgumentType]  # pydantic judges the rest
+    return Sampling(**given)
 
 
-def _bias(bias: Mapping[int, float] | Mapping[str, float] | None) -> dict[str, float]:
-    if bias is None:
-        return {}
-    if not isinstance(bias, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+def _bias(bias: Any) -> dict[str, float]:
+    if not isinstance(bias, Mapping):
         raise InvalidRequestError(field="logit_bias", reason="a map of token id to number is needed")
-    return {str(token): added for token, added in bias.items()}
+    return {str(token): added for token, added in bias.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def _schema_text(schema: str | Mapping[str, Any] | None) -> str | None:
@@ -233,11 +230,6 @@ def _schema_text(schema: str | Mapping[str, Any] | None) -> str | None:
         raise InvalidRequestError(
             field="json_schema", reason=f"it cannot be written as JSON: {error}"
         ) from error
-
-
-def _as_tuple(given: Any) -> Any:
-    # pydantic judges the rest, and names the field
-    return tuple(given) if isinstance(given, list) else given  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def _deadline(deadline_seconds: float | None, now: float) -> float | None:

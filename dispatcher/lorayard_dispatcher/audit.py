@@ -223,7 +223,7 @@ class Audit:
         self._unanswered += 1
         reply = await self._ask() if last else ""
         try:
-            await self._bus.nc.publish(subject, body, reply=reply)
+            self._bus.nc.post(subject, body, reply=reply)
         except nats.errors.Error as error:
             self._unanswered -= 1
             self._lose(1, str(error))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 
+import msgpack
 import nats.errors
 import structlog
 
@@ -19,8 +20,8 @@ from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob
 from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.whereabouts import Whereabouts
-from lorayard_schemas.assignment import Assignment, AssignmentReply, Refusal
-from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.assignment import AssignmentReply, Refusal
+from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import MAX_JOB_BYTES
 from lorayard_shared.bus.connection import Bus
@@ -98,16 +99,17 @@ class HandOver:
         self, worker: str, epoch: int, number: int, jobs: Sequence[ParkedJob]
     ) -> AssignmentReply:
         now = time.time()
-        assignment = Assignment.model_construct(
-            dispatcher=self._dispatcher,
-            worker=worker,
-            epoch=epoch,
-            number=number,
-            load_subject=self._load_subject,
-            jobs=tuple(parked.assigned(now) for parked in jobs),
-        )
+        assignment = {  # an `Assignment`
+            "v": 1,
+            "dispatcher": self._dispatcher,
+            "worker": worker,
+            "epoch": epoch,
+            "number": number,
+            "load_subject": self._load_subject,
+            "jobs": [parked.assigned(now) for parked in jobs],
+        }
         subject = self._bus.subjects.assign(worker)
-        reply = await self._bus.nc.request(subject, encode(assignment), timeout=REQUEST_SECONDS)
+        reply = await self._bus.nc.request(subject, msgpack.packb(assignment), timeout=REQUEST_SECONDS)
         return decode(AssignmentReply, reply.data)
 
     def _fall_silent(self, worker: str, jobs: Sequence[ParkedJob], error: Exception) -> None:

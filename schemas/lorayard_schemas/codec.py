@@ -27,6 +27,11 @@ def encode(message: Message) -> bytes:
     return msgpack.packb(message.model_dump(mode="python", exclude_none=True))
 
 
+def encode_given(message: Message) -> bytes:
+    """The message as msgpack with the fields that were given and are not None: readers fill in the rest."""
+    return msgpack.packb(message.model_dump(mode="python", exclude_none=True, exclude_unset=True))
+
+
 def decode(kind: type[M], body: bytes) -> M:
     """Read a message of the given kind.
 

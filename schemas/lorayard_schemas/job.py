@@ -101,7 +101,7 @@ class Job(Message):
     prompt_ref: PayloadRef | None = None
     template: Literal["adapter", "none"] = "adapter"
     """Whether a plain prompt is put into the adapter's own prompt template, if it has one."""
-    sampling: Sampling = Sampling()
+    sampling: Sampling = Field(default_factory=Sampling)  # a default would be copied deeply, for 10 us
     created_at: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)  # unix seconds
     deadline: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)  # unix seconds
     session: SessionName | None = None

@@ -111,8 +111,9 @@ class JobResult(Message):
     """Where asked for, one for each completion token, the first ones as far as they fit into the message."""
     error: ResultError | None = None
     maker: Maker | None = None
-    usage: Usage = Usage()
-    timings: JobTimings = JobTimings()
+    # Defaults would be copied deeply, for 10 us each.
+    usage: Usage = Field(default_factory=Usage)
+    timings: JobTimings = Field(default_factory=JobTimings)
     attempt: int = Field(default=1, ge=1)
     finished_at: float = 0.0
     """Unix seconds."""

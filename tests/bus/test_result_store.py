@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import pytest
@@ -13,12 +13,12 @@ from nats.js.errors import NotFoundError
 import lorayard_shared.bus.result_store
 from lorayard_cli.checks.bus import check_bus
 from lorayard_cli.checks.finding import Level
-from lorayard_schemas.codec import decode
+from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import INLINE_BYTES
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.payloads import PayloadStore
-from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.bus.result_store import PackedResult, ResultStore, Stored
 from lorayard_shared.logs import Event
 from lorayard_shared.settings import YardSettings
 
@@ -39,6 +39,10 @@ class Server(Protocol):
 
 def answer(text: str = "an answer", *, job: str = "j", tenant: str = "t") -> JobResult:
     return JobResult(job=job, tenant=tenant, state=ResultState.SUCCEEDED, text=text)
+
+
+def packed(given: Sequence[JobResult]) -> list[PackedResult]:
+    return [PackedResult(tenant=one.tenant, job=one.job, body=encode(one)) for one in given]
 
 
 def results(bus: Bus) -> ResultStore:
@@ -70,8 +74,8 @@ async def test_results_stored_together_are_each_stored_once(bus: Bus) -> None:
     store = results(bus)
     assert await store.store(answer("first")) is Stored.NOW
     together = [answer("late"), answer("other", job="k"), answer("yours", tenant="u")]
-    assert await store.try_together(together) == [Stored.BEFORE, Stored.NOW, Stored.NOW]
-    assert await store.try_together(together) == [Stored.BEFORE] * 3
+    assert await store.try_together(packed(together)) == [Stored.BEFORE, Stored.NOW, Stored.NOW]
+    assert await store.try_together(packed(together)) == [Stored.BEFORE] * 3
     assert (await stored(bus)).text == "first"
     assert (await stored(bus, tenant="u")).text == "yours"
 
@@ -84,7 +88,7 @@ async def test_what_cannot_be_stored_together_is_left_to_patience(
         store = results(bus)
         big = answer("x" * (INLINE_BYTES + 1), job="big")
         fillers = [answer("x" * (500 * 1024), job=f"filler-{number}") for number in range(3)]
-        assert await store.try_together([big, answer(), *fillers]) == [
+        assert await store.try_together(packed([big, answer(), *fillers])) == [
             None,
             Stored.NOW,
             Stored.NOW,
@@ -95,7 +99,7 @@ async def test_what_cannot_be_stored_together_is_left_to_patience(
 
 async def test_together_or_not_nothing_is_stored_where_there_is_no_yard(bus_url: str) -> None:
     async with await connect(YardSettings(url=bus_url, prefix="nowhere"), name="test") as bus:
-        assert await results(bus).try_together([answer(), answer(job="k")]) == [None, None]
+        assert await results(bus).try_together(packed([answer(), answer(job="k")])) == [None, None]
 
 
 async def test_two_tenants_may_use_one_job_id(bus: Bus) -> None:

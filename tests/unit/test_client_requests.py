@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import msgpack
 import pytest
 
 from lorayard import ChatTurn, GenerateRequest, InvalidRequestError, Lane, RequestOptions
 from lorayard.request import build_job, job_address, pack_job
+from lorayard_schemas.codec import decode
+from lorayard_schemas.job import Job, Sampling
 
 
 def build(prompt: Any = "hello", **options: Any) -> Any:
@@ -25,6 +28,19 @@ def test_a_plain_prompt_becomes_a_job() -> None:
         102.5,
     )
     assert (job.sampling.max_new_tokens, job.sampling.stop, job.metadata) == (5, ("\n",), {"a": "b"})
+
+
+def test_what_was_not_said_is_left_to_the_readers_and_means_the_same() -> None:
+    job = build("hello")
+    packed: Any = msgpack.unpackb(pack_job(job))
+    assert set(packed) == {"id", "prompt", "created_at"}
+    assert (job.sampling, job.template, job.metadata) == (Sampling(), "adapter", {})
+    for options in ({}, {"temperature": 0.5, "stop": ["a"], "logit_bias": {3: 1.0}}, {"template": "none"}):
+        said = build("hello", **options)
+        assert decode(Job, pack_job(said)) == said
+    defaults = {field.name: field.default for field in dataclasses.fields(GenerateRequest)}
+    for name in set(Sampling.model_fields) - {"logit_bias"}:
+        assert defaults[name] == Sampling.model_fields[name].default
 
 
 def test_sampling_options_travel_in_the_job() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorayard_dispatcher.hand_over import MAX_JOBS, batches
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.values import WaitingJob
-from lorayard_schemas.assignment import AdapterRef, Assignment
+from lorayard_schemas.assignment import AdapterRef, AssignedJob, Assignment
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import MAX_JOB_BYTES, Lane
 from lorayard_schemas.subjects import JobAddress
@@ -58,7 +60,7 @@ def test_every_batch_fits_a_message_and_none_is_lost(sizes: list[tuple[int, int]
             epoch=1,
             number=1,
             load_subject="yard.load.d",
-            jobs=tuple(one.assigned(2.0) for one in batch),
+            jobs=tuple(AssignedJob.model_validate(one.assigned(2.0)) for one in batch),
         )
         assert len(encode(sent)) < SERVER_LIMIT_BYTES
 
@@ -74,5 +76,27 @@ def test_the_biggest_job_there_is_goes_alone() -> None:
 
 
 def test_a_job_handed_over_says_how_long_it_waited() -> None:
-    assert parked(1, 1).assigned(3.5).waited_ms == 2500.0
-    assert parked(1, 1).assigned(0.5).waited_ms == 0.0, "clocks differ; nobody waits less than nothing"
+    assert parked(1, 1).assigned(3.5)["waited_ms"] == 2500.0
+    assert parked(1, 1).assigned(0.5)["waited_ms"] == 0.0, "clocks differ; nobody waits less than nothing"
+
+
+def test_a_job_handed_over_is_what_a_worker_reads() -> None:
+    one = parked(1, 3, history_bytes=2)
+    taken = one.taken
+    assert set(one.assigned(2.0)) == set(AssignedJob.model_fields)
+    assert AssignedJob.model_validate(one.assigned(2.0)) == AssignedJob(
+        key=taken.key,
+        lease=taken.lease,
+        subject=taken.subject,
+        body=taken.body,
+        job=taken.job,
+        attempt=1,
+        deliveries=1,
+        history="hh",
+        adapter=one.adapter,
+        rule="explicit",
+        waited_ms=1000.0,
+        force=False,
+    )
+    base = replace(one, adapter=None, taken=replace(taken, history=None))
+    assert AssignedJob.model_validate(base.assigned(2.0)).adapter is None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import cast
 
-from lorayard_schemas.assignment import AssignedJob
-from lorayard_schemas.codec import encode
+import msgpack
+import pytest
+
+from lorayard_schemas.assignment import AdapterRef, AssignedJob
+from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import INLINE_BYTES, Lane
 from lorayard_schemas.job import Sampling as JobSampling
+from lorayard_schemas.result import JobResult
 from lorayard_schemas.subjects import JobAddress
 from lorayard_workers.engine.protocol import (
+    Cancelled,
     FinishReason,
     Sampling,
     Succeeded,
@@ -20,7 +26,7 @@ from lorayard_workers.engine.protocol import (
 )
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.job_sampling import engine_sampling
-from lorayard_workers.service.outcomes import LOGPROBS_BYTES, job_result
+from lorayard_workers.service.outcomes import LOGPROBS_BYTES, job_result, packed_result
 
 GIVEN = JobSampling(
     max_new_tokens=9,
@@ -59,6 +65,9 @@ def test_the_engine_gets_every_setting__c12() -> None:
 
 def test_a_job_that_says_nothing_gets_the_engines_defaults() -> None:
     assert engine_sampling(JobSampling()) == Sampling()
+    said = JobSampling(**{name: getattr(JobSampling(), name) for name in JobSampling.model_fields})
+    assert engine_sampling(said) == Sampling(), "their own defaults are the same"
+    assert engine_sampling(JobSampling(top_k=3)) == Sampling(top_k=3)
 
 
 def succeeded(tokens: int, *, alternatives: int, text: str) -> Succeeded:
@@ -107,3 +116,26 @@ def test_no_logprobs_where_none_were_asked_for() -> None:
     outcome = succeeded(0, alternatives=0, text="")
     result = job_result(held(), outcome, worker="w", base_digest="sha256:" + "ab" * 32)
     assert result.logprobs == ()
+
+
+@pytest.mark.parametrize(
+    "adapter", [None, AdapterRef(name="a/b/c", version="2", digest="sha256:" + "cd" * 32)]
+)
+def test_a_plain_answer_packs_to_what_its_model_would(adapter: AdapterRef | None) -> None:
+    """Or readers would find two forms of one thing."""
+    outcome = replace(succeeded(0, alternatives=0, text=""), logprobs=None, tier=Tier.HOST, text="x")
+    one = held()
+    one.assigned = one.assigned.model_copy(update={"adapter": adapter, "waited_ms": 1.5, "rule": "explicit"})
+    model = job_result(one, outcome, worker="w", base_digest="sha256:" + "ab" * 32)
+    body = packed_result(one, outcome, worker="w", base_digest="sha256:" + "ab" * 32)
+    found = decode(JobResult, body)
+    assert found.model_copy(update={"finished_at": model.finished_at}) == model
+    fields_of = [set(cast("dict[str, object]", msgpack.unpackb(one))) for one in (body, encode(model))]
+    assert fields_of[0] == fields_of[1]
+
+
+def test_any_other_end_packs_as_its_model() -> None:
+    for outcome in (Cancelled(request_id="k"), succeeded(2, alternatives=1, text="a")):
+        body = packed_result(held(), outcome, worker="w", base_digest="sha256:" + "ab" * 32)
+        model = job_result(held(), outcome, worker="w", base_digest="sha256:" + "ab" * 32)
+        assert decode(JobResult, body).model_copy(update={"finished_at": model.finished_at}) == model

@@ -97,8 +97,8 @@ def test_a_job_refused_twice_is_forced_to_the_home_of_its_adapter_and_then_plann
 
 def test_only_a_forced_job_says_so() -> None:
     job = parked()
-    assert [job.assigned(0.0).force, job.after_refusal().assigned(0.0).force] == [False, False]
-    assert job.after_refusal().after_refusal().assigned(0.0).force
+    assert [job.assigned(0.0)["force"], job.after_refusal().assigned(0.0)["force"]] == [False, False]
+    assert job.after_refusal().after_refusal().assigned(0.0)["force"]
 
 
 def test_a_full_worker_may_be_the_home_and_a_stopping_one_may_not() -> None:

@@ -6,7 +6,6 @@ survives a slow or shared machine, a rate does not. Rounds alternate between the
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 import time
 from collections.abc import AsyncGenerator
@@ -23,6 +22,7 @@ from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.loops import run_service
 from lorayard_cli.output import note, out, print_json, table
 from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.heap import settle_heap
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 ROUNDS = 5
@@ -90,6 +90,7 @@ async def warm_yard() -> AsyncGenerator[WarmYard]:
             async with Client(settings=yard.settings) as client:
                 warm = WarmYard(client, bus)
                 await warm.jobs_per_second(WARM_UP_JOBS)
+                settle_heap()  # torch made the adapters: no client of a yard has it
                 yield warm
 
 
@@ -150,7 +151,8 @@ class WarmYard:
         ]
         started = time.perf_counter()
         report = await self._client.submit_many(requests)
-        await asyncio.gather(*(handle.result() for handle in report.all_handles()))
+        for handle in report.all_handles():
+            await handle.result()
         return count / (time.perf_counter() - started)
 
     async def light_load(self) -> list[float]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import nats.errors
@@ -49,6 +50,15 @@ class Stored(StrEnum):
     """Another result of this job was stored first; ours is void, and the job can be acked all the same."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedResult:
+    """A result as it is stored, and whose it is."""
+
+    tenant: str
+    job: str
+    body: bytes
+
+
 class ResultStore:
     """Publishes results and keeps at it until the server has answered."""
 
@@ -76,24 +86,22 @@ class ResultStore:
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, LAST_BACKOFF_SECONDS)
 
-    async def try_together(self, results: Sequence[JobResult]) -> list[Stored | None]:
+    async def try_together(self, results: Sequence[PackedResult]) -> list[Stored | None]:
         """Store results in one breath; None for each that `store` has to see to.
 
         Raises:
             nats.errors.Error: the connection takes no message now.
         """
-        bodies = [encode(result) for result in results]
-        short = [index for index, body in enumerate(bodies) if len(body) <= INLINE_BYTES]
-        answers = await self._publishes.send(
-            [
-                Outgoing(subject=self._subject(results[index]), body=bodies[index], head=self._head)
-                for index in short
-            ]
-        )
+        short = [index for index, result in enumerate(results) if len(result.body) <= INLINE_BYTES]
+        answers = await self._publishes.send([self._outgoing(results[index]) for index in short])
         stored: list[Stored | None] = [None] * len(results)
         for index, answer in zip(short, answers, strict=True):
             stored[index] = _read(answer)
         return stored
+
+    def _outgoing(self, result: PackedResult) -> Outgoing:
+        subject = self._bus.subjects.result(result.tenant, result.job)
+        return Outgoing(subject=subject, body=result.body, head=self._head)
 
     def _tell(self, result: JobResult, error: Exception) -> None:
         """One line for many tries; `job` is the one that met the trouble last."""
@@ -112,17 +120,15 @@ class ResultStore:
             self._log.warning(Event.BUS_FAILED, job=result.job, error=reason, times=times)
 
     async def _try(self, result: JobResult) -> Stored:
+        subject = self._bus.subjects.result(result.tenant, result.job)
         body = await self._body(result)
         try:
-            await self._bus.js.publish(self._subject(result), body, headers=dict(self._headers))
+            await self._bus.js.publish(subject, body, headers=dict(self._headers))
         except nats.js.errors.APIError as error:
             if error.err_code == WRONG_LAST_SEQUENCE:
                 return Stored.BEFORE
             raise
         return Stored.NOW
-
-    def _subject(self, result: JobResult) -> str:
-        return self._bus.subjects.result(result.tenant, result.job)
 
     async def _body(self, result: JobResult) -> bytes:
         body = encode(result)

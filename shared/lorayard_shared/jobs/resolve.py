@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.assignment import AdapterRef
@@ -36,7 +37,13 @@ class Resolution:
         """As results and assignments name it."""
         if self.record is None:
             return None
-        return AdapterRef(name=self.record.name, version=self.record.version, digest=self.record.digest)
+        return _ref(self.record.name, self.record.version, self.record.digest)
+
+
+@lru_cache(maxsize=4096)
+def _ref(name: str, version: str, digest: str) -> AdapterRef:
+    """Many jobs have the same one."""
+    return AdapterRef(name=name, version=version, digest=digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,10 @@ from lorayard_schemas.codec import decode
 from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job, PayloadRef
-from lorayard_schemas.result import JobResult
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK, NAK
 from lorayard_shared.bus.payloads import PayloadStore
-from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.bus.result_store import PackedResult, ResultStore, Stored
 from lorayard_shared.errors import PayloadMissingError
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
@@ -45,7 +44,7 @@ from lorayard_workers.engine.protocol import (
 )
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
 from lorayard_workers.service.job_sampling import engine_sampling
-from lorayard_workers.service.outcomes import job_result
+from lorayard_workers.service.outcomes import job_result, packed_result, result_state
 from lorayard_workers.service.retry import schedule_retry
 from lorayard_workers.service.served_tokens import ServedTokens
 
@@ -249,18 +248,17 @@ class Execution:
     async def _finish_together(self, ended: Sequence[tuple[HeldJob, Outcome]]) -> None:
         """What ended in one step is stored in one breath; what that leaves, each by itself and patiently."""
         try:
-            results = [self._result(held, outcome) for held, outcome in ended]
-            stored = await self._results.try_together(results)
+            stored = await self._results.try_together([self._packed(*each) for each in ended])
         except Exception as error:  # noqa: BLE001  # by itself, each shows whose trouble it is
             self._log.debug(Event.BUS_FAILED, jobs=len(ended), error=str(error) or type(error).__name__)
             for held, outcome in ended:
                 self._spawn(held, self._finish(held, outcome), "finish")
             return
-        for (held, outcome), result, became in zip(ended, results, stored, strict=True):
+        for (held, outcome), became in zip(ended, stored, strict=True):
             if became is None:
                 self._spawn(held, self._finish(held, outcome), "finish")
                 continue
-            self._note(held, result, became)
+            self._note(held, outcome, became)
             self._count(held, outcome)
             self._ack(held)
         self._on_change()
@@ -287,17 +285,18 @@ class Execution:
         return outcome.kind is FailureKind.RETRYABLE and held.assigned.attempt < self._max_attempts
 
     async def _store(self, held: HeldJob, outcome: Outcome) -> None:
-        result = self._result(held, outcome)
-        self._note(held, result, await self._results.store(result))
+        result = job_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
+        self._note(held, outcome, await self._results.store(result))
 
-    def _result(self, held: HeldJob, outcome: Outcome) -> JobResult:
-        return job_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
+    def _packed(self, held: HeldJob, outcome: Outcome) -> PackedResult:
+        body = packed_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
+        return PackedResult(tenant=held.address.tenant, job=held.job, body=body)
 
-    def _note(self, held: HeldJob, result: JobResult, stored: Stored) -> None:
+    def _note(self, held: HeldJob, outcome: Outcome, stored: Stored) -> None:
         if stored is Stored.BEFORE:
             self._log.info(Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant)
         else:
-            self._log.debug(Event.JOB_FINISHED, job=held.job, state=result.state)
+            self._log.debug(Event.JOB_FINISHED, job=held.job, state=result_state(outcome))
 
     async def _retry(self, held: HeldJob, outcome: Failed) -> None:
         failure = AttemptRecord(
