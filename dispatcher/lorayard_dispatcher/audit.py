@@ -119,7 +119,8 @@ class Audit:
         if decision.load:
             more["cost_seconds"] = decision.cost_seconds
         if decision.evicts is not None:
-            more["evicts"] = self._label(decision.evicts)
+            leaving = (decision.evicts, *decision.evicts_more)
+            more["evicts"] = ", ".join(self._label(digest) for digest in leaving)
         self._decided(parked, decision.worker, decision.phase, decision.source, more)
 
     def _decided(

@@ -43,7 +43,6 @@ from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Lane
-from lorayard_schemas.names import BASE
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import NAK, read_ack_subject
 from lorayard_shared.bus.payloads import PayloadStore
@@ -82,7 +81,7 @@ class Dispatcher:
         self.spawn = self._tasks.spawn
         self.settle = self._tasks.settle
         self.end = self._tasks.end
-        policy = settings.policy(self.registry.base_of)
+        policy = settings.policy(self.registry.base_of, self.registry.columns_of, self.registry.bytes_of)
         self.planner = make_planner(policy, settings.record_plans, self.spawn)
         self.pool = Pool(self.planner)
         self.usage = Usage(self.planner)
@@ -414,9 +413,10 @@ class Dispatcher:
         What all have said they lack is never handed over, so no refusal would come; a base model that none
         has may still come, until the fleet has settled.
         """
-        settled = self.fleet.is_settled(now)
-        for group in {group for group, _ in self.pool.queues if group != BASE_GROUP}:
-            served = self.fleet.can_serve(group, self.registry.base_of.get(group))
+        settled, registry = self.fleet.is_settled(now), self.registry
+        for group in {group for group, _ in self.pool.queues}:
+            columns = registry.columns_of.get(group, 0)
+            served = self.fleet.can_serve(group, registry.base_of.get(group), columns)
             if self.fleet.all_lack(group) or (settled and not served):
                 self._answer_unavailable(group)
 
@@ -424,8 +424,13 @@ class Dispatcher:
         for parked in [parked for parked in self.pool if parked.waiting.group == group]:
             self.pool.take(parked.key)
             spec = f"{parked.adapter.name}@{parked.adapter.version}" if parked.adapter is not None else ""
-            name = parked.adapter.name if parked.adapter is not None else BASE
-            refusal = refusals.adapter_unavailable(name, self.fleet.refused(spec))
+            needed, most = self.registry.columns_of.get(group, 0), self.fleet.most_columns()
+            if parked.adapter is None:
+                refusal = refusals.base_unavailable()
+            elif most is not None and most < needed:
+                refusal = refusals.adapter_too_large(spec, needed=needed, most=most)
+            else:
+                refusal = refusals.adapter_unavailable(parked.adapter.name, self.fleet.refused(spec))
             self.spawn(self.answers.refuse(parked.taken, refusal), f"refuse-{parked.key}")
 
     # ---- what ends otherwise

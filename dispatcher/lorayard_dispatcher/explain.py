@@ -32,7 +32,12 @@ def explain_job(dispatcher: Dispatcher, wish: ExplainJob) -> JobExplanation:
 
 def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
     now, job, taken = time.time(), parked.waiting, parked.taken
-    fit = Fit(group=job.group, base_digest=dispatcher.registry.base_of.get(job.group))
+    registry = dispatcher.registry
+    fit = Fit(
+        group=job.group,
+        base_digest=registry.base_of.get(job.group),
+        columns=registry.columns_of.get(job.group, 0),
+    )
     views = dispatcher.fleet.views(time.monotonic(), now)
     wait = dispatcher.planner.why(parked.key, now)
     reason = wait_reason(fit, views, wait, alive=len(dispatcher.fleet.workers))

@@ -183,14 +183,15 @@ class Fleet:
         """Whether there are workers, and for a while none has come or gone."""
         return bool(self._workers) and now - self._changed_at >= SETTLED_SECONDS
 
-    def can_serve(self, group: str, base_digest: str | None) -> bool:
-        """Whether some live worker has this base model (None fits all) and does not lack the adapter."""
-        return any(
-            base_digest in (None, worker.advert.base_digest)
-            and group not in worker.lacks
-            and worker.advert.dedicated in (None, group)
-            for worker in self._workers.values()
-        )
+    def can_serve(self, group: str, base_digest: str | None, columns: int = 0) -> bool:
+        """Whether some live worker has this base model (None fits all), slots that hold so many columns, and
+        does not lack the adapter."""
+        return any(worker.serves(group, base_digest, columns) for worker in self._workers.values())
+
+    def most_columns(self) -> int | None:
+        """That any live worker's slots share; None: of some only their number counts."""
+        told = [known.advert.columns_total for known in self._workers.values() if known.advert.slot_count]
+        return max(told) if told and all(told) else None
 
     def refused(self, spec: str) -> str | None:
         """For people: which worker has found that adapter's files and does not serve them, and why."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lorayard_dispatcher.held_job import HeldJob
-from lorayard_dispatcher.planning.values import Resident, WorkerView
+from lorayard_dispatcher.planning.values import BASE_GROUP, Resident, WorkerView
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 
@@ -32,6 +32,7 @@ MOST_ROWS = 4096
 MOST_SLOTS = 1024
 MOST_ROOM = 8192
 MOST_HOST_ROOM = 8192
+MOST_COLUMNS = 2**20
 MOST_LOAD_SECONDS = 600.0
 """No worker can be set up for more: whoever says so is wrong, and must not draw all the work to itself."""
 
@@ -85,6 +86,18 @@ class KnownWorker:
     def _unseen(self) -> Iterator[HeldJob]:
         for jobs in self.given.values():
             yield from jobs.values()
+
+    def serves(self, group: str, base_digest: str | None, columns: int) -> bool:
+        """Whether it could ever serve a group: its adapter is for a base model (None: any), and takes so many
+        columns of the slots."""
+        advert = self.advert
+        if advert.dedicated not in (None, group):
+            return False
+        if group == BASE_GROUP:
+            return True
+        if advert.dedicated is None and (advert.slot_count == 0 or 0 < advert.columns_total < columns):
+            return False
+        return group not in self.lacks and base_digest in (None, advert.base_digest)
 
     def standing(self, now: float) -> Standing:
         """What its word is worth."""
@@ -147,6 +160,7 @@ class KnownWorker:
             rows=min(advert.rows_max, MOST_ROWS),
             in_flight=in_flight,
             slots=min(advert.slot_count, MOST_SLOTS),
+            columns=min(advert.columns_total, MOST_COLUMNS),
             resident=self._resident(now, unix),
             host=self.host,
             fetching=self.ordered.union(self.fetching).difference(self.host)
@@ -190,6 +204,7 @@ class KnownWorker:
                 last_used=unix - (now - self.advert_at) - max(0.0, self.advert.at - slot.last_used),
                 loaded_at=unix - (now - self.loaded_at[slot.digest]),
                 pinned=slot.pinned,
+                columns=min(slot.columns, MOST_COLUMNS),
             )
             for slot in self.advert.slots
         }

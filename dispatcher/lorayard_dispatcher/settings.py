@@ -48,8 +48,11 @@ class DispatcherSettings(YardSettings):
     record_plans: Path | None = None
     """A file that gets everything the planner is told and answers, to be played again; None: nothing."""
 
-    def policy(self, base_of: Mapping[str, str]) -> Policy:
-        """The constants of planning. `base_of` (adapter digest -> base model) is kept up by its owner."""
+    def policy(
+        self, base_of: Mapping[str, str], columns_of: Mapping[str, int], bytes_of: Mapping[str, int]
+    ) -> Policy:
+        """The constants of planning. What is by adapter digest (base model, columns, bytes) is kept up by its
+        owner."""
         return Policy(
             wait_bound_seconds=self.wait_bound_seconds,
             overdue_share=self.overdue_share,
@@ -57,4 +60,6 @@ class DispatcherSettings(YardSettings):
             tenant_weights=self.tenant_weights,
             prewarm_copies=self.prewarm_copies,
             base_of=base_of,
+            columns_of=columns_of,
+            bytes_of=bytes_of,
         )

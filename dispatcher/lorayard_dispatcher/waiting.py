@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lorayard_dispatcher.planning.values import BASE_GROUP, WorkerView
 from lorayard_dispatcher.planning.waits import Wait, WaitsFor
@@ -16,14 +16,15 @@ class Fit:
 
     group: str
     base_digest: str | None  # None fits every base model
+    columns: int = 0  # of the slots, by the adapter's rank
 
     def has_base(self, view: WorkerView) -> bool:
         """Whether the worker runs the base model that the adapter was made for."""
         return self.group == BASE_GROUP or self.base_digest in (None, view.base_digest)
 
     def serves(self, view: WorkerView) -> bool:
-        """Whether the worker can run the job at all, now or later."""
-        return self.has_base(view) and self.group not in view.lacks and view.dedicated in (None, self.group)
+        """Whether the worker can run the job at all, now or later, wherever its adapter was declared to be."""
+        return replace(view, barred=frozenset()).serves(self.group, self.base_digest, self.columns)
 
 
 def wait_reason(fit: Fit, views: Sequence[WorkerView], wait: Wait | None, *, alive: int) -> WaitReason:
@@ -36,7 +37,8 @@ def wait_reason(fit: Fit, views: Sequence[WorkerView], wait: Wait | None, *, ali
         return WaitReason.NO_BASE
     able = [view for view in views if fit.serves(view)]
     if not able:
-        return WaitReason.NO_FILES
+        alone = all(view.dedicated not in (None, fit.group) for view in views if fit.has_base(view))
+        return WaitReason.DEDICATED if alone else WaitReason.NO_FILES
     if all(fit.group in view.barred for view in able):
         return WaitReason.PLACEMENT
     return WaitReason.NEXT_PLAN if wait is None else _of_planner(wait, able)

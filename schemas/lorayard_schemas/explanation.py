@@ -41,6 +41,8 @@ class WaitReason(StrEnum):
     """None that is alive and has the base model has the adapter's files, or it serves another one only."""
     PLACEMENT = "placement"
     """Those that could serve it may not: it was declared where its adapter may be; `detail` says where."""
+    DEDICATED = "dedicated"
+    """Every worker that could run it serves another adapter alone."""
     ROWS_BUSY = "rows_busy"
     """Every row of every worker that could run it is taken."""
     SLOTS_BUSY = "slots_busy"

@@ -40,7 +40,8 @@ def job(key: str, group: str = BASE_GROUP, *, priority: int = NORMAL, at: float 
 
 
 def view(name: str, room: int = 4, *, in_flight: int = 0, rows: int = 4, **given: Any) -> WorkerView:
-    return WorkerView(worker=name, room=room, in_flight=in_flight, rows=rows, age_seconds=2.0, **given)
+    told = {"slots": 8, **given}
+    return WorkerView(worker=name, room=room, in_flight=in_flight, rows=rows, age_seconds=2.0, **told)
 
 
 def queues(jobs: Iterable[WaitingJob]) -> dict[Queue, list[WaitingJob]]:
@@ -56,6 +57,14 @@ def made(jobs: Iterable[WaitingJob], *fleet: WorkerView, policy: Policy = POLICY
 
 def places(plan: Plan) -> dict[str, str]:
     return {decision.job: decision.worker for decision in plan.decisions}
+
+
+def test_a_worker_without_slots_or_with_narrower_ones_gets_no_adapter__b11() -> None:
+    policy = Policy(columns_of={GROUPS[0]: 64})
+    fleet = (view("w1", slots=0), view("w2", columns=32), view("w3", columns=64))
+    plan = made([job("1", GROUPS[0]), job("2", BASE_GROUP)], *fleet, policy=policy)
+    assert places(plan)["1"] == "w3"
+    assert not made([job("1", GROUPS[0])], *fleet[:2], policy=policy).decisions
 
 
 # ---- when

@@ -281,6 +281,31 @@ def test_what_can_be_served_is_what_fits_a_live_worker_that_does_not_lack_it() -
     assert fleet.can_serve("b", ours.base_digest)
 
 
+def test_an_adapter_needs_slots_that_it_fits_into__b11() -> None:
+    fleet = Fleet("d")
+    fleet.on_advert(advert(worker="none").model_copy(update={"slot_count": 0}), 0.0)
+    assert not fleet.can_serve(A, BASE)
+    assert fleet.can_serve("", None)
+    assert fleet.most_columns() is None
+    fleet.on_advert(advert(worker="narrow").model_copy(update={"columns_total": 32}), 0.0)
+    assert fleet.can_serve(A, BASE, 32)
+    assert not fleet.can_serve(A, BASE, 40)
+    assert fleet.most_columns() == 32
+    view = fleet.views(0.0, NOW)[0]
+    assert (view.worker, view.columns) == ("narrow", 32)
+    fleet.on_advert(advert(worker="uncounted"), 0.0)
+    assert fleet.can_serve(A, BASE, 40)
+    assert fleet.most_columns() is None
+
+
+def test_where_all_serve_one_adapter_alone_nobody_serves_the_base_model() -> None:
+    fleet = Fleet("d")
+    fleet.on_advert(advert().model_copy(update={"dedicated": A}), 0.0)
+    assert not fleet.can_serve("", None)
+    fleet.on_advert(advert(worker="shared"), 0.0)
+    assert fleet.can_serve("", None)
+
+
 def test_a_dedicated_worker_serves_and_holds_one_adapter() -> None:
     fleet = Fleet("d")
     fleet.on_advert(advert().model_copy(update={"dedicated": A}), 0.0)

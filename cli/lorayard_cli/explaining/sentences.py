@@ -70,6 +70,8 @@ def _reason(live: JobExplanation, tenant: str) -> str:
             return f"{_workers(live)} alive, none that serves {adapter}"
         case WaitReason.PLACEMENT:
             return f"{_workers(live)} alive, and {adapter} was declared to be nowhere but on {live.detail}"
+        case WaitReason.DEDICATED:
+            return f"{_workers(live)} alive, and each that could run {adapter} serves another adapter alone"
         case WaitReason.ROWS_BUSY:
             return f"every row that could run {adapter} is busy, and {_ahead(live)}"
         case WaitReason.SLOTS_BUSY:

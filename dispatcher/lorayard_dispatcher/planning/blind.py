@@ -132,6 +132,4 @@ def _give(job: WaitingJob, desk: _Desk) -> Decision:
 
 
 def _fits(view: WorkerView, group: str, policy: Policy) -> bool:
-    if group in view.lacks or group in view.barred or view.dedicated not in (None, group):
-        return False
-    return group == BASE_GROUP or policy.base_of.get(group) in (None, view.base_digest)
+    return view.serves(group, policy.base_of.get(group), policy.columns_of.get(group, 0))

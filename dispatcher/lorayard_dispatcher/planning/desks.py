@@ -36,11 +36,15 @@ class Desk:
     """One worker."""
 
     __slots__ = (
+        "_columns_of",
+        "_mean_bytes",
         "asked",
         "budget_at",
         "budget_seconds",
         "drain",
+        "emptied",
         "fetching",
+        "free_columns",
         "free_slots",
         "host",
         "idle_pins",
@@ -57,10 +61,14 @@ class Desk:
         "view",
     )
 
-    def __init__(self, view: WorkerView) -> None:
+    def __init__(self, view: WorkerView, columns_of: Mapping[str, int]) -> None:
         self.name = view.worker
+        self._columns_of = columns_of
         self.drain: tuple[str, str] | None = None
         """The adapter that gets no new rows here, and the group that its slot is for."""
+        self.emptied: set[str] = set()
+        """Adapters that were drained for the same group before, and were not enough."""
+        self._mean_bytes: float | None = None
         self.budget_seconds = 0.0
         self.budget_at: float | None = None
         self.resident: dict[str, Resident] = {}
@@ -112,6 +120,9 @@ class Desk:
         self.host = view.host
         self.fetching = set(view.fetching)
         self.free_slots = max(0, view.slots - len(self.resident))
+        self.free_columns = max(0, view.columns - self.taken_columns(self.resident)) if view.columns else 0
+        self._mean_bytes = None
+        self.emptied = {digest for digest in self.emptied if digest in self.resident}
         self.is_plain = view.slots > 0 and view.dedicated is None and not view.lacks and not view.barred
 
     @property
@@ -132,7 +143,29 @@ class Desk:
 
     def gives(self, group: str) -> bool:
         """Whether new rows of an adapter that it holds may start here."""
-        return self.drain is None or self.drain[0] != group
+        return self.drain is None or (self.drain[0] != group and group not in self.emptied)
+
+    def columns(self, group: str) -> int:
+        """What an adapter takes of its slots' columns; 0 where only their number counts."""
+        if self.view.columns == 0:
+            return 0
+        found = self.resident.get(group)
+        return (found.columns if found is not None else 0) or self._columns_of.get(group, 0)
+
+    def taken_columns(self, groups: Iterable[str]) -> int:
+        """The same of several."""
+        return sum(self.columns(group) for group in groups)
+
+    def lacks_room(self, group: str) -> bool:
+        """Whether something has to leave for an adapter."""
+        return self.free_slots <= 0 or self.columns(group) > self.free_columns
+
+    def mean_bytes(self, bytes_of: Mapping[str, int]) -> float:
+        """Of the adapters in its slots: what its loads were measured with; 0: nobody knows."""
+        if self._mean_bytes is None:
+            known = [size for digest in self.resident if (size := bytes_of.get(digest))]
+            self._mean_bytes = sum(known) / len(known) if known else 0.0
+        return self._mean_bytes
 
     def add(self, group: str) -> None:
         """One more job of a group whose adapter is here, or needs none."""
@@ -161,14 +194,10 @@ class Desk:
         """Whether it could ever serve the group."""
         view = self.view
         if self.is_plain:  # almost every worker
+            if view.columns and self._columns_of.get(group, 0) > view.columns:
+                return False
             return base is None or base == view.base_digest or group == BASE_GROUP
-        if view.slots == 0 and group != BASE_GROUP and view.dedicated != group:
-            return False
-        if view.dedicated is not None and view.dedicated != group:
-            return False
-        if group == BASE_GROUP:
-            return True
-        return group not in view.lacks and group not in view.barred and base in (None, view.base_digest)
+        return view.serves(group, base, self._columns_of.get(group, 0))
 
 
 class Desks:
@@ -208,7 +237,7 @@ class Desks:
         """A worker as it is now. What it costs is what has changed there."""
         desk = self.by_name.get(view.worker)
         if desk is None:
-            desk = self.by_name[view.worker] = Desk(view)
+            desk = self.by_name[view.worker] = Desk(view, self._policy.columns_of)
             insort(self.names, view.worker)
             self._forget_served()
             _enter_all(self.holders, desk.resident, desk.name)
@@ -264,15 +293,16 @@ class Desks:
         desk.add(group)
         self._list(desk)
 
-    def load(self, desk: Desk, group: str, evicted: str | None, now: float) -> None:
-        """An adapter is on its way into a slot, in place of another where none is free."""
-        if evicted is not None:
-            del desk.resident[evicted]
-            desk.jobs.pop(evicted, None)
-            _leave(self.holders, evicted, desk.name)
-            _leave(self.open_holders, evicted, desk.name)
-        else:
-            desk.free_slots = max(0, desk.free_slots - 1)
+    def load(self, desk: Desk, group: str, evicted: Sequence[str], now: float) -> None:
+        """An adapter is on its way into a slot, in place of others where there is no room."""
+        free = desk.free_columns + desk.taken_columns(evicted) - desk.columns(group)
+        for digest in evicted:
+            del desk.resident[digest]
+            desk.jobs.pop(digest, None)
+            _leave(self.holders, digest, desk.name)
+            _leave(self.open_holders, digest, desk.name)
+        desk.free_slots = max(0, desk.free_slots + len(evicted) - 1)
+        desk.free_columns = max(0, free)
         desk.resident[group] = Resident(last_used=now, loaded_at=now)
         _enter(self.holders, group, desk.name)
         if desk.room > 0:
@@ -302,6 +332,7 @@ class Desks:
     def undrain(self, desk: Desk) -> None:
         """The drain is over, or in vain."""
         desk.drain = None
+        desk.emptied = set()
         self.draining.discard(desk.name)
         self._list(desk)
         if desk.room > 0:
@@ -333,7 +364,7 @@ class Desks:
             return (
                 (queue or desk.is_free)
                 and (group in desk.resident or group == BASE_GROUP)
-                and (desk.drain is None or (desk.room > 1 and desk.drain[0] != group))
+                and (desk.drain is None or (desk.room > 1 and desk.gives(group)))
                 and (not spare or desk.spare > desk.kept)
                 and desk.fits(group, base)
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +13,8 @@ from lorayard_dispatcher.planning.desks import Desk, Desks
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import Source
 
-FREE = ("", 0.0)
+MOST_SCALE = 64.0
+"""Times a load as measured: ranks lie between 1 and some hundred, and no size should rule a plan alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +22,24 @@ class Load:
     """A load that could be."""
 
     cost_seconds: float
-    evicts: str | None
+    evicts: tuple[str, ...]
     source: Source
 
 
 class Quote(NamedTuple):
-    """What any load costs a worker now, by where the adapter would come from."""
+    """What a load costs a worker now, whichever adapter of so many columns it is."""
 
-    evicts: str | None
-    host_seconds: float
-    fetching_seconds: float  # it is on its way into host memory
+    evicts: tuple[str, ...]
+    lost_seconds: float  # with what leaves
+    host_seconds: float  # of one as large as those measured
     disk_seconds: float
 
-    def seconds(self, desk: Desk, group: str) -> float:
-        """What it costs to load an adapter there."""
+    def seconds(self, desk: Desk, group: str, scale: float) -> float:
+        """What it costs to load an adapter there, which is so many times as large."""
+        host = scale * self.host_seconds + self.lost_seconds
         if group in desk.host:
-            return self.host_seconds
-        return self.fetching_seconds if group in desk.fetching else self.disk_seconds
+            return host
+        return host + scale * (0.5 if group in desk.fetching else 1.0) * self.disk_seconds
 
 
 class Loads:
@@ -58,37 +61,56 @@ class Loads:
         measured = desk.view.load_seconds_disk
         return self._policy.load_seconds_disk if measured is None else measured
 
-    def load(self, desk: Desk, group: str, now: float, *, forced: bool = False) -> Load | None:
-        """What loading it there costs; None when every slot is in use. `forced` may take a slot whose adapter
-        was loaded a moment ago."""
-        quote = self.quote(desk, now, forced=forced)
+    def load(
+        self, desk: Desk, group: str, now: float, *, forced: bool = False, first: str | None = None
+    ) -> Load | None:
+        """What loading it there costs; None when there is no room: every slot is in use, or too many columns.
+        `forced` may take a slot whose adapter was loaded a moment ago; `first` leaves in any case."""
+        quote = self.quote(desk, desk.columns(group), now, forced=forced, first=first)
         if quote is None:
             return None
         source = Source.HOST if group in desk.host else Source.DISK
-        return Load(quote.seconds(desk, group), quote.evicts, source)
+        return Load(quote.seconds(desk, group, self.scale(desk, group)), quote.evicts, source)
 
-    def quote(self, desk: Desk, now: float, *, forced: bool = False) -> Quote | None:
-        """The same for any adapter: which slot it takes does not depend on what comes into it."""
-        victim = self.victim(desk, now, forced=forced)
-        if victim is None:
+    def scale(self, desk: Desk, group: str) -> float:
+        """How large it is beside the adapters that the worker's loads were measured with."""
+        size = self._policy.bytes_of.get(group)
+        mean = desk.mean_bytes(self._policy.bytes_of) if size else 0.0
+        return max(1 / MOST_SCALE, min(MOST_SCALE, size / mean)) if size and mean else 1.0
+
+    def quote(
+        self, desk: Desk, columns: int, now: float, *, forced: bool = False, first: str | None = None
+    ) -> Quote | None:
+        """The same for any adapter of so many columns: what leaves does not depend on what comes."""
+        victims = self.victims(desk, columns, now, forced=forced, first=first)
+        if victims is None:
             return None
-        lost, evicts = victim
-        disk = self.disk_seconds(desk)
-        disturbed = self.host_seconds(desk) * (1.0 + self._policy.stall * desk.in_flight)
+        lost, evicts = victims
         return Quote(
             evicts=evicts,
-            host_seconds=disturbed + lost,
-            fetching_seconds=disturbed + 0.5 * disk + lost,
-            disk_seconds=disturbed + disk + lost,
+            lost_seconds=lost,
+            host_seconds=self.host_seconds(desk) * (1.0 + self._policy.stall * desk.in_flight),
+            disk_seconds=self.disk_seconds(desk),
         )
 
-    def victim(self, desk: Desk, now: float, *, forced: bool = False) -> tuple[float, str | None] | None:
-        """The cheapest slot: seconds lost with its adapter, and the adapter; None for a free one."""
-        if desk.free_slots > 0:
-            return (0.0, None)
-        if desk.slots_in_use >= desk.view.slots:
+    def victims(
+        self, desk: Desk, columns: int, now: float, *, forced: bool = False, first: str | None = None
+    ) -> tuple[float, tuple[str, ...]] | None:
+        """What has to leave for an adapter of so many columns, the cheapest first: seconds lost with it, and
+        the adapters, `first` in any case; None: what is in use, or pinned, leaves too little room."""
+        short = columns - desk.free_columns if desk.view.columns else 0
+        if desk.free_slots > 0 and short <= 0 and first is None:
+            return (0.0, ())
+        if desk.free_slots <= 0 and desk.slots_in_use >= desk.view.slots:
             return None
-        best = (math.inf, 0.0, "")
+        candidates = self._candidates(desk, now, forced=forced)
+        if first is None and short <= 0:
+            best = min(candidates, default=None)
+            return None if best is None else (best[0], (best[2],))
+        return _enough(desk, sorted(candidates), short, first)
+
+    def _candidates(self, desk: Desk, now: float, *, forced: bool) -> Iterator[tuple[float, float, str]]:
+        """What may leave: seconds lost with it, when it was last used, and its digest."""
         policy, groups = self._policy, self._backlog.groups
         for digest, found in desk.resident.items():
             if digest in desk.jobs or found.pinned:
@@ -98,10 +120,8 @@ class Loads:
                 continue
             holders = len(self._desks.holders.get(digest, ())) or 1
             wanted = min(1.0, self._demand.rate(digest, now)) + (1.0 if waits else 0.0)
-            value = (self.host_seconds(desk) * wanted / holders, found.last_used, digest)
-            if value < best:
-                best = value
-        return None if best[2] == "" else (best[0], best[2])
+            seconds = self.host_seconds(desk) * self.scale(desk, digest)
+            yield (seconds * wanted / holders, found.last_used, digest)
 
     def staged(self, desk: Desk, group: str, now: float, *, early: bool) -> bool:
         """Whether it may be committed there now: from host memory always, from disk where little runs.
@@ -121,3 +141,25 @@ class Loads:
         busy = self._demand.rate(group, now) * policy.service_seconds
         rows = policy.replica_share * self._desks.most_rows
         return min(len(self._desks), math.ceil(busy / rows)) if rows else 0
+
+
+def _enough(
+    desk: Desk, candidates: Iterable[tuple[float, float, str]], short: int, first: str | None
+) -> tuple[float, tuple[str, ...]] | None:
+    """The cheapest that free a slot and so many columns, and none of them in vain."""
+    ordered = sorted(candidates, key=lambda candidate: (candidate[2] != first, candidate))
+    chosen: list[tuple[float, float, str]] = []
+    for candidate in ordered:
+        if short <= 0 and (chosen or (desk.free_slots > 0 and first is None)):
+            break
+        chosen.append(candidate)
+        short -= desk.columns(candidate[2])
+    if short > 0 or not (chosen or desk.free_slots > 0):
+        return None
+    for candidate in sorted(chosen, reverse=True):  # a large one at the end makes small ones needless
+        freed = desk.columns(candidate[2])
+        needless = candidate[2] != first and short + freed <= 0
+        if needless and (len(chosen) > 1 or desk.free_slots > 0):
+            chosen.remove(candidate)
+            short += freed
+    return (sum(lost for lost, _, _ in chosen), tuple(digest for _, _, digest in chosen))

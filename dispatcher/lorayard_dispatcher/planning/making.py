@@ -208,7 +208,8 @@ class Making:
                 phase=phase,
                 source=Source.SLOT if load is None else load.source,
                 cost_seconds=0.0 if load is None else load.cost_seconds,
-                evicts=None if load is None else load.evicts,
+                evicts=load.evicts[0] if load is not None and load.evicts else None,
+                evicts_more=() if load is None else load.evicts[1:],
                 age_seconds=desk.view.age_seconds,
             )
         )

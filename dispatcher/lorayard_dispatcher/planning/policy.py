@@ -57,6 +57,10 @@ class Policy:
     """Past this age a view's load is not believed, only what was handed over from here."""
     base_of: Mapping[str, str] = field(default_factory=dict[str, str])
     """Adapter digest -> digest of the base model it fits."""
+    columns_of: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Adapter digest -> what it takes of the columns that a worker's slots share."""
+    bytes_of: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Adapter digest -> size of its file: loads take as long as there is to copy."""
 
     def late_at(self, enqueued_at: float, priority: int) -> float:
         """When a job without a deadline becomes overdue, unix seconds."""

@@ -12,13 +12,25 @@ from typing import Any
 
 from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.planning.policy import Policy
-from lorayard_dispatcher.planning.values import Plan, Resident, WaitingJob, WorkerView
+from lorayard_dispatcher.planning.values import (
+    Decision,
+    Drain,
+    Plan,
+    Prefetch,
+    Resident,
+    WaitingJob,
+    WorkerView,
+)
 
 Entry = list[Any]
 
-VERSION = 1
+VERSION = 2
 
 _SETS = ("host", "fetching", "lacks", "barred")
+
+
+BY_DIGEST = ("base_of", "columns_of", "bytes_of")
+"""What a policy says of each adapter: kept up by its owner."""
 
 
 class RecordingError(Exception):
@@ -46,7 +58,7 @@ class RecordedPlanner(Planner):
         self._write = write
         self._inside = False
         """Whether a call of ours is under way: what it calls in turn is played again by itself."""
-        self._base_of = dict(policy.base_of)
+        self._known = _by_digest(policy)
         write(["start", VERSION, asdict(policy)])
 
     def expect(self, adapters: Iterable[str]) -> None:
@@ -100,11 +112,16 @@ class RecordedPlanner(Planner):
             self._write([*entry])
 
     def _look_at_bases(self) -> None:
-        """Which base model an adapter fits is kept up by the policy's owner, behind the planner's back."""
-        base_of = self.policy.base_of
-        if base_of != self._base_of:
-            self._base_of = dict(base_of)
-            self._write(["bases", dict(base_of)])
+        """Which base model an adapter fits, and its sizes, are kept up behind the planner's back."""
+        policy, known = self.policy, self._known
+        same = (
+            policy.base_of == known["base_of"]
+            and policy.columns_of == known["columns_of"]
+            and policy.bytes_of == known["bytes_of"]
+        )
+        if not same:
+            self._known = _by_digest(policy)
+            self._write(["adapters", self._known])
 
 
 def replay(entries: Iterable[Entry]) -> Replayed:
@@ -128,7 +145,7 @@ def replay(entries: Iterable[Entry]) -> Replayed:
 
 class _Player:
     def __init__(self) -> None:
-        self._base_of: dict[str, str] = {}
+        self._known: dict[str, dict[str, Any]] = {name: {} for name in BY_DIGEST}
         self._planner: Planner | None = None
 
     def play(self, entry: Entry) -> dict[str, Any] | None:
@@ -152,26 +169,33 @@ class _Player:
                 self._planner.lose(values[0])
             case "charge":
                 self._planner.charge(values[0], values[1])
-            case "bases":
-                self._base_of.clear()
-                self._base_of.update(values[0])
+            case "adapters":
+                self._learn(values[0])
             case "plan":
                 return plan_document(self._planner.plan(values[0]))
             case _:
                 raise ValueError(f"no such call: {verb!r}")
         return None
 
+    def _learn(self, known: Mapping[str, Any]) -> None:
+        for name, of in self._known.items():
+            of.clear()
+            of.update(known[name])
+
     def _start(self, version: int, policy: Mapping[str, Any]) -> None:
         if version != VERSION:
             raise ValueError(f"version {version!r}, this program plays {VERSION}")
-        self._base_of.clear()
-        self._base_of.update(policy["base_of"])
+        self._learn(policy)
         given: dict[str, Any] = {
             **policy,
             "wait_bound_seconds": tuple(policy["wait_bound_seconds"]),
-            "base_of": self._base_of,
+            **self._known,
         }
         self._planner = Planner(Policy(**given))
+
+
+def _by_digest(policy: Policy) -> dict[str, dict[str, Any]]:
+    return {name: dict(getattr(policy, name)) for name in BY_DIGEST}
 
 
 def view_document(view: WorkerView) -> dict[str, Any]:
@@ -181,7 +205,12 @@ def view_document(view: WorkerView) -> dict[str, Any]:
 
 def plan_document(made: Plan) -> dict[str, Any]:
     """A plan as JSON carries it."""
-    return {kind: [asdict(each) for each in found] for kind, found in _parts(made).items()}
+    return {kind: [_document(each) for each in found] for kind, found in _parts(made).items()}
+
+
+def _document(part: Decision | Drain | Prefetch) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(part).items()}
 
 
 def _parts(made: Plan) -> dict[str, tuple[Any, ...]]:

@@ -49,6 +49,7 @@ class Resident:
     last_used: float = 0.0  # unix seconds
     loaded_at: float = -math.inf  # unix seconds
     pinned: bool = False
+    columns: int = 0  # of the worker's; 0: as many as its record says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class WorkerView:
     rows: int = 1  # that it decodes at once
     in_flight: int = 0  # jobs it has
     slots: int = 0  # adapter slots in all
+    columns: int = 0  # that their adapters share, by rank; 0: only their number counts
     resident: Mapping[str, Resident] = field(default_factory=dict[str, Resident])  # by digest
     host: frozenset[str] = frozenset()  # digests in host memory: a load from there is short
     fetching: frozenset[str] = frozenset()  # digests on their way into host memory
@@ -71,6 +73,17 @@ class WorkerView:
     dedicated: str | None = None  # the only digest it serves; not even the base model
     lacks: frozenset[str] = frozenset()  # digests it has said it has no files of
     barred: frozenset[str] = frozenset()  # digests that placement keeps away from it
+
+    def serves(self, group: str, base: str | None, columns: int) -> bool:
+        """Whether it could ever serve a group; `base` is the model its adapter is for (None: any), `columns`
+        what it takes of the slots."""
+        if self.dedicated not in (None, group):
+            return False
+        if group == BASE_GROUP:
+            return True
+        if self.dedicated is None and (self.slots == 0 or 0 < self.columns < columns):
+            return False
+        return group not in self.lacks and group not in self.barred and base in (None, self.base_digest)
 
     @property
     def in_use(self) -> frozenset[str]:
@@ -119,6 +132,7 @@ class Decision:
     source: Source = Source.SLOT
     cost_seconds: float = 0.0  # of one worker's time, for the load
     evicts: str | None = None  # the adapter expected to leave
+    evicts_more: tuple[str, ...] = ()  # and those that leave with it, for one that takes more columns
     age_seconds: float = 0.0  # of the view
 
     @property

@@ -89,7 +89,7 @@ def _cause(books: Books, job: WaitingJob, now: float) -> tuple[WaitsFor, str | N
         fetching = sorted(desk.name for desk in able if job.group in desk.asked or job.group in desk.fetching)
         if fetching:
             return (WaitsFor.COPY, fetching[0], None)
-        free = any(desk.room > 0 and books.loads.victim(desk, now) is not None for desk in able)
+        free = any(desk.room > 0 and books.loads.load(desk, job.group, now) is not None for desk in able)
         return (WaitsFor.PLAN if free else WaitsFor.SLOT, None, None)
     room = desks.holder(job.group, job.key, queue=False) is not None
     return (WaitsFor.PLAN if room else WaitsFor.ROW, None, None)

@@ -27,6 +27,28 @@ def adapter_unavailable(name: str, refused_by: str | None) -> ResultError:
     )
 
 
+def adapter_too_large(spec: str, *, needed: int, most: int) -> ResultError:
+    """It takes more of the slots' columns than any live worker has."""
+    return ResultError(
+        kind=ErrorKind.RETRYABLE,
+        code="adapter_unavailable",
+        message=f"{spec} takes {needed} columns of a worker's slots, and no worker has more than {most}; "
+        "start one with a larger slot budget",
+        field="adapter",
+    )
+
+
+def base_unavailable() -> ResultError:
+    """Nobody serves the base model."""
+    return ResultError(
+        kind=ErrorKind.RETRYABLE,
+        code="base_unavailable",
+        message="every worker serves one adapter alone; start one without LORAYARD_DEDICATED, "
+        "or name one of these adapters",
+        field="adapter",
+    )
+
+
 def delivered_too_often() -> ResultError:
     """It seems to end whoever runs it."""
     return ResultError(

@@ -40,7 +40,7 @@ def _idle(making: Making, group: str, key: str) -> tuple[Desk, Load] | None:
             and books.loads.staged(desk, group, now, early=True)
         ):
             load = books.loads.load(desk, group, now)
-            if load is not None and load.evicts not in books.backlog.groups:
+            if load is not None and books.backlog.groups.keys().isdisjoint(load.evicts):
                 return desk, load
     return None
 

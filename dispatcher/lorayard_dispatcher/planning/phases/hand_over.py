@@ -30,19 +30,30 @@ def _give_slot(making: Making, desk: Desk, old: str, new: str) -> None:
     if not loads.staged(desk, new, making.now, early=False):
         making.fetch(desk, new)
         return
-    load = loads.load(desk, new, making.now, forced=True)
+    leaves = old in desk.resident and not desk.resident[old].pinned
+    load = loads.load(desk, new, making.now, forced=True, first=old if leaves else None)
     if load is None:
-        making.books.desks.undrain(desk)  # others have taken every slot meanwhile
+        _drain_more(making, desk, old, new)
         return
     making.books.desks.undrain(desk)
     lanes = making.books.backlog.groups[new].values()
     if not any(lane.eligible(making.books.shares, 1) for lane in lanes):
         return
-    if old in desk.resident and not desk.resident[old].pinned:
-        load = Load(load.cost_seconds, old, load.source)
     making.load(desk, new, load)
     first: Load | None = load
     for priority in sorted(making.books.backlog.groups[new]):
         while desk.room > 0 and (job := making.next(new, priority)) is not None:
             making.give(job, desk, Phase.HAND_OVER, first)
             first = None
+
+
+def _drain_more(making: Making, desk: Desk, old: str, new: str) -> None:
+    """Others have taken every slot meanwhile; or it takes more columns than one adapter leaves: then the next
+    one is drained, and those before stay empty."""
+    busy = sorted((jobs, digest) for digest, jobs in desk.jobs.items() if not desk.resident[digest].pinned)
+    desks = making.books.desks
+    if (desk.free_slots <= 0 and desk.slots_in_use >= desk.view.slots) or not busy:
+        desks.undrain(desk)
+        return
+    desk.emptied.add(old)
+    making.drain(desk, busy[0][1], new)

@@ -85,8 +85,8 @@ class _Loading:
         self._making = making
         self._priority = priority
         self._wanted: dict[str, _Wanted | None] = {}
-        self._quotes: dict[str, tuple[int, Quote] | None] = {}
-        """By worker: its free rows, and what a load costs."""
+        self._quotes: dict[str, dict[int, tuple[int, Quote] | None]] = {}
+        """By worker and columns: its free rows, and what a load costs."""
         self._offers: dict[str, list[tuple[float, str]]] = {}
         """By group: its index, negated, and the worker; without the best, which is at the front."""
         self._served: set[str] = set()
@@ -185,17 +185,17 @@ class _Loading:
         pays: one more holder pays where demand asks for it, or waiting takes longer than the load."""
         found: list[tuple[float, str]] = []
         jobs, urgency, held, more, wait_rows = wanted
-        spill = self._making.books.policy.spill
+        spill, scale = self._making.books.policy.spill, self._making.books.loads.scale
         for desk in desks:
             if not desk.is_free or group in desk.resident:
                 continue
             if desk.drain is not None and desk.drain[1] != group:
                 continue  # the slot that comes free there is spoken for
-            known = self._quote(desk)
+            known = self._quote(desk, desk.columns(group))
             if known is None:
                 continue
             free, quote = known
-            seconds = quote.seconds(desk, group)
+            seconds = quote.seconds(desk, group, scale(desk, group))
             if not held or more or wait_rows / desk.rows > spill * seconds:
                 released = (free if free < jobs else jobs) * urgency
                 found.append((-released / max(LEAST_SECONDS, seconds), desk.name))
@@ -203,19 +203,20 @@ class _Loading:
 
     def _again(self, group: str, wanted: _Wanted, desk: Desk, before: float) -> float:
         """The index of an offer now, negated; 0 if it stands no more."""
-        known = self._quotes.get(desk.name)
+        known = self._quotes.get(desk.name, {}).get(desk.columns(group))
         touched = desk.name in self._filled or group in self._served
-        if known is not None and known[1].evicts is None and not touched:
+        if known is not None and not known[1].evicts and not touched:
             return before  # nothing was given to either, and what a free slot costs is nobody else's doing
         self._quotes.pop(desk.name, None)
         offers = self._offers_of(group, wanted, (desk,))
         return offers[0][0] if offers else 0.0
 
-    def _quote(self, desk: Desk) -> tuple[int, Quote] | None:
-        if desk.name not in self._quotes:
-            quote = self._making.books.loads.quote(desk, self._making.now)
-            self._quotes[desk.name] = None if quote is None else (desk.free_rows, quote)
-        return self._quotes[desk.name]
+    def _quote(self, desk: Desk, columns: int) -> tuple[int, Quote] | None:
+        quotes = self._quotes.setdefault(desk.name, {})
+        if columns not in quotes:
+            quote = self._making.books.loads.quote(desk, columns, self._making.now)
+            quotes[columns] = None if quote is None else (desk.free_rows, quote)
+        return quotes[columns]
 
     def _load(self, group: str, desk: Desk, *, spill: bool) -> None:
         making, priority = self._making, self._priority

@@ -112,11 +112,11 @@ def _drain_for(making: Making, group: str) -> None:
     base = policy.base_of.get(group)
 
     def passes(desk: Desk) -> bool:
-        return desk.drain is None and not desk.free_slots and desk.fits(group, base)
+        return desk.drain is None and desk.lacks_room(group) and desk.fits(group, base)
 
     best: tuple[int, str, str] | None = None
     for desk in desks.choices(desks.names, group, passes):
-        if making.books.loads.victim(desk, making.now, forced=True) is not None:
+        if making.books.loads.load(desk, group, making.now, forced=True) is not None:
             return  # only room is short, or the budget
         for adapter, jobs in desk.jobs.items():
             rank = (jobs, desk.name, adapter)

@@ -36,7 +36,7 @@ def _least_useful(making: Making, group: str, urgency: float) -> tuple[Desk, str
     base = policy.base_of.get(group)
 
     def passes(desk: Desk) -> bool:
-        return desk.drain is None and not desk.free_slots and desk.room > 0 and desk.fits(group, base)
+        return desk.drain is None and desk.lacks_room(group) and desk.room > 0 and desk.fits(group, base)
 
     for desk in desks.choices(desks.names, group, passes):
         seconds = making.books.loads.host_seconds(desk)
