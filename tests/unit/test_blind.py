@@ -40,7 +40,7 @@ def job(key: str, group: str = BASE_GROUP, *, priority: int = NORMAL, at: float 
 
 
 def view(name: str, room: int = 4, *, in_flight: int = 0, rows: int = 4, **given: Any) -> WorkerView:
-    told = {"slots": 8, **given}
+    told: dict[str, Any] = {"slots": 8, **given}
     return WorkerView(worker=name, room=room, in_flight=in_flight, rows=rows, age_seconds=2.0, **told)
 
 
