@@ -23,7 +23,7 @@ class Fit:
         return self.group == BASE_GROUP or self.base_digest in (None, view.base_digest)
 
     def serves(self, view: WorkerView) -> bool:
-        """Whether the worker can run the job at all, now or later, wherever its adapter was declared to be."""
+        """Whether the worker can run the job at all, wherever its adapter was declared to be."""
         return replace(view, barred=frozenset()).serves(self.group, self.base_digest, self.columns)
 
 

@@ -210,7 +210,10 @@ def plan_document(made: Plan) -> dict[str, Any]:
 
 def _document(part: Decision | Drain | Prefetch) -> dict[str, Any]:
     """JSON knows lists only."""
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(part).items()}
+    document: dict[str, Any] = asdict(part)
+    if isinstance(part, Decision):
+        document["evicts_more"] = list(part.evicts_more)
+    return document
 
 
 def _parts(made: Plan) -> dict[str, tuple[Any, ...]]:
