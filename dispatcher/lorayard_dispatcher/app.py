@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,6 +31,9 @@ from lorayard_shared.heap import settle_heap
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.process import StoppedError, end_tasks, run_until, stop_on_signals, unless_stopped
+
+KEEPING_SEAT = 0
+"""There is always one."""
 
 SETTLE_SECONDS = 5.0
 WORKER_GRACE_SECONDS = 3.0
@@ -99,6 +103,9 @@ async def _serve(
     posts = Posts(dispatcher)
     seats = Seats(bus, dispatcher.name, started_at=dispatcher.started_at, post=posts)
     dispatcher.is_active = seats.sure
+    # Of several that are active one keeps the adapters: what traffic is worth, each would see otherwise.
+    dispatcher.keeping.is_active = lambda: KEEPING_SEAT in seats.held and seats.sure()
+    dispatcher.keeping.look(time.monotonic())  # before the first job
     service = await serve(dispatcher, seats)
     active = [
         asyncio.create_task(seats.run(), name="seats"),

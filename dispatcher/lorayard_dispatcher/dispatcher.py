@@ -115,7 +115,7 @@ class Dispatcher:
             audit=self.audit,
             spawn=self.spawn,
             infers=settings.infer_tiers,
-            is_active=lambda: self.is_active(),  # whoever stands by sets it later
+            is_blind=lambda: self.lookout.blind,
         )
         self.sending = Sending(
             self,

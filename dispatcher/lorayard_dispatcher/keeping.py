@@ -45,11 +45,13 @@ class Keeping:
         audit: Audit,
         spawn: Callable[[Coroutine[object, object, object], str], None],
         infers: bool,
-        is_active: Callable[[], bool],
+        is_blind: Callable[[], bool],
     ) -> None:
         self.placements = Placements()
         self.keeper = Keeper(infers=infers)
-        self.is_active = is_active
+        self.is_active: Callable[[], bool] = lambda: False
+        """Whether this dispatcher is the one that gives orders; its process says so once it is known."""
+        self._is_blind = is_blind
         self.trouble: dict[tuple[str, str], str] = {}
         """Worker and digest -> what it answered to an order that it did not follow."""
         self._fleet, self._pool, self._registry = fleet, pool, registry
@@ -93,7 +95,9 @@ class Keeping:
             base_of=self._registry.base_of,
         )
         self._fleet.bar(*barred(self.keeper.sites, self.keeper.targets))
-        if active:
+        living = {site.worker for site in self.keeper.sites}
+        self.trouble = {at: told for at, told in self.trouble.items() if at[0] in living}
+        if active and not self._is_blind():
             for order in self.keeper.orders(now):
                 self._spawn(self._send(order), f"{order.verb}-{order.worker}")
 
@@ -131,5 +135,5 @@ class Keeping:
         if outcome == OrderOutcome.UNKNOWN_ADAPTER:
             self._fleet.on_lacking(order.worker, order.digest)
         elif outcome == OrderOutcome.NO_ROOM and order.verb is OrderVerb.PIN:
-            self.keeper.no_room(order, time.monotonic())
+            self.keeper.unfit(order, time.monotonic())
         self.look_soon()

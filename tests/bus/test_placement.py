@@ -236,6 +236,67 @@ async def test_a_declaration_outlives_the_dispatcher_and_its_orders_are_on_recor
     assert (record.worker, record.adapter, record.order) == ("w2", f"{ADAPTER}@1", "load")
 
 
+async def test_one_dispatcher_of_several_gives_the_orders_and_another_takes_over__b7(
+    yard: Yard, client: Client, adapters: Path, wait_until: WaitUntil
+) -> None:
+    first = await yard.dispatcher("d1")
+    await yard.dispatcher("d2")
+    workers = {name: await yard.worker(name, adapters_dir=adapters) for name in ("w1", "w2")}
+    await client.place(ADAPTER, replicas=(1, 1))
+
+    async def ordered(dispatcher: str) -> list[str]:
+        """Workers that it has sent orders to."""
+        subject = f"{yard.settings.prefix}.audit.placement.*"
+        stream = yard.bus.subjects.stream("audit")
+        info = await yard.bus.api(f"STREAM.INFO.{stream}", {"subjects_filter": subject})
+        found: list[str] = []
+        for one in info["state"].get("subjects") or {}:
+            message = await yard.bus.js.get_msg(stream, subject=one, direct=True)
+            record = decode(PlacementRecord, message.data or b"")
+            found += [record.worker] if record.dispatcher == dispatcher else []
+        return found
+
+    async def one_did() -> bool:
+        return bool(await ordered("d1"))
+
+    await wait_until(one_did)
+    assert await ordered("d2") == []
+    (home,) = await ordered("d1")
+    await first.stop()
+    await workers.pop(home).stop()
+
+    async def other_did() -> bool:
+        return await ordered("d2") == list(workers)
+
+    await wait_until(other_did)
+
+
+async def test_traffic_alone_gives_an_adapter_a_worker_and_takes_it_back__b8(
+    yard: Yard, adapters: Path, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for constant, seconds in {"SMOOTH": 0.5, "WORTH": 1.0, "IDLE": 1.0}.items():
+        monkeypatch.setattr(f"lorayard_dispatcher.planning.tiers.{constant}_SECONDS", seconds)
+    await yard.dispatcher()
+    for name in ("w1", "w2"):
+        await yard.worker(name, adapters_dir=adapters, rows=2, echo_delay_seconds=0.05)
+    jobs = [Job(id=f"j{number}", prompt="p") for number in range(300)]
+    await asyncio.gather(*(yard.publish(job, adapter=ADAPTER) for job in jobs))
+
+    async def merged() -> list[str]:
+        return [name for name in ("w1", "w2") if (await yard.advert(name)).dedicated is not None]
+
+    async def one_is() -> bool:
+        return len(await merged()) == 1
+
+    async def none_is() -> bool:
+        return not await merged()
+
+    await wait_until(one_is)
+    await wait_until(none_is)
+    for job in jobs:
+        assert (await yard.result(job.id)).attempt == 1
+
+
 async def test_commands_declare_and_show__b7(
     yard: Yard, adapters: Path, capsys: pytest.CaptureFixture[str], wait_until: WaitUntil
 ) -> None:

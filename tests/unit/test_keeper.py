@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -15,6 +16,7 @@ from lorayard_dispatcher.planning.amends import Order
 from lorayard_dispatcher.planning.keeper import (
     AGAIN_SECONDS,
     MOST_AGAIN_SECONDS,
+    MOST_MERGES,
     MOST_OPEN,
     QUIET_SECONDS,
     UNFIT_SECONDS,
@@ -154,7 +156,7 @@ def test_a_worker_without_room_for_a_pin_is_passed_over_for_a_while__b7() -> Non
     yard.wishes = [Wish(digest="a", pin=True)]
     yard.follows = False
     (order,) = yard.run(1)
-    yard.keeper.no_room(order, yard.now)
+    yard.keeper.unfit(order, yard.now)
     (other,) = yard.run(1)
     assert other.worker != order.worker
     yard.follows = True
@@ -190,6 +192,17 @@ def test_a_declared_merge_takes_one_worker_and_gives_it_back__b8() -> None:
     yard.run(5)
     yard.wishes = [Wish(digest="a")]
     assert [order.verb for order in yard.run(5)] == [OrderVerb.UNDEDICATE]
+
+
+def test_what_cannot_be_merged_is_tried_a_few_times_and_stays_shared__b8() -> None:
+    yard = Yard(2)
+    yard.follows = False
+    yard.wishes = [Wish(digest="a", tier=AdapterTier.MERGED)]
+    sent = yard.run(UNFIT_SECONDS)
+    merges = Counter(order.worker for order in sent if order.verb is OrderVerb.DEDICATE)
+    assert merges == {"w1": MOST_MERGES, "w2": MOST_MERGES}
+    assert yard.keeper.targets["a"].short == 1
+    assert sent[-1].verb is OrderVerb.LOAD, "it is at hand, at least"
 
 
 def test_a_worker_that_its_settings_gave_to_an_adapter_keeps_it__b8() -> None:

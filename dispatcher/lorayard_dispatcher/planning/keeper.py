@@ -26,7 +26,11 @@ MOST_OPEN = 8
 """Orders under way at one worker, which reads one adapter from disk after the other."""
 
 UNFIT_SECONDS = 600.0
-"""A worker that had no room for a pin is not asked sooner; others take its place meanwhile."""
+"""A worker that had no room for a pin, or cannot merge an adapter, is not asked sooner; others take its place
+meanwhile."""
+
+MOST_MERGES = 3
+"""Not every kind of adapter can be merged, and each attempt costs a worker its other rows."""
 
 QUIET_SECONDS = 30.0
 """An adapter on demand is forgotten when nothing of it ran or waited for so long: a job may be near."""
@@ -64,7 +68,7 @@ class Keeper:
         default_factory=dict[tuple[str, int, OrderVerb, str], _Sent]
     )
     _unfit: dict[tuple[str, int, str], float] = field(default_factory=dict[tuple[str, int, str], float])
-    """Worker, epoch and digest -> until when it is not asked to pin it."""
+    """Worker, epoch and digest -> until when it is not asked to pin or merge it."""
     _asked_at: dict[str, float] = field(default_factory=dict[str, float])
     """Adapters on demand: when something of them last ran or waited, or they were first seen."""
 
@@ -101,6 +105,10 @@ class Keeper:
         for order in amends(self.sites, self.wishes, self.targets, quiet):
             wanted.add(order.key)
             sent, at = self._sent.get(order.key), order.key[:2]
+            if order.verb is OrderVerb.DEDICATE and sent is not None and sent.tries >= MOST_MERGES:
+                if now >= sent.again_at:
+                    self.unfit(order, now)
+                continue
             if open_[at] < MOST_OPEN and (sent is None or now >= sent.again_at):
                 open_[at] += 1
                 self._sent[order.key] = _Sent(now, 1 if sent is None else sent.tries + 1)
@@ -110,12 +118,12 @@ class Keeper:
         }
         return tuple(due)
 
-    def no_room(self, order: Order, now: float) -> None:
-        """The worker cannot pin it beside what it has."""
+    def unfit(self, order: Order, now: float) -> None:
+        """The worker cannot follow it, and others are to be asked."""
         self._unfit[order.worker, order.epoch, order.digest] = now + UNFIT_SECONDS
 
     def _as_taken(self, site: Site, declared: Mapping[str, Wish]) -> Site:
-        """With what it has refused to pin; one that somebody else gave to an adapter is left alone."""
+        """With what it could not do; one that somebody else gave to an adapter is left alone."""
         unfit = frozenset(
             digest for worker, epoch, digest in self._unfit if (worker, epoch) == (site.worker, site.epoch)
         )

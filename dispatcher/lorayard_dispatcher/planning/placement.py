@@ -31,7 +31,7 @@ class Site:
     dedicated: str | None = None
     bound: bool = False  # by its own settings: nobody else may change what it serves
     lacks: frozenset[str] = frozenset()
-    unfit: frozenset[str] = frozenset()  # digests that it has refused to pin
+    unfit: frozenset[str] = frozenset()  # digests that it could not pin or merge
     resident: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
     host: frozenset[str] = frozenset()
@@ -178,7 +178,8 @@ class _Placing:
         for site in sites:
             if len(merged) >= up_to:
                 return
-            if site.worker not in self.taken and self._shared(site.base_digest) > 1:
+            fit = site.worker not in self.taken and wish.digest not in site.unfit
+            if fit and self._shared(site.base_digest) > 1:
                 self.taken[site.worker] = wish.digest
                 merged.append(site.worker)
 
