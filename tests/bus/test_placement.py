@@ -250,7 +250,8 @@ async def test_one_dispatcher_of_several_gives_the_orders_and_another_takes_over
         stream = yard.bus.subjects.stream("audit")
         info = await yard.bus.api(f"STREAM.INFO.{stream}", {"subjects_filter": subject})
         found: list[str] = []
-        for one in info["state"].get("subjects") or {}:
+        subjects: dict[str, int] = info["state"].get("subjects") or {}
+        for one in subjects:
             message = await yard.bus.js.get_msg(stream, subject=one, direct=True)
             record = decode(PlacementRecord, message.data or b"")
             found += [record.worker] if record.dispatcher == dispatcher else []
