@@ -2,7 +2,8 @@
 
 A lease is the ack subject of a delivery. The server gives a job out again when its lease was not renewed
 for `ack_wait`; a blocked event loop or a long model step must never cause that, so nothing
-that other code does can hold up this thread.
+that other code does can hold up this thread. A loop that is blocked for long is another matter: what its
+process holds is answered by nobody, so the leases run out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from lorayard_shared.settings import YardSettings
 TICKS_PER_RENEWAL = 5
 START_SECONDS = 30.0
 LOOK_SECONDS = 1.0
+HUNG_SECONDS = 30.0
+"""A loop that looks after its keeper each second, and has not for so long, hangs."""
 
 
 class LeaseKeeper:
@@ -35,6 +38,8 @@ class LeaseKeeper:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._silent = threading.Event()
+        self._looked_at: float | None = None
+        """Monotonic; None: no loop looks."""
         self._ready = threading.Event()
         self._failure: YardError | None = None
         self._thread = threading.Thread(target=self._run, name=f"leases-{name}", daemon=True)
@@ -83,11 +88,17 @@ class LeaseKeeper:
     async def watch(self) -> None:
         """Wait for the thread to die. A process that renews nothing must not go on taking jobs.
 
+        While this runs, its loop must come round at least every `HUNG_SECONDS`: else nothing is renewed.
+
         Raises:
             LeasesLostError: it has died.
         """
-        while self.alive():  # noqa: ASYNC110  # threads set no asyncio event when they die
-            await asyncio.sleep(LOOK_SECONDS)
+        try:
+            while self.alive():
+                self._looked_at = time.monotonic()
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            self._looked_at = None
         raise LeasesLostError
 
     def _run(self) -> None:
@@ -108,9 +119,10 @@ class LeaseKeeper:
                 await self._renew_due(bus)
 
     async def _renew_due(self, bus: Bus) -> None:
-        if not bus.connected or self._silent.is_set():
+        now, looked_at = time.monotonic(), self._looked_at
+        hung = looked_at is not None and now - looked_at > HUNG_SECONDS
+        if not bus.connected or hung or self._silent.is_set():
             return  # a renewal kept in the send buffer would be late and prove nothing
-        now = time.monotonic()
         with self._lock:
             due = [lease for lease, at in self._due.items() if at <= now]
             for lease in due:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Protocol
 import pytest
 from nats.aio.msg import Msg
 
+import lorayard_shared.lease
 from lorayard_schemas.job import Lane
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus, connect
@@ -85,6 +87,28 @@ async def test_a_blocked_loop_loses_no_lease(bus: Bus, settings: YardSettings, w
         assert keeper.renewals > 2
         assert not await redelivered(bus)
         assert len(keeper) == 1
+
+
+async def test_what_a_process_with_a_hung_loop_holds_is_given_out_again(
+    bus: Bus, settings: YardSettings, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be parked there for ever."""
+    monkeypatch.setattr(lorayard_shared.lease, "HUNG_SECONDS", 0.3)
+    released = threading.Event()
+
+    async def hang(keeper: LeaseKeeper) -> None:
+        watching = asyncio.create_task(keeper.watch())
+        await asyncio.sleep(0)
+        released.wait()  # the very thing: this loop comes round no more
+        watching.cancel()
+
+    async with keeping(settings) as keeper, delivering(bus) as got:
+        await wait_until(lambda: got)
+        keeper.hold(got[0].reply)
+        hung = asyncio.create_task(asyncio.to_thread(asyncio.run, hang(keeper)))
+        await wait_until(lambda: len(got) > 1)
+        released.set()
+        await hung
 
 
 async def test_a_lease_let_go_runs_out(bus: Bus, settings: YardSettings, wait_until: WaitUntil) -> None:

@@ -27,13 +27,7 @@ from lorayard_workers.engine.merger import Merger
 from lorayard_workers.engine.merging import Merged, merge
 from lorayard_workers.engine.packed_storage import open_packed_folder
 from lorayard_workers.engine.prepare import Preparation, failure_of
-from lorayard_workers.engine.protocol import (
-    GenerationRequest,
-    OnTokens,
-    Outcome,
-    Residency,
-    Sink,
-)
+from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Outcome, Residency, Sink
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize
