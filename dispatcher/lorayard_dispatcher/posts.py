@@ -7,11 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+import nats.errors
+
 from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_shared.bus.connection import ApiError
+from lorayard_shared.bus.priority import serve_pinned
 from lorayard_shared.bus.puller import BATCH_MAX, Puller
 from lorayard_shared.bus.topology import CHECK_DELAYED, PIN_GROUP, ConsumerDeclaration, topology
 from lorayard_shared.process import end_tasks
 
+POLICY_SECONDS = 5.0
 STEP_DOWN_SECONDS = 1.0
 """A server that does not answer unpins by itself, after `PIN_SECONDS`."""
 
@@ -30,12 +35,21 @@ class Posts:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def watch(self) -> None:
-        """Wait for the failure of a pull: a process that lost one must not look alive while it is deaf."""
-        await asyncio.shield(self._failed)
+        """Wait for the failure of a pull: a process that lost one must not look alive while it is deaf.
+
+        Meanwhile see to it that the consumers serve one dispatcher: a worker that heard of us too late may
+        have opened them to all.
+        """
+        while not self._failed.done():
+            for partition in list(self._pulls):
+                await self._serve_pinned(partition)
+            await asyncio.wait([self._failed], timeout=POLICY_SECONDS)
+        self._failed.result()
 
     async def take_up(self, partition: int) -> None:
         """Pull what belongs to the partition, at once: whoever is pinned holds the seat no more."""
         pullers = self._pullers[partition]
+        await self._serve_pinned(partition)
         await asyncio.gather(*(puller.claim() for puller in pullers))
         self._pulls[partition] = [asyncio.create_task(puller.run(), name="pulls") for puller in pullers]
         for pull in self._pulls[partition]:
@@ -61,6 +75,13 @@ class Posts:
         """Everything parked has been handed back: the next one may pull."""
         for partition in self._pullers:
             await self._step_down(partition)
+
+    async def _serve_pinned(self, partition: int) -> None:
+        for consumer in self._consumers:
+            if consumer.partition == partition:
+                # Where it fails, we are served first by priority until the next look.
+                with suppress(ApiError, nats.errors.Error):
+                    await serve_pinned(self._dispatcher.bus, consumer)
 
     def _names(self, partition: int) -> frozenset[str]:
         return frozenset(one.name for one in self._consumers if one.partition == partition)

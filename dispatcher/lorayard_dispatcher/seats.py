@@ -193,7 +193,11 @@ class Seats:
     @property
     def _advert(self) -> DispatcherAdvert:
         return DispatcherAdvert(
-            dispatcher=self._name, started_at=self._started_at, seats=self.held, pid=os.getpid()
+            dispatcher=self._name,
+            started_at=self._started_at,
+            seats=self.held,
+            default_adapter=self._bus.settings.default_adapter,
+            pid=os.getpid(),
         )
 
     # ---- what is done

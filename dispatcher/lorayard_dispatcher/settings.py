@@ -9,7 +9,6 @@ from typing import Annotated
 from pydantic import Field
 
 from lorayard_dispatcher.planning.policy import Policy
-from lorayard_schemas.names import AdapterSpec
 from lorayard_shared.settings import YardSettings
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -21,8 +20,6 @@ class DispatcherSettings(YardSettings):
 
     name: str = ""
     """Unique among dispatchers; made up when empty."""
-    default_adapter: AdapterSpec | None = None
-    """For jobs that name no adapter; None answers them with the base model."""
     wait_bound_seconds: tuple[Seconds, Seconds, Seconds, Seconds] = (4.0, 8.0, 15.0, 30.0)
     """Per lane, urgent first: a job that has waited longer goes before warm work."""
     overdue_share: float = Field(default=0.15, ge=0, le=1)

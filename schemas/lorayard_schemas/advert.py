@@ -104,6 +104,8 @@ class WorkerAdvert(Message):
     """Adapters of the largest size held so far that host memory takes before any has to make way."""
     counters: WorkerCounters = WorkerCounters()
     load: WorkerLoad
+    emergency: bool = False
+    """It hears no dispatcher, and pulls jobs by itself."""
     pid: int = 0
     trouble: str = Field(default="", max_length=MAX_REFUSED_CHARACTERS)
     """Why it answers nothing and is about to end; empty: it is well. It is given no jobs."""

@@ -23,6 +23,8 @@ class DispatcherAdvert(Message):
     """Unix seconds; the longest alive come first where seats are shared out."""
     seats: tuple[int, ...] = ()
     """Partitions it is active for; none: it stands by."""
+    default_adapter: str | None = None
+    """What it gives jobs that name none: workers go by it when no dispatcher lives any more."""
     pid: int = 0
 
 

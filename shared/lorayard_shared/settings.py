@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lorayard_schemas.names import AdapterSpec
 from lorayard_schemas.subjects import Subjects
 from lorayard_shared.bus_url import BusUrl, without_login
 from lorayard_shared.errors import SettingsError
@@ -42,6 +43,8 @@ class YardSettings(BaseSettings):
     replicas: int = Field(default=1, ge=1, le=5)
     window: int = Field(default=4096, ge=1)
     """Jobs of one lane that a dispatcher parks; twice as many may be unacknowledged (`max_ack_pending`)."""
+    default_adapter: AdapterSpec | None = None
+    """For jobs that name no adapter; None answers them with the base model."""
     partitions: int = Field(default=1, ge=1, le=64)
     """Dispatchers that may be active at once, each for its own adapters; further ones stand by."""
     jobs_max_bytes: int = Field(default=2**30, ge=2**20)

@@ -176,7 +176,9 @@ class Yard:
 
     async def worker(self, name: str = "w1", *, engine: Engine | None = None, **given: object) -> Process:
         """Start a worker, an echo one unless given an engine; it is advertised when this returns."""
-        values = {**self.settings.model_dump(), "name": name, "engine": "echo", "drain_seconds": 5.0, **given}
+        # Without a dispatcher it waits for the test to play one.
+        usual = {"name": name, "engine": "echo", "drain_seconds": 5.0, "emergency": False}
+        values = {**self.settings.model_dump(), **usual, **given}
         stop = asyncio.Event()
         settings = WorkerSettings.model_validate(values)
         run = (

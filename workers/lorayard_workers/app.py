@@ -36,16 +36,20 @@ from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment, equip
 from lorayard_workers.errors import EngineDiedError, WorkerHungError, WorkerSpentError
 from lorayard_workers.service.desk import Desk
+from lorayard_workers.service.emergency import Emergency
+from lorayard_workers.service.emergency_intake import EmergencyIntake
 from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.orders import Orders
+from lorayard_workers.service.peers import Peers
 from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.registration import register
 from lorayard_workers.service.watchdog import Watchdog
 from lorayard_workers.settings import WorkerSettings
 
 ALIVE_SECONDS = 1.0
+EMERGENCY = "emergency"
 ENGINE_END_SECONDS = 5.0
 
 
@@ -113,6 +117,7 @@ class _Crew:
     execution: Execution
     desk: Desk
     watchdog: Watchdog
+    emergency: Emergency
 
     def start(self) -> list[asyncio.Task[None]]:
         """Their loops."""
@@ -123,6 +128,7 @@ class _Crew:
             "watchdog": self.watchdog.watch(),
             "lease-watch": self.leases.watch(),
             "name-watch": self.name_guard.watch(),
+            EMERGENCY: self.emergency.run(),
         }
         return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
 
@@ -155,6 +161,7 @@ async def _run(
         await crew.execution.abandon()
         raise
     finally:
+        await end_tasks(task for task in running if task.get_name() == EMERGENCY)
         if crew.presence.takes_jobs:
             await crew.presence.begin_draining()
             await crew.execution.drain(settings.drain_seconds)
@@ -185,6 +192,11 @@ def _crew(
         labels=settings.labels,
         bound=settings.dedicated is not None,
     )
+
+    def changed() -> None:
+        presence.changed()
+        emergency.nudge()
+
     execution = Execution(
         bus,
         engine,
@@ -193,7 +205,7 @@ def _crew(
         worker=settings.name,
         max_attempts=settings.max_attempts,
         prompt_templates=equipment.catalog.prompt_templates(),
-        on_change=presence.changed,
+        on_change=changed,
     )
     presence.counters, presence.served = execution.counters, execution.served.told
     orders = Orders(
@@ -203,19 +215,45 @@ def _crew(
         is_draining=lambda: not presence.takes_jobs,
     )
     knows = frozenset(entry.digest for entry in served).__contains__
+    desk = Desk(bus, execution, held, presence, orders, knows=knows)
+    emergency = _emergency(bus, settings, leases, held, desk, presence)
     return _Crew(
         engine=engine,
         leases=leases,
         presence=presence,
         name_guard=NameGuard(bus, presence),
         execution=execution,
-        desk=Desk(bus, execution, held, presence, orders, knows=knows),
+        desk=desk,
+        emergency=emergency,
         watchdog=Watchdog(
             engine.pulses,
             stall_seconds=settings.stall_seconds,
             on_stall=leases.fall_silent,
             owns_process=owns_process,
         ),
+    )
+
+
+def _emergency(
+    bus: Bus,
+    settings: WorkerSettings,
+    leases: LeaseKeeper,
+    held: HeldJobs,
+    desk: Desk,
+    presence: Presence,
+) -> Emergency:
+    peers = Peers(
+        settings.name,
+        load_subject=bus.subjects.load(f"emergency-{settings.name}"),
+        has_room=lambda: held.room > 0,
+    )
+    return Emergency(
+        bus,
+        presence,
+        EmergencyIntake(bus, leases, held, desk, peers),
+        capacity=settings.rows + settings.lookahead,
+        after_seconds=settings.emergency_after_seconds,
+        enabled=settings.emergency,
     )
 
 

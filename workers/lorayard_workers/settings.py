@@ -74,6 +74,10 @@ class WorkerSettings(YardSettings):
     stall_seconds: float = Field(default=60.0, gt=0)
     """A worker whose engine, loader or event loop is longer at one piece of work ends itself: a step takes
     0.1 s, a full prefill chunk seconds at worst. Where a longer one has ended well, twice its time counts."""
+    emergency: bool = True
+    """Whether it pulls jobs by itself while no dispatcher lives."""
+    emergency_after_seconds: float = Field(default=5.0, gt=0)
+    """How long it must have heard of none before: longer than a stand-by takes to become active."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a stopping worker lets its rows finish before it hands the rest back."""
     max_attempts: int = Field(default=3, ge=1)

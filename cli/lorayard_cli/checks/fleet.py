@@ -32,6 +32,13 @@ async def check_fleet(bus: Bus, client: Client) -> AsyncIterator[Finding]:
         yield fail("workers", str(error), "lorayard doctor --mend, then start dispatcher and workers")
         return
     yield _workers(workers, waiting)
+    alone = [advert.worker for advert in workers if advert.emergency]
+    if alone:
+        yield warn(
+            "emergency",
+            f"{', '.join(alone)} hear of no dispatcher and pull jobs by themselves, without a plan",
+            "start one: lorayard dispatcher",
+        )
     if workers:
         yield _base_model(workers)
         yield _adapters(workers, adapters)

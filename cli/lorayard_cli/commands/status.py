@@ -86,6 +86,10 @@ def _print(glance: _Glance) -> None:
     )
     if dispatcher is None:
         console.print("[bold]dispatcher[/]  [red]none answers[/]; start one with `lorayard dispatcher`")
+        if alone := [advert.worker for advert in glance.workers if advert.emergency]:
+            console.print(
+                f"[bold]emergency[/]   [yellow]{plain(', '.join(alone))}[/] pull jobs by themselves, unplanned"
+            )
     else:
         parked = sum(group.jobs for group in dispatcher.parked)
         console.print(

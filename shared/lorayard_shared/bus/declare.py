@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorayard_shared.bus.connection import ApiError, Bus
-from lorayard_shared.bus.topology import ConsumerDeclaration, StreamDeclaration, Topology, partitions_of
+from lorayard_shared.bus.topology import (
+    PINNED,
+    PRIORITIZED,
+    ConsumerDeclaration,
+    StreamDeclaration,
+    Topology,
+    partitions_of,
+)
 from lorayard_shared.errors import BusDeclarationError
 
 STREAM_NOT_FOUND = 10059
@@ -155,6 +162,7 @@ def _compare(name: str, declared: JsonMap, found: JsonMap | None) -> list[Drift]
     return [
         Drift(name=name, key=key, declared=value, found=found.get(key))
         for key, value in declared.items()
+        if not (key in PINNED and found.get("priority_policy") == PRIORITIZED["priority_policy"])
         # The server leaves out what is zero or false.
         if found.get(key, _absent(value)) != value
     ]

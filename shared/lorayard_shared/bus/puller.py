@@ -56,13 +56,16 @@ class Puller:
         group: str,
         room: Callable[[], int],
         on_message: Callable[[Msg], None],
+        priority: Callable[[], int] | None = None,
     ) -> None:
+        """`priority`, 0 first, counts while the consumer serves by priority; None: served as 0, or pinned."""
         self._bus = bus
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._unpin = f"CONSUMER.UNPIN.{stream}.{consumer}"
         self._group = group
         self._room = room
         self._on_message = on_message
+        self._priority = priority
         self._pin: str | None = None
         self._pull: _Pull | None = None
         self._nudged = asyncio.Event()
@@ -142,7 +145,9 @@ class Puller:
             "idle_heartbeat": int(HEARTBEAT_SECONDS * _NANOSECONDS),
             "group": self._group,
         }
-        if self._pin:
+        if self._priority is not None:
+            body["priority"] = self._priority()
+        elif self._pin:
             body["id"] = self._pin
         return json.dumps(body).encode()
 

@@ -34,6 +34,10 @@ second group would not be pinned apart from the first (measured, 2.15)."""
 PIN_SECONDS: Final = 3
 """Silence after which the pin moves on; pulls are re-issued every `Puller.EXPIRES_SECONDS`, well below."""
 
+PINNED: Final = {"priority_policy": "pinned_client", "priority_timeout": PIN_SECONDS * 1_000_000_000}
+PRIORITIZED: Final = {"priority_policy": "prioritized"}
+"""While no dispatcher lives: workers pull by themselves."""
+
 MAX_DELIVER: Final = 1000
 """A fuse only: poison is judged by our own count, long before."""
 
@@ -272,8 +276,7 @@ def _consumer(
             "max_ack_pending": 2 * settings.window,
             "filter_subject": subject,
             "priority_groups": [PIN_GROUP],
-            "priority_policy": "pinned_client",
-            "priority_timeout": PIN_SECONDS * NANOSECONDS,
+            **PINNED,
             **config,
         },
     )

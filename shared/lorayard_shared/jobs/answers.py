@@ -56,6 +56,11 @@ class Answers:
         self._log.info(Event.JOB_CANCELLED, job=job.job, tenant=job.address.tenant)
         return await self._finish(job, ResultState.CANCELLED, None)
 
+    async def let_go(self, job: TakenJob) -> None:
+        """It has its one answer already."""
+        with self._lease_kept(job.lease):
+            await self._ack(job.lease)
+
     async def cancel_unseen(self, tenant: str, job: str) -> Stored:
         """Cancel a job that is not here (yet): its one result is taken, so no later run can answer."""
         return await self._store(tenant, job, ResultState.CANCELLED, None, 1)

@@ -129,6 +129,14 @@ class Desk:
         await request.respond(encode(reply))
         self._presence.changed()
 
+    def take(self, assigned: AssignedJob) -> bool:
+        """Take a job that this worker has pulled by itself; whether it serves it and has room."""
+        if not self._presence.takes_jobs:
+            return False
+        # Pulls of several lanes may bring a few too many.
+        forced = assigned.model_copy(update={"force": True})
+        return self._take(assigned, self._reason_against(forced, self._orders.serves_only)) is None
+
     def _take(self, assigned: AssignedJob, refused: RefusalReason | None) -> Refusal | None:
         if refused is not None:
             return Refusal(key=assigned.key, reason=refused)

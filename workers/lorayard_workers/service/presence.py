@@ -67,6 +67,8 @@ class Presence:
         self.worker = worker
         self.epoch = time.time_ns()
         self.draining = False
+        self.emergency = False
+        """Whether it pulls jobs by itself."""
         self.trouble = ""
         """Why it takes no work and is about to end; empty: it is well."""
         self.counters: Callable[[], WorkerCounters] = WorkerCounters
@@ -235,6 +237,7 @@ class Presence:
             host_room=residency.host_room,
             counters=counted,
             load=self.load(),
+            emergency=self.emergency,
             pid=os.getpid(),
             trouble=_cut(self.trouble),
         )

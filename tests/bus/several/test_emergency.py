@@ -1,0 +1,193 @@
+"""While no dispatcher lives, workers pull by themselves, keep its promises, and stop when one is back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.bus.conftest import ADAPTER
+from tests.bus.several.conftest import SeveralYard
+
+from lorayard_schemas.codec import encode
+from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.order import AdapterOrder
+from lorayard_schemas.result import JobResult, Maker, ResultState
+from lorayard_shared.bus.delivery import NAK
+from lorayard_shared.bus.puller import Puller
+from lorayard_shared.bus.topology import PIN_GROUP, lane_consumer
+from lorayard_workers.tiny_model import make_tiny_adapter
+
+pytestmark = pytest.mark.bus
+
+SOON: dict[str, Any] = {"emergency": True, "emergency_after_seconds": 0.3}
+
+
+async def test_workers_answer_every_lane_without_a_dispatcher_and_say_so__a3_g1(several: SeveralYard) -> None:
+    await several.yard.worker("w1", **SOON)
+    await several.yard.worker("w2", **SOON)
+    names = [name for lane in Lane for name in await several.publish(20, lane=lane)]
+    await several.all_answered_once(names)
+    for worker in ("w1", "w2"):
+        await several.wait_until(lambda worker=worker: _pulls(several, worker))
+
+
+async def test_they_stop_as_soon_as_a_dispatcher_is_back__a3(several: SeveralYard) -> None:
+    await several.yard.worker("w1", **SOON)
+    await several.all_answered_once(await several.publish(5))
+    assert await _policy(several) == "prioritized"
+    await several.yard.dispatcher("d1")
+    await several.wait_until(lambda: _pulls_not(several, "w1"))
+    await several.wait_until(lambda: several.seats.holders == {0: "d1"})
+    assert await _policy(several) == "pinned_client"
+    after = await several.publish(10)
+    await several.results(after)
+    assert (await several.status("d1")).handed_over == 10
+
+
+async def test_a_dispatcher_that_dies_leaves_nothing_unanswered__g1(several: SeveralYard) -> None:
+    first = await several.yard.dispatcher("d1")
+    parked = await several.publish(20)
+    await several.yard.worker("w1", **SOON)
+    await several.results(parked)
+    await first.stop()
+    await several.all_answered_once([*parked, *await several.publish(20)])
+
+
+async def test_named_and_default_adapters_are_served_and_strange_ones_refused__b6(
+    several: SeveralYard, adapters: Path
+) -> None:
+    await several.yard.worker("w1", adapters_dir=adapters, default_adapter=ADAPTER, **SOON)
+    named = await several.publish(1, adapter=ADAPTER)
+    chosen = await several.publish(1)
+    strange = await several.publish(1, adapter="acme/tiny/nobody")
+    made = [
+        (result.maker.adapter, result.maker.rule)
+        for result in await several.results([*named, *chosen])
+        if result.maker is not None
+    ]
+    assert made == [(ADAPTER, "explicit"), (ADAPTER, "default")]
+    (refused,) = await several.results(strange)
+    assert (refused.state, refused.error and refused.error.code) == (ResultState.FAILED, "unknown_adapter")
+
+
+async def test_workers_go_by_the_default_of_the_dispatcher_they_heard_last__b1(
+    several: SeveralYard, adapters: Path
+) -> None:
+    dispatcher = await several.yard.dispatcher("d1", default_adapter=ADAPTER)
+    await several.yard.worker("w1", adapters_dir=adapters, **SOON)
+    await several.results(await several.publish(1))
+    await dispatcher.stop()
+    (result,) = await several.results(await several.publish(1))
+    assert _maker(result).adapter == ADAPTER
+
+
+async def test_expired_cancelled_and_unreadable_jobs_end_as_they_would__g1(several: SeveralYard) -> None:
+    dispatcher = await several.yard.dispatcher("d1")
+    assert await several.yard.cancel("unseen") == "cancelled"
+    await dispatcher.stop()
+    await several.yard.publish(Job(id="late", prompt="say", deadline=time.time() - 1.0))
+    await several.yard.publish(Job(id="unseen", prompt="say"))
+    await several.yard.publish(b"no job at all")
+    await several.yard.worker("w1", **SOON)
+    results = await several.results(["late", "unseen"])
+    assert [result.state for result in results] == [ResultState.EXPIRED, ResultState.CANCELLED]
+    await several.wait_until(lambda: _left(several, 0))
+    assert len(await several.yard.dead_letters()) == 1
+    assert (await several.yard.advert("w1")).counters.jobs_succeeded == 0
+
+
+async def test_who_is_warm_gets_the_job_whoever_pulls_it__a3(several: SeveralYard, tmp_path: Path) -> None:
+    homes = {"acme/tiny/a": "w1", "acme/tiny/b": "w2"}
+    for seed, name in enumerate(homes):
+        make_tiny_adapter(tmp_path / "warm" / name / "1", seed=seed, targets=("q_proj",))
+    for worker in homes.values():
+        await several.yard.worker(worker, adapters_dir=tmp_path / "warm", slots=2, **SOON)
+        await several.wait_until(lambda worker=worker: _pulls(several, worker))
+    for name, worker in homes.items():
+        await _pin(several, worker, name)
+    for name, worker in homes.items():
+        for _ in range(4):
+            (result,) = await several.results(await several.publish(1, adapter=name))
+            assert _maker(result).worker == worker
+
+
+async def test_what_only_another_can_serve_is_handed_to_it__b6(
+    long_lease_several: SeveralYard, adapters: Path
+) -> None:
+    several = long_lease_several
+    await several.yard.worker("w2", **SOON)
+    await several.wait_until(lambda: _pulls(several, "w2"))
+    await several.yard.worker("w1", adapters_dir=adapters, **SOON)
+    jobs = await several.publish(10, adapter=ADAPTER)
+    await several.all_answered_once(jobs)
+    assert {_maker(result).worker for result in await several.results(jobs)} == {"w1"}
+
+
+async def test_a_job_given_out_again_and_again_waits_for_a_dispatcher__g1(several: SeveralYard) -> None:
+    """It may end whoever runs it, and only a dispatcher counts the deaths of workers."""
+    (suspect,) = await several.publish(1)
+    await _give_out(several, times=6)
+    await several.yard.worker("w1", **SOON)
+    await several.results(await several.publish(1))
+    assert await several.yard.stored(suspect) is None
+    await several.yard.dispatcher("d1")
+    await several.results([suspect])
+
+
+async def _give_out(several: SeveralYard, *, times: int) -> None:
+    """Take the normal lane's one job and give it back, so often."""
+    leases = asyncio.Queue[str]()
+    given: list[str] = []
+    puller = Puller(
+        several.bus,
+        stream=several.bus.subjects.stream("jobs"),
+        consumer=lane_consumer(Lane.NORMAL),
+        group=PIN_GROUP,
+        room=lambda: int(len(given) < times),
+        on_message=lambda message: leases.put_nowait(message.reply),
+    )
+    pulling = asyncio.create_task(puller.run())
+    while len(given) < times:
+        given.append(await leases.get())
+        await several.bus.nc.publish(given[-1], NAK)
+    pulling.cancel()
+    await asyncio.wait([pulling])
+    await puller.step_down()
+
+
+async def _pulls(several: SeveralYard, worker: str) -> bool:
+    return (await several.yard.advert(worker)).emergency
+
+
+async def _pulls_not(several: SeveralYard, worker: str) -> bool:
+    return not await _pulls(several, worker)
+
+
+async def _left(several: SeveralYard, jobs: int) -> bool:
+    return await several.yard.left() == jobs
+
+
+def _maker(result: JobResult) -> Maker:
+    assert result.maker is not None
+    return result.maker
+
+
+async def _pin(several: SeveralYard, worker: str, adapter: str) -> None:
+    """Have an adapter in a slot of one worker."""
+    digest = (await several.yard.record(adapter)).digest
+    order = encode(AdapterOrder(digests=(digest,)))
+    await several.bus.nc.request(several.bus.subjects.control(worker, "pin"), order, timeout=10)
+
+    async def shown() -> bool:
+        return digest in {slot.digest for slot in (await several.yard.advert(worker)).slots}
+
+    await several.wait_until(shown)
+
+
+async def _policy(several: SeveralYard) -> str:
+    stream = several.bus.subjects.stream("jobs")
+    info = await several.bus.api(f"CONSUMER.INFO.{stream}.{lane_consumer(Lane.NORMAL)}")
+    return str(info["config"]["priority_policy"])

@@ -1,0 +1,155 @@
+"""Pull jobs without a dispatcher, while none lives (A3, B6, G1).
+
+The consumers are opened to everybody (`bus.priority`); the idlest worker is served first. Which adapter the
+next job wants is not known before it is pulled: so a worker that pulls one for which another is warm hands it
+on (`emergency_intake`). Nothing is planned: no fairness, no bounds on waiting, no replicas. As soon as a
+dispatcher is heard of, pulling ends; what was taken is finished here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import nats.errors
+import structlog
+
+from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.priority import serve_by_priority
+from lorayard_shared.bus.puller import Puller
+from lorayard_shared.bus.topology import CHECK_DELAYED, PIN_GROUP, ConsumerDeclaration, topology
+from lorayard_shared.bus.watch import BucketWatch
+from lorayard_shared.logs import Event
+from lorayard_shared.process import end_tasks
+from lorayard_workers.service.dispatchers import Dispatchers
+from lorayard_workers.service.emergency_intake import EmergencyIntake
+from lorayard_workers.service.presence import Presence
+
+LOOK_SECONDS = 0.5
+OPEN_AGAIN_SECONDS = 5.0
+"""Between looks whether the consumers are still open: somebody may have declared them anew."""
+SHARE = 4
+"""A pull asks for so small a part of the room: there is one per lane, and together they must not take much
+more than the room; what is taken beyond waits here, though a row may be free elsewhere."""
+LAST_PRIORITY = 9
+"""The server knows 0 to 9; 0 is for a dispatcher that is back."""
+
+
+class Emergency:
+    """Begins and ends the pulling of one worker."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        presence: Presence,
+        intake: EmergencyIntake,
+        *,
+        capacity: int,
+        after_seconds: float,
+        enabled: bool,
+    ) -> None:
+        self._bus = bus
+        self._presence = presence
+        self._intake = intake
+        self._capacity = capacity
+        self._after_seconds = after_seconds
+        self._enabled = enabled
+        self._dispatchers = Dispatchers(bus, clock=time.monotonic)
+        self._consumers = [one for one in topology(bus.settings).consumers if one.name != CHECK_DELAYED]
+        self._pullers = [self._puller(consumer) for consumer in self._consumers]
+        self._running: list[asyncio.Task[None]] = []
+        self._open_at = 0.0
+        self._log = structlog.get_logger().bind(worker=presence.worker)
+
+    async def run(self) -> None:
+        """Watch, pull and stop pulling, until cancelled; what was pulled is in order then."""
+        if not self._enabled:
+            await asyncio.Event().wait()
+        watching = asyncio.create_task(self._dispatchers.run(), name="watch-dispatchers")
+        try:
+            while True:
+                self._dispatchers.changed.clear()
+                await self._look()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._dispatchers.changed.wait()
+        finally:
+            await self._end()
+            await end_tasks([watching])
+
+    def nudge(self) -> None:
+        """There may be room again."""
+        for puller in self._pullers:
+            puller.nudge()
+
+    async def _look(self) -> None:
+        wanted = self._presence.takes_jobs and self._dispatchers.none_for() >= self._after_seconds
+        if wanted and time.monotonic() >= self._open_at:
+            self._open_at = time.monotonic() + OPEN_AGAIN_SECONDS
+            await self._open()
+        if wanted and not self._running:
+            await self._begin()
+        elif self._running and not wanted:
+            await self._end()
+
+    async def _open(self) -> None:
+        for consumer in self._consumers:
+            if self._dispatchers.none_for() > 0:  # one may be back meanwhile
+                with suppress(ApiError, nats.errors.Error):  # tried again; until then few are served
+                    await serve_by_priority(self._bus, consumer)
+
+    async def _begin(self) -> None:
+        self._log.warning(
+            Event.EMERGENCY_BEGAN,
+            reason="no dispatcher lives: this worker pulls jobs by itself",
+            mend="start one: lorayard dispatcher",
+        )
+        self._intake.default_adapter = self._dispatchers.default_adapter
+        watches = self._watches()
+        self._running = [asyncio.create_task(watch.run(), name="watch-for-pulls") for watch in watches]
+        for watch in watches:
+            await watch.ready.wait()
+        self._running += [asyncio.create_task(puller.run(), name="pulls") for puller in self._pullers]
+        self._show(pulling=True)
+
+    def _watches(self) -> Sequence[BucketWatch]:
+        subjects = self._bus.subjects
+        return (
+            BucketWatch(self._bus, subjects.bucket("adapters"), self._intake.on_adapter),
+            BucketWatch(self._bus, subjects.bucket("workers"), self._intake.on_peer),
+        )
+
+    async def _end(self) -> None:
+        if not self._running:
+            return
+        running, self._running = self._running, []
+        await end_tasks(running)
+        await self._intake.settle()
+        self._show(pulling=False)
+        self._log.warning(Event.EMERGENCY_ENDED, taken=self._intake.taken, handed_on=self._intake.handed_on)
+
+    def _show(self, *, pulling: bool) -> None:
+        self._presence.emergency = pulling
+        self._presence.changed()
+
+    def _puller(self, consumer: ConsumerDeclaration) -> Puller:
+        return Puller(
+            self._bus,
+            stream=consumer.stream,
+            consumer=consumer.name,
+            group=PIN_GROUP,
+            room=self._room,
+            on_message=self._intake.on_message,
+            priority=self._priority,
+        )
+
+    def _room(self) -> int:
+        room = self._intake.room
+        return -(-room // SHARE) if self._presence.takes_jobs else 0
+
+    def _priority(self) -> int:
+        """1 for a worker with nothing to do, up to the last for one that is nearly full."""
+        busy = 1.0 - self._intake.room / self._capacity
+        return 1 + min(LAST_PRIORITY - 1, int(busy * LAST_PRIORITY))

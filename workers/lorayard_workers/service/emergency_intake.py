@@ -1,0 +1,193 @@
+"""Take in a job that this worker has pulled by itself: the promises are those of a dispatcher.
+
+Read, resolved, refused, expired and answered by the same code. A job whose adapter is warm at another worker
+with room, or that only another can serve, is handed to that one with its lease, as a dispatcher would.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.msg import Msg
+
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.assignment import AssignedJob, Assignment, AssignmentReply
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.session import SessionRecord, session_key
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.payloads import PayloadStore
+from lorayard_shared.bus.result_store import ResultStore
+from lorayard_shared.jobs import refusals
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.answers import Answers
+from lorayard_shared.jobs.intake import Unreadable, read_delivery
+from lorayard_shared.jobs.resolve import Kept, Resolution, UnknownAdapterError, resolve
+from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.logs import Event
+from lorayard_shared.owned_tasks import OwnedTasks
+from lorayard_workers.service.desk import Desk
+from lorayard_workers.service.held_jobs import HeldJobs
+from lorayard_workers.service.peers import Peers
+
+MAX_DELIVERIES = 6
+"""A job given out more often waits for a dispatcher: it may end whoever runs it, and only a dispatcher counts
+the deaths of workers. As many as by default make a job poison, and one."""
+
+ASK_SECONDS = 5.0
+"""A worker's loop never blocks, so an answer that takes longer is lost."""
+
+
+class EmergencyIntake:
+    """What becomes of the deliveries of one worker's own pulls."""
+
+    def __init__(self, bus: Bus, leases: LeaseKeeper, held: HeldJobs, desk: Desk, peers: Peers) -> None:
+        self._bus = bus
+        self._leases = leases
+        self._held = held
+        self._desk = desk
+        self._peers = peers
+        self._registry = AdapterRegistry()
+        self._results = ResultStore(bus, PayloadStore(bus))
+        self._answers = Answers(bus, self._results, leases)
+        self._log = structlog.get_logger()
+        self._tasks = OwnedTasks(self._log)
+        self.settle = self._tasks.settle
+        self._considered: set[str] = set()
+        self.default_adapter: str | None = None
+        self.taken = self.handed_on = 0
+        self.on_adapter = self._registry.on_change
+        self.on_peer = peers.on_change
+
+    @property
+    def room(self) -> int:
+        """How many more jobs may come."""
+        return max(0, self._held.room - len(self._considered))
+
+    def on_message(self, message: Msg) -> None:
+        """A delivery of one of the pulls."""
+        try:
+            read = read_delivery(
+                self._bus.subjects,
+                subject=message.subject,
+                reply=message.reply,
+                body=message.data,
+                message_headers=message.headers or {},
+            )
+        except ValueError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
+            return
+        if isinstance(read, TakenJob) and read.deliveries > MAX_DELIVERIES:
+            self._log.warning(Event.JOB_LEFT, job=read.job, deliveries=read.deliveries)
+            return  # its lease runs out
+        self._leases.hold(read.lease)
+        if isinstance(read, Unreadable):
+            self._tasks.spawn(self._answers.unreadable(read), f"answer-{read.delivery.key}")
+        else:
+            self._considered.add(read.key)
+            self._tasks.spawn(self._take(read), f"take-{read.key}")
+
+    async def _take(self, job: TakenJob) -> None:
+        kept = False
+        try:
+            kept = await self._place(job)
+        except nats.errors.Error as error:
+            self._log.warning(Event.BUS_FAILED, job=job.job, error=str(error) or type(error).__name__)
+        finally:
+            self._considered.discard(job.key)
+            if not kept:  # answered, handed on, or left: its lease is not ours to renew
+                self._leases.release(job.lease)
+
+    async def _place(self, job: TakenJob) -> bool:
+        """Answer it, keep it or hand it on; whether it is kept here."""
+        if job.deadline is not None and job.deadline <= time.time():
+            await self._answers.expire(job)
+            return False
+        if await self._is_answered(job):  # cancelled, say: nobody here has heard of it
+            await self._answers.let_go(job)
+            return False
+        try:
+            found = await self._resolve(job)
+        except UnknownAdapterError as error:
+            await self._answers.refuse(job, refusals.unknown_adapter(error, None))
+            return False
+        return await self._give(job, found)
+
+    async def _resolve(self, job: TakenJob) -> Resolution:
+        kept = await self._kept(job) if job.session is not None and job.address.adapter is None else None
+        return resolve(job.address.adapter, self.default_adapter, self._registry.known, kept)
+
+    async def _kept(self, job: TakenJob) -> Kept | None:
+        assert job.session is not None, "the caller has looked"
+        key = session_key(job.address.tenant, job.session)
+        bucket = self._bus.subjects.bucket("sessions")
+        try:
+            found = await self._bus.js.get_msg(f"KV_{bucket}", subject=f"$KV.{bucket}.{key}", direct=True)
+            return Kept(adapter=decode(SessionRecord, found.data or b"").adapter)
+        except (nats.js.errors.Error, nats.errors.Error, MalformedMessageError):
+            return None  # new, over, or out of reach: that costs the session its memory and the job nothing
+
+    async def _is_answered(self, job: TakenJob) -> bool:
+        subject = self._bus.subjects.result(job.address.tenant, job.job)
+        try:
+            await self._bus.js.get_msg(self._bus.subjects.stream("results"), subject=subject, direct=True)
+        except (nats.js.errors.NotFoundError, nats.errors.Error):
+            return False
+        return True
+
+    # ---- here or elsewhere
+
+    async def _give(self, job: TakenJob, found: Resolution) -> bool:
+        digest = found.record.digest if found.record is not None else None
+        assigned = _assigned(job, found)
+        for worker in self._peers.in_order(digest, found.record.base_digest if found.record else None):
+            if worker is None:
+                if self._desk.take(assigned):
+                    self.taken += 1
+                    return True
+            elif await self._hand_on(worker, assigned):
+                self.handed_on += 1
+                return False
+        self._log.warning(Event.JOB_LEFT, job=job.job, reason="no worker that lives serves it or has room")
+        return False
+
+    async def _hand_on(self, worker: WorkerAdvert, job: AssignedJob) -> bool:
+        """Whether the job is not ours any more."""
+        assignment = self._peers.assignment(worker, job)
+        try:
+            reply = await self._ask(worker.worker, assignment)
+        except nats.errors.NoRespondersError:
+            return False
+        except (nats.errors.Error, MalformedMessageError):
+            return True  # it may have it: the server gives it out again unless that worker renews it
+        self._peers.hear(worker, reply)
+        return not reply.refusals
+
+    async def _ask(self, worker: str, assignment: Assignment) -> AssignmentReply:
+        subject = self._bus.subjects.assign(worker)
+        reply = await self._bus.nc.request(subject, encode(assignment), timeout=ASK_SECONDS)
+        return decode(AssignmentReply, reply.data)
+
+
+def _assigned(job: TakenJob, found: Resolution) -> AssignedJob:
+    return AssignedJob(
+        key=job.key,
+        lease=job.lease,
+        subject=job.subject,
+        body=job.body,
+        job=job.job,
+        attempt=job.attempt,
+        deliveries=job.deliveries,
+        history=job.history,
+        adapter=found.ref,
+        rule=found.rule,
+        waited_ms=max(0.0, (time.time() - job.enqueued_at) * 1000),
+    )
+
+
+__all__ = ["EmergencyIntake", "Iterator"]
