@@ -88,7 +88,7 @@ def _print(glance: _Glance) -> None:
         console.print("[bold]dispatcher[/]  [red]none answers[/]; start one with `lorayard dispatcher`")
         if alone := [advert.worker for advert in glance.workers if advert.emergency]:
             console.print(
-                f"[bold]emergency[/]   [yellow]{plain(', '.join(alone))}[/] pull jobs by themselves, unplanned"
+                f"[bold]emergency[/]   [yellow]{plain(', '.join(alone))}[/] pull jobs by themselves"
             )
     else:
         parked = sum(group.jobs for group in dispatcher.parked)
