@@ -82,9 +82,22 @@ def _take(groups: list[_Group], token: re.Match[str]) -> None:
             group.steps += group.last * (_copies(token) - 1)
             group.last = 0
         case "one":
+            _check_ranges(token)
             group.steps, group.last = group.steps + 1, 1
         case _:
             group.steps, group.last = group.steps + 1, 0
+
+
+def _check_ranges(token: re.Match[str]) -> None:
+    """A class alone is safe to compile, and only a compiler knows its ranges. Raises ExpressionError."""
+    if not token[0].startswith("["):
+        return
+    if any(operator in token[0] for operator in ("--", "&&", "||", "~~")):
+        raise ExpressionError("a class that engines may take for a set operation", token.start() + 1)
+    try:
+        re.compile(token[0])
+    except re.error as error:
+        raise ExpressionError(error.msg, token.start() + 1) from error
 
 
 def _copies(token: re.Match[str]) -> int:
