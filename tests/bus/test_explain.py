@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -93,9 +94,12 @@ async def test_an_adapter_of_another_base_model_waits_for_a_worker_that_has_it(
     bucket = await yard.bus.js.key_value(yard.bus.subjects.bucket("adapters"))
     await bucket.put(f"{key_token(record.name)}.{key_token(record.version)}", encode(record))
 
+    probes = count()
+
     async def known() -> bool:
-        await yard.publish(Job(id="probe", prompt="x"), adapter="acme/big/x")
-        return (await look(yard, "probe")).state is JobState.PARKED
+        probe = f"probe-{next(probes)}"  # one that came before the record is refused, for good
+        await yard.publish(Job(id=probe, prompt="x"), adapter="acme/big/x")
+        return (await look(yard, probe)).state is JobState.PARKED
 
     await wait_until(known)
     await yard.publish(Job(id="j", prompt="x"), adapter="acme/big/x", lane=Lane.HIGH)
