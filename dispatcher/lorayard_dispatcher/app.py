@@ -69,11 +69,11 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     workers = BucketWatch(
         bus,
         bus.subjects.bucket("workers"),
-        dispatcher.on_advert,
+        dispatcher.news.advert,
         gone_grace_seconds=WORKER_GRACE_SECONDS,
     )
     placements = BucketWatch(bus, bus.subjects.bucket("placements"), dispatcher.keeping.on_placement)
-    await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.on_load)
+    await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.news.load)
     await dispatcher.sessions.listen()
     running = [
         asyncio.create_task(adapters.run(), name="watch-adapters"),
@@ -124,6 +124,6 @@ async def _serve(
                 await dispatcher.settle()
         await end_service(bus, service)
         await dispatcher.end()
-        await dispatcher.park_nothing_more()
+        await dispatcher.departures.hand_back_all()
         await posts.step_down()
         await seats.leave()

@@ -6,11 +6,16 @@ message, and one that repeats (`@every`, cron) is never over. Neither would ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+import structlog
+from nats.aio.msg import Msg
 
 from lorayard_schemas import headers
 from lorayard_shared.bus.delivery import read_ack_subject
+from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.intake import Unreadable
+from lorayard_shared.logs import Event
 
 ONCE = "@at "
 
@@ -42,3 +47,29 @@ def _fault(message_headers: Mapping[str, str]) -> tuple[str, str] | None:
     if headers.SCHEDULE_TARGET not in message_headers:
         return headers.SCHEDULE_TARGET, "missing: the subject under `due` where the job goes at its time"
     return None
+
+
+class DelayedCheck:
+    """Sees each schedule once, and answers those that the server will never serve."""
+
+    def __init__(
+        self, answers: Answers, spawn: Callable[..., object], log: structlog.stdlib.BoundLogger
+    ) -> None:
+        self._answers = answers
+        self._spawn = spawn
+        self._log = log
+
+    def on_message(self, message: Msg) -> None:
+        """A message that was put among the schedules; those in order wait on there."""
+        try:
+            found = never_served(
+                subject=message.subject,
+                reply=message.reply,
+                body=message.data,
+                message_headers=message.headers or {},
+            )
+        except ValueError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
+            return
+        if found is not None:
+            self._spawn(self._answers.unreadable(found), f"answer-{found.delivery.key}")

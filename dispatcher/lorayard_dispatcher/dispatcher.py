@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-import nats.errors
 import structlog
 from nats.aio.msg import Msg
 
-from lorayard_dispatcher.advert_reading import AdvertReader
 from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.audit import Audit
-from lorayard_dispatcher.delayed_check import never_served
+from lorayard_dispatcher.delayed_check import DelayedCheck
+from lorayard_dispatcher.departures import Departures
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import HandOver
-from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.lookout import Lookout
+from lorayard_dispatcher.news import News
 from lorayard_dispatcher.orders import Orders
 from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob
 from lorayard_dispatcher.plan_log import make_planner
@@ -39,14 +37,10 @@ from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_dispatcher.unresolved import Unresolved
 from lorayard_dispatcher.usage import Usage
-from lorayard_schemas.assignment import WorkerLoad
-from lorayard_schemas.codec import decode
-from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.bus.delivery import NAK, read_ack_subject
 from lorayard_shared.bus.payloads import PayloadStore
-from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
@@ -64,7 +58,6 @@ LOOK_SECONDS = 0.05
 """A plan at least this often while jobs wait: jobs become overdue and workers silent without an event."""
 TICK_SECONDS = 0.25
 """Between looks at deadlines, and at jobs that nobody can serve."""
-REMEMBERED_CANCELS = 100_000
 
 
 class Dispatcher:
@@ -93,12 +86,10 @@ class Dispatcher:
         self.started_at = time.time()
         self.taken = self.handed_over = self.warm = self.cold = 0
         self.lookout = Lookout(self.fleet, name)
-        self.adverts = AdvertReader()
         self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
         self.unresolved = Unresolved()
         self.sessions = Sessions(bus, self.spawn, self._retry)
         self.hand_over.on_turn = self.sessions.handed
-        self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._slots: dict[str, int] = {}
         self._changed = asyncio.Event()
         self.is_active: Callable[[], bool] = lambda: True
@@ -116,6 +107,22 @@ class Dispatcher:
             spawn=self.spawn,
             infers=settings.infer_tiers,
             is_blind=lambda: self.lookout.blind,
+        )
+        self.departures = Departures(
+            bus, self.pool, self.unresolved, answers=self.answers, leases=leases, spawn=self.spawn
+        )
+        self.is_cancelled = self.departures.is_cancelled
+        self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
+        self.news = News(
+            self.fleet,
+            orders=self.orders,
+            keeping=self.keeping,
+            interruptions=self.interruptions,
+            departures=self.departures,
+            spawn=self.spawn,
+            on_advert=self._on_worker,
+            on_load=self._changed.set,
+            log=self._log,
         )
         self.sending = Sending(
             self,
@@ -163,43 +170,8 @@ class Dispatcher:
         else:
             self._take(read)
 
-    def on_delayed(self, message: Msg) -> None:
-        """A message that was put among the schedules; those in order wait on there."""
-        try:
-            found = never_served(
-                subject=message.subject,
-                reply=message.reply,
-                body=message.data,
-                message_headers=message.headers or {},
-            )
-        except ValueError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
-            return
-        if found is not None:
-            self.spawn(self.answers.unreadable(found), f"answer-{found.delivery.key}")
-
-    def on_advert(self, key: str, value: bytes | None) -> None:
-        """A change in the bucket of workers."""
-        now = time.monotonic()
-        if value is None:
-            self.keeping.look_soon()
-            self.adverts.forget(key)
-            self.orders.on_death(key)
-            if self.fleet.is_draining(key):
-                self._log.info(Event.WORKER_LEFT, worker=key)
-                self._give_back(self.fleet.on_death(key, now))
-            elif key in self.fleet:
-                self._log.warning(Event.WORKER_DIED, worker=key)
-                self._interrupted(self.fleet.on_death(key, now))
-            return
-        advert = self.adverts.read(key, value)
-        if advert is None:
-            return
-        if advert.worker not in self.fleet:
-            self._log.info(Event.WORKER_APPEARED, worker=advert.worker, epoch=advert.epoch)
-            self.keeping.look_soon()
-        self._interrupted(self.fleet.on_advert(advert, now))
-        self.orders.on_advert(advert)
+    def _on_worker(self) -> None:
+        """One has told something."""
         self.retry_unresolved()
         self._changed.set()
 
@@ -208,15 +180,6 @@ class Dispatcher:
         self.registry.on_change(key, value)
         self.keeping.on_declared()
         self.retry_unresolved()
-        self._changed.set()
-
-    async def on_load(self, message: Msg) -> None:
-        """A worker finished something."""
-        try:
-            self.fleet.on_load(decode(WorkerLoad, message.data), time.monotonic())
-        except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=error.reason)
-            return
         self._changed.set()
 
     # ---- resolve and park
@@ -330,7 +293,7 @@ class Dispatcher:
                 looked = time.monotonic()
                 self.lookout.look(looked)
                 self.usage.look(self.fleet.heard())
-                self._expire_parked()
+                self.departures.expire()
                 self._give_up_unservable(looked)
             if self.registry.changed:
                 self.registry.changed = False
@@ -398,10 +361,6 @@ class Dispatcher:
         else:
             self._put(parked)
 
-    def is_cancelled(self, taken: TakenJob) -> bool:
-        """Whether somebody has ended it meanwhile."""
-        return (taken.address.tenant, taken.job) in self._cancelled
-
     def give_up(self, group: str) -> None:
         """Answer the jobs of an adapter that every worker has said it lacks."""
         if self.fleet.all_lack(group):
@@ -432,81 +391,3 @@ class Dispatcher:
             else:
                 refusal = refusals.adapter_unavailable(parked.adapter.name, self.fleet.refused(spec))
             self.spawn(self.answers.refuse(parked.taken, refusal), f"refuse-{parked.key}")
-
-    # ---- what ends otherwise
-
-    async def cancel(self, tenant: str, job: str) -> Stored | None:
-        """Cancel a job that waits here; None when it does not."""
-        taken = self._take_out(tenant, job)
-        return await self.answers.cancel(taken) if taken is not None else None
-
-    def _take_out(self, tenant: str, job: str) -> TakenJob | None:
-        parked = self.pool.find(tenant, job)
-        if parked is not None:
-            self.pool.take(parked.key)
-            return parked.taken
-        return self.unresolved.take(tenant, job)
-
-    async def cancel_unseen(self, tenant: str, job: str) -> Stored:
-        """Cancel a job that neither this dispatcher nor a worker holds, and drop it when it comes."""
-        self._cancelled[tenant, job] = None
-        while len(self._cancelled) > REMEMBERED_CANCELS:
-            self._cancelled.popitem(last=False)
-        return await self.answers.cancel_unseen(tenant, job)
-
-    def _expire_parked(self) -> None:
-        now = time.time()
-        for parked in self.pool.expired(now):
-            self.pool.take(parked.key)
-            self.spawn(self.answers.expire(parked.taken), f"expire-{parked.key}")
-        for job in self.unresolved.take_expired(now):
-            self.spawn(self.answers.expire(job), f"expire-{job.key}")
-
-    def _interrupted(self, jobs: Sequence[HeldJob]) -> None:
-        """A worker died with these jobs."""
-        self.interruptions.note(job.key for job in jobs)
-        self._give_back(jobs)
-
-    def _give_back(self, jobs: Sequence[HeldJob]) -> None:
-        """NAK the leases of a worker that is gone: its jobs need not wait for `ack_wait`."""
-        if jobs:
-            self._log.warning(Event.LEASES_RETURNED, jobs=len(jobs))
-            self.spawn(self._nak(job.lease for job in jobs), "return-leases")
-
-    async def _nak(self, leases: Iterable[str]) -> None:
-        for lease in leases:
-            with suppress(nats.errors.Error):  # then the lease runs out by itself
-                await self.bus.nc.publish(lease, NAK)
-
-    async def hand_back(self, consumers: frozenset[str]) -> None:
-        """Another dispatcher shall have what these consumers give out: what is parked goes back at once."""
-        await self._nak(self._let_go(consumers))
-
-    def forget(self, consumers: frozenset[str]) -> None:
-        """Another dispatcher has it: say nothing more on these leases, which act on newer deliveries."""
-        self._let_go(consumers)
-
-    def _let_go(self, consumers: frozenset[str]) -> list[str]:
-        """Park nothing of theirs, and renew it no more; returns the leases."""
-        parked = [job for job in self.pool if read_ack_subject(job.taken.lease).consumer in consumers]
-        for job in parked:
-            self.pool.take(job.key)
-        unresolved = [job for job in self.unresolved.take_all() if not self._keep(job, consumers)]
-        leases = [*(job.taken.lease for job in parked), *(job.lease for job in unresolved)]
-        for lease in leases:
-            self.leases.release(lease)
-        return leases
-
-    def _keep(self, job: TakenJob, consumers: frozenset[str]) -> bool:
-        """Keep an unresolved job of another consumer."""
-        if read_ack_subject(job.lease).consumer in consumers:
-            return False
-        self.unresolved.put(job)
-        return True
-
-    async def park_nothing_more(self) -> None:
-        """Hand every parked job back to the stream at once; its next holder need not wait for the lease."""
-        leases = [job.lease for job in (*(parked.taken for parked in self.pool), *self.unresolved)]
-        for lease in leases:
-            self.leases.release(lease)
-        await self._nak(leases)

@@ -58,13 +58,13 @@ class Posts:
     async def lay_down(self, partition: int) -> None:
         """Pull no more, hand back what is parked, and let the next one pull."""
         await self._end_pulls(partition)
-        await self._dispatcher.hand_back(self._names(partition))
+        await self._dispatcher.departures.hand_back(self._names(partition))
         await self._step_down(partition)
 
     async def abandon(self, partition: int) -> None:
         """Forget what is parked: it was given out again, and a word on its leases would hit the new ones."""
         await self._end_pulls(partition)
-        self._dispatcher.forget(self._names(partition))
+        self._dispatcher.departures.forget(self._names(partition))
 
     async def end(self) -> None:
         """The process stops: nothing more comes in."""
@@ -115,7 +115,7 @@ class Posts:
             consumer=consumer.name,
             group=PIN_GROUP,
             room=self._room(consumer),
-            on_message=dispatcher.on_delayed if looks else dispatcher.on_message,
+            on_message=dispatcher.delayed.on_message if looks else dispatcher.on_message,
         )
 
     def _room(self, consumer: ConsumerDeclaration) -> Callable[[], int]:

@@ -105,12 +105,12 @@ class _Desk:
             self._dispatcher.spawn(self._answer_parked(request, wish), f"cancel-parked-{wish.job}")
 
     async def _answer_parked(self, request: Request, wish: CancelJob) -> None:
-        stored = await self._dispatcher.cancel(wish.tenant, wish.job)
+        stored = await self._dispatcher.departures.cancel(wish.tenant, wish.job)
         if stored is not None:
             await request.respond(encode(CancelReply(outcome=_outcome(stored))))
 
     async def _cancel(self, wish: CancelJob) -> CancelOutcome:
-        stored = await self._dispatcher.cancel(wish.tenant, wish.job)
+        stored = await self._dispatcher.departures.cancel(wish.tenant, wish.job)
         if stored is not None:
             return _outcome(stored)
         if await self._ask_workers(wish):
@@ -118,7 +118,7 @@ class _Desk:
         elsewhere = await self._ask_dispatchers(wish)
         if elsewhere is not None:
             return elsewhere
-        return _outcome(await self._dispatcher.cancel_unseen(wish.tenant, wish.job))
+        return _outcome(await self._dispatcher.departures.cancel_unseen(wish.tenant, wish.job))
 
     async def _ask_dispatchers(self, wish: CancelJob) -> CancelOutcome | None:
         bus = self._dispatcher.bus
@@ -228,7 +228,7 @@ def _status(dispatcher: Dispatcher, seats: Seats, now: float) -> DispatcherStatu
         lapsed=dispatcher.setbacks.lapsed,
         blind=dispatcher.lookout.blind,
         stale=dispatcher.fleet.stale(time.monotonic())[0],
-        unread_adverts=dispatcher.adverts.trouble,
+        unread_adverts=dispatcher.news.adverts.trouble,
         prefetches=dispatcher.orders.sent,
         prefetches_arrived=dispatcher.orders.arrived,
         prefetches_failed=dispatcher.orders.failed,

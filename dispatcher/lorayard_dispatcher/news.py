@@ -1,0 +1,96 @@
+"""What workers tell of themselves: taken into the fleet's view, and what follows from a death."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from nats.aio.msg import Msg
+
+from lorayard_dispatcher.advert_reading import AdvertReader
+from lorayard_dispatcher.departures import Departures
+from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.held_job import HeldJob
+from lorayard_dispatcher.interruptions import Interruptions
+from lorayard_dispatcher.keeping import Keeping
+from lorayard_dispatcher.orders import Orders
+from lorayard_schemas.assignment import WorkerLoad
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_shared.logs import Event
+
+
+class News:
+    """Adverts and load reports."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        orders: Orders,
+        keeping: Keeping,
+        interruptions: Interruptions,
+        departures: Departures,
+        spawn: Callable[..., object],
+        on_advert: Callable[[], None],
+        on_load: Callable[[], None],
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        """`on_advert` and `on_load` are called when one was taken."""
+        self.adverts = AdvertReader()
+        self._fleet = fleet
+        self._orders = orders
+        self._keeping = keeping
+        self._interruptions = interruptions
+        self._departures = departures
+        self._spawn = spawn
+        self._on_advert = on_advert
+        self._on_load = on_load
+        self._log = log
+
+    def advert(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of workers."""
+        if value is None:
+            self._gone(key, time.monotonic())
+            return
+        advert = self.adverts.read(key, value)
+        if advert is None:
+            return
+        if advert.worker not in self._fleet:
+            self._log.info(Event.WORKER_APPEARED, worker=advert.worker, epoch=advert.epoch)
+            self._keeping.look_soon()
+        self._interrupted(self._fleet.on_advert(advert, time.monotonic()))
+        self._orders.on_advert(advert)
+        self._on_advert()
+
+    def _gone(self, key: str, now: float) -> None:
+        self._keeping.look_soon()
+        self.adverts.forget(key)
+        self._orders.on_death(key)
+        if self._fleet.is_draining(key):
+            self._log.info(Event.WORKER_LEFT, worker=key)
+            self._give_back(self._fleet.on_death(key, now))
+        elif key in self._fleet:
+            self._log.warning(Event.WORKER_DIED, worker=key)
+            self._interrupted(self._fleet.on_death(key, now))
+
+    async def load(self, message: Msg) -> None:
+        """A worker finished something."""
+        try:
+            self._fleet.on_load(decode(WorkerLoad, message.data), time.monotonic())
+        except MalformedMessageError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=error.reason)
+            return
+        self._on_load()
+
+    def _interrupted(self, jobs: Sequence[HeldJob]) -> None:
+        """A worker died with these jobs."""
+        self._interruptions.note(job.key for job in jobs)
+        self._give_back(jobs)
+
+    def _give_back(self, jobs: Sequence[HeldJob]) -> None:
+        """NAK the leases of a worker that is gone: its jobs need not wait for `ack_wait`."""
+        if jobs:
+            self._log.warning(Event.LEASES_RETURNED, jobs=len(jobs))
+            self._spawn(self._departures.nak(job.lease for job in jobs), "return-leases")
