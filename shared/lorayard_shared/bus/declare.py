@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.repartition import repartition
 from lorayard_shared.bus.topology import (
     PINNED,
     PRIORITIZED,
@@ -74,6 +75,9 @@ async def find_drift(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
 
 async def mend(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
     """Create what is missing and update what differs; returns what the server would not change."""
+    for stream in wanted.streams:
+        if await _has_other_partitions(bus, stream):
+            await repartition(bus, stream, wanted)
     drifted = {drift.name for drift in await declare(bus, wanted)}
     for stream in wanted.streams:
         if stream.name in drifted:
@@ -91,15 +95,24 @@ async def mend(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
 
 async def _check_partitions(bus: Bus, stream: StreamDeclaration) -> None:
     """Consumers of other partitions would overlap with what is there, or leave jobs unread."""
-    found = await _stream_config(bus, stream.name)
-    if found is None or partitions_of(found) == (wanted := partitions_of(stream.config)):
+    found = await _has_other_partitions(bus, stream)
+    if not found:
         return
     raise BusDeclarationError(
         kind="stream",
         name=stream.name,
-        reason=f"has {partitions_of(found)} partitions, and LORAYARD_PARTITIONS is {wanted} here; give every "
-        f"process the same number, or stop the dispatchers and change the yard: lorayard doctor --mend",
+        reason=f"its partitions number {found}, and LORAYARD_PARTITIONS is "
+        f"{partitions_of(stream.config)} here; give every process the same number, or stop dispatchers and workers and change the yard: "
+        "lorayard doctor --mend",
     )
+
+
+async def _has_other_partitions(bus: Bus, stream: StreamDeclaration) -> int | None:
+    """The stream's number of partitions, if it is another than declared."""
+    found = await _stream_config(bus, stream.name)
+    if found is None or partitions_of(found) == partitions_of(stream.config):
+        return None
+    return partitions_of(found)
 
 
 async def _ensure_stream(bus: Bus, stream: StreamDeclaration) -> list[Drift]:
