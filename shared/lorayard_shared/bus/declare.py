@@ -102,8 +102,8 @@ async def _check_partitions(bus: Bus, stream: StreamDeclaration) -> None:
         kind="stream",
         name=stream.name,
         reason=f"its partitions number {found}, and LORAYARD_PARTITIONS is "
-        f"{partitions_of(stream.config)} here; give every process the same number, or stop dispatchers and workers and change the yard: "
-        "lorayard doctor --mend",
+        f"{partitions_of(stream.config)} here; give every process the same number, or stop dispatchers "
+        "and workers and change the yard: lorayard doctor --mend",
     )
 
 

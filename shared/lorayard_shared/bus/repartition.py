@@ -1,15 +1,15 @@
 """Change how many partitions a yard has, and take the waiting jobs along.
 
 A job lies in the stream under the partition it was given as it was stored, and a consumer whose filter
-changes never gives out what lies behind it (measured, 2.15). So the consumers are made anew, and every waiting
-job is published again and then deleted: it keeps its body and headers, and gets another place in the stream.
-Whoever ends this in the middle starts it again; a job that was published and not yet deleted is then known by
-its message id, or at the latest by its result, of which there is one.
+changes never gives out what lies behind it (measured, 2.15). So the consumers are made anew, and every
+waiting job is published again and then deleted: it keeps its body and headers, and gets another place in the
+stream. Whoever ends this in the middle starts it again; a job that was published and not yet deleted is then
+known by its message id, or at the latest by its result, of which there is one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import nats.js.errors
 from nats.js import api
@@ -51,7 +51,8 @@ async def _repartition(bus: Bus, jobs: StreamDeclaration, wanted: Topology) -> i
     config = {**info["config"], "subject_transform": jobs.config["subject_transform"]}
     # From here on a new job is stored under its new partition.
     last = int((await bus.api(f"STREAM.UPDATE.{jobs.name}", config))["state"]["last_seq"])
-    for name in (await bus.api(f"CONSUMER.NAMES.{jobs.name}")).get("consumers") or []:
+    names: list[str] = (await bus.api(f"CONSUMER.NAMES.{jobs.name}")).get("consumers") or []
+    for name in names:
         if name.startswith(CONSUMERS):
             await bus.api(f"CONSUMER.DELETE.{jobs.name}.{name}")
     for consumer in wanted.consumers:
@@ -78,7 +79,8 @@ async def _move(bus: Bus, stream: str, job: api.RawStreamMsg) -> None:
     parts = (job.subject or "").removeprefix(f"{bus.subjects.prefix}.jobs.").split(".")
     subject = ".".join((bus.subjects.prefix, "jobs", *parts[:3]))
     # Its first id would make it a duplicate of itself.
-    kept = {key: value for key, value in (job.headers or {}).items() if not key.startswith("Nats-Expected-")}
+    found = cast("dict[str, str]", job.headers or {})
+    kept = {key: value for key, value in found.items() if not key.startswith("Nats-Expected-")}
     await bus.js.publish(
         subject, job.data or b"", headers={**kept, headers.MSG_ID: f"moved-{stream}-{job.seq}"}
     )
