@@ -106,7 +106,7 @@ class Emergency:
             reason="no dispatcher lives: this worker pulls jobs by itself",
             mend="start one: lorayard dispatcher",
         )
-        self._intake.default_adapter = self._dispatchers.default_adapter
+        self._intake.begin(self._dispatchers.default_adapter)
         watches = self._watches()
         self._running = [asyncio.create_task(watch.run(), name="watch-for-pulls") for watch in watches]
         for watch in watches:

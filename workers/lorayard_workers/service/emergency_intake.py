@@ -61,8 +61,21 @@ class EmergencyIntake:
         self._considered: set[str] = set()
         self.default_adapter: str | None = None
         self.taken = self.handed_on = 0
-        self.on_adapter = self._registry.on_change
-        self.on_peer = peers.on_change
+
+    def begin(self, default_adapter: str | None) -> None:
+        """Before the first pull: what was known of an earlier time is void, and is listed anew."""
+        self.default_adapter = default_adapter
+        self._registry = AdapterRegistry()
+        self._peers.forget()
+        self.taken = self.handed_on = 0
+
+    def on_adapter(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of adapters."""
+        self._registry.on_change(key, value)
+
+    def on_peer(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of workers."""
+        self._peers.on_change(key, value)
 
     @property
     def room(self) -> int:

@@ -25,6 +25,11 @@ class Peers:
         self._room: dict[str, int] = {}
         self._numbers = itertools.count(1)
 
+    def forget(self) -> None:
+        """Nothing is known of anybody."""
+        self._adverts.clear()
+        self._room.clear()
+
     def on_change(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of workers; what cannot be believed counts as absent."""
         self._adverts.pop(key, None)
