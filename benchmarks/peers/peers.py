@@ -27,6 +27,13 @@ class Server(StrEnum):
         return "Redis, appendonly off as Debian has it: a killed server loses all since its last snapshot"
 
 
+class Runs(StrEnum):
+    """How often a job runs when its worker dies under it."""
+
+    AT_MOST_ONCE = "at most once: acked before it runs"
+    AT_LEAST_ONCE = "at least once: acked when it has run"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
     """One library in one form."""
@@ -36,7 +43,9 @@ class Peer:
     """Below `sides/`: its worker, and its producer."""
     server: Server
     results: str | None
-    """How long a job's result is kept and where; None where the library keeps none unless told to."""
+    """How long a job's result is kept and where; None where the library keeps none unless told to. What runs
+    twice stores its result twice, the later one over or behind the first."""
+    runs: Runs = Runs.AT_LEAST_ONCE
     jobs: int = JOBS
     results_on: Server | None = None
     """Where it is told to keep them; of the kind of `server` it is the same one."""
@@ -50,7 +59,14 @@ class Peer:
 
 
 PEERS = (
-    Peer(name="Celery, Redis", script="celery_side", server=Server.REDIS, results=None, jobs=SLOW_JOBS),
+    Peer(
+        name="Celery, Redis",
+        script="celery_side",
+        server=Server.REDIS,
+        results=None,
+        runs=Runs.AT_MOST_ONCE,
+        jobs=SLOW_JOBS,
+    ),
     Peer(name="Dramatiq, Redis", script="dramatiq_side", server=Server.REDIS, results=None),
     Peer(
         name="Dramatiq, Redis, results",
@@ -101,5 +117,12 @@ PEERS = (
         results_on=Server.REDIS,
     ),
     Peer(name="FastStream, NATS", script="faststream_side", server=Server.NATS, results=None),
+    Peer(
+        name="FastStream, NATS, results",
+        script="faststream_side",
+        server=Server.NATS,
+        results="in a second stream, on file",
+        results_on=Server.NATS,
+    ),
     Peer(name="FastStream, Redis stream", script="faststream_redis_side", server=Server.REDIS, results=None),
 )

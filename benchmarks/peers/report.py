@@ -58,6 +58,7 @@ def _row(peer: Peer, seen: Seen) -> dict[str, Any]:
         "peer": peer.name,
         **_rates(turns),
         "ratio": as_map(spread(_ratios(_per_second(seen.ours), _per_second(turns)))),
+        "runs": peer.runs,
         "results": peer.results,
         "durability": peer.server.durability,
         "versions": dict(seen.versions.get(peer.name, {})),

@@ -71,6 +71,16 @@ def test_every_peer_has_a_script_and_a_name_of_its_own() -> None:
     assert len({peer.name for peer in PEERS}) == len(PEERS)
 
 
+def test_every_row_says_what_its_peer_promises() -> None:
+    document = report(PEERS, seen(turns(1.0), {peer.name: turns(1.0) for peer in PEERS}))
+    told = {
+        row["peer"]: (row["runs"].partition(":")[0], row["results"] is not None) for row in document["peers"]
+    }
+    assert told["Celery, Redis"] == ("at most once", False)
+    assert told["FastStream, NATS"] == ("at least once", False)
+    assert told["FastStream, NATS, results"] == ("at least once", True)
+
+
 def test_every_pinned_requirement_is_exact() -> None:
     for name in ("requirements.txt", "requirements-redis5.txt"):
         lines = (SIDES.parent / name).read_text(encoding="utf-8").splitlines()
