@@ -130,6 +130,11 @@ def test_no_phase_of_the_planner_is_unknown() -> None:
             "2 workers are alive, and a/b/c@2 was declared to be nowhere but on zone=a",
         ),
         (
+            WaitReason.DEDICATED,
+            {"adapter": None},
+            "2 workers are alive, and each that could run the base model serves another adapter alone",
+        ),
+        (
             WaitReason.SESSION_WORKER,
             {"worker": "w1", "moves_in_seconds": 0.8},
             "it waits for a row of worker w1, which has its session's conversation, and moves to another one "

@@ -28,6 +28,8 @@ def worker(
     rows: int = 4,
     slots: int = 8,
     columns: int = 64,
+    host: str = "abcdelx",
+    loaded_ago: float = 60.0,
 ) -> WorkerView:
     """Adapters are single letters; each of those in use has a row, the others were used in their order."""
     return WorkerView(
@@ -42,12 +44,12 @@ def worker(
                 jobs=int(adapter in in_use),
                 pinned=adapter in pinned,
                 last_used=float(place),
-                loaded_at=NOW - 60,
+                loaded_at=NOW - loaded_ago,
                 columns=COLUMNS[adapter],
             )
             for place, adapter in enumerate(holds + in_use)
         },
-        host=frozenset(COLUMNS),
+        host=frozenset(host),
     )
 
 
@@ -97,6 +99,17 @@ def test_a_wide_adapter_goes_where_it_fits_though_others_are_emptier__b11() -> N
     )
     (decision,) = decide(job("1", "l"), fleet=fleet).decisions
     assert decision.worker == "w2"
+
+
+def test_nothing_is_drained_or_fetched_where_an_adapter_never_fits__b11() -> None:
+    made = decide(job("1", "l", age=60.0), fleet=(worker(in_use="de", columns=32, host=""),))
+    assert (made.drains, made.prefetches) == ((), ())
+
+
+def test_an_overdue_adapter_has_columns_drained_though_slots_are_free__b11() -> None:
+    """Also where all have been loaded a moment ago, so that none is due to take turns."""
+    made = decide(job("1", "l", age=60.0), fleet=(worker(in_use="de", loaded_ago=0.5),))
+    assert [(drain.adapter, drain.for_group) for drain in made.drains] == [("d", "l")]
 
 
 def test_two_loads_of_one_plan_do_not_take_the_same_columns__b11() -> None:
