@@ -13,6 +13,7 @@ from lorayard_dispatcher.planning.declaring import refusal, warnings
 from lorayard_dispatcher.planning.placement import Site, Target, Wish, barred, place
 from lorayard_dispatcher.planning.planner import plan
 from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.rankings import Rankings
 from lorayard_dispatcher.planning.values import Plan, Resident, WaitingJob, WorkerView
 from lorayard_schemas.placement import AdapterTier
 
@@ -71,6 +72,16 @@ def test_the_order_of_what_is_told_does_not_matter(
     fleet: list[Site], wishes: list[Wish], random: object
 ) -> None:
     assert place(list(reversed(fleet)), list(reversed(wishes))) == place(fleet, wishes)
+
+
+@given(st.lists(fleets, min_size=1, max_size=6), plain_wishes)
+def test_what_is_remembered_of_earlier_fleets_changes_nothing(
+    history: list[list[Site]], wishes: list[Wish]
+) -> None:
+    rankings = Rankings()
+    for number, fleet in enumerate(history):
+        some = wishes[number % 2 :]
+        assert place(fleet, some, rankings) == place(fleet, some)
 
 
 pinned_wishes = st.lists(st.integers(1, 3), max_size=12).map(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from lorayard_dispatcher.planning.amends import Order, amends
 from lorayard_dispatcher.planning.placement import Site, Target, Wish, place
+from lorayard_dispatcher.planning.rankings import Rankings
 from lorayard_dispatcher.planning.tiers import Inference
 from lorayard_schemas.order import OrderVerb
 from lorayard_schemas.placement import AdapterTier
@@ -63,7 +64,8 @@ class Keeper:
     targets: dict[str, Target] = field(default_factory=dict[str, Target])
     """By digest, as of the last look."""
     _placed: tuple[tuple[object, ...], tuple[Wish, ...]] = ((), ())
-    """What the targets were found from: they cost a hash for each adapter and worker."""
+    """What the targets were found from."""
+    _rankings: Rankings = field(default_factory=Rankings)
     _sent: dict[tuple[str, int, OrderVerb, str], _Sent] = field(
         default_factory=dict[tuple[str, int, OrderVerb, str], _Sent]
     )
@@ -94,7 +96,7 @@ class Keeper:
         self._note_quiet(now, demand)
         known = (tuple(site.standing for site in self.sites), tuple(self.wishes.values()))
         if known != self._placed:
-            self._placed, self.targets = known, place(self.sites, self.wishes.values())
+            self._placed, self.targets = known, place(self.sites, self.wishes.values(), self._rankings)
 
     def orders(self, now: float) -> tuple[Order, ...]:
         """What is to be sent now; it counts as sent."""

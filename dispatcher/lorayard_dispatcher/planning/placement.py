@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lorayard_dispatcher.planning.rankings import Rankings
 from lorayard_schemas.placement import AdapterTier
-from lorayard_shared.rendezvous import weight
 
 LEFT_SLOTS = 1
 """Of each worker for adapters that are not pinned; the worker insists on as many."""
@@ -106,9 +106,14 @@ def matches(site: Site, on: frozenset[str]) -> bool:
     return site.worker in on or not site.marks.isdisjoint(on)
 
 
-def place(sites: Iterable[Site], wishes: Iterable[Wish]) -> dict[str, Target]:
-    """Digest -> where it shall be."""
-    return _Placing(sites).place(sorted(wishes, key=lambda wish: wish.first))
+def place(
+    sites: Iterable[Site], wishes: Iterable[Wish], rankings: Rankings | None = None
+) -> dict[str, Target]:
+    """Digest -> where it shall be. `rankings` of the last time save most of the work."""
+    wishes = sorted(wishes, key=lambda wish: wish.first)
+    placing = _Placing(sites, rankings or Rankings())
+    placing.rankings.see(placing.by_name, [wish.digest for wish in wishes if not wish.is_plain])
+    return placing.place(wishes)
 
 
 def barred(
@@ -126,13 +131,17 @@ def barred(
 @dataclass(slots=True)
 class _Placing:
     sites: Sequence[Site]
+    rankings: Rankings
+    by_name: dict[str, Site] = field(default_factory=dict[str, Site])
     taken: dict[str, str] = field(default_factory=dict[str, str])
     """Worker -> the adapter that it serves alone."""
     pins: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     """Worker -> columns of each adapter that is pinned there."""
 
-    def __init__(self, sites: Iterable[Site]) -> None:
+    def __init__(self, sites: Iterable[Site], rankings: Rankings) -> None:
         self.sites = sorted(sites, key=lambda site: site.worker)
+        self.rankings = rankings
+        self.by_name = {site.worker: site for site in self.sites}
         self.taken = {site.worker: site.dedicated for site in self.sites if site.bound and site.dedicated}
         self.pins = {}
 
@@ -145,13 +154,13 @@ class _Placing:
         """Who could serve it, the most attractive first."""
         able = [
             site
-            for site in self.sites
+            for site in map(self.by_name.__getitem__, self.rankings.of(wish.digest))
             if wish.base_digest in (None, site.base_digest) and wish.digest not in site.lacks
         ]
         if wish.on:
             named = [site for site in able if matches(site, wish.on)]
             able = named if named or wish.only else able
-        return sorted(able, key=lambda site: (-weight(wish.digest, site.worker), site.worker))
+        return able
 
     def _merge(self, wishes: Sequence[Wish], able: Mapping[str, Sequence[Site]]) -> dict[str, list[str]]:
         """What was declared comes before what was inferred; then, who has a worker before who wants one."""
