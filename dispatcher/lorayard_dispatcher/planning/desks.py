@@ -385,21 +385,28 @@ class Desks:
     def strangers(self, group: str, key: str, *, free: bool = False, most: int = CHOICES) -> list[Desk]:
         """Workers with room (`free`: with a row) that could load the adapter: some that have a copy, and some
         that have not, `most` of a large fleet."""
-        base = self._policy.base_of.get(group)
-
-        def passes(desk: Desk) -> bool:
-            return (
-                (desk.is_free if free else desk.is_open)
-                and group not in desk.resident
-                and desk.fits(group, base)
-            )
-
-        others = self.choices(self.free if free else self.open, key, passes, most)
+        others = self._strangers(self.free if free else self.open, group, key, free, most)
         hosts = self.hosts.get(group)
         if hosts is None:
             return others
-        near = self.choices(hosts, key, passes)
+        near = self._strangers(hosts, group, key, free, CHOICES)
         return near + [desk for desk in others if desk not in near]
+
+    def _strangers(self, names: Sequence[str], group: str, key: str, free: bool, most: int) -> list[Desk]:
+        """As `choices`, which this repeats: it is what a plan does most often."""
+        base, by_name, count = self._policy.base_of.get(group), self.by_name, len(names)
+        start, left = (0, count) if count <= CHOICES else (crc32(key.encode()) % count, most)
+        found: list[Desk] = []
+        for at in range(start - count, start):
+            desk = by_name[names[at]]
+            if not (desk.is_free if free else desk.is_open) or group in desk.resident:
+                continue
+            if (base is None and desk.is_plain) or desk.fits(group, base):
+                found.append(desk)
+                left -= 1
+                if left == 0:
+                    break
+        return found
 
     def choices(
         self, names: Sequence[str], key: str, passes: Callable[[Desk], bool], most: int = CHOICES
@@ -423,7 +430,7 @@ class Desks:
     def _list(self, desk: Desk) -> None:
         """Into the lists of those with room, and with free rows, or out of them."""
         is_open = desk.room > 0
-        is_free = is_open and desk.free_rows > 0
+        is_free = desk.in_flight < desk.rows and desk.room > (0 if desk.drain is None else 1)
         if is_free is not desk.is_free:
             desk.is_free = is_free
             _move(self.free, desk.name, into=is_free)

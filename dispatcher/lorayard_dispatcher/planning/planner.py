@@ -27,6 +27,7 @@ from lorayard_dispatcher.planning.demand import Demand
 from lorayard_dispatcher.planning.desks import Desks
 from lorayard_dispatcher.planning.loads import Loads
 from lorayard_dispatcher.planning.making import Books, Making
+from lorayard_dispatcher.planning.news import News
 from lorayard_dispatcher.planning.phases.conserve import conserve
 from lorayard_dispatcher.planning.phases.hand_over import hand_over_drained
 from lorayard_dispatcher.planning.phases.homes import move
@@ -64,8 +65,7 @@ class Planner:
             demand=learned,
             loads=Loads(self.policy, backlog, desks, learned),
         )
-        self._arrived: set[str] = set()
-        """Groups with jobs that no plan has looked at."""
+        self._news = News()
         self._looked_at = -math.inf
 
     def __len__(self) -> int:
@@ -102,7 +102,7 @@ class Planner:
         books.shares.waits(job.tenant)
         if job.tenant in books.shares.aside:
             bring_back_if_servable(books, job.tenant)
-        self._arrived.add(job.group)
+        self._news.add(job.group)
         if now is not None:
             self._books.demand.arrived(job.group, now)
 
@@ -117,7 +117,7 @@ class Planner:
     def lose(self, worker: str) -> None:
         """A worker is gone, or may get nothing for now; turns that were kept back for it move at once."""
         self._books.desks.lose(worker)
-        self._arrived |= move(self._books, self._books.homes.of([worker]))
+        self._news.update(move(self._books, self._books.homes.of([worker])))
 
     def charge(self, tenant: str, tokens: float) -> None:
         """Correct what a tenant was served: actual less expected tokens."""
@@ -130,7 +130,7 @@ class Planner:
     def plan(self, now: float) -> Plan:
         """What to hand over at `now` (unix seconds). Its jobs wait no longer, and the views count them."""
         books = self._books
-        self._arrived |= move(books, books.homes.over(now))
+        self._news.update(move(books, books.homes.over(now)))
         for job in books.backlog.due(now):
             books.due.setdefault((job.group, job.priority), {})[job.key] = job
         # A clock that steps back would otherwise keep it from looking for as long.
@@ -138,9 +138,9 @@ class Planner:
         if whole:
             self._looked_at = now
             set_aside_unservable(books)
-        waiting = sorted(self._arrived | books.desks.landed)
-        books.desks.landed = set()
-        arrived, self._arrived = waiting[:MOST_ARRIVED], set(waiting[MOST_ARRIVED:])
+        self._news.update(books.desks.landed)
+        books.desks.landed.clear()
+        arrived = self._news.take(books.backlog.groups, MOST_ARRIVED)
         changed, books.desks.changed = books.desks.changed, set()
         making = Making(books, now, whole=whole, arrived=arrived, changed=changed)
         hand_over_drained(making)
@@ -152,7 +152,7 @@ class Planner:
             rotate(making)
             prefetch(making)
             prewarm(making)
-        self._arrived |= making.moved
+        self._news.update(making.moved)
         return making.plan()
 
 

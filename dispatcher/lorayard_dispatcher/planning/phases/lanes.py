@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from lorayard_dispatcher.planning.desks import CHOICES, Desk
@@ -18,6 +19,10 @@ from lorayard_shared.rendezvous import weight
 
 NEWS_CHOICES = 4
 """Workers looked at for a load between two whole looks, of a fleet too large to see all."""
+
+SMALL = 4 * CHOICES
+"""Workers up to which, of equal offers, that of a group's home is the best. In a larger fleet the few workers
+that are looked at for a group are rarely the same ones twice, and a hash for each would be in vain."""
 
 MOST_JOBS = 64
 """A batch is no larger."""
@@ -41,12 +46,14 @@ def serve_lanes(making: Making, near: Collection[str]) -> None:
 
 def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
     heads: list[tuple[float, str, str]] = []
+    desks = making.books.desks
     for group in near:
+        if group not in desks.open_holders and group != BASE_GROUP:
+            continue  # nor will it be: what is given away closes workers, and opens none
         lane = making.lane(group, priority)
         if lane is not None and lane.oldest is not None:
             heads.append((lane.oldest.enqueued_at, lane.oldest.key, group))
     heapq.heapify(heads)
-    desks = making.books.desks
     while heads and desks.open:
         group = heapq.heappop(heads)[2]
         if group != BASE_GROUP and group not in desks.open_holders:
@@ -74,6 +81,8 @@ class _Wanted(NamedTuple):
     wait_rows: float  # seconds until its holders have served it, times rows of one worker
 
 
+_INDEX = itemgetter(0)
+
 _Front = tuple[float, int, str, str]
 """The index and the stability of an offer, each negated, its group and worker: the least is the best."""
 
@@ -84,6 +93,7 @@ class _Loading:
     def __init__(self, making: Making, priority: int) -> None:
         self._making = making
         self._priority = priority
+        self._is_small = len(making.books.desks) <= SMALL
         self._wanted: dict[str, _Wanted | None] = {}
         self._quotes: dict[str, dict[int, tuple[int, Quote] | None]] = {}
         """By worker and columns: its free rows, and what a load costs."""
@@ -148,14 +158,15 @@ class _Loading:
         offers = self._offers[group]
         if not offers:
             return
-        best = min(offers)
-        least, name = best
-        tie = -weight(group, name)
-        for other in offers:
-            if other[0] == least and other is not best and (found := -weight(group, other[1])) < tie:
-                best, tie = other, found
+        best = min(offers, key=_INDEX)
+        tie = 0
+        if self._is_small:
+            tie = -weight(group, best[1])
+            for other in offers:
+                if other[0] == best[0] and (found := -weight(group, other[1])) < tie:
+                    best, tie = other, found
         offers.remove(best)
-        heapq.heappush(self._front, (least, tie, group, best[1]))
+        heapq.heappush(self._front, (best[0], tie, group, best[1]))
 
     def _group(self, group: str) -> _Wanted | None:
         if group not in self._wanted:
@@ -164,8 +175,9 @@ class _Loading:
 
     def _look(self, group: str) -> _Wanted | None:
         making, books = self._making, self._making.books
-        lane = making.lane(group, self._priority)
-        if lane is None or lane.oldest is None or group in making.put_off:
+        if group in making.put_off or (lane := making.lane(group, self._priority)) is None:
+            return None
+        if lane.oldest is None:
             return None
         jobs = lane.eligible(books.shares, MOST_JOBS)
         if jobs == 0:
@@ -198,7 +210,7 @@ class _Loading:
             seconds = quote.seconds(desk, group, scale(desk, group))
             if not held or more or wait_rows / desk.rows > spill * seconds:
                 released = (free if free < jobs else jobs) * urgency
-                found.append((-released / max(LEAST_SECONDS, seconds), desk.name))
+                found.append((-released / (seconds if seconds > LEAST_SECONDS else LEAST_SECONDS), desk.name))
         return found
 
     def _again(self, group: str, wanted: _Wanted, desk: Desk, before: float) -> float:
