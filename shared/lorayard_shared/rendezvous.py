@@ -5,6 +5,8 @@ Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -13,3 +15,14 @@ from hashlib import blake2b
 def weight(key: str, node: str) -> int:
     """How strongly a node attracts a key; the highest wins."""
     return int.from_bytes(blake2b(f"{key}\0{node}".encode(), digest_size=8).digest(), "big")
+
+
+def strongest(key: str, nodes: Iterable[str], most: int) -> list[str]:
+    """The nodes that attract a key most, by `weight`, its home first; for many nodes at once."""
+    begun = blake2b(f"{key}\0".encode(), digest_size=8)
+    found: list[tuple[bytes, str]] = []
+    for node in nodes:
+        weighed = begun.copy()
+        weighed.update(node.encode())
+        found.append((weighed.digest(), node))
+    return [node for _, node in heapq.nlargest(most, found)]

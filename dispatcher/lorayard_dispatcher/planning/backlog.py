@@ -20,6 +20,10 @@ are fewer, in about as many lists as there are jobs: what memory a list takes is
 """
 
 
+SLACK = 64
+"""Entries of a heap that may be out of date before they are looked through."""
+
+
 class Lane:
     """The jobs of one group and priority, the oldest of each tenant first."""
 
@@ -67,8 +71,7 @@ class Lane:
             at = next(i for i, other in enumerate(jobs) if job.order < other.order)
             jobs.insert(at, job)
         if jobs[0] is job:
-            heapq.heappush(self._heads, (job.enqueued_at, job.key, job.tenant))
-            self.oldest = self._first()
+            self._push(job)
 
     def removed(self, job: WaitingJob) -> None:
         """One of its jobs is alive no more."""
@@ -86,7 +89,15 @@ class Lane:
         alive = self._alive
         while alive.get(jobs[0].key) is not jobs[0]:
             del jobs[0]
-        heapq.heappush(self._heads, (jobs[0].enqueued_at, jobs[0].key, tenant))
+        self._push(jobs[0])
+
+    def _push(self, head: WaitingJob) -> None:
+        """It is its tenant's oldest now. Behind one that stays, the heap would keep all that overtake it."""
+        heapq.heappush(self._heads, (head.enqueued_at, head.key, head.tenant))
+        if len(self._heads) > SLACK + 4 * len(self.tenants):
+            firsts = [jobs[0] for jobs in self.tenants.values()]
+            self._heads = [(first.enqueued_at, first.key, first.tenant) for first in firsts]
+            heapq.heapify(self._heads)
         self.oldest = self._first()
 
     def _first(self) -> WaitingJob | None:
@@ -170,6 +181,8 @@ class Backlog:
         groups[job.group] = groups.get(job.group, 0) + 1
         if job.deadline is not None:
             heapq.heappush(self._deadlines, (self._policy.bound(job), job.key))
+            if len(self._deadlines) > SLACK + 4 * len(self._jobs):
+                self._forget_deadlines()
         return replaced
 
     def take(self, key: str) -> WaitingJob | None:
@@ -202,6 +215,17 @@ class Backlog:
             if job is not None and self._policy.bound(job) <= now:  # another of its key may have come
                 found.append(job)
         return found
+
+    def _forget_deadlines(self) -> None:
+        """Of jobs that wait no longer: most are served long before their deadlines."""
+        bound, jobs = self._policy.bound, self._jobs
+        self._deadlines = sorted(
+            {
+                (at, key)
+                for at, key in self._deadlines
+                if (job := jobs.get(key)) is not None and bound(job) == at
+            }
+        )
 
     def oldest(self, priority: int, most: int) -> Iterator[str]:
         """Groups by the age of their oldest job in this lane."""
