@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 
@@ -21,6 +22,8 @@ class Pool:
         self._planner = planner
         self._jobs: dict[str, ParkedJob] = {}
         self._queues: dict[Queue, list[WaitingJob]] = {}
+        self._counts: Counter[int] = Counter()
+        """Jobs by lane: asked before every fetch, while there may be thousands of queues."""
         self._by_id: dict[tuple[str, str], str] = {}
 
     def __len__(self) -> int:
@@ -41,7 +44,7 @@ class Pool:
 
     def count(self, priority: int) -> int:
         """Jobs of one lane."""
-        return sum(len(jobs) for (_, lane), jobs in self._queues.items() if lane == priority)
+        return self._counts[priority]
 
     def get(self, key: str) -> ParkedJob | None:
         """The job, if it is parked here."""
@@ -61,6 +64,7 @@ class Pool:
         self._jobs[parked.key] = parked
         self._by_id[parked.taken.address.tenant, parked.taken.job] = parked.key
         insort(self._queues.setdefault(_queue(parked), []), parked.waiting, key=_order)
+        self._counts[parked.waiting.priority] += 1
         self._planner.put(parked.waiting, arrived)
         return old
 
@@ -75,6 +79,7 @@ class Pool:
             del self._by_id[name]
         queue = self._queues[_queue(parked)]
         del queue[bisect_left(queue, parked.waiting.order, key=_order)]
+        self._counts[parked.waiting.priority] -= 1
         if not queue:
             del self._queues[_queue(parked)]
         return parked
@@ -87,6 +92,8 @@ class Pool:
         """Fail if queues and jobs disagree."""
         queued = [job.key for queue in self._queues.values() for job in queue]
         assert sorted(queued) == sorted(self._jobs), "queues and jobs differ"
+        lanes = {lane: count for lane, count in self._counts.items() if count}
+        assert lanes == Counter(job.waiting.priority for job in self._jobs.values()), "lanes and jobs differ"
         for name, queue in self._queues.items():
             assert queue, f"queue {name} is empty"
             assert queue == sorted(queue, key=_order), f"queue {name} is out of order"
