@@ -98,22 +98,29 @@ class Dispatcher:
         """Called whenever room may have come free."""
         self.audit = Audit(bus, name, labels=self.registry.labels, spawn=self.spawn, enabled=settings.audit)
         self.orders = Orders(bus, self.fleet, self.spawn)
-        self.keeping = Keeping(
+        self.keeping = self._make_keeping()
+        self.departures = Departures(
+            bus, self.pool, self.unresolved, answers=self.answers, leases=leases, spawn=self.spawn
+        )
+        self.is_cancelled = self.departures.is_cancelled
+        self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
+        self.news = self._make_news()
+        self.sending = self._make_sending()
+
+    def _make_keeping(self) -> Keeping:
+        return Keeping(
             fleet=self.fleet,
             pool=self.pool,
             registry=self.registry,
             orders=self.orders,
             audit=self.audit,
             spawn=self.spawn,
-            infers=settings.infer_tiers,
+            infers=self.settings.infer_tiers,
             is_blind=lambda: self.lookout.blind,
         )
-        self.departures = Departures(
-            bus, self.pool, self.unresolved, answers=self.answers, leases=leases, spawn=self.spawn
-        )
-        self.is_cancelled = self.departures.is_cancelled
-        self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
-        self.news = News(
+
+    def _make_news(self) -> News:
+        return News(
             self.fleet,
             orders=self.orders,
             keeping=self.keeping,
@@ -124,11 +131,13 @@ class Dispatcher:
             on_load=self._changed.set,
             log=self._log,
         )
-        self.sending = Sending(
+
+    def _make_sending(self) -> Sending:
+        return Sending(
             self,
             hand_over=self.hand_over,
             fleet=self.fleet,
-            leases=leases,
+            leases=self.leases,
             setbacks=self.setbacks,
             usage=self.usage,
             audit=self.audit,
@@ -318,7 +327,9 @@ class Dispatcher:
         for decision in made.decisions:
             parked = self.pool.take(decision.job)
             assert parked is not None, "the planner is told of this very pool"
-            self._count(load=decision.load)
+            self.handed_over += 1
+            self.cold += decision.load
+            self.warm += not decision.load
             if self.lookout.blind:  # the planner counts what it gives by itself
                 self.planner.charge(parked.waiting.tenant, parked.waiting.tokens)
             self.usage.planned(decision.worker, parked.waiting)
@@ -338,13 +349,6 @@ class Dispatcher:
         for view in views:
             self.planner.see(view)
             self._slots[view.worker] = view.slots
-
-    def _count(self, *, load: bool) -> None:
-        self.handed_over += 1
-        if load:
-            self.cold += 1
-        else:
-            self.warm += 1
 
     def sent(self) -> None:
         """Room may have come free at a worker, or jobs have come back."""

@@ -33,7 +33,7 @@ from lorayard_schemas.codec import encode
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
 from lorayard_workers.adapters.catalog import BrokenEntry
-from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.engine.protocol import Engine, Residency
 from lorayard_workers.service.held_jobs import HeldJobs
 
 BEAT_SECONDS = 1.0
@@ -194,15 +194,6 @@ class Presence:
         self.sequence += 1
         residency = self._engine.residency()
         self._loading = residency.loading
-        counted = self.counters().model_copy(
-            update={
-                "adapter_rows": residency.adapter_rows,
-                "slot_hits": residency.slot_hits,
-                "slot_loads": residency.slot_loads,
-                "disk_loads": residency.disk_loads,
-                "evictions": residency.evictions,
-            }
-        )
         return WorkerAdvert(
             worker=self.worker,
             epoch=self.epoch,
@@ -235,11 +226,22 @@ class Presence:
             slot_bytes=residency.slot_bytes,
             host_bytes=residency.host_bytes,
             host_room=residency.host_room,
-            counters=counted,
+            counters=self._counted(residency),
             load=self.load(),
             emergency=self.emergency,
             pid=os.getpid(),
             trouble=_cut(self.trouble),
+        )
+
+    def _counted(self, residency: Residency) -> WorkerCounters:
+        return self.counters().model_copy(
+            update={
+                "adapter_rows": residency.adapter_rows,
+                "slot_hits": residency.slot_hits,
+                "slot_loads": residency.slot_loads,
+                "disk_loads": residency.disk_loads,
+                "evictions": residency.evictions,
+            }
         )
 
 
