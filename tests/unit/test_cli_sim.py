@@ -82,6 +82,30 @@ def test_a_smaller_or_busier_yard_waits_longer(azure: Path, capsys: Captured) ->
     assert calm < fewer
 
 
+def test_every_time_of_the_model_may_be_changed(azure: Path, capsys: Captured) -> None:
+    tight = ("--trace", azure, "--router", "least_request", "--speed", 10, "--workers", 1, "--slots", 2)
+    usual = asked(capsys, *tight)
+    for option, slower in (
+        ("--step-ms", 60),
+        ("--row-ms", 30),
+        ("--adapter-ms", 60),
+        ("--host-ms", 500),
+        ("--disk-ms", 3000),
+        ("--no-staging", None),
+    ):
+        given = (option,) if slower is None else (option, slower)
+        found = asked(capsys, *tight, *given)
+        assert found["cluster"] != usual["cluster"]
+        assert found["routers"][0]["makespan_seconds"] > usual["routers"][0]["makespan_seconds"]
+    quicker = asked(capsys, *tight, "--stall", 0)
+    assert quicker["routers"][0]["makespan_seconds"] < usual["routers"][0]["makespan_seconds"]
+
+
+def test_what_a_trace_names_is_what_the_planner_knows_of(own: Path, capsys: Captured) -> None:
+    row = asked(capsys, "--trace", own, "--router", "ours", "--workers", 1)["routers"][0]
+    assert row["disk_per_1000"] == 500.0  # two adapters in four jobs; nothing that nobody asks for is read
+
+
 def test_a_table_is_printed_for_people(own: Path, capsys: Captured) -> None:
     assert lorayard_cli.run(["sim", "--trace", str(own), "--router", "pull_aff"]) == ExitCode.OK
     printed = capsys.readouterr().out
@@ -113,6 +137,13 @@ def test_a_poisoned_trace_is_one_error_with_its_line(azure: Path, capsys: Captur
         ("speed", "nan"),
         ("zipf", "inf"),
         ("step-ms", -1),
+        ("row-ms", -1),
+        ("adapter-ms", "nan"),
+        ("host-ms", "inf"),
+        ("disk-ms", 1e9),
+        ("stall", 1.5),
+        ("lookahead", -1),
+        ("host", 5),  # eight are in slots, and two on their way
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(

@@ -14,6 +14,7 @@ from lorayard_cli.failures import CommandError
 from lorayard_cli.options import TEXT, Output
 from lorayard_cli.output import note, out, plain, print_json, table
 from lorayard_cli.simulation.cluster import Cluster
+from lorayard_cli.simulation.errors import BadSettingError
 from lorayard_cli.simulation.result import SimResult
 from lorayard_cli.simulation.routers import ROUTERS
 from lorayard_cli.simulation.trace import draw_adapters, read_trace
@@ -23,6 +24,8 @@ USUAL_ROUTERS = "ours,pull_aff,bounded_loads,gateway,least_request,round_robin"
 
 _MOST = {"workers": 1000, "rows": 4096, "slots": 100_000, "host": 1_000_000, "adapters": 1_000_000}
 """Past these a run takes days, or memory that nobody has."""
+
+_LONGEST_MS = 3_600_000.0
 
 
 @Parameter(name="*")
@@ -47,13 +50,31 @@ class ModelledYard:
     seed: int = 0
     """Of everything drawn."""
     step_ms: float = 25.0
-    """One token of a full batch takes about this, and half a millisecond for each row of it."""
+    """One token of every row of a batch takes this..."""
+    row_ms: float = 0.5
+    """... and this for each row of it..."""
+    adapter_ms: float = 1.0
+    """... and this for each distinct adapter in it."""
+    host_ms: float = 30.0
+    """To bring an adapter from host memory into a slot."""
+    disk_ms: float = 270.0
+    """To bring it from disk into host memory."""
+    stall: float = 1.0
+    """Part of decode speed that is lost while an adapter is loaded: 0 where the copy overlaps."""
+    staging: bool = True
+    """Whether workers that decode read from disk beside it, as ours do, or stop for the whole load."""
+    lookahead: int = 4
+    """Jobs that a worker takes beyond its rows."""
 
     def check(self) -> None:
         """Raises CommandError for numbers that no yard has."""
         for name, most in _MOST.items():
             _check(name, getattr(self, name), most)
         _check_positive(zipf=self.zipf, speed=self.speed, step_ms=self.step_ms)
+        for name in ("row_ms", "adapter_ms", "host_ms", "disk_ms"):
+            _check_within(name, getattr(self, name), _LONGEST_MS)
+        _check_within("stall", self.stall, 1.0)
+        _check_within("lookahead", self.lookahead, _MOST["rows"])
 
     def cluster(self, adapters: int) -> Cluster:
         """For traffic with so many adapters."""
@@ -61,10 +82,16 @@ class ModelledYard:
             workers=self.workers,
             rows=self.rows,
             slots=self.slots,
-            host=max(self.host, self.slots),
+            host=self.host,
             adapters=max(1, adapters),
+            lookahead=self.lookahead,
+            load_seconds_host=self.host_ms / 1000,
+            load_seconds_disk=self.disk_ms / 1000,
+            stall=self.stall,
+            staging=self.staging,
             step_milliseconds=self.step_ms,
-            staging=True,  # as our workers do
+            row_milliseconds=self.row_ms,
+            adapter_milliseconds=self.adapter_ms,
         )
 
 
@@ -96,7 +123,7 @@ def sim(
     known = read = read_trace(trace)
     if not read.names_adapters:
         known = draw_adapters(read, adapters=yard.adapters, exponent=yard.zipf, seed=yard.seed)
-    cluster = yard.cluster(len(known.adapters))
+    cluster = _cluster(yard, len(known.adapters))
     question = Question(trace=known, cluster=cluster, routers=routers, speed=yard.speed, seed=yard.seed)
     results = answer(question, lambda done: note(f"{done}: done"))
     document = _document(trace, question, results, drawn=not read.names_adapters)
@@ -121,6 +148,20 @@ def _routers(text: str) -> tuple[str, ...]:
 def _check(name: str, count: int, most: int) -> None:
     if not 1 <= count <= most:
         message = f"--{name} must be from 1 to {most}, got {count}"
+        raise CommandError(ExitCode.USAGE, "usage", message, field=name)
+
+
+def _cluster(yard: ModelledYard, adapters: int) -> Cluster:
+    try:
+        return yard.cluster(adapters)
+    except BadSettingError as error:
+        raise CommandError(ExitCode.USAGE, "usage", str(error), field=error.setting) from error
+
+
+def _check_within(name: str, number: float, most: float) -> None:
+    if not 0.0 <= number <= most:
+        option = name.replace("_", "-")
+        message = f"--{option} must be from 0 to {most:g}, got {number}"
         raise CommandError(ExitCode.USAGE, "usage", message, field=name)
 
 

@@ -10,7 +10,7 @@ from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.errors import BadSettingError
 from lorayard_cli.simulation.overlay import Overlay
 from lorayard_cli.simulation.router import Desk, HandOver, Orders, Setup, Sight
-from lorayard_cli.simulation.workload import MEAN_TOKENS, adapter_name
+from lorayard_cli.simulation.workload import MEAN_TOKENS
 from lorayard_dispatcher.planning.blind import Sight as Eyesight
 from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.planner import Planner
@@ -48,8 +48,7 @@ class PlannerRouter:
         policy = replace(usual, **dict(setup.options))  # type: ignore[arg-type]  # as given
         self._names = [f"dispatcher-{at}" for at in range(setup.dispatchers)]
         adapters: list[list[str]] = [[] for _ in self._names]
-        for number in range(setup.cluster.adapters):
-            name = adapter_name(number)
+        for name in setup.adapters:
             adapters[self._at(name)].append(name)
         self._shards = [_Shard(setup.cluster, policy, own) for own in adapters]
 

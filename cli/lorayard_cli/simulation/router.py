@@ -99,6 +99,7 @@ class Setup:
     """What a router is made with."""
 
     cluster: Cluster
+    adapters: Sequence[str] = ()  # that the yard has registered
     seed: int = 0
     expected_tokens: float = MEAN_TOKENS  # that a job takes on average
     dispatchers: int = 1  # that share the traffic, each knowing its own hand-overs only

@@ -28,6 +28,7 @@ def simulate(trial: Trial, name: str, maker: RouterMaker, *, audited: bool = Fal
     """
     setup = Setup(
         cluster=trial.cluster,
+        adapters=trial.adapters,
         seed=trial.seed,
         expected_tokens=trial.mean_tokens,
         dispatchers=trial.dispatchers,

@@ -8,7 +8,8 @@ from statistics import fmean
 
 from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.simulated_job import SimulatedJob
-from lorayard_cli.simulation.workload import Traffic, make_jobs
+from lorayard_cli.simulation.workload import Traffic, adapter_name, make_jobs
+from lorayard_dispatcher.planning.values import BASE_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,13 @@ class Trial:
         if self.jobs:
             return fmean(job.waiting.tokens for job in self.jobs)
         return self.traffic.mean_tokens
+
+    @property
+    def adapters(self) -> Sequence[str]:
+        """Those that the yard has registered: all that there are, or all that recorded jobs name."""
+        if self.jobs is None:
+            return [adapter_name(number) for number in range(self.cluster.adapters)]
+        return sorted({job.adapter for job in self.jobs} - {BASE_GROUP})
 
     def make_jobs(self) -> list[SimulatedJob]:
         """Fresh jobs for one run."""
