@@ -16,7 +16,7 @@ TORCH_INDEX ?=
 # (PIP_CONSTRAINT for `build` and older pips, PIP_BUILD_CONSTRAINT for newer ones.)
 PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/build-constraints.txt
 
-.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-routing bench-vllm bench-peers schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -63,6 +63,14 @@ bench-engine: $(READY) ## measure the engine beside its neighbours (20 minutes)
 
 bench-routing: $(READY) ## the planner beside other systems' rules in a modelled yard, 20 seeds
 	$(BIN)/lorayard bench routing
+
+bench-calibration: $(READY) ## the modelled yard beside a live one, on the same three traces (3 minutes)
+	$(BIN)/lorayard bench calibration
+
+routing-plots: $(READY) ## every rule in every regime, then docs/images anew (half an hour; PARTS="--part sweep" for less)
+	$(BIN)/python -m benchmarks.routing.study $(PARTS)
+	$(PINNED_BUILD) $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plots]'
+	$(BIN)/python benchmarks/routing/plots.py
 
 # vLLM wants other versions than ours, so it lives apart; torch first, or a build with gigabytes of CUDA comes.
 $(VLLM)/.ready: benchmarks/engine/constraints-vllm.txt
