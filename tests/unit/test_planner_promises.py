@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorayard_dispatcher.planning.desks import KEEPING_ROWS
+from lorayard_dispatcher.planning.desk import KEEPING_ROWS
 from lorayard_dispatcher.planning.planner import plan
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import BASE_GROUP, Plan, Resident, WaitingJob, WorkerView

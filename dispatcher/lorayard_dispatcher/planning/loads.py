@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from lorayard_dispatcher.planning.backlog import Backlog
 from lorayard_dispatcher.planning.demand import Demand
-from lorayard_dispatcher.planning.desks import Desk, Desks
+from lorayard_dispatcher.planning.desk import Desk
+from lorayard_dispatcher.planning.desks import Desks
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import Source
 

@@ -8,7 +8,8 @@ from itertools import zip_longest
 
 from lorayard_dispatcher.planning.backlog import Backlog, Lane
 from lorayard_dispatcher.planning.demand import Demand
-from lorayard_dispatcher.planning.desks import Desk, Desks
+from lorayard_dispatcher.planning.desk import Desk
+from lorayard_dispatcher.planning.desks import Desks
 from lorayard_dispatcher.planning.homes import Homes
 from lorayard_dispatcher.planning.loads import Load, Loads
 from lorayard_dispatcher.planning.policy import Policy

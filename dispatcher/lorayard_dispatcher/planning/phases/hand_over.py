@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lorayard_dispatcher.planning.desks import Desk
+from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.loads import Load
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.values import Phase

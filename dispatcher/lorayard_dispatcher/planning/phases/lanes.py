@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from lorayard_dispatcher.planning.desks import CHOICES, Desk
+from lorayard_dispatcher.planning.desk import Desk
+from lorayard_dispatcher.planning.desks import CHOICES
 from lorayard_dispatcher.planning.loads import Load, Quote
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.phases.homes import kept_lanes, serve_homes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from lorayard_dispatcher.planning.desks import Desk
+from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.loads import Load
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase, Source, WaitingJob

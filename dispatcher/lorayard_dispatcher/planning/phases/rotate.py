@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lorayard_dispatcher.planning.desks import Desk, Desks
+from lorayard_dispatcher.planning.desk import Desk
+from lorayard_dispatcher.planning.desks import Desks
 from lorayard_dispatcher.planning.making import Making
 from lorayard_shared.rendezvous import weight
 
