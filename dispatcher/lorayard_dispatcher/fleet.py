@@ -230,6 +230,12 @@ class Fleet:
         known = self._workers.get(worker)
         return known is not None and known.standing(now) is not Standing.OUT and key in known.load.holding
 
+    def holdings(self, now: float) -> frozenset[str] | None:
+        """The keys of all jobs that workers hold; None: not every worker was heard just now."""
+        if not all(known.is_heard(now) for known in self._workers.values()):
+            return None
+        return frozenset(key for known in self._workers.values() for key in known.load.holding)
+
     def holder(self, tenant: str, job: str) -> str | None:
         """Which worker holds a job, as far as this dispatcher knows."""
         for name, worker in self._workers.items():

@@ -107,6 +107,10 @@ class KnownWorker:
             return Standing.OUT
         return Standing.STALE if now > self.heard_at + STALE_SECONDS else Standing.FRESH
 
+    def is_heard(self, now: float) -> bool:
+        """Whether it has spoken just now, well or not."""
+        return now <= self.heard_at + STALE_SECONDS
+
     def next_turn(self, now: float) -> float:
         """When its standing may change though nothing is heard; infinity: never."""
         turns = (self.heard_at + STALE_SECONDS, self.advert_at + SILENT_SECONDS, self.rests_until)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -10,10 +11,17 @@ from functools import partial
 import nats.errors
 
 from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.recall import recall
 from lorayard_shared.bus.connection import ApiError
 from lorayard_shared.bus.priority import serve_pinned
 from lorayard_shared.bus.puller import BATCH_MAX, Puller
-from lorayard_shared.bus.topology import CHECK_DELAYED, PIN_GROUP, ConsumerDeclaration, topology
+from lorayard_shared.bus.topology import (
+    CHECK_DELAYED,
+    PIN_GROUP,
+    WORKER_TTL_SECONDS,
+    ConsumerDeclaration,
+    topology,
+)
 from lorayard_shared.process import end_tasks
 
 POLICY_SECONDS = 5.0
@@ -32,6 +40,8 @@ class Posts:
             self._pullers.setdefault(consumer.partition, []).append(self._puller(consumer))
         dispatcher.on_room += [puller.nudge for pullers in self._pullers.values() for puller in pullers]
         self._pulls: dict[int, list[asyncio.Task[None]]] = {}
+        self._connected_at = asyncio.get_running_loop().time()
+        dispatcher.bus.on_reconnect(self._reconnected)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def watch(self) -> None:
@@ -48,9 +58,21 @@ class Posts:
 
     async def take_up(self, partition: int) -> None:
         """Pull what belongs to the partition, at once: whoever is pinned holds the seat no more."""
-        pullers = self._pullers[partition]
+        await self._claim(partition)
+        self._pull(partition)
+
+    async def take_over(self, partition: int) -> None:
+        """The same; what one that fell silent has left parked is given out anew."""
+        await self._claim(partition)
+        await self._recall(partition)
+        self._pull(partition)
+
+    async def _claim(self, partition: int) -> None:
         await self._serve_pinned(partition)
-        await asyncio.gather(*(puller.claim() for puller in pullers))
+        await asyncio.gather(*(puller.claim() for puller in self._pullers[partition]))
+
+    def _pull(self, partition: int) -> None:
+        pullers = self._pullers[partition]
         self._pulls[partition] = [asyncio.create_task(puller.run(), name="pulls") for puller in pullers]
         for pull in self._pulls[partition]:
             pull.add_done_callback(self._ended)
@@ -82,6 +104,21 @@ class Posts:
                 # Where it fails, we are served first by priority until the next look.
                 with suppress(ApiError, nats.errors.Error):
                     await serve_pinned(self._dispatcher.bus, consumer)
+
+    async def _recall(self, partition: int) -> None:
+        """Have given out anew what the one before has left parked, if it is known what workers hold."""
+        loop, dispatcher = asyncio.get_running_loop(), self._dispatcher
+        held = dispatcher.fleet.holdings(time.monotonic())
+        # Else a worker may hold jobs whose advert ran out while the bus was away, or is not read yet.
+        if held is None or loop.time() - self._connected_at < WORKER_TTL_SECONDS:
+            return
+        for consumer in self._consumers:
+            if consumer.partition == partition and consumer.name != CHECK_DELAYED:
+                with suppress(ApiError, nats.errors.Error):  # then leases run out by themselves
+                    await recall(dispatcher.bus, consumer, held)
+
+    async def _reconnected(self) -> None:
+        self._connected_at = asyncio.get_running_loop().time()
 
     def _names(self, partition: int) -> frozenset[str]:
         return frozenset(one.name for one in self._consumers if one.partition == partition)

@@ -60,6 +60,10 @@ class Post(Protocol):
         """The seat is ours: pull."""
         ...
 
+    async def take_over(self, partition: int) -> None:
+        """The same, from one that fell silent: what it had parked is to be given out anew."""
+        ...
+
     async def lay_down(self, partition: int) -> None:
         """Another shall have it: pull no more, and hand back what is parked."""
         ...
@@ -243,12 +247,15 @@ class Seats:
         await self._post.abandon(partition)
 
     async def _take(self, partition: int) -> None:
-        holder, revision = await self._look(partition)
+        holder, revision, left = await self._read_seat(partition)
         if holder is not None and not self._is_ours(holder):
             return
         if await self._write(partition, after=revision, since=time.time()):
             self._log.info(Event.SEAT_TAKEN, partition=partition)
-            await self._post.take_up(partition)
+            if left:
+                await self._post.take_up(partition)
+            else:
+                await self._post.take_over(partition)
             await self._beat()
 
     async def _give(self, partition: int) -> None:
@@ -286,13 +293,19 @@ class Seats:
 
     async def _look(self, partition: int) -> tuple[SeatHolder | None, int]:
         """The seat's holder and the revision of its key; (None, revision): vacant."""
+        holder, revision, _ = await self._read_seat(partition)
+        return holder, revision
+
+    async def _read_seat(self, partition: int) -> tuple[SeatHolder | None, int, bool]:
+        """The same, and whether its last holder has left it of its own accord."""
         try:
             # Not a direct read, which a replica may answer from behind.
             found = await self._bus.js.get_msg(self._stream, subject=f"{self._prefix}{seat_key(partition)}")
         except nats.js.errors.NotFoundError:
-            return None, 0
-        gone = _DELETED in (found.headers or {}) or _MARKED in (found.headers or {})
-        return None if gone else _read(SeatHolder, found.data), int(found.seq or 0)
+            return None, 0, False
+        left, lapsed = (name in (found.headers or {}) for name in (_DELETED, _MARKED))
+        holder = None if left or lapsed else _read(SeatHolder, found.data)
+        return holder, int(found.seq or 0), left and not lapsed
 
     def _is_ours(self, holder: SeatHolder) -> bool:
         return (holder.dispatcher, holder.started_at) == (self._name, self._started_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 from tests.bus.several.conftest import SeveralYard
@@ -52,6 +53,26 @@ async def test_a_killed_one_is_replaced_and_every_job_is_answered_once__g1(sever
     assert several.seats.holders == {0: "d2"}
 
 
+async def test_what_a_killed_one_had_parked_need_not_wait_for_its_lease__g1(
+    long_lease_several: SeveralYard,
+) -> None:
+    """What workers hold is left to them; all else is given out anew by the one that takes over."""
+    several = long_lease_several
+    first = await several.process("d1")
+    await several.yard.dispatcher("d2")
+    await several.yard.worker("w1", rows=2, lookahead=0, echo_delay_seconds=1.0)
+    jobs = await several.publish(12)
+    await several.wait_until(lambda: _parked(several, "d1", 10))
+    settled = (await several.status("d2")).started_at + 5.5
+    await several.wait_until(lambda: time.time() > settled)
+    more = await several.publish(12)
+    await several.wait_until(lambda: _has_parked(several, "d1"))
+    first.signal(signal.SIGKILL)
+    await several.all_answered_once([*jobs, *more])
+    advert = await several.yard.advert("w1")
+    assert advert.counters.jobs_succeeded == len(jobs) + len(more), "nothing ran twice"
+
+
 async def test_a_hung_one_is_replaced_and_does_no_harm_when_it_wakes__g1(several: SeveralYard) -> None:
     """What it has parked was given out again: it forgets it without a word, and stands by."""
     first = await several.process("d1")
@@ -68,6 +89,10 @@ async def test_a_hung_one_is_replaced_and_does_no_harm_when_it_wakes__g1(several
     await several.all_answered_once(parked)
     assert (await several.status("d1")).handed_over == 0
     assert (await several.status("d2")).handed_over == 30
+
+
+async def _has_parked(several: SeveralYard, dispatcher: str) -> bool:
+    return bool((await several.status(dispatcher)).parked)
 
 
 async def _parked(several: SeveralYard, dispatcher: str, jobs: int) -> bool:
