@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -175,6 +176,15 @@ class Making:
         if job is None:
             self.held_back.add(group)
         return job
+
+    def turn(self, group: str, at: float) -> tuple[float, float, float]:
+        """When the turn of a group is that has waited since `at`, or is due then: the least is first."""
+        alike = self.books.policy.alike_seconds
+        if not self.queue or not alike:
+            return (at, 0.0, at)
+        desks = self.books.desks
+        decodes = any(group in desks.by_name[name].jobs for name in desks.open_holders.get(group, ()))
+        return (at // alike, self.books.backlog.pending(group) if decodes else math.inf, at)
 
     def has_room(self, desk: Desk, *, spare: bool = False) -> bool:
         """Whether a job that it is warm for may go there."""

@@ -46,14 +46,14 @@ def serve_lanes(making: Making, near: Collection[str]) -> None:
 
 
 def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
-    heads: list[tuple[float, str, str]] = []
+    heads: list[tuple[tuple[float, float, float], str, str]] = []
     desks = making.books.desks
     for group in near:
         if group not in desks.open_holders and group != BASE_GROUP:
             continue  # nor will it be: what is given away closes workers, and opens none
         lane = making.lane(group, priority)
         if lane is not None and lane.oldest is not None:
-            heads.append((lane.oldest.enqueued_at, lane.oldest.key, group))
+            heads.append((making.turn(group, lane.oldest.enqueued_at), lane.oldest.key, group))
     heapq.heapify(heads)
     while heads and desks.open:
         group = heapq.heappop(heads)[2]
@@ -69,7 +69,7 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
             making.give(job, desk, Phase.WARM if job.home != desk.name else Phase.SESSION)
         lane = making.lane(group, priority)
         if lane is not None and lane.oldest is not None:
-            heapq.heappush(heads, (lane.oldest.enqueued_at, lane.oldest.key, group))
+            heapq.heappush(heads, (making.turn(group, lane.oldest.enqueued_at), lane.oldest.key, group))
 
 
 class _Wanted(NamedTuple):

@@ -20,7 +20,12 @@ def serve_overdue(making: Making, near: Collection[str]) -> None:
     if not books.desks.open and not making.whole:
         return
     wanted = {*near, *books.stranded}
-    late = sorted(_late_groups(making, wanted))
+    late = sorted(
+        {
+            (priority, making.turn(group, bound), group)
+            for priority, bound, group in _late_groups(making, wanted)
+        }
+    )
     stranded: dict[str, None] = {}
     for priority, _, group in late:
         while (job := _late_job(making, group, priority)) is not None:
