@@ -238,3 +238,19 @@ def test_a_job_that_waits_says_what_for(fleet: list[WorkerView], waits_for: Wait
     assert found is not None
     assert (found.waits_for, found.ahead, found.overdue_at) == (waits_for, 1, NOW + 14)
     assert planner.why("2", NOW) is None
+
+
+def test_of_groups_that_wait_alike_the_smallest_that_a_worker_decodes_goes_first__a3() -> None:
+    """One that needs a load comes last, though it is older; one that is older by more than a little, first."""
+    jobs = [
+        *(job(f"a{n}", "a", age=20.5) for n in range(9)),
+        *(job(f"b{n}", "b", age=20.1) for n in range(3)),
+        *(job(f"c{n}", "c", age=20.9) for n in range(2)),
+    ]
+    fleet = [worker("w", 5, in_use="ab", slots=3)]
+    policy = Policy(queue_from=1.0, wait_bound_seconds=(10.0,))
+    assert [each[0] for each in given(decide(jobs, fleet, policy))] == ["b", "b", "b", "a", "a"]
+    older = [*jobs, *(job(f"d{n}", "d", age=26.0) for n in range(2))]
+    assert given(decide(older, fleet, policy))[0].startswith("d")
+    strict = Policy(queue_from=1.0, wait_bound_seconds=(10.0,), alike_seconds=0.0)
+    assert given(decide(jobs, fleet, strict))[0].startswith("c")
