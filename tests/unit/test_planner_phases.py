@@ -241,7 +241,7 @@ def test_a_job_that_waits_says_what_for(fleet: list[WorkerView], waits_for: Wait
 
 
 def test_of_groups_that_wait_alike_the_smallest_that_a_worker_decodes_goes_first__a3() -> None:
-    """One that needs a load comes last, though it is older; one that is older by more than a little, first."""
+    """One that needs a load comes last, though it is older; one that is much older, first."""
     jobs = [
         *(job(f"a{n}", "a", age=20.5) for n in range(9)),
         *(job(f"b{n}", "b", age=20.1) for n in range(3)),

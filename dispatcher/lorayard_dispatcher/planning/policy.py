@@ -47,9 +47,9 @@ class Policy:
     """In host memory, of adapters that are asked for; one of each that is registered. They are brought there
     while disks are idle and memory is free; 0: only what jobs wait for is."""
     alike_seconds: float = 2.0
-    """Jobs whose ages differ by less count as equally old where many wait: of their groups those that a worker
-    decodes go first, the smallest first. It is soon done, and leaves its slot, while a large one fills the
-    rows; and steps with few adapters are shorter. 0: strictly by age."""
+    """Jobs whose ages differ by less count as equally old where many wait: of their groups those that a
+    worker decodes go first, the smallest first. It is soon done, and leaves its slot, while a large one fills
+    the rows; and steps with few adapters are shorter. 0: strictly by age."""
     look_seconds: float = 0.05
     """Between two looks at what no event brings up: jobs become overdue, waits long, drains due."""
     queue_from: float = 4.0
