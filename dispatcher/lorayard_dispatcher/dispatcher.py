@@ -306,7 +306,7 @@ class Dispatcher:
                 self._give_up_unservable(looked)
             if self.registry.changed:
                 self.registry.changed = False
-                self.planner.expect(self.registry.active())
+                self.planner.expect(self.keeping.kept_ready(self.registry.active()))
             if len(self.pool) or self.planner.prewarms(time.time()):
                 self.plan_once()
                 await asyncio.sleep(PLAN_GAP_SECONDS)

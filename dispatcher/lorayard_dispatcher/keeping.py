@@ -6,7 +6,7 @@ Only the active dispatcher gives orders; the others look too, so that one that t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 
 import nats.errors
 import structlog
@@ -22,6 +22,7 @@ from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.sites import demand, site
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.order import OrderOutcome, OrderVerb
+from lorayard_schemas.placement import AdapterTier
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.logs import Event
 
@@ -69,6 +70,7 @@ class Keeping:
     def on_declared(self) -> None:
         """What there is to declare about, or what was, has changed."""
         self._wishes = None
+        self._registry.changed = True  # what may be brought in before anybody asks
         self.look_soon()
 
     def look_soon(self) -> None:
@@ -106,6 +108,15 @@ class Keeping:
         if self._wishes is None:
             self._wishes = wishes(self.placements, self._registry)
         return self._wishes
+
+    def kept_ready(self, digests: Iterable[str]) -> list[str]:
+        """Those of some adapters that may be brought in before anybody asks."""
+        wanted = self.wishes()
+        return [
+            digest
+            for digest in digests
+            if digest not in wanted or wanted[digest].tier is not AdapterTier.ON_DEMAND
+        ]
 
     def sites(self, now: float) -> list[Site]:
         """The live workers as placing sees them."""

@@ -166,6 +166,30 @@ async def test_a_merged_adapter_gets_a_worker_of_its_own_until_it_is_declared_ot
     await wait_until(shared)
 
 
+@pytest.mark.parametrize("cold", [ADAPTER, OTHER])  # whichever's turn would come first
+async def test_what_is_on_demand_is_not_brought_in_before_anybody_asks__b8(
+    yard: Yard, client: Client, two: Path, wait_until: WaitUntil, cold: str
+) -> None:
+    await yard.dispatcher()
+    first = await yard.worker("w1", adapters_dir=two)
+    await client.place(cold, tier="on_demand")
+    await first.stop()
+    await yard.worker("w2", adapters_dir=two)
+    digest = (await yard.record(cold)).digest
+    other = (await yard.record(OTHER if cold == ADAPTER else ADAPTER)).digest
+
+    async def other_is_there() -> bool:
+        return other in (await yard.advert("w2")).host
+
+    await wait_until(other_is_there)
+    advert = await yard.advert("w2")
+    assert digest not in {*advert.host, *advert.loading}
+    await yard.publish(Job(id="j", prompt="p"), adapter=cold)
+    maker = (await yard.result("j")).maker
+    assert maker is not None
+    assert maker.digest == digest
+
+
 async def test_what_cannot_be_held_is_refused_and_changes_nothing__b7(
     yard: Yard, client: Client, two: Path, wait_until: WaitUntil
 ) -> None:
