@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
 import numpy as np
 
@@ -70,7 +69,8 @@ def at_the_pace_of(law: StepLaw, jobs: Sequence[SeenJob]) -> StepLaw:
     crowds = crowds_of(jobs)
     if not crowds:
         return law
-    pace = median(crowd.milliseconds / law.milliseconds(crowd) for crowd in crowds)
+    # Of sums, not a median: what a slow second costs is part of what the machine could do.
+    pace = sum(crowd.milliseconds for crowd in crowds) / sum(law.milliseconds(crowd) for crowd in crowds)
     return replace(law, step=pace * law.step, row=pace * law.row, adapter=pace * law.adapter)
 
 
