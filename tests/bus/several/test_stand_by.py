@@ -39,20 +39,6 @@ async def test_who_stops_hands_over_at_once__g1(long_lease_several: SeveralYard)
     assert several.seats.history == [(0, "d1"), (0, ""), (0, "d2")]
 
 
-async def test_a_killed_one_is_replaced_and_every_job_is_answered_once__g1(several: SeveralYard) -> None:
-    await several.yard.worker("w1", echo_delay_seconds=0.02, rows=2)
-    await several.yard.worker("w2", echo_delay_seconds=0.02, rows=2)
-    first = await several.process("d1")
-    await several.process("d2")
-    before = await several.publish(200)
-    await several.results(before[:5])
-    first.signal(signal.SIGKILL)
-    after = await several.publish(50)
-    await several.all_answered_once([*before, *after])
-    assert several.seats.history[0] == (0, "d1")
-    assert several.seats.holders == {0: "d2"}
-
-
 async def test_what_a_killed_one_had_parked_need_not_wait_for_its_lease__g1(
     long_lease_several: SeveralYard,
 ) -> None:
@@ -60,17 +46,18 @@ async def test_what_a_killed_one_had_parked_need_not_wait_for_its_lease__g1(
     several = long_lease_several
     first = await several.process("d1")
     await several.yard.dispatcher("d2")
-    await several.yard.worker("w1", rows=2, lookahead=0, echo_delay_seconds=1.0)
+    await several.yard.worker("w1", rows=4, lookahead=0, echo_delay_seconds=1.0)
     jobs = await several.publish(12)
-    await several.wait_until(lambda: _parked(several, "d1", 10))
+    await several.wait_until(lambda: _parked(several, "d1", 8))
     settled = (await several.status("d2")).started_at + 5.5
     await several.wait_until(lambda: time.time() > settled)
     more = await several.publish(12)
     await several.wait_until(lambda: _has_parked(several, "d1"))
     first.signal(signal.SIGKILL)
     await several.all_answered_once([*jobs, *more])
-    advert = await several.yard.advert("w1")
-    assert advert.counters.jobs_succeeded == len(jobs) + len(more), "nothing ran twice"
+    assert several.seats.history[0] == (0, "d1")
+    assert several.seats.holders == {0: "d2"}
+    await several.wait_until(lambda: _succeeded(several, len(jobs) + len(more)))
 
 
 async def test_a_hung_one_is_replaced_and_does_no_harm_when_it_wakes__g1(several: SeveralYard) -> None:
@@ -89,6 +76,11 @@ async def test_a_hung_one_is_replaced_and_does_no_harm_when_it_wakes__g1(several
     await several.all_answered_once(parked)
     assert (await several.status("d1")).handed_over == 0
     assert (await several.status("d2")).handed_over == 30
+
+
+async def _succeeded(several: SeveralYard, jobs: int) -> bool:
+    """Whether the worker has run so many, and so none of them twice."""
+    return (await several.yard.advert("w1")).counters.jobs_succeeded == jobs
 
 
 async def _has_parked(several: SeveralYard, dispatcher: str) -> bool:
