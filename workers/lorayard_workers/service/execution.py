@@ -137,10 +137,11 @@ class Execution:
     async def abandon(self) -> None:
         """Let go of held jobs without a word: whoever hears that this worker is dead gives them out again.
 
-        That counts against a job which ends one worker after another; one handed back would not.
+        That counts against a job which ends one worker after another; one handed back would not. Until then
+        they are told as held: one that is not would pass for done.
         """
         for key in self._held.keys:
-            held = self._held.drop(key)
+            held = self._held.get(key)
             if held is not None:
                 self._leases.release(held.assigned.lease)
         await self._settle()
