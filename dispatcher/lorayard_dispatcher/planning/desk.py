@@ -104,7 +104,8 @@ class Desk:
         self.free_slots = max(0, view.slots - len(self.resident))
         self.free_columns = max(0, view.columns - self.taken_columns(self.resident)) if view.columns else 0
         self._mean_bytes = None
-        self.emptied = {digest for digest in self.emptied if digest in self.resident}
+        if self.emptied:
+            self.emptied = {digest for digest in self.emptied if digest in self.resident}
         self.is_plain = view.slots > 0 and view.dedicated is None and not view.lacks and not view.barred
 
     @property

@@ -121,7 +121,9 @@ class Desks:
 
     def load(self, desk: Desk, group: str, evicted: Sequence[str], now: float) -> None:
         """An adapter is on its way into a slot, in place of others where there is no room."""
-        free = desk.free_columns + desk.taken_columns(evicted) - desk.columns(group)
+        free = 0
+        if desk.view.columns:
+            free = desk.free_columns + desk.taken_columns(evicted) - desk.columns(group)
         for digest in evicted:
             del desk.resident[digest]
             desk.jobs.pop(digest, None)

@@ -65,7 +65,7 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
         desk = desks.holder(group, job.key, queue=making.queue, home=job.home)
         if desk is None:
             continue
-        if not making.stays(job, desk):
+        if job.home is None or not making.stays(job, desk):
             making.give(job, desk, Phase.WARM if job.home != desk.name else Phase.SESSION)
         lane = making.lane(group, priority)
         if lane is not None and lane.oldest is not None:
@@ -198,17 +198,18 @@ class _Loading:
         pays: one more holder pays where demand asks for it, or waiting takes longer than the load."""
         found: list[tuple[float, str]] = []
         jobs, urgency, held, more, wait_rows = wanted
-        spill, scale = self._making.books.policy.spill, self._making.books.loads.scale
+        policy, scale = self._making.books.policy, self._making.books.loads.scale
+        spill, sized = policy.spill, group in policy.bytes_of
         for desk in desks:
             if not desk.is_free or group in desk.resident:
                 continue
             if desk.drain is not None and desk.drain[1] != group:
                 continue  # the slot that comes free there is spoken for
-            known = self._quote(desk, desk.columns(group))
+            known = self._quote(desk, desk.columns(group) if desk.view.columns else 0)
             if known is None:
                 continue
             free, quote = known
-            seconds = quote.seconds(desk, group, scale(desk, group))
+            seconds = quote.seconds(desk, group, scale(desk, group) if sized else 1.0)
             if not held or more or wait_rows / desk.rows > spill * seconds:
                 released = (free if free < jobs else jobs) * urgency
                 found.append((-released / (seconds if seconds > LEAST_SECONDS else LEAST_SECONDS), desk.name))
