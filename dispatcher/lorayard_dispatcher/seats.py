@@ -34,7 +34,7 @@ from lorayard_schemas.seat import (
     seat_key,
 )
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.bus.topology import DISPATCHER_TTL_SECONDS
+from lorayard_shared.bus.topology import DISPATCHER_SILENT_SECONDS, DISPATCHER_TTL_SECONDS
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.logs import Event
 
@@ -108,12 +108,15 @@ class Seats:
         self._held: dict[int, _Held] = {}
         self._living: dict[str, DispatcherAdvert] = {}
         self._holders: dict[int, SeatHolder] = {}
+        self._refused: dict[int, tuple[int, float]] = {}
+        """Seats that another has: the revision, and when it was first seen, monotonic seconds."""
         self._due = asyncio.Event()
         self._watch = BucketWatch(
             bus,
             bus.subjects.bucket("dispatchers"),
             self._on_change,
             gone_grace_seconds=DISPATCHER_TTL_SECONDS,
+            renewed_seconds=DISPATCHER_SILENT_SECONDS,
         )
         self._log = structlog.get_logger().bind(dispatcher=name)
         bus.on_reconnect(self._soon)
@@ -248,8 +251,9 @@ class Seats:
 
     async def _take(self, partition: int) -> None:
         holder, revision, left = await self._read_seat(partition)
-        if holder is not None and not self._is_ours(holder):
+        if holder is not None and not self._is_ours(holder) and self._is_renewed(partition, revision):
             return
+        self._refused.pop(partition, None)
         if await self._write(partition, after=revision, since=time.time()):
             self._log.info(Event.SEAT_TAKEN, partition=partition)
             if left:
@@ -257,6 +261,14 @@ class Seats:
             else:
                 await self._post.take_over(partition)
             await self._beat()
+
+    def _is_renewed(self, partition: int, revision: int) -> bool:
+        """Whether the holder of a seat may live: the time to live alone, by the server's clock, does not
+        tell."""
+        now = time.monotonic()
+        if self._refused.get(partition, (-1, 0.0))[0] != revision:
+            self._refused[partition] = (revision, now)
+        return now - self._refused[partition][1] <= DISPATCHER_SILENT_SECONDS
 
     async def _give(self, partition: int) -> None:
         held = self._held[partition]

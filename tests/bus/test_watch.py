@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -10,6 +11,8 @@ from typing import Protocol
 import pytest
 
 from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.declare import declare
+from lorayard_shared.bus.topology import topology
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.settings import YardSettings
 
@@ -44,9 +47,17 @@ class Seen:
 
 
 @asynccontextmanager
-async def watching(bus: Bus, *, grace_seconds: float = 0.0) -> AsyncGenerator[Seen, None]:
+async def watching(
+    bus: Bus, *, grace_seconds: float = 0.0, renewed_seconds: float = math.inf
+) -> AsyncGenerator[Seen, None]:
     seen = Seen()
-    watch = BucketWatch(bus, bus.subjects.bucket("workers"), seen, gone_grace_seconds=grace_seconds)
+    watch = BucketWatch(
+        bus,
+        bus.subjects.bucket("workers"),
+        seen,
+        gone_grace_seconds=grace_seconds,
+        renewed_seconds=renewed_seconds,
+    )
     task = asyncio.create_task(watch.run())
     try:
         await watch.ready.wait()
@@ -184,3 +195,29 @@ async def test_a_watch_that_is_given_up_while_it_is_set_up_leaves_nothing_runnin
     await asyncio.wait([task])
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
+
+
+async def test_a_value_that_outlives_its_writer_is_gone_until_it_is_renewed(
+    bus: Bus, wait_until: WaitUntil
+) -> None:
+    await beat(bus, "ghost", b"forever")
+    async with watching(bus, renewed_seconds=0.3) as seen:
+        assert seen.now == {"ghost": b"forever"}
+        await wait_until(lambda: not seen.now)
+        await beat(bus, "other", b"beats")
+        await wait_until(lambda: seen.changes[-2:] == [("other", b"beats"), ("other", None)])
+        assert [key for key, _ in seen.changes].count("ghost") == 2, "listed anew, it is not back"
+        await beat(bus, "ghost", b"renewed")
+        await wait_until(lambda: "ghost" in seen.now)
+
+
+async def test_a_bucket_made_anew_is_watched_again_where_values_are_renewed(
+    bus: Bus, settings: YardSettings, wait_until: WaitUntil
+) -> None:
+    await beat(bus, "before", b"1")
+    async with watching(bus, renewed_seconds=0.3) as seen:
+        await bus.api(f"STREAM.DELETE.KV_{bus.subjects.bucket('workers')}")
+        await declare(bus, topology(settings))
+        await wait_until(lambda: "before" not in seen.now)
+        await beat(bus, "after", b"2")
+        await wait_until(lambda: "after" in seen.now)

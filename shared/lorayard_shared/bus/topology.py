@@ -50,6 +50,10 @@ WORKER_TTL_SECONDS: Final = 5
 DISPATCHER_TTL_SECONDS: Final = 3
 """A dispatcher that has not beaten for this long is dead, or hangs; as long as a pin, which runs beside."""
 
+DISPATCHER_SILENT_SECONDS: Final = 2.0 * DISPATCHER_TTL_SECONDS
+"""What it wrote so long ago, by the reader's clock, is void though the server still has it, whose clock may
+have been set back."""
+
 DUE_LANE: Final = "due"
 
 CHECK_DELAYED: Final = "check-delayed"

@@ -6,11 +6,17 @@ reconnect here stops the watch, lists the bucket, and watches again.
 An outage longer than a value's time to live makes it expire though its writer lives: the writer was cut off
 too. So what vanished while the connection was away is gone only after a grace, in which it can be written
 again.
+
+And a value may outlive its writer: the server's clock was set back, or it was put without a time to live.
+Where writers renew their values, one that is not renewed counts as gone, and a watch that hears nothing of a
+value it knows lists the bucket anew, as its consumer may have gone with a bucket that was made anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -37,7 +43,16 @@ IDLE_SECONDS = 3600
 class BucketWatch:
     """Feeds every change of one bucket to a callback, from the current values on."""
 
-    def __init__(self, bus: Bus, bucket: str, on_change: Change, *, gone_grace_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        bucket: str,
+        on_change: Change,
+        *,
+        gone_grace_seconds: float = 0.0,
+        renewed_seconds: float = math.inf,
+    ) -> None:
+        """`renewed_seconds`: the longest that a writer that lives leaves its value as it is."""
         self._bus = bus
         self._bucket = bucket
         self._on_change = on_change
@@ -45,6 +60,8 @@ class BucketWatch:
         self._known: set[str] = set()
         self._grace_seconds = gone_grace_seconds
         self._leaving: dict[str, asyncio.TimerHandle] = {}
+        self._renewed_seconds = renewed_seconds
+        self._renewals: dict[str, tuple[int, float]] = {}  # revision, and when it was first heard (monotonic)
         self._disconnects = bus.disconnects
         self._listed_at: float | None = None  # the loop's clock; None while a listing comes in
         self.ready = asyncio.Event()
@@ -82,29 +99,53 @@ class BucketWatch:
                     step.cancel()  # does nothing to one that is done
                 if not step.done():
                     return
-                entry = step.result()
-                if entry is None:
+                try:
+                    entry = step.result()
+                except nats.errors.TimeoutError:
                     if listing:
+                        raise
+                else:
+                    if entry is not None:
+                        seen.add(entry.key)
+                        self._apply(entry)
+                    elif listing:
                         listing = False
                         self._listed(seen)
-                    continue
-                seen.add(entry.key)
-                self._apply(entry)
+                if not listing and self._is_overdue():
+                    return
         finally:
             again.cancel()
             with suppress(nats.errors.Error, nats.js.errors.Error):
                 await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py
 
-    @staticmethod
-    async def _next(watcher: KeyValue.KeyWatcher) -> KeyValue.Entry | None:
-        try:
-            entry = await watcher.updates(timeout=IDLE_SECONDS)  # type: ignore[no-untyped-call]  # nats-py
-        except nats.errors.TimeoutError:
-            return None
+    async def _next(self, watcher: KeyValue.KeyWatcher) -> KeyValue.Entry | None:
+        seconds = min(IDLE_SECONDS, self._renewed_seconds)
+        entry = await watcher.updates(timeout=seconds)  # type: ignore[no-untyped-call]  # nats-py
         return entry if isinstance(entry, KeyValue.Entry) else None
 
+    def _is_overdue(self) -> bool:
+        """Whether a value that is known was not renewed, as far as is heard: the next listing knows."""
+        return self._renewed_seconds < math.inf and any(
+            key not in self._leaving and self._age(key) > self._renewed_seconds for key in self._known
+        )
+
+    def _age(self, key: str) -> float:
+        return time.monotonic() - self._renewals[key][1]
+
+    def _is_renewed(self, entry: KeyValue.Entry) -> bool:
+        """Whether its writer lives; one value is heard again with each listing."""
+        revision = entry.revision or 0
+        if self._renewals.get(entry.key, (-1, 0.0))[0] != revision:
+            self._renewals[entry.key] = (revision, time.monotonic())
+        return self._age(entry.key) <= self._renewed_seconds
+
     def _apply(self, entry: KeyValue.Entry) -> None:
-        if entry.operation is None and entry.value:
+        if entry.operation is None and entry.value and not self._is_renewed(entry):
+            if self._may_come_back(entry.key):
+                self._leave_later(entry.key)
+            elif entry.key in self._known:
+                self._gone(entry.key)
+        elif entry.operation is None and entry.value:
             self._stays(entry.key)
             self._known.add(entry.key)
             self._on_change(entry.key, entry.value)
@@ -150,6 +191,9 @@ class BucketWatch:
 
     def _gone(self, key: str) -> None:
         self._stays(key)
+        # Of a value that was not renewed it stays: the next listing still has it, and must not bring it back.
+        if key in self._known and self._age(key) <= self._renewed_seconds:
+            del self._renewals[key]
         self._known.discard(key)
         self._on_change(key, None)
 

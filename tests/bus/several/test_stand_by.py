@@ -8,7 +8,9 @@ import time
 import pytest
 from tests.bus.several.conftest import SeveralYard
 
+from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Lane
+from lorayard_schemas.seat import DispatcherAdvert, SeatHolder, dispatcher_key, seat_key
 
 pytestmark = pytest.mark.bus
 
@@ -85,6 +87,17 @@ async def _succeeded(several: SeveralYard, jobs: int) -> bool:
 
 async def _has_parked(several: SeveralYard, dispatcher: str) -> bool:
     return bool((await several.status(dispatcher)).parked)
+
+
+async def test_what_the_server_keeps_of_one_that_is_gone_stops_nobody__g1(several: SeveralYard) -> None:
+    await several.yard.worker("w1")
+    bucket = await several.bus.js.key_value(several.bus.subjects.bucket("dispatchers"))
+    # As after its clock was set back: nothing runs out.
+    await bucket.put(dispatcher_key("ghost"), encode(DispatcherAdvert(dispatcher="ghost", started_at=0.0)))
+    await bucket.put(seat_key(0), encode(SeatHolder(dispatcher="ghost", started_at=0.0, since=0.0)))
+    await several.yard.dispatcher("d1")
+    await several.all_answered_once(await several.publish(5))
+    assert (await several.status("d1")).dispatchers == ("d1",)
 
 
 async def _parked(several: SeveralYard, dispatcher: str, jobs: int) -> bool:

@@ -9,6 +9,7 @@ from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.seat import DISPATCHER_KEY, DispatcherAdvert
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.topology import DISPATCHER_SILENT_SECONDS
 from lorayard_shared.bus.watch import BucketWatch
 
 
@@ -24,7 +25,12 @@ class Dispatchers:
         """Set when one appears, or the last is gone."""
         self.default_adapter: str | None = bus.settings.default_adapter
         """What the last one heard gave jobs that name none."""
-        self._watch = BucketWatch(bus, bus.subjects.bucket("dispatchers"), self._on_change)
+        self._watch = BucketWatch(
+            bus,
+            bus.subjects.bucket("dispatchers"),
+            self._on_change,
+            renewed_seconds=DISPATCHER_SILENT_SECONDS,
+        )
         self.run = self._watch.run
 
     def none_for(self) -> float:
