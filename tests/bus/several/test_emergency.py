@@ -41,7 +41,7 @@ async def test_they_stop_as_soon_as_a_dispatcher_is_back__a3(several: SeveralYar
     await several.yard.dispatcher("d1")
     await several.wait_until(lambda: _pulls_not(several, "w1"))
     await several.wait_until(lambda: several.seats.holders == {0: "d1"})
-    assert await _policy(several) == "pinned_client"
+    await several.wait_until(lambda: _pinned(several))  # which the holder of the seat sees to
     after = await several.publish(10)
     await several.results(after)
     assert (await several.status("d1")).handed_over == 10
@@ -185,6 +185,10 @@ async def _pin(several: SeveralYard, worker: str, adapter: str) -> None:
         return digest in {slot.digest for slot in (await several.yard.advert(worker)).slots}
 
     await several.wait_until(shown)
+
+
+async def _pinned(several: SeveralYard) -> bool:
+    return await _policy(several) == "pinned_client"
 
 
 async def _policy(several: SeveralYard) -> str:
