@@ -102,7 +102,8 @@ async def _serve(
 ) -> None:
     posts = Posts(dispatcher)
     seats = Seats(bus, dispatcher.name, started_at=dispatcher.started_at, post=posts)
-    dispatcher.is_active = seats.sure
+    # A stand-by brings nothing into memory either.
+    dispatcher.is_active = lambda: bool(seats.held) and seats.sure()
     # Of several that are active one keeps the adapters: what traffic is worth, each would see otherwise.
     dispatcher.keeping.is_active = lambda: KEEPING_SEAT in seats.held and seats.sure()
     dispatcher.keeping.look(time.monotonic())  # before the first job
