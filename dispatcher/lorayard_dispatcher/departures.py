@@ -49,10 +49,14 @@ class Departures:
 
     async def cancel_unseen(self, tenant: str, job: str) -> Stored:
         """Cancel a job that neither this dispatcher nor a worker holds, and drop it when it comes."""
+        self.remember(tenant, job)
+        return await self._answers.cancel_unseen(tenant, job)
+
+    def remember(self, tenant: str, job: str) -> None:
+        """Drop a job when it comes: somebody has cancelled it."""
         self._cancelled[tenant, job] = None
         while len(self._cancelled) > REMEMBERED_CANCELS:
             self._cancelled.popitem(last=False)
-        return await self._answers.cancel_unseen(tenant, job)
 
     def is_cancelled(self, taken: TakenJob) -> bool:
         """Whether somebody has ended it meanwhile."""

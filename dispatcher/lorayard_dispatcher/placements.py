@@ -64,6 +64,7 @@ def wishes(placements: Iterable[Placement], registry: AdapterRegistry) -> dict[s
     """
     by_name = {one.adapter: one for one in placements}
     found: dict[str, Wish] = {}
+    let_go: dict[str, Wish] = {}
     for spec in sorted(by_name, key=lambda spec: ("@" not in spec, spec)):  # those of a version first
         name, version = split_version(spec)
         newest = _newest(name, registry)
@@ -71,8 +72,9 @@ def wishes(placements: Iterable[Placement], registry: AdapterRegistry) -> dict[s
             if version == record.version or (version is None and record == newest):
                 found.setdefault(record.digest, _wish(by_name[spec], record, registry.columns_of))
             elif version is None:
-                found.setdefault(record.digest, _nothing(record))
-    return found
+                let_go[record.digest] = _nothing(record)
+    # Versions with equal bytes are one adapter: what is asked for one of them counts.
+    return {**let_go, **found}
 
 
 def _newest(name: str, registry: AdapterRegistry) -> AdapterRecord | None:

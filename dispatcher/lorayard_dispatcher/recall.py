@@ -6,6 +6,7 @@ server looks at the message's number alone (measured, 2.15): so what is out and 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 
 from lorayard_shared.bus.connection import Bus
@@ -15,6 +16,9 @@ from lorayard_shared.bus.topology import ConsumerDeclaration
 MOST_NUMBERS = 100_000
 """Between the oldest delivery that is out and the newest: a word for each takes most of a second. Where old
 jobs are stuck in a longer queue, leases run out by themselves."""
+
+BREATH = 1000
+"""Words between two chances for the rest of the loop: some milliseconds."""
 
 
 async def recall(bus: Bus, consumer: ConsumerDeclaration, held: Collection[str]) -> int:
@@ -33,6 +37,8 @@ async def recall(bus: Bus, consumer: ConsumerDeclaration, held: Collection[str])
     # The delivery's own number is not known; one that was given out passes, and the message's counts.
     delivery = int(info["delivered"]["consumer_seq"])
     named = [number for number in range(first, last + 1) if number not in kept]
-    for number in named:
+    for count, number in enumerate(named):
+        if count % BREATH == 0:
+            await asyncio.sleep(0)  # a publish alone lets nobody else run
         await bus.nc.publish(f"$JS.ACK.{consumer.stream}.{consumer.name}.1.{number}.{delivery}.0.0", NAK)
     return len(named)

@@ -272,10 +272,12 @@ class Seats:
 
     async def _give(self, partition: int) -> None:
         held = self._held[partition]
-        await self._post.lay_down(partition)
+        try:
+            await self._post.lay_down(partition)
+        finally:
+            self._held.pop(partition, None)  # nothing is pulled any more, whatever the server hears
         self._log.info(Event.SEAT_GIVEN, partition=partition)
         await self._vacate(partition, held)
-        self._held.pop(partition, None)
 
     async def _vacate(self, partition: int, held: _Held) -> None:
         bound = {**_DELETE, headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(held.revision)}

@@ -108,6 +108,9 @@ class _Desk:
         stored = await self._dispatcher.departures.cancel(wish.tenant, wish.job)
         if stored is not None:
             await request.respond(encode(CancelReply(outcome=_outcome(stored))))
+        else:
+            # Whoever asks may stand by, and the job comes here.
+            self._dispatcher.departures.remember(wish.tenant, wish.job)
 
     async def _cancel(self, wish: CancelJob) -> CancelOutcome:
         stored = await self._dispatcher.departures.cancel(wish.tenant, wish.job)

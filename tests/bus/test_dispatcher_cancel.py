@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import msgpack
+import nats.errors
 import pytest
 from tests.bus.conftest import Yard
 
-from lorayard_schemas.assignment import CancelOutcome
+from lorayard_schemas.assignment import CancelJob, CancelOutcome
+from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import ResultState
 
@@ -60,6 +62,19 @@ async def test_a_job_is_cancelled_whichever_dispatcher_has_it(
         assert (await yard.result(name)).state is ResultState.CANCELLED
     # One that is left parked would keep its lease and run later, for nothing.
     await wait_until(lambda: nothing_left(yard))
+
+
+async def test_a_job_that_comes_after_another_dispatcher_was_asked_to_cancel_it_never_runs(
+    yard: Yard,
+) -> None:
+    """Whoever is asked may stand by: the one that is active hears of it and gets the job later."""
+    await yard.dispatcher()
+    await yard.worker()
+    told = encode(CancelJob(tenant="acme", job="j"))
+    with pytest.raises(nats.errors.TimeoutError):  # nobody has it, so nobody answers
+        await yard.bus.nc.request(yard.bus.subjects.dispatcher("cancel-parked"), told, timeout=0.5)
+    await yard.publish(job("j"))
+    assert (await yard.result("j")).state is ResultState.CANCELLED
 
 
 async def test_a_running_job_is_cancelled(yard: Yard, wait_until: WaitUntil) -> None:

@@ -242,11 +242,7 @@ def _emergency(
     desk: Desk,
     presence: Presence,
 ) -> Emergency:
-    peers = Peers(
-        settings.name,
-        load_subject=bus.subjects.load(f"emergency-{settings.name}"),
-        has_room=lambda: held.room > 0,
-    )
+    peers = Peers(settings.name, has_room=lambda: held.room > 0)
     return Emergency(
         bus,
         presence,

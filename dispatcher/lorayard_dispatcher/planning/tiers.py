@@ -87,7 +87,7 @@ class Inference:
         passed = 0.0 if self._looked_at is None else max(0.0, now - self._looked_at)
         self._looked_at = now
         share = 1.0 - math.exp(-passed / SMOOTH_SECONDS)
-        for digest in self._seen.keys() | demand.keys():
+        for digest in sorted(self._seen.keys() | demand.keys()):  # sums of floats follow the order
             seen = self._seen.setdefault(digest, _Seen())
             seen.rows += share * (demand.get(digest, 0.0) - seen.rows)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorayard_shared.bus.connection import ApiError, Bus
-from lorayard_shared.bus.repartition import repartition
+from lorayard_shared.bus.repartition import is_moving, repartition
 from lorayard_shared.bus.topology import (
     PINNED,
     PRIORITIZED,
@@ -98,6 +98,13 @@ async def _check_partitions(bus: Bus, stream: StreamDeclaration) -> None:
     found = await _has_other_partitions(bus, stream)
     if not found:
         return
+    if found == partitions_of(stream.config):
+        raise BusDeclarationError(
+            kind="stream",
+            name=stream.name,
+            reason="the change of its partitions was ended in the middle, and some jobs are in none; "
+            "finish it: lorayard doctor --mend",
+        )
     raise BusDeclarationError(
         kind="stream",
         name=stream.name,
@@ -108,11 +115,12 @@ async def _check_partitions(bus: Bus, stream: StreamDeclaration) -> None:
 
 
 async def _has_other_partitions(bus: Bus, stream: StreamDeclaration) -> int | None:
-    """The stream's number of partitions, if it is another than declared."""
+    """The stream's number of partitions, if it is another than declared, or not all jobs are in one yet."""
     found = await _stream_config(bus, stream.name)
-    if found is None or partitions_of(found) == partitions_of(stream.config):
+    if found is None:
         return None
-    return partitions_of(found)
+    number = partitions_of(found)
+    return number if is_moving(found) or number != partitions_of(stream.config) else None
 
 
 async def _ensure_stream(bus: Bus, stream: StreamDeclaration) -> list[Drift]:

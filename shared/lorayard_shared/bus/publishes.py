@@ -63,6 +63,8 @@ class Publishes:
         Raises:
             nats.errors.Error: the connection takes no message now.
         """
+        if not messages:
+            return []
         await self._listen()
         group = _Group(len(messages))
         tokens: list[str] = []

@@ -83,6 +83,7 @@ class Puller:
 
     async def run(self) -> None:
         """Pull until cancelled."""
+        self._inbox = self._bus.nc.new_inbox()  # what is left of an earlier run must not answer this one
         subscription: Subscription = await self._bus.nc.hear(f"{self._inbox}.*", self._receive)
         try:
             while True:

@@ -2,15 +2,18 @@
 
 A job lies in the stream under the partition it was given as it was stored, and a consumer whose filter
 changes never gives out what lies behind it (measured, 2.15). So the consumers are made anew, and every
-waiting job is published again and then deleted: it keeps its body and headers, and gets another place in the
-stream. Whoever ends this in the middle starts it again; a job that was published and not yet deleted is then
-known by its message id, or at the latest by its result, of which there is one.
+waiting job is published again and then deleted: it keeps its body and headers, and gets another place in
+the stream. Whoever ends this in the middle starts it again, which the stream itself asks for by a mark; a job
+that was published and not yet deleted is then known by its message id, or at the latest by its result, of
+which there is one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
+import nats.errors
 import nats.js.errors
 from nats.js import api
 
@@ -22,6 +25,10 @@ from lorayard_shared.errors import BusDeclarationError
 
 CONSUMERS = "dispatch-"
 """What the names of the consumers of jobs begin with."""
+
+MOVING = "lorayard.moving"
+"""In the stream's metadata while jobs are moved: the limit on bytes it had before. For that time there is
+none, as a job is there twice."""
 
 JsonMap = dict[str, Any]
 
@@ -42,15 +49,24 @@ async def repartition(bus: Bus, jobs: StreamDeclaration, wanted: Topology) -> in
         )
     try:
         return await _repartition(bus, jobs, wanted)
-    except ApiError as error:
-        raise BusDeclarationError(kind="stream", name=jobs.name, reason=str(error)) from error
+    except (ApiError, nats.errors.Error, nats.js.errors.Error) as error:
+        reason = str(error) or type(error).__name__
+        raise BusDeclarationError(kind="stream", name=jobs.name, reason=reason) from error
+
+
+def is_moving(config: Mapping[str, Any]) -> bool:
+    """Whether a stream's jobs were being moved when somebody ended that."""
+    return MOVING in (config.get("metadata") or {})
 
 
 async def _repartition(bus: Bus, jobs: StreamDeclaration, wanted: Topology) -> int:
-    info = await bus.api(f"STREAM.INFO.{jobs.name}")
-    config = {**info["config"], "subject_transform": jobs.config["subject_transform"]}
+    config: JsonMap = (await bus.api(f"STREAM.INFO.{jobs.name}"))["config"]
+    found: dict[str, str] = config.get("metadata") or {}
+    marked = {MOVING: str(config.get("max_bytes", -1)), **found}
+    config = {**config, "subject_transform": jobs.config["subject_transform"]}
     # From here on a new job is stored under its new partition.
-    last = int((await bus.api(f"STREAM.UPDATE.{jobs.name}", config))["state"]["last_seq"])
+    moving = {**config, "metadata": marked, "max_bytes": -1}
+    last = int((await bus.api(f"STREAM.UPDATE.{jobs.name}", moving))["state"]["last_seq"])
     names: list[str] = (await bus.api(f"CONSUMER.NAMES.{jobs.name}")).get("consumers") or []
     for name in names:
         if name.startswith(CONSUMERS):
@@ -63,8 +79,10 @@ async def _repartition(bus: Bus, jobs: StreamDeclaration, wanted: Topology) -> i
     place = 1
     while (job := await _next(bus, jobs.name, place)) is not None and (job.seq or 0) <= last:
         place = (job.seq or 0) + 1
-        await _move(bus, jobs.name, job)
+        await move(bus, jobs.name, job)
         moved += 1
+    most = int(marked.pop(MOVING))
+    await bus.api(f"STREAM.UPDATE.{jobs.name}", {**config, "metadata": marked, "max_bytes": most})
     return moved
 
 
@@ -75,7 +93,8 @@ async def _next(bus: Bus, stream: str, place: int) -> api.RawStreamMsg | None:
         return None
 
 
-async def _move(bus: Bus, stream: str, job: api.RawStreamMsg) -> None:
+async def move(bus: Bus, stream: str, job: api.RawStreamMsg) -> None:
+    """Store a job once more, under the partition it gets now, and then delete it where it was."""
     parts = (job.subject or "").removeprefix(f"{bus.subjects.prefix}.jobs.").split(".")
     subject = ".".join((bus.subjects.prefix, "jobs", *parts[:3]))
     # Its first id would make it a duplicate of itself.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.bus.several.conftest import SeveralYard
 
+from lorayard_shared.bus import repartition
 from lorayard_shared.bus.declare import declare, find_drift, mend
 from lorayard_shared.bus.topology import topology
 from lorayard_shared.errors import BusDeclarationError
@@ -72,6 +75,33 @@ async def test_waiting_jobs_come_along_when_the_number_changes__g1(
     await several.yard.dispatcher("d1", partitions=2)
     await several.yard.worker("w1", adapters_dir=many_adapters, partitions=2)
     await several.all_answered_once([*jobs, *more])
+
+
+async def test_a_change_that_was_ended_in_the_middle_is_finished_before_anybody_starts__g1(
+    several: SeveralYard, many_adapters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus, settings = several.bus, several.yard.settings
+    jobs = [job for name in NAMES for job in await several.publish(3, adapter=name)]
+    before = (await bus.api(f"STREAM.INFO.{bus.subjects.stream('jobs')}"))["config"]["max_bytes"]
+    wanted = topology(settings.model_copy(update={"partitions": 2}))
+    move, moved = repartition.move, count()
+
+    async def power_cut(*given: Any) -> None:
+        if next(moved) == 3:
+            raise ConnectionResetError
+        await move(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repartition, "move", power_cut)
+        with pytest.raises(ConnectionResetError):
+            await mend(bus, wanted)
+    with pytest.raises(BusDeclarationError, match="was ended in the middle"):
+        await declare(bus, wanted)
+    assert await mend(bus, wanted) == ()
+    assert (await bus.api(f"STREAM.INFO.{bus.subjects.stream('jobs')}"))["config"]["max_bytes"] == before
+    await several.yard.dispatcher("d1", partitions=2)
+    await several.yard.worker("w1", adapters_dir=many_adapters, partitions=2)
+    await several.all_answered_once(jobs)
 
 
 async def test_a_process_that_was_told_another_number_does_not_start(several: SeveralYard) -> None:

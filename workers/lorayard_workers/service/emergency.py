@@ -147,7 +147,7 @@ class Emergency:
 
     def _room(self) -> int:
         room = self._intake.room
-        return -(-room // SHARE) if self._presence.takes_jobs else 0
+        return -(-room // max(SHARE, len(self._pullers))) if self._presence.takes_jobs else 0
 
     def _priority(self) -> int:
         """1 for a worker with nothing to do, up to the last for one that is nearly full."""

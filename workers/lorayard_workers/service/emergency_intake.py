@@ -7,7 +7,6 @@ with room, or that only another can serve, is handed to that one with its lease,
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import nats.errors
 import nats.js.errors
@@ -201,6 +200,3 @@ def _assigned(job: TakenJob, found: Resolution) -> AssignedJob:
         rule=found.rule,
         waited_ms=max(0.0, (time.time() - job.enqueued_at) * 1000),
     )
-
-
-__all__ = ["EmergencyIntake", "Iterator"]

@@ -17,9 +17,8 @@ MOST_ASKED = 3
 class Peers:
     """Adverts by worker, this one's included, and the order in which they are offered a job."""
 
-    def __init__(self, me: str, *, load_subject: str, has_room: Callable[[], bool]) -> None:
+    def __init__(self, me: str, *, has_room: Callable[[], bool]) -> None:
         self._me = me
-        self._load_subject = load_subject
         self._has_room = has_room
         self._adverts: dict[str, WorkerAdvert] = {}
         self._room: dict[str, int] = {}
@@ -59,7 +58,8 @@ class Peers:
         warm_here = digest is None or (me is not None and _holds(me, digest))
         cold = [advert for advert in others if advert not in warm]
         order = [None, *warm, *cold] if warm_here and self._has_room() else [*warm, None, *cold]
-        return order[: MOST_ASKED + 1]
+        asked = order[: MOST_ASKED + 1]
+        return asked if None in asked else [*asked[:-1], None]
 
     def assignment(self, worker: WorkerAdvert, job: AssignedJob) -> Assignment:
         """One job for one of them, as from a dispatcher."""
@@ -69,7 +69,7 @@ class Peers:
             worker=worker.worker,
             epoch=worker.epoch,
             number=next(self._numbers),
-            load_subject=self._load_subject,
+            load_subject="",
             jobs=(job,),
         )
 

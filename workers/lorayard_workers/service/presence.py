@@ -92,6 +92,8 @@ class Presence:
 
     def saw(self, assignment: Assignment) -> None:
         """Remember how far each dispatcher's assignments have come."""
+        if not assignment.load_subject:
+            return  # of a worker that hands on; it hears nothing
         name = assignment.dispatcher
         self._seen[name] = max(assignment.number, self._seen.get(name, 0))
         self._seen.move_to_end(name)
