@@ -64,7 +64,7 @@ async def test_a_job_is_cancelled_whichever_dispatcher_has_it(
     await wait_until(lambda: nothing_left(yard))
 
 
-async def test_a_job_that_comes_after_another_dispatcher_was_asked_to_cancel_it_never_runs(
+async def test_a_job_that_comes_after_another_was_asked_to_cancel_it_never_runs(
     yard: Yard,
 ) -> None:
     """Whoever is asked may stand by: the one that is active hears of it and gets the job later."""
