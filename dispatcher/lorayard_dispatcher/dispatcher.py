@@ -44,11 +44,10 @@ from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
-from lorayard_shared.jobs.intake import Unreadable, read_delivery
+from lorayard_shared.jobs.intake import Unreadable, read_message
 from lorayard_shared.jobs.resolve import Kept, Rule, UnknownAdapterError, resolve
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
-from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
 
 LANES = tuple(Lane)
@@ -141,7 +140,7 @@ class Dispatcher:
             setbacks=self.setbacks,
             usage=self.usage,
             audit=self.audit,
-            base_of=self.registry.base_of,
+            policy=self.planner.policy,
             tasks=self._tasks,
             log=self._log,
         )
@@ -162,16 +161,8 @@ class Dispatcher:
     def on_message(self, message: Msg) -> None:
         """A delivery from one of the lanes."""
         self.taken += 1
-        try:
-            read = read_delivery(
-                self.bus.subjects,
-                subject=message.subject,
-                reply=message.reply,
-                body=message.data,
-                message_headers=message.headers or {},
-            )
-        except ValueError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
+        read = read_message(self.bus.subjects, message, self._log)
+        if read is None:
             return
         self.leases.hold(read.lease)
         if isinstance(read, Unreadable):

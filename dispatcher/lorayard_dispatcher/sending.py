@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -12,6 +12,7 @@ from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import Fate, HandOver, batches
 from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.usage import Usage
 from lorayard_schemas.assignment import Refusal, RefusalReason
@@ -55,7 +56,7 @@ class Sending:
         setbacks: Setbacks,
         usage: Usage,
         audit: Audit,
-        base_of: Mapping[str, str],
+        policy: Policy,
         tasks: OwnedTasks,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
@@ -66,7 +67,7 @@ class Sending:
         self._setbacks = setbacks
         self._usage = usage
         self._audit = audit
-        self._base_of = base_of
+        self._policy = policy
         self._spawn: Callable[..., object] = tasks.spawn
         self._log = log
         self.under_way = 0
@@ -120,7 +121,7 @@ class Sending:
                 self._plan_again_or_force(parked.after_refusal())
 
     def _plan_again_or_force(self, parked: ParkedJob) -> None:
-        home = self._setbacks.refused(parked, self._base_of, time.monotonic())
+        home = self._setbacks.refused(parked, self._policy, time.monotonic())
         if home is None or self._sender.is_cancelled(parked.taken):
             self._sender.park_again(parked)
         else:

@@ -7,7 +7,6 @@ contradicts itself rests.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.interruptions import Interruptions
@@ -49,12 +48,12 @@ class Setbacks:
         self._interruptions.note([key])
         return None
 
-    def refused(self, parked: ParkedJob, base_of: Mapping[str, str], now: float) -> str | None:
+    def refused(self, parked: ParkedJob, policy: Policy, now: float) -> str | None:
         """A job was refused, this time included: the home of its adapter, when views were wrong too often."""
         if not parked.forced:
             return None
         views = self._fleet.views(now, now)  # names and what fits: no times are read
-        homes = by_rendezvous(parked.waiting.group, views, Policy(base_of=base_of))
+        homes = by_rendezvous(parked.waiting.group, views, policy)
         self.forced += bool(homes)
         return homes[0].worker if homes else None
 

@@ -88,7 +88,7 @@ def test_a_job_refused_twice_is_forced_to_the_home_of_its_adapter_and_then_plann
     yard, job, told = Yard(), parked("sha256:" + "b" * 8), list[str | None]()
     for _ in range(6):
         job = job.after_refusal()
-        told.append(yard.setbacks.refused(job, {}, 0.0))
+        told.append(yard.setbacks.refused(job, Policy(), 0.0))
     views = yard.fleet.views(0.0, 0.0)
     home = by_rendezvous(job.waiting.group, views, Policy())[0].worker
     assert told == [None, home, None, None, home, None]
@@ -103,15 +103,26 @@ def test_only_a_forced_job_says_so() -> None:
 
 def test_a_full_worker_may_be_the_home_and_a_stopping_one_may_not() -> None:
     job = parked().after_refusal().after_refusal()
-    assert Yard(advert("w", room=0)).setbacks.refused(job, {}, 0.0) == "w"
+    assert Yard(advert("w", room=0)).setbacks.refused(job, Policy(), 0.0) == "w"
     stopping = advert("w")
     stopping = stopping.model_copy(update={"load": stopping.load.model_copy(update={"draining": True})})
-    assert Yard(stopping).setbacks.refused(job, {}, 0.0) is None
+    assert Yard(stopping).setbacks.refused(job, Policy(), 0.0) is None
 
 
 def test_a_home_has_the_base_model_of_the_adapter() -> None:
     job = parked("sha256:" + "b" * 8).after_refusal().after_refusal()
-    assert Yard().setbacks.refused(job, {job.waiting.group: "sha256:" + "1" * 8}, 0.0) is None
+    assert Yard().setbacks.refused(job, Policy(base_of={job.waiting.group: "sha256:" + "1" * 8}), 0.0) is None
+
+
+def test_a_home_is_wide_enough_for_the_adapter__b11() -> None:
+    job = parked("sha256:" + "b" * 8).after_refusal().after_refusal()
+    fleet = (advert("v"), advert("w"))
+    narrow, wide = (
+        one.model_copy(update={"columns_total": n}) for one, n in zip(fleet, (8, 64), strict=True)
+    )
+    columns_of = {job.waiting.group: 32}
+    assert Yard(narrow, wide).setbacks.refused(job, Policy(columns_of=columns_of), 0.0) == "w"
+    assert Yard(narrow).setbacks.refused(job, Policy(columns_of=columns_of), 0.0) is None
 
 
 # ---- let go

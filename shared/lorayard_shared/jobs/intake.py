@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import structlog
+from nats.aio.msg import Msg
+
 from lorayard_schemas import headers
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
@@ -13,6 +16,7 @@ from lorayard_schemas.names import CHOOSE
 from lorayard_schemas.subjects import BadSubjectError, JobAddress, Subjects
 from lorayard_shared.bus.delivery import Delivery, read_ack_subject
 from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_shared.logs import Event
 
 _ATTEMPT_DIGITS = 6
 
@@ -29,6 +33,23 @@ class Unreadable:
     reason: str
     job: str | None = None
     address: JobAddress | None = None
+
+
+def read_message(
+    subjects: Subjects, message: Msg, log: structlog.stdlib.BoundLogger
+) -> TakenJob | Unreadable | None:
+    """Read what a pull brought; None, and a line in the log, for what was no delivery."""
+    try:
+        return read_delivery(
+            subjects,
+            subject=message.subject,
+            reply=message.reply,
+            body=message.data,
+            message_headers=message.headers or {},
+        )
+    except ValueError as error:
+        log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
+        return None
 
 
 def read_delivery(

@@ -24,7 +24,7 @@ from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
-from lorayard_shared.jobs.intake import Unreadable, read_delivery
+from lorayard_shared.jobs.intake import Unreadable, read_message
 from lorayard_shared.jobs.resolve import Kept, Resolution, UnknownAdapterError, resolve
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
@@ -83,16 +83,8 @@ class EmergencyIntake:
 
     def on_message(self, message: Msg) -> None:
         """A delivery of one of the pulls."""
-        try:
-            read = read_delivery(
-                self._bus.subjects,
-                subject=message.subject,
-                reply=message.reply,
-                body=message.data,
-                message_headers=message.headers or {},
-            )
-        except ValueError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
+        read = read_message(self._bus.subjects, message, self._log)
+        if read is None:
             return
         if isinstance(read, TakenJob) and read.deliveries > MAX_DELIVERIES:
             self._log.warning(Event.JOB_LEFT, job=read.job, deliveries=read.deliveries)
