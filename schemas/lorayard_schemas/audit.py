@@ -1,7 +1,8 @@
 """What a dispatcher decided, kept for a while in `YARD_AUDIT`: who got which job, and why. Never a prompt.
 
 Records of one job lie under `yard.audit.{kind}.{tenant}.{job}`, so that they are found without a scan;
-those of a worker under `yard.audit.{kind}.{worker}`.
+those of a worker under `yard.audit.{kind}.{worker}`, and those of the registry under
+`yard.audit.registry.{what}.{name}.{version or revision}`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.message import Message
+from lorayard_schemas.names import Digest
 
 FORCED_HOME = "forced_home"
 """Phase of a decision that no plan made: the job was refused too often."""
@@ -31,6 +33,8 @@ class AuditKind(StrEnum):
     """A worker is to bring an adapter into host memory: `PrefetchRecord`."""
     PLACEMENT = "placement"
     """A worker is told where an adapter shall be: `PlacementRecord`."""
+    REGISTRY = "registry"
+    """An adapter version, or what names point at, was changed: `RegistryChange`."""
 
 
 class ReturnReason(StrEnum):
@@ -128,3 +132,27 @@ class PlacementRecord(Message):
     order: str
     """One of `OrderVerb`; a newer dispatcher may have others."""
     because: str
+
+
+class RegistryChange(Message):
+    """Somebody changed what the yard serves: who, what, and why."""
+
+    at: float
+    """Unix seconds."""
+    actor: str
+    """`user@host`, a worker's name, or what `LORAYARD_ACTOR` says."""
+    verb: str
+    """`push`, `validate`, `refuse`, `activate`, `archive`, `remove` ...; a newer peer may have others."""
+    what: str
+    """The bucket that holds it: `adapters`, `aliases`, `rules` ..."""
+    key: str
+    """For people: `name@version` of an adapter."""
+    revision: int = Field(default=0, ge=0)
+    """Of the bucket, after the change; 0 when it was removed."""
+    digest: Digest | None = None
+    """Of the adapter."""
+    before: str = ""
+    """State or content before; empty: there was none."""
+    after: str = ""
+    """State or content after; empty: there is none any more."""
+    reason: str = ""

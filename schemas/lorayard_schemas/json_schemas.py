@@ -19,6 +19,7 @@ from lorayard_schemas.audit import (
     DrainRecord,
     PlacementRecord,
     PrefetchRecord,
+    RegistryChange,
     ReturnRecord,
 )
 from lorayard_schemas.dead_letter import DeadLetter
@@ -62,6 +63,7 @@ MESSAGES: tuple[type[Message], ...] = (
     PlacementRecord,
     PlacementReport,
     PrefetchRecord,
+    RegistryChange,
     ReturnRecord,
     SeatHolder,
     SessionRecord,

@@ -107,6 +107,11 @@ class Subjects:
         """Records of one kind about one worker."""
         return f"{self.prefix}.audit.{kind}.{subject_token(worker)}"
 
+    def registry_audit(self, what: str, name: str = "*", number: str = "*") -> str:
+        """Records about one name in a bucket of the registry; `number` is its version or a revision."""
+        tokens = [part if part == "*" else subject_token(part) for part in (what, name, number)]
+        return f"{self.prefix}.audit.registry.{'.'.join(tokens)}"
+
     def assign(self, worker: str) -> str:
         """Where a worker takes jobs."""
         return f"{self.prefix}.worker.{subject_token(worker)}.assign"

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.adapter import (
+    AdapterRecipe,
+    AdapterRecord,
+    AdapterRefusal,
+    RecipePart,
+    StoredFile,
+)
 from lorayard_schemas.advert import RefusedAdapter, SlotAdvert, WorkerAdvert
 from lorayard_schemas.assignment import (
     AdapterRef,
@@ -28,6 +34,7 @@ from lorayard_schemas.audit import (
     DrainRecord,
     PlacementRecord,
     PrefetchRecord,
+    RegistryChange,
     ReturnRecord,
 )
 from lorayard_schemas.dead_letter import AttemptRecord, DeadLetter
@@ -77,6 +84,13 @@ SAMPLES: tuple[Message, ...] = (
         alpha=16,
         targets=("q_proj",),
         size_bytes=9,
+        files=(StoredFile(name="adapter_config.json", sha256="0" * 64, size_bytes=9),),
+        labels={"task": "summary"},
+        tenants=("t",),
+        recipe=AdapterRecipe(
+            parts=(RecipePart(name="a/b/d", version="2", digest=DIGEST, weight=0.5),), policy="cat"
+        ),
+        refusal=AdapterRefusal(reason="r", module="m", worker="w", at=1.0),
     ),
     Assignment(
         dispatcher="d",
@@ -147,6 +161,18 @@ SAMPLES: tuple[Message, ...] = (
     ),
     DispatcherAdvert(dispatcher="d", started_at=1.0, seats=(0, 1), pid=2),
     SeatHolder(dispatcher="d", started_at=1.0, since=2.0),
+    RegistryChange(
+        at=1.0,
+        actor="ana@laptop",
+        verb="activate",
+        what="adapters",
+        key="a/b/c@1",
+        revision=3,
+        digest=DIGEST,
+        before="validated",
+        after="active",
+        reason="r",
+    ),
     SessionRecord(tenant="t", session="s", chosen_at=1.0, worker="w", tokens=2.0, at=3.0),
     WorkerAdvert(
         worker="w",

@@ -102,7 +102,9 @@ def _base_model(workers: Sequence[WorkerAdvert]) -> Finding:
 def _adapters(workers: Sequence[WorkerAdvert], adapters: Sequence[AdapterRecord]) -> Finding:
     bases = {advert.base_digest for advert in workers}
     active = [record for record in adapters if record.state is AdapterState.ACTIVE]
-    strangers = [f"{record.name}@{record.version}" for record in active if record.base_digest not in bases]
+    strangers = [
+        f"{record.name}@{record.version}" for record in active if record.base_digest not in (None, *bases)
+    ]
     if strangers:
         return warn(
             "registered adapters",

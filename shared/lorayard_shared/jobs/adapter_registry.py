@@ -18,7 +18,7 @@ class AdapterRegistry:
         self.known: dict[str, dict[str, AdapterRecord]] = {}
         """Name -> version -> record."""
         self.base_of: dict[str, str] = {}
-        """Adapter digest -> base model digest."""
+        """Adapter digest -> base model digest; without an entry where no worker has tried it."""
         self.columns_of: dict[str, int] = {}
         """Adapter digest -> what it takes of a worker's slots."""
         self.bytes_of: dict[str, int] = {}
@@ -42,7 +42,8 @@ class AdapterRegistry:
             return
         self._by_key[key] = record
         self.known.setdefault(record.name, {})[record.version] = record
-        self.base_of[record.digest] = record.base_digest
+        if record.base_digest is not None:
+            self.base_of[record.digest] = record.base_digest
         self.columns_of[record.digest] = record.columns or record.rank
         self.bytes_of[record.digest] = record.size_bytes
         self.labels[record.digest] = f"{record.name}@{record.version}"

@@ -71,8 +71,10 @@ async def _agrees(bucket: KeyValue, key: str, ours: AdapterRecord) -> bool:
         )
         return False
     if (known.base_digest, known.columns) != (ours.base_digest, ours.columns):
+        # Only what it takes a base model to know: all else is its publisher's word.
+        known = known.model_copy(update={"base_digest": ours.base_digest, "columns": ours.columns})
         with suppress(nats.js.errors.KeyWrongLastSequenceError):  # another worker did the same
-            await bucket.update(key, encode(ours), last=entry.revision)
+            await bucket.update(key, encode(known), last=entry.revision)
     return True
 
 

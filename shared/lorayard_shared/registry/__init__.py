@@ -1,0 +1,1 @@
+"""Which adapter versions there are, and their files: what publishers and workers both use."""

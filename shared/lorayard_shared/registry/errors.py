@@ -1,0 +1,71 @@
+"""What can go wrong with the registry of adapters, by who must act.
+
+YardError
+  RegistryError
+    VersionTakenError          publisher: the version stands for other bytes
+    VersionUnknownError        caller: there is no such version
+    TransitionError            caller: the version's state does not allow it
+    ContendedError             try again: others change the same record all the time
+    RecordUnreadableError      us: a stored record is not what it claims to be
+"""
+
+from __future__ import annotations
+
+from lorayard_schemas.adapter import TRANSITIONS, AdapterState
+from lorayard_shared.errors import YardError
+
+
+class RegistryError(YardError):
+    """Base of what the registry refuses."""
+
+
+class VersionTakenError(RegistryError):
+    """Somebody has registered other bytes under this name and version; versions never change."""
+
+    def __init__(self, *, label: str, registered: str, given: str) -> None:
+        super().__init__(
+            f"{label} is registered as {registered}, and these files are {given}: "
+            "a version never changes its bytes, so give them a version of their own"
+        )
+        self.label = label
+        self.registered = registered
+        self.given = given
+
+
+class VersionUnknownError(RegistryError):
+    """No such adapter, or no such version of it."""
+
+    def __init__(self, *, label: str) -> None:
+        super().__init__(f"{label} is not registered; `lorayard adapters ls` shows what is")
+        self.label = label
+        self.field = "adapter"
+
+
+class TransitionError(RegistryError):
+    """A version cannot become that from what it is."""
+
+    def __init__(self, *, label: str, before: AdapterState, after: AdapterState, detail: str = "") -> None:
+        allowed = ", ".join(sorted(TRANSITIONS[before])) or "nothing"
+        why = f" ({detail})" if detail else ""
+        super().__init__(f"{label} is {before}{why} and cannot become {after}; it may become {allowed}")
+        self.label = label
+        self.before = before
+        self.after = after
+
+
+class ContendedError(RegistryError):
+    """A compare-and-set was lost too often."""
+
+    def __init__(self, *, label: str, tries: int) -> None:
+        super().__init__(f"{label} was changed by others {tries} times while this was tried; try again")
+        self.label = label
+        self.tries = tries
+
+
+class RecordUnreadableError(RegistryError):
+    """A record in the bucket cannot be read: a newer peer wrote it, or nobody of ours."""
+
+    def __init__(self, *, key: str, reason: str) -> None:
+        super().__init__(f"the record {key} cannot be read: {reason}")
+        self.key = key
+        self.reason = reason
