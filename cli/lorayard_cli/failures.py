@@ -35,9 +35,15 @@ from lorayard_cli.simulation.errors import BadSettingError
 from lorayard_cli.simulation.trace import TraceError
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.result import ErrorKind, ResultError, ResultState
+from lorayard_shared.adapters.errors import AdapterError
 from lorayard_shared.errors import BusDeclarationError, PayloadMissingError, YardError
+from lorayard_shared.registry.errors import (
+    RegistryError,
+    TransitionError,
+    VersionTakenError,
+    VersionUnknownError,
+)
 from lorayard_workers.errors import (
-    AdapterError,
     AdapterNotFoundError,
     AdapterUnknownError,
     BaseModelError,
@@ -86,13 +92,17 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (BusRefusedError, ExitCode.NO_BUS, "bus_refused"),
     (PayloadMissingError, ExitCode.FAILED, "payload_missing"),
     (ModelNotPreparedError, ExitCode.MODEL_MISSING, "model_missing"),
+    (AdapterUnknownError, ExitCode.UNKNOWN_ADAPTER, "unknown_adapter"),
+    (AdapterNotFoundError, ExitCode.USAGE, "bad_setting"),
+    (AdapterError, ExitCode.BAD_INPUT, "bad_adapter"),
+    (VersionUnknownError, ExitCode.UNKNOWN_ADAPTER, "unknown_adapter"),
+    (VersionTakenError, ExitCode.BAD_INPUT, "version_taken"),
+    (TransitionError, ExitCode.BAD_INPUT, "bad_state"),
+    (RegistryError, ExitCode.FAILED, "registry_failed"),
     (YardError, ExitCode.FAILED, "yard_failed"),
     (MalformedMessageError, ExitCode.BAD_INPUT, "bad_input"),
     (TraceError, ExitCode.BAD_INPUT, "bad_trace"),
     (BadSettingError, ExitCode.USAGE, "bad_setting"),
-    (AdapterUnknownError, ExitCode.UNKNOWN_ADAPTER, "unknown_adapter"),
-    (AdapterNotFoundError, ExitCode.USAGE, "bad_setting"),
-    (AdapterError, ExitCode.BAD_INPUT, "bad_adapter"),
     (BaseModelError, ExitCode.MODEL_MISSING, "model_missing"),
     (ModelStoreError, ExitCode.MODEL_MISSING, "model_missing"),
     (WorkerSpentError, ExitCode.WORKER_SPENT, "worker_spent"),
@@ -111,7 +121,8 @@ _EXTRAS = {
     "cyclopts": "cli",
     "rich": "cli",
     "uvloop": "dispatcher",
-    "numpy": "embedded",
+    "numpy": "adapters",
+    "regex": "adapters",
     "safetensors": "embedded",
     "filelock": "worker",
     "peft": "worker",

@@ -11,8 +11,8 @@ import pytest
 from lorayard import Client
 from lorayard_dispatcher.app import run_dispatcher
 from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_shared.adapters.prompt_template import TEMPLATE_NAME
 from lorayard_shared.settings import YardSettings
-from lorayard_workers.adapters.prompt_template import TEMPLATE_NAME
 from lorayard_workers.app import run_worker
 from lorayard_workers.settings import WorkerSettings
 from lorayard_workers.tiny_model import make_tiny_adapter

@@ -19,8 +19,9 @@ from safetensors.torch import (
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.adapters.wide import WideRoom
 from lorayard_workers.base_model import Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
@@ -33,7 +34,7 @@ from lorayard_workers.engine.protocol import (
     WeightedAdapter,
 )
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
-from lorayard_workers.errors import AdapterRefusedError, BaseModelError, CapacityError
+from lorayard_workers.errors import BaseModelError, CapacityError
 from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.slots import DeviceSlots

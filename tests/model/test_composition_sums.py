@@ -14,7 +14,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from lorayard_workers.adapters.files import RawTensor, read_adapter
+from lorayard_shared.adapters.files import RawTensor, read_adapter
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.lora_costs import Corners, LoraCosts
 from lorayard_workers.engine.protocol import (

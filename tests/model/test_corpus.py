@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from lorayard_cli.bench.engine_sides.corpus import MAX_BYTES, MAX_RANK, BadAdapter, make_corpus
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.errors import AdapterError
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.adapters.catalog import CatalogScanner
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest, Sampling, Succeeded
-from lorayard_workers.errors import AdapterError
 from lorayard_workers.tiny_model import TINY_SHAPES
 
 Tally = Callable[[str, int], None]

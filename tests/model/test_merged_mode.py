@@ -14,6 +14,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.int8_kernel import int8_is_exact
@@ -22,7 +23,7 @@ from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Samplin
 from lorayard_workers.engine.quantization import BaseQuantization
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.equipment import equip
-from lorayard_workers.errors import AdapterNotFoundError, AdapterRefusedError, BaseModelError
+from lorayard_workers.errors import AdapterNotFoundError, BaseModelError
 from lorayard_workers.memory.packing import HostAdapter
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.settings import WorkerSettings

@@ -12,12 +12,12 @@ from safetensors.torch import (
     save_file,  # pyright: ignore[reportUnknownVariableType]  # os.PathLike
 )
 
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
-from lorayard_workers.errors import AdapterRefusedError
 from lorayard_workers.memory.packing import HostAdapter, pack_adapter, raw_to_tensor
 from lorayard_workers.tiny_model import ALL_TARGETS, make_tiny_adapter
 

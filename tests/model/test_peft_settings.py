@@ -9,7 +9,7 @@ import pytest
 from peft import LoraConfig
 from peft.tuners.tuners_utils import check_target_module_exists  # pyright: ignore[reportUnknownVariableType]
 
-from lorayard_workers.adapters.config import HARMLESS, REFUSED_WHEN_ON, AdapterConfig
+from lorayard_shared.adapters.config import HARMLESS, REFUSED_WHEN_ON, AdapterConfig
 from lorayard_workers.adapters.selection import selected
 
 MODULES = (

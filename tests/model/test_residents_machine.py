@@ -17,8 +17,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision, load_base_model
 from lorayard_workers.engine.protocol import Composition, GenerationRequest, WeightedAdapter
 from lorayard_workers.engine.residents import Residents

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision, load_base_model
 from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded
 from lorayard_workers.engine.residents import Residents

@@ -14,10 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file  # pyright: ignore[reportUnknownVariableType]  # os.PathLike
 
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import MAX_TENSORS, read_adapter
-from lorayard_workers.adapters.fit import check_finite, check_fits, check_rank
-from lorayard_workers.errors import AdapterRefusedError, CapacityError
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.files import MAX_TENSORS, read_adapter
+from lorayard_shared.adapters.finite import check_finite
+from lorayard_workers.adapters.fit import check_fits, check_rank
+from lorayard_workers.errors import CapacityError
 from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter
 
 WEIGHTS = "adapter_model.safetensors"

@@ -20,8 +20,9 @@ from lorayard_cli.embedded.supervisor import ChildGivenUpError
 from lorayard_cli.exit_codes import NO_USE_IN_RESTARTING, ExitCode
 from lorayard_cli.failures import explain, outcome_exit_code
 from lorayard_schemas.result import ErrorKind, ResultError, ResultState
+from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.errors import BusUnavailableError, SettingsError
-from lorayard_workers.errors import AdapterRefusedError, BaseModelMissingError
+from lorayard_workers.errors import BaseModelMissingError
 from lorayard_workers.model_store import UnknownModelError
 
 

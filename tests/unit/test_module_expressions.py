@@ -9,8 +9,8 @@ import regex  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorayard_workers.adapters.expression import MAX_STEPS, ExpressionError, check_grammar
-from lorayard_workers.adapters.patterns import check_expression
+from lorayard_shared.adapters.expression import MAX_STEPS, ExpressionError, check_grammar
+from lorayard_shared.adapters.patterns import check_expression
 
 _PIECES = [
     *("a", ".", "\\.", "[", "]", "[^]", "[a-z]", "(", "(?:", "(?=", "(?!", ")", "|", "*", "+", "?", "{2}"),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.files import read_adapter
+from lorayard_shared.adapters.prompt_template import TEMPLATE_NAME, fill, read_prompt_template
 from lorayard_workers.adapters.catalog import CatalogScanner
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
-from lorayard_workers.adapters.prompt_template import TEMPLATE_NAME, fill, read_prompt_template
-from lorayard_workers.errors import AdapterRefusedError
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 

@@ -14,10 +14,10 @@ import pytest
 import safetensors
 from safetensors.numpy import save
 
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
-from lorayard_workers.adapters.fit import check_finite
-from lorayard_workers.adapters.tensor_table import ITEM_BYTES, TableError, TwinError, tensor_table
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.files import read_adapter
+from lorayard_shared.adapters.finite import check_finite
+from lorayard_shared.adapters.tensor_table import ITEM_BYTES, TableError, TwinError, tensor_table
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 Tensors = dict[str, tuple[str, tuple[int, ...], bytes]]

@@ -4,10 +4,8 @@ WorkerError
 ├── BaseModelError          operator: the base model's folder
 │   ├── BaseModelMissingError        nothing usable at the path
 │   └── BaseModelUnsupportedError    a model this engine cannot run rightly
-├── AdapterError            whoever published the adapter
-│   ├── AdapterRefusedError          the folder's content; names file, module and numbers
-│   ├── AdapterNotFoundError         operator: a setting names one that is not there
-│   └── AdapterUnknownError          no folder for this digest
+├── AdapterNotFoundError    operator: a setting names one that is not there
+├── AdapterUnknownError     operator: no folder for this digest
 ├── PackedFileError         nobody: the file is thrown away and made anew
 ├── RequestRefusedError          caller: the request itself; no attempt can succeed
 ├── CapacityError        operator: the thing is sound but larger than a configured limit
@@ -15,11 +13,16 @@ WorkerError
 │   ├── EngineDiedError              its engine's threads ended, or every step fails
 │   └── WorkerHungError              one of its threads makes no progress
 └── InvariantError         us: a `check()` found the books wrong
+
+What is wrong with an adapter's files is a lorayard_shared.adapters.errors.AdapterError in every part of a
+yard; the two about adapters here are of that kind too.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from lorayard_shared.adapters.errors import AdapterError
 
 
 class WorkerError(Exception):
@@ -43,21 +46,7 @@ class BaseModelUnsupportedError(BaseModelError):
     """The model loads, but this engine could not run it rightly."""
 
 
-class AdapterError(WorkerError):
-    """An adapter cannot be served."""
-
-
-class AdapterRefusedError(AdapterError):
-    """An adapter folder breaks a rule; `module` is the tensor or setting at fault, where one is."""
-
-    def __init__(self, path: Path, reason: str, *, module: str | None = None) -> None:
-        super().__init__(f"adapter {path}: {reason}")
-        self.path = path
-        self.reason = reason
-        self.module = module
-
-
-class AdapterNotFoundError(AdapterError):
+class AdapterNotFoundError(WorkerError, AdapterError):
     """The setting `dedicated` names an adapter that this worker has not, or cannot serve."""
 
     def __init__(self, spec: str, folder: Path | None) -> None:
@@ -71,20 +60,12 @@ class AdapterNotFoundError(AdapterError):
         self.folder = folder
 
 
-class AdapterUnknownError(AdapterError):
+class AdapterUnknownError(WorkerError, AdapterError):
     """No adapter folder is known for the digest."""
 
     def __init__(self, digest: str) -> None:
         super().__init__(f"no adapter with digest {digest} on this worker")
         self.digest = digest
-
-
-class NotPlainFileError(WorkerError):
-    """A folder, a pipe or a device lies where a file should."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is not a regular file: remove it, or put the file there")
-        self.path = path
 
 
 class PackedFileError(WorkerError):

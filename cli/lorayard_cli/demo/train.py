@@ -33,7 +33,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lorayard_cli.demo.corpus import PROMPT_TEMPLATE, Task, generate, prompt
-from lorayard_workers.adapters.prompt_template import PLACE, TEMPLATE_NAME
+from lorayard_shared.adapters.prompt_template import PLACE, TEMPLATE_NAME
 from lorayard_workers.model_store import GEMMA3_270M, prepare_gemma3_270m
 
 log = structlog.get_logger(__name__)

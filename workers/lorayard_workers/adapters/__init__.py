@@ -1,1 +1,1 @@
-"""Adapter folders: reading, judging, naming and finding them. Nothing here imports torch."""
+"""Adapter folders: judged against the base model, named and found. Nothing here imports torch."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lorayard_workers.adapters.files import RawTensor
+from lorayard_shared.adapters.files import RawTensor
 
 _CHUNK = 1 << 22
 """Values compared at a time: an embedding of 168 million would otherwise take a gigabyte more."""

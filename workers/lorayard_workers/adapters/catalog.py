@@ -10,11 +10,13 @@ from pathlib import Path
 import structlog
 
 from lorayard_schemas.names import version_order
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import MAX_WEIGHTS_BYTES, read_adapter
-from lorayard_workers.adapters.fit import Shapes, check_finite, check_fits, check_rank
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.files import MAX_WEIGHTS_BYTES, read_adapter
+from lorayard_shared.adapters.finite import check_finite
+from lorayard_workers.adapters.fit import Shapes, check_fits, check_rank
 from lorayard_workers.adapters.wide import NO_WIDE, WideRoom
-from lorayard_workers.errors import AdapterRefusedError, CapacityError
+from lorayard_workers.errors import CapacityError
 
 _log = structlog.stdlib.get_logger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from lorayard_workers.adapters.config import AdapterConfig
-from lorayard_workers.adapters.patterns import fully_matching
+from lorayard_shared.adapters.config import AdapterConfig
+from lorayard_shared.adapters.patterns import fully_matching
 
 ALL_LINEAR = "all-linear"
 """PEFT's word for every linear layer but the output head."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.files import AdapterFile
 from lorayard_workers.adapters.base_copies import values_that_differ
-from lorayard_workers.adapters.files import AdapterFile
-from lorayard_workers.errors import AdapterRefusedError, CapacityError
+from lorayard_workers.errors import CapacityError
 
 
 class WideRole(StrEnum):

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.base_linear import BaseLinear
 from lorayard_workers.engine.kernels import Kernel, make_kernel
 from lorayard_workers.engine.original_weights import OriginalWeights
-from lorayard_workers.errors import AdapterRefusedError, BaseModelError
+from lorayard_workers.errors import BaseModelError
 from lorayard_workers.memory.base_weights import BaseWeights
 from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.packing import GroupWeights, HostAdapter

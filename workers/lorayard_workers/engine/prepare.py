@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 
+from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.context import Context
@@ -20,12 +21,7 @@ from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.sampling import TokenSampler
 from lorayard_workers.engine.sampling_rules import check_sampling
 from lorayard_workers.engine.text import TextStream, TokenTexts
-from lorayard_workers.errors import (
-    AdapterRefusedError,
-    AdapterUnknownError,
-    CapacityError,
-    RequestRefusedError,
-)
+from lorayard_workers.errors import AdapterUnknownError, CapacityError, RequestRefusedError
 
 
 class Preparation:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorayard_workers.adapters.config import read_config
+from lorayard_shared.adapters.config import read_config
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.blocks import BLOCK_TOKENS
 from lorayard_workers.engine.config import EngineConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lorayard_workers.adapters.files import AdapterFile, LoraPair, RawTensor
+from lorayard_shared.adapters.files import AdapterFile, LoraPair, RawTensor
 from lorayard_workers.engine.protocol import Composition, CompositionPolicy
 from lorayard_workers.errors import RequestRefusedError
 from lorayard_workers.memory.combining import Combiner, Update

@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorayard_workers.adapters.plain_file import fill, open_plain_file
-from lorayard_workers.errors import NotPlainFileError, PackedFileError
+from lorayard_shared.adapters.errors import NotPlainFileError
+from lorayard_shared.adapters.plain_file import fill, open_plain_file
+from lorayard_workers.errors import PackedFileError
 from lorayard_workers.memory.index import index, restore, section_type
 from lorayard_workers.memory.packing import HostAdapter
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lorayard_workers.adapters.files import AdapterFile, LoraPair, RawTensor
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.files import AdapterFile, LoraPair, RawTensor
 from lorayard_workers.adapters.wide import WideModule, WideRole
-from lorayard_workers.errors import AdapterRefusedError
 from lorayard_workers.memory.base_weights import BaseWeights
 from lorayard_workers.memory.layout import GroupLayout, padded_rank
 

@@ -10,12 +10,14 @@ from pathlib import Path
 import structlog
 import torch
 
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import MAX_WEIGHTS_BYTES, AdapterFile, read_adapter
-from lorayard_workers.adapters.fit import check_finite, check_fits, check_rank
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.files import MAX_WEIGHTS_BYTES, AdapterFile, read_adapter
+from lorayard_shared.adapters.finite import check_finite
+from lorayard_workers.adapters.fit import check_fits, check_rank
 from lorayard_workers.adapters.wide import NO_WIDE, WideRole, WideRoom
 from lorayard_workers.engine.protocol import Composition
-from lorayard_workers.errors import AdapterRefusedError, AdapterUnknownError
+from lorayard_workers.errors import AdapterUnknownError
 from lorayard_workers.memory.base_weights import BaseWeights
 from lorayard_workers.memory.derive import derive
 from lorayard_workers.memory.layout import GroupLayout, linear_shapes

@@ -21,6 +21,7 @@ from lorayard_schemas.codec import decode
 from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job, PayloadRef
+from lorayard_shared.adapters.prompt_template import fill
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK, NAK
 from lorayard_shared.bus.payloads import PayloadStore
@@ -29,7 +30,6 @@ from lorayard_shared.errors import PayloadMissingError
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
-from lorayard_workers.adapters.prompt_template import fill
 from lorayard_workers.engine.dedication import REFUSAL_CODE
 from lorayard_workers.engine.protocol import (
     Cancelled,

@@ -19,8 +19,8 @@ import torch
 
 from lorayard_cli.bench.engine_report.figure import Bleed
 from lorayard_cli.bench.engine_sides.modes import without_prefix_reuse
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.blocks import BLOCK_TOKENS
 from lorayard_workers.engine.config import EngineConfig

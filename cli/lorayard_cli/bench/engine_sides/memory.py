@@ -12,8 +12,8 @@ import torch
 
 from lorayard_cli.bench.engine_report.figure import SlotMemory
 from lorayard_cli.bench.engine_sides.faults import SideFaultError
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.packed import PackedEngine
 from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded

@@ -19,8 +19,8 @@ from lorayard_cli.bench.engine_sides.workload import (
     adapter_of_row,
     prompts,
 )
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import BaseModel, load_model
 from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.protocol import Cancelled, GenerationRequest, Outcome, Sampling

@@ -13,14 +13,14 @@ from structlog.testing import capture_logs
 from lorayard_cli.bench.engine_report.figure import Figure
 from lorayard_cli.bench.engine_sides.corpus import MAX_BYTES, MAX_RANK, BadAdapter, make_corpus
 from lorayard_cli.bench.figures import spread
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.errors import AdapterError
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.adapters.catalog import CatalogScanner
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.packed import PackedEngine
 from lorayard_workers.engine.protocol import Failed, GenerationRequest, Outcome, Sampling, Succeeded
-from lorayard_workers.errors import AdapterError
 from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter, make_tiny_model
 
 _OUTCOME_SECONDS = 60.0

@@ -16,8 +16,8 @@ from random import Random
 from lorayard_cli.bench.engine_report.figure import Figure
 from lorayard_cli.bench.engine_sides.modes import without_prefix_reuse
 from lorayard_cli.bench.figures import spread
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.packed import PackedEngine

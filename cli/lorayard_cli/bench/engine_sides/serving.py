@@ -11,8 +11,8 @@ from typing import Any, Self
 from lorayard_cli.bench.engine_report.costs import Cost, process_cost_of
 from lorayard_cli.bench.engine_sides.faults import SideFaultError
 from lorayard_cli.bench.engine_sides.traffic import Ask, Traffic
-from lorayard_workers.adapters.digest import adapter_digest
-from lorayard_workers.adapters.files import read_adapter
+from lorayard_shared.adapters.digest import adapter_digest
+from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.packed import PackedEngine
 from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import regex as _untyped_regex  # type: ignore[import-untyped]  # has no stubs
 
-from lorayard_workers.adapters.expression import ExpressionError, check_grammar
+from lorayard_shared.adapters.expression import ExpressionError, check_grammar
 
 MAX_PATTERNS = 1024
 """Keys of one mapping: every module is tried against every key, and a 70B model has 560 linears."""

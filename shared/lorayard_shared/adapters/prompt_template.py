@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lorayard_workers.adapters.plain_file import read_plain_file
-from lorayard_workers.errors import AdapterRefusedError
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.plain_file import read_plain_file
 
 TEMPLATE_NAME = "prompt_template.txt"
 PLACE = "{prompt}"

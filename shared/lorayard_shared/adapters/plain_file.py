@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lorayard_workers.errors import AdapterRefusedError, NotPlainFileError
+from lorayard_shared.adapters.errors import AdapterRefusedError, NotPlainFileError
 
 
 def read_plain_file(folder: Path, name: str, max_bytes: int) -> memoryview:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from lorayard_workers.adapters.files import AdapterFile
+from lorayard_shared.adapters.files import AdapterFile
 
 
 def adapter_digest(adapter: AdapterFile) -> str:

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lorayard_workers.adapters.patterns import ModulePatterns, check_expression, check_plain
-from lorayard_workers.adapters.plain_file import read_plain_file
-from lorayard_workers.errors import AdapterRefusedError
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.patterns import ModulePatterns, check_expression, check_plain
+from lorayard_shared.adapters.plain_file import read_plain_file
 
 CONFIG_NAME = "adapter_config.json"
 

@@ -11,18 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lorayard_workers.adapters.config import AdapterConfig, read_config
-from lorayard_workers.adapters.patterns import check_lookups
-from lorayard_workers.adapters.plain_file import read_plain_file
-from lorayard_workers.adapters.prompt_template import read_prompt_template
-from lorayard_workers.adapters.tensor_table import (
+from lorayard_shared.adapters.config import AdapterConfig, read_config
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.patterns import check_lookups
+from lorayard_shared.adapters.plain_file import read_plain_file
+from lorayard_shared.adapters.prompt_template import read_prompt_template
+from lorayard_shared.adapters.tensor_table import (
     ITEM_BYTES,
     TableError,
     TensorEntry,
     TwinError,
     tensor_table,
 )
-from lorayard_workers.errors import AdapterRefusedError
 
 WEIGHTS_NAME = "adapter_model.safetensors"
 MAX_WEIGHTS_BYTES = 1 << 30

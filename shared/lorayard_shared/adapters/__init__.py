@@ -1,0 +1,1 @@
+"""Reads adapter folders from untrusted hands: publishers before a byte is sent, workers before use."""
