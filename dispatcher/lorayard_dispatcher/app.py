@@ -22,6 +22,7 @@ from lorayard_dispatcher.posts import Posts
 from lorayard_dispatcher.seats import Seats
 from lorayard_dispatcher.service import serve
 from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_dispatcher.upkeep import Upkeep
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.service import end_service
@@ -107,8 +108,10 @@ async def _serve(
     # Of several that are active one keeps the adapters: what traffic is worth, each would see otherwise.
     dispatcher.keeping.is_active = lambda: KEEPING_SEAT in seats.held and seats.sure()
     dispatcher.keeping.look(time.monotonic())  # before the first job
-    service = await serve(dispatcher, seats)
+    upkeep = Upkeep(bus)
+    service = await serve(dispatcher, seats, upkeep)
     active = [
+        asyncio.create_task(upkeep.run(), name="upkeep"),
         asyncio.create_task(seats.run(), name="seats"),
         asyncio.create_task(posts.watch(), name="pulls-watch"),
     ]

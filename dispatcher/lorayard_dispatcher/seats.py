@@ -221,6 +221,8 @@ class Seats:
                 await self._take(partition)
             for partition in sorted(self._held.keys() - ours):
                 await self._give(partition)
+        except nats.js.errors.NoStreamResponseError:
+            self._watch.look_again()  # the bucket is gone: it is declared again there
         except (nats.errors.Error, nats.js.errors.Error) as error:
             # The next beat tries again; until then `sure` says how long the seats are good for.
             self._log.debug(Event.BUS_FAILED, error=str(error) or type(error).__name__)

@@ -19,6 +19,7 @@ from lorayard_dispatcher.placement_report import report
 from lorayard_dispatcher.placing import place_adapter
 from lorayard_dispatcher.planning.values import BASE_GROUP
 from lorayard_dispatcher.seats import Seats
+from lorayard_dispatcher.upkeep import Upkeep
 from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
@@ -37,7 +38,7 @@ MOST_MISPLACED = 8
 SERVICE_VERSION = "1.0.0"
 
 
-async def serve(dispatcher: Dispatcher, seats: Seats) -> Service:
+async def serve(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep) -> Service:
     """Start answering."""
     service = await nats.micro.add_service(
         dispatcher.bus.nc,
@@ -48,7 +49,7 @@ async def serve(dispatcher: Dispatcher, seats: Seats) -> Service:
             metadata={"dispatcher": dispatcher.name},
         ),
     )
-    desk = _Desk(dispatcher, seats)
+    desk = _Desk(dispatcher, seats, upkeep)
     for verb, handler in _verbs(desk):
         subject = dispatcher.bus.subjects.dispatcher(verb)
         await service.add_endpoint(EndpointConfig(name=verb, subject=subject, handler=handler))
@@ -80,9 +81,10 @@ def _verbs(desk: _Desk) -> tuple[tuple[str, Callable[[Request], Awaitable[None]]
 class _Desk:
     """Handlers of the endpoints."""
 
-    def __init__(self, dispatcher: Dispatcher, seats: Seats) -> None:
+    def __init__(self, dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep) -> None:
         self._dispatcher = dispatcher
         self._seats = seats
+        self._upkeep = upkeep
 
     async def cancel(self, request: Request) -> None:
         """End a job: parked here, at a worker, or not yet seen by anyone."""
@@ -186,14 +188,14 @@ class _Desk:
 
     async def status(self, request: Request) -> None:
         """Counts and what waits."""
-        await request.respond(encode(_status(self._dispatcher, self._seats, time.time())))
+        await request.respond(encode(_status(self._dispatcher, self._seats, self._upkeep, time.time())))
 
 
 def _outcome(stored: Stored) -> CancelOutcome:
     return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
 
 
-def _status(dispatcher: Dispatcher, seats: Seats, now: float) -> DispatcherStatus:
+def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) -> DispatcherStatus:
     names = {
         record.digest: f"{record.name}@{record.version}"
         for versions in dispatcher.registry.known.values()
@@ -240,4 +242,5 @@ def _status(dispatcher: Dispatcher, seats: Seats, now: float) -> DispatcherStatu
         placements_kept=placed.kept,
         misplaced=tuple(one.adapter for one in placed.adapters if not one.kept),
         audit_lost=dispatcher.audit.lost,
+        missing=upkeep.missing,
     )

@@ -69,3 +69,5 @@ class DispatcherStatus(Message):
     """Some of the others, as `name@version`."""
     audit_lost: int = 0
     """Audit records that are known not to be stored."""
+    missing: tuple[str, ...] = ()
+    """Streams, buckets and `stream/consumer` that are not on the server and not made again by themselves."""

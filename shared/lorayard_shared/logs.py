@@ -30,6 +30,7 @@ class Event(StrEnum):
     BUS_DRIFTED = "bus_drifted"
     BUS_FAILED = "bus_failed"
     BUS_RECONNECTED = "bus_reconnected"
+    BUS_RESTORED = "bus_restored"
     EMERGENCY_BEGAN = "emergency_began"
     EMERGENCY_ENDED = "emergency_ended"
     FLEET_HEARD_AGAIN = "fleet_heard_again"

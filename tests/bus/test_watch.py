@@ -48,15 +48,16 @@ class Seen:
 
 @asynccontextmanager
 async def watching(
-    bus: Bus, *, grace_seconds: float = 0.0, renewed_seconds: float = math.inf
+    bus: Bus, *, kind: str = "workers", grace_seconds: float = 0.0, renewed_seconds: float = math.inf
 ) -> AsyncGenerator[Seen, None]:
     seen = Seen()
     watch = BucketWatch(
         bus,
-        bus.subjects.bucket("workers"),
+        bus.subjects.bucket(kind),
         seen,
         gone_grace_seconds=grace_seconds,
         renewed_seconds=renewed_seconds,
+        check_seconds=0.3,
     )
     task = asyncio.create_task(watch.run())
     try:
@@ -67,10 +68,23 @@ async def watching(
         await asyncio.wait([task])
 
 
-async def beat(bus: Bus, key: str, value: bytes, *, seconds: int | None = None) -> None:
+async def beat(
+    bus: Bus, key: str, value: bytes, *, kind: str = "workers", seconds: int | None = None
+) -> None:
     """As a worker does: `put` has no time to live."""
     headers = {"Nats-TTL": str(seconds)} if seconds is not None else None
-    await bus.js.publish(f"$KV.{bus.subjects.bucket('workers')}.{key}", value, headers=headers)
+    await bus.js.publish(f"$KV.{bus.subjects.bucket(kind)}.{key}", value, headers=headers)
+
+
+async def delete(bus: Bus, kind: str) -> None:
+    """As somebody does by hand."""
+    await bus.api(f"STREAM.DELETE.KV_{bus.subjects.bucket(kind)}")
+
+
+async def value(bus: Bus, kind: str, key: str) -> bytes | None:
+    """What a bucket holds."""
+    bucket = await bus.js.key_value(bus.subjects.bucket(kind))
+    return (await bucket.get(key)).value
 
 
 async def test_a_watch_is_ready_when_it_has_seen_what_was_there(bus: Bus) -> None:
@@ -216,8 +230,35 @@ async def test_a_bucket_made_anew_is_watched_again_where_values_are_renewed(
 ) -> None:
     await beat(bus, "before", b"1")
     async with watching(bus, renewed_seconds=0.3) as seen:
-        await bus.api(f"STREAM.DELETE.KV_{bus.subjects.bucket('workers')}")
+        await delete(bus, "workers")
         await declare(bus, topology(settings))
         await wait_until(lambda: "before" not in seen.now)
         await beat(bus, "after", b"2")
         await wait_until(lambda: "after" in seen.now)
+
+
+async def test_a_bucket_that_is_deleted_is_there_again_and_watched(bus: Bus, wait_until: WaitUntil) -> None:
+    for number in range(30):  # the new one counts from 1: nothing of it may be skipped
+        await beat(bus, "before", str(number).encode())
+    async with watching(bus) as seen:
+        await delete(bus, "workers")
+        await wait_until(lambda: "before" not in seen.now)
+        await beat(bus, "after", b"2")
+        await wait_until(lambda: seen.now == {"after": b"2"})
+
+
+async def test_what_nobody_tells_again_is_put_back_into_a_bucket_made_anew(
+    bus: Bus, settings: YardSettings, wait_until: WaitUntil
+) -> None:
+    for key in ("kept", "changed", "deleted"):
+        await beat(bus, key, b"1", kind="adapters")
+    async with watching(bus, kind="adapters") as seen:
+        await (await bus.js.key_value(bus.subjects.bucket("adapters"))).delete("deleted")
+        await wait_until(lambda: "deleted" not in seen.now)
+        await delete(bus, "adapters")
+        await declare(bus, topology(settings))
+        await beat(bus, "changed", b"2", kind="adapters")
+        await wait_until(lambda: seen.now == {"kept": b"1", "changed": b"2"})
+        assert ("kept", None) not in seen.changes, "nobody was told that it is gone"
+        assert await value(bus, "adapters", "kept") == b"1"
+        assert await value(bus, "adapters", "changed") == b"2"

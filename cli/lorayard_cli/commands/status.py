@@ -108,6 +108,11 @@ def _print(glance: _Glance) -> None:
                 f"[bold]fleet[/]       [yellow]out of sight[/]: {dispatcher.stale} of "
                 f"{len(dispatcher.workers)} workers not heard for 1.5 s; jobs go by hash"
             )
+        if dispatcher.missing:
+            gone = plain(", ".join(dispatcher.missing))
+            console.print(
+                f"[bold]missing[/]     [red]{gone}[/]; `lorayard doctor --mend` declares them again"
+            )
     console.print(f"[bold]queue[/]       {_jobs(depth.total)} unfinished{delayed}")
     if depth.unfinished:
         console.print(queue_table(depth))

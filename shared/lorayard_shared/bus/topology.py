@@ -68,6 +68,8 @@ class StreamDeclaration:
 
     name: str
     config: JsonMap
+    live: bool = False
+    """Whether all it holds is told again by whoever lives, so that an empty one does as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,19 +183,21 @@ def _stream(settings: YardSettings, kind: str, subjects: list[str], **config: An
 def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
     return (
         # History 1: when the newest value expires, an older one would show again.
-        _key_value(settings, "workers", subject_delete_marker_ttl=10 * NANOSECONDS),
-        _key_value(settings, "dispatchers", subject_delete_marker_ttl=10 * NANOSECONDS),
+        _key_value(settings, "workers", live=True, subject_delete_marker_ttl=10 * NANOSECONDS),
+        _key_value(settings, "dispatchers", live=True, subject_delete_marker_ttl=10 * NANOSECONDS),
         _key_value(settings, "adapters", history=16),
         _key_value(settings, "placements", history=16),
         _key_value(settings, "aliases", history=16),
         _key_value(settings, "rules", history=16),
         _key_value(settings, "tenants", history=16),
         _key_value(settings, "control", history=16),
-        _key_value(settings, "sessions", max_age=settings.session_ttl_seconds * NANOSECONDS),
+        _key_value(settings, "sessions", live=True, max_age=settings.session_ttl_seconds * NANOSECONDS),
     )
 
 
-def _key_value(settings: YardSettings, kind: str, *, history: int = 1, **config: Any) -> StreamDeclaration:
+def _key_value(
+    settings: YardSettings, kind: str, *, history: int = 1, live: bool = False, **config: Any
+) -> StreamDeclaration:
     bucket = settings.subjects.bucket(kind)
     base: JsonMap = {
         "subjects": [f"$KV.{bucket}.>"],
@@ -208,7 +212,7 @@ def _key_value(settings: YardSettings, kind: str, *, history: int = 1, **config:
         "deny_delete": True,
         "allow_msg_ttl": True,
     }
-    return StreamDeclaration(name=f"KV_{bucket}", config={**base, **config})
+    return StreamDeclaration(name=f"KV_{bucket}", config={**base, **config}, live=live)
 
 
 def _objects(settings: YardSettings) -> tuple[StreamDeclaration, ...]:

@@ -9,7 +9,11 @@ again.
 
 And a value may outlive its writer: the server's clock was set back, or it was put without a time to live.
 Where writers renew their values, one that is not renewed counts as gone, and a watch that hears nothing of a
-value it knows lists the bucket anew, as its consumer may have gone with a bucket that was made anew.
+value it knows lists the bucket anew.
+
+And a bucket may be deleted under its watch, which then hears nothing more: nats-py goes on behind the last
+revision that it has seen, and a new bucket counts from 1. So a quiet watch asks whether its bucket is still
+the same. One that is missing is declared again, and what nobody would tell again is put back as it was known.
 """
 
 from __future__ import annotations
@@ -19,13 +23,17 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 
 import nats.errors
 import nats.js.errors
 from nats.js.kv import KeyValue
 
-from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.restore import find_bucket, restore_bucket
+from lorayard_shared.errors import BusDeclarationError
 from lorayard_shared.logs import Event, process_logger
+from lorayard_shared.repeated import Repeated
 
 Change = Callable[[str, bytes | None], None]
 """Called with a key and its new value; None means gone."""
@@ -33,11 +41,16 @@ Change = Callable[[str, bytes | None], None]
 BACKOFF_SECONDS = 0.5
 """Between attempts to watch: a loop without one left hundreds of consumers behind (openobserve 13676)."""
 
+_TROUBLE = (nats.errors.Error, nats.js.errors.Error, ApiError, BusDeclarationError, TimeoutError)
+
 _SETTLE_SECONDS = 1.0
 """For a watch that is being set up when it is no longer wanted; a silent bus is not waited for longer."""
 
-IDLE_SECONDS = 3600
-"""A bucket may be quiet for long; a reconnect ends the wait, not this."""
+CHECK_SECONDS = 2.5
+"""Quiet for so long a watch asks after its bucket. Sooner than nats-py makes its consumer anew (10 s), which
+would skip what a new bucket held by then."""
+
+_TELL_SECONDS = 10.0
 
 
 class BucketWatch:
@@ -51,21 +64,28 @@ class BucketWatch:
         *,
         gone_grace_seconds: float = 0.0,
         renewed_seconds: float = math.inf,
+        check_seconds: float = CHECK_SECONDS,
     ) -> None:
         """`renewed_seconds`: the longest that a writer that lives leaves its value as it is."""
         self._bus = bus
         self._bucket = bucket
         self._on_change = on_change
         self._again = asyncio.Event()
-        self._known: set[str] = set()
+        self._puts_back = not find_bucket(bus, bucket).live
+        self._known: dict[str, bytes] = {}
+        """Values where they are put back, else only keys."""
+        self._created: datetime | None = None
+        """When the bucket was made that was listed last."""
         self._grace_seconds = gone_grace_seconds
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._renewed_seconds = renewed_seconds
+        self._quiet_seconds = min(check_seconds, renewed_seconds)
         self._renewals: dict[str, tuple[int, float]] = {}  # revision, and when it was first heard (monotonic)
         self._disconnects = bus.disconnects
         self._listed_at: float | None = None  # the loop's clock; None while a listing comes in
         self.ready = asyncio.Event()
         """Set once the first whole listing is in."""
+        self._failures = Repeated(every_seconds=_TELL_SECONDS, clock=time.monotonic)
         self._log = process_logger(bucket=bucket)
         bus.on_reconnect(self._on_reconnect)
 
@@ -76,16 +96,24 @@ class BucketWatch:
                 self._again.clear()
                 try:
                     await self._watch_once()
-                except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-                    self._log.warning(Event.WATCH_RESTARTED, error=str(error))
+                except _TROUBLE as error:
+                    if (times := self._failures.again()) is not None:
+                        self._log.warning(
+                            Event.WATCH_RESTARTED, error=str(error) or type(error).__name__, times=times
+                        )
                     await asyncio.sleep(BACKOFF_SECONDS)
         finally:
             for timer in self._leaving.values():
                 timer.cancel()
 
+    def look_again(self) -> None:
+        """There is reason to believe that this watch is blind."""
+        self._again.set()
+
     async def _watch_once(self) -> None:
         self._disconnects, self._listed_at = self._bus.disconnects, None
-        bucket = await self._bus.js.key_value(self._bucket)
+        bucket = await self._open()
+        created = await _created(bucket)
         watcher = await _watcher(bucket)
         seen: set[str] = set()
         listing = True
@@ -104,12 +132,17 @@ class BucketWatch:
                 except nats.errors.TimeoutError:
                     if listing:
                         raise
+                    if self._bus.connected and await _created(bucket) != created:
+                        return
                 else:
                     if entry is not None:
                         seen.add(entry.key)
                         self._apply(entry)
                     elif listing:
                         listing = False
+                        if self._puts_back and self._created not in (None, created):
+                            await self._put_back(bucket, seen)
+                        self._created = created
                         self._listed(seen)
                 if not listing and self._is_overdue():
                     return
@@ -118,9 +151,26 @@ class BucketWatch:
             with suppress(nats.errors.Error, nats.js.errors.Error):
                 await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py
 
+    async def _open(self) -> KeyValue:
+        """The bucket, made again if somebody has deleted it."""
+        try:
+            return await self._bus.js.key_value(self._bucket)
+        except nats.js.errors.BucketNotFoundError:
+            await restore_bucket(self._bus, self._bucket)
+            self._log.warning(Event.BUS_RESTORED, what=self._bucket)
+            return await self._bus.js.key_value(self._bucket)
+
+    async def _put_back(self, bucket: KeyValue, seen: set[str]) -> None:
+        """Write what was known into a bucket that was made anew, unless it is there already."""
+        lost = sorted(self._known.keys() - seen)
+        for key in lost:
+            with suppress(nats.js.errors.KeyWrongLastSequenceError):
+                await bucket.create(key, self._known[key])
+        seen.update(lost)
+        self._log.warning(Event.BUS_RESTORED, what=self._bucket, values=len(lost))
+
     async def _next(self, watcher: KeyValue.KeyWatcher) -> KeyValue.Entry | None:
-        seconds = min(IDLE_SECONDS, self._renewed_seconds)
-        entry = await watcher.updates(timeout=seconds)  # type: ignore[no-untyped-call]  # nats-py
+        entry = await watcher.updates(timeout=self._quiet_seconds)  # type: ignore[no-untyped-call]  # nats-py
         return entry if isinstance(entry, KeyValue.Entry) else None
 
     def _is_overdue(self) -> bool:
@@ -147,7 +197,7 @@ class BucketWatch:
                 self._gone(entry.key)
         elif entry.operation is None and entry.value:
             self._stays(entry.key)
-            self._known.add(entry.key)
+            self._known[entry.key] = entry.value if self._puts_back else b""
             self._on_change(entry.key, entry.value)
         # A writer that takes its value down means it; of an expiry the server makes a purge, or no operation.
         elif entry.operation != "DEL" and self._may_come_back(entry.key):
@@ -156,7 +206,7 @@ class BucketWatch:
             self._gone(entry.key)
 
     def _listed(self, seen: set[str]) -> None:
-        for key in sorted(self._known - seen):
+        for key in sorted(self._known.keys() - seen):
             self._leave_later(key)
         self._listed_at = asyncio.get_running_loop().time()
         self.ready.set()
@@ -194,11 +244,16 @@ class BucketWatch:
         # Of a value that was not renewed it stays: the next listing still has it, and must not bring it back.
         if key in self._known and self._age(key) <= self._renewed_seconds:
             del self._renewals[key]
-        self._known.discard(key)
+        self._known.pop(key, None)
         self._on_change(key, None)
 
     async def _on_reconnect(self) -> None:
-        self._again.set()
+        self.look_again()
+
+
+async def _created(bucket: KeyValue) -> datetime | None:
+    """Tells a bucket from another of the same name."""
+    return (await bucket.status()).stream_info.created
 
 
 async def _watcher(bucket: KeyValue) -> KeyValue.KeyWatcher:

@@ -137,6 +137,14 @@ async def test_a_job_given_out_again_and_again_waits_for_a_dispatcher__g1(severa
     await several.results([suspect])
 
 
+async def test_a_consumer_that_somebody_deletes_meanwhile_is_made_again__g1(several: SeveralYard) -> None:
+    await several.yard.worker("w1", **SOON)
+    await several.wait_until(lambda: _pulls(several, "w1"))
+    stream = several.bus.subjects.stream("jobs")
+    await several.bus.api(f"CONSUMER.DELETE.{stream}.{lane_consumer(Lane.NORMAL)}")
+    await several.all_answered_once(await several.publish(5))
+
+
 async def _give_out(several: SeveralYard, *, times: int) -> None:
     """Take the normal lane's one job and give it back, so often."""
     leases = asyncio.Queue[str]()

@@ -17,10 +17,13 @@ import nats.errors
 import structlog
 
 from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.declare import CONSUMER_NOT_FOUND
 from lorayard_shared.bus.priority import serve_by_priority
 from lorayard_shared.bus.puller import Puller
+from lorayard_shared.bus.restore import restore
 from lorayard_shared.bus.topology import CHECK_DELAYED, PIN_GROUP, ConsumerDeclaration, topology
 from lorayard_shared.bus.watch import BucketWatch
+from lorayard_shared.errors import BusDeclarationError
 from lorayard_shared.logs import Event
 from lorayard_shared.process import end_tasks
 from lorayard_workers.service.dispatchers import Dispatchers
@@ -97,8 +100,18 @@ class Emergency:
     async def _open(self) -> None:
         for consumer in self._consumers:
             if self._dispatchers.none_for() > 0:  # one may be back meanwhile
-                with suppress(ApiError, nats.errors.Error):  # tried again; until then few are served
-                    await serve_by_priority(self._bus, consumer)
+                # Where it fails it is tried again; until then few are served.
+                with suppress(ApiError, nats.errors.Error, BusDeclarationError):
+                    await self._open_one(consumer)
+
+    async def _open_one(self, consumer: ConsumerDeclaration) -> None:
+        try:
+            await serve_by_priority(self._bus, consumer)
+        except ApiError as error:
+            if error.code != CONSUMER_NOT_FOUND:
+                raise
+            await restore(self._bus, topology(self._bus.settings))  # somebody has deleted it
+            await serve_by_priority(self._bus, consumer)
 
     async def _begin(self) -> None:
         self._log.warning(

@@ -1,0 +1,71 @@
+"""Streams, buckets and consumers that somebody deletes under a running yard stop nobody for ever (G1)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from tests.bus.conftest import ADAPTER, Yard
+
+from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.result import ResultState
+from lorayard_shared.bus.declare import find_drift, mend
+from lorayard_shared.bus.topology import lane_consumer, topology
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+
+
+async def test_what_holds_no_work_is_made_again_and_the_rest_is_named__g1(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    """The yard goes on by itself; a stream of data is left to its operator, who may have a backup."""
+    await yard.worker()
+    await yard.dispatcher()
+    subjects = yard.bus.subjects
+    for kind in ("workers", "dispatchers", "adapters", "placements", "sessions"):
+        await yard.bus.api(f"STREAM.DELETE.KV_{subjects.bucket(kind)}")
+    await yard.bus.api(f"CONSUMER.DELETE.{subjects.stream('jobs')}.{lane_consumer(Lane.NORMAL)}")
+    await yard.bus.api(f"STREAM.DELETE.{subjects.stream('tokens')}")
+    await yard.publish(Job(id="after", prompt="say"))
+    assert (await yard.result("after")).state is ResultState.SUCCEEDED
+    tokens = subjects.stream("tokens")
+
+    async def missing() -> tuple[str, ...]:
+        return tuple(drift.name for drift in await find_drift(yard.bus, topology(yard.settings)))
+
+    async def restored() -> bool:
+        return await missing() == (tokens,) and (await yard.status()).missing == (tokens,)
+
+    await wait_until(restored)
+    await mend(yard.bus, topology(yard.settings))
+
+    async def whole() -> bool:
+        return (await yard.status()).missing == ()
+
+    await wait_until(whole)
+    await yard.publish(Job(id="last", prompt="say"))
+    assert (await yard.result("last")).state is ResultState.SUCCEEDED
+
+
+async def test_an_adapter_is_still_known_when_its_bucket_was_made_anew__g1(
+    yard: Yard, adapters: Path, wait_until: WaitUntil
+) -> None:
+    """Workers register when they start: the records of those that run would be gone for ever."""
+    await yard.worker(adapters_dir=adapters)
+    await yard.dispatcher()
+    await yard.publish(Job(id="before", prompt="say"), adapter=ADAPTER)
+    before = await yard.result("before")
+    await yard.bus.api(f"STREAM.DELETE.KV_{yard.bus.subjects.bucket('adapters')}")
+    await mend(yard.bus, topology(yard.settings))
+
+    async def registered() -> bool:
+        bucket = await yard.bus.js.key_value(yard.bus.subjects.bucket("adapters"))
+        return (await bucket.status()).values == 1
+
+    await wait_until(registered)
+    await yard.publish(Job(id="after", prompt="say"), adapter=ADAPTER)
+    after = await yard.result("after")
+    assert (after.state, after.text) == (ResultState.SUCCEEDED, before.text)
