@@ -22,6 +22,7 @@ from lorayard_schemas.audit import (
     RegistryChange,
     ReturnRecord,
 )
+from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.job import Job
@@ -45,6 +46,7 @@ MESSAGES: tuple[type[Message], ...] = (
     AskPlacements,
     Assignment,
     AssignmentReply,
+    BlobManifest,
     CancelJob,
     CancelReply,
     DeadLetter,

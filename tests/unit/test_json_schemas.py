@@ -37,6 +37,7 @@ from lorayard_schemas.audit import (
     RegistryChange,
     ReturnRecord,
 )
+from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.dead_letter import AttemptRecord, DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
@@ -109,6 +110,7 @@ SAMPLES: tuple[Message, ...] = (
         ),
     ),
     AssignmentReply(refusals=(Refusal(key="k", reason=RefusalReason.NO_ROOM),), load=LOAD),
+    BlobManifest(sha256="0" * 64, size_bytes=2048, part_bytes=1024, parts=("1" * 64, "2" * 64)),
     CancelJob(tenant="t", job="j"),
     CancelReply(outcome=CancelOutcome.FINISHED),
     DeadLetter(

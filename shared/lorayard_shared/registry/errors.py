@@ -7,6 +7,8 @@ YardError
     TransitionError            caller: the version's state does not allow it
     ContendedError             try again: others change the same record all the time
     RecordUnreadableError      us: a stored record is not what it claims to be
+    StoreFullError             operator: the object store takes no more
+    FileMissingError           publisher: the store lacks a file, or its bytes are others
 """
 
 from __future__ import annotations
@@ -68,4 +70,29 @@ class RecordUnreadableError(RegistryError):
     def __init__(self, *, key: str, reason: str) -> None:
         super().__init__(f"the record {key} cannot be read: {reason}")
         self.key = key
+        self.reason = reason
+
+
+class StoreFullError(RegistryError):
+    """The object store takes no more bytes."""
+
+    def __init__(self, *, store: str, reason: str) -> None:
+        super().__init__(
+            f"the store {store} is full ({reason}); remove adapters that nobody needs (`adapters rm`), or "
+            "give the bus more room, then push again: what was stored already is not sent again"
+        )
+        self.store = store
+        self.reason = reason
+
+
+class FileMissingError(RegistryError):
+    """The store lacks a file of a version, or a part of it."""
+
+    def __init__(self, *, file: str, sha256: str, reason: str) -> None:
+        super().__init__(
+            f"{file} (sha256 {sha256[:12]}) is not in the store as its record says: {reason}; "
+            "push the version again from its folder"
+        )
+        self.file = file
+        self.sha256 = sha256
         self.reason = reason

@@ -1,0 +1,157 @@
+"""Objects of a store by name, whole and in memory: for parts of files, which have a few MiB each.
+
+They lie as every NATS client keeps them (chunks and a description), so `nats object` sees them too. Written
+by nats-py; read here, because its reader makes a consumer on the server for each object, grows its buffer
+quadratically (nats.py issue 703) and waits for ever for a chunk that is gone. This one asks for all chunks in
+one direct request (server 2.11), which leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
+from nats.js.api import ObjectMeta, ObjectMetaOptions
+from nats.js.object_store import ObjectStore
+
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.registry.errors import StoreFullError
+
+CHUNK_BYTES = 512 * 1024
+"""Measured best for put and for get, and half of what a message may hold."""
+
+READ_SECONDS = 30.0
+"""For one object from a server that is far away: 4 MiB at 1 Mbit/s."""
+
+WRITE_SECONDS = 60.0
+
+_FULL = frozenset({10023, 10028, 10047})
+"""Resources of the server or the account are used up."""
+
+_REFUSED = 10077
+"""Any refusal of the stream: only the text tells that of a full one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Description:
+    """What the store says of an object."""
+
+    nuid: str
+    size_bytes: int
+    chunks: int
+
+
+class Objects:
+    """The objects of one store."""
+
+    def __init__(self, bus: Bus, kind: str) -> None:
+        self._bus = bus
+        self._bucket = bus.subjects.bucket(kind)
+        self._stream = f"OBJ_{self._bucket}"
+        self._store: ObjectStore | None = None
+
+    async def size(self, name: str) -> int | None:
+        """How many bytes an object has; None: there is none.
+
+        Raises:
+            nats.errors.Error: the bus did not answer.
+        """
+        found = await self._describe(name)
+        return None if found is None else found.size_bytes
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Keep an object; one of the same name is replaced.
+
+        Raises:
+            StoreFullError: the store takes no more.
+            nats.errors.Error: the bus did not take it.
+        """
+        if self._store is None:
+            self._store = await self._bus.js.object_store(self._bucket)
+        meta = ObjectMeta(name=name, options=ObjectMetaOptions(max_chunk_size=CHUNK_BYTES))
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self._store.put(name, data, meta=meta)
+        except TimeoutError as error:
+            raise nats.errors.TimeoutError from error
+        except nats.js.errors.APIError as error:
+            if error.err_code in _FULL or (error.err_code == _REFUSED and "maximum" in str(error)):
+                raise StoreFullError(store=self._bucket, reason=error.description or "") from error
+            raise
+
+    async def get(self, name: str, *, limit_bytes: int) -> bytes | None:
+        """An object's bytes, as they are in the store; None: there is none, or not all of it.
+
+        Whoever asks knows by a digest whether they are right. More than `limit_bytes` is never read.
+
+        Raises:
+            nats.errors.Error: the bus did not answer.
+        """
+        found = await self._describe(name)
+        if found is None or found.size_bytes > limit_bytes:
+            return None
+        if found.chunks == 0:
+            return b""
+        data = b"".join(await self._chunks(found, limit_bytes))
+        return data if len(data) == found.size_bytes else None
+
+    async def remove(self, name: str) -> None:
+        """Take an object away, if it is there."""
+        if self._store is None:
+            self._store = await self._bus.js.object_store(self._bucket)
+        with suppress(nats.js.errors.ObjectNotFoundError, nats.js.errors.ObjectDeletedError):
+            await self._store.delete(name)
+
+    async def _describe(self, name: str) -> _Description | None:
+        subject = f"$O.{self._bucket}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+        try:
+            message = await self._bus.js.get_msg(self._stream, subject=subject, direct=True)
+        except nats.js.errors.NotFoundError:
+            return None
+        try:
+            told: dict[str, Any] = json.loads(message.data or b"")
+            if told.get("deleted") or told.get("options", {}).get("link"):
+                return None
+            return _Description(
+                nuid=str(told["nuid"]), size_bytes=int(told["size"]), chunks=int(told["chunks"])
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None  # not of ours: as good as none
+
+    async def _chunks(self, found: _Description, limit_bytes: int) -> list[bytes]:
+        """In the order they were written."""
+        chunks: list[bytes] = []
+        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        taken = 0
+
+        def take(message: Msg) -> None:
+            nonlocal taken
+            taken += len(message.data)
+            if (message.headers or {}).get("Status") or taken > limit_bytes:
+                if not end.done():
+                    end.set_result(None)  # all are here, there are none, or more than there should be
+                return
+            chunks.append(message.data)
+
+        inbox = self._bus.nc.new_inbox()
+        hearing = await self._bus.nc.hear(inbox, take)
+        try:
+            subject = f"$O.{self._bucket}.C.{found.nuid}"
+            wanted = {"seq": 1, "next_by_subj": subject, "batch": found.chunks + 1}
+            request = f"$JS.API.DIRECT.GET.{self._stream}"
+            await self._bus.nc.publish(request, json.dumps(wanted).encode(), reply=inbox)
+            async with asyncio.timeout(READ_SECONDS):
+                await end
+        except TimeoutError as error:
+            raise nats.errors.TimeoutError from error
+        finally:
+            with suppress(nats.errors.Error):
+                await hearing.unsubscribe()
+        return chunks
