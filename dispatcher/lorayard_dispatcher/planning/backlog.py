@@ -176,7 +176,8 @@ class Backlog:
             lane = lanes[job.priority] = Lane(self._jobs)
         before, size = lane.oldest, lane.size
         lane.put(job)
-        self._file(job, lane, before, size)
+        if lane.oldest is not before or not lane.size & size:
+            self._file(job, lane, before, size)
         groups = self.waiting_of.setdefault(job.tenant, {})
         groups[job.group] = groups.get(job.group, 0) + 1
         if job.deadline is not None:
@@ -194,7 +195,8 @@ class Backlog:
         lane = lanes[job.priority]
         before, size = lane.oldest, lane.size
         lane.removed(job)
-        self._file(job, lane, before, size)
+        if lane.oldest is not before or not lane.size & size:
+            self._file(job, lane, before, size)
         if lane.size == 0:
             del lanes[job.priority]
             if not lanes:
@@ -238,7 +240,8 @@ class Backlog:
             yield group
 
     def _file(self, job: WaitingJob, lane: Lane, before: WaitingJob | None, size: int) -> None:
-        """Keep the sorted lists true after a lane has changed."""
+        """Keep the sorted lists true after a lane has changed: its oldest job, or the number of binary digits
+        of its size, which neighbours that share no digit differ in."""
         if lane.oldest is not before:
             heads = self.heads.setdefault(job.priority, [])
             if before is not None:

@@ -101,7 +101,8 @@ class Desk:
                 self.idle_pins += 1
         self.host = view.host
         self.fetching = set(view.fetching)
-        self.free_slots = max(0, view.slots - len(self.resident))
+        free = view.slots - len(self.resident)
+        self.free_slots = free if free > 0 else 0
         self.free_columns = max(0, view.columns - self.taken_columns(self.resident)) if view.columns else 0
         self._mean_bytes = None
         if self.emptied:

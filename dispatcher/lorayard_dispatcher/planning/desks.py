@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from zlib import crc32
 
 from lorayard_dispatcher.planning.desk import FORGET, MOST_ASKED, Desk
@@ -78,11 +79,14 @@ class Desks:
             desk.take(view)
             self._list_adapters(desk, resident)
             if desk.host != host or desk.fetching != fetching:
-                before, after = host | fetching, desk.host | desk.fetching
-                _leave_all(self.hosts, before - after, desk.name)
-                _enter_all(self.hosts, after - before, desk.name)
+                # Host memory holds hundreds, of which few have changed.
+                gone = (host - desk.host) | (fetching - desk.fetching)
+                come = (desk.host - host) | (desk.fetching - fetching)
+                _leave_all(self.hosts, gone - desk.host - desk.fetching, desk.name)
+                _enter_all(self.hosts, come - host - fetching, desk.name)
         self._list(desk)
-        self.most_rows = max(self.most_rows, desk.rows)
+        if desk.rows > self.most_rows:
+            self.most_rows = desk.rows
         if desk.room > 0:
             self.changed.add(view.worker)
 
@@ -117,7 +121,8 @@ class Desks:
     def give(self, desk: Desk, group: str) -> None:
         """Lay one more job over a worker that holds its adapter."""
         desk.add(group)
-        self._list(desk)
+        if desk.room <= 0 or desk.in_flight >= desk.rows or desk.drain is not None:
+            self._list(desk)
 
     def load(self, desk: Desk, group: str, evicted: Sequence[str], now: float) -> None:
         """An adapter is on its way into a slot, in place of others where there is no room."""
@@ -186,29 +191,41 @@ class Desks:
             names = self.open_holders.get(group, NOBODY)
             if not queue and len(self.free) < len(names):
                 names = self.free
-        base = self._policy.base_of.get(group)
-
-        def passes(desk: Desk) -> bool:
-            return (
-                (queue or desk.is_free)
-                and (group in desk.resident or group == BASE_GROUP)
-                and (desk.drain is None or (desk.room > 1 and desk.gives(group)))
-                and (not spare or desk.spare > desk.kept)
-                and desk.fits(group, base)
-            )
-
         at_home = self.by_name.get(home) if home is not None else None
-        if at_home is not None and at_home.room > 0 and self.keeps(at_home, group) and passes(at_home):
-            return at_home
+        if at_home is not None and at_home.room > 0 and self.keeps(at_home, group):
+            found = self._takers((at_home.name,), group, key, queue, spare)
+            if found:
+                return at_home
         best: Desk | None = None
         least = 0.0
-        for desk in self.choices(names, key, passes):
+        for desk in self._takers(names, group, key, queue, spare):
             filled = desk.in_flight / desk.rows
             if best is None or filled < least:
                 best, least = desk, filled
             elif filled == least and _home_first(group, desk, best):
                 best = desk
         return best
+
+    def _takers(self, names: Sequence[str], group: str, key: str, queue: bool, spare: bool) -> list[Desk]:
+        """As `choices`, which this repeats, like `_strangers`: workers that may take a job of a group, of
+        some with room."""
+        base, by_name, count = self._policy.base_of.get(group), self.by_name, len(names)
+        start, left = (0, count) if count <= CHOICES else (crc32(key.encode()) % count, CHOICES)
+        found: list[Desk] = []
+        for at in range(start - count, start):
+            desk = by_name[names[at]]
+            if not (queue or desk.is_free) or (group not in desk.resident and group != BASE_GROUP):
+                continue
+            if desk.drain is not None and (desk.room <= 1 or not desk.gives(group)):
+                continue
+            if spare and desk.spare <= desk.kept:
+                continue
+            if (base is None and desk.is_plain and not desk.view.columns) or desk.fits(group, base):
+                found.append(desk)
+                left -= 1
+                if left == 0:
+                    break
+        return found
 
     def strangers(self, group: str, key: str, *, free: bool = False, most: int = CHOICES) -> list[Desk]:
         """Workers with room (`free`: with a row) that could load the adapter: some that have a copy, and some
@@ -254,6 +271,15 @@ class Desks:
                 if len(found) == most:
                     break
         return found
+
+    def open_choices(self, key: str, passes: Callable[[Desk], bool]) -> list[Desk]:
+        """The same of all workers as `choices`, less those without room: in a full yard almost all."""
+        names, count = self.open, len(self.names)
+        if count > CHOICES:
+            at = bisect_left(names, self.names[crc32(key.encode()) % count])
+            names = names[at:] + names[:at]
+        passing = (desk for name in names if passes(desk := self.by_name[name]))
+        return list(passing) if count <= CHOICES else list(islice(passing, CHOICES))
 
     def _list(self, desk: Desk) -> None:
         """Into the lists of those with room, and with free rows, or out of them."""

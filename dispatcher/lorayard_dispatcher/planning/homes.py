@@ -53,8 +53,9 @@ class Homes:
 
     def take(self, key: str) -> WaitingJob | None:
         """Remove a job and return it, if it is kept back."""
-        self.moved.discard(key)
-        job = self._jobs.pop(key, None)
+        if self.moved:
+            self.moved.discard(key)
+        job = self._jobs.pop(key, None) if self._jobs else None
         if job is not None:
             assert job.home is not None, "as it was kept"
             kept = self._of[job.home]

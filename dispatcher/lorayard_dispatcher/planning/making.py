@@ -64,15 +64,14 @@ class Books:
         job = self.backlog.take(key)
         if job is None:
             return None
-        self.not_due(job)
+        if self.due:
+            self.not_due(job)
         if job.tenant not in self.backlog.waiting_of:
             self.shares.waits_no_more(job.tenant)
         return job
 
     def not_due(self, job: WaitingJob) -> None:
         """It is no longer among those that their deadline has made overdue."""
-        if not self.due:
-            return
         queue = (job.group, job.priority)
         jobs = self.due.get(queue)
         if jobs is not None and jobs.pop(job.key, None) is not None and not jobs:
@@ -169,8 +168,8 @@ class Making:
 
     def next(self, group: str, priority: int) -> WaitingJob | None:
         """The oldest job of a tenant within its share."""
-        lane = self.lane(group, priority)
-        if lane is None:
+        lanes = self.books.backlog.groups.get(group)
+        if lanes is None or (lane := lanes.get(priority)) is None:
             return None
         job = lane.head(self.books.shares)
         if job is None:

@@ -68,7 +68,8 @@ class Policy:
 
     def late_at(self, enqueued_at: float, priority: int) -> float:
         """When a job without a deadline becomes overdue, unix seconds."""
-        return enqueued_at + self.wait_bound_seconds[min(priority, len(self.wait_bound_seconds) - 1)]
+        bounds = self.wait_bound_seconds
+        return enqueued_at + (bounds[priority] if priority < len(bounds) else bounds[-1])
 
     def bound(self, job: WaitingJob) -> float:
         """When the job becomes overdue, unix seconds: to meet a deadline it starts a service earlier."""

@@ -210,7 +210,7 @@ def plan_document(made: Plan) -> dict[str, Any]:
 
 def _document(part: Decision | Drain | Prefetch) -> dict[str, Any]:
     """JSON knows lists only."""
-    document: dict[str, Any] = asdict(part)
+    document: dict[str, Any] = part._asdict()
     if isinstance(part, Decision):
         document["evicts_more"] = list(part.evicts_more)
     return document

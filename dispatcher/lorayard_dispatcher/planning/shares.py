@@ -30,6 +30,7 @@ class Shares:
         self._least: list[tuple[float, str]] = []
         """A heap of what was once true; what is not any more is dropped when it comes up."""
         self._floor = 0.0
+        self._limit = policy.quantum_tokens
         self._stale = True
 
     @property
@@ -42,6 +43,7 @@ class Shares:
                 served, tenant = least[0]
                 if tenant in waiting and tenant not in self.aside and known[tenant] == served:
                     self._floor = served
+                    self._limit = served + self._policy.quantum_tokens
                     break
                 heapq.heappop(least)
         return self._floor
@@ -68,7 +70,9 @@ class Shares:
     @property
     def limit(self) -> float:
         """Tenants that were served more are past their share."""
-        return self.floor + self._policy.quantum_tokens
+        if self._stale:
+            _ = self.floor
+        return self._limit
 
     def waits(self, tenant: str) -> None:
         """It has work again: it does not save up what it left unused meanwhile."""

@@ -43,6 +43,7 @@ def serve_overdue(making: Making, near: Collection[str]) -> None:
 
 def _late_groups(making: Making, wanted: Collection[str]) -> Iterator[tuple[int, float, str]]:
     backlog, policy, now = making.books.backlog, making.books.policy, making.now
+    groups = backlog.groups
     if making.whole:
         for priority in backlog.priorities():
             for enqueued_at, _, group in backlog.heads[priority][: policy.sample]:
@@ -51,9 +52,10 @@ def _late_groups(making: Making, wanted: Collection[str]) -> Iterator[tuple[int,
                     break
                 yield (priority, bound, group)
     for group in wanted:
-        for priority, lane in backlog.groups.get(group, {}).items():
-            if lane.oldest is not None and policy.late_at(lane.oldest.enqueued_at, priority) <= now:
-                yield (priority, policy.late_at(lane.oldest.enqueued_at, priority), group)
+        for priority, lane in groups[group].items() if group in groups else ():
+            oldest = lane.oldest
+            if oldest is not None and (bound := policy.late_at(oldest.enqueued_at, priority)) <= now:
+                yield (priority, bound, group)
     for (group, priority), jobs in making.books.due.items():
         first = next(iter(jobs.values()))  # they came in the order of their bounds
         yield (priority, policy.bound(first), group)

@@ -37,9 +37,9 @@ def _least_useful(making: Making, group: str, urgency: float) -> tuple[Desk, str
     base = policy.base_of.get(group)
 
     def passes(desk: Desk) -> bool:
-        return desk.drain is None and desk.lacks_room(group) and desk.room > 0 and desk.fits(group, base)
+        return desk.drain is None and desk.lacks_room(group) and desk.fits(group, base)
 
-    for desk in desks.choices(desks.names, group, passes):
+    for desk in desks.open_choices(group, passes):
         seconds = making.books.loads.host_seconds(desk)
         for adapter, jobs in desk.jobs.items():
             found = desk.resident.get(adapter)
