@@ -38,7 +38,7 @@ def show_result(result: Result, *, as_json: bool) -> int:
 
 def result_document(result: Result) -> dict[str, Any]:
     """The whole result as JSON; the keys are stable."""
-    error, logprobs = result.error, result.logprobs
+    error, logprobs, composition = result.error, result.logprobs, result.composition
     return {
         "job": result.job_id,
         "state": result.state.value,
@@ -48,6 +48,7 @@ def result_document(result: Result) -> dict[str, Any]:
         "adapter": result.adapter,
         "version": result.version,
         "digest": result.digest,
+        "composition": None if composition is None else composition.model_dump(mode="json"),
         "base_digest": result.base_digest,
         "worker": result.worker or None,
         "rule": result.rule,
@@ -65,7 +66,7 @@ def made_by(result: Result) -> str:
     seconds = (result.timings.waited_ms + result.timings.total_ms) / 1000
     tokens = result.usage.completion_tokens
     parts = (
-        adapter_label(result.adapter, result.version),
+        result.composition.label if result.composition else adapter_label(result.adapter, result.version),
         f"worker {result.worker}",
         tier_label(result.tier),
         f"{tokens} token{'' if tokens == 1 else 's'}",

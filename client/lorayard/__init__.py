@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from lorayard.client import Client
+from lorayard.composition import Composition
 from lorayard.errors import (
     BusRefusedError,
     BusUnavailableError,
@@ -34,6 +35,7 @@ from lorayard.submit_report import SubmitReport
 from lorayard.sync_client import SyncClient, SyncJobHandle
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.assignment import CancelOutcome
+from lorayard_schemas.composition import AppliedComposition, AppliedPart, CompositionPolicy, MajoritySign
 from lorayard_schemas.job import ChatTurn, Lane
 from lorayard_schemas.placement import AdapterTier, Placement
 from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
@@ -45,6 +47,8 @@ except PackageNotFoundError:  # a source tree on the path, never installed
 
 __all__ = [
     "AdapterTier",
+    "AppliedComposition",
+    "AppliedPart",
     "BusRefusedError",
     "BusUnavailableError",
     "CancelOutcome",
@@ -52,6 +56,8 @@ __all__ = [
     "Client",
     "ClientClosedError",
     "ClientSettings",
+    "Composition",
+    "CompositionPolicy",
     "ErrorKind",
     "GenerateRequest",
     "InvalidRequestError",
@@ -63,6 +69,7 @@ __all__ = [
     "JobTimeoutError",
     "Lane",
     "LorayardError",
+    "MajoritySign",
     "NoDispatcherError",
     "PayloadTooLargeError",
     "Placement",

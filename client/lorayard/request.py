@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import ValidationError
 
+from lorayard.composition import Composition, checked_composition
 from lorayard.errors import InvalidRequestError
 from lorayard_schemas.codec import encode_given
 from lorayard_schemas.job import ChatTurn, Job, Lane, Sampling
@@ -27,6 +28,7 @@ class RequestOptions(TypedDict, total=False):
     """Everything about a request but its prompt; what each means stands at `GenerateRequest`."""
 
     adapter: str | None
+    composition: Composition | None
     lane: Lane | LaneName
     max_new_tokens: int
     temperature: float
@@ -60,6 +62,8 @@ class GenerateRequest:
     _: KW_ONLY
     adapter: str | None = None
     """`{org}/{model-family}/{task}`, `@version` behind it or not, or `base`; None: the yard chooses."""
+    composition: Composition | None = None
+    """Several weighted adapters, instead of `adapter`."""
     lane: Lane | LaneName = Lane.NORMAL
     max_new_tokens: int = 256
     temperature: float = 0.0
@@ -104,12 +108,19 @@ _JOB_NAMES = ("template", "session", "task")
 """Those that a job takes as they are."""
 
 
-def job_address(*, lane: Lane | LaneName, tenant: str, adapter: str | None) -> JobAddress:
+def job_address(
+    *, lane: Lane | LaneName, tenant: str, adapter: str | None, composition: Composition | None = None
+) -> JobAddress:
     """Where a request's job goes.
 
     Raises:
-        InvalidRequestError: lane or adapter cannot be one.
+        InvalidRequestError: lane, adapter or composition cannot be one.
     """
+    if composition is not None:
+        if adapter is not None:
+            reason = "the request names an adapter too: send one of the two"
+            raise InvalidRequestError(field="composition", reason=reason)
+        return JobAddress(lane=_lane(lane), tenant=tenant, adapter=checked_composition(composition).address)
     return JobAddress(lane=_lane(lane), tenant=tenant, adapter=_adapter(adapter))
 
 
@@ -127,6 +138,8 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
         given["deadline"] = _deadline(request.deadline_seconds, now)
     if request.metadata is not None:
         given["metadata"] = _metadata(request.metadata)
+    if request.composition is not None:
+        given["composition"] = checked_composition(request.composition)
     given |= _given(request, _JOB_NAMES)
     try:
         if sampling := _given(request, _SAMPLING_NAMES):

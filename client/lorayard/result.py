@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lorayard.errors import JobCancelledError, JobExpiredError, JobFailedError
+from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.result import (
     JobResult,
     JobTimings,
@@ -30,9 +31,11 @@ class Result:
     finish_reason: str | None
     """`stop`, or `length` when `max_new_tokens` ended it."""
     adapter: str | None
-    """Who answered: None is the base model."""
+    """Who answered: None is the base model, or a composition."""
     version: str | None
     digest: str | None
+    composition: AppliedComposition | None
+    """Where several adapters answered: which, at what weights, and the digest of the recipe."""
     base_digest: str | None
     worker: str
     rule: str | None
@@ -65,6 +68,7 @@ def from_wire(wire: JobResult, text: str) -> Result:
         adapter=maker.adapter,
         version=maker.version,
         digest=maker.digest,
+        composition=maker.composition,
         base_digest=maker.base_digest,
         worker=maker.worker,
         rule=maker.rule if wire.maker is not None else None,

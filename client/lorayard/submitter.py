@@ -119,6 +119,11 @@ def _largest_field(request: GenerateRequest) -> str:
 
 
 def _subject(link: Link, request: GenerateRequest) -> str:
+    if request.composition is not None:
+        address = job_address(
+            lane=request.lane, tenant=link.tenant, adapter=request.adapter, composition=request.composition
+        )
+        return link.bus.subjects.job(address)
     place = (link.bus.subjects, link.tenant, request.lane, request.adapter)
     try:
         return _checked_subject(*place)

@@ -75,6 +75,8 @@ class WorkerAdvert(Message):
     model: str
     base_digest: Digest
     context_tokens: int = Field(ge=0)
+    composes: bool = False
+    """Whether its engine takes jobs with several adapters."""
     dedicated: Digest | None = None
     """The only adapter it serves, in its base weights or soon; None: all, and the base model."""
     bound: bool = False

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest, JobId
 
@@ -45,6 +46,8 @@ class AssignedJob(Part):
     history: str | None = None
     """The `Yard-History` header as it came."""
     adapter: AdapterRef | None = None
+    composition: AppliedComposition | None = None
+    """Several adapters instead of one."""
     rule: str = "base"
     waited_ms: float = 0.0
     force: bool = False

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from lorayard_schemas.assignment import AdapterRef
+from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.message import Message
 from lorayard_schemas.names import Digest
 
@@ -62,7 +63,8 @@ class DecisionRecord(Message):
     tenant: str
     lane: str
     adapter: AdapterRef | None = None
-    """None is the base model."""
+    """None is the base model, or a composition."""
+    composition: AppliedComposition | None = None
     rule: str
     """Which rule chose the adapter."""
     phase: str

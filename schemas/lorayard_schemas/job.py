@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from lorayard_schemas.composition import Composition
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import JobId, SessionName
 
@@ -101,6 +102,8 @@ class Job(Message):
     prompt_ref: PayloadRef | None = None
     template: Literal["adapter", "none"] = "adapter"
     """Whether a plain prompt is put into the adapter's own prompt template, if it has one."""
+    composition: Composition | None = None
+    """Several weighted adapters, instead of the one in the subject, which begins with `+` then."""
     sampling: Sampling = Field(default_factory=Sampling)  # a default would be copied deeply, for 10 us
     created_at: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)  # unix seconds
     deadline: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)  # unix seconds

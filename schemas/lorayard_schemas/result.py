@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.job import PayloadRef
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest, JobId
@@ -48,9 +49,11 @@ class Maker(Part):
 
     worker: str
     adapter: str | None = None
-    """Name of the adapter, None for the base model."""
+    """Name of the adapter, None for the base model, and for a composition."""
     version: str | None = None
     digest: Digest | None = None
+    composition: AppliedComposition | None = None
+    """Several adapters, each fixed by digest, with its weight; the digest is that of the recipe."""
     base_digest: Digest | None = None
     rule: str = "base"
     """Which rule chose the adapter: explicit, session, default or base."""

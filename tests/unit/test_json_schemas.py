@@ -38,6 +38,7 @@ from lorayard_schemas.audit import (
     ReturnRecord,
 )
 from lorayard_schemas.blob import BlobManifest
+from lorayard_schemas.composition import Composition, CompositionPart, CompositionPolicy
 from lorayard_schemas.dead_letter import AttemptRecord, DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
@@ -152,7 +153,12 @@ SAMPLES: tuple[Message, ...] = (
     ExplainJob(tenant="t", job="j"),
     JobExplanation(dispatcher="d", where=Whereabouts.PARKED, reason=WaitReason.NO_WORKER),
     DispatcherStatus(dispatcher="d", started_at=1.0, parked=(ParkedGroup(adapter="base", jobs=1),)),
-    Job(id="j", messages=(ChatTurn(role="user", content="x"),), deadline=1.0),
+    Job(
+        id="j",
+        messages=(ChatTurn(role="user", content="x"),),
+        deadline=1.0,
+        composition=Composition(policy=CompositionPolicy.CAT, parts=(CompositionPart(adapter="a/b/c"),)),
+    ),
     JobResult(
         job="j",
         tenant="t",

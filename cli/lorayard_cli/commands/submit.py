@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from lorayard.client import Client
+from lorayard.composition import Composition
 from lorayard.handle import JobHandle
 from lorayard_cli.answers import show_result, wait_for
+from lorayard_cli.composing import UNSAID, AdapterOptions
 from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, no_negative
@@ -23,8 +25,6 @@ from lorayard_cli.prompts import no_option, read_prompt, read_schema
 class JobOptions:
     """What the job asks for, and how long its answer is waited for."""
 
-    adapter: str | None = None
-    """org/model/task, with @version or not; base for the base model. Without it the yard chooses."""
     lane: Literal["urgent", "high", "normal", "bulk"] = "normal"
     """How urgent it is."""
     wait: Annotated[bool, Parameter(negative="")] = False
@@ -66,6 +66,7 @@ async def submit(
     prompt: Annotated[str | None, Parameter(allow_leading_hyphen=True, validator=no_option)] = None,
     *,
     file: Path | None = None,
+    adapters: AdapterOptions = UNSAID,
     job: JobOptions = USUAL,
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
@@ -79,19 +80,23 @@ async def submit(
     file
         Read the prompt from this file.
     """
+    made_of = adapters.composition  # whatever is wrong with it, before anybody is asked
     text = read_prompt(prompt, file)
     async with client(yard) as connected:
-        handle = await _submitted(connected, text, job)
+        handle = await _submitted(connected, text, adapters.single, made_of, job)
         if job.wait:
             return show_result(await wait_for(handle, job.timeout), as_json=output.json)
     _show_handle(handle, output)
     return ExitCode.OK
 
 
-async def _submitted(connected: Client, text: str, job: JobOptions) -> JobHandle:
+async def _submitted(
+    connected: Client, text: str, adapter: str | None, made_of: Composition | None, job: JobOptions
+) -> JobHandle:
     return await connected.submit(
         text,
-        adapter=job.adapter,
+        adapter=adapter,
+        composition=made_of,
         lane=job.lane,
         deadline_seconds=job.deadline,
         max_new_tokens=job.max_new_tokens,

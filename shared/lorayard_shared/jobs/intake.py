@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 
 from lorayard_schemas import headers
 from lorayard_schemas.codec import decode
+from lorayard_schemas.composition import COMPOSED
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import MAX_JOB_BYTES, Job, JobStub
 from lorayard_schemas.names import CHOOSE
@@ -67,6 +68,7 @@ def read_delivery(
         _check_size(subject, body, message_headers)
         attempt = _attempt(message_headers)
         job = decode(Job, body)
+        _check_composition(address, job)
     except (BadSubjectError, MalformedMessageError) as error:
         return _unreadable(delivery, subject, reply, body, address, error)
     return TakenJob(
@@ -82,6 +84,7 @@ def read_delivery(
         enqueued_at=delivery.stored_at,
         deadline=job.deadline,
         session=job.session,
+        composition=job.composition,
         prompt_bytes=job.prompt_ref.size_bytes if job.prompt_ref is not None else len(body),
     )
 
@@ -94,6 +97,22 @@ def _check_size(subject: str, body: bytes, message_headers: Mapping[str, str]) -
             field="",
             reason=f"{size} bytes, at most {MAX_JOB_BYTES}: a longer prompt goes by reference (prompt_ref)",
         )
+
+
+def _check_composition(address: JobAddress, job: Job) -> None:
+    """One adapter in the subject, or several in the body: whoever knows of no compositions goes by the
+    subject, and must not answer without them."""
+    named = address.adapter
+    if job.composition is None:
+        if named is not None and named.startswith(COMPOSED):
+            reason = f"the subject names {named!r}, so the job needs a composition, and has none"
+            raise MalformedMessageError(kind="Job", field="composition", reason=reason)
+    elif named != job.composition.address:
+        reason = (
+            f"the subject names {'no adapter' if named is None else repr(named)}: a job with a composition "
+            f"names none of its own, and goes to the subject of {job.composition.address!r}"
+        )
+        raise MalformedMessageError(kind="Job", field="composition", reason=reason)
 
 
 def _attempt(message_headers: Mapping[str, str]) -> int:

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.result import ErrorKind, ResultError
+from lorayard_shared.jobs.compose import BadCompositionError
 from lorayard_shared.jobs.resolve import UnknownAdapterError
 
 
-def unknown_adapter(error: UnknownAdapterError, refused_by: str | None) -> ResultError:
-    """Nobody has registered it; `refused_by` names a worker that found its files and refuses them."""
+def unknown_adapter(
+    error: UnknownAdapterError, refused_by: str | None, *, at: str = "adapter"
+) -> ResultError:
+    """Nobody has registered it; `refused_by` names a worker that found its files and refuses them, `at` the
+    field that names it."""
     return ResultError(
         kind=ErrorKind.PERMANENT,
         code="unknown_adapter",
         message=f"{error.reason}; {refused_by}" if refused_by else error.reason,
-        field="adapter",
+        field=at,
+    )
+
+
+def bad_composition(error: BadCompositionError) -> ResultError:
+    """Its parts are there, and do not go together."""
+    return ResultError(
+        kind=ErrorKind.PERMANENT, code="bad_composition", message=error.reason, field=error.field
+    )
+
+
+def composition_unavailable(
+    composition: AppliedComposition, *, slots: int, columns: int, most: str
+) -> ResultError:
+    """No live worker can put it together; `most` says what they have."""
+    needs = f"{slots} slot{'' if slots == 1 else 's'} and {columns} columns of them"
+    return ResultError(
+        kind=ErrorKind.RETRYABLE,
+        code="composition_unavailable",
+        message=f"{composition.label} needs a worker that composes adapters, has the files of each and "
+        f"the base model they were made for, and offers {needs}: {most}",
+        field="composition",
     )
 
 

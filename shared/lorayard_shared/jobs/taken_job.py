@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lorayard_schemas.composition import Composition
 from lorayard_schemas.subjects import JobAddress
 
 
@@ -23,4 +24,5 @@ class TakenJob:
     enqueued_at: float  # unix seconds, by the server
     deadline: float | None
     session: str | None = None
+    composition: Composition | None = None
     prompt_bytes: int = 0  # roughly: of the body, or of what it refers to

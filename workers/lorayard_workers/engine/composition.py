@@ -5,28 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Container
 
-from lorayard_workers.engine.protocol import Composition, CompositionPolicy, GenerationRequest
+from lorayard_schemas.composition import MAX_PARTS as MAX_PARTS
+from lorayard_schemas.composition import MERGING, USED_BY, setting_fault
+from lorayard_workers.engine.protocol import Composition, GenerationRequest
 from lorayard_workers.errors import AdapterUnknownError, RequestRefusedError
-
-MAX_PARTS = 8
-"""A sum costs the slots and the columns of all its parts; published recipes mix two to five."""
-
-_PRUNING = frozenset(
-    {
-        CompositionPolicy.TIES,
-        CompositionPolicy.DARE_LINEAR,
-        CompositionPolicy.DARE_TIES,
-        CompositionPolicy.MAGNITUDE_PRUNE,
-    }
-)
-_MERGING = _PRUNING | {CompositionPolicy.SVD}
-"""PEFT would pass a single part through as it is, whatever the settings."""
-_USED_BY = {
-    "density": _PRUNING,
-    "majority_sign": frozenset({CompositionPolicy.TIES, CompositionPolicy.DARE_TIES}),
-    "svd_rank": frozenset({CompositionPolicy.SVD}),
-    "seed": frozenset({CompositionPolicy.DARE_LINEAR, CompositionPolicy.DARE_TIES}),
-}
 
 
 def check_adapters(request: GenerationRequest, known: Container[str]) -> None:
@@ -49,21 +31,12 @@ def check_adapters(request: GenerationRequest, known: Container[str]) -> None:
 def check_composition(composition: Composition) -> None:
     """Parts and settings make sense together. Raises RequestRefusedError naming the one that does not."""
     _check_parts(composition)
-    if len(composition.parts) == 1 and composition.policy in _MERGING:
+    if len(composition.parts) == 1 and composition.policy in MERGING:
         raise _refused("composition.parts", f"{composition.policy} needs two or more")
-    for name, users in _USED_BY.items():
-        if getattr(composition, name) is not None and composition.policy not in users:
-            fitting = ", ".join(sorted(users))
-            raise _refused(
-                f"composition.{name}", f"{composition.policy} has no such setting (only: {fitting})"
-            )
-    density, svd_rank = composition.density, composition.svd_rank
-    if composition.policy in _PRUNING and (density is None or not 0 < density <= 1):
-        raise _refused("composition.density", f"it is {density}: it must be over 0 and at most 1")
-    if svd_rank is not None and svd_rank < 1:
-        raise _refused("composition.svd_rank", f"it is {svd_rank}: it must be at least 1")
-    if composition.seed is not None and composition.seed < 0:
-        raise _refused("composition.seed", f"it is {composition.seed}: it cannot be negative")
+    for name in USED_BY:
+        fault = setting_fault(composition.policy, name, getattr(composition, name))
+        if fault is not None:
+            raise _refused(f"composition.{name}", fault)
 
 
 def _check_parts(composition: Composition) -> None:

@@ -225,6 +225,7 @@ class PackedEngine:
             slot_bytes=self._core.runner.slot_bytes,
             host_bytes=self._host.used_bytes,
             host_room=self._host.room,
+            composes=True,
         )
 
     def alive(self) -> bool:

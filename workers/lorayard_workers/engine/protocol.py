@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from lorayard_schemas.composition import CompositionPolicy as CompositionPolicy
+from lorayard_schemas.composition import MajoritySign as MajoritySign
 from lorayard_workers.pulse import Pulse
 
 
@@ -84,36 +86,6 @@ class ChatMessage:
 
     role: str
     content: str
-
-
-class CompositionPolicy(StrEnum):
-    """How several adapters become one update. All but `sum` make one derived adapter, kept by its recipe."""
-
-    SUM = "sum"
-    """W + Σ weight·B·A, exactly, each part in its own slot; nothing is merged."""
-    PRIORITY = "priority"
-    """For each linear only the first part, in the order of the request, that targets it; never a blend."""
-    TIES = "ties"
-    """Small values dropped, signs elected, the agreeing ones averaged (Yadav et al. 2023)."""
-    DARE_LINEAR = "dare_linear"
-    """Values dropped at random, the rest scaled up, then summed (Yu et al. 2023)."""
-    DARE_TIES = "dare_ties"
-    """Dropped as in `dare_linear`, merged as in `ties`."""
-    MAGNITUDE_PRUNE = "magnitude_prune"
-    """Small values dropped, the rest summed."""
-    SVD = "svd"
-    """The sum's best approximation of rank `svd_rank`."""
-    CAT = "cat"
-    """The exact sum as one adapter, whose rank is the sum of the ranks."""
-
-
-class MajoritySign(StrEnum):
-    """Which sign wins where parts disagree."""
-
-    TOTAL = "total"
-    """The larger sum of values."""
-    FREQUENCY = "frequency"
-    """The larger number of parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +261,7 @@ class Residency:
     prefix_hits: int = 0  # rows that started with blocks of earlier rows, since start
     prefix_tokens: int = 0  # that they did not compute
     preemptions: int = 0  # rows that gave their blocks back and were computed again, since start
+    composes: bool = False  # whether requests may name several adapters
 
 
 class Engine(Protocol):

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
-from lorayard_workers.engine.protocol import Composition, CompositionPolicy
+import lorayard_schemas.composition
+from lorayard_workers.engine.protocol import Composition
 
 
 def recipe_digest(composition: Composition) -> str:
-    """`sha256:...` over policy, parts, weights and settings; one part at weight 1 is that adapter itself.
+    """As dispatchers know it too: what an engine derives and holds is what jobs are planned by.
 
     Keys caches of keys and values, and names the adapter that a policy other than `sum` derives.
     """
-    parts = [(part.digest, float(part.weight).hex()) for part in composition.parts]
-    if composition.policy is CompositionPolicy.SUM:
-        parts.sort()  # a sum has no order
-        if len(parts) == 1 and composition.parts[0].weight == 1.0:
-            return composition.parts[0].digest
-    recipe = {
-        "parts": parts,
-        "policy": composition.policy,
-        "density": composition.density,
-        "majority_sign": composition.majority_sign,
-        "svd_rank": composition.svd_rank,
-        "seed": composition.seed,
-    }
-    digest = hashlib.sha256(b"lorayard-composition-1\n")  # changes if this recipe ever does
-    digest.update(json.dumps(recipe, sort_keys=True).encode())
-    return f"sha256:{digest.hexdigest()}"
+    return lorayard_schemas.composition.recipe_digest(
+        composition.policy,
+        [(part.digest, part.weight) for part in composition.parts],
+        density=composition.density,
+        majority_sign=composition.majority_sign,
+        svd_rank=composition.svd_rank,
+        seed=composition.seed,
+    )
