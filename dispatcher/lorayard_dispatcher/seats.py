@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -37,6 +37,7 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.topology import DISPATCHER_SILENT_SECONDS, DISPATCHER_TTL_SECONDS
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.logs import Event
+from lorayard_shared.process import end_tasks
 
 M = TypeVar("M", bound=Message)
 
@@ -258,11 +259,25 @@ class Seats:
         self._refused.pop(partition, None)
         if await self._write(partition, after=revision, since=time.time()):
             self._log.info(Event.SEAT_TAKEN, partition=partition)
-            if left:
-                await self._post.take_up(partition)
-            else:
-                await self._post.take_over(partition)
+            take = self._post.take_up if left else self._post.take_over
+            await self._hold_while(partition, take(partition))
             await self._beat()
+
+    async def _hold_while(self, partition: int, work: Coroutine[object, object, None]) -> None:
+        """Do what a seat asks for and go on beating: to recall 100,000 jobs takes as long as a seat lasts."""
+        doing = asyncio.create_task(work, name=f"seat-{partition}")
+        try:
+            while partition in self._held and not (await asyncio.wait([doing], timeout=BEAT_SECONDS))[0]:
+                with suppress(nats.errors.Error, nats.js.errors.Error):  # `sure` says how long it is good for
+                    await self._beat()
+                    for held in self.held:
+                        await self._renew(held)
+            if partition in self._held:
+                doing.result()
+                return
+        finally:
+            await end_tasks([doing])
+        await self._post.abandon(partition)  # lost meanwhile: it may have begun to pull
 
     def _is_renewed(self, partition: int, revision: int) -> bool:
         """Whether the holder of a seat may live: the time to live alone, by the server's clock, does not
@@ -273,13 +288,13 @@ class Seats:
         return now - self._refused[partition][1] <= DISPATCHER_SILENT_SECONDS
 
     async def _give(self, partition: int) -> None:
-        held = self._held[partition]
         try:
-            await self._post.lay_down(partition)
+            await self._hold_while(partition, self._post.lay_down(partition))
         finally:
-            self._held.pop(partition, None)  # nothing is pulled any more, whatever the server hears
-        self._log.info(Event.SEAT_GIVEN, partition=partition)
-        await self._vacate(partition, held)
+            held = self._held.pop(partition, None)  # nothing is pulled any more, whatever the server hears
+        if held is not None:
+            self._log.info(Event.SEAT_GIVEN, partition=partition)
+            await self._vacate(partition, held)
 
     async def _vacate(self, partition: int, held: _Held) -> None:
         bound = {**_DELETE, headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(held.revision)}
