@@ -17,7 +17,6 @@ from lorayard_dispatcher.planning.values import WorkerView
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import RefusalReason, WorkerLoad
 from lorayard_schemas.names import split_version
-from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
 
 SETTLED_SECONDS = 30.0
 """A crashed worker is back long before: until then a base model that nobody has may still come."""
@@ -49,6 +48,7 @@ class Fleet:
         """Heap: when to look at a worker again though nothing is heard. One entry counts for each."""
         self._turn_of: dict[str, float] = {}
         self._clock_offset = 0.0
+        self._contradicted: set[str] = set()
         self._barred = frozenset[str]()
         """Adapters that nobody may serve before it was said where they may be."""
 
@@ -79,7 +79,10 @@ class Fleet:
     def on_advert(self, advert: WorkerAdvert, now: float) -> tuple[HeldJob, ...]:
         """Take an advert; returns what another life of the worker was given, when that one is over."""
         known = self._workers.get(advert.worker)
-        if known is None or advert.epoch > known.advert.epoch or _outlived(known, advert, now):
+        outlived = known is not None and advert.epoch < known.advert.epoch and known.is_quiet(now)
+        if outlived:
+            self._contradicted.add(advert.worker)
+        if known is None or advert.epoch > known.advert.epoch or outlived:
             left = self.on_death(advert.worker, now)
             self._changed_at = now
             self._workers[advert.worker] = known = KnownWorker.met(advert, now)
@@ -87,19 +90,30 @@ class Fleet:
             self._number_on(advert.load)
             self._touch(advert.worker, known, now)
             return left
-        if advert.epoch < known.advert.epoch or advert.sequence < known.advert.sequence:
+        went_back = advert.sequence < known.advert.sequence
+        if advert.epoch < known.advert.epoch or (went_back and not known.is_quiet(now)):
             return ()  # an older one, delivered late
+        if went_back:
+            self._contradicted.add(advert.worker)
         known.take_advert(advert, now)
-        known.take_load(advert.load, self._dispatcher, now)
-        self._touch(advert.worker, known, now)
+        self._take_load(known, advert.load, now)
         return ()
 
     def on_load(self, load: WorkerLoad, now: float) -> None:
         """Take a load report; one of another life, or older than the last, is ignored."""
         known = self._workers.get(load.worker)
         if known is not None and load.epoch == known.advert.epoch:
-            known.take_load(load, self._dispatcher, now)
-            self._touch(load.worker, known, now)
+            self._take_load(known, load, now)
+
+    def _take_load(self, known: KnownWorker, load: WorkerLoad, now: float) -> None:
+        if known.take_load(load, self._dispatcher, now):
+            self._contradicted.add(load.worker)
+        self._touch(load.worker, known, now)
+
+    def contradicted(self) -> list[str]:
+        """Workers of which something was believed that was not their own, since this was last asked."""
+        names, self._contradicted = sorted(self._contradicted), set()
+        return names
 
     def on_death(self, worker: str, now: float) -> tuple[HeldJob, ...]:
         """Forget a worker; returns the jobs it held."""
@@ -310,8 +324,3 @@ class Fleet:
         seen = load.seen.get(self._dispatcher, 0)
         if seen < MAX_NUMBER:
             self._number = max(self._number, seen)
-
-
-def _outlived(known: KnownWorker, advert: WorkerAdvert, now: float) -> bool:
-    """Whether an older life of the name beats and the newer one no more: two were started under one name."""
-    return advert.epoch < known.advert.epoch and now - known.advert_at > WORKER_TTL_SECONDS

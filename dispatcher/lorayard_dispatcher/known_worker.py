@@ -16,6 +16,7 @@ from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.planning.values import BASE_GROUP, Resident, WorkerView
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
+from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
 
 STALE_SECONDS = 1.5
 """Workers beat each second, so past this a beat was lost."""
@@ -56,6 +57,7 @@ class KnownWorker:
     load: WorkerLoad
     advert_at: float
     heard_at: float  # advert, load report or answer
+    load_at: float  # of the report that is believed
     given: dict[int, dict[str, HeldJob]] = field(default_factory=dict[int, dict[str, HeldJob]])
     """By number of the hand-over: not known to be there yet."""
     held: dict[str, HeldJob] = field(default_factory=dict[str, HeldJob])
@@ -72,7 +74,7 @@ class KnownWorker:
     @classmethod
     def met(cls, advert: WorkerAdvert, now: float) -> KnownWorker:
         """A worker of which this is the first advert."""
-        known = cls(advert, advert.load, advert_at=now, heard_at=now)
+        known = cls(advert, advert.load, advert_at=now, heard_at=now, load_at=now)
         known._note_adapters(now)
         return known
 
@@ -130,20 +132,32 @@ class KnownWorker:
         for jobs in (self.held, *self.given.values()):
             jobs.pop(key, None)
 
+    def is_quiet(self, now: float) -> bool:
+        """Whether its last advert is older than it would be of a worker that lives.
+
+        So whatever else comes under its name is the truth: that one was forged, or of a life that is over.
+        """
+        return now - self.advert_at > WORKER_TTL_SECONDS
+
     def take_advert(self, advert: WorkerAdvert, now: float) -> None:
         """Its newest advert. A repeated one says nothing about how it is now."""
-        if advert.sequence > self.advert.sequence:
+        if advert.sequence != self.advert.sequence:
             self.advert_at = self.heard_at = now
             self.suspect = False
         self.advert = advert
         self._note_adapters(now)
 
-    def take_load(self, load: WorkerLoad, dispatcher: str, now: float) -> None:
-        """Its newest report; an older one is ignored."""
-        if load.number < self.load.number:
-            return
-        if load.number > self.load.number:
+    def take_load(self, load: WorkerLoad, dispatcher: str, now: float) -> bool:
+        """Its newest report; an older one is ignored. Returns whether it had to go back to a lower number.
+
+        A worker tells a higher one each second, so a number that stands for longer was not its own.
+        """
+        went_back = load.number < self.load.number
+        if went_back and now - self.load_at <= WORKER_TTL_SECONDS:
+            return False
+        if load.number != self.load.number:
             self.heard_at = max(now, self.heard_at)
+            self.load_at = now
         self.load = load
         seen = load.seen.get(dispatcher, 0)
         for number in [n for n in self.given if n <= seen]:
@@ -153,6 +167,7 @@ class KnownWorker:
         holding = set(load.holding)
         for key in [key for key in self.held if key not in holding]:
             del self.held[key]
+        return went_back
 
     def view(self, now: float, unix: float) -> WorkerView:
         """What the planner sees; `unix` is the wall clock at `now`."""

@@ -63,6 +63,16 @@ class News:
         self._interrupted(self._fleet.on_advert(advert, time.monotonic()))
         self._orders.on_advert(advert)
         self._on_advert()
+        self._tell_contradicted()
+
+    def _tell_contradicted(self) -> None:
+        for worker in self._fleet.contradicted():
+            self._log.warning(
+                Event.WORKER_CONTRADICTED,
+                worker=worker,
+                reason="what was last believed of it was not renewed, and it tells an older life or number: "
+                "somebody else wrote under its name, or two were started under it",
+            )
 
     def _gone(self, key: str, now: float) -> None:
         self._keeping.look_soon()

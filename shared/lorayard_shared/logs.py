@@ -60,6 +60,7 @@ class Event(StrEnum):
     SESSIONS_FAILED = "sessions_failed"
     WATCH_RESTARTED = "watch_restarted"
     WORKER_APPEARED = "worker_appeared"
+    WORKER_CONTRADICTED = "worker_contradicted"
     WORKER_DIED = "worker_died"
     WORKER_HUNG = "worker_hung"
     WORKER_LEFT = "worker_left"

@@ -15,6 +15,7 @@ from lorayard_schemas.assignment import (
 )
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job
+from lorayard_schemas.result import ResultState
 
 pytestmark = pytest.mark.bus
 
@@ -159,3 +160,15 @@ async def test_two_workers_under_one_name_lose_and_double_nothing(
     assert makers == {"twin": 30}
     accepted = [job.key for twin in (older, newer) for job in twin.accepted]
     assert len(accepted) == len(set(accepted))
+
+
+async def test_a_forged_advert_hides_a_worker_for_a_while_and_not_for_ever__b6(yard: Yard) -> None:
+    """All the worker's own adverts look older than it."""
+    await yard.dispatcher()
+    await yard.worker("w1")
+    true = await yard.advert()
+    load = true.load.model_copy(update={"number": 2**60, "room": 0})
+    lie = true.model_copy(update={"sequence": 2**60, "at": true.at + 1e9, "load": load})
+    await Impostor(yard.bus, "w1").write(encode(lie))
+    await yard.publish(Job(id="hidden", prompt="x"))
+    assert (await yard.result("hidden")).state is ResultState.SUCCEEDED
