@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,33 @@ from lorayard_workers.pulse import Pulse
 from lorayard_workers.service.watchdog import LONGEST_PIECES, find_stall
 
 STALL_SECONDS = 10.0
+
+STOPPED = """
+import asyncio, os, subprocess, threading
+from lorayard_workers.pulse import Pulse
+from lorayard_workers.service import fuse, watchdog
+
+watchdog.ENDING_SECONDS = fuse.LOOK_SECONDS = 0.1
+watchdog.MOST_LOOK_SECONDS = 0.05
+
+async def main():
+    works = Pulse("engine")
+    works.mark("a step")
+    dog = watchdog.Watchdog((works,), stall_seconds=0.4, on_stall=lambda: None, owns_process=True)
+    watching = asyncio.create_task(dog.watch())
+    await asyncio.sleep(0.1)
+    stop = "kill -STOP $0; sleep 2; kill -CONT $0"
+    stopping = await asyncio.create_subprocess_exec("sh", "-c", stop, str(os.getpid()))
+    await stopping.wait()
+    works.rest()
+    await asyncio.sleep(0.3)
+    assert not watching.done()
+    assert works.longest_seconds < 1.0
+    print("goes on", flush=True)
+    watching.cancel()
+
+asyncio.run(main())
+"""
 
 BLOCKED = """
 import asyncio, threading
@@ -27,6 +55,22 @@ async def main():
     told.wait()  # the loop does not come on from here
     print("told", flush=True)
     threading.Event().wait()
+
+asyncio.run(main())
+"""
+
+LOCKED = """
+import asyncio, ctypes
+from lorayard_workers.service import watchdog
+
+watchdog.ENDING_SECONDS = 0.2
+
+async def main():
+    dog = watchdog.Watchdog((), stall_seconds=0.2, on_stall=lambda: None, owns_process=True)
+    watching = asyncio.create_task(dog.watch())
+    await asyncio.sleep(0.2)
+    while True:
+        ctypes.PyDLL(None).pause()  # keeps the interpreter's lock
 
 asyncio.run(main())
 """
@@ -82,7 +126,23 @@ def test_a_process_whose_loop_is_blocked_writes_its_stacks_and_ends() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", BLOCKED], capture_output=True, text=True, timeout=60, check=False
     )
-    assert ended.returncode == 1
+    assert ended.returncode == -signal.SIGKILL
     assert "worker_hung" in ended.stdout
     assert "told" in ended.stdout
     assert "in main" in ended.stderr
+
+
+def test_a_process_in_which_no_thread_comes_to_run_is_ended_from_without() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LOCKED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, "")
+    assert "in main" in ended.stderr
+
+
+def test_a_process_that_was_stopped_for_longer_goes_on() -> None:
+    """Whatever was in hand is as old as the stop, and a timer would have run out meanwhile."""
+    ended = subprocess.run(
+        [sys.executable, "-c", STOPPED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "goes on\n", "")

@@ -3,6 +3,9 @@
 A hung step, a read that never returns or a blocked event loop leaves the process alive and deaf. The watchdog
 has a thread of its own, writes down where every thread stands, and has the worker let go of its jobs and end,
 so that whoever supervises it starts it again.
+
+A process that was stopped by a signal for hours goes on as if nothing had been (its leases have run out, of
+course): the time it stood still counts for no thread.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import structlog
 from lorayard_shared.logs import Event
 from lorayard_workers.errors import WorkerHungError
 from lorayard_workers.pulse import Pulse
+from lorayard_workers.service.fuse import STACKS_SIGNAL, Fuse
 
 LOOKS = 8
 """In the time after which a thread counts as hung."""
@@ -30,6 +34,9 @@ LONGEST_PIECES = 2.0
 ENDING_SECONDS = 20.0
 """How long the worker may take to let go and end; what holds it up then is the hang itself."""
 STACK_CHARACTERS = 20_000
+PAUSE_SHARE = 0.5
+"""Of the time after which a thread counts as hung: between two looks the process stood still for so long. A
+shorter stop does no harm by itself."""
 
 
 def find_stall(pulses: Iterable[Pulse], now: float, stall_seconds: float) -> WorkerHungError | None:
@@ -65,6 +72,10 @@ class Watchdog:
         self._owns_process = owns_process
         self._stall: asyncio.Future[WorkerHungError] = self._loop.create_future()
         self._stopping = threading.Event()
+        self._fuse: Fuse | None = None
+        self._looked_at: float | None = None
+        self._longest = dict.fromkeys(self._pulses, 0.0)
+        """As of the last look."""
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
         self._log = structlog.get_logger()
 
@@ -83,10 +94,14 @@ class Watchdog:
     def _run(self) -> None:
         look_seconds = min(MOST_LOOK_SECONDS, self._stall_seconds / LOOKS)
         found_before = False
+        if self._owns_process:
+            faulthandler.register(STACKS_SIGNAL, file=sys.__stderr__ or sys.stderr)
+            self._fuse = Fuse()
         while not self._stopping.wait(look_seconds):
+            self._note_pause()
             self._arm(self._limit_seconds() + ENDING_SECONDS)
             stall = find_stall(self._pulses, time.monotonic(), self._stall_seconds)
-            # Twice in a row: a process that was stopped by a signal finds all pieces old when it goes on.
+            # Twice in a row: after a stop shorter than a pause all pieces may look old at once.
             if stall is not None and found_before:
                 self._give_up(stall)
                 return
@@ -102,6 +117,15 @@ class Watchdog:
         self._on_stall()
         self._tell(self._stall.set_result, stall)
 
+    def _note_pause(self) -> None:
+        """Forget the time in which the whole process stood still."""
+        now = time.monotonic()
+        if self._looked_at is not None and now - self._looked_at > PAUSE_SHARE * self._stall_seconds:
+            for pulse, longest in self._longest.items():
+                pulse.begin_anew(now, longest_seconds=longest)
+        self._looked_at = now
+        self._longest = {pulse: pulse.longest_seconds for pulse in self._pulses}
+
     def _limit_seconds(self) -> float:
         longest = max(pulse.longest_seconds for pulse in self._pulses)
         return max(self._stall_seconds, LONGEST_PIECES * longest)
@@ -111,13 +135,14 @@ class Watchdog:
             self._loop.call_soon_threadsafe(call, *values)
 
     def _arm(self, seconds: float) -> None:
-        """End the process in so many seconds, unless this is called again: by a thread that needs no lock."""
-        if self._owns_process:
-            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or sys.stderr)
+        """End the process in so many seconds, unless this is called again: from without, as no thread of it
+        may come to run."""
+        if self._fuse is not None:
+            self._fuse.arm(seconds)
 
     def _disarm(self) -> None:
-        if self._owns_process:
-            faulthandler.cancel_dump_traceback_later()
+        if self._fuse is not None:
+            self._fuse.end()
 
 
 def stacks() -> str:
