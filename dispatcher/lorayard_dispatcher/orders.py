@@ -36,6 +36,8 @@ what it has fetched for nobody yet."""
 AGAIN_SECONDS = 2.0
 """What was refused, or did not arrive, is asked for no sooner: plans are made every few milliseconds, and
 host memory full of what rows need stays so for about a row."""
+MOST_AGAIN_SECONDS = 256.0
+"""Each failure in a row waits twice as long as the one before, up to this: files may be gone or broken."""
 
 ANSWER_SECONDS = 2.0
 """A worker's loop never blocks; one that is silent for longer has other troubles."""
@@ -54,12 +56,29 @@ class _Order:
     sent_at: float  # monotonic seconds
     epoch: int | None = None  # of the worker that has queued it
     sequence: int = 0  # of its last advert before: later ones show what came of it
-    failed: bool = False
 
     @property
     def until(self) -> float:
-        """How long it is remembered."""
-        return self.sent_at + (AGAIN_SECONDS if self.failed else REPEAT_SECONDS)
+        """How long it counts as on its way."""
+        return self.sent_at + REPEAT_SECONDS
+
+
+@dataclass(slots=True)
+class _Failure:
+    """Of the last order for an adapter, and of some before it."""
+
+    sent_at: float  # monotonic seconds
+    in_a_row: int
+
+    @property
+    def until(self) -> float:
+        """Not asked for before."""
+        return self.sent_at + min(AGAIN_SECONDS * 2.0 ** (self.in_a_row - 1), MOST_AGAIN_SECONDS)
+
+    @property
+    def forgotten_at(self) -> float:
+        """One that fails again by then fails in a row."""
+        return self.until + REPEAT_SECONDS + AGAIN_SECONDS
 
 
 class Orders:
@@ -70,6 +89,7 @@ class Orders:
         self._fleet = fleet
         self._spawn = spawn
         self._orders: dict[str, dict[str, _Order]] = {}
+        self._failures: dict[str, dict[str, _Failure]] = {}
         self.sent = self.arrived = self.failed = self.dropped = 0
         """Prefetches since the start; `dropped`: their worker is gone, or no word of them came in time."""
         self._swept_at = -math.inf
@@ -93,12 +113,15 @@ class Orders:
             self._spawn(self._send(worker, tuple(digests)), f"prefetch-{worker}")
 
     def _is_new(self, one: Prefetch, now: float) -> bool:
+        failure = self._failures.get(one.worker, {}).get(one.adapter)
+        if failure is not None and now < failure.until:
+            return False
         orders = self._orders.get(one.worker, {})
         known = orders.get(one.adapter)
         if known is None:
             return len(orders) < MAX_OPEN
         if now >= known.until:
-            self.dropped += not known.failed
+            self.dropped += 1
             return True
         return False
 
@@ -109,21 +132,20 @@ class Orders:
             return
         there = {*advert.host, *(slot.digest for slot in advert.slots)}
         for digest, order in list(orders.items()):
-            if order.epoch is None or order.failed:
-                continue  # not answered yet, or over
+            if order.epoch is None:
+                continue  # not answered yet
             if (advert.epoch, advert.sequence) <= (order.epoch, order.sequence):
                 continue  # written before the order came
             if digest in there and advert.epoch == order.epoch:
-                del orders[digest]
-                self.arrived += 1
+                self._arrive(advert.worker, digest)
             elif digest not in advert.loading:
-                self._fail(order, advert.worker, digest, "it did not arrive")
+                self._fail(advert.worker, digest, "it did not arrive")
         self._show(advert.worker)
 
     def on_death(self, worker: str) -> None:
         """Nobody is there to follow them."""
-        orders = self._orders.pop(worker, {})
-        self.dropped += sum(not order.failed for order in orders.values())
+        self.dropped += len(self._orders.pop(worker, {}))
+        self._failures.pop(worker, None)  # its next life may have other files
 
     async def ask(self, worker: str, verb: OrderVerb, digests: tuple[str, ...]) -> OrderReply:
         """Send an order of any kind and wait for the answer.
@@ -142,36 +164,38 @@ class Orders:
             reply = await self.ask(worker, OrderVerb.PREFETCH, digests)
         except (nats.errors.Error, MalformedMessageError) as error:
             for digest in digests:
-                self._refused(worker, digest, str(error) or type(error).__name__)
+                self._fail(worker, digest, str(error) or type(error).__name__)
         else:
             for answer in reply.answers:
                 self._take(worker, answer, reply)
         self._show(worker)
 
     def _take(self, worker: str, answer: OrderAnswer, reply: OrderReply) -> None:
-        orders = self._orders.get(worker, {})
-        order = orders.get(answer.digest)
+        order = self._orders.get(worker, {}).get(answer.digest)
         if order is None:
             return  # its time is over, or the worker's
         if answer.outcome is OrderOutcome.QUEUED:
             order.epoch, order.sequence = reply.epoch, reply.sequence
         elif answer.outcome is OrderOutcome.THERE:
-            del orders[answer.digest]
-            self.arrived += 1
+            self._arrive(worker, answer.digest)
         else:
-            self._refused(worker, answer.digest, f"{answer.outcome}: {answer.detail}")
+            self._fail(worker, answer.digest, f"{answer.outcome}: {answer.detail}")
             if answer.outcome is OrderOutcome.UNKNOWN_ADAPTER:
                 self._fleet.on_lacking(worker, answer.digest)
 
-    def _refused(self, worker: str, digest: str, reason: str) -> None:
-        """With a no, or not answered at all."""
-        order = self._orders.get(worker, {}).get(digest)
-        if order is not None:
-            self._fail(order, worker, digest, reason)
+    def _arrive(self, worker: str, digest: str) -> None:
+        del self._orders[worker][digest]
+        self._failures.get(worker, {}).pop(digest, None)
+        self.arrived += 1
 
-    def _fail(self, order: _Order, worker: str, digest: str, reason: str) -> None:
-        """Counted and remembered: it is not asked for again at once."""
-        order.failed = True
+    def _fail(self, worker: str, digest: str, reason: str) -> None:
+        """Counted and remembered: it is not asked for again at once, and less and less often."""
+        order = self._orders.get(worker, {}).pop(digest, None)
+        if order is None:
+            return
+        failures = self._failures.setdefault(worker, {})
+        before = failures[digest].in_a_row if digest in failures else 0
+        failures[digest] = _Failure(order.sent_at, before + 1)
         self.failed += 1
         self._log.info(Event.PREFETCH_FAILED, worker=worker, digest=digest, reason=reason)
 
@@ -179,11 +203,13 @@ class Orders:
         for worker, orders in self._orders.items():
             old = [digest for digest, order in orders.items() if now >= order.until]
             for digest in old:
-                self.dropped += not orders.pop(digest).failed
+                del orders[digest]
+                self.dropped += 1
             if old:
                 self._show(worker)
+        for failures in self._failures.values():
+            for digest in [digest for digest, one in failures.items() if now >= one.forgotten_at]:
+                del failures[digest]
 
     def _show(self, worker: str) -> None:
-        orders = self._orders.get(worker, {})
-        open_ = frozenset(digest for digest, order in orders.items() if not order.failed)
-        self._fleet.on_ordered(worker, open_)
+        self._fleet.on_ordered(worker, frozenset(self._orders.get(worker, ())))

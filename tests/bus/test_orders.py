@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from nats.aio.msg import Msg
 from tests.bus.conftest import ADAPTER, Yard
 
 from lorayard_dispatcher.fleet import Fleet
-from lorayard_dispatcher.orders import AGAIN_SECONDS, REPEAT_SECONDS, Orders
+from lorayard_dispatcher.orders import AGAIN_SECONDS, MOST_AGAIN_SECONDS, REPEAT_SECONDS, Orders
 from lorayard_dispatcher.planning.values import Prefetch
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
@@ -132,6 +133,25 @@ async def test_one_that_the_worker_refuses_is_counted_and_not_asked_for_at_once_
     assert desk.counts == (3, 0, 2, 0)
     desk.ask(now=REPEAT_SECONDS)
     assert desk.counts == (3, 0, 2, 1), "the good one was heard of no more"
+
+
+async def test_one_that_fails_again_and_again_is_asked_for_less_and_less_often__b6(
+    desk: Desk, adapters: Path
+) -> None:
+    await desk.yard.worker(adapters_dir=adapters)
+    await desk.see()
+    asked: list[float] = []
+    for tenths in range(int(10 * 12 * MOST_AGAIN_SECONDS)):
+        desk.ask(NOWHERE, now=tenths / 10)
+        if desk.orders.sent > len(asked):
+            asked.append(tenths / 10)
+            await desk.answered()
+    pauses = [round(later - sooner, 1) for sooner, later in pairwise(asked)]
+    assert pauses[:5] == [AGAIN_SECONDS * factor for factor in (1, 2, 4, 8, 16)]
+    assert set(pauses[7:]) == {MOST_AGAIN_SECONDS}
+    desk.orders.on_death("w1")
+    desk.ask(NOWHERE, now=12 * MOST_AGAIN_SECONDS)
+    assert desk.orders.sent == len(asked) + 1, "its next life may have the files"
 
 
 async def test_one_that_never_arrives_is_told_from_one_on_its_way__c4(
