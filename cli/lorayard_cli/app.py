@@ -42,6 +42,8 @@ _NOUNS = {
             "ls": ("ls", "List the adapters the yard serves."),
             "show": ("show", "Show where an adapter should be, and is."),
             "place": ("place", "Declare where an adapter shall be."),
+            "push": ("adapter_files:push", "Put an adapter's folder into the yard's store."),
+            "pull": ("adapter_files:pull", "Write a version's files to a new folder."),
         },
     ),
     "workers": ("Workers of the yard.", {"ls": ("ls", "List the workers and what they hold.")}),
@@ -72,7 +74,8 @@ def make_app() -> App:
     for noun, (help_text, verbs) in _NOUNS.items():
         group = App(name=noun, help=help_text)
         for verb, (function, verb_help) in verbs.items():
-            group.command(f"{_COMMANDS}.{noun}:{function}", name=verb, help=verb_help)
+            path = function if ":" in function else f"{noun}:{function}"
+            group.command(f"{_COMMANDS}.{path}", name=verb, help=verb_help)
         app.command(group)
     return app
 

@@ -38,7 +38,9 @@ from lorayard_schemas.result import ErrorKind, ResultError, ResultState
 from lorayard_shared.adapters.errors import AdapterError
 from lorayard_shared.errors import BusDeclarationError, PayloadMissingError, YardError
 from lorayard_shared.registry.errors import (
+    FileMissingError,
     RegistryError,
+    StoreFullError,
     TransitionError,
     VersionTakenError,
     VersionUnknownError,
@@ -98,6 +100,8 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (VersionUnknownError, ExitCode.UNKNOWN_ADAPTER, "unknown_adapter"),
     (VersionTakenError, ExitCode.BAD_INPUT, "version_taken"),
     (TransitionError, ExitCode.BAD_INPUT, "bad_state"),
+    (StoreFullError, ExitCode.NOT_READY, "store_full"),
+    (FileMissingError, ExitCode.FAILED, "file_missing"),
     (RegistryError, ExitCode.FAILED, "registry_failed"),
     (YardError, ExitCode.FAILED, "yard_failed"),
     (MalformedMessageError, ExitCode.BAD_INPUT, "bad_input"),

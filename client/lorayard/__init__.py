@@ -7,9 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from lorayard.client import Client
 from lorayard.composition import Composition
 from lorayard.errors import (
+    AdapterRefusedError,
     BusRefusedError,
     BusUnavailableError,
     ClientClosedError,
+    FileMissingError,
     InvalidRequestError,
     JobCancelledError,
     JobError,
@@ -21,19 +23,25 @@ from lorayard.errors import (
     PayloadTooLargeError,
     ResultTextMissingError,
     SettingsError,
+    StoreFullError,
     SubmitUnconfirmedError,
+    TransitionError,
     UnreadableRecordError,
+    VersionTakenError,
+    VersionUnknownError,
     YardFullError,
     YardNotReadyError,
     YardRefusedError,
 )
 from lorayard.handle import JobHandle
+from lorayard.registry.adapters import Adapters, PushReport
 from lorayard.request import GenerateRequest, RequestOptions
 from lorayard.result import Result
 from lorayard.settings import ClientSettings
 from lorayard.submit_report import SubmitReport
 from lorayard.sync_client import SyncClient, SyncJobHandle
 from lorayard.yard_view import QueueDepth
+from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.composition import AppliedComposition, AppliedPart, CompositionPolicy, MajoritySign
 from lorayard_schemas.job import ChatTurn, Lane
@@ -46,7 +54,11 @@ except PackageNotFoundError:  # a source tree on the path, never installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "AdapterRecord",
+    "AdapterRefusedError",
+    "AdapterState",
     "AdapterTier",
+    "Adapters",
     "AppliedComposition",
     "AppliedPart",
     "BusRefusedError",
@@ -59,6 +71,7 @@ __all__ = [
     "Composition",
     "CompositionPolicy",
     "ErrorKind",
+    "FileMissingError",
     "GenerateRequest",
     "InvalidRequestError",
     "JobCancelledError",
@@ -73,18 +86,23 @@ __all__ = [
     "NoDispatcherError",
     "PayloadTooLargeError",
     "Placement",
+    "PushReport",
     "QueueDepth",
     "RequestOptions",
     "Result",
     "ResultState",
     "ResultTextMissingError",
     "SettingsError",
+    "StoreFullError",
     "SubmitReport",
     "SubmitUnconfirmedError",
     "SyncClient",
     "SyncJobHandle",
     "TokenLogprob",
+    "TransitionError",
     "UnreadableRecordError",
+    "VersionTakenError",
+    "VersionUnknownError",
     "YardFullError",
     "YardNotReadyError",
     "YardRefusedError",

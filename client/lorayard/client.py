@@ -11,13 +11,13 @@ from lorayard.handle import JobHandle
 from lorayard.job_ids import check_job_id
 from lorayard.link import Link
 from lorayard.placing import PlaceOptions, ask_placements, place_adapter
+from lorayard.registry.adapters import Adapters
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
 from lorayard.settings import client_settings
 from lorayard.submit_report import SubmitReport
 from lorayard.submitter import submit_all
-from lorayard.yard_view import QueueDepth, list_adapters, list_workers, measure_queue
-from lorayard_schemas.adapter import AdapterRecord
+from lorayard.yard_view import QueueDepth, list_workers, measure_queue
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.placement import PlacementReport, PlaceReply
 from lorayard_shared.settings import YardSettings
@@ -105,13 +105,10 @@ class Client:
         link = self._open_link
         return JobHandle(link, link.listener.slot(check_job_id(job_id), fresh=False), existing=True)
 
-    async def adapters(self) -> list[AdapterRecord]:
-        """Every registered adapter version.
-
-        Raises:
-            YardNotReadyError: there is no yard.
-        """
-        return await list_adapters(self._open_link)
+    @property
+    def adapters(self) -> Adapters:
+        """What the yard can serve: `await yard.adapters()` lists it, `yard.adapters.push(...)` adds to it."""
+        return Adapters(lambda: self._open_link)
 
     async def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive.

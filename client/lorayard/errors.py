@@ -17,6 +17,12 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   BusRefusedError              operator: the server refused a message for another reason
   YardRefusedError             operator: a dispatcher answered an order with an error
   UnreadableRecordError        us: something stored in the yard is not what it claims to be
+  AdapterRefusedError          publisher: a folder that cannot be served (lorayard_shared)
+  VersionTakenError            publisher: the version stands for other bytes (lorayard_shared)
+  VersionUnknownError          caller: there is no such version (lorayard_shared)
+  TransitionError              caller: a version's state does not allow it (lorayard_shared)
+  StoreFullError               operator: the object store takes no more (lorayard_shared)
+  FileMissingError             publisher: the store lacks a file, or has other bytes (lorayard_shared)
   ResultTextMissingError       us: a result's text, kept by reference, is gone or is another one
 """
 
@@ -25,15 +31,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lorayard_schemas.result import ErrorKind
+from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.errors import BusUnavailableError, SettingsError, YardError
+from lorayard_shared.registry.errors import (
+    FileMissingError,
+    StoreFullError,
+    TransitionError,
+    VersionTakenError,
+    VersionUnknownError,
+)
 
 if TYPE_CHECKING:
     from lorayard.result import Result
 
 __all__ = [
+    "AdapterRefusedError",
     "BusRefusedError",
     "BusUnavailableError",
     "ClientClosedError",
+    "FileMissingError",
     "InvalidRequestError",
     "JobCancelledError",
     "JobError",
@@ -45,8 +61,12 @@ __all__ = [
     "PayloadTooLargeError",
     "ResultTextMissingError",
     "SettingsError",
+    "StoreFullError",
     "SubmitUnconfirmedError",
+    "TransitionError",
     "UnreadableRecordError",
+    "VersionTakenError",
+    "VersionUnknownError",
     "YardFullError",
     "YardNotReadyError",
     "YardRefusedError",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from typing import Annotated
+
+from pydantic import Field, SecretStr, StringConstraints
 
 from lorayard_schemas.names import Tenant
+from lorayard_shared.registry.actor import default_actor
 from lorayard_shared.settings import YardSettings, read_settings
+
+Actor = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]+$")]
 
 
 class ClientSettings(YardSettings):
@@ -14,6 +19,8 @@ class ClientSettings(YardSettings):
     tenant: Tenant = "default"
     idempotency_salt: SecretStr = SecretStr("")
     """Keeps job ids derived from idempotency keys unguessable for other tenants of the bus."""
+    actor: Actor = Field(default_factory=default_actor)
+    """Who changes adapters, for the audit trail."""
     connect_timeout_seconds: float = Field(default=2.0, gt=0)
     """A service wants to hear soon that nobody is there."""
 

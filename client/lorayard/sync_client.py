@@ -17,11 +17,11 @@ from lorayard.client import Client
 from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.placing import PlaceOptions
+from lorayard.registry.sync_adapters import SyncAdapters
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
 from lorayard.submit_report import SubmitReport
 from lorayard.yard_view import QueueDepth
-from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.placement import PlacementReport, PlaceReply
@@ -193,9 +193,10 @@ class SyncClient:
         thread = self._thread
         return SyncJobHandle(thread, thread.call(self._handle(job_id)))
 
-    def adapters(self) -> list[AdapterRecord]:
-        """Every registered adapter version."""
-        return self._thread.call(self._client.adapters())
+    @property
+    def adapters(self) -> SyncAdapters:
+        """What the yard can serve: `yard.adapters()` lists it, `yard.adapters.push(...)` adds to it."""
+        return SyncAdapters(self._client.adapters, lambda: self._thread)
 
     def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive."""

@@ -20,6 +20,8 @@ from lorayard_shared.registry.errors import FileMissingError, StoreFullError
 from lorayard_shared.registry.objects import CHUNK_BYTES, Objects
 from lorayard_shared.settings import YardSettings
 
+pytestmark = pytest.mark.bus
+
 PART = 1024
 """Small, so that a few kilobytes have many parts."""
 

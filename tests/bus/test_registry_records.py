@@ -20,6 +20,8 @@ from lorayard_shared.registry.errors import (
 )
 from lorayard_shared.registry.records import Author, Records, record_key
 
+pytestmark = pytest.mark.bus
+
 NAME = "acme/tiny/echo"
 ANA = Author(actor="ana@laptop", reason="the new wording")
 LISTED = [(before, after) for before, moves in TRANSITIONS.items() for after in moves]

@@ -46,6 +46,10 @@ class FileBytes:
     name: str
     data: memoryview
 
+    def sha256(self) -> str:
+        """Of all its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
     def manifest(self, part_bytes: int = PART_BYTES) -> BlobManifest:
         """Its digests; takes two seconds for a gigabyte."""
         while -(-len(self.data) // part_bytes) > MAX_PARTS:
@@ -55,7 +59,7 @@ class FileBytes:
             for start in range(0, len(self.data), part_bytes)
         ]
         return BlobManifest(
-            sha256=hashlib.sha256(self.data).hexdigest(),
+            sha256=self.sha256(),
             size_bytes=len(self.data),
             part_bytes=part_bytes,
             parts=tuple(parts),

@@ -1,0 +1,1 @@
+"""Adapters of a yard, as publishers and operators handle them."""

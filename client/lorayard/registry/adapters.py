@@ -1,0 +1,235 @@
+"""`client.adapters`: what a yard can serve, and how something is added to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Unpack
+
+import nats.errors
+import nats.js.errors
+
+from lorayard.errors import BusUnavailableError, InvalidRequestError, YardNotReadyError
+from lorayard.registry.publication import MAX_WEIGHTS_BYTES, Publication, PushOptions, read_publication
+from lorayard.registry.pulling import pull_version
+from lorayard.yard_view import list_adapters
+from lorayard_schemas.adapter import AdapterRecord, StoredFile
+from lorayard_schemas.names import split_version, version_order
+from lorayard_shared.registry.blobs import BlobStore, OnBytes, unheard
+from lorayard_shared.registry.errors import VersionTakenError, VersionUnknownError
+from lorayard_shared.registry.records import Author, KeptRecord, Records
+
+if TYPE_CHECKING:
+    from lorayard.link import Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushReport:
+    """What a push did."""
+
+    record: AdapterRecord
+    sent_bytes: int
+    size_bytes: int
+    """Of all files; what was not sent, the store had."""
+    existing: bool
+    """The version was registered before, for these very bytes."""
+    ignored: tuple[str, ...]
+    """Names of what else lies in the folder, and was not sent."""
+
+
+class Adapters:
+    """The adapters of one yard. Called, it lists every registered version."""
+
+    def __init__(self, link: Callable[[], Link]) -> None:
+        self._open_link = link
+
+    async def __call__(self) -> list[AdapterRecord]:
+        """Every registered adapter version.
+
+        Raises:
+            YardNotReadyError: there is no yard.
+        """
+        return await list_adapters(self._open_link())
+
+    async def push(
+        self,
+        folder: Path | str,
+        *,
+        name: str,
+        version: str,
+        on_bytes: OnBytes = unheard,
+        on_size: OnBytes = unheard,
+        max_bytes: int = MAX_WEIGHTS_BYTES,
+        **options: Unpack[PushOptions],
+    ) -> PushReport:
+        """Put a new version into the store, as `pushed`: it serves nobody yet.
+
+        The folder is judged before a byte is sent. Only what the store lacks is sent, in parts, so that a
+        push that was cut goes on where it ended. `on_size` is told the bytes of all files once they are
+        known, `on_bytes` those that have come to be in place.
+
+        Raises:
+            AdapterRefusedError: the folder cannot be served, and why.
+            InvalidRequestError: the name, version, a label or a tenant cannot be used.
+            VersionTakenError: the version stands for other bytes; it names both digests.
+            StoreFullError: what was sent until then is kept.
+            YardNotReadyError, BusUnavailableError: there is no yard, or no bus.
+        """
+        link = self._open_link()
+        actor = link.settings.actor
+        reading = asyncio.to_thread(
+            read_publication,
+            Path(folder),
+            name=name,
+            version=version,
+            actor=actor,
+            options=options,
+            max_bytes=max_bytes,
+        )
+        publication = await reading
+        on_size(publication.size_bytes)
+        async with _Answering(link):
+            records = Records(link.bus)
+            known = await records.find(name, version)
+            if known is not None:
+                await asyncio.to_thread(_check_same, known.record, publication)
+            store, stored, sent = BlobStore(link.bus), list[StoredFile](), 0
+            for file in publication.files:
+                done = await store.send(file, on_bytes=on_bytes)
+                stored.append(done.file)
+                sent += done.sent_bytes
+            author = Author(actor=actor, reason=options.get("reason", ""))
+            kept = await _register(records, publication.stored(stored), author)
+        return PushReport(
+            record=kept.record,
+            sent_bytes=sent,
+            size_bytes=publication.size_bytes,
+            existing=known is not None and known.record.in_store,
+            ignored=publication.ignored,
+        )
+
+    async def pull(
+        self,
+        adapter: str,
+        folder: Path | str,
+        *,
+        on_bytes: OnBytes = unheard,
+        on_size: OnBytes = unheard,
+    ) -> AdapterRecord:
+        """Write a version's files to a folder that does not exist yet, all of them or none.
+
+        `adapter` is a name, for the newest version in the store, or `name@version`. A pull that was cut goes
+        on where it ended.
+
+        Raises:
+            VersionUnknownError: there is no such version, or none in the store.
+            FileMissingError: the store lacks a part of it, or has other bytes.
+            InvalidRequestError: something lies at the folder's place.
+            AdapterRefusedError: its files are not what its record says.
+        """
+        link = self._open_link()
+        record = await self.find(adapter)
+        async with _Answering(link):
+            await pull_version(BlobStore(link.bus), record, Path(folder), on_size=on_size, on_bytes=on_bytes)
+        return record
+
+    async def find(self, adapter: str) -> AdapterRecord:
+        """The record of `name@version`, or of a name's newest version in the store.
+
+        Raises:
+            VersionUnknownError: there is none.
+        """
+        name, version = split_version(adapter)
+        link = self._open_link()
+        if version is not None:
+            async with _Answering(link):
+                return (await Records(link.bus).get(name, version)).record
+        there = [record for record in await self() if record.name == name and record.in_store]
+        if not there:
+            raise VersionUnknownError(label=adapter)
+        return max(there, key=lambda record: version_order(record.version))
+
+
+def _check_same(known: AdapterRecord, publication: Publication) -> None:
+    """Whether pushing again would leave the version as it is.
+
+    Raises:
+        VersionTakenError: it stands for other bytes.
+        InvalidRequestError: something else was said of it.
+    """
+    wanted = publication.record
+    if known.digest != wanted.digest:
+        raise VersionTakenError(label=wanted.label, registered=known.digest, given=wanted.digest)
+    if not known.in_store:
+        return  # a worker has it on its disk: the push brings the files
+    for field in ("labels", "tenants"):
+        before, given = getattr(known, field), getattr(wanted, field)
+        if given and given != before:
+            raise InvalidRequestError(
+                field=field,
+                reason=f"{wanted.label} is registered with {before or 'none'}, and a push leaves it as it is",
+            )
+    _check_files(known, {file.name: file.sha256() for file in publication.files})
+
+
+async def _register(records: Records, record: AdapterRecord, author: Author) -> KeptRecord:
+    """Create the record, or add the files to the one that is there for the same bytes.
+
+    Raises:
+        VersionTakenError: it stands for other bytes, or for these in other files.
+    """
+    try:
+        return await records.create(record, author)
+    except VersionTakenError as error:
+        if error.registered != error.given:
+            raise
+
+    def with_files(known: AdapterRecord) -> AdapterRecord:
+        if known.digest != record.digest:
+            raise VersionTakenError(label=record.label, registered=known.digest, given=record.digest)
+        if known.in_store:
+            _check_files(known, {file.name: file.sha256 for file in record.files})
+            return known
+        said = {"labels": record.labels or known.labels, "tenants": record.tenants or known.tenants}
+        return known.model_copy(update={"files": record.files, "kind": record.kind, **said})
+
+    return await records.change(record.name, record.version, with_files, author, verb="push")
+
+
+def _check_files(known: AdapterRecord, given: Mapping[str, str]) -> None:
+    """The same weights may lie in other files: another spelling of the configuration, other expectations."""
+    before = {file.name: file.sha256 for file in known.files}
+    for name in sorted({*before, *given}):
+        if before.get(name) != given.get(name):
+            raise VersionTakenError(
+                label=known.label,
+                registered=f"{known.digest} with {name} {before.get(name, 'missing')}",
+                given=f"{known.digest} with {name} {given.get(name, 'missing')}",
+            )
+
+
+class _Answering:
+    """Turns what the bus says into what a user can act on."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def __aenter__(self) -> None:
+        if not self._link.bus.connected:
+            raise self._away("the connection is lost, trying to get it back")
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, nats.js.errors.BucketNotFoundError | nats.js.errors.NoStreamResponseError):
+            raise YardNotReadyError(
+                prefix=self._link.bus.subjects.prefix, missing="the registry of adapters"
+            ) from error
+        if isinstance(error, nats.errors.Error):
+            raise self._away(str(error).removeprefix("nats: ") or type(error).__name__) from error
+
+    def _away(self, reason: str) -> BusUnavailableError:
+        return BusUnavailableError(url=self._link.settings.url, reason=reason)

@@ -1,0 +1,66 @@
+"""`Adapters`, blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, Unpack
+
+from lorayard.registry.adapters import Adapters, PushReport
+from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_shared.registry.blobs import OnBytes, unheard
+
+T = TypeVar("T")
+
+
+class Calls(Protocol):
+    """Runs a coroutine on the client's loop and waits for it."""
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Its result."""
+        ...
+
+
+class SyncAdapters:
+    """The adapters of one yard. Called, it lists every registered version."""
+
+    def __init__(self, adapters: Adapters, thread: Callable[[], Calls]) -> None:
+        self._adapters = adapters
+        self._thread = thread
+
+    def __call__(self) -> list[AdapterRecord]:
+        """Every registered adapter version."""
+        return self._thread().call(self._adapters())
+
+    def push(
+        self,
+        folder: Path | str,
+        *,
+        name: str,
+        version: str,
+        on_bytes: OnBytes = unheard,
+        on_size: OnBytes = unheard,
+        max_bytes: int = MAX_WEIGHTS_BYTES,
+        **options: Unpack[PushOptions],
+    ) -> PushReport:
+        """Put a new version into the store; raises as `Adapters.push` does."""
+        return self._thread().call(
+            self._adapters.push(
+                folder,
+                name=name,
+                version=version,
+                on_bytes=on_bytes,
+                on_size=on_size,
+                max_bytes=max_bytes,
+                **options,
+            )
+        )
+
+    def pull(self, adapter: str, folder: Path | str) -> AdapterRecord:
+        """Write a version's files to a new folder; raises as `Adapters.pull` does."""
+        return self._thread().call(self._adapters.pull(adapter, folder))
+
+    def find(self, adapter: str) -> AdapterRecord:
+        """The record of a version; raises as `Adapters.find` does."""
+        return self._thread().call(self._adapters.find(adapter))
