@@ -35,6 +35,7 @@ class Desk:
         "is_open",
         "is_plain",
         "jobs",
+        "left",
         "name",
         "read",
         "resident",
@@ -50,6 +51,8 @@ class Desk:
         """The adapter that gets no new rows here, and the group that its slot is for."""
         self.emptied: set[str] = set()
         """Adapters that were drained for the same group before, and were not enough."""
+        self.left: dict[str, None] = {}
+        """Adapters that had to leave for others, while views may not know it; the first to leave first."""
         self._mean_bytes: float | None = None
         self.budget_seconds = 0.0
         self.budget_at: float | None = None
@@ -92,6 +95,8 @@ class Desk:
         self.room = view.room
         self.in_flight = view.in_flight
         self.resident = dict(view.resident)
+        if self.left:
+            self._leave_out()
         self.jobs = {}
         self.idle_pins = 0
         for digest, found in self.resident.items():
@@ -108,6 +113,18 @@ class Desk:
         if self.emptied:
             self.emptied = {digest for digest in self.emptied if digest in self.resident}
         self.is_plain = view.slots > 0 and view.dedicated is None and not view.lacks and not view.barred
+
+    def _leave_out(self) -> None:
+        """Of a view that shows more than its slots hold, beside what is on its way: what had to leave for it.
+        Jobs given to that would wait for a slot there."""
+        view, resident = self.view, self.resident
+        for digest in list(self.left):
+            found = resident.get(digest)
+            crowded = len(resident) > view.slots or self.taken_columns(resident) > view.columns > 0
+            if found is None or not crowded or found.jobs or found.pinned:
+                del self.left[digest]  # it has left, or another one has
+            else:
+                del resident[digest]
 
     @property
     def spare(self) -> int:

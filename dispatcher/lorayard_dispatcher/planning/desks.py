@@ -131,12 +131,14 @@ class Desks:
             free = desk.free_columns + desk.taken_columns(evicted) - desk.columns(group)
         for digest in evicted:
             del desk.resident[digest]
+            desk.left[digest] = None
             desk.jobs.pop(digest, None)
             _leave(self.holders, digest, desk.name)
             _leave(self.open_holders, digest, desk.name)
         desk.free_slots = max(0, desk.free_slots + len(evicted) - 1)
         desk.free_columns = max(0, free)
         desk.resident[group] = Resident(last_used=now, loaded_at=now)
+        desk.left.pop(group, None)
         _enter(self.holders, group, desk.name)
         if desk.room > 0:
             _enter(self.open_holders, group, desk.name)

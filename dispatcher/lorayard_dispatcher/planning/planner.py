@@ -29,6 +29,7 @@ from lorayard_dispatcher.planning.loads import Loads
 from lorayard_dispatcher.planning.making import Books, Making
 from lorayard_dispatcher.planning.news import News
 from lorayard_dispatcher.planning.phases.conserve import conserve
+from lorayard_dispatcher.planning.phases.exchange import exchange_drains
 from lorayard_dispatcher.planning.phases.hand_over import hand_over_drained
 from lorayard_dispatcher.planning.phases.homes import move
 from lorayard_dispatcher.planning.phases.lanes import serve_lanes
@@ -143,6 +144,7 @@ class Planner:
         arrived = self._news.take(books.backlog.groups, MOST_ARRIVED)
         changed, books.desks.changed = books.desks.changed, set()
         making = Making(books, now, whole=whole, arrived=arrived, changed=changed)
+        exchange_drains(making)
         hand_over_drained(making)
         near = making.near()
         serve_overdue(making, near)

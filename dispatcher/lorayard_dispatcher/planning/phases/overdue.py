@@ -6,12 +6,20 @@ shares of tenants the old jobs of one that floods would take all of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.loads import Load
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase, Source, WaitingJob
+
+DRAINS = 12
+"""For a group that nobody holds, while it waits as long as its bound. When a drain ends is up to its longest
+row, which may be longer than the bound; the first of several ends soon."""
+
+DRAINS_FROM = 3
+"""Of those: a usual wait needs one only."""
 
 
 def serve_overdue(making: Making, near: Collection[str]) -> None:
@@ -26,6 +34,8 @@ def serve_overdue(making: Making, near: Collection[str]) -> None:
             for priority, bound, group in _late_groups(making, wanted)
         }
     )
+    if making.whole:
+        _drain_in_time(making)
     stranded: dict[str, None] = {}
     for priority, _, group in late:
         while (job := _late_job(making, group, priority)) is not None:
@@ -111,11 +121,47 @@ def _budget(making: Making, desk: Desk) -> float:
     return desk.budget(making.now, policy.overdue_share, most)
 
 
-def _drain_for(making: Making, group: str) -> None:
-    """Every slot is in use: stop feeding the least used adapter of one worker."""
-    desks, policy = making.books.desks, making.books.policy
-    if len(desks.draining) >= max(1, len(desks) // 4) or group in making.drained_for():
+def _drain_in_time(making: Making) -> None:
+    """Several slots for each group that nobody holds, before it is overdue: the longer it has waited, the
+    more. Where more such groups wait than there are workers, slots go round as fast as they can anyway."""
+    desks = making.books.desks
+    late = _late_soon(making)
+    if len(late) > len(desks):
         return
+    drains = Counter(drain[1] for name in desks.draining if (drain := desks.by_name[name].drain) is not None)
+    for group, part in late.items():
+        if drains[group] < int(DRAINS * part):
+            _drain(making, group)
+
+
+def _late_soon(making: Making) -> dict[str, float]:
+    """Groups that nobody holds, and which part of their bound they have waited for."""
+    found: dict[str, float] = {}
+    books, policy = making.books, making.books.policy
+    for priority in books.backlog.priorities():
+        bound = policy.late_at(0.0, priority)
+        for enqueued_at, _, group in books.backlog.heads[priority][: policy.sample]:
+            part = (making.now - enqueued_at) / bound if bound else 1.0
+            if part * DRAINS < DRAINS_FROM:
+                break
+            lane = making.lane(group, priority)
+            if group == BASE_GROUP or books.desks.holders.get(group) or lane is None:
+                continue
+            if lane.eligible(books.shares, 1):
+                found[group] = max(part, found.get(group, 0.0))
+    return found
+
+
+def _drain_for(making: Making, group: str) -> None:
+    """Every slot is in use: free one."""
+    desks = making.books.desks
+    if len(desks.draining) < max(1, len(desks) // 4) and group not in making.drained_for():
+        _drain(making, group)
+
+
+def _drain(making: Making, group: str) -> None:
+    """Stop feeding the least used adapter of one worker."""
+    desks, policy = making.books.desks, making.books.policy
     base = policy.base_of.get(group)
 
     def passes(desk: Desk) -> bool:
