@@ -17,12 +17,12 @@ from contextlib import suppress
 from weakref import WeakValueDictionary
 
 import nats.errors
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from lorayard.errors import ClientClosedError, YardNotReadyError
 from lorayard.stored_results import StoredResults
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.heard import Heard
 
 FIRST_POLL_SECONDS = 5.0
 LAST_POLL_SECONDS = 60.0
@@ -170,9 +170,9 @@ class ResultListener:
             slot.epoch = epoch
 
     async def _subscribe(self) -> Subscription:
-        return await self._bus.nc.hear(self._subject, self._receive, headers=False)
+        return await self._bus.nc.hear(self._subject, self._receive)
 
-    def _receive(self, message: Msg) -> None:
+    def _receive(self, message: Heard) -> None:
         slot = self._slots.get(message.subject[self._prefix_length :])
         if slot is not None:
             slot.fill(message.data)

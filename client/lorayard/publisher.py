@@ -11,12 +11,11 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import nats.errors
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from lorayard.errors import (
@@ -29,6 +28,7 @@ from lorayard.errors import (
 )
 from lorayard_schemas import headers
 from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.nats_client import header_block
 
 GIVE_UP_SECONDS = 15.0
@@ -144,31 +144,34 @@ class Publisher:
 
     def _send_unanswered(self, window: _Window) -> list[str]:
         tokens: list[str] = []
+        items: list[Outgoing] = []
         for index, item in enumerate(window.items):
             if window.answers[index] is None:
                 token = str(next(self._tokens))
                 tokens.append(token)
+                items.append(item)
                 self._open[token] = (window, index)
-                self._publish(token, item)
+        self._publish(zip(tokens, items, strict=True))
         return tokens
 
-    def _publish(self, token: str, item: Outgoing) -> None:
+    def _publish(self, named: Iterable[tuple[str, Outgoing]]) -> None:
         try:
-            head = header_block({headers.MSG_ID: item.job})
-            self._bus.nc.post(item.subject, item.body, reply=f"{self._inbox}.{token}", head=head)
+            self._bus.nc.post_all(
+                (item.subject, f"{self._inbox}.{token}", _head(item.job), item.body) for token, item in named
+            )
         except nats.errors.ConnectionClosedError as error:
             raise ClientClosedError from error
         except nats.errors.OutboundBufferLimitError:
             pass  # the server is away and the buffer is full: the next try, or the reconnect, sends it
 
-    def _receive(self, message: Msg) -> None:
+    def _receive(self, message: Heard) -> None:
         found = self._open.pop(message.subject[self._prefix_length :], None)
         if found is not None:
             window, index = found
             window.answer(index, self._read(message))
 
-    def _read(self, message: Msg) -> Answer:
-        if message.headers and message.headers.get("Status") == NO_RESPONDERS:
+    def _read(self, message: Heard) -> Answer:
+        if (message.headers or {}).get("Status") == NO_RESPONDERS:
             subjects = self._bus.subjects
             return YardNotReadyError(prefix=subjects.prefix, missing=f"stream {subjects.stream('jobs')}")
         if b'"error"' not in message.data:
@@ -181,14 +184,17 @@ class Publisher:
 
     async def _send_open_again(self) -> None:
         # What was on its way to the old server may be lost; the Msg-Id makes a second copy harmless.
-        for token, (window, index) in list(self._open.items()):
-            self._publish(token, window.items[index])
+        self._publish([(token, window.items[index]) for token, (window, index) in self._open.items()])
 
     def _unconfirmed(self, item: Outgoing) -> SubmitUnconfirmedError:
         last = self._bus.last_error
         return SubmitUnconfirmedError(
             job_id=item.job, waited_seconds=GIVE_UP_SECONDS, last_error=str(last) if last else ""
         )
+
+
+def _head(job: str) -> bytes:
+    return header_block({headers.MSG_ID: job})
 
 
 def refusal_error(code: int, description: str) -> LorayardError:

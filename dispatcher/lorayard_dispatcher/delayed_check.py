@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import structlog
-from nats.aio.msg import Msg
 
 from lorayard_schemas import headers
 from lorayard_shared.bus.delivery import read_ack_subject
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.intake import Unreadable
 from lorayard_shared.logs import Event
@@ -59,7 +59,7 @@ class DelayedCheck:
         self._spawn = spawn
         self._log = log
 
-    def on_message(self, message: Msg) -> None:
+    def on_message(self, message: Heard) -> None:
         """A message that was put among the schedules; those in order wait on there."""
         try:
             found = never_served(

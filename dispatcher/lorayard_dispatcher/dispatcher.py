@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import structlog
-from nats.aio.msg import Msg
 
 from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.audit import Audit
@@ -39,6 +38,7 @@ from lorayard_dispatcher.unresolved import Unresolved
 from lorayard_dispatcher.usage import Usage
 from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs import refusals
@@ -158,7 +158,7 @@ class Dispatcher:
         """The same for retried jobs, of whatever lane."""
         return self.settings.window - len(self.unresolved)
 
-    def on_message(self, message: Msg) -> None:
+    def on_message(self, message: Heard) -> None:
         """A delivery from one of the lanes."""
         self.taken += 1
         read = read_message(self.bus.subjects, message, self._log)

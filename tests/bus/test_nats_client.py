@@ -7,9 +7,9 @@ from typing import Protocol
 
 import nats.errors
 import pytest
-from nats.aio.msg import Msg
 
 from lorayard_shared.bus.connection import PENDING_BYTES, Bus, connect
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.nats_client import header_block
 from lorayard_shared.settings import YardSettings
 
@@ -32,7 +32,7 @@ class Server(Protocol):
 async def test_what_is_posted_is_heard_in_order_with_reply_and_headers(
     bus: Bus, wait_until: WaitUntil
 ) -> None:
-    heard: list[Msg] = []
+    heard: list[Heard] = []
     await bus.nc.hear(SUBJECT, heard.append)
     for number in range(100):
         bus.nc.post(SUBJECT, str(number).encode(), reply=f"r.{number}", head=header_block({"A": f"{number}"}))
@@ -43,20 +43,27 @@ async def test_what_is_posted_is_heard_in_order_with_reply_and_headers(
     assert [message.headers for message in heard] == [*({"A": f"{n}"} for n in range(100)), None]
 
 
-async def test_headers_that_nobody_wants_are_not_read(bus: Bus, wait_until: WaitUntil) -> None:
-    heard: list[Msg] = []
-    await bus.nc.hear(SUBJECT, heard.append, headers=False)
-    await bus.nc.publish(SUBJECT, b"body", headers={"A": "1"})
-    await wait_until(lambda: bool(heard))
-    assert [(message.subject, message.data, message.headers) for message in heard] == [
-        (SUBJECT, b"body", None)
-    ]
+async def test_what_is_posted_together_is_heard_in_order__b11(bus: Bus, wait_until: WaitUntil) -> None:
+    heard: list[Heard] = []
+    await bus.nc.hear(SUBJECT, heard.append)
+    bus.nc.post_all((SUBJECT, f"r.{n}", header_block({"A": f"{n}"}), f"{n}".encode()) for n in range(100))
+    await wait_until(lambda: len(heard) == 100)
+    told = [(message.reply, message.headers, message.data) for message in heard]
+    assert told == [(f"r.{n}", {"A": f"{n}"}, f"{n}".encode()) for n in range(100)]
+
+
+async def test_of_many_those_before_the_one_at_fault_are_sent(bus: Bus, wait_until: WaitUntil) -> None:
+    heard: list[bytes] = []
+    await bus.nc.hear(SUBJECT, lambda message: heard.append(message.data))
+    with pytest.raises(nats.errors.BadSubjectError):
+        bus.nc.post_all([(SUBJECT, "", b"", b"one"), ("a b", "", b"", b"two"), (SUBJECT, "", b"", b"three")])
+    await wait_until(lambda: heard == [b"one"])
 
 
 async def test_a_hearer_that_raises_is_reported_and_hears_on(bus: Bus, wait_until: WaitUntil) -> None:
     heard: list[bytes] = []
 
-    def take(message: Msg) -> None:
+    def take(message: Heard) -> None:
         heard.append(message.data)
         if message.data == b"bad":
             raise ValueError("bad")
@@ -70,7 +77,7 @@ async def test_a_hearer_that_raises_is_reported_and_hears_on(bus: Bus, wait_unti
 
 
 async def test_after_unsubscribing_nothing_is_heard(bus: Bus) -> None:
-    heard: list[Msg] = []
+    heard: list[Heard] = []
     subscription = await bus.nc.hear(SUBJECT, heard.append)
     await subscription.unsubscribe()
     bus.nc.post(SUBJECT, b"late")

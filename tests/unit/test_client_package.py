@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client as PlainNatsClient
 
+from lorayard_shared.bus.heard import read_headers
 from lorayard_shared.bus.nats_client import NatsClient
 
 LOADED = """
@@ -33,3 +35,17 @@ def test_importing_the_client_loads_no_model_code_and_configures_no_logs() -> No
 def test_the_fast_header_parser_reads_what_its_parent_reads(raw: bytes) -> None:
     fast = NatsClient._parse_header_lines(raw)  # pyright: ignore[reportPrivateUsage]
     assert fast == PlainNatsClient._parse_header_lines(raw)  # pyright: ignore[reportPrivateUsage]
+
+
+STATUSES = (b"", b" 503", b" 404 No Messages", b" 100 Idle Heartbeat", b" abc", b" 4", b" ")
+
+
+LINES = (b"A: 1", b"B:", b": 2", b"no colon", b"A B: 3")
+
+
+@given(st.sampled_from(STATUSES), st.lists(st.sampled_from(LINES)))
+def test_headers_are_read_as_nats_py_reads_them(status: bytes, lines: list[bytes]) -> None:
+    raw = b"NATS/1.0" + status + b"\r\n" + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
+    plain = PlainNatsClient()._process_headers(raw)  # pyright: ignore[reportPrivateUsage]
+    told = {name: value for name, value in (asyncio.run(plain) or {}).items() if name != "Description"}
+    assert (read_headers(raw) or {}) == told

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.nats_parser import LONG_BYTES, MessageParser
 
 Seen = tuple[object, ...]
@@ -22,6 +25,8 @@ class Client:
     """Writes down what a parser finds."""
 
     seen: list[Seen] = field(default_factory=list[Seen])
+
+    stats: dict[str, int] = field(default_factory=lambda: {"in_msgs": 0, "in_bytes": 0})
 
     async def _process_msg(self, *message: object) -> None:
         self.seen.append(message)
@@ -39,9 +44,9 @@ class Client:
         self.seen.append(("error", error))
 
 
-def found(kind: type[Parser], pieces: list[bytes]) -> list[Seen]:
+def found(make: Callable[[Client], Parser], pieces: list[bytes]) -> list[Seen]:
     client = Client()
-    parser = kind(client)
+    parser = make(client)
 
     async def parse() -> None:
         for piece in pieces:
@@ -51,6 +56,7 @@ def found(kind: type[Parser], pieces: list[bytes]) -> list[Seen]:
     return client.seen
 
 
+fast = partial(MessageParser, hearers={})
 tokens = st.text("abcXYZ.$_-0123456789%", min_size=1, max_size=20).map(str.encode)
 replies = st.one_of(st.just(b""), tokens.map(lambda token: token + b" "))
 bodies = st.one_of(
@@ -86,7 +92,7 @@ def test_it_finds_what_its_parent_finds(sent: list[bytes], cuts: list[int]) -> N
     stream = b"".join(sent)
     at = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     pieces = [stream[start:end] for start, end in itertools.pairwise(at)]
-    assert found(MessageParser, pieces) == found(Parser, [stream])
+    assert found(fast, pieces) == found(Parser, [stream])
 
 
 @pytest.mark.parametrize(
@@ -94,11 +100,19 @@ def test_it_finds_what_its_parent_finds(sent: list[bytes], cuts: list[int]) -> N
 )
 def test_what_is_no_message_is_refused(line: bytes) -> None:
     with pytest.raises(ProtocolError):
-        found(MessageParser, [line])
+        found(fast, [line])
 
 
 def test_a_long_message_in_many_pieces_is_read_whole() -> None:
     body = b"x" * (3 * LONG_BYTES)
     stream = b"MSG a 1 %d\r\n%s\r\nMSG b 2 0\r\n\r\n" % (len(body), body)
     pieces = [stream[at : at + 4096] for at in range(0, len(stream), 4096)]
-    assert found(MessageParser, pieces) == [(1, b"a", b"", body, None), (2, b"b", b"", b"", None)]
+    assert found(fast, pieces) == [(1, b"a", b"", body, None), (2, b"b", b"", b"", None)]
+
+
+def test_what_is_heard_goes_to_its_hearer_and_the_rest_to_the_connection() -> None:
+    heard: list[Heard] = []
+    stream = b"MSG a 1 2\r\nhi\r\nHMSG b 2 r 12 15\r\nNATS/1.0\r\n\r\nyou\r\nMSG c 1 0\r\n\r\n"
+    seen = found(partial(MessageParser, hearers={2: heard.append}), [stream])
+    assert [message[1] for message in seen] == [b"a", b"c"]
+    assert [(one.subject, one.reply, one.headers, one.data) for one in heard] == [("b", "r", None, b"you")]

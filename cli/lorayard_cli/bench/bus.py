@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from lorayard import Client, GenerateRequest
 from lorayard_cli.bench.figures import Spread, as_map, percentile, spread, surroundings
+from lorayard_cli.bench.processor_time import microseconds_each, processor_seconds
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.yard import EmbeddedYard
 from lorayard_cli.exit_codes import ExitCode
@@ -46,6 +47,8 @@ class Rounds:
 
     raw_per_second: list[float] = field(default_factory=list[float])
     jobs_per_second: list[float] = field(default_factory=list[float])
+    processor_us: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    """Of one job, by process."""
     light_ms: list[float] = field(default_factory=list[float])
 
     @property
@@ -71,10 +74,13 @@ async def _measure(jobs: int, rounds: int) -> Rounds:
     async with warm_yard() as yard:
         for number in range(rounds):
             seen.raw_per_second.append(await yard.raw_per_second(jobs))
+            before = yard.processor_seconds()
             seen.jobs_per_second.append(await yard.jobs_per_second(jobs))
+            seen.processor_us.append(microseconds_each(before, yard.processor_seconds(), jobs))
             note(
                 f"round {number + 1}/{rounds}: raw {seen.raw_per_second[-1]:,.0f}/s, "
-                f"jobs {seen.jobs_per_second[-1]:,.0f}/s"
+                f"jobs {seen.jobs_per_second[-1]:,.0f}/s, "
+                f"{sum(seen.processor_us[-1].values()):,.0f} us of processor time a job"
             )
         seen.light_ms += await yard.light_load()
     return seen
@@ -88,7 +94,7 @@ async def warm_yard() -> AsyncGenerator[WarmYard]:
         async with EmbeddedYard(plan) as yard, await connect(yard.settings, name="bench-raw") as bus:
             await _make_raw_stream(bus)
             async with Client(settings=yard.settings) as client:
-                warm = WarmYard(client, bus)
+                warm = WarmYard(client, bus, yard)
                 await warm.jobs_per_second(WARM_UP_JOBS)
                 settle_heap()  # torch made the adapters: no client of a yard has it
                 yield warm
@@ -125,9 +131,14 @@ async def _make_raw_stream(bus: Bus) -> None:
 class WarmYard:
     """What can be asked of a yard that runs."""
 
-    def __init__(self, client: Client, bus: Bus) -> None:
+    def __init__(self, client: Client, bus: Bus, yard: EmbeddedYard) -> None:
         self._client = client
         self._bus = bus
+        self._yard = yard
+
+    def processor_seconds(self) -> dict[str, float]:
+        """So far, by process."""
+        return processor_seconds(self._yard.pids)
 
     async def raw_per_second(self, count: int) -> float:
         """One client, publishes in flight, message ids set: what the door can take at most."""
@@ -174,6 +185,7 @@ def _document(seen: Rounds, ratio: Spread, jobs: int) -> dict[str, Any]:
         "adapters": len(ADAPTERS),
         "jobs_per_second": as_map(spread(seen.jobs_per_second), 0),
         "raw_publishes_per_second": as_map(spread(seen.raw_per_second), 0),
+        "processor_us_per_job": _by_process(seen.processor_us),
         "ratio": {**as_map(ratio), "must": MUST_RATIO, "holds": ratio.median >= MUST_RATIO},
         "light_load_ms": {
             "p50": round(percentile(seen.light_ms, 0.5), 2),
@@ -181,6 +193,14 @@ def _document(seen: Rounds, ratio: Spread, jobs: int) -> dict[str, Any]:
         },
         **surroundings(),
     }
+
+
+def _by_process(rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Median and range of each process, and of all of them."""
+    each = {name: [one[name] for one in rounds] for name in rounds[0]}
+    if each:
+        each["all"] = [sum(one.values()) for one in rounds]
+    return {name: as_map(spread(values), 0) for name, values in each.items()}
 
 
 def _print(document: dict[str, Any]) -> None:
@@ -192,6 +212,8 @@ def _print(document: dict[str, Any]) -> None:
     ):
         figure = document[name]
         rows.add_row(title, *(f"{figure[key]:,}" for key in ("median", "low", "high")))
+    for name, figure in document["processor_us_per_job"].items():
+        rows.add_row(f"us a job: {name}", *(f"{figure[key]:,}" for key in ("median", "low", "high")))
     out().print(rows)
     light = document["light_load_ms"]
     out().print(f"one job at a time: p50 {light['p50']} ms, p99 {light['p99']} ms")

@@ -10,8 +10,9 @@ And a header parser that does not look at every character in Python: in nats-py 
 space inside a header's name takes 13 us for a stored result as the server republishes it, with seven headers;
 this takes 5, on a path that every job of every process takes.
 
-Beside nats-py's own there are two shorter ways for what every job needs: `post` publishes without a
-coroutine, and `hear` gives a message to whoever wants it as it is read, without a queue and a task between.
+Beside nats-py's own there are shorter ways for what every job needs: `post` publishes without a coroutine,
+`post_all` many in one piece, and `hear` gives a message to whoever wants it as it is read, without a queue
+and a task between.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import nats.errors
@@ -27,13 +28,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from lorayard_shared.bus.heard import Heard, Take, read_lines
 from lorayard_shared.bus.nats_parser import MessageParser
 
-Take = Callable[[Msg], None]
-"""Runs on the loop that reads, so it must not take long."""
-
 _HEAD = "NATS/1.0\r\n"
-_BLANK = re.compile(r"\s")
+_BLANK = re.compile(r"\s").search
+
+Post = tuple[str, str, bytes, bytes]
+"""Subject, reply, headers as `header_block` writes them, body."""
 
 
 class NatsClient(Client):
@@ -41,9 +43,9 @@ class NatsClient(Client):
 
     def __init__(self) -> None:
         super().__init__()
-        self._ps = MessageParser(self)
+        self._hearers: dict[int, Take] = {}
+        self._ps = MessageParser(self, self._hearers)
         self._request_numbers = itertools.count()
-        self._hearers: dict[int, tuple[Take, bool]] = {}
 
     def post(self, subject: str, payload: bytes, *, reply: str = "", head: bytes = b"") -> None:
         """Publish, as `publish` does, but at once; `head` are headers as `header_block` writes them.
@@ -53,40 +55,60 @@ class NatsClient(Client):
         Raises:
             nats.errors.Error: as `publish`, also when too much is pending.
         """
-        if not subject or _BLANK.search(subject) or _BLANK.search(reply):
-            raise nats.errors.BadSubjectError
+        self.post_all(((subject, reply, head, payload),))
+
+    def post_all(self, messages: Iterable[Post]) -> None:
+        """Publish many, each as `post` does; they go out in one piece.
+
+        Raises:
+            nats.errors.Error: as `post`; those before the one at fault are sent.
+        """
         if self.is_closed:
             raise nats.errors.ConnectionClosedError
         if self.is_draining_pubs:
             raise nats.errors.ConnectionDrainingError
-        size = len(payload)
-        if size > self._max_payload:
-            raise nats.errors.MaxPayloadError
-        if size + self._pending_data_size > self._max_pending_size:
-            raise nats.errors.OutboundBufferLimitError
-        if head:
-            line = f"HPUB {subject} {reply} {len(head)} {len(head) + size}\r\n".encode()
-        else:
-            line = f"PUB {subject} {reply} {size}\r\n".encode()
-        message = b"".join((line, head, payload, b"\r\n"))
-        self.stats["out_msgs"] += 1
-        self.stats["out_bytes"] += size
-        self._pending.append(message)
-        self._pending_data_size += len(message)
+        pieces: list[bytes] = []
+        room, largest = self._max_pending_size - self._pending_data_size, self._max_payload
+        count = total = 0
+        try:
+            for subject, reply, head, payload in messages:
+                size = len(payload)
+                if not subject or _BLANK(subject) or _BLANK(reply):
+                    raise nats.errors.BadSubjectError
+                if size > largest:
+                    raise nats.errors.MaxPayloadError
+                if total + size > room:
+                    raise nats.errors.OutboundBufferLimitError
+                if head:
+                    line = f"HPUB {subject} {reply} {len(head)} {len(head) + size}\r\n".encode()
+                else:
+                    line = f"PUB {subject} {reply} {size}\r\n".encode()
+                pieces += (line, head, payload, b"\r\n")
+                total += len(line) + len(head) + size + 2
+                count += 1
+        finally:
+            if pieces:
+                self._send_soon(b"".join(pieces), count)
+
+    def _send_soon(self, written: bytes, count: int) -> None:
+        self.stats["out_msgs"] += count
+        self.stats["out_bytes"] += len(written)
+        self._pending.append(written)
+        self._pending_data_size += len(written)
         if self.is_connected and self._flush_queue is not None and self._flush_queue.empty():
             self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
 
-    async def hear(self, subject: str, take: Take, *, headers: bool = True) -> Subscription:
-        """Subscribe; `take` gets each message as it is read. Without `headers` it gets none, unread.
+    async def hear(self, subject: str, take: Take) -> Subscription:
+        """Subscribe; `take` gets each message as it is read.
 
         What `take` raises goes to the error callback, as with a subscription's own callback.
         """
 
-        async def taken(message: Msg) -> None:
-            take(message)
+        async def never(_message: object) -> None:
+            """The parser gives what is read to `take`; a subscription wants a callback all the same."""
 
-        subscription = await self.subscribe(subject, cb=taken)
-        self._hearers[subscription._id] = (take, headers)  # pyright: ignore[reportPrivateUsage]
+        subscription = await self.subscribe(subject, cb=never)
+        self._hearers[subscription._id] = take  # pyright: ignore[reportPrivateUsage]
         return subscription
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
@@ -96,17 +118,15 @@ class NatsClient(Client):
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
     ) -> None:
-        """As its parent's, but for what is heard; if the parent's method goes, `hear` is as `subscribe`."""
-        heard = self._hearers.get(sid)
-        if heard is None:
+        """As its parent's, but for what is heard: here comes what the parser has gathered in many pieces."""
+        take = self._hearers.get(sid)
+        if take is None:
             await super()._process_msg(sid, subject, reply, data, headers)  # type: ignore[arg-type]  # nats-py: may be None
             return
-        take, wants_headers = heard
         self.stats["in_msgs"] += 1
         self.stats["in_bytes"] += len(data)
-        read = await self._process_headers(headers) if wants_headers and headers else None
         try:
-            take(Msg(self, subject.decode(), reply.decode(), data, read, _sid=sid))
+            take(Heard(subject, reply, headers, data))
         except Exception as error:  # noqa: BLE001  # as a subscription does: it reads on
             await self._error_cb(error)
 
@@ -161,18 +181,7 @@ class NatsClient(Client):
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
         """As its parent's, to the same result; if the parent's method goes, this is unused."""
-        headers: dict[str, str] = {}
-        for line in raw.split(b"\r\n"):
-            name, colon, value = line.partition(b":")
-            if not colon:
-                continue
-            try:
-                key = name.strip().decode("ascii")
-            except UnicodeDecodeError:
-                continue
-            if not key or key.split() == [key]:
-                headers[key] = value.strip().decode("utf-8", "replace")
-        return headers
+        return read_lines(raw)
 
 
 def header_block(headers: Mapping[str, str]) -> bytes:

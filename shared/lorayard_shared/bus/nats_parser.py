@@ -6,8 +6,12 @@ that a job takes five times. Cutting whole messages out of what was read takes 2
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nats.errors import ProtocolError
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
+
+from lorayard_shared.bus.heard import Heard, Take
 
 _M, _H = b"MH"
 _END = b"\r\n"
@@ -17,7 +21,12 @@ LONG_BYTES = 64 * 1024
 
 
 class MessageParser(Parser):
-    """As its parent, message for message."""
+    """As its parent, message for message; what is heard goes to its hearer."""
+
+    def __init__(self, nc: object, hearers: Mapping[int, Take]) -> None:
+        """`hearers` by the number of their subscription."""
+        super().__init__(nc)
+        self._hearers = hearers
 
     async def parse(self, data: bytes = b"") -> None:
         """Take what was read.
@@ -34,7 +43,16 @@ class MessageParser(Parser):
         try:
             while (message := _message(read, done)) is not None:
                 sid, subject, reply, header, payload, done = message
-                await self.nc._process_msg(sid, subject, reply, payload, header)
+                take = self._hearers.get(sid)
+                if take is None:
+                    await self.nc._process_msg(sid, subject, reply, payload, header)
+                    continue
+                self.nc.stats["in_msgs"] += 1
+                self.nc.stats["in_bytes"] += len(payload)
+                try:
+                    take(Heard(subject, reply, header, payload))
+                except Exception as error:  # noqa: BLE001  # as a subscription does: it reads on
+                    await self.nc._error_cb(error)
         finally:
             self.buf = bytearray(read[done:])
         if self.buf and (self.buf[0] not in (_M, _H) or len(self.buf) > LONG_BYTES):

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nats.aio.msg import Msg
-
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.heard import Heard
 
 ANSWER_SECONDS = 5.0
 """An answer takes milliseconds; one that was lost with its server is asked for again by somebody else."""
@@ -35,11 +34,11 @@ class _Group:
     __slots__ = ("answers", "complete", "left")
 
     def __init__(self, count: int) -> None:
-        self.answers: list[Msg | None] = [None] * count
+        self.answers: list[Heard | None] = [None] * count
         self.left = count
         self.complete = asyncio.Event()
 
-    def answer(self, index: int, answer: Msg) -> None:
+    def answer(self, index: int, answer: Heard) -> None:
         self.answers[index] = answer
         self.left -= 1
         if not self.left:
@@ -57,7 +56,7 @@ class Publishes:
         self._open: dict[str, tuple[_Group, int]] = {}
         self._listening = False
 
-    async def send(self, messages: Sequence[Outgoing]) -> list[Msg | None]:
+    async def send(self, messages: Sequence[Outgoing]) -> list[Heard | None]:
         """The stream's answer to each, in their order; None where none came in time.
 
         Raises:
@@ -69,12 +68,14 @@ class Publishes:
         group = _Group(len(messages))
         tokens: list[str] = []
         try:
-            for index, message in enumerate(messages):
+            for index in range(len(messages)):
                 token = str(next(self._tokens))
                 tokens.append(token)
                 self._open[token] = (group, index)
-                reply = f"{self._inbox}.{token}"
-                self._bus.nc.post(message.subject, message.body, reply=reply, head=message.head)
+            self._bus.nc.post_all(
+                (message.subject, f"{self._inbox}.{token}", message.head, message.body)
+                for message, token in zip(messages, tokens, strict=True)
+            )
             with suppress(TimeoutError):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await group.complete.wait()
@@ -93,7 +94,7 @@ class Publishes:
             self._listening = False
             raise
 
-    def _take(self, answer: Msg) -> None:
+    def _take(self, answer: Heard) -> None:
         found = self._open.pop(answer.subject[self._prefix_length :], None)
         if found is not None:
             group, index = found

@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import nats.errors
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.logs import Event, process_logger
 
 EXPIRES_SECONDS = 1.5
@@ -55,7 +55,7 @@ class Puller:
         consumer: str,
         group: str,
         room: Callable[[], int],
-        on_message: Callable[[Msg], None],
+        on_message: Callable[[Heard], None],
         priority: Callable[[], int] | None = None,
     ) -> None:
         """`priority`, 0 first, counts while the consumer serves by priority; None: served as 0, or pinned."""
@@ -152,7 +152,7 @@ class Puller:
             body["id"] = self._pin
         return json.dumps(body).encode()
 
-    def _receive(self, message: Msg) -> None:
+    def _receive(self, message: Heard) -> None:
         self.last_answer = asyncio.get_running_loop().time()
         headers = message.headers or {}
         # A delivery can be acked, a status cannot: the header `Status` alone may be a publisher's own.
@@ -164,7 +164,7 @@ class Puller:
         elif status != "100":
             self._answered(message, status)
 
-    def _count(self, message: Msg) -> None:
+    def _count(self, message: Heard) -> None:
         # A delivery's subject is the job's, so it cannot tell which pull it answers: the current one pays.
         pull = self._pull
         if pull is None:
@@ -173,7 +173,7 @@ class Puller:
         if pull.left <= 0:
             pull.over.set()
 
-    def _answered(self, message: Msg, status: str) -> None:
+    def _answered(self, message: Heard, status: str) -> None:
         if status in ("423", "400"):
             self._pin = None  # another holds the pin, or ours has run out; or pins are not asked for now
         pull = self._pull

@@ -16,13 +16,13 @@ from enum import StrEnum
 
 import nats.errors
 import nats.js.errors
-from nats.aio.msg import Msg
 
 from lorayard_schemas import headers
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import INLINE_BYTES
 from lorayard_schemas.result import JobResult
 from lorayard_shared.bus.connection import Bus, JsonMap
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.nats_client import header_block
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.publishes import Outgoing, Publishes
@@ -144,9 +144,9 @@ def _is_full(error: nats.js.errors.APIError) -> bool:
     return error.err_code == STORE_FAILED and "maximum" in (error.description or "")
 
 
-def _read(answer: Msg | None) -> Stored | None:
+def _read(answer: Heard | None) -> Stored | None:
     """The stream's answer to a result; None when it is neither stored nor refused for good."""
-    if answer is None or answer.headers:  # the headers tell that nobody listens
+    if answer is None or answer.raw_headers:  # the headers tell that nobody listens
         return None
     if b'"error"' not in answer.data:
         return Stored.NOW

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
-from nats.aio.msg import Msg
 
 from lorayard_schemas import headers
 from lorayard_schemas.codec import decode
@@ -16,6 +15,7 @@ from lorayard_schemas.job import MAX_JOB_BYTES, Job, JobStub
 from lorayard_schemas.names import CHOOSE
 from lorayard_schemas.subjects import BadSubjectError, JobAddress, Subjects
 from lorayard_shared.bus.delivery import Delivery, read_ack_subject
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.logs import Event
 
@@ -37,7 +37,7 @@ class Unreadable:
 
 
 def read_message(
-    subjects: Subjects, message: Msg, log: structlog.stdlib.BoundLogger
+    subjects: Subjects, message: Heard, log: structlog.stdlib.BoundLogger
 ) -> TakenJob | Unreadable | None:
     """Read what a pull brought; None, and a line in the log, for what was no delivery."""
     try:

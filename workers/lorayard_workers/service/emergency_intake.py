@@ -11,7 +11,6 @@ import time
 import nats.errors
 import nats.js.errors
 import structlog
-from nats.aio.msg import Msg
 
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import AssignedJob, Assignment, AssignmentReply
@@ -19,6 +18,7 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs import refusals
@@ -81,7 +81,7 @@ class EmergencyIntake:
         """How many more jobs may come."""
         return max(0, self._held.room - len(self._considered))
 
-    def on_message(self, message: Msg) -> None:
+    def on_message(self, message: Heard) -> None:
         """A delivery of one of the pulls."""
         read = read_message(self._bus.subjects, message, self._log)
         if read is None:
