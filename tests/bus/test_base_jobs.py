@@ -6,7 +6,6 @@ import asyncio
 import time
 
 import pytest
-from nats.aio.msg import Msg
 from tests.bus.conftest import Yard
 
 from lorayard_dispatcher.dispatcher import Dispatcher
@@ -19,6 +18,7 @@ from lorayard_schemas.codec import encode
 from lorayard_schemas.explanation import ExplainJob, WaitReason
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import ErrorKind
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.process import end_tasks
 
@@ -53,7 +53,7 @@ async def test_a_base_model_job_is_answered_where_each_worker_serves_one_adapter
     dispatcher.fleet.on_advert(ALONE, time.monotonic())
     lease = f"$JS.ACK.{bus.subjects.stream('jobs')}.dispatch-normal.1.7.9.1700000000000000000.0"
     subject = f"{bus.settings.prefix}.jobs.normal.acme._"
-    dispatcher.on_message(Msg(bus.nc, subject=subject, reply=lease, data=encode(Job(id="j", prompt="x"))))
+    dispatcher.on_message(Heard(subject.encode(), lease.encode(), None, encode(Job(id="j", prompt="x"))))
     found = explain_job(dispatcher, ExplainJob(tenant="acme", job="j"))
     long_ago = time.monotonic() - 2 * SETTLED_SECONDS
     dispatcher.fleet.on_death("w1", long_ago)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-from nats.aio.msg import Msg
 from tests.bus.conftest import Yard
 
 from lorayard_dispatcher.dispatcher import Dispatcher
@@ -15,6 +14,7 @@ from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import ErrorKind, ResultState
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.topology import lane_consumer
 from lorayard_shared.lease import LeaseKeeper
 
@@ -75,7 +75,7 @@ async def test_of_two_deliveries_of_a_job_the_newer_is_kept(newer_first: bool, b
     for deliveries in (2, 1) if newer_first else (1, 2):
         lease = f"$JS.ACK.{stream}.dispatch-normal.{deliveries}.7.9.1700000000000000000.0"
         subject = f"{bus.settings.prefix}.jobs.normal.acme._"
-        dispatcher.on_message(Msg(bus.nc, subject=subject, reply=lease, data=encode(job("j"))))
+        dispatcher.on_message(Heard(subject.encode(), lease.encode(), None, encode(job("j"))))
     parked = dispatcher.pool.get(f"{stream}-7")
     assert parked is not None
     assert parked.taken.deliveries == 2

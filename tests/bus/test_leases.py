@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 import pytest
-from nats.aio.msg import Msg
 
 import lorayard_shared.lease
 from lorayard_schemas.job import Lane
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.puller import Puller
 from lorayard_shared.bus.topology import PIN_GROUP, lane_consumer
 from lorayard_shared.errors import BusUnavailableError
@@ -54,9 +54,9 @@ async def keeping(settings: YardSettings) -> AsyncGenerator[LeaseKeeper, None]:
 
 
 @asynccontextmanager
-async def delivering(bus: Bus) -> AsyncGenerator[list[Msg], None]:
+async def delivering(bus: Bus) -> AsyncGenerator[list[Heard], None]:
     """One job, and the list of its deliveries."""
-    got: list[Msg] = []
+    got: list[Heard] = []
     puller = Puller(
         bus,
         stream=bus.subjects.stream("jobs"),

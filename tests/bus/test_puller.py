@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import pytest
-from nats.aio.msg import Msg
 
 from lorayard_schemas.job import Lane
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.delivery import ACK
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.puller import Puller
 from lorayard_shared.bus.topology import PIN_GROUP, lane_consumer
 from lorayard_shared.settings import YardSettings
@@ -39,7 +39,7 @@ class Pulling:
     def __init__(self, bus: Bus, room: int = 1000) -> None:
         self.bus = bus
         self.room = room
-        self.got: list[Msg] = []
+        self.got: list[Heard] = []
         self.puller = Puller(
             bus,
             stream=bus.subjects.stream("jobs"),

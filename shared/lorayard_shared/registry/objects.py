@@ -17,11 +17,11 @@ from typing import Any
 
 import nats.errors
 import nats.js.errors
-from nats.aio.msg import Msg
 from nats.js.api import ObjectMeta, ObjectMetaOptions
 from nats.js.object_store import ObjectStore
 
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.registry.errors import StoreFullError
 
 CHUNK_BYTES = 512 * 1024
@@ -131,7 +131,7 @@ class Objects:
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         taken = 0
 
-        def take(message: Msg) -> None:
+        def take(message: Heard) -> None:
             nonlocal taken
             taken += len(message.data)
             if (message.headers or {}).get("Status") or taken > limit_bytes:
