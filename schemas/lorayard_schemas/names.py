@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Annotated
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
 CHOOSE = "_"
 """The adapter token of a job whose adapter the yard is to choose."""
@@ -22,7 +22,9 @@ BASE = "base"
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_/")
 _SEGMENT = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 _ADAPTER = re.compile(rf"{_SEGMENT}/{_SEGMENT}/{_SEGMENT}")
-_VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62}[A-Za-z0-9])?")
+_VERSION = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62}[A-Za-z0-9])?")
+_ALIAS = re.compile(r"[a-z](?:[a-z-]{0,30}[a-z])?")
+"""A version has a digit and an alias has none, so that one never reads as the other."""
 
 
 # Few names stand in the subjects of many jobs, so the last ones are kept: here, and where adapters are read.
@@ -64,13 +66,16 @@ def _adapter_name(value: str) -> str:
             f"{value!r} is not an adapter: write {{org}}/{{model-family}}/{{task}}, "
             "lower-case letters, digits and . _ - inside, with @version behind it if you need one"
         )
-    if "@" in value and not _VERSION.fullmatch(version):
-        raise ValueError(f"{version!r} is not a version: letters, digits and . _ + - inside")
+    if "@" in value and not _VERSION.fullmatch(version) and not _ALIAS.fullmatch(version):
+        raise ValueError(
+            f"{version!r} is not a version: letters, digits and . _ + - inside, with a digit; "
+            "nor an alias: lower-case letters and - inside"
+        )
     return value
 
 
 AdapterSpec = Annotated[str, AfterValidator(_adapter_name)]
-"""`{org}/{model-family}/{task}`, with `@version` behind it or not, or `base`."""
+"""`{org}/{model-family}/{task}`, with `@version` or `@alias` behind it or not, or `base`."""
 
 
 def _unversioned(value: str) -> str:
@@ -82,7 +87,21 @@ def _unversioned(value: str) -> str:
 AdapterName = Annotated[str, AfterValidator(_unversioned)]
 """`{org}/{model-family}/{task}` and nothing else: what an adapter is registered under."""
 
-Version = Annotated[str, StringConstraints(pattern=rf"^{_VERSION.pattern}$")]
+def _version(value: str) -> str:
+    if not _VERSION.fullmatch(value):
+        raise ValueError(f"{value!r} is not a version: letters, digits and . _ + - inside, with a digit")
+    return value
+
+
+Version = Annotated[
+    str,
+    AfterValidator(_version),
+    WithJsonSchema({"type": "string", "pattern": rf"^{_VERSION.pattern}$"}),
+]
+"""Has a digit: a word without one is an alias."""
+
+AliasWord = Annotated[str, StringConstraints(pattern=rf"^{_ALIAS.pattern}$")]
+"""What stands behind the @ of an alias: lower-case letters, `-` inside."""
 
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A job's id is one subject token as it stands."""
@@ -108,6 +127,11 @@ def split_version(spec: str) -> tuple[str, str | None]:
     """`name@version` as its two parts; None stands for the newest version."""
     name, at, version = spec.partition("@")
     return name, version if at else None
+
+
+def is_alias(word: str) -> bool:
+    """Whether what stands behind an @ is an alias, and no version."""
+    return _ALIAS.fullmatch(word) is not None
 
 
 @lru_cache(maxsize=4096)

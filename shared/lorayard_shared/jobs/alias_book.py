@@ -1,0 +1,64 @@
+"""The aliases of the bucket `yard_aliases` as they were last seen."""
+
+from __future__ import annotations
+
+import structlog
+
+from lorayard_schemas.alias import AliasRecord, alias_key
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_shared.logs import Event
+
+
+class AliasBook:
+    """Records by adapter and alias, kept up by a bucket watch."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, AliasRecord] = {}
+        self.known: dict[str, dict[str, AliasRecord]] = {}
+        """Adapter name -> alias -> record; those without versions are left out."""
+        self.changes = 0
+        """Since the start: what was found before another one may be wrong."""
+        self._log = structlog.get_logger()
+
+    def __bool__(self) -> bool:
+        return bool(self.known)
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._by_key.values())
+
+    def on_change(self, key: str, value: bytes | None) -> str | None:
+        """Take one change of the bucket; returns the adapter that it is about, None when nothing changed.
+
+        One that cannot be read leaves what there was: a half-written revision must not move anybody.
+        """
+        before = self._by_key.get(key)
+        if value is None:
+            self._drop(key)
+            return before.adapter if before is not None else None
+        try:
+            record = decode(AliasRecord, value)
+            if alias_key(record.adapter, record.alias) != key:
+                raise MalformedMessageError(
+                    kind=AliasRecord.__name__, field="alias", reason=f"{record.spec!r} stands under another key"
+                )
+        except MalformedMessageError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+            return None
+        if record == before:
+            return None  # listed anew
+        self._drop(key)
+        self._by_key[key] = record
+        if record.arms:
+            self.known.setdefault(record.adapter, {})[record.alias] = record
+        return record.adapter
+
+    def _drop(self, key: str) -> None:
+        self.changes += 1
+        before = self._by_key.pop(key, None)
+        if before is None:
+            return
+        aliases = self.known.get(before.adapter, {})
+        aliases.pop(before.alias, None)
+        if not aliases:
+            self.known.pop(before.adapter, None)
