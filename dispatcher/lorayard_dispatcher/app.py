@@ -74,16 +74,26 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         gone_grace_seconds=WORKER_GRACE_SECONDS,
     )
     placements = BucketWatch(bus, bus.subjects.bucket("placements"), dispatcher.keeping.on_placement)
+    rerouting = dispatcher.rerouting
+    aliases = BucketWatch(bus, bus.subjects.bucket("aliases"), rerouting.on_alias)
+    rules = BucketWatch(bus, bus.subjects.bucket("rules"), rerouting.on_rules)
+    control = BucketWatch(bus, bus.subjects.bucket("control"), rerouting.on_control)
+    watches = {
+        "adapters": adapters,
+        "workers": workers,
+        "placements": placements,
+        "aliases": aliases,
+        "rules": rules,
+        "control": control,
+    }
     await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.news.load)
     await dispatcher.sessions.listen()
     running = [
-        asyncio.create_task(adapters.run(), name="watch-adapters"),
-        asyncio.create_task(workers.run(), name="watch-workers"),
-        asyncio.create_task(placements.run(), name="watch-placements"),
+        *(asyncio.create_task(watch.run(), name=f"watch-{name}") for name, watch in watches.items()),
         asyncio.create_task(dispatcher.run_plans(), name="plans"),
         asyncio.create_task(dispatcher.leases.watch(), name="lease-watch"),
     ]
-    listed = asyncio.create_task(_listed(adapters, workers, placements), name="first-listing")
+    listed = asyncio.create_task(_listed(*watches.values()), name="first-listing")
     try:
         # Jobs only once it is known which adapters and workers there are.
         await run_until(stop, [*running, listed])

@@ -149,6 +149,8 @@ class Audit:
             "deliveries": taken.deliveries,
             **more,
         }
+        if parked.alias is not None:
+            body["alias"] = {"name": parked.alias.name, "revision": parked.alias.revision}
         if parked.adapter is not None:
             ref = parked.adapter
             body["adapter"] = {"name": ref.name, "version": ref.version, "digest": ref.digest}

@@ -104,15 +104,9 @@ class Departures:
         parked = [job for job in self._pool if read_ack_subject(job.taken.lease).consumer in consumers]
         for job in parked:
             self._pool.take(job.key)
-        unresolved = [job for job in self._unresolved.take_all() if not self._keep(job, consumers)]
+        theirs = [job.key for job in self._unresolved if read_ack_subject(job.lease).consumer in consumers]
+        unresolved = self._unresolved.take_keys(theirs)
         leases = [*(job.taken.lease for job in parked), *(job.lease for job in unresolved)]
         for lease in leases:
             self._leases.release(lease)
         return leases
-
-    def _keep(self, job: TakenJob, consumers: frozenset[str]) -> bool:
-        """Keep an unresolved job of another consumer."""
-        if read_ack_subject(job.lease).consumer in consumers:
-            return False
-        self._unresolved.put(job)
-        return True

@@ -15,6 +15,7 @@ import structlog
 
 from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.audit import Audit
+from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.delayed_check import DelayedCheck
 from lorayard_dispatcher.departures import Departures
 from lorayard_dispatcher.fleet import Fleet
@@ -29,6 +30,7 @@ from lorayard_dispatcher.plan_log import make_planner
 from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
 from lorayard_dispatcher.pool import Pool
+from lorayard_dispatcher.rerouting import Rerouting
 from lorayard_dispatcher.sending import Sending
 from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.sessions import Sessions
@@ -37,6 +39,7 @@ from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_dispatcher.unresolved import Unresolved
 from lorayard_dispatcher.usage import Usage
 from lorayard_schemas.job import Lane
+from lorayard_schemas.strike import Strike
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.payloads import PayloadStore
@@ -45,7 +48,7 @@ from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.intake import Unreadable, read_message
-from lorayard_shared.jobs.resolve import Kept, Rule, UnknownAdapterError, resolve
+from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.owned_tasks import OwnedTasks
@@ -69,6 +72,7 @@ class Dispatcher:
         self.leases = leases
         self.registry = AdapterRegistry()
         self._log = structlog.get_logger().bind(dispatcher=name)
+        self._changed = asyncio.Event()
         self._tasks = OwnedTasks(self._log)
         self.spawn = self._tasks.spawn
         self.settle = self._tasks.settle
@@ -87,10 +91,12 @@ class Dispatcher:
         self.lookout = Lookout(self.fleet, name)
         self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
         self.unresolved = Unresolved()
+        self.choosing = Choosing(self.registry, settings.default_adapter)
+        self.rerouting = self._make_rerouting()
+        self.is_outdated = self.rerouting.is_outdated
         self.sessions = Sessions(bus, self.spawn, self._retry)
         self.hand_over.on_turn = self.sessions.handed
         self._slots: dict[str, int] = {}
-        self._changed = asyncio.Event()
         self.is_active: Callable[[], bool] = lambda: True
         """Whether what is parked is still this dispatcher's to give out."""
         self.on_room: list[Callable[[], None]] = []
@@ -116,6 +122,11 @@ class Dispatcher:
             spawn=self.spawn,
             infers=self.settings.infer_tiers,
             is_blind=lambda: self.lookout.blind,
+        )
+
+    def _make_rerouting(self) -> Rerouting:
+        return Rerouting(
+            self.choosing, self.pool, self.unresolved, take=self._take, changed=self._changed.set
         )
 
     def _make_news(self) -> News:
@@ -152,11 +163,14 @@ class Dispatcher:
 
         Each lane has a window of its own, or bulk work would keep urgent jobs from being seen at all.
         """
-        return self.settings.window - self.pool.count(LANES.index(lane)) - len(self.unresolved)
+        return self.room_due() - self.pool.count(LANES.index(lane))
 
     def room_due(self) -> int:
         """The same for retried jobs, of whatever lane."""
-        return self.settings.window - len(self.unresolved)
+        window = self.settings.window
+        struck = self.unresolved.struck
+        # As many more may be struck: nobody else is to wait for those.
+        return window - (len(self.unresolved) - struck) - max(0, struck - window)
 
     def on_message(self, message: Heard) -> None:
         """A delivery from one of the lanes."""
@@ -208,14 +222,19 @@ class Dispatcher:
             if session is None:
                 self._put_by(job)
                 return
-        kept = Kept(adapter=session.adapter) if session is not None and session.chosen else None
         try:
-            found = resolve(job.address.adapter, self.settings.default_adapter, self.registry.known, kept)
+            found = self.choosing.choose(job, session)
         except UnknownAdapterError as error:
             self._wait_or_refuse(job, error)
             return
+        strike = self.choosing.strike(job, found)
+        if strike is not None:
+            self._put_by(job, strike)
+            return
         if session is not None:
-            session.resolved(found.ref, job.enqueued_at, explicit=found.rule is Rule.EXPLICIT)
+            alias = found.alias.name if found.alias is not None else None
+            explicit = found.rule is Rule.EXPLICIT
+            session.resolved(found.ref, job.enqueued_at, explicit=explicit, alias=alias)
         waiting = WaitingJob(
             key=job.key,
             group=found.record.digest if found.record is not None else BASE_GROUP,
@@ -229,7 +248,15 @@ class Dispatcher:
         )
         if job.deliveries == 1:
             self.arrival_order.see(waiting.group, sorted(self._slots.items()))
-        parked = ParkedJob(taken=job, waiting=waiting, adapter=found.ref, rule=found.rule, session=session)
+        parked = ParkedJob(
+            taken=job,
+            waiting=waiting,
+            adapter=found.ref,
+            rule=found.rule,
+            alias=found.alias,
+            chosen_at=self.choosing.changes,
+            session=session,
+        )
         again = job.deliveries > 1
         holder = self.setbacks.redelivered(parked.key, time.monotonic()) if again else None
         if holder is not None:
@@ -259,11 +286,13 @@ class Dispatcher:
         if not self.fleet.workers:
             self._put_by(job)
             return
-        refusal = refusals.unknown_adapter(error, self.fleet.refused(error.spec))
+        # What workers say of files must not tell a tenant what it may not know of.
+        hidden = error.spec.partition("@")[0] in self.registry.restricted
+        refusal = refusals.unknown_adapter(error, None if hidden else self.fleet.refused(error.spec))
         self.spawn(self.answers.refuse(job, refusal), f"refuse-{job.key}")
 
-    def _put_by(self, job: TakenJob) -> None:
-        old = self.unresolved.put(job)
+    def _put_by(self, job: TakenJob, strike: Strike | None = None) -> None:
+        old = self.unresolved.put(job, strike)
         if old is not None:
             self.leases.release(old.lease)
 
@@ -274,7 +303,7 @@ class Dispatcher:
 
     def retry_unresolved(self) -> None:
         """Adapters or workers have changed."""
-        for job in self.unresolved.take_all():
+        for job in self.unresolved.take_unknown():
             self._take(job)
 
     # ---- plan and hand over
@@ -325,6 +354,7 @@ class Dispatcher:
                 self.planner.charge(parked.waiting.tenant, parked.waiting.tokens)
             self.usage.planned(decision.worker, parked.waiting)
             self.audit.decision(decision, parked)
+            self.choosing.begin(parked)
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():
             self.sending.hand_to(worker, jobs)
@@ -353,6 +383,8 @@ class Dispatcher:
         taken = parked.taken
         if self.is_cancelled(taken):
             self.spawn(self.answers.cancel(taken), f"cancel-{parked.key}")
+        elif self.is_outdated(parked):
+            self._take(taken)
         else:
             self._put(parked)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_dispatcher.session import Session
-from lorayard_schemas.assignment import AdapterRef
+from lorayard_schemas.assignment import AdapterRef, AliasRef
 from lorayard_shared.jobs.taken_job import TakenJob
 
 BYTES_A_TOKEN = 4.0
@@ -25,6 +25,8 @@ class ParkedJob:
     waiting: WaitingJob
     adapter: AdapterRef | None
     rule: str
+    alias: AliasRef | None = None
+    chosen_at: int = 0  # changes of aliases, rules and strikes until then
     session: Session | None = None
     refused: int = 0  # times in a row
 
@@ -64,4 +66,6 @@ class ParkedJob:
             given["history"] = taken.history
         if ref is not None:
             given["adapter"] = {"name": ref.name, "version": ref.version, "digest": ref.digest}
+        if self.alias is not None:
+            given["alias"] = {"name": self.alias.name, "revision": self.alias.revision}
         return given

@@ -68,6 +68,11 @@ class Pool:
         self._planner.put(parked.waiting, arrived)
         return old
 
+    def relabel(self, parked: ParkedJob) -> None:
+        """Keep another word on a job whose place stays: nothing that the planner looks at may differ."""
+        assert self._jobs[parked.key].waiting == parked.waiting, "its place would change"
+        self._jobs[parked.key] = parked
+
     def take(self, key: str) -> ParkedJob | None:
         """Remove a job and return it."""
         parked = self._jobs.pop(key, None)

@@ -34,6 +34,10 @@ class Sender(Protocol):
         """Whether nobody wants it any more."""
         ...
 
+    def is_outdated(self, parked: ParkedJob) -> bool:
+        """Whether its adapter is to be chosen anew."""
+        ...
+
     def give_up(self, group: str) -> None:
         """A worker has said that it lacks the adapter."""
         ...
@@ -122,7 +126,8 @@ class Sending:
 
     def _plan_again_or_force(self, parked: ParkedJob) -> None:
         home = self._setbacks.refused(parked, self._policy, time.monotonic())
-        if home is None or self._sender.is_cancelled(parked.taken):
+        ours = not self._sender.is_cancelled(parked.taken) and not self._sender.is_outdated(parked)
+        if home is None or not ours:
             self._sender.park_again(parked)
         else:
             self._audit.forced(parked, home, self._fleet.views(time.monotonic(), time.time()))

@@ -22,6 +22,8 @@ class Session:
     readable: bool = True
     """Whether it is known what the bucket holds; while it is not, a turn that names no adapter sets none."""
     adapter: AdapterRef | None = None
+    alias: str | None = None
+    """That led to the adapter."""
     chosen_at: float = -math.inf
     worker: str | None = None
     tokens: float = 0.0
@@ -35,22 +37,24 @@ class Session:
         """Whether a turn has brought an adapter, or the base model."""
         return self.chosen_at > -math.inf
 
-    def choose(self, adapter: AdapterRef | None, at: float) -> None:
+    def choose(self, adapter: AdapterRef | None, at: float, alias: str | None = None) -> None:
         """A job that was published at `at` brings an adapter; one that is older than the choice does not."""
         if at >= self.chosen_at:
-            self.adapter, self.chosen_at = adapter, at
+            self.adapter, self.chosen_at, self.alias = adapter, at, alias
 
-    def resolved(self, adapter: AdapterRef | None, at: float, *, explicit: bool) -> None:
+    def resolved(
+        self, adapter: AdapterRef | None, at: float, *, explicit: bool, alias: str | None = None
+    ) -> None:
         """A turn got an adapter. One that only kept what there was must not seem a later choice than that of
         another dispatcher."""
         first = self.readable and not self.chosen
         if explicit or first or (self.chosen and adapter != self.adapter):
-            self.choose(adapter, at)
+            self.choose(adapter, at, alias)
 
     def hear(self, record: SessionRecord) -> None:
         """What stands in the bucket now: the later choice stays, whoever made it, and the later turn."""
         self.stored = record
-        self.choose(record.adapter, record.chosen_at)
+        self.choose(record.adapter, record.chosen_at, record.alias)
         if record.at >= self.turned_at:
             self.worker, self.tokens, self.turned_at = record.worker or None, record.tokens, record.at
 
@@ -65,7 +69,7 @@ class Session:
         stored = self.stored
         if (
             stored is not None
-            and (stored.adapter, stored.worker) == (self.adapter, self.worker)
+            and (stored.adapter, stored.alias, stored.worker) == (self.adapter, self.alias, self.worker)
             and self.tokens <= GROWN * stored.tokens
             and 0.0 <= now - stored.at < ttl_seconds / 2
         ):
@@ -74,6 +78,7 @@ class Session:
             tenant=self.tenant,
             session=self.name,
             adapter=self.adapter,
+            alias=self.alias,
             chosen_at=max(0.0, self.chosen_at),
             worker=self.worker,
             tokens=self.tokens,

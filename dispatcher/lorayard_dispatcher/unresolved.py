@@ -1,17 +1,23 @@
-"""Jobs whose adapter nobody can know yet: no worker has registered any, or their session is being read."""
+"""Jobs that cannot go into the pool: their adapter cannot be known yet, or somebody has struck them.
+
+Nobody can know it while no worker has registered any, or while their session is being read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from lorayard_schemas.strike import Strike
 from lorayard_shared.jobs.taken_job import TakenJob
 
 
 class Unresolved:
-    """By key; each waits for a worker or an adapter to appear."""
+    """By key; each waits for a worker or an adapter to appear, or for its strike to be lifted."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, TakenJob] = {}
+        self._strikes: dict[str, Strike] = {}
+        """Of those jobs that are struck, by key."""
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -19,11 +25,23 @@ class Unresolved:
     def __iter__(self) -> Iterator[TakenJob]:
         return iter(self._jobs.values())
 
-    def put(self, job: TakenJob) -> TakenJob | None:
+    @property
+    def struck(self) -> int:
+        """How many are struck."""
+        return len(self._strikes)
+
+    def put(self, job: TakenJob, strike: Strike | None = None) -> TakenJob | None:
         """Keep a job; returns an older delivery of it under another lease."""
         old = self._jobs.get(job.key)
         self._jobs[job.key] = job
+        self._strikes.pop(job.key, None)
+        if strike is not None:
+            self._strikes[job.key] = strike
         return old if old is not None and old.lease != job.lease else None
+
+    def strike(self, job: TakenJob) -> Strike | None:
+        """What the job is kept back by."""
+        return self._strikes.get(job.key)
 
     def find(self, tenant: str, job: str) -> TakenJob | None:
         """The job by the name its client knows."""
@@ -32,20 +50,29 @@ class Unresolved:
     def take(self, tenant: str, job: str) -> TakenJob | None:
         """Remove a job and return it."""
         found = self.find(tenant, job)
-        return self._jobs.pop(found.key) if found is not None else None
+        return self._take(found.key) if found is not None else None
 
     def take_keys(self, keys: Iterable[str]) -> list[TakenJob]:
         """Remove those that are here and return them."""
-        return [job for key in keys if (job := self._jobs.pop(key, None)) is not None]
+        return [self._take(key) for key in keys if key in self._jobs]
+
+    def take_unknown(self) -> list[TakenJob]:
+        """All that are not struck, to be looked at anew."""
+        return self.take_keys(self._jobs.keys() - self._strikes.keys() if self._strikes else list(self._jobs))
+
+    def take_struck(self) -> list[TakenJob]:
+        """All that are, in the order in which they came."""
+        return self.take_keys(list(self._strikes))
 
     def take_all(self) -> list[TakenJob]:
-        """Everything, to be looked at anew."""
-        jobs, self._jobs = list(self._jobs.values()), {}
-        return jobs
+        """Everything."""
+        return self.take_keys(list(self._jobs))
 
     def take_expired(self, now: float) -> list[TakenJob]:
         """Remove and return those whose deadline is past (unix seconds)."""
-        expired = [job for job in self if job.deadline is not None and job.deadline <= now]
-        for job in expired:
-            del self._jobs[job.key]
-        return expired
+        expired = [job.key for job in self if job.deadline is not None and job.deadline <= now]
+        return self.take_keys(expired)
+
+    def _take(self, key: str) -> TakenJob:
+        self._strikes.pop(key, None)
+        return self._jobs.pop(key)

@@ -70,6 +70,8 @@ class AliasRecord(Message):
     control: Version | None = None
     """What the others are measured by; None: nothing is guarded."""
     guard: GuardRule | None = None
+    stopped: tuple[Version, ...] = Field(default=(), max_length=MAX_ARMS)
+    """Versions that the guard has stopped: no return leads back to them."""
     restores: int | None = Field(default=None, ge=1)
     """The revision that this one is a return to."""
     by: Text = ""
@@ -95,6 +97,11 @@ class AliasRecord(Message):
     def spec(self) -> str:
         """As requests name it."""
         return f"{self.adapter}@{self.alias}"
+
+    @property
+    def shares(self) -> str:
+        """Versions and weights, as they are written on a command line."""
+        return " ".join(f"{arm.version}={arm.weight:g}" for arm in self.arms)
 
     def weight(self, version: str) -> float:
         """A version's percentage."""

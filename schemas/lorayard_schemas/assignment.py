@@ -30,6 +30,13 @@ class AdapterRef(Part):
     digest: Digest
 
 
+class AliasRef(Part):
+    """The alias that led a job to its version: `name@alias`, and which revision of it."""
+
+    name: str
+    revision: int = Field(ge=1)
+
+
 class AssignedJob(Part):
     """One job as handed over. `body` is the job's message, byte for byte."""
 
@@ -49,6 +56,8 @@ class AssignedJob(Part):
     composition: AppliedComposition | None = None
     """Several adapters instead of one."""
     rule: str = "base"
+    alias: AliasRef | None = None
+    """None: no alias had a say."""
     waited_ms: float = 0.0
     force: bool = False
     """It was refused more than once: queue it, though there is no room. Only a few such are taken."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from lorayard_schemas.assignment import AdapterRef
+from lorayard_schemas.assignment import AdapterRef, AliasRef
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.message import Message
 from lorayard_schemas.names import Digest
@@ -67,6 +67,8 @@ class DecisionRecord(Message):
     composition: AppliedComposition | None = None
     rule: str
     """Which rule chose the adapter."""
+    alias: AliasRef | None = None
+    """That led to the version."""
     phase: str
     """Why this job and this worker: a phase of the planner, or `FORCED_HOME`."""
     source: Literal["slot", "host", "disk"]

@@ -12,3 +12,6 @@ redelivery raises."""
 
 HISTORY = "Yard-History"
 """The failed attempts before this one, as a JSON array."""
+
+BOUND = "Yard-Bound"
+"""The version that an alias gave an earlier attempt, as `name@alias=version`."""

@@ -87,6 +87,7 @@ def _unversioned(value: str) -> str:
 AdapterName = Annotated[str, AfterValidator(_unversioned)]
 """`{org}/{model-family}/{task}` and nothing else: what an adapter is registered under."""
 
+
 def _version(value: str) -> str:
     if not _VERSION.fullmatch(value):
         raise ValueError(f"{value!r} is not a version: letters, digits and . _ + - inside, with a digit")

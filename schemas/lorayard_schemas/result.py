@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from lorayard_schemas.assignment import AliasRef
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.job import PayloadRef
 from lorayard_schemas.message import Message, Part
@@ -56,7 +57,9 @@ class Maker(Part):
     """Several adapters, each fixed by digest, with its weight; the digest is that of the recipe."""
     base_digest: Digest | None = None
     rule: str = "base"
-    """Which rule chose the adapter: explicit, session, default or base."""
+    """What chose the adapter: explicit, session, default, base, or `kind:name` of an operator's rule."""
+    alias: AliasRef | None = None
+    """That led to the version, and its revision then."""
     tier: Literal["slot", "host", "disk", "merged", "none"] = "none"
     """Where the adapter was found."""
 

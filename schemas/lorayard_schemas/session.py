@@ -24,6 +24,8 @@ class SessionRecord(Message):
     session: SessionName
     adapter: AdapterRef | None = None
     """None is the base model: a session may be kept there as well."""
+    alias: str | None = None
+    """`name@alias` that led to the version."""
     chosen_at: float = Field(ge=0.0, allow_inf_nan=False)
     """When the job that brought the adapter was published, unix seconds: a later choice stays."""
     worker: str = ""

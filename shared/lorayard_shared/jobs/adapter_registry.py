@@ -25,6 +25,10 @@ class AdapterRegistry:
         """Adapter digest -> size of its weights' file."""
         self.labels: dict[str, str] = {}
         """Adapter digest -> `name@version`, also of records that are gone."""
+        self.changes = 0
+        """Since the start."""
+        self.restricted: set[str] = set()
+        """Names of which some version is not for every tenant."""
         self.changed = False
         """Whether records have come or gone since this was last set back."""
         self._log = structlog.get_logger()
@@ -32,6 +36,7 @@ class AdapterRegistry:
     def on_change(self, key: str, value: bytes | None) -> None:
         """Take one change of the bucket; an unreadable record is logged and counts as absent."""
         self.changed = True
+        self.changes += 1
         self._forget(key)
         if value is None:
             return
@@ -41,6 +46,8 @@ class AdapterRegistry:
             self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
             return
         self._by_key[key] = record
+        if record.tenants:
+            self.restricted.add(record.name)
         self.known.setdefault(record.name, {})[record.version] = record
         if record.base_digest is not None:
             self.base_of[record.digest] = record.base_digest

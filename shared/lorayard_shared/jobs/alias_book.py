@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import structlog
 
 from lorayard_schemas.alias import AliasRecord, alias_key
@@ -24,7 +26,8 @@ class AliasBook:
     def __bool__(self) -> bool:
         return bool(self.known)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[AliasRecord]:
+        """All, those without versions too."""
         return iter(self._by_key.values())
 
     def on_change(self, key: str, value: bytes | None) -> str | None:
@@ -40,7 +43,9 @@ class AliasBook:
             record = decode(AliasRecord, value)
             if alias_key(record.adapter, record.alias) != key:
                 raise MalformedMessageError(
-                    kind=AliasRecord.__name__, field="alias", reason=f"{record.spec!r} stands under another key"
+                    kind=AliasRecord.__name__,
+                    field="alias",
+                    reason=f"{record.spec!r} stands under another key",
                 )
         except MalformedMessageError as error:
             self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)

@@ -85,6 +85,9 @@ def read_delivery(
         deadline=job.deadline,
         session=job.session,
         composition=job.composition,
+        task=job.task,
+        metadata=job.metadata,
+        bound=message_headers.get(headers.BOUND),
         prompt_bytes=job.prompt_ref.size_bytes if job.prompt_ref is not None else len(body),
     )
 

@@ -1,7 +1,6 @@
 """Which adapter a job gets: the named one, else its session's, else the default, else the base (B1, B3).
 
-Later rules (tenant, task, metadata, semantic) take their place between these; every answer records the rule
-that decided.
+What names and rules say beside that (`directory`) ends here as well; every answer records what decided.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from enum import StrEnum
 from functools import lru_cache
 
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
-from lorayard_schemas.assignment import AdapterRef
+from lorayard_schemas.assignment import AdapterRef, AliasRef
 from lorayard_schemas.names import BASE, check_adapter_spec, split_version, version_order
 
 
 class Rule(StrEnum):
-    """What decided on the adapter."""
+    """What decided on the adapter, where no rule of an operator did."""
 
     EXPLICIT = "explicit"
     SESSION = "session"
@@ -30,7 +29,10 @@ class Resolution:
     """The adapter of a job, fixed by digest; None is the base model."""
 
     record: AdapterRecord | None
-    rule: Rule
+    rule: str
+    """A `Rule`, or `kind:name` of an operator's rule."""
+    alias: AliasRef | None = None
+    """That led to the version, and its revision."""
 
     @property
     def ref(self) -> AdapterRef | None:
@@ -51,6 +53,8 @@ class Kept:
     """What a session has; None is the base model."""
 
     adapter: AdapterRef | None
+    alias: str | None = None
+    """That led to it: the session stays with the version while the alias gives it anybody."""
 
 
 class UnknownAdapterError(Exception):
@@ -69,13 +73,13 @@ Versions = Mapping[str, Mapping[str, AdapterRecord]]
 def resolve(
     explicit: str | None, default: str | None, known: Versions, kept: Kept | None = None
 ) -> Resolution:
-    """The adapter of a job; `kept` is what its session has, if it has anything.
+    """The adapter of a job, by names and versions alone; `kept` is what its session has, if anything.
 
     Raises:
         UnknownAdapterError: the one that was named is not registered or not active.
     """
     if explicit is None and kept is not None:
-        found = _still_there(kept, known)
+        found = still_there(kept, known)
         if found is not None:
             return found
     spec, rule = (explicit, Rule.EXPLICIT) if explicit is not None else (default, Rule.DEFAULT)
@@ -83,10 +87,10 @@ def resolve(
         return Resolution(record=None, rule=Rule.BASE)
     if spec == BASE:
         return Resolution(record=None, rule=rule)
-    return Resolution(record=_find(spec, known), rule=rule)
+    return Resolution(record=find(spec, known), rule=rule)
 
 
-def _still_there(kept: Kept, known: Versions) -> Resolution | None:
+def still_there(kept: Kept, known: Versions) -> Resolution | None:
     """The session's very version; where that is gone, the newest; None when nothing is left of it."""
     if kept.adapter is None:
         return Resolution(record=None, rule=Rule.SESSION)
@@ -100,11 +104,13 @@ def _still_there(kept: Kept, known: Versions) -> Resolution | None:
     return Resolution(record=versions[max(active, key=version_order)], rule=Rule.SESSION)
 
 
-def _find(spec: str, known: Versions) -> AdapterRecord:
-    try:
-        name, version = split_version(check_adapter_spec(spec))
-    except ValueError as error:
-        raise UnknownAdapterError(spec=spec, reason=str(error)) from error
+def find(spec: str, known: Versions) -> AdapterRecord:
+    """The version that a name stands for, by itself the newest.
+
+    Raises:
+        UnknownAdapterError: there is none that is active.
+    """
+    name, version = read_spec(spec)
     active = {v: r for v, r in known.get(name, {}).items() if r.state is AdapterState.ACTIVE}
     if not active:
         raise UnknownAdapterError(
@@ -118,3 +124,15 @@ def _find(spec: str, known: Versions) -> AdapterRecord:
             spec=spec, reason=f"adapter {name!r} has no version {version!r}, only {have}"
         )
     return active[version]
+
+
+def read_spec(spec: str) -> tuple[str, str | None]:
+    """Name, and version or alias.
+
+    Raises:
+        UnknownAdapterError: it is not the name of an adapter.
+    """
+    try:
+        return split_version(check_adapter_spec(spec))
+    except ValueError as error:
+        raise UnknownAdapterError(spec=spec, reason=str(error)) from error

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from lorayard_schemas.composition import Composition
 from lorayard_schemas.subjects import JobAddress
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,4 +29,7 @@ class TakenJob:
     deadline: float | None
     session: str | None = None
     composition: Composition | None = None
+    task: str | None = None
+    metadata: Mapping[str, str] = _NONE
+    bound: str | None = None  # `name@alias=version` of an earlier attempt
     prompt_bytes: int = 0  # roughly: of the body, or of what it refers to

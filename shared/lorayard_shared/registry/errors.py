@@ -5,6 +5,7 @@ YardError
     VersionTakenError          publisher: the version stands for other bytes
     VersionUnknownError        caller: there is no such version
     TransitionError            caller: the version's state does not allow it
+    AliasRefusedError          caller: an alias cannot become that
     ContendedError             try again: others change the same record all the time
     RecordUnreadableError      us: a stored record is not what it claims to be
     StoreFullError             operator: the object store takes no more
@@ -95,4 +96,10 @@ class FileMissingError(RegistryError):
         )
         self.file = file
         self.sha256 = sha256
+class AliasRefusedError(RegistryError):
+    """An alias cannot become that; nothing was changed."""
+
+    def __init__(self, *, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
         self.reason = reason

@@ -131,6 +131,9 @@ class Emergency:
         subjects = self._bus.subjects
         return (
             BucketWatch(self._bus, subjects.bucket("adapters"), self._intake.on_adapter),
+            BucketWatch(self._bus, subjects.bucket("aliases"), self._intake.on_alias),
+            BucketWatch(self._bus, subjects.bucket("rules"), self._intake.on_rules),
+            BucketWatch(self._bus, subjects.bucket("control"), self._intake.on_control),
             BucketWatch(self._bus, subjects.bucket("workers"), self._intake.on_peer),
         )
 

@@ -24,8 +24,11 @@ from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
+from lorayard_shared.jobs.asked import asked_of
+from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.intake import Unreadable, read_message
-from lorayard_shared.jobs.resolve import Kept, Resolution, UnknownAdapterError, resolve
+from lorayard_shared.jobs.resolve import Kept, Resolution, UnknownAdapterError
+from lorayard_shared.jobs.strikes import StrikeBook
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
@@ -51,26 +54,38 @@ class EmergencyIntake:
         self._held = held
         self._desk = desk
         self._peers = peers
-        self._registry = AdapterRegistry()
+        self._directory = Directory(AdapterRegistry(), None)
+        self._strikes = StrikeBook()
         self._results = ResultStore(bus, PayloadStore(bus))
         self._answers = Answers(bus, self._results, leases)
         self._log = structlog.get_logger()
         self._tasks = OwnedTasks(self._log)
         self.settle = self._tasks.settle
         self._considered: set[str] = set()
-        self.default_adapter: str | None = None
         self.taken = self.handed_on = 0
 
     def begin(self, default_adapter: str | None) -> None:
         """Before the first pull: what was known of an earlier time is void, and is listed anew."""
-        self.default_adapter = default_adapter
-        self._registry = AdapterRegistry()
+        self._directory = Directory(AdapterRegistry(), default_adapter)
+        self._strikes = StrikeBook()
         self._peers.forget()
         self.taken = self.handed_on = 0
 
     def on_adapter(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of adapters."""
-        self._registry.on_change(key, value)
+        self._directory.registry.on_change(key, value)
+
+    def on_alias(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of aliases."""
+        self._directory.aliases.on_change(key, value)
+
+    def on_rules(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of rules."""
+        self._directory.rules.on_change(key, value)
+
+    def on_control(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of strikes."""
+        self._strikes.on_change(key, value)
 
     def on_peer(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of workers."""
@@ -120,11 +135,15 @@ class EmergencyIntake:
         except UnknownAdapterError as error:
             await self._answers.refuse(job, refusals.unknown_adapter(error, None))
             return False
+        strike = self._strikes.find(found.ref, job.address.tenant)
+        if strike is not None:
+            self._log.warning(Event.JOB_LEFT, job=job.job, reason=f"{strike.label} is struck: {strike.why}")
+            return False
         return await self._give(job, found)
 
     async def _resolve(self, job: TakenJob) -> Resolution:
         kept = await self._kept(job) if job.session is not None and job.address.adapter is None else None
-        return resolve(job.address.adapter, self.default_adapter, self._registry.known, kept)
+        return self._directory.resolve(asked_of(job), kept)
 
     async def _kept(self, job: TakenJob) -> Kept | None:
         assert job.session is not None, "the caller has looked"
@@ -132,7 +151,8 @@ class EmergencyIntake:
         bucket = self._bus.subjects.bucket("sessions")
         try:
             found = await self._bus.js.get_msg(f"KV_{bucket}", subject=f"$KV.{bucket}.{key}", direct=True)
-            return Kept(adapter=decode(SessionRecord, found.data or b"").adapter)
+            record = decode(SessionRecord, found.data or b"")
+            return Kept(adapter=record.adapter, alias=record.alias)
         except (nats.js.errors.Error, nats.errors.Error, MalformedMessageError):
             return None  # new, over, or out of reach: that costs the session its memory and the job nothing
 
@@ -190,5 +210,6 @@ def _assigned(job: TakenJob, found: Resolution) -> AssignedJob:
         history=job.history,
         adapter=found.ref,
         rule=found.rule,
+        alias=found.alias,
         waited_ms=max(0.0, (time.time() - job.enqueued_at) * 1000),
     )

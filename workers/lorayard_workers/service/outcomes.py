@@ -52,6 +52,7 @@ def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str
             digest=ref.digest if ref else None,
             base_digest=base_digest,
             rule=assigned.rule,
+            alias=assigned.alias,
             tier=outcome.tier.value if isinstance(outcome, Succeeded) else "none",
         ),
         attempt=assigned.attempt,
@@ -68,9 +69,16 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
     if not isinstance(outcome, Succeeded) or outcome.logprobs is not None:
         return encode(job_result(held, outcome, worker=worker, base_digest=base_digest))
     assigned, timings = held.assigned, outcome.timings
-    maker = {"worker": worker, "base_digest": base_digest, "rule": assigned.rule, "tier": outcome.tier}
+    maker: dict[str, Any] = {
+        "worker": worker,
+        "base_digest": base_digest,
+        "rule": assigned.rule,
+        "tier": outcome.tier,
+    }
     if (ref := assigned.adapter) is not None:
         maker |= {"adapter": ref.name, "version": ref.version, "digest": ref.digest}
+    if assigned.alias is not None:
+        maker["alias"] = {"name": assigned.alias.name, "revision": assigned.alias.revision}
     return msgpack.packb(
         {
             "v": 1,

@@ -45,6 +45,7 @@ async def schedule_retry(bus: Bus, held: HeldJob, failure: AttemptRecord) -> flo
     # Jitter, not secrecy.
     delay = backoff_seconds(attempt, random.random())
     at = datetime.now(UTC) + timedelta(seconds=delay)
+    bound = _bound(held)
     subject = bus.subjects.delayed_job(held.address.tenant, held.job)  # two tenants may use one job id
     await bus.js.publish(
         subject,
@@ -55,9 +56,16 @@ async def schedule_retry(bus: Bus, held: HeldJob, failure: AttemptRecord) -> flo
             headers.SCHEDULE_TARGET: bus.subjects.due_job(held.address),
             headers.ATTEMPT: str(attempt + 1),
             headers.HISTORY: _history(held.assigned.history, failure),
+            **({headers.BOUND: bound} if bound else {}),
         },
     )
     return delay
+
+
+def _bound(held: HeldJob) -> str:
+    """What an alias led to: the next attempt keeps it, while the alias has any use for it."""
+    alias, adapter = held.assigned.alias, held.assigned.adapter
+    return f"{alias.name}={adapter.version}" if alias is not None and adapter is not None else ""
 
 
 def _history(before: str | None, failure: AttemptRecord) -> str:

@@ -1,0 +1,59 @@
+"""Which adapter a job gets here, and that one which has begun keeps its version."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.session import Session
+from lorayard_schemas.strike import Strike
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.asked import asked_of
+from lorayard_shared.jobs.directory import Directory
+from lorayard_shared.jobs.resolve import Kept, Resolution
+from lorayard_shared.jobs.strikes import StrikeBook
+from lorayard_shared.jobs.taken_job import TakenJob
+
+REMEMBERED_JOBS = 100_000
+"""That an alias led somewhere, as many as whereabouts are known of; 20 MB at most."""
+
+
+class Choosing:
+    """The directory of one dispatcher, its strikes, and what was begun."""
+
+    def __init__(self, registry: AdapterRegistry, default: str | None) -> None:
+        self.directory = Directory(registry, default)
+        self.strikes = StrikeBook()
+        self._begun: OrderedDict[str, str] = OrderedDict()
+        """Job key -> `name@alias=version`. A restarted dispatcher draws anew, and gets the same unless
+        weights have changed meanwhile."""
+
+    @property
+    def changes(self) -> int:
+        """Of aliases, rules and strikes since the start: what was chosen before another one may be wrong."""
+        return self.directory.changes + self.strikes.changes
+
+    def choose(self, job: TakenJob, session: Session | None) -> Resolution:
+        """The adapter of a job.
+
+        Raises:
+            UnknownAdapterError: what was decided on is not there for its tenant.
+        """
+        kept = None
+        if session is not None and session.chosen:
+            kept = Kept(adapter=session.adapter, alias=session.alias)
+        return self.directory.resolve(asked_of(job, self._begun.get(job.key)), kept)
+
+    def strike(self, job: TakenJob, found: Resolution) -> Strike | None:
+        """What keeps the job from running."""
+        return self.strikes.find(found.ref, job.address.tenant) if self.strikes else None
+
+    def begin(self, parked: ParkedJob) -> None:
+        """A job is given to a worker: given out again, it keeps its version while its alias has any use for
+        it."""
+        if parked.alias is None or parked.adapter is None:
+            return
+        self._begun[parked.key] = f"{parked.alias.name}={parked.adapter.version}"
+        self._begun.move_to_end(parked.key)
+        while len(self._begun) > REMEMBERED_JOBS:
+            self._begun.popitem(last=False)

@@ -1,0 +1,82 @@
+"""What waits follows what has changed: aliases, rules and strikes (D4).
+
+All in the breath in which the change is heard, so that no plan after it gives out what was chosen before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from lorayard_dispatcher.choosing import Choosing
+from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.pool import Pool
+from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
+from lorayard_shared.jobs.taken_job import TakenJob
+
+
+class Rerouting:
+    """Chooses anew for the jobs that wait at one dispatcher."""
+
+    def __init__(
+        self,
+        choosing: Choosing,
+        pool: Pool,
+        unresolved: Unresolved,
+        *,
+        take: Callable[[TakenJob], None],
+        changed: Callable[[], None],
+    ) -> None:
+        """`take` gets jobs that are to be looked at anew; `changed` is told that there may be room."""
+        self._choosing = choosing
+        self._pool = pool
+        self._unresolved = unresolved
+        self._take = take
+        self._changed = changed
+
+    def on_alias(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of aliases."""
+        adapter = self._choosing.directory.aliases.on_change(key, value)
+        if adapter is not None:
+            # A plain name may follow an alias that is new, so all of this adapter's jobs are looked at.
+            self._follow(lambda parked: parked.adapter is not None and parked.adapter.name == adapter)
+
+    def on_rules(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of rules."""
+        if self._choosing.directory.rules.on_change(key, value):
+            self._follow(lambda _: True)
+
+    def on_control(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of strikes."""
+        if self._choosing.strikes.on_change(key, value):
+            for job in self._unresolved.take_struck():
+                self._take(job)
+            self._follow(lambda _: True)
+
+    def is_outdated(self, parked: ParkedJob) -> bool:
+        """Whether something has changed since its adapter was chosen."""
+        return parked.chosen_at != self._choosing.changes
+
+    def _follow(self, may_move: Callable[[ParkedJob], bool]) -> None:
+        for parked in [parked for parked in self._pool if may_move(parked)]:
+            now = self._looked_at(parked)
+            if now is None:
+                self._pool.take(parked.key)
+                self._take(parked.taken)
+            else:
+                self._pool.relabel(now)
+        for job in self._unresolved.take_unknown():
+            self._take(job)
+        self._changed()
+
+    def _looked_at(self, parked: ParkedJob) -> ParkedJob | None:
+        """The job as it is now; None: it is to go another way."""
+        try:
+            found = self._choosing.choose(parked.taken, parked.session)
+        except UnknownAdapterError:
+            return None
+        if found.ref != parked.adapter or self._choosing.strike(parked.taken, found) is not None:
+            return None
+        rule = parked.rule if found.rule == Rule.SESSION else found.rule  # it is its own turn that it kept
+        return replace(parked, rule=rule, alias=found.alias, chosen_at=self._choosing.changes)

@@ -1,0 +1,52 @@
+"""What is known of a job when its adapter is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from lorayard_schemas.alias import AliasRecord, Sticky
+from lorayard_shared.jobs.taken_job import TakenJob
+
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Who asks for what."""
+
+    tenant: str
+    job: str
+    adapter: str | None = None
+    """As it was named."""
+    session: str | None = None
+    task: str | None = None
+    metadata: Mapping[str, str] = NO_METADATA
+    bound: str | None = None
+    """`name@alias=version` that an earlier attempt had."""
+
+
+def asked_of(job: TakenJob, begun: str | None = None) -> Asked:
+    """What a job asks for; `begun` is the version that an earlier delivery had, as in `bound`."""
+    return Asked(
+        tenant=job.address.tenant,
+        job=job.job,
+        adapter=job.address.adapter,
+        session=job.session,
+        task=job.task,
+        metadata=job.metadata,
+        bound=begun or job.bound,
+    )
+
+
+def sticky_key(record: AliasRecord, asked: Asked) -> str:
+    """What a split is drawn by; tenants never share one."""
+    if record.sticky is Sticky.TENANT:
+        return f"tenant\0{asked.tenant}"
+    user = asked.metadata.get(record.user_field) if record.sticky is Sticky.USER else None
+    if user is not None:
+        return f"user\0{asked.tenant}\0{user}"
+    if record.sticky is not Sticky.JOB and asked.session is not None:
+        return f"session\0{asked.tenant}\0{asked.session}"
+    return f"job\0{asked.tenant}\0{asked.job}"

@@ -1,0 +1,191 @@
+"""Everything that leads from a job to an adapter version: names, aliases, rules, sessions, who may use what.
+
+The same answer for the same request and the same revisions: nothing here is drawn, and no clock is read. A
+version that a tenant may not use is left out before anything is looked at, so that it is refused in the very
+words of one that does not exist, whatever led to it (D7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lorayard_schemas.adapter import AdapterRecord, AdapterState
+from lorayard_schemas.alias import DEFAULT_ALIAS, AliasRecord
+from lorayard_schemas.assignment import AliasRef
+from lorayard_schemas.names import BASE, is_alias
+from lorayard_schemas.routes import Stage
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.alias_book import AliasBook
+from lorayard_shared.jobs.asked import Asked, sticky_key
+from lorayard_shared.jobs.resolve import (
+    Kept,
+    Resolution,
+    Rule,
+    UnknownAdapterError,
+    find,
+    read_spec,
+    still_there,
+)
+from lorayard_shared.jobs.rule_book import RuleBook
+from lorayard_shared.jobs.split import pick
+
+REMEMBERED_TARGETS = 65_536
+"""Names that jobs ask for, by tenant where that matters; then all are looked up anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Split:
+    """An alias, and those of its versions that serve."""
+
+    record: AliasRecord
+    ref: AliasRef
+    weights: tuple[tuple[str, float], ...]
+    records: Mapping[str, AdapterRecord]
+
+
+class Directory:
+    """Chooses adapters."""
+
+    def __init__(self, registry: AdapterRegistry, default: str | None) -> None:
+        self.registry = registry
+        self.aliases = AliasBook()
+        self.rules = RuleBook()
+        self._default = default
+        self._targets: dict[tuple[str, str | None], AdapterRecord | _Split] = {}
+        self._at = (-1, -1)
+
+    @property
+    def changes(self) -> int:
+        """Of aliases and rules since the start."""
+        return self.aliases.changes + self.rules.changes
+
+    def resolve(self, asked: Asked, kept: Kept | None = None) -> Resolution:
+        """The adapter of a job; `kept` is what its session has, if it has anything.
+
+        Raises:
+            UnknownAdapterError: what was decided on is not there for this tenant.
+        """
+        for stage in self.rules.order:
+            found = self._at_stage(stage, asked, kept)
+            if found is not None:
+                return found
+        return Resolution(record=None, rule=Rule.BASE)
+
+    def _at_stage(self, stage: Stage, asked: Asked, kept: Kept | None) -> Resolution | None:
+        if stage is Stage.EXPLICIT:
+            return self._led(asked.adapter, Rule.EXPLICIT, asked, kept) if asked.adapter is not None else None
+        if stage is Stage.SESSION:
+            return self._of_session(kept, asked) if kept is not None else None
+        rule = self.rules.first(stage, asked)
+        if rule is not None:
+            return self._led(rule.adapter, rule.label, asked, kept)
+        if stage is Stage.DEFAULT and self._default is not None:
+            return self._led(self._default, Rule.DEFAULT, asked, kept)
+        return None
+
+    def _led(self, spec: str, rule: str, asked: Asked, kept: Kept | None) -> Resolution:
+        if spec == BASE:
+            return Resolution(record=None, rule=rule)
+        target = self.target(spec, asked.tenant)
+        if isinstance(target, AdapterRecord):
+            return Resolution(record=target, rule=rule)
+        return Resolution(record=self._drawn(target, asked, kept), rule=rule, alias=target.ref)
+
+    def _of_session(self, kept: Kept, asked: Asked) -> Resolution | None:
+        if kept.adapter is not None and kept.alias is not None:
+            try:
+                return self._led(kept.alias, Rule.SESSION, asked, kept)
+            except UnknownAdapterError:
+                pass  # the alias is gone: what it led to may be there
+        name = kept.adapter.name if kept.adapter is not None else ""
+        return still_there(kept, {name: self._visible(name, asked.tenant)})
+
+    def _drawn(self, split: _Split, asked: Asked, kept: Kept | None) -> AdapterRecord:
+        if asked.bound is not None or kept is not None:
+            version = _bound(split.record.spec, asked, kept)
+            # A share that shrank moves nobody who has begun; one that is gone moves all.
+            if version in split.records and split.record.weight(version) > 0.0:
+                return split.records[version]
+        if len(split.weights) == 1:
+            return split.records[split.weights[0][0]]
+        drawn = pick(
+            split.weights, split.record.experiment or split.record.spec, sticky_key(split.record, asked)
+        )
+        assert drawn is not None, "some weight is above zero"
+        return split.records[drawn]
+
+    # ---- what names stand for
+
+    def target(self, spec: str, tenant: str) -> AdapterRecord | _Split:
+        """What a name stands for to a tenant.
+
+        Raises:
+            UnknownAdapterError: nothing.
+        """
+        at = (self.registry.changes, self.aliases.changes)
+        if at != self._at or len(self._targets) >= REMEMBERED_TARGETS:
+            self._targets.clear()
+            self._at = at
+        restricted = spec.partition("@")[0] in self.registry.restricted
+        key = (spec, tenant if restricted else None)
+        found = self._targets.get(key)
+        if found is None:
+            found = self._targets[key] = self._look_up(spec, tenant)
+        return found
+
+    def _look_up(self, spec: str, tenant: str) -> AdapterRecord | _Split:
+        name, word = read_spec(spec)
+        versions = self._visible(name, tenant)
+        alias = word if word is not None and is_alias(word) else None
+        aliases = {
+            word: record
+            for word, record in self.aliases.known.get(name, {}).items()
+            if any(arm.version in versions for arm in record.arms)
+        }
+        if word is None and DEFAULT_ALIAS in aliases:
+            alias = DEFAULT_ALIAS
+        if alias is None:
+            return find(spec, {name: versions})
+        find(name, {name: versions})  # or it is as if it were not registered
+        if alias not in aliases:
+            have = ", ".join(sorted(aliases)) or "none"
+            raise UnknownAdapterError(
+                spec=spec, reason=f"adapter {name!r} has no alias {alias!r}; it has {have}"
+            )
+        return _split(spec, aliases[alias], versions)
+
+    def _visible(self, name: str, tenant: str) -> Mapping[str, AdapterRecord]:
+        """The versions that a tenant may use."""
+        versions = self.registry.known.get(name, {})
+        if name not in self.registry.restricted:
+            return versions
+        return {version: record for version, record in versions.items() if record.allows(tenant)}
+
+
+def _split(spec: str, record: AliasRecord, versions: Mapping[str, AdapterRecord]) -> _Split:
+    serving = {
+        arm.version: versions[arm.version]
+        for arm in record.arms
+        if arm.version in versions and versions[arm.version].state is AdapterState.ACTIVE
+    }
+    weights = tuple(
+        (arm.version, arm.weight) for arm in record.arms if arm.version in serving and arm.weight > 0
+    )
+    if not weights:
+        raise UnknownAdapterError(
+            spec=spec, reason=f"alias {record.spec!r} leads to no version that serves; promote one that does"
+        )
+    ref = AliasRef(name=record.spec, revision=record.revision)
+    return _Split(record=record, ref=ref, weights=weights, records=serving)
+
+
+def _bound(alias: str, asked: Asked, kept: Kept | None) -> str:
+    """The version that an earlier attempt had through this alias, or the session has; empty: none."""
+    if asked.bound is not None:
+        bound_alias, _, version = asked.bound.partition("=")
+        if bound_alias == alias:
+            return version
+    if kept is not None and kept.alias == alias and kept.adapter is not None:
+        return kept.adapter.version
+    return ""

@@ -1,0 +1,56 @@
+"""The table of rules of the bucket `yard_rules` as it was last seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.routes import RULES_KEY, RouteRule, RouteTable, Stage
+from lorayard_shared.jobs.asked import Asked
+from lorayard_shared.jobs.rules import by_stage, fits
+from lorayard_shared.logs import Event
+
+
+class RuleBook:
+    """One table, kept up by a bucket watch."""
+
+    def __init__(self, table: RouteTable | None = None) -> None:
+        self._log = structlog.get_logger()
+        self.changes = 0
+        """Since the start."""
+        self._take(table or RouteTable())
+
+    def on_change(self, key: str, value: bytes | None) -> bool:
+        """Take one change of the bucket; whether the rules are other ones now.
+
+        A table that cannot be read leaves the one there was: half of it would choose wrongly.
+        """
+        if key != RULES_KEY:
+            return False
+        try:
+            table = decode(RouteTable, value) if value is not None else RouteTable()
+        except MalformedMessageError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+            return False
+        if table == self.table:
+            return False  # listed anew
+        self.changes += 1
+        self._take(table)
+        return True
+
+    def first(self, stage: Stage, asked: Asked) -> RouteRule | None:
+        """The rule of a stage that decides."""
+        return next((rule for rule in self._rules.get(stage, ()) if fits(rule, asked)), None)
+
+    def _take(self, table: RouteTable) -> None:
+        self.table = table
+        self._rules: Mapping[Stage, tuple[RouteRule, ...]] = by_stage(table)
+        self.order = tuple(
+            stage
+            for stage in table.order
+            if stage in self._rules or stage in (Stage.EXPLICIT, Stage.SESSION, Stage.DEFAULT)
+        )
+        """Stages that can have an adapter."""
