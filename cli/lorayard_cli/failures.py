@@ -38,6 +38,7 @@ from lorayard_schemas.result import ErrorKind, ResultError, ResultState
 from lorayard_shared.adapters.errors import AdapterError
 from lorayard_shared.errors import BusDeclarationError, PayloadMissingError, YardError
 from lorayard_shared.registry.errors import (
+    AliasRefusedError,
     FileMissingError,
     RegistryError,
     StoreFullError,
@@ -102,6 +103,7 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (TransitionError, ExitCode.BAD_INPUT, "bad_state"),
     (StoreFullError, ExitCode.NOT_READY, "store_full"),
     (FileMissingError, ExitCode.FAILED, "file_missing"),
+    (AliasRefusedError, ExitCode.BAD_INPUT, "bad_alias"),
     (RegistryError, ExitCode.FAILED, "registry_failed"),
     (YardError, ExitCode.FAILED, "yard_failed"),
     (MalformedMessageError, ExitCode.BAD_INPUT, "bad_input"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.alias import AliasRecord
 from lorayard_schemas.assignment import (
     Assignment,
     AssignmentReply,
@@ -36,13 +37,16 @@ from lorayard_schemas.placement import (
     PlaceReply,
 )
 from lorayard_schemas.result import JobResult
+from lorayard_schemas.routes import RouteTable
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus
+from lorayard_schemas.strike import Strike
 
 MESSAGES: tuple[type[Message], ...] = (
     AdapterOrder,
     AdapterRecord,
+    AliasRecord,
     AskPlacements,
     Assignment,
     AssignmentReply,
@@ -67,8 +71,10 @@ MESSAGES: tuple[type[Message], ...] = (
     PrefetchRecord,
     RegistryChange,
     ReturnRecord,
+    RouteTable,
     SeatHolder,
     SessionRecord,
+    Strike,
     WorkerAdvert,
     WorkerLoad,
 )

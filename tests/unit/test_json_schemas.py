@@ -17,6 +17,7 @@ from lorayard_schemas.adapter import (
     StoredFile,
 )
 from lorayard_schemas.advert import RefusedAdapter, SlotAdvert, WorkerAdvert
+from lorayard_schemas.alias import AliasRecord, Arm, GuardRule
 from lorayard_schemas.assignment import (
     AdapterRef,
     AssignedJob,
@@ -56,9 +57,11 @@ from lorayard_schemas.placement import (
     PlaceReply,
 )
 from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
+from lorayard_schemas.routes import Match, RouteRule, RouteTable
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
+from lorayard_schemas.strike import Strike
 
 FOLDER = Path(__file__).parents[2] / "schemas" / "json"
 DIGEST = "sha256:" + "ab" * 32
@@ -181,6 +184,16 @@ SAMPLES: tuple[Message, ...] = (
         after="active",
         reason="r",
     ),
+    AliasRecord(
+        adapter="a/b/c",
+        alias="stable",
+        revision=2,
+        arms=(Arm(version="v1", weight=90.0), Arm(version="v2", weight=10.0)),
+        control="v1",
+        guard=GuardRule(),
+    ),
+    RouteTable(rules=(RouteRule(name="r", task=Match(prefix="sum"), adapter="a/b/c@stable"),)),
+    Strike(adapter="a/b/c@1", tenant="t", why="w"),
     SessionRecord(tenant="t", session="s", chosen_at=1.0, worker="w", tokens=2.0, at=3.0),
     WorkerAdvert(
         worker="w",

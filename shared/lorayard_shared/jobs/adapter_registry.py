@@ -45,6 +45,13 @@ class AdapterRegistry:
         except MalformedMessageError as error:
             self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
             return
+        self._put(key, record)
+
+    def add(self, record: AdapterRecord) -> None:
+        """Take a record from elsewhere than a watch."""
+        self._put(record.label, record)
+
+    def _put(self, key: str, record: AdapterRecord) -> None:
         self._by_key[key] = record
         if record.tenants:
             self.restricted.add(record.name)

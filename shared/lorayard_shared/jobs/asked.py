@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from lorayard_schemas.alias import AliasRecord, Sticky
 from lorayard_shared.jobs.taken_job import TakenJob
-
-NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +19,7 @@ class Asked:
     """As it was named."""
     session: str | None = None
     task: str | None = None
-    metadata: Mapping[str, str] = NO_METADATA
+    metadata: Mapping[str, str] = field(default_factory=dict)
     bound: str | None = None
     """`name@alias=version` that an earlier attempt had."""
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from lorayard_schemas.composition import Composition
 from lorayard_schemas.subjects import JobAddress
-
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +27,6 @@ class TakenJob:
     session: str | None = None
     composition: Composition | None = None
     task: str | None = None
-    metadata: Mapping[str, str] = _NONE
+    metadata: Mapping[str, str] = field(default_factory=dict)
     bound: str | None = None  # `name@alias=version` of an earlier attempt
     prompt_bytes: int = 0  # roughly: of the body, or of what it refers to

@@ -46,6 +46,8 @@ def split(before: AliasRecord | None, wish: SplitWish, versions: Versions, signe
     Raises:
         AliasRefusedError: a version does not serve, or the weights are none.
     """
+    if not wish.weights:
+        raise AliasRefusedError(field="weights", reason="the weights sum to 0, and must sum to 100")
     weights = [(version, weight) for version, weight in wish.weights if weight > 0]
     check_targets(wish.adapter, [version for version, _ in weights], versions)
     given = {
@@ -65,7 +67,9 @@ def split(before: AliasRecord | None, wish: SplitWish, versions: Versions, signe
         arms=[{"version": version, "weight": weight} for version, weight in wish.weights],
         guard=wish.guard,
         control=control,
-        stopped=[version for version in (before.stopped if before is not None else ()) if version not in named],
+        stopped=[
+            version for version in (before.stopped if before is not None else ()) if version not in named
+        ],
     )
 
 
@@ -125,9 +129,7 @@ def roll_back(
         which = "no earlier revision to return to" if to is None else f"no revision {to}"
         raise AliasRefusedError(field="to", reason=f"{label} has {which}; kept are {have}")
     check_targets(now.adapter, [arm.version for arm in target.arms if arm.weight > 0], versions)
-    kept = target.model_dump(
-        include={"arms", "sticky", "user_field", "experiment", "control", "guard"}
-    )
+    kept = target.model_dump(include={"arms", "sticky", "user_field", "experiment", "control", "guard"})
     restores = target.restores or target.revision
     return _make(now, now.adapter, now.alias, signed, **kept, restores=restores, stopped=now.stopped)
 
@@ -142,7 +144,7 @@ def _earlier(now: AliasRecord, by_revision: Mapping[int, AliasRecord]) -> AliasR
 
 
 def stop(before: AliasRecord | None, revision: int, version: str, signed: Signed) -> AliasRecord | None:
-    """Take a version's share away and give it to the control; None where somebody has changed it meanwhile."""
+    """Take a version's share away to the control; None where somebody has changed the alias meanwhile."""
     if before is None or before.revision != revision or before.control is None:
         return None
     control, freed = before.control, before.weight(version)

@@ -88,9 +88,10 @@ class Chronicle(Generic[M]):
         verb: str,
         label: str,
     ) -> M | None:
-        """Write what `changed` makes of what is there, None to take it away; asked anew if another was faster.
+        """Write what `changed` makes of what there is; None takes it away.
 
-        A value that it leaves as it is, is not written. What it raises ends the try.
+        It is asked anew where another writer was first, and what it raises ends the try. A value that it
+        leaves as it is, is not written.
 
         Raises:
             ContendedError: others were faster every time.

@@ -76,7 +76,8 @@ def _targets(adverts: Sequence[WorkerAdvert], record: AdapterRecord, serving: Co
     able = [
         advert
         for advert in adverts
-        if not advert.draining
+        if not advert.load.draining
+        and not advert.trouble
         and record.base_digest in (None, advert.base_digest)
         and advert.dedicated in (None, record.digest)
     ]
