@@ -96,6 +96,8 @@ class FileMissingError(RegistryError):
         )
         self.file = file
         self.sha256 = sha256
+
+
 class AliasRefusedError(RegistryError):
     """An alias cannot become that; nothing was changed."""
 
