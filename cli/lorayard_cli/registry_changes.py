@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ UNSIGNED = Signature()
 
 
 @asynccontextmanager
-async def bus(yard: YardAddress) -> AsyncIterator[Bus]:
+async def bus(yard: YardAddress) -> AsyncGenerator[Bus]:
     """A connection to the addressed yard."""
     async with await connect(yard.settings(), name="cli") as connected:
         yield connected

@@ -6,8 +6,9 @@ rule fit too much.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
@@ -63,10 +64,11 @@ class Match(Part):
         if isinstance(given, str):
             return {"exact": given}
         if isinstance(given, (list, tuple)):
-            return {"one_of": given}
+            return {"one_of": cast("Sequence[Any]", given)}
         if isinstance(given, dict) and "in" in given and "one_of" not in given:
-            return {("one_of" if key == "in" else key): value for key, value in given.items()}
-        return given
+            named = cast("dict[str, Any]", given)
+            return {("one_of" if key == "in" else key): value for key, value in named.items()}
+        return cast("object", given)
 
     @model_validator(mode="after")
     def _one(self) -> Match:

@@ -58,7 +58,8 @@ async def maker(yard: Yard, job: str, *, tenant: str = "acme") -> Maker:
 
 async def audited(yard: Yard, kind: str, message: type[Message]) -> list[Any]:
     """All records of a kind, in their order."""
-    stream, found = yard.bus.subjects.stream("audit"), []
+    stream = yard.bus.subjects.stream("audit")
+    found: list[Any] = []
     for number in range(1, await yard.left("audit") + 1):
         read = await yard.bus.js.get_msg(stream, seq=number)
         if f".audit.{kind}." in (read.subject or ""):

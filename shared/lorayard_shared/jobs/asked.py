@@ -19,7 +19,7 @@ class Asked:
     """As it was named."""
     session: str | None = None
     task: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     bound: str | None = None
     """`name@alias=version` that an earlier attempt had."""
 

@@ -27,6 +27,6 @@ class TakenJob:
     session: str | None = None
     composition: Composition | None = None
     task: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     bound: str | None = None  # `name@alias=version` of an earlier attempt
     prompt_bytes: int = 0  # roughly: of the body, or of what it refers to

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import nats.errors
-import nats.js.errors
 from nats.js.kv import KeyValue
 
 from lorayard_schemas.adapter import AdapterRecord
