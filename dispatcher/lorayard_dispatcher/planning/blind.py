@@ -160,6 +160,10 @@ class _Desks:
             desk = self._desks[view.worker] = _Desk(view, bound)
         return desk
 
+    def parts(self, group: str) -> frozenset[str]:
+        """The adapters that a job of the group needs in slots."""
+        return frozenset(self._policy.sum_of(group) or (group,))
+
     def at(self, worker: str, group: str) -> _Desk | None:
         """One of them by name."""
         view = self._views.get(worker)
@@ -178,7 +182,7 @@ def _place(jobs: Sequence[WaitingJob], group: str, desks: _Desks) -> list[Decisi
             desk = next((desk for desk in order if desk.room > 0), None)
         if desk is None:
             break
-        decisions.append(_give(job, desk))
+        decisions.append(_give(job, desk, desks.parts(group)))
     return decisions
 
 
@@ -189,16 +193,18 @@ def _bounded(order: Sequence[_Desk]) -> _Desk | None:
 def _home(job: WaitingJob, desks: _Desks) -> _Desk | None:
     """The worker that has its session's conversation."""
     desk = None if job.home is None else desks.at(job.home, job.group)
-    return desk if desk is not None and job.group in desk.holds and _bounded((desk,)) else None
+    there = desk is not None and desks.parts(job.group) <= desk.holds
+    return desk if desk is not None and there and _bounded((desk,)) else None
 
 
-def _give(job: WaitingJob, desk: _Desk) -> Decision:
-    source = Source.HOST if job.group in desk.view.host else Source.DISK
-    if job.group == BASE_GROUP or job.group in desk.holds:
+def _give(job: WaitingJob, desk: _Desk, adapters: frozenset[str]) -> Decision:
+    missing = adapters - desk.holds
+    source = Source.HOST if missing <= desk.view.host else Source.DISK
+    if job.group == BASE_GROUP or not missing:
         source = Source.SLOT
     desk.room -= 1
     desk.jobs += 1
-    desk.holds.add(job.group)
+    desk.holds |= adapters
     return Decision(
         job=job.key,
         group=job.group,
@@ -210,4 +216,4 @@ def _give(job: WaitingJob, desk: _Desk) -> Decision:
 
 
 def _fits(view: WorkerView, group: str, policy: Policy) -> bool:
-    return view.serves(group, policy.base_of.get(group), policy.columns_of.get(group, 0))
+    return policy.fits(view, group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import BASE_GROUP, Resident, WorkerView
 
 FORGET = 3.0
@@ -20,6 +21,8 @@ class Desk:
     __slots__ = (
         "_columns_of",
         "_mean_bytes",
+        "_parts_of",
+        "_policy",
         "asked",
         "budget_at",
         "budget_seconds",
@@ -41,12 +44,15 @@ class Desk:
         "resident",
         "room",
         "rows",
+        "sums",
         "view",
     )
 
-    def __init__(self, view: WorkerView, columns_of: Mapping[str, int]) -> None:
+    def __init__(self, view: WorkerView, policy: Policy) -> None:
         self.name = view.worker
-        self._columns_of = columns_of
+        self._columns_of, self._parts_of, self._policy = policy.columns_of, policy.parts_of, policy
+        self.sums: dict[str, tuple[str, ...]] = {}
+        """Sums of adapters that jobs wait for, and that are all in its slots: by group, what they are of."""
         self.drain: tuple[str, str] | None = None
         """The adapter that gets no new rows here, and the group that its slot is for."""
         self.emptied: set[str] = set()
@@ -144,12 +150,29 @@ class Desk:
 
     def gives(self, group: str) -> bool:
         """Whether new rows of an adapter that it holds may start here."""
-        return self.drain is None or (self.drain[0] != group and group not in self.emptied)
+        if self.drain is None:
+            return True
+        drained = self.drain[0]
+        parts = self.sums.get(group) or (group,)
+        return drained not in parts and self.emptied.isdisjoint(parts)
+
+    def drainable(self, group: str) -> list[tuple[str, int]]:
+        """Adapters in use that may make way for a group, which are none of its own, and their jobs."""
+        parts = self._parts_of.get(group, ())
+        return [(digest, jobs) for digest, jobs in self.jobs.items() if digest not in parts]
+
+    def missing(self, group: str) -> tuple[str, ...]:
+        """The adapters that have to come into slots for a group that is not here."""
+        parts = self._policy.sum_of(group) if self._parts_of else ()
+        return tuple([part for part in parts if part not in self.resident]) if parts else (group,)
 
     def columns(self, group: str) -> int:
-        """What an adapter takes of its slots' columns; 0 where only their number counts."""
+        """What an adapter takes of its slots' columns, or what a sum lacks of them; 0 where only their number
+        counts."""
         if self.view.columns == 0:
             return 0
+        if self._parts_of and self._policy.sum_of(group):
+            return self.taken_columns(self.missing(group))
         found = self.resident.get(group)
         return (found.columns if found is not None else 0) or self._columns_of.get(group, 0)
 
@@ -159,7 +182,7 @@ class Desk:
 
     def lacks_room(self, group: str) -> bool:
         """Whether something has to leave for an adapter."""
-        return self.free_slots <= 0 or self.columns(group) > self.free_columns
+        return self.free_slots < len(self.missing(group)) or self.columns(group) > self.free_columns
 
     def mean_bytes(self, bytes_of: Mapping[str, int]) -> float:
         """Of the adapters in its slots: what its loads were measured with; 0: nobody knows."""
@@ -172,7 +195,10 @@ class Desk:
         """One more job of a group whose adapter is here, or needs none."""
         self.room -= 1
         self.in_flight += 1
-        if group != BASE_GROUP:
+        if group in self.sums:
+            for part in self.sums[group]:
+                self.jobs[part] = self.jobs.get(part, 0) + 1
+        elif group != BASE_GROUP:
             self.jobs[group] = self.jobs.get(group, 0) + 1
 
     @property
@@ -188,12 +214,15 @@ class Desk:
             and was.dedicated == view.dedicated
             and was.lacks == view.lacks
             and was.barred == view.barred
+            and was.composes == view.composes
             and bool(was.slots) == bool(view.slots)
         )
 
     def fits(self, group: str, base: str | None) -> bool:
         """Whether it could ever serve the group."""
         view = self.view
+        if self._parts_of and group in self._parts_of:
+            return self._policy.fits(view, group)
         if self.is_plain:  # almost every worker
             if view.columns and self._columns_of.get(group, 0) > view.columns:
                 return False

@@ -43,6 +43,10 @@ class Desks:
         """Adapter -> workers that hold it, sorted."""
         self.open_holders: dict[str, list[str]] = {}
         """Those of them with room."""
+        self._sums: dict[str, tuple[str, ...]] = {}
+        """Sums of adapters that jobs wait for. They stand among the holders where all of them are."""
+        self.sums_with: dict[str, dict[str, None]] = {}
+        """Adapter -> the sums that it is part of, in the order in which they came."""
         self.hosts: dict[str, list[str]] = {}
         """Adapter -> workers with it in host memory or on the way there."""
         self.most_rows = 1
@@ -64,14 +68,15 @@ class Desks:
         """A worker as it is now. What it costs is what has changed there."""
         desk = self.by_name.get(view.worker)
         if desk is None:
-            desk = self.by_name[view.worker] = Desk(view, self._policy.columns_of)
+            desk = self.by_name[view.worker] = Desk(view, self._policy)
             insort(self.names, view.worker)
             self._forget_served()
             _enter_all(self.holders, desk.resident, desk.name)
+            self._join(desk, desk.resident)
             _enter_all(self.hosts, desk.host | desk.fetching, desk.name)
         else:
             if desk.asked and (landed := view.host.intersection(desk.asked)):
-                self.landed |= landed
+                self.landed.update(landed, *[self.sums_with.get(digest, ()) for digest in landed])
                 desk.asked = {digest: at for digest, at in desk.asked.items() if digest not in landed}
             resident, host, fetching = desk.resident, desk.host, desk.fetching
             if not desk.serves_as(view):
@@ -99,7 +104,7 @@ class Desks:
         self._forget_served()
         desk.room = 0
         self._list(desk)
-        _leave_all(self.holders, desk.resident, worker)
+        _leave_all(self.holders, (*desk.resident, *desk.sums), worker)
         _leave_all(self.hosts, desk.host | desk.fetching, worker)
         self.draining.discard(worker)
         self.changed.discard(worker)
@@ -107,6 +112,8 @@ class Desks:
     def can_serve(self, group: str, base: str | None) -> bool:
         """Whether some worker could ever serve a group, which fits this base model."""
         found = self._served.get((group, base))
+        if group in self._policy.parts_of:  # what is pinned counts, and comes and goes
+            return any(desk.fits(group, base) for desk in self.by_name.values())
         if found is None:
             if len(self._served) >= MOST_SERVED:
                 self._served.clear()
@@ -129,19 +136,63 @@ class Desks:
         free = 0
         if desk.view.columns:
             free = desk.free_columns + desk.taken_columns(evicted) - desk.columns(group)
+        missing = desk.missing(group)
         for digest in evicted:
             del desk.resident[digest]
             desk.left[digest] = None
             desk.jobs.pop(digest, None)
             _leave(self.holders, digest, desk.name)
             _leave(self.open_holders, digest, desk.name)
-        desk.free_slots = max(0, desk.free_slots + len(evicted) - 1)
+        desk.free_slots = max(0, desk.free_slots + len(evicted) - len(missing))
         desk.free_columns = max(0, free)
-        desk.resident[group] = Resident(last_used=now, loaded_at=now)
-        desk.left.pop(group, None)
-        _enter(self.holders, group, desk.name)
-        if desk.room > 0:
-            _enter(self.open_holders, group, desk.name)
+        for digest in missing:
+            # What is derived may be forgotten before a view tells how large it is.
+            columns = desk.columns(digest) if digest in self._policy.parts_of else 0
+            desk.resident[digest] = Resident(last_used=now, loaded_at=now, columns=columns)
+            desk.left.pop(digest, None)
+            _enter(self.holders, digest, desk.name)
+            if desk.room > 0:
+                _enter(self.open_holders, digest, desk.name)
+        self._join(desk, (*evicted, *missing))
+
+    # ---- sums of adapters
+
+    def compose(self, group: str, parts: tuple[str, ...]) -> None:
+        """A job waits for a sum of adapters."""
+        if group in self._sums:
+            return
+        self._sums[group] = parts
+        for part in parts:
+            self.sums_with.setdefault(part, {})[group] = None
+        for name in tuple(self.holders.get(parts[0], ())):
+            self._join(self.by_name[name], parts[:1])
+
+    def forget_sums(self, waiting: Callable[[str], bool]) -> None:
+        """Those that no job waits for any more."""
+        for group in [group for group in self._sums if not waiting(group)]:
+            for part in self._sums.pop(group):
+                del self.sums_with[part][group]
+                if not self.sums_with[part]:
+                    del self.sums_with[part]
+            self.open_holders.pop(group, None)
+            for name in self.holders.pop(group, ()):
+                del self.by_name[name].sums[group]
+
+    def _join(self, desk: Desk, changed: Iterable[str]) -> None:
+        """Adapters have come to a worker or left it: with them the sums that they are part of."""
+        if not self._sums:
+            return
+        resident = desk.resident
+        for group in {group: None for digest in changed for group in self.sums_with.get(digest, ())}:
+            parts = self._sums[group]
+            if all(part in resident for part in parts):
+                desk.sums[group] = parts
+                _enter(self.holders, group, desk.name)
+                if desk.is_open:
+                    _enter(self.open_holders, group, desk.name)
+            elif desk.sums.pop(group, None) is not None:
+                _leave(self.holders, group, desk.name)
+                _leave(self.open_holders, group, desk.name)
 
     def fetch(self, desk: Desk, group: str, now: float) -> None:
         """An adapter is on its way into host memory."""
@@ -175,7 +226,7 @@ class Desks:
 
     def keeps(self, desk: Desk, group: str) -> bool:
         """Whether it has the adapter and gives it new rows; base-model jobs need none."""
-        there = group == BASE_GROUP or group in desk.resident
+        there = group == BASE_GROUP or group in desk.resident or group in desk.sums
         return there and desk.gives(group) and desk.fits(group, self._policy.base_of.get(group))
 
     def holder(
@@ -213,16 +264,21 @@ class Desks:
         some with room."""
         base, by_name, count = self._policy.base_of.get(group), self.by_name, len(names)
         start, left = (0, count) if count <= CHOICES else (crc32(key.encode()) % count, CHOICES)
+        parts_of = self._policy.parts_of
         found: list[Desk] = []
         for at in range(start - count, start):
             desk = by_name[names[at]]
-            if not (queue or desk.is_free) or (group not in desk.resident and group != BASE_GROUP):
+            if not (queue or desk.is_free):
+                continue
+            if group not in desk.resident and group != BASE_GROUP and group not in desk.sums:
                 continue
             if desk.drain is not None and (desk.room <= 1 or not desk.gives(group)):
                 continue
             if spare and desk.spare <= desk.kept:
                 continue
-            if (base is None and desk.is_plain and not desk.view.columns) or desk.fits(group, base):
+            if (base is None and desk.is_plain and not desk.view.columns and not parts_of) or desk.fits(
+                group, base
+            ):
                 found.append(desk)
                 left -= 1
                 if left == 0:
@@ -244,11 +300,14 @@ class Desks:
         base, by_name, count = self._policy.base_of.get(group), self.by_name, len(names)
         start, left = (0, count) if count <= CHOICES else (crc32(key.encode()) % count, most)
         found: list[Desk] = []
+        parts_of = self._policy.parts_of
         for at in range(start - count, start):
             desk = by_name[names[at]]
             if not (desk.is_free if free else desk.is_open) or group in desk.resident:
                 continue
-            if (base is None and desk.is_plain) or desk.fits(group, base):
+            if group in desk.sums:
+                continue
+            if (base is None and desk.is_plain and group not in parts_of) or desk.fits(group, base):
                 found.append(desk)
                 left -= 1
                 if left == 0:
@@ -294,7 +353,7 @@ class Desks:
             desk.is_open = is_open
             _move(self.open, desk.name, into=is_open)
             change = _enter_all if is_open else _leave_all
-            change(self.open_holders, desk.resident, desk.name)
+            change(self.open_holders, (*desk.resident, *desk.sums) if desk.sums else desk.resident, desk.name)
 
     def _list_adapters(self, desk: Desk, before: Mapping[str, Resident]) -> None:
         """Of a worker that held others before."""
@@ -305,6 +364,7 @@ class Desks:
         for index in (self.holders, self.open_holders) if desk.is_open else (self.holders,):
             _leave_all(index, gone, desk.name)
             _enter_all(index, come, desk.name)
+        self._join(desk, (*sorted(gone), *sorted(come)))
 
 
 def _home_first(group: str, desk: Desk, other: Desk) -> bool:

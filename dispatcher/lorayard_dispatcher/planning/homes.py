@@ -39,6 +39,11 @@ class Homes:
         """How many are kept back for a worker."""
         return len(self._of.get(worker, ()))
 
+    @property
+    def groups(self) -> set[str]:
+        """Of those kept back."""
+        return {job.group for job in self._jobs.values()}
+
     def until(self, job: WaitingJob) -> float | None:
         """When a job that is kept back moves, unix seconds."""
         return self._of.get(job.home or "", {}).get(job.key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from lorayard_dispatcher.planning.backlog import Backlog
 from lorayard_dispatcher.planning.demand import Demand
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.desks import Desks
+from lorayard_dispatcher.planning.leaving import leave_for
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import Source
 
@@ -67,11 +68,35 @@ class Loads:
     ) -> Load | None:
         """What loading it there costs; None when there is no room: every slot is in use, or too many columns.
         `forced` may take a slot whose adapter was loaded a moment ago; `first` leaves in any case."""
+        if parts := self._policy.sum_of(group):
+            return self._sum_load(desk, parts, now, forced=forced, first=first)
         quote = self.quote(desk, desk.columns(group), now, forced=forced, first=first)
         if quote is None:
             return None
         source = Source.HOST if group in desk.host else Source.DISK
         return Load(quote.seconds(desk, group, self.scale(desk, group)), quote.evicts, source)
+
+    def _sum_load(
+        self, desk: Desk, parts: Sequence[str], now: float, *, forced: bool, first: str | None
+    ) -> Load | None:
+        """The same of the parts of a sum that it lacks, none of which makes way for another."""
+        missing = [part for part in parts if part not in desk.resident]
+        found = [other for other in self._candidates(desk, now, forced=forced) if other[2] not in parts]
+        columns = desk.taken_columns(missing)
+        short = columns - desk.free_columns if desk.view.columns else 0
+        chosen = leave_for(desk, sorted(found), len(missing) - desk.free_slots, short, first)
+        if chosen is None:
+            return None
+        each = Quote(
+            evicts=(),
+            lost_seconds=0.0,
+            host_seconds=self.host_seconds(desk) * (1.0 + self._policy.stall * desk.in_flight),
+            disk_seconds=self.disk_seconds(desk),
+        )
+        seconds = sum(each.seconds(desk, part, self.scale(desk, part)) for part in missing)
+        source = Source.HOST if desk.host.issuperset(missing) else Source.DISK
+        lost = sum(seconds for seconds, _, _ in chosen)
+        return Load(seconds + lost, tuple(digest for _, _, digest in chosen), source)
 
     def scale(self, desk: Desk, group: str) -> float:
         """How large it is beside the adapters that the worker's loads were measured with."""
@@ -112,11 +137,11 @@ class Loads:
 
     def _candidates(self, desk: Desk, now: float, *, forced: bool) -> Iterator[tuple[float, float, str]]:
         """What may leave: seconds lost with it, when it was last used, and its digest."""
-        policy, groups = self._policy, self._backlog.groups
+        policy, groups, sums_with = self._policy, self._backlog.groups, self._desks.sums_with
         for digest, found in desk.resident.items():
             if digest in desk.jobs or found.pinned:
                 continue
-            waits = digest in groups
+            waits = digest in groups or digest in sums_with
             if waits and not forced and now - found.loaded_at < policy.resident_seconds:
                 continue
             holders = len(self._desks.holders.get(digest, ())) or 1
@@ -129,6 +154,10 @@ class Loads:
 
         And where the copy was asked for and never came: orders get lost, and the worker loads by itself.
         """
+        if self._policy.parts_of and group in self._policy.parts_of:
+            # What is derived is made where it runs, of the parts' own files, while other rows decode.
+            parts = desk.missing(group) if self._policy.sum_of(group) else ()
+            return all(self.staged(desk, part, now, early=early) for part in parts)
         if group in desk.host or not desk.jobs:
             return True
         patience = self._policy.fetch_seconds

@@ -70,6 +70,11 @@ class Books:
             self.shares.waits_no_more(job.tenant)
         return job
 
+    def forget_sums(self) -> None:
+        """Of adapters that no job waits for any more."""
+        kept = self.homes.groups if self.homes else set[str]()
+        self.desks.forget_sums(lambda group: group in self.backlog.groups or group in kept)
+
     def not_due(self, job: WaitingJob) -> None:
         """It is no longer among those that their deadline has made overdue."""
         queue = (job.group, job.priority)
@@ -119,6 +124,7 @@ class Making:
         found = set(self.arrived)
         for desk in self.changed:
             found.update(digest for digest in desk.resident if digest in groups)
+            found.update(group for group in desk.sums if group in groups)
         if BASE_GROUP in groups and self.books.desks.open:
             found.add(BASE_GROUP)
         if self.whole:
@@ -230,6 +236,11 @@ class Making:
 
     def fetch(self, desk: Desk, group: str) -> None:
         """Have a worker bring an adapter into host memory, unless it has it or was asked not long ago."""
+        if group in self.books.policy.parts_of:
+            if self.books.policy.sum_of(group):
+                for part in desk.missing(group):
+                    self.fetch(desk, part)
+            return  # what is derived is made of its parts' files, by the worker that runs it
         if group in desk.host or desk.waits_for_copy(group, self.now, self.books.policy.fetch_seconds):
             return
         self.books.desks.fetch(desk, group, self.now)

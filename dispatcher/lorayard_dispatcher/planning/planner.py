@@ -104,8 +104,12 @@ class Planner:
         if job.tenant in books.shares.aside:
             bring_back_if_servable(books, job.tenant)
         self._news.add(job.group)
+        parts = self.policy.sum_of(job.group) if self.policy.parts_of else ()
+        if parts:
+            books.desks.compose(job.group, parts)
         if now is not None:
-            self._books.demand.arrived(job.group, now)
+            for group in (job.group, *parts):
+                books.demand.arrived(group, now)
 
     def take(self, key: str) -> WaitingJob | None:
         """A job waits no longer: given away, cancelled, expired, answered otherwise."""
@@ -138,6 +142,7 @@ class Planner:
         whole = not 0.0 <= now - self._looked_at < self.policy.look_seconds
         if whole:
             self._looked_at = now
+            books.forget_sums()
             set_aside_unservable(books)
         self._news.update(books.desks.landed)
         books.desks.landed.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lorayard_dispatcher.planning.values import WaitingJob
+from lorayard_dispatcher.planning.values import WaitingJob, WorkerView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,24 @@ class Policy:
     """Adapter digest -> what it takes of the columns that a worker's slots share."""
     bytes_of: Mapping[str, int] = field(default_factory=dict[str, int])
     """Adapter digest -> size of its file: loads take as long as there is to copy."""
+
+    parts_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Composition -> the adapters that it is made of. One that has columns of its own is derived from them,
+    and takes one slot; any other is their sum, and takes a slot and the columns of each."""
+
+    def sum_of(self, group: str) -> tuple[str, ...]:
+        """The adapters that must be in slots together for a group; none for what is one adapter."""
+        return () if group in self.columns_of else self.parts_of.get(group, ())
+
+    def columns(self, group: str) -> int:
+        """What a group takes of a worker's columns in all; 0: nobody knows."""
+        parts = self.sum_of(group)
+        return sum(self.columns_of.get(part, 0) for part in parts) if parts else self.columns_of.get(group, 0)
+
+    def fits(self, view: WorkerView, group: str) -> bool:
+        """Whether a worker could ever serve a group."""
+        parts, slots = self.parts_of.get(group, ()), len(self.sum_of(group)) or 1
+        return view.serves(group, self.base_of.get(group), self.columns(group), parts, slots)
 
     def late_at(self, enqueued_at: float, priority: int) -> float:
         """When a job without a deadline becomes overdue, unix seconds."""

@@ -29,7 +29,7 @@ VERSION = 2
 _SETS = ("host", "fetching", "lacks", "barred")
 
 
-BY_DIGEST = ("base_of", "columns_of", "bytes_of")
+BY_DIGEST = ("base_of", "columns_of", "bytes_of", "parts_of")
 """What a policy says of each adapter: kept up by its owner."""
 
 
@@ -118,6 +118,7 @@ class RecordedPlanner(Planner):
             policy.base_of == known["base_of"]
             and policy.columns_of == known["columns_of"]
             and policy.bytes_of == known["bytes_of"]
+            and policy.parts_of == known["parts_of"]
         )
         if not same:
             self._known = _by_digest(policy)
@@ -180,7 +181,9 @@ class _Player:
     def _learn(self, known: Mapping[str, Any]) -> None:
         for name, of in self._known.items():
             of.clear()
-            of.update(known[name])
+            of.update(known.get(name, {}))
+        parts_of = self._known["parts_of"]
+        parts_of.update({group: tuple(parts) for group, parts in parts_of.items()})
 
     def _start(self, version: int, policy: Mapping[str, Any]) -> None:
         if version != VERSION:

@@ -74,17 +74,32 @@ class WorkerView:
     dedicated: str | None = None  # the only digest it serves; not even the base model
     lacks: frozenset[str] = frozenset()  # digests it has said it has no files of
     barred: frozenset[str] = frozenset()  # digests that placement keeps away from it
+    composes: bool = False  # whether its engine takes jobs with several adapters
 
-    def serves(self, group: str, base: str | None, columns: int) -> bool:
+    def serves(
+        self, group: str, base: str | None, columns: int, parts: Sequence[str] = (), slots: int = 1
+    ) -> bool:
         """Whether it could ever serve a group; `base` is the model its adapter is for (None: any), `columns`
-        what it takes of the slots."""
+        what it takes of the slots. A composition has `parts`, and a sum takes several `slots`."""
         if self.dedicated not in (None, group):
+            return False
+        if parts and not self._puts_together(columns, parts, slots):
             return False
         if group == BASE_GROUP:
             return True
         if self.dedicated is None and (self.slots == 0 or 0 < self.columns < columns):
             return False
         return group not in self.lacks and group not in self.barred and base in (None, self.base_digest)
+
+    def _puts_together(self, columns: int, parts: Sequence[str], slots: int) -> bool:
+        """Whether it composes, may use every part, and has room for them at once beside what is pinned."""
+        if not self.composes or not (self.lacks.isdisjoint(parts) and self.barred.isdisjoint(parts)):
+            return False
+        if slots == 1:
+            return True
+        pinned = [found for digest, found in self.resident.items() if found.pinned and digest not in parts]
+        taken = sum(found.columns for found in pinned)
+        return slots + len(pinned) <= self.slots and (self.columns == 0 or columns + taken <= self.columns)
 
     @property
     def in_use(self) -> frozenset[str]:

@@ -86,7 +86,11 @@ def _cause(books: Books, job: WaitingJob, now: float) -> tuple[WaitsFor, str | N
         if drain is not None and drain[1] == job.group:
             return (WaitsFor.DRAIN, name, drain[0])
     if job.group != BASE_GROUP and not desks.holders.get(job.group):
-        fetching = sorted(desk.name for desk in able if job.group in desk.asked or job.group in desk.fetching)
+        fetching = sorted(
+            desk.name
+            for desk in able
+            if any(adapter in desk.asked or adapter in desk.fetching for adapter in desk.missing(job.group))
+        )
         if fetching:
             return (WaitsFor.COPY, fetching[0], None)
         free = any(desk.room > 0 and books.loads.load(desk, job.group, now) is not None for desk in able)

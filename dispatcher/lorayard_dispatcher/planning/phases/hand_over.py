@@ -50,7 +50,7 @@ def _give_slot(making: Making, desk: Desk, old: str, new: str) -> None:
 def _drain_more(making: Making, desk: Desk, old: str, new: str) -> None:
     """Others have taken every slot meanwhile; or it takes more columns than one adapter leaves: then the next
     one is drained, and those before stay empty."""
-    busy = sorted((jobs, digest) for digest, jobs in desk.jobs.items() if not desk.resident[digest].pinned)
+    busy = sorted((jobs, digest) for digest, jobs in desk.drainable(new) if not desk.resident[digest].pinned)
     desks = making.books.desks
     if (desk.free_slots <= 0 and desk.slots_in_use >= desk.view.slots) or not busy:
         desks.undrain(desk)

@@ -200,16 +200,23 @@ class _Loading:
         jobs, urgency, held, more, wait_rows = wanted
         policy, scale = self._making.books.policy, self._making.books.loads.scale
         spill, sized = policy.spill, group in policy.bytes_of
+        is_sum = bool(policy.parts_of and policy.sum_of(group))
         for desk in desks:
-            if not desk.is_free or group in desk.resident:
+            if not desk.is_free or group in desk.resident or group in desk.sums:
                 continue
             if desk.drain is not None and desk.drain[1] != group:
                 continue  # the slot that comes free there is spoken for
-            known = self._quote(desk, desk.columns(group) if desk.view.columns else 0)
-            if known is None:
-                continue
-            free, quote = known
-            seconds = quote.seconds(desk, group, scale(desk, group) if sized else 1.0)
+            if is_sum:  # which parts it lacks is each worker's own matter
+                load = self._making.books.loads.load(desk, group, self._making.now)
+                if load is None:
+                    continue
+                free, seconds = desk.free_rows, load.cost_seconds
+            else:
+                known = self._quote(desk, desk.columns(group) if desk.view.columns else 0)
+                if known is None:
+                    continue
+                free, quote = known
+                seconds = quote.seconds(desk, group, scale(desk, group) if sized else 1.0)
             if not held or more or wait_rows / desk.rows > spill * seconds:
                 released = (free if free < jobs else jobs) * urgency
                 found.append((-released / (seconds if seconds > LEAST_SECONDS else LEAST_SECONDS), desk.name))

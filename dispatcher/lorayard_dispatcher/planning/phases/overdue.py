@@ -171,7 +171,7 @@ def _drain(making: Making, group: str) -> None:
     for desk in desks.choices(desks.names, group, passes):
         if making.books.loads.load(desk, group, making.now, forced=True) is not None:
             return  # only room is short, or the budget
-        for adapter, jobs in desk.jobs.items():
+        for adapter, jobs in desk.drainable(group):
             rank = (jobs, desk.name, adapter)
             if not desk.resident[adapter].pinned and (best is None or rank < best):
                 best = rank

@@ -41,7 +41,7 @@ def _least_useful(making: Making, group: str, urgency: float) -> tuple[Desk, str
 
     for desk in desks.open_choices(group, passes):
         seconds = making.books.loads.host_seconds(desk)
-        for adapter, jobs in desk.jobs.items():
+        for adapter, jobs in desk.drainable(group):
             found = desk.resident.get(adapter)
             if found is None or found.pinned or now - found.loaded_at < policy.turn_seconds:
                 continue
