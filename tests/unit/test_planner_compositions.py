@@ -104,6 +104,7 @@ def test_only_what_is_missing_is_loaded_and_no_part_leaves_for_another__c7(
         pytest.param(worker(columns=24), "bcd", id="too few columns"),
         pytest.param(worker(holds="e", pinned="e", slots=3), "bcd", id="too few beside what is pinned"),
         pytest.param(worker(in_use="ea", slots=3), "bcd", id="rows use the others"),
+        pytest.param(worker(holds="a", in_use="e", slots=2), "ab", id="only its own part could leave"),
         pytest.param(replace(worker(), composes=False), "ab", id="its engine cannot"),
         pytest.param(replace(worker(), composes=False), "ab-ties", id="nor derive"),
         pytest.param(replace(worker(), lacks=frozenset("b")), "ab-ties", id="no files of a part"),
@@ -158,6 +159,24 @@ def test_a_sum_gets_the_slots_that_are_drained_one_after_the_other__c7() -> None
         drained = [desk.drain for desk in planner._books.desks.by_name.values()]  # pyright: ignore[reportPrivateUsage]
         left = left.replace(drained[0][0], "") if drained[0] is not None else left
     assert [decision.job for decision in given] == ["1"]
+
+
+def test_a_sum_gets_no_rows_where_a_part_of_it_is_drained__c7() -> None:
+    planner = Planner(POLICY)
+    planner.see(worker(in_use="ab", slots=2))
+    planner.put(job("1", "c", age=100.0))
+    assert [drain.adapter for drain in planner.plan(NOW).drains] == ["a"]
+    planner.put(job("2", "ab"))
+    assert not planner.plan(NOW + 0.1).decisions
+
+
+def test_a_worker_that_has_the_parts_now_is_given_the_sum_at_once__c7() -> None:
+    planner = Planner(POLICY)
+    planner.see(replace(worker(holds="a"), room=0))
+    planner.put(job("1", "ab"))
+    assert not planner.plan(NOW).decisions
+    planner.see(worker(holds="ab"))
+    assert [decision.phase for decision in planner.plan(NOW + 0.001).decisions] == [Phase.WARM]
 
 
 def test_why_a_sum_waits_is_told__c7() -> None:
