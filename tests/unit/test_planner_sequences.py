@@ -217,14 +217,12 @@ class Yard(RuleBasedStateMachine):
                 assert found[0] == min(
                     (job for job in jobs if job.tenant == tenant), key=lambda job: job.order
                 )
-        listed = backlog._sizes  # pyright: ignore[reportPrivateUsage]
         assert sum(len(found) for found in backlog.groups.values()) == len(lanes)
-        assert {priority: found for priority, found in backlog.heads.items() if found} == {
-            priority: sorted(found) for priority, found in heads.items()
-        }
-        assert {priority: found for priority, found in listed.items() if found} == {
-            priority: sorted(found) for priority, found in sizes.items()
-        }
+        assert backlog.priorities() == sorted(heads)
+        for priority in range(4):
+            found = [group for _, group in sorted(sizes.get(priority, ()))]
+            assert list(backlog.heads(priority)) == sorted(heads.get(priority, ()))
+            assert list(backlog.largest(priority, len(found) + 1)) == found
 
     @invariant()
     def turns_are_kept_back_for_workers_that_live(self) -> None:

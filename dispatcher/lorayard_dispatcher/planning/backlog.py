@@ -6,12 +6,13 @@ Putting, taking and finding the oldest cost the logarithm of the groups, whateve
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.shares import Shares
+from lorayard_dispatcher.planning.standing import Standing
 from lorayard_dispatcher.planning.values import WaitingJob
 
 LONG = 64
@@ -137,10 +138,10 @@ class Backlog:
         self._policy = policy
         self._jobs: dict[str, WaitingJob] = {}
         self.groups: dict[str, dict[int, Lane]] = {}
-        self.heads: dict[int, list[tuple[float, str, str]]] = {}
-        """By priority: (enqueued, key, group) of each lane's oldest job, sorted."""
-        self._sizes: dict[int, list[tuple[int, str]]] = {}
-        """By priority: (-binary digits of the size, group), sorted: the largest first, and stable."""
+        self._standing: dict[int, Standing] = {}
+        """By priority: its groups by age and by size."""
+        self._waiting: dict[int, int] = {}
+        """Jobs by priority."""
         self._deadlines: list[tuple[float, str]] = []
         self.waiting_of: dict[str, dict[str, int]] = {}
         """Jobs by tenant and group."""
@@ -162,7 +163,7 @@ class Backlog:
 
     def priorities(self) -> list[int]:
         """The lanes that anything waits in, urgent first."""
-        return sorted(priority for priority, heads in self.heads.items() if heads)
+        return sorted(priority for priority, waiting in self._waiting.items() if waiting)
 
     def put(self, job: WaitingJob) -> WaitingJob | None:
         """Add a job; returns the one of the same key that it replaces, if any."""
@@ -176,8 +177,7 @@ class Backlog:
             lane = lanes[job.priority] = Lane(self._jobs)
         before, size = lane.oldest, lane.size
         lane.put(job)
-        if lane.oldest is not before or not lane.size & size:
-            self._file(job, lane, before, size)
+        self._note(job, lane, before, size)
         groups = self.waiting_of.setdefault(job.tenant, {})
         groups[job.group] = groups.get(job.group, 0) + 1
         if job.deadline is not None:
@@ -195,8 +195,7 @@ class Backlog:
         lane = lanes[job.priority]
         before, size = lane.oldest, lane.size
         lane.removed(job)
-        if lane.oldest is not before or not lane.size & size:
-            self._file(job, lane, before, size)
+        self._note(job, lane, before, size)
         if lane.size == 0:
             del lanes[job.priority]
             if not lanes:
@@ -229,28 +228,36 @@ class Backlog:
             }
         )
 
+    def heads(self, priority: int) -> Sequence[tuple[float, str, str]]:
+        """(enqueued, key, group) of each group's oldest job in this lane, sorted; valid until it changes."""
+        standing = self._standing.get(priority)
+        return () if standing is None else standing.heads
+
     def oldest(self, priority: int, most: int) -> Iterator[str]:
         """Groups by the age of their oldest job in this lane."""
-        for _, _, group in self.heads.get(priority, ())[:most]:
+        for _, _, group in self.heads(priority)[:most]:
             yield group
 
     def largest(self, priority: int, most: int) -> Iterator[str]:
         """Groups by the number of their jobs in this lane, to a power of two."""
-        for _, group in self._sizes.get(priority, ())[:most]:
+        standing = self._standing.get(priority)
+        for _, group in () if standing is None else standing.sizes[:most]:
             yield group
 
-    def _file(self, job: WaitingJob, lane: Lane, before: WaitingJob | None, size: int) -> None:
-        """Keep the sorted lists true after a lane has changed: its oldest job, or the number of binary digits
-        of its size, which neighbours that share no digit differ in."""
-        if lane.oldest is not before:
-            heads = self.heads.setdefault(job.priority, [])
-            if before is not None:
-                del heads[bisect_left(heads, (before.enqueued_at, before.key, job.group))]
-            if lane.oldest is not None:
-                insort(heads, (lane.oldest.enqueued_at, lane.oldest.key, job.group))
-        if lane.size.bit_length() != size.bit_length():
-            sizes = self._sizes.setdefault(job.priority, [])
-            if size:
-                del sizes[bisect_left(sizes, (-size.bit_length(), job.group))]
-            if lane.size:
-                insort(sizes, (-lane.size.bit_length(), job.group))
+    def _note(self, job: WaitingJob, lane: Lane, before: WaitingJob | None, size: int) -> None:
+        """A lane has changed by one job. Of neighbours that share no binary digit the larger is a power of
+        two: it has one digit more."""
+        priority = job.priority
+        waiting = self._waiting[priority] = self._waiting.get(priority, 0) + lane.size - size
+        if not waiting:
+            self._standing.pop(priority, None)
+        elif lane.oldest is not before or not lane.size & size:
+            standing = self._standing.get(priority)
+            if standing is None:
+                standing = self._standing[priority] = Standing(partial(self._look, priority))
+            standing.change(job.group)
+
+    def _look(self, priority: int, group: str) -> tuple[WaitingJob, int] | None:
+        lanes = self.groups.get(group)
+        lane = None if lanes is None else lanes.get(priority)
+        return None if lane is None or lane.oldest is None else (lane.oldest, lane.size)

@@ -89,11 +89,12 @@ class Making:
     def __init__(
         self, books: Books, now: float, *, whole: bool, arrived: Collection[str], changed: Collection[str]
     ) -> None:
-        """`arrived` groups and `changed` workers are looked at; in a whole look a sample of all."""
+        """`arrived` groups, of which jobs wait, and `changed` workers are looked at; in a whole look a sample
+        of all."""
         self.books = books
         self.now = now
         self.whole = whole
-        self.arrived = sorted(group for group in arrived if group in books.backlog.groups)
+        self.arrived = sorted(arrived)
         self.changed = [books.desks.by_name[name] for name in sorted(changed)]
         ahead = books.policy.queue_from * len(books.desks)
         self.queue = len(books.backlog) > ahead
@@ -142,7 +143,7 @@ class Making:
         if priority not in self._sampled:
             self._sampled.add(priority)
             backlog = self.books.backlog
-            oldest = self._eligible(priority, [group for _, _, group in backlog.heads.get(priority, ())])
+            oldest = self._eligible(priority, [group for _, _, group in backlog.heads(priority)])
             largest = self._eligible(priority, list(backlog.largest(priority, WALK)))
             pairs = zip_longest(oldest, largest)
             self.books.sampled[priority] = list(
@@ -188,8 +189,10 @@ class Making:
         if not self.queue or not alike:
             return (at, 0.0, at)
         desks = self.books.desks
-        decodes = any(group in desks.by_name[name].jobs for name in desks.open_holders.get(group, ()))
-        return (at // alike, self.books.backlog.pending(group) if decodes else math.inf, at)
+        for name in desks.open_holders.get(group, ()):
+            if group in desks.by_name[name].jobs:
+                return (at // alike, self.books.backlog.pending(group), at)
+        return (at // alike, math.inf, at)
 
     def has_room(self, desk: Desk, *, spare: bool = False) -> bool:
         """Whether a job that it is warm for may go there."""

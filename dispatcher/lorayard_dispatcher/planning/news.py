@@ -33,9 +33,10 @@ class News:
         self._queue.extend(fresh)
         self._queued.update(fresh)
         found: list[str] = []
-        while self._queue and len(found) < most:
-            group = self._queue.popleft()
-            self._queued.discard(group)
+        queue, queued = self._queue, self._queued
+        while queue and len(found) < most:
+            group = queue.popleft()
+            queued.discard(group)
             if group in waiting:
                 found.append(group)
         return found

@@ -127,6 +127,9 @@ class _Loading:
             index = self._again(group, still, desk, before)
             if index <= before + 1e-12:
                 self._load(group, desk, spill=still.held > 0)
+                if group in self._making.put_off:
+                    self._wanted[group] = None
+                    continue  # as are its other offers
                 self._wanted.pop(group)
                 self._served.add(group)
             elif index < 0.0:
@@ -198,7 +201,7 @@ class _Loading:
         pays: one more holder pays where demand asks for it, or waiting takes longer than the load."""
         found: list[tuple[float, str]] = []
         jobs, urgency, held, more, wait_rows = wanted
-        policy, scale = self._making.books.policy, self._making.books.loads.scale
+        policy, scale, quotes = self._making.books.policy, self._making.books.loads.scale, self._quotes
         spill, sized = policy.spill, group in policy.bytes_of
         is_sum = bool(policy.parts_of and policy.sum_of(group))
         for desk in desks:
@@ -212,7 +215,10 @@ class _Loading:
                     continue
                 free, seconds = desk.free_rows, load.cost_seconds
             else:
-                known = self._quote(desk, desk.columns(group) if desk.view.columns else 0)
+                columns = desk.columns(group) if desk.view.columns else 0
+                if (of_desk := quotes.get(desk.name)) is None or columns not in of_desk:
+                    of_desk = self._ask(desk, columns)
+                known = of_desk[columns]
                 if known is None:
                     continue
                 free, quote = known
@@ -232,12 +238,12 @@ class _Loading:
         offers = self._offers_of(group, wanted, (desk,))
         return offers[0][0] if offers else 0.0
 
-    def _quote(self, desk: Desk, columns: int) -> tuple[int, Quote] | None:
+    def _ask(self, desk: Desk, columns: int) -> dict[int, tuple[int, Quote] | None]:
+        """What a load of so many columns costs a worker, beside what was asked of it before."""
         quotes = self._quotes.setdefault(desk.name, {})
-        if columns not in quotes:
-            quote = self._making.books.loads.quote(desk, columns, self._making.now)
-            quotes[columns] = None if quote is None else (desk.free_rows, quote)
-        return quotes[columns]
+        quote = self._making.books.loads.quote(desk, columns, self._making.now)
+        quotes[columns] = None if quote is None else (desk.free_rows, quote)
+        return quotes
 
     def _load(self, group: str, desk: Desk, *, spill: bool) -> None:
         making, priority = self._making, self._priority

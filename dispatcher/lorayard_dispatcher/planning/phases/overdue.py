@@ -56,7 +56,7 @@ def _late_groups(making: Making, wanted: Collection[str]) -> Iterator[tuple[int,
     groups = backlog.groups
     if making.whole:
         for priority in backlog.priorities():
-            for enqueued_at, _, group in backlog.heads[priority][: policy.sample]:
+            for enqueued_at, _, group in backlog.heads(priority)[: policy.sample]:
                 bound = policy.late_at(enqueued_at, priority)
                 if bound > now:
                     break
