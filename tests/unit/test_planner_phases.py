@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from lorayard_dispatcher.planning.loads import MOST_READS
 from lorayard_dispatcher.planning.planner import Planner, plan
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import (
@@ -88,6 +91,15 @@ def test_a_busy_worker_first_fetches_what_is_on_disk_and_the_job_stays_free() ->
     made = decide([job("1", "a")], [busy])
     assert given(made) == []
     assert made.prefetches == (Prefetch(worker="w1", adapter="a"),)
+
+
+def test_a_worker_with_enough_to_read_is_asked_for_no_more_while_another_is_not() -> None:
+    slow = worker("w1", 1, in_use="bc", slots=3, host="")
+    fast = replace(slow, worker="w2", load_seconds_disk=Policy().load_seconds_disk / 2)
+    behind = {few: replace(fast, fetching=frozenset("stuvxyz"[:few])) for few in (MOST_READS - 1, MOST_READS)}
+    made = {few: decide([job("1", "a")], [slow, view]) for few, view in behind.items()}
+    assert made[MOST_READS - 1].prefetches == (Prefetch(worker="w2", adapter="a"),)
+    assert made[MOST_READS].prefetches == (Prefetch(worker="w1", adapter="a"),)
 
 
 def test_a_copy_that_never_comes_is_not_waited_for__b6() -> None:

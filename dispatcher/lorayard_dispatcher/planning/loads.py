@@ -18,6 +18,10 @@ from lorayard_dispatcher.planning.values import Source
 MOST_SCALE = 64.0
 """Times a load as measured: ranks lie between 1 and some hundred, and no size should rule a plan alone."""
 
+MOST_READS = 4
+"""Adapters on their way into a worker's host memory past which no lane asks it for more: its disk reads one
+after the other, 0.3 s each, and what is asked for later is wanted elsewhere by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -164,6 +168,11 @@ class Loads:
         if desk.waits_for_copy(group, now, patience) and now - desk.asked[group] > patience:
             return True
         return early and desk.in_flight <= self._policy.early_share * desk.rows
+
+    def may_come(self, desk: Desk, group: str, now: float) -> bool:
+        """Whether an adapter may be meant for a worker whose disk has enough to read: it is read already, or
+        need not be before it is committed."""
+        return group in desk.fetching or self.staged(desk, group, now, early=True)
 
     def replicas(self, group: str, now: float) -> int:
         """How many holders demand asks for, by the rows of the largest worker."""

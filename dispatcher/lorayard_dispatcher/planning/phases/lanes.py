@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.desks import CHOICES
-from lorayard_dispatcher.planning.loads import Load, Quote
+from lorayard_dispatcher.planning.loads import MOST_READS, Load, Quote
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.phases.homes import kept_lanes, serve_homes
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase
@@ -201,7 +201,8 @@ class _Loading:
         pays: one more holder pays where demand asks for it, or waiting takes longer than the load."""
         found: list[tuple[float, str]] = []
         jobs, urgency, held, more, wait_rows = wanted
-        policy, scale, quotes = self._making.books.policy, self._making.books.loads.scale, self._quotes
+        books = self._making.books
+        policy, loads, quotes, now = books.policy, books.loads, self._quotes, self._making.now
         spill, sized = policy.spill, group in policy.bytes_of
         is_sum = bool(policy.parts_of and policy.sum_of(group))
         for desk in desks:
@@ -209,8 +210,10 @@ class _Loading:
                 continue
             if desk.drain is not None and desk.drain[1] != group:
                 continue  # the slot that comes free there is spoken for
+            if len(desk.fetching) >= MOST_READS and not loads.may_come(desk, group, now):
+                continue
             if is_sum:  # which parts it lacks is each worker's own matter
-                load = self._making.books.loads.load(desk, group, self._making.now)
+                load = loads.load(desk, group, now)
                 if load is None:
                     continue
                 free, seconds = desk.free_rows, load.cost_seconds
@@ -222,7 +225,7 @@ class _Loading:
                 if known is None:
                     continue
                 free, quote = known
-                seconds = quote.seconds(desk, group, scale(desk, group) if sized else 1.0)
+                seconds = quote.seconds(desk, group, loads.scale(desk, group) if sized else 1.0)
             if not held or more or wait_rows / desk.rows > spill * seconds:
                 released = (free if free < jobs else jobs) * urgency
                 found.append((-released / (seconds if seconds > LEAST_SECONDS else LEAST_SECONDS), desk.name))
