@@ -220,9 +220,9 @@ class Yard(RuleBasedStateMachine):
         assert sum(len(found) for found in backlog.groups.values()) == len(lanes)
         assert backlog.priorities() == sorted(heads)
         for priority in range(4):
-            found = [group for _, group in sorted(sizes.get(priority, ()))]
+            largest = [group for _, group in sorted(sizes.get(priority, ()))]
             assert list(backlog.heads(priority)) == sorted(heads.get(priority, ()))
-            assert list(backlog.largest(priority, len(found) + 1)) == found
+            assert list(backlog.largest(priority, len(largest) + 1)) == largest
 
     @invariant()
     def turns_are_kept_back_for_workers_that_live(self) -> None:

@@ -140,7 +140,7 @@ def _late_soon(making: Making) -> dict[str, float]:
     books, policy = making.books, making.books.policy
     for priority in books.backlog.priorities():
         bound = policy.late_at(0.0, priority)
-        for enqueued_at, _, group in books.backlog.heads[priority][: policy.sample]:
+        for enqueued_at, _, group in books.backlog.heads(priority)[: policy.sample]:
             part = (making.now - enqueued_at) / bound if bound else 1.0
             if part * DRAINS < DRAINS_FROM:
                 break
