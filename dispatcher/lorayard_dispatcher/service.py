@@ -241,6 +241,10 @@ def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) ->
         placements=placed.total,
         placements_kept=placed.kept,
         misplaced=tuple(one.adapter for one in placed.adapters if not one.kept),
+        sessions=dispatcher.sessions.count,
+        session_turns_kept=dispatcher.sessions.kept,
+        session_turns_moved=dispatcher.sessions.moved,
+        sessions_failed=dispatcher.sessions.failed,
         audit_lost=dispatcher.audit.lost,
         missing=upkeep.missing,
     )

@@ -61,8 +61,15 @@ class Sessions:
         self._writing = False
         self._slots = asyncio.Semaphore(AT_ONCE)
         self.reads = self.writes = self.failed = 0
+        self.kept = self.moved = 0
+        """Turns after the first that went to the worker of the one before, and to another."""
         self._failures = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
         self._log = structlog.get_logger()
+
+    @property
+    def count(self) -> int:
+        """Sessions in memory, also some that are over."""
+        return len(self._known)
 
     async def listen(self) -> None:
         """Hear what other dispatchers write: a put is a plain publish, so this needs no consumer."""
@@ -87,6 +94,9 @@ class Sessions:
     def handed(self, session: Session, worker: str, tokens: float) -> None:
         """A turn was accepted by a worker; written soon, unless the bucket says so already."""
         now = time.time()
+        if session.worker is not None:
+            self.kept += session.worker == worker
+            self.moved += session.worker != worker
         session.handed(worker, tokens, now)
         if session.to_write(now, self._ttl_seconds) is None:
             return

@@ -67,6 +67,14 @@ class DispatcherStatus(Message):
     """Of those, where they should be."""
     misplaced: tuple[str, ...] = ()
     """Some of the others, as `name@version`."""
+    sessions: int = 0
+    """Sessions that it has in memory, also some that are over."""
+    session_turns_kept: int = 0
+    """Their turns after the first that went to the worker of the one before."""
+    session_turns_moved: int = 0
+    """The others: that worker was gone, or busy for longer than reading the conversation anew takes."""
+    sessions_failed: int = 0
+    """Reads and writes of the bucket of sessions that failed."""
     audit_lost: int = 0
     """Audit records that are known not to be stored."""
     missing: tuple[str, ...] = ()

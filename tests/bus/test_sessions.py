@@ -48,7 +48,9 @@ def key_of(bus: Bus, tenant: str = "acme", session: str = "chat") -> str:
     return f"$KV.{bus.subjects.bucket('sessions')}.{session_key(tenant, session)}"
 
 
-async def test_a_session_keeps_its_adapter_until_a_turn_names_another__b3(yard: Yard, adapters: Path) -> None:
+async def test_a_session_keeps_its_adapter_until_a_turn_names_another__b3(
+    yard: Yard, adapters: Path, wait_until: WaitUntil
+) -> None:
     await yard.dispatcher()
     await yard.worker(adapters_dir=adapters)
     made = [await turn(yard, "t1"), await turn(yard, "t2", adapter=ADAPTER), await turn(yard, "t3")]
@@ -60,6 +62,12 @@ async def test_a_session_keeps_its_adapter_until_a_turn_names_another__b3(yard: 
         (None, "explicit"),
         (None, "session"),
     ]
+
+    async def told() -> bool:
+        status = await yard.status()
+        return (status.sessions, status.session_turns_kept, status.session_turns_moved) == (1, 4, 0)
+
+    await wait_until(told)
 
 
 async def test_a_session_outlives_its_dispatcher_and_is_nobody_elses__b3(

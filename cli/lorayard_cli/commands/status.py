@@ -103,6 +103,10 @@ def _print(glance: _Glance) -> None:
             named = ", ".join(dispatcher.misplaced)
             others = f"; not yet {plain(named)}" if named else ""
             console.print(f"[bold]placement[/]   {kept}{others}")
+        if dispatcher.sessions:
+            turns = dispatcher.session_turns_kept + dispatcher.session_turns_moved
+            kept = f"{dispatcher.session_turns_kept} of {turns} further turns went where the one before ran"
+            console.print(f"[bold]sessions[/]    {dispatcher.sessions} in memory; {kept}")
         if dispatcher.blind:
             console.print(
                 f"[bold]fleet[/]       [yellow]out of sight[/]: {dispatcher.stale} of "
