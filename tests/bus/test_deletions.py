@@ -69,3 +69,22 @@ async def test_an_adapter_is_still_known_when_its_bucket_was_made_anew__g1(
     await yard.publish(Job(id="after", prompt="say"), adapter=ADAPTER)
     after = await yard.result("after")
     assert (after.state, after.text) == (ResultState.SUCCEEDED, before.text)
+
+
+async def test_a_job_of_a_stream_made_anew_is_not_taken_for_one_of_the_old__g1(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    """Both have the same number, and the end of the old one would be that of the new."""
+    await yard.dispatcher()
+    await yard.worker(rows=2, echo_delay_seconds=3.0)
+    await yard.publish(Job(id="old", prompt="say"))
+
+    async def held() -> bool:
+        return len((await yard.advert()).load.holding) == 1
+
+    await wait_until(held)
+    await yard.bus.api(f"STREAM.DELETE.{yard.bus.subjects.stream('jobs')}")
+    await mend(yard.bus, topology(yard.settings))
+    assert await yard.publish(Job(id="new", prompt="say")) == 1
+    assert (await yard.result("new")).state is ResultState.SUCCEEDED
+    assert (await yard.result("old")).state is ResultState.SUCCEEDED

@@ -147,6 +147,11 @@ class Desk:
             # The dispatcher has read it before: this is a defect, and the lease brings it back.
             self._log.error(Event.MESSAGE_MALFORMED, key=assigned.key, reason=str(error))
             return Refusal(key=assigned.key, reason=RefusalReason.NO_ROOM, detail=str(error))
+        known = self._held.get(assigned.key)
+        if known is not None and (known.address.tenant, known.job) != (address.tenant, job):
+            # Of a stream that was deleted and made anew: the end of the one would be that of the other.
+            detail = f"job {known.job} of the same number in an older stream still runs"
+            return Refusal(key=assigned.key, reason=RefusalReason.NO_ROOM, detail=detail)
         self._execution.accept(HeldJob(assigned=assigned, address=address, job=job))
         return None
 
