@@ -14,7 +14,7 @@ import structlog
 from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.orders import Orders
-from lorayard_dispatcher.placements import Placements, wishes
+from lorayard_dispatcher.placements import wishes
 from lorayard_dispatcher.planning.amends import Order
 from lorayard_dispatcher.planning.keeper import Keeper
 from lorayard_dispatcher.planning.placement import Site, Wish, barred
@@ -24,6 +24,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.order import OrderOutcome, OrderVerb
 from lorayard_schemas.placement import AdapterTier
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.placements import Placements
 from lorayard_shared.logs import Event
 
 LOOK_SECONDS = 1.0
@@ -97,11 +98,11 @@ class Keeping:
             base_of=self._registry.base_of,
         )
         self._fleet.bar(*barred(self.keeper.sites, self.keeper.targets))
-        living = {site.worker for site in self.keeper.sites}
-        self.trouble = {at: told for at, told in self.trouble.items() if at[0] in living}
         if active and not self._is_blind():
             for order in self.keeper.orders(now):
                 self._spawn(self._send(order), f"{order.verb}-{order.worker}")
+        # Of orders that are not wanted any more, or that another dispatcher gives, nothing is to be told.
+        self.trouble = {at: told for at, told in self.trouble.items() if active and self.keeper.minds(*at)}
 
     def wishes(self) -> dict[str, Wish]:
         """What was declared, by digest."""

@@ -37,7 +37,7 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.topology import DISPATCHER_SILENT_SECONDS, DISPATCHER_TTL_SECONDS
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.logs import Event
-from lorayard_shared.process import end_tasks
+from lorayard_shared.process import end_tasks, run_until
 
 M = TypeVar("M", bound=Message)
 
@@ -146,19 +146,22 @@ class Seats:
         return all(now < held.until for held in self._held.values())
 
     async def run(self) -> None:
-        """Beat, and take and lose seats, until cancelled."""
-        watching = asyncio.create_task(self._watch.run(), name="watch-dispatchers")
+        """Beat, and take and lose seats, until cancelled. A failure of any part of it is its own."""
+        parts = {"watch-dispatchers": self._watch.run(), "seats-beat": self._beats()}
+        running = [asyncio.create_task(part, name=name) for name, part in parts.items()]
         try:
-            await self._watch.ready.wait()
-            while True:
-                self._due.clear()
-                await self._tick()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(BEAT_SECONDS):
-                        await self._due.wait()
+            await run_until(asyncio.Event(), running)
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+            await end_tasks(running)
+
+    async def _beats(self) -> None:
+        await self._watch.ready.wait()
+        while True:
+            self._due.clear()
+            await self._tick()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._due.wait()
 
     async def leave(self) -> None:
         """Take everything down at once, instead of letting it run out; what was parked is back by now."""

@@ -165,6 +165,22 @@ def test_a_worker_without_room_for_a_pin_is_passed_over_for_a_while__b7() -> Non
     assert len(yard.where("a")) >= 1
 
 
+def test_what_a_worker_answered_is_minded_while_it_says_why_something_is_amiss__b7() -> None:
+    yard = Yard(1)
+    yard.wishes = [Wish(digest="a", pin=True)]
+    yard.follows = False
+    (order,) = yard.run(1)
+    assert yard.keeper.minds("w1", "a")
+    yard.keeper.unfit(order, yard.now)
+    assert yard.run(1) == []
+    assert yard.keeper.minds("w1", "a"), "it is asked no more, and still why the pin is not there"
+    assert not yard.keeper.minds("w2", "a")
+    yard.run(UNFIT_SECONDS)
+    yard.wishes = []
+    yard.run(1)
+    assert not yard.keeper.minds("w1", "a")
+
+
 def test_what_is_on_demand_is_forgotten_when_nobody_has_asked_for_a_while__b8() -> None:
     yard = Yard(1)
     yard.sites["w1"] = replace(yard.sites["w1"], resident=frozenset({"a", "b"}), host=frozenset({"a"}))

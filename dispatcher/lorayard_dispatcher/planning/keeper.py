@@ -71,6 +71,8 @@ class Keeper:
     )
     _unfit: dict[tuple[str, int, str], float] = field(default_factory=dict[tuple[str, int, str], float])
     """Worker, epoch and digest -> until when it is not asked to pin or merge it."""
+    _wanted: frozenset[tuple[str, str]] = frozenset()
+    """Worker and digest of the orders that were wanted at the last look."""
     _asked_at: dict[str, float] = field(default_factory=dict[str, float])
     """Adapters on demand: when something of them last ran or waited, or they were first seen."""
 
@@ -118,7 +120,14 @@ class Keeper:
         self._sent = {
             key: sent for key, sent in self._sent.items() if key in wanted or now < sent.forgotten_at
         }
+        self._wanted = frozenset((worker, digest) for worker, _, _, digest in wanted)
         return tuple(due)
+
+    def minds(self, worker: str, digest: str) -> bool:
+        """Whether what a worker answered about an adapter says why something is not as it should be."""
+        if (worker, digest) in self._wanted:
+            return True
+        return any(site.worker == worker and digest in site.unfit for site in self.sites)
 
     def unfit(self, order: Order, now: float) -> None:
         """The worker cannot follow it, and others are to be asked."""

@@ -14,6 +14,7 @@ from tests.bus.several.conftest import SeveralYard
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.order import AdapterOrder
+from lorayard_schemas.placement import Placement, placement_key
 from lorayard_schemas.result import JobResult, Maker, ResultState
 from lorayard_shared.bus.delivery import NAK
 from lorayard_shared.bus.puller import Puller
@@ -126,8 +127,11 @@ async def test_what_only_another_can_serve_is_handed_to_it__b6(
     assert {_maker(result).worker for result in await several.results(jobs)} == {"w1"}
 
 
-async def test_a_job_given_out_again_and_again_waits_for_a_dispatcher__g1(several: SeveralYard) -> None:
-    """It may end whoever runs it, and only a dispatcher counts the deaths of workers."""
+async def test_a_job_given_out_again_and_again_waits_for_a_dispatcher__g1(
+    long_lease_several: SeveralYard,
+) -> None:
+    """It may end whoever runs it, and only a dispatcher counts the deaths of workers; it gets it at once."""
+    several = long_lease_several
     (suspect,) = await several.publish(1)
     await _give_out(several, times=6)
     await several.yard.worker("w1", **SOON)
@@ -135,6 +139,43 @@ async def test_a_job_given_out_again_and_again_waits_for_a_dispatcher__g1(severa
     assert await several.yard.stored(suspect) is None
     await several.yard.dispatcher("d1")
     await several.results([suspect])
+
+
+async def test_a_job_that_is_cancelled_is_not_run_and_a_running_one_ends__a3(several: SeveralYard) -> None:
+    """Whoever pulls answers for a dispatcher."""
+    await several.yard.worker("w1", rows=1, lookahead=0, echo_delay_seconds=3600.0, **SOON)
+    await several.yard.worker("w2", rows=1, lookahead=0, echo_delay_seconds=3600.0, **SOON)
+    for worker in ("w1", "w2"):
+        await several.wait_until(lambda worker=worker: _pulls(several, worker))
+    names = await several.publish(8)
+    await several.wait_until(lambda: _held(several, 2))
+    assert {await several.yard.cancel(name) for name in names} == {"cancelled"}
+    assert {result.state for result in await several.results(names)} == {ResultState.CANCELLED}
+    assert await several.yard.cancel(names[0]) == "finished"
+    await several.wait_until(lambda: _left(several, 0))
+    for worker in ("w1", "w2"):
+        assert (await several.yard.advert(worker)).counters.jobs_succeeded == 0
+
+
+@pytest.mark.parametrize("only", [True, False])
+async def test_declarations_say_where_an_adapter_is_served__b7(
+    several: SeveralYard, adapters: Path, only: bool
+) -> None:
+    placements = await several.bus.js.key_value(several.bus.subjects.bucket("placements"))
+    wish = Placement(adapter=ADAPTER, on=("zone=there",), only=only)
+    await placements.put(placement_key(ADAPTER), encode(wish))
+    await several.yard.worker("w1", adapters_dir=adapters, **SOON)
+    (waits,) = await several.publish(1, adapter=ADAPTER)
+    if only:
+        await several.results(await several.publish(5))
+        assert await several.yard.stored(waits) is None, "it waits for whom it is for"
+    else:
+        await several.results([waits])
+    await several.yard.worker("w2", adapters_dir=adapters, labels={"zone": "there"}, **SOON)
+    await several.wait_until(lambda: _pulls(several, "w2"))
+    more = await several.publish(10, adapter=ADAPTER)
+    assert {_maker(result).worker for result in await several.results(more)} == {"w2"}
+    await several.results([waits])
 
 
 async def test_a_consumer_that_somebody_deletes_meanwhile_is_made_again__g1(several: SeveralYard) -> None:
@@ -163,6 +204,8 @@ async def _give_out(several: SeveralYard, *, times: int) -> None:
         await several.bus.nc.publish(given[-1], NAK)
     pulling.cancel()
     await asyncio.wait([pulling])
+    while not leases.empty():  # given out behind the last
+        await several.bus.nc.publish(leases.get_nowait(), NAK)
     await puller.step_down()
 
 
@@ -172,6 +215,12 @@ async def _pulls(several: SeveralYard, worker: str) -> bool:
 
 async def _pulls_not(several: SeveralYard, worker: str) -> bool:
     return not await _pulls(several, worker)
+
+
+async def _held(several: SeveralYard, jobs: int) -> bool:
+    """Whether the two workers hold so many."""
+    adverts = [await several.yard.advert(worker) for worker in ("w1", "w2")]
+    return sum(len(advert.load.holding) for advert in adverts) == jobs
 
 
 async def _left(several: SeveralYard, jobs: int) -> bool:

@@ -8,11 +8,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
+from nats.js import JetStreamContext
+from nats.js.kv import KeyValue
 from tests.bus.several.conftest import SeveralYard
 
 from lorayard_dispatcher.seats import Seats
 from lorayard_schemas.codec import encode
 from lorayard_schemas.seat import SeatHolder, seat_key
+from lorayard_shared.bus.connection import connect
 from lorayard_shared.process import end_tasks
 
 pytestmark = pytest.mark.bus
@@ -74,6 +77,25 @@ async def test_a_seat_is_renewed_while_it_is_taken__a3(several: SeveralYard) -> 
         post.go_on.set()
         await several.wait_until(lambda: "taken" in post.told)
         assert "abandoned" not in post.told
+
+
+class BrokenBuckets(JetStreamContext):
+    """Fails as nobody expects."""
+
+    async def key_value(self, bucket: str) -> KeyValue:
+        raise RuntimeError(f"{bucket} broke")
+
+
+async def test_a_watch_that_fails_as_nobody_expects_ends_the_seats_with_its_error(
+    several: SeveralYard,
+) -> None:
+    """And with them the process: it would look alive, and know of nobody any more."""
+    async with await connect(several.yard.settings, name="deaf") as bus:
+        bus.js = BrokenBuckets(bus.nc)
+        seats = Seats(bus, "deaf", started_at=time.time(), post=SlowPost())
+        with pytest.raises(RuntimeError, match="dispatchers broke"):
+            async with asyncio.timeout(10.0):
+                await seats.run()
 
 
 async def test_a_seat_that_another_gets_meanwhile_is_not_taken__a3(several: SeveralYard) -> None:

@@ -25,7 +25,7 @@ from lorayard_shared.bus.topology import CHECK_DELAYED, PIN_GROUP, ConsumerDecla
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.errors import BusDeclarationError
 from lorayard_shared.logs import Event
-from lorayard_shared.process import end_tasks
+from lorayard_shared.process import end_tasks, run_until
 from lorayard_workers.service.dispatchers import Dispatchers
 from lorayard_workers.service.emergency_intake import EmergencyIntake
 from lorayard_workers.service.presence import Presence
@@ -67,20 +67,30 @@ class Emergency:
         self._log = structlog.get_logger().bind(worker=presence.worker)
 
     async def run(self) -> None:
-        """Watch, pull and stop pulling, until cancelled; what was pulled is in order then."""
+        """Watch, pull and stop pulling, until cancelled; what was pulled is in order then.
+
+        A failure of any part of it is its own: a worker that pulls no more must not look as if it did.
+        """
         if not self._enabled:
             await asyncio.Event().wait()
-        watching = asyncio.create_task(self._dispatchers.run(), name="watch-dispatchers")
+        parts = {"watch-dispatchers": self._dispatchers.run(), "emergency-looks": self._looks()}
+        running = [asyncio.create_task(part, name=name) for name, part in parts.items()]
         try:
-            while True:
-                self._dispatchers.changed.clear()
-                await self._look()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._dispatchers.changed.wait()
+            await run_until(asyncio.Event(), running)
         finally:
+            await end_tasks(running)
             await self._end()
-            await end_tasks([watching])
+
+    async def _looks(self) -> None:
+        while True:
+            self._dispatchers.changed.clear()
+            await self._look()
+            for task in self._running:
+                if task.done():
+                    task.result()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._dispatchers.changed.wait()
 
     def nudge(self) -> None:
         """There may be room again."""
@@ -122,9 +132,13 @@ class Emergency:
         self._intake.begin(self._dispatchers.default_adapter)
         watches = self._watches()
         self._running = [asyncio.create_task(watch.run(), name="watch-for-pulls") for watch in watches]
-        for watch in watches:
-            await watch.ready.wait()
+        listed = asyncio.create_task(_listed(watches), name="first-listing")
+        try:
+            await run_until(asyncio.Event(), [*self._running, listed])
+        finally:
+            await end_tasks([listed])
         self._running += [asyncio.create_task(puller.run(), name="pulls") for puller in self._pullers]
+        await self._intake.cancels.begin()
         self._show(pulling=True)
 
     def _watches(self) -> Sequence[BucketWatch]:
@@ -134,12 +148,14 @@ class Emergency:
             BucketWatch(self._bus, subjects.bucket("aliases"), self._intake.on_alias),
             BucketWatch(self._bus, subjects.bucket("rules"), self._intake.on_rules),
             BucketWatch(self._bus, subjects.bucket("control"), self._intake.on_control),
+            BucketWatch(self._bus, subjects.bucket("placements"), self._intake.on_placement),
             BucketWatch(self._bus, subjects.bucket("workers"), self._intake.on_peer),
         )
 
     async def _end(self) -> None:
         if not self._running:
             return
+        await self._intake.cancels.end()
         running, self._running = self._running, []
         await end_tasks(running)
         await self._intake.settle()
@@ -169,3 +185,8 @@ class Emergency:
         """1 for a worker with nothing to do, up to the last for one that is nearly full."""
         busy = 1.0 - self._intake.room / self._capacity
         return 1 + min(LAST_PRIORITY - 1, int(busy * LAST_PRIORITY))
+
+
+async def _listed(watches: Sequence[BucketWatch]) -> None:
+    for watch in watches:
+        await watch.ready.wait()

@@ -7,6 +7,7 @@ with room, or that only another can serve, is handed to that one with its lease,
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import nats.errors
 import nats.js.errors
@@ -18,6 +19,7 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.delivery import NAK
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
@@ -27,6 +29,7 @@ from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.asked import asked_of
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.intake import Unreadable, read_message
+from lorayard_shared.jobs.placements import Placements
 from lorayard_shared.jobs.resolve import Kept, Resolution, UnknownAdapterError
 from lorayard_shared.jobs.strikes import StrikeBook
 from lorayard_shared.jobs.taken_job import TakenJob
@@ -34,12 +37,17 @@ from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_workers.service.desk import Desk
+from lorayard_workers.service.emergency_cancel import EmergencyCancel
+from lorayard_workers.service.emergency_limits import ANYWHERE, limit_of
 from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.peers import Peers
 
 MAX_DELIVERIES = 6
 """A job given out more often waits for a dispatcher: it may end whoever runs it, and only a dispatcher counts
 the deaths of workers. As many as by default make a job poison, and one."""
+
+MOST_LEFT = 256
+"""Of those, kept by one worker: they count as given out. The leases of more run out, again and again."""
 
 ASK_SECONDS = 5.0
 """A worker's loop never blocks, so an answer that takes longer is lost."""
@@ -60,7 +68,10 @@ class EmergencyIntake:
         self._answers = Answers(bus, self._results, leases)
         self._log = structlog.get_logger()
         self._tasks = OwnedTasks(self._log)
-        self.settle = self._tasks.settle
+        self._left: list[str] = []
+        """Leases of jobs that wait for a dispatcher."""
+        self._placements = Placements()
+        self.cancels = EmergencyCancel(bus, self._answers, self._tasks, lambda: peers.holders)
         self._considered: set[str] = set()
         self.taken = self.handed_on = 0
 
@@ -69,6 +80,7 @@ class EmergencyIntake:
         self._directory = Directory(AdapterRegistry(), default_adapter)
         self._strikes = StrikeBook()
         self._peers.forget()
+        self._placements = Placements()
         self.taken = self.handed_on = 0
 
     def on_adapter(self, key: str, value: bytes | None) -> None:
@@ -87,6 +99,10 @@ class EmergencyIntake:
         """A change in the bucket of strikes."""
         self._strikes.on_change(key, value)
 
+    def on_placement(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of declarations."""
+        self._placements.on_change(key, value)
+
     def on_peer(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of workers."""
         self._peers.on_change(key, value)
@@ -102,14 +118,30 @@ class EmergencyIntake:
         if read is None:
             return
         if isinstance(read, TakenJob) and read.deliveries > MAX_DELIVERIES:
-            self._log.warning(Event.JOB_LEFT, job=read.job, deliveries=read.deliveries)
-            return  # its lease runs out
+            self._put_by(read)
+            return
         self._leases.hold(read.lease)
         if isinstance(read, Unreadable):
             self._tasks.spawn(self._answers.unreadable(read), f"answer-{read.delivery.key}")
         else:
             self._considered.add(read.key)
             self._tasks.spawn(self._take(read), f"take-{read.key}")
+
+    def _put_by(self, job: TakenJob) -> None:
+        """Keep it for a dispatcher: given out again with each lease, it would soon count as poison."""
+        self._log.warning(Event.JOB_LEFT, job=job.job, deliveries=job.deliveries)
+        if len(self._left) < MOST_LEFT:
+            self._left.append(job.lease)
+            self._leases.hold(job.lease)
+
+    async def settle(self) -> None:
+        """After the last pull: finish what is under way, and hand back what was kept for a dispatcher."""
+        await self._tasks.settle()
+        left, self._left = self._left, []
+        for lease in left:
+            self._leases.release(lease)
+            with suppress(nats.errors.Error):  # then the lease runs out by itself
+                await self._bus.nc.publish(lease, NAK)
 
     async def _take(self, job: TakenJob) -> None:
         kept = False
@@ -167,9 +199,11 @@ class EmergencyIntake:
     # ---- here or elsewhere
 
     async def _give(self, job: TakenJob, found: Resolution) -> bool:
-        digest = found.record.digest if found.record is not None else None
+        record, limit = found.record, ANYWHERE
+        if record is not None:
+            limit = limit_of(self._placements.of(record, self._directory.registry))
         assigned = _assigned(job, found)
-        for worker in self._peers.in_order(digest, found.record.base_digest if found.record else None):
+        for worker in self._peers.in_order(record, limit):
             if worker is None:
                 if self._desk.take(assigned):
                     self.taken += 1

@@ -1,0 +1,80 @@
+"""Cancels while no dispatcher lives: whoever pulls answers for one (A3).
+
+A job that is held somewhere is ended there. Any other gets its one result now, and whoever pulls it finds it
+and lets it go; one that is pulled in this very moment may still run, and its answer is void.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.result_store import Stored
+from lorayard_shared.jobs.answers import Answers
+from lorayard_shared.logs import Event
+from lorayard_shared.owned_tasks import OwnedTasks
+
+WORKER_SECONDS = 2.0
+QUEUE = "q"
+"""As dispatchers answer: one of all, and one that is back is asked like any other."""
+
+
+class EmergencyCancel:
+    """One worker's answers to cancels, while it pulls."""
+
+    def __init__(
+        self, bus: Bus, answers: Answers, tasks: OwnedTasks, holders: Callable[[], Sequence[str]]
+    ) -> None:
+        """`holders`: workers that hold jobs, as far as is known, this one included."""
+        self._bus = bus
+        self._answers = answers
+        self._tasks = tasks
+        self._holders = holders
+        self._subscription: Subscription | None = None
+        self._log = structlog.get_logger()
+
+    async def begin(self) -> None:
+        """Answer from here on."""
+        subject = self._bus.subjects.dispatcher("cancel")
+        self._subscription = await self._bus.nc.subscribe(subject, QUEUE, cb=self._on_cancel)
+
+    async def end(self) -> None:
+        """A dispatcher answers again; what was asked until now is answered still."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None and not self._bus.nc.is_closed:
+            await subscription.unsubscribe()
+
+    async def _on_cancel(self, message: Msg) -> None:
+        try:
+            wish = decode(CancelJob, message.data)
+        except MalformedMessageError as error:
+            self._log.error(Event.MESSAGE_MALFORMED, field=error.field, reason=error.reason)
+            return
+        self._tasks.spawn(self._answer(message, wish), f"cancel-{wish.job}")
+
+    async def _answer(self, message: Msg, wish: CancelJob) -> None:
+        await message.respond(encode(CancelReply(outcome=await self._cancel(wish))))
+
+    async def _cancel(self, wish: CancelJob) -> CancelOutcome:
+        answers = await asyncio.gather(*(self._ask(worker, wish) for worker in self._holders()))
+        if any(answers):
+            return CancelOutcome.CANCELLED
+        stored = await self._answers.cancel_unseen(wish.tenant, wish.job)
+        return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
+
+    async def _ask(self, worker: str, wish: CancelJob) -> bool:
+        subject = self._bus.subjects.control(worker, "cancel")
+        try:
+            reply = await self._bus.nc.request(subject, encode(wish), timeout=WORKER_SECONDS)
+            return decode(CancelReply, reply.data).outcome is CancelOutcome.CANCELLED
+        except (nats.errors.Error, MalformedMessageError):
+            return False
