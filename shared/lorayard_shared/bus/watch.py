@@ -132,7 +132,7 @@ class BucketWatch:
                 except nats.errors.TimeoutError:
                     if listing:
                         raise
-                    if self._bus.connected and await _created(bucket) != created:
+                    if await self._is_another(bucket, created):
                         return
                 else:
                     if entry is not None:
@@ -159,6 +159,17 @@ class BucketWatch:
             await restore_bucket(self._bus, self._bucket)
             self._log.warning(Event.BUS_RESTORED, what=self._bucket)
             return await self._bus.js.key_value(self._bucket)
+
+    async def _is_another(self, bucket: KeyValue, created: datetime | None) -> bool:
+        """Whether it is gone, or was made anew. A bus that does not answer is no reason to list it again."""
+        if not self._bus.connected:
+            return False
+        try:
+            return await _created(bucket) != created
+        except nats.js.errors.NotFoundError:
+            return True
+        except (nats.errors.Error, nats.js.errors.Error):
+            return False
 
     async def _put_back(self, bucket: KeyValue, seen: set[str]) -> None:
         """Write what was known into a bucket that was made anew, unless it is there already."""
