@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import nats.errors
+import nats.js.errors
 import nats.micro
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
@@ -27,6 +28,7 @@ from lorayard_schemas.explanation import ExplainJob
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_shared.bus.result_store import Stored
+from lorayard_shared.bus.service import read_request
 
 WORKER_SECONDS = 2.0
 PARKED_SECONDS = 0.2
@@ -88,10 +90,8 @@ class _Desk:
 
     async def cancel(self, request: Request) -> None:
         """End a job: parked here, at a worker, or not yet seen by anyone."""
-        try:
-            wish = decode(CancelJob, request.data)
-        except MalformedMessageError as error:
-            await request.respond_error(code="400", description=str(error))
+        wish = await read_request(CancelJob, request)
+        if wish is None:
             return
         # As a task of its own: an endpoint takes one request at a time, and asking around takes a while.
         self._dispatcher.spawn(self._answer(request, wish), f"cancel-{wish.job}")
@@ -152,35 +152,34 @@ class _Desk:
 
     async def explain(self, request: Request) -> None:
         """What is known here of one job; a dispatcher that knows nothing of it says so."""
-        try:
-            wish = decode(ExplainJob, request.data)
-        except MalformedMessageError as error:
-            await request.respond_error(code="400", description=str(error))
+        wish = await read_request(ExplainJob, request)
+        if wish is None:
             return
         await request.respond(encode(explain_job(self._dispatcher, wish)))
 
     async def place(self, request: Request) -> None:
         """Declare where an adapter shall be."""
-        try:
-            wish = decode(PlaceAdapter, request.data)
-        except MalformedMessageError as error:
-            await request.respond_error(code="400", description=str(error))
+        wish = await read_request(PlaceAdapter, request)
+        if wish is None:
             return
         self._dispatcher.spawn(self._place(request, wish), "place")
 
     async def _place(self, request: Request, wish: PlaceAdapter) -> None:
         dispatcher = self._dispatcher
-        reply = await place_adapter(
-            dispatcher.bus, wish, registry=dispatcher.registry, keeping=dispatcher.keeping
-        )
+        try:
+            reply = await place_adapter(
+                dispatcher.bus, wish, registry=dispatcher.registry, keeping=dispatcher.keeping
+            )
+        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+            await request.respond_error(code="503", description=f"nothing was declared; try again: {reason}")
+            return
         await request.respond(encode(reply))
 
     async def placements(self, request: Request) -> None:
         """Where adapters should be, and are."""
-        try:
-            wish = decode(AskPlacements, request.data) if request.data else AskPlacements()
-        except MalformedMessageError as error:
-            await request.respond_error(code="400", description=str(error))
+        wish = await read_request(AskPlacements, request) if request.data else AskPlacements()
+        if wish is None:
             return
         dispatcher = self._dispatcher
         told = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, wish.adapter)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
+from lorayard import Client
+from lorayard.errors import YardRefusedError
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import ResultState
 from lorayard_shared.bus.declare import find_drift, mend
@@ -88,3 +90,23 @@ async def test_a_job_of_a_stream_made_anew_is_not_taken_for_one_of_the_old__g1(
     assert await yard.publish(Job(id="new", prompt="say")) == 1
     assert (await yard.result("new")).state is ResultState.SUCCEEDED
     assert (await yard.result("old")).state is ResultState.SUCCEEDED
+
+
+async def test_who_declares_while_the_bucket_is_gone_is_told_so_and_may_try_again__b7(
+    yard: Yard, adapters: Path, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=adapters)
+    async with Client(settings=yard.settings) as client:
+        await yard.bus.api(f"STREAM.DELETE.KV_{yard.bus.subjects.bucket('placements')}")
+        with pytest.raises(YardRefusedError, match="try again"):
+            await client.place(ADAPTER, pin=True)
+
+        async def declared() -> bool:
+            try:
+                await client.place(ADAPTER, pin=True)
+            except YardRefusedError:
+                return False
+            return True
+
+        await wait_until(declared)

@@ -1,17 +1,37 @@
-"""End a micro service without waiting for a bus that is away."""
+"""What the micro services of a yard share: how they read requests, and end though the bus is away."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import TypeVar
 
 import nats.errors
+import structlog
+from nats.micro.request import Request
 from nats.micro.service import Service
 
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.message import Message
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.logs import Event
+
+M = TypeVar("M", bound=Message)
 
 END_SECONDS = 2.0
 """For all endpoints together: each is taken down with a round trip to the server."""
+
+
+async def read_request(kind: type[M], request: Request) -> M | None:
+    """What is asked; None: it cannot be read, and was answered so."""
+    try:
+        return decode(kind, request.data)
+    except MalformedMessageError as error:
+        log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+        log.error(Event.MESSAGE_MALFORMED, subject=request.subject, field=error.field, reason=error.reason)
+        await request.respond_error(code="400", description=str(error))
+        return None
 
 
 async def end_service(bus: Bus, service: Service) -> None:

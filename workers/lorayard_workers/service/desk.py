@@ -26,6 +26,7 @@ from lorayard_schemas.job import JobStub
 from lorayard_schemas.order import AdapterOrder, OrderReply, OrderVerb
 from lorayard_schemas.subjects import BadSubjectError
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.service import read_request
 from lorayard_shared.logs import Event
 from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
@@ -84,11 +85,8 @@ class Desk:
 
     async def assign(self, request: Request) -> None:
         """Take jobs with their leases."""
-        try:
-            assignment = decode(Assignment, request.data)
-        except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, field=error.field, reason=error.reason)
-            await request.respond_error(code="400", description=str(error))
+        assignment = await read_request(Assignment, request)
+        if assignment is None:
             return
         self._presence.saw(assignment)
         refused = self._reason_against_all(assignment)
@@ -103,10 +101,8 @@ class Desk:
 
     async def cancel(self, request: Request) -> None:
         """End a job if it is held here."""
-        try:
-            wish = decode(CancelJob, request.data)
-        except MalformedMessageError as error:
-            await request.respond_error(code="400", description=str(error))
+        wish = await read_request(CancelJob, request)
+        if wish is None:
             return
         here = self._execution.cancel(wish.tenant, wish.job)
         outcome = CancelOutcome.CANCELLED if here else CancelOutcome.NOT_HERE
@@ -114,11 +110,8 @@ class Desk:
 
     async def order(self, verb: OrderVerb, request: Request) -> None:
         """Follow an order about adapters, or say for each why not."""
-        try:
-            order = decode(AdapterOrder, request.data)
-        except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, verb=verb, field=error.field, reason=error.reason)
-            await request.respond_error(code="400", description=str(error))
+        order = await read_request(AdapterOrder, request)
+        if order is None:
             return
         reply = OrderReply(
             worker=self._presence.worker,
