@@ -52,6 +52,24 @@ _NOUNS = {
             "unalias": ("rollout:unalias", "Take an alias away."),
         },
     ),
+    "routes": (
+        "Rules that choose adapters for jobs that name none.",
+        {
+            "set": ("set_", "Put the rules of a file into force."),
+            "ls": ("ls", "List the rules."),
+            "test": ("which", "Say which rule decides on a request, and why the others do not."),
+            "history": ("history", "Show what the rules were, who changed them, and why."),
+            "rollback": ("rollback", "Return to an earlier revision of the rules."),
+        },
+    ),
+    "strikes": (
+        "Adapters, versions and tenants whose jobs wait.",
+        {
+            "add": ("add", "Have jobs of an adapter, a version, a tenant or a pair wait."),
+            "ls": ("ls", "List what is struck, and why."),
+            "lift": ("lift", "Let them run again."),
+        },
+    ),
     "workers": ("Workers of the yard.", {"ls": ("ls", "List the workers and what they hold.")}),
     "models": ("Base models on this machine.", {"prepare": ("prepare", "Make a base model ready to load.")}),
     "bench": (

@@ -14,11 +14,15 @@ from lorayard_cli.failures import CommandError
 from lorayard_cli.options import YardAddress
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.names import check_adapter_spec, is_alias, split_version
+from lorayard_schemas.seat import DISPATCHER_KEY, DispatcherAdvert
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.registry.actor import default_actor
+from lorayard_shared.registry.alias_store import AliasStore
 from lorayard_shared.registry.chronicle import Chronicle
 from lorayard_shared.registry.records import Author
+from lorayard_shared.registry.route_store import RouteStore
 
 RECORD = Group("Record", sort_key=50)
 
@@ -57,6 +61,22 @@ async def registry(connected: Bus) -> AdapterRegistry:
     for record in await Chronicle(connected, "adapters", AdapterRecord, told=lambda one: one.state).list():
         found.add(record)
     return found
+
+
+async def directory(connected: Bus) -> Directory:
+    """Adapters, aliases, rules and default of the yard as they are now."""
+    seats = Chronicle(
+        connected, "dispatchers", DispatcherAdvert, told=lambda one: one.dispatcher, prefix=DISPATCHER_KEY
+    )
+    adverts = await seats.list()
+    default = next((one.default_adapter for one in adverts), connected.settings.default_adapter)
+    made = Directory(await registry(connected), default)
+    for record in await AliasStore(connected).list():
+        made.aliases.add(record)
+    past = await RouteStore(connected).past()
+    if past:
+        made.rules.put(past[-1])
+    return made
 
 
 def read_alias(text: str) -> tuple[str, str]:

@@ -70,7 +70,10 @@ def _placement(dispatcher: Dispatcher, group: str) -> str:
 
 
 def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
-    """Workers register the adapters they have: with none alive, nobody knows yet which there are."""
+    """It is struck; or no worker is alive: they register what they have, so nobody knows what there is."""
+    strike = dispatcher.unresolved.strike(taken)
+    # Else its session is being read, which takes a moment.
+    reason = WaitReason.NEXT_PLAN if dispatcher.fleet.workers else WaitReason.NO_WORKER
     return JobExplanation(
         dispatcher=dispatcher.name,
         where=Whereabouts.PARKED,
@@ -79,8 +82,8 @@ def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
         lane=taken.address.lane,
         waited_seconds=max(0.0, time.time() - taken.enqueued_at),
         attempt=taken.attempt,
-        # Else its session is being read, which takes a moment.
-        reason=WaitReason.NEXT_PLAN if dispatcher.fleet.workers else WaitReason.NO_WORKER,
+        reason=reason if strike is None else WaitReason.STRUCK,
+        detail="" if strike is None else f"{strike.label}, by {strike.by or 'somebody'}: {strike.why}",
     )
 
 

@@ -219,6 +219,7 @@ def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) ->
             ParkedGroup(adapter=name, jobs=len(times), oldest_seconds=max(0.0, now - min(times)))
             for name, times in sorted(waiting.items())
         ),
+        struck=dispatcher.unresolved.struck,
         handing_over=dispatcher.sending.under_way,
         workers=dispatcher.fleet.workers,
         taken=dispatcher.taken,

@@ -55,6 +55,8 @@ class WaitReason(StrEnum):
     """Its adapter is on its way into a worker's host memory."""
     NEXT_PLAN = "next_plan"
     """Nothing: it goes with the next plan, unless others come first."""
+    STRUCK = "struck"
+    """Somebody has struck its adapter or its tenant; `detail` says who, and why."""
     PLANNER = "planner"
     """The planner holds it back; `detail` says why."""
 

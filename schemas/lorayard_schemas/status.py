@@ -29,6 +29,8 @@ class DispatcherStatus(Message):
     dispatchers: tuple[str, ...] = ()
     """All that live, as far as this one knows, itself included."""
     parked: tuple[ParkedGroup, ...] = ()
+    struck: int = 0
+    """Jobs that wait for a strike to be lifted."""
     handing_over: int = 0
     workers: tuple[str, ...] = ()
     taken: int = 0

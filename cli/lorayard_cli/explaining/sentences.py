@@ -85,6 +85,8 @@ def _reason(live: JobExplanation, tenant: str) -> str:
             return f"{adapter} is on its way into the host memory of worker {live.worker}"
         case WaitReason.NEXT_PLAN:
             return f"there is room for {adapter}, so it goes with one of the next plans"
+        case WaitReason.STRUCK:
+            return f"somebody has struck {live.detail}; `lorayard strikes lift` lets it run"
         case WaitReason.PLANNER | None:
             return live.detail or "the planner gives no reason"
 

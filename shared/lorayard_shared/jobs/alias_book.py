@@ -52,11 +52,18 @@ class AliasBook:
             return None
         if record == before:
             return None  # listed anew
+        self._put(key, record)
+        return record.adapter
+
+    def add(self, record: AliasRecord) -> None:
+        """Take a record from elsewhere than a watch."""
+        self._put(alias_key(record.adapter, record.alias), record)
+
+    def _put(self, key: str, record: AliasRecord) -> None:
         self._drop(key)
         self._by_key[key] = record
         if record.arms:
             self.known.setdefault(record.adapter, {})[record.alias] = record
-        return record.adapter
 
     def _drop(self, key: str) -> None:
         self.changes += 1

@@ -51,7 +51,7 @@ class Directory:
         self.registry = registry
         self.aliases = AliasBook()
         self.rules = RuleBook()
-        self._default = default
+        self.default = default
         self._targets: dict[tuple[str, str | None], AdapterRecord | _Split] = {}
         self._at = (-1, -1)
 
@@ -76,12 +76,12 @@ class Directory:
         if stage is Stage.EXPLICIT:
             return self._led(asked.adapter, Rule.EXPLICIT, asked, kept) if asked.adapter is not None else None
         if stage is Stage.SESSION:
-            return self._of_session(kept, asked) if kept is not None else None
+            return self.of_session(kept, asked) if kept is not None else None
         rule = self.rules.first(stage, asked)
         if rule is not None:
             return self._led(rule.adapter, rule.label, asked, kept)
-        if stage is Stage.DEFAULT and self._default is not None:
-            return self._led(self._default, Rule.DEFAULT, asked, kept)
+        if stage is Stage.DEFAULT and self.default is not None:
+            return self._led(self.default, Rule.DEFAULT, asked, kept)
         return None
 
     def _led(self, spec: str, rule: str, asked: Asked, kept: Kept | None) -> Resolution:
@@ -92,7 +92,8 @@ class Directory:
             return Resolution(record=target, rule=rule)
         return Resolution(record=self._drawn(target, asked, kept), rule=rule, alias=target.ref)
 
-    def _of_session(self, kept: Kept, asked: Asked) -> Resolution | None:
+    def of_session(self, kept: Kept, asked: Asked) -> Resolution | None:
+        """What a session goes on with; None: nothing is left of it."""
         if kept.adapter is not None and kept.alias is not None:
             try:
                 return self._led(kept.alias, Rule.SESSION, asked, kept)
@@ -117,6 +118,17 @@ class Directory:
 
     # ---- what names stand for
 
+    def check(self, spec: str) -> None:
+        """Whether a name stands for anything, to any tenant.
+
+        Raises:
+            UnknownAdapterError: it does not.
+        """
+        if spec == BASE:
+            return
+        name, _ = read_spec(spec)
+        self._look_up(spec, self.registry.known.get(name, {}))
+
     def target(self, spec: str, tenant: str) -> AdapterRecord | _Split:
         """What a name stands for to a tenant.
 
@@ -131,12 +143,12 @@ class Directory:
         key = (spec, tenant if restricted else None)
         found = self._targets.get(key)
         if found is None:
-            found = self._targets[key] = self._look_up(spec, tenant)
+            found = self._targets[key] = self._look_up(spec, self._visible(spec.partition("@")[0], tenant))
         return found
 
-    def _look_up(self, spec: str, tenant: str) -> AdapterRecord | _Split:
+    def _look_up(self, spec: str, versions: Mapping[str, AdapterRecord]) -> AdapterRecord | _Split:
+        """What it stands for among the versions that may be used."""
         name, word = read_spec(spec)
-        versions = self._visible(name, tenant)
         alias = word if word is not None and is_alias(word) else None
         aliases = {
             word: record

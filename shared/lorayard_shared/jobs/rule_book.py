@@ -17,11 +17,11 @@ from lorayard_shared.logs import Event
 class RuleBook:
     """One table, kept up by a bucket watch."""
 
-    def __init__(self, table: RouteTable | None = None) -> None:
+    def __init__(self) -> None:
         self._log = structlog.get_logger()
         self.changes = 0
         """Since the start."""
-        self._take(table or RouteTable())
+        self._take(RouteTable())
 
     def on_change(self, key: str, value: bytes | None) -> bool:
         """Take one change of the bucket; whether the rules are other ones now.
@@ -37,9 +37,13 @@ class RuleBook:
             return False
         if table == self.table:
             return False  # listed anew
+        self.put(table)
+        return True
+
+    def put(self, table: RouteTable) -> None:
+        """Take another table."""
         self.changes += 1
         self._take(table)
-        return True
 
     def first(self, stage: Stage, asked: Asked) -> RouteRule | None:
         """The rule of a stage that decides."""

@@ -6,6 +6,8 @@ YardError
     VersionUnknownError        caller: there is no such version
     TransitionError            caller: the version's state does not allow it
     AliasRefusedError          caller: an alias cannot become that
+    RuleFileError              operator: a file of rules is wrong
+    RuleRevisionError          operator: there are no such rules to return to
     ContendedError             try again: others change the same record all the time
     RecordUnreadableError      us: a stored record is not what it claims to be
     StoreFullError             operator: the object store takes no more
@@ -105,3 +107,25 @@ class AliasRefusedError(RegistryError):
         super().__init__(reason)
         self.field = field
         self.reason = reason
+
+
+class RuleFileError(RegistryError):
+    """A file of rules cannot be used; nothing was changed."""
+
+    def __init__(self, *, source: str, line: int | None, field: str, reason: str) -> None:
+        where = f"{source}:{line}" if line is not None else source
+        super().__init__(f"{where}: {f'{field}: ' if field else ''}{reason}")
+        self.source = source
+        self.line = line
+        self.field = field
+        self.reason = reason
+
+
+class RuleRevisionError(RegistryError):
+    """There is no such revision of the rules."""
+
+    def __init__(self, *, revision: int | None, kept: list[int]) -> None:
+        which = "no earlier revision" if revision is None else f"no revision {revision}"
+        super().__init__(f"the rules have {which}; kept are {', '.join(map(str, kept)) or 'none'}")
+        self.revision = revision
+        self.field = "to"

@@ -1,0 +1,82 @@
+"""What decides on a request's adapter, step by step, for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorayard_schemas.routes import Stage
+from lorayard_shared.jobs.asked import Asked
+from lorayard_shared.jobs.directory import Directory
+from lorayard_shared.jobs.resolve import Kept, Resolution, UnknownAdapterError
+from lorayard_shared.jobs.rules import misfits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that was asked for an adapter."""
+
+    what: str
+    """A stage, or `stage:name` of a rule."""
+    decides: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What was asked until something decided, and what that was."""
+
+    steps: tuple[Step, ...]
+    found: Resolution | None
+    refused: str = ""
+    """Why there is none: the job would be refused."""
+
+
+def trace(directory: Directory, asked: Asked, kept: Kept | None) -> Trace:
+    """What would decide on a request, and why what comes before it would not."""
+    found: Resolution | None = None
+    refused = ""
+    try:
+        found = directory.resolve(asked, kept)
+    except UnknownAdapterError as error:
+        refused = error.reason
+    steps: list[Step] = []
+    for stage in directory.rules.table.order:
+        for step in _steps(directory, stage, asked, kept):
+            steps.append(step)
+            if step.decides:
+                return Trace(steps=tuple(steps), found=found, refused=refused)
+    steps.append(Step(what="base", decides=True, why="nothing else did"))
+    return Trace(steps=tuple(steps), found=found, refused=refused)
+
+
+def _steps(directory: Directory, stage: Stage, asked: Asked, kept: Kept | None) -> list[Step]:
+    if stage is Stage.EXPLICIT:
+        named = asked.adapter is not None
+        why = f"it names {asked.adapter}" if named else "it names no adapter"
+        return [Step(what=stage, decides=named, why=why)]
+    if stage is Stage.SESSION:
+        return [_session(directory, asked, kept)]
+    steps: list[Step] = []
+    for rule in directory.rules.table.rules:
+        if rule.stage is stage:
+            reasons = list(misfits(rule, asked))
+            why = "; ".join(reasons) or f"everything fits: {rule.adapter}"
+            steps.append(Step(what=rule.label, decides=not reasons, why=why))
+            if not reasons:
+                return steps
+    if stage is Stage.DEFAULT:
+        default = directory.default
+        why = f"the yard's default is {default}" if default is not None else "the yard has no default adapter"
+        steps.append(Step(what=stage, decides=default is not None, why=why))
+    return steps
+
+
+def _session(directory: Directory, asked: Asked, kept: Kept | None) -> Step:
+    if asked.session is None:
+        return Step(what=Stage.SESSION, decides=False, why="it is of no session")
+    if kept is None:
+        return Step(what=Stage.SESSION, decides=False, why="the session has had no adapter")
+    if directory.of_session(kept, asked) is None:
+        return Step(what=Stage.SESSION, decides=False, why="what the session had is not there any more")
+    had = "the base model" if kept.adapter is None else f"{kept.adapter.name}@{kept.adapter.version}"
+    return Step(what=Stage.SESSION, decides=True, why=f"the session had {had}")

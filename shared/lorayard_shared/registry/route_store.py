@@ -1,0 +1,77 @@
+"""The rules in their bucket: one table, changed as a whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lorayard_schemas.routes import RULES_KEY, RouteTable
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.registry.chronicle import Chronicle, Chronicled
+from lorayard_shared.registry.errors import RuleRevisionError
+from lorayard_shared.registry.records import Author
+
+
+class RouteStore:
+    """Every change raises ContendedError, or `nats.errors.Error` where nobody answers."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._chronicle = Chronicle(bus, "rules", RouteTable, told=_told)
+
+    async def past(self) -> tuple[RouteTable, ...]:
+        """What they were, the oldest first, and are."""
+        return (await self._chronicle.read(RULES_KEY)).past
+
+    async def put(self, wanted: RouteTable, author: Author) -> RouteTable:
+        """Put a table into force; the same once more changes nothing."""
+
+        def changed(known: Chronicled[RouteTable]) -> RouteTable:
+            now = known.now
+            if now is not None and (now.order, now.rules) == (wanted.order, wanted.rules):
+                return now
+            return _signed(wanted, known.past, author, restores=None)
+
+        return await self._change(changed, author, "set")
+
+    async def roll_back(self, to: int | None, author: Author) -> RouteTable:
+        """Return to a revision; None: to the one before, past returns.
+
+        Raises:
+            RuleRevisionError: there is none.
+        """
+
+        def changed(known: Chronicled[RouteTable]) -> RouteTable:
+            by_revision = {table.revision: table for table in known.past}
+            standing = (known.past[-1].restores or known.past[-1].revision) if known.past else 0
+            earlier = to if to is not None else max((one for one in by_revision if one < standing), default=0)
+            target = by_revision.get(earlier)
+            if target is None:
+                raise RuleRevisionError(revision=to, kept=sorted(by_revision))
+            return _signed(target, known.past, author, restores=target.restores or target.revision)
+
+        return await self._change(changed, author, "rollback")
+
+    async def _change(
+        self, changed: Callable[[Chronicled[RouteTable]], RouteTable], author: Author, verb: str
+    ) -> RouteTable:
+        made = await self._chronicle.change(RULES_KEY, changed, author, verb=verb, label=RULES_KEY)
+        assert made is not None, "nothing is taken away"
+        return made
+
+
+def _signed(
+    wanted: RouteTable, past: tuple[RouteTable, ...], author: Author, *, restores: int | None
+) -> RouteTable:
+    update = {
+        "revision": past[-1].revision + 1 if past else 1,
+        "restores": restores,
+        "by": author.actor,
+        "why": author.reason,
+        "at": time.time(),
+    }
+    return wanted.model_copy(update=update)
+
+
+def _told(table: RouteTable) -> str:
+    """Few words: the table itself is in the bucket's history."""
+    return f"revision {table.revision}: {', '.join(rule.name for rule in table.rules) or 'no rules'}"[:1000]
