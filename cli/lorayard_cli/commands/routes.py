@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from lorayard.settings import client_settings
 from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, table
 from lorayard_cli.registry_changes import UNSIGNED, Signature, bus, directory
