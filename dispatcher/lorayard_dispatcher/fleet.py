@@ -161,11 +161,18 @@ class Fleet:
             self._touch(worker, known, now)
 
     def on_lacking(self, worker: str, group: str) -> None:
-        """It has no files of that adapter, and will not while it lives."""
+        """It has no files of that adapter, and will not while it lives or until they come into the store."""
         known = self._workers.get(worker)
         if known is not None:
             known.lacks.add(group)
             self._dirty.add(worker)
+
+    def on_stored(self, group: str) -> None:
+        """The adapter's files are in the store: whoever lacked them can fetch them."""
+        for worker, known in self._workers.items():
+            if group in known.lacks:
+                known.lacks.discard(group)
+                self._dirty.add(worker)
 
     def on_ordered(self, worker: str, digests: frozenset[str]) -> None:
         """It was asked to fetch these: its view shows them as on their way."""

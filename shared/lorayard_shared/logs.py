@@ -21,6 +21,8 @@ class Event(StrEnum):
     """Everything a process of the yard may log."""
 
     ADAPTER_CONFLICTED = "adapter_conflicted"
+    ADAPTER_NOT_FETCHED = "adapter_not_fetched"
+    ADAPTER_PULLED = "adapter_pulled"
     ADAPTER_REFUSED = "adapter_refused"
     ADAPTER_REGISTERED = "adapter_registered"
     ASSIGNMENT_LOST = "assignment_lost"

@@ -23,6 +23,7 @@ from lorayard_schemas.result import ResultState
 from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.service.orders import MAX_LOADING, Orders
+from lorayard_workers.service.stock import OnDisk
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus
@@ -172,7 +173,7 @@ def test_a_worker_with_enough_on_the_way_takes_no_more_prefetches__g3() -> None:
     crowd = tuple(f"sha256:{number:08}" for number in range(MAX_LOADING + 1))
     orders = Orders(
         EchoEngine(disk_seconds=3600.0),
-        ranks=dict.fromkeys(crowd, 8),
+        stock=OnDisk(dict.fromkeys(crowd, 8)),
         max_rank=64,
         is_draining=lambda: False,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from lorayard_schemas.order import AdapterOrder, OrderOutcome, OrderVerb
 from lorayard_workers.service.orders import Orders
+from lorayard_workers.service.stock import OnDisk
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 StartYard = Callable[..., Any]
@@ -19,7 +20,7 @@ async def test_a_pin_that_leaves_no_columns_for_others_is_refused_with_the_numbe
 ) -> None:
     yard = start_yard(slots=4, max_rank=64)
     wide = {yard.add(make_tiny_adapter(tmp_path / str(i), seed=90 + i, rank=40)): 40 for i in range(2)}
-    orders = Orders(yard.engine, ranks=wide, max_rank=64, is_draining=lambda: False)
+    orders = Orders(yard.engine, stock=OnDisk(wide), max_rank=64, is_draining=lambda: False)
 
     def pin(digest: str) -> tuple[OrderOutcome, str]:
         (answer,) = orders.follow(OrderVerb.PIN, AdapterOrder(digests=(digest,)))

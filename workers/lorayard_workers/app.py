@@ -20,6 +20,7 @@ from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.service import end_service
 from lorayard_shared.bus.topology import topology
+from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.heap import settle_heap
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
@@ -32,6 +33,7 @@ from lorayard_shared.process import (
     unless_stopped,
 )
 from lorayard_workers.adapters.catalog import Catalog, CatalogEntry
+from lorayard_workers.adapters.pulled_folder import PulledFolder
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment, equip
 from lorayard_workers.errors import EngineDiedError, WorkerHungError, WorkerSpentError
@@ -44,7 +46,9 @@ from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.peers import Peers
 from lorayard_workers.service.presence import Presence
+from lorayard_workers.service.puller import Puller
 from lorayard_workers.service.registration import register
+from lorayard_workers.service.shelf import Shelf
 from lorayard_workers.service.watchdog import Watchdog
 from lorayard_workers.settings import WorkerSettings
 
@@ -116,6 +120,9 @@ class _Crew:
     name_guard: NameGuard
     execution: Execution
     desk: Desk
+    orders: Orders
+    shelf: Shelf
+    records: BucketWatch
     watchdog: Watchdog
     emergency: Emergency
 
@@ -128,6 +135,8 @@ class _Crew:
             "watchdog": self.watchdog.watch(),
             "lease-watch": self.leases.watch(),
             "name-watch": self.name_guard.watch(),
+            "shelf": self.shelf.run(),
+            "records": self.records.run(),
             EMERGENCY: self.emergency.run(),
         }
         return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
@@ -167,6 +176,8 @@ async def _run(
             await crew.execution.drain(settings.drain_seconds)
             structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
         await end_tasks(running)
+        await crew.orders.end()
+        await crew.shelf.end()
         await crew.presence.leave()
         await end_service(bus, service)
 
@@ -197,6 +208,7 @@ def _crew(
         presence.changed()
         emergency.nudge()
 
+    shelf = _shelf(bus, settings, equipment, served, held, changed)
     execution = Execution(
         bus,
         engine,
@@ -204,18 +216,18 @@ def _crew(
         held,
         worker=settings.name,
         max_attempts=settings.max_attempts,
-        prompt_templates=equipment.catalog.prompt_templates(),
+        shelf=shelf,
         on_change=changed,
     )
     presence.counters, presence.served = execution.counters, execution.served.told
+    presence.coming = lambda: shelf.coming
     orders = Orders(
         engine,
-        ranks={entry.digest: entry.rank for entry in served},
+        stock=shelf,
         max_rank=settings.max_rank,
         is_draining=lambda: not presence.takes_jobs,
     )
-    knows = frozenset(entry.digest for entry in served).__contains__
-    desk = Desk(bus, execution, held, presence, orders, knows=knows)
+    desk = Desk(bus, execution, held, presence, orders, shelf=shelf)
     emergency = _emergency(bus, settings, leases, held, desk, presence)
     return _Crew(
         engine=engine,
@@ -224,6 +236,9 @@ def _crew(
         name_guard=NameGuard(bus, presence),
         execution=execution,
         desk=desk,
+        orders=orders,
+        shelf=shelf,
+        records=BucketWatch(bus, bus.subjects.bucket("adapters"), shelf.on_record),
         emergency=emergency,
         watchdog=Watchdog(
             engine.pulses,
@@ -231,6 +246,29 @@ def _crew(
             on_stall=leases.fall_silent,
             owns_process=owns_process,
         ),
+    )
+
+
+def _shelf(
+    bus: Bus,
+    settings: WorkerSettings,
+    equipment: Equipment,
+    served: Sequence[CatalogEntry],
+    held: HeldJobs,
+    on_change: Callable[[], None],
+) -> Shelf:
+    pulled = PulledFolder(settings.store_dir, settings.pulled_bytes)
+    return Shelf(
+        bus,
+        equipment.engine,
+        served,
+        folders=equipment.folders,
+        pulled=pulled,
+        puller=Puller(settings, pulled, equipment.limits),
+        templates=equipment.catalog.prompt_templates(),
+        max_rank=settings.max_rank,
+        in_jobs=held.digests,
+        on_change=on_change,
     )
 
 

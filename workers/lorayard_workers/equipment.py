@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from lorayard_shared.errors import SettingsError
 from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
+from lorayard_workers.adapters.limits import AdapterLimits
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import answer_nothing, echo_prompt, hang_on
 from lorayard_workers.engine.protocol import Engine
@@ -19,6 +21,10 @@ class Equipment:
 
     engine: Engine
     catalog: Catalog
+    folders: dict[str, Path] = field(default_factory=dict[str, Path])
+    """Digest -> where the engine reads an adapter; may be added to while it runs."""
+    limits: AdapterLimits = field(default_factory=AdapterLimits)
+    """What one that is fetched must fit."""
 
 
 def equip(settings: WorkerSettings) -> Equipment:
@@ -42,7 +48,10 @@ def equip(settings: WorkerSettings) -> Equipment:
             text=answer_nothing if settings.echo_reply == "nothing" else echo_prompt,
             script=hang_on(settings.echo_hangs_on),
         )
-        return dedicate(Equipment(engine=engine, catalog=catalog), settings)
+        limits = AdapterLimits(max_rank=settings.max_rank)
+        return dedicate(
+            Equipment(engine=engine, catalog=catalog, folders=catalog.folders(), limits=limits), settings
+        )
     # Late: torch and transformers take seconds to import, and an echo worker needs neither.
     from lorayard_workers.packed_equipment import equip_packed
 

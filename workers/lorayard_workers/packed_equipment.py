@@ -9,6 +9,7 @@ import torch
 
 from lorayard_shared.errors import SettingsError
 from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
+from lorayard_workers.adapters.limits import AdapterLimits
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.packed import PackedEngine
@@ -42,7 +43,8 @@ def equip_packed(settings: WorkerSettings) -> Equipment:
             wide=engine.wide_room,
         ).scan()
     folders.update(catalog.folders())
-    return Equipment(engine=engine, catalog=catalog)
+    limits = AdapterLimits(shapes=engine.linear_shapes, max_rank=settings.max_rank, wide=engine.wide_room)
+    return Equipment(engine=engine, catalog=catalog, folders=folders, limits=limits)
 
 
 def check_machine(settings: WorkerSettings) -> None:

@@ -60,6 +60,11 @@ class WorkerSettings(YardSettings):
     """Where adapters are kept packed, for this user alone; None is `packed-adapters` in `models_dir`."""
     disk_bytes: int = Field(default=4 << 30, ge=0)
     """All files of `cache_dir`; 0 keeps none."""
+    pulled_dir: Path | None = None
+    """Where adapters fetched from the yard's store are kept, also for other workers of this user on this
+    machine; None is `pulled-adapters` in `models_dir`."""
+    pulled_bytes: int = Field(default=16 << 30, ge=0)
+    """All files of `pulled_dir`; the longest unused leave, never those in use. 0 fetches none."""
     adapter_storage: Literal["model", "int8"] = "model"
     """How adapters lie in host memory and in `cache_dir`: in the model's type, or in half of it."""
     json_schemas: bool = True
@@ -82,6 +87,11 @@ class WorkerSettings(YardSettings):
     """How long a stopping worker lets its rows finish before it hands the rest back."""
     max_attempts: int = Field(default=3, ge=1)
     """Tries of a job that fails in a way that may pass."""
+
+    @property
+    def store_dir(self) -> Path:
+        """Where fetched adapters are kept."""
+        return self.pulled_dir or self.models_dir / "pulled-adapters"
 
     @property
     def packed_dir(self) -> Path:

@@ -62,6 +62,11 @@ class AdapterRegistry:
         self.bytes_of[record.digest] = record.size_bytes
         self.labels[record.digest] = f"{record.name}@{record.version}"
 
+    def stored_under(self, key: str) -> str | None:
+        """The digest of the record under a key, if its files are in the store."""
+        record = self._by_key.get(key)
+        return record.digest if record is not None and record.in_store else None
+
     def active(self) -> list[str]:
         """Digests of the versions that may serve, the newest first."""
         newest: dict[str, float] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import nats.micro
@@ -29,9 +28,10 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.service import read_request
 from lorayard_shared.logs import Event
 from lorayard_workers.service.execution import Execution
-from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
+from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of
 from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.presence import Presence
+from lorayard_workers.service.shelf import Shelf
 
 SERVICE_VERSION = "1.0.0"
 
@@ -47,14 +47,14 @@ class Desk:
         presence: Presence,
         orders: Orders,
         *,
-        knows: Callable[[str], bool],
+        shelf: Shelf,
     ) -> None:
         self._bus = bus
         self._execution = execution
         self._held = held
         self._presence = presence
         self._orders = orders
-        self._knows = knows
+        self._shelf = shelf
         self._log = structlog.get_logger().bind(worker=presence.worker)
 
     async def serve(self) -> Service:
@@ -89,6 +89,7 @@ class Desk:
         if assignment is None:
             return
         self._presence.saw(assignment)
+        await self._shelf.look_up(ref for job in assignment.jobs for ref in adapters_of(job))
         refused = self._reason_against_all(assignment)
         serves_only = self._orders.serves_only
         refusals = tuple(
@@ -157,7 +158,7 @@ class Desk:
         if self._held.get(assigned.key) is not None:
             return None  # the same job under a new lease needs no room
         digest = assigned.adapter.digest if assigned.adapter is not None else None
-        if digest is not None and not self._knows(digest):
+        if any(not self._shelf.knows(ref.digest) for ref in adapters_of(assigned)):
             return RefusalReason.UNKNOWN_ADAPTER
         if serves_only is not None and serves_only != digest:
             return RefusalReason.DEDICATED

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
 import nats.errors
@@ -26,7 +26,7 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK, NAK
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import PackedResult, ResultStore, Stored
-from lorayard_shared.errors import PayloadMissingError
+from lorayard_shared.errors import PayloadMissingError, YardError
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
@@ -42,14 +42,19 @@ from lorayard_workers.engine.protocol import (
     Outcome,
     Succeeded,
 )
-from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
+from lorayard_workers.errors import CapacityError
+from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of
 from lorayard_workers.service.job_sampling import engine_sampling
 from lorayard_workers.service.outcomes import job_result, packed_result, result_state
 from lorayard_workers.service.retry import schedule_retry
 from lorayard_workers.service.served_tokens import ServedTokens
+from lorayard_workers.service.shelf import Shelf, UnfitError
 
 DRAIN_LOOK_SECONDS = 0.05
 STORE_SECONDS = 5.0
+
+CANCEL_LOOK_SECONDS = 0.25
+"""Between two looks whether a job was cancelled while its adapter is fetched: it ends within a second."""
 
 
 class Execution:
@@ -64,7 +69,7 @@ class Execution:
         *,
         worker: str,
         max_attempts: int,
-        prompt_templates: Mapping[str, str],
+        shelf: Shelf,
         on_change: Callable[[], None],
     ) -> None:
         self._bus = bus
@@ -73,7 +78,7 @@ class Execution:
         self._held = held
         self._worker = worker
         self._max_attempts = max_attempts
-        self._prompt_templates = prompt_templates
+        self._shelf = shelf
         self._on_change = on_change
         self._payloads = PayloadStore(bus)
         self._results = ResultStore(bus, self._payloads)
@@ -189,8 +194,49 @@ class Execution:
             self._spawn(held, self._finish(held, Cancelled(request_id=held.key)), "finish")
         elif job.deadline is not None and job.deadline <= time.time():
             self._spawn(held, self._finish(held, DeadlinePassed(request_id=held.key)), "finish")
+        elif missing := self._missing(held):
+            self._spawn(held, self._bring(held, job, prompt, missing), "bring")
         else:
             self._engine.submit(self._request(held, job, prompt), self._sink)
+
+    def _missing(self, held: HeldJob) -> list[str]:
+        """Adapters of the job whose files are still in the store."""
+        refs = adapters_of(held.assigned)
+        return [ref.digest for ref in refs if not self._shelf.here(ref.digest)]
+
+    async def _bring(
+        self, held: HeldJob, job: Job, prompt: str | tuple[ChatMessage, ...], missing: Sequence[str]
+    ) -> None:
+        """Fetch the files of its adapters while the job is held; meanwhile it can be cancelled, or expire."""
+        coming = [asyncio.ensure_future(self._shelf.bring(digest)) for digest in missing]
+        try:
+            while self._is_wanted(held, job):
+                done, still = await asyncio.wait(
+                    coming, timeout=CANCEL_LOOK_SECONDS, return_when=asyncio.FIRST_EXCEPTION
+                )
+                for one in done:
+                    one.result()
+                if not still:
+                    break
+        except UnfitError as error:
+            self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error))
+            await self._give_back(held)
+            return
+        except (YardError, CapacityError, nats.errors.Error, OSError) as error:
+            self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error))
+            await self._finish(held, _not_fetched(held, error))
+            return
+        finally:
+            for one in coming:
+                one.cancel()  # the fetching itself goes on: others may wait for it
+            await asyncio.gather(*coming, return_exceptions=True)
+        if self._held.get(held.key) is held:
+            self._submit(held, job, prompt)
+
+    def _is_wanted(self, held: HeldJob, job: Job) -> bool:
+        """Whether it is still worth while to wait for its adapter."""
+        in_time = job.deadline is None or time.time() < job.deadline
+        return in_time and not held.cancelled and self._held.get(held.key) is held
 
     async def _is_answered(self, held: HeldJob) -> bool:
         subject = self._bus.subjects.result(held.address.tenant, held.job)
@@ -214,7 +260,7 @@ class Execution:
     def _in_template(
         self, job: Job, digest: str | None, prompt: str | tuple[ChatMessage, ...]
     ) -> str | tuple[ChatMessage, ...]:
-        template = self._prompt_templates.get(digest or "")
+        template = self._shelf.templates.get(digest or "")
         # An empty prompt stays empty, so that it is refused.
         if template is None or job.template == "none" or not prompt or not isinstance(prompt, str):
             return prompt
@@ -354,6 +400,16 @@ class Execution:
             self._held.drop(held.key)
         self._leases.release(held.assigned.lease)
         self._on_change()
+
+
+def _not_fetched(held: HeldJob, error: Exception) -> Failed:
+    return Failed(
+        request_id=held.key,
+        kind=FailureKind.RETRYABLE,
+        code="adapter_not_fetched",
+        message=f"the adapter's files could not be fetched from the store: {error}",
+        field="adapter",
+    )
 
 
 def _unreadable(held: HeldJob, error: MalformedMessageError | PayloadMissingError) -> Failed:

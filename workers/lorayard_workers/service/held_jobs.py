@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lorayard_schemas.assignment import AssignedJob
+from lorayard_schemas.assignment import AdapterRef, AssignedJob
 from lorayard_schemas.subjects import JobAddress
 
 FORCED_JOBS = 8
@@ -27,6 +27,16 @@ class HeldJob:
         return self.assigned.key
 
 
+def adapters_of(assigned: AssignedJob) -> tuple[AdapterRef, ...]:
+    """Whose files a job needs: its adapter's, or those of all parts of its composition."""
+    if assigned.composition is not None:
+        return tuple(
+            AdapterRef(name=part.name, version=part.version, digest=part.digest)
+            for part in assigned.composition.parts
+        )
+    return () if assigned.adapter is None else (assigned.adapter,)
+
+
 class HeldJobs:
     """Accepted and unfinished jobs by key."""
 
@@ -36,6 +46,10 @@ class HeldJobs:
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def digests(self) -> frozenset[str]:
+        """Of all adapters that the jobs need."""
+        return frozenset(ref.digest for job in self._jobs.values() for ref in adapters_of(job.assigned))
 
     @property
     def room(self) -> int:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import nats.errors
+import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from lorayard_schemas.names import Digest
 from lorayard_schemas.order import AdapterOrder, OrderAnswer, OrderOutcome, OrderVerb
+from lorayard_shared.errors import YardError
+from lorayard_shared.logs import Event
+from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_workers.engine.protocol import Engine, Residency
 from lorayard_workers.errors import CapacityError
 from lorayard_workers.memory.budget import check_pins
 from lorayard_workers.memory.slots import Room
+from lorayard_workers.service.shelf import UnfitError
+from lorayard_workers.service.stock import Stock
 
 MAX_LOADING = 64
 """Adapters on their way into host memory past which a worker takes no more prefetches: at 30 to 300 ms each
 the last comes in two to twenty seconds, and whoever asked for it has planned anew by then."""
+
+_NEED_FILES = frozenset({OrderVerb.PREFETCH, OrderVerb.LOAD, OrderVerb.PIN, OrderVerb.DEDICATE})
 
 _DIGEST: TypeAdapter[str] = TypeAdapter(Digest)
 _QUEUED = (OrderOutcome.QUEUED, "")
@@ -31,13 +40,15 @@ class Orders:
         self,
         engine: Engine,
         *,
-        ranks: Mapping[str, int],
+        stock: Stock,
         max_rank: int,
         is_draining: Callable[[], bool],
     ) -> None:
-        """`ranks`: of every adapter that this worker serves, by digest; `max_rank` of any that may come."""
+        """`max_rank`: of any adapter that may come."""
         self._engine = engine
-        self._ranks = ranks
+        self._stock = stock
+        self._log = structlog.get_logger()
+        self._tasks = OwnedTasks(self._log)
         self._max_rank = max_rank
         self._is_draining = is_draining
         self._follow: Mapping[OrderVerb, Callable[[str, Residency], _Found]] = {
@@ -67,12 +78,35 @@ class Orders:
             _DIGEST.validate_python(digest)
         except ValidationError:
             return OrderOutcome.REFUSED, "not a digest: algorithm:hex is needed"
-        if digest not in self._ranks:
+        if not self._stock.knows(digest):
             return OrderOutcome.UNKNOWN_ADAPTER, "no files of it here"
         if self._is_draining():
             return OrderOutcome.REFUSED, "the worker is stopping"
         # Asked for each: an order changes what the next one finds.
-        return self._follow[verb](digest, self._engine.residency())
+        now = self._engine.residency()
+        if verb in _NEED_FILES and not self._is_held(digest, now) and not self._stock.here(digest):
+            if len(self._stock.coming) + len(now.loading) >= MAX_LOADING:
+                return _too_many(now)
+            self._tasks.spawn(self._bring(verb, digest), f"{verb}-{digest}")
+            return _QUEUED
+        return self._follow[verb](digest, now)
+
+    def _is_held(self, digest: str, now: Residency) -> bool:
+        """Whether no file is needed for it."""
+        return digest in now.host or _in_slot(digest, now)
+
+    async def _bring(self, verb: OrderVerb, digest: str) -> None:
+        """The files first; what comes of the order then shows in the advert, as ever."""
+        try:
+            await self._stock.bring(digest)
+        except (UnfitError, YardError, CapacityError, nats.errors.Error, OSError) as error:
+            self._log.warning(Event.ADAPTER_NOT_FETCHED, digest=digest, order=verb, reason=str(error))
+            return
+        self._follow[verb](digest, self._engine.residency())
+
+    async def end(self) -> None:
+        """No order is followed any more."""
+        await self._tasks.end()
 
     def _prefetch(self, digest: str, now: Residency) -> _Found:
         if now.serves_only not in (None, digest):
@@ -110,7 +144,8 @@ class Orders:
 
     def _check_pins(self, digest: str, now: Residency) -> None:
         """Any adapter still finds a slot beside those that are pinned. Raises CapacityError."""
-        pinned = {known: self._ranks[known] for known in {digest, *now.pinned} if known in self._ranks}
+        ranks = {known: self._stock.rank_of(known) for known in {digest, *now.pinned}}
+        pinned = {known: rank for known, rank in ranks.items() if rank is not None}
         columns = now.columns_total or Room.of([self._max_rank] * now.slot_count).columns
         check_pins(pinned, total=Room(slots=now.slot_count, columns=columns), max_rank=self._max_rank)
 

@@ -72,6 +72,8 @@ class Presence:
         self.trouble = ""
         """Why it takes no work and is about to end; empty: it is well."""
         self.counters: Callable[[], WorkerCounters] = WorkerCounters
+        self.coming: Callable[[], frozenset[str]] = frozenset
+        """Adapters on their way onto the disk."""
         self.served: Callable[[], dict[str, int]] = dict
         """Tokens by tenant."""
         self._bus = bus
@@ -219,7 +221,7 @@ class Presence:
             columns_total=residency.columns_total,
             # Beyond that some go untold: their loads are taken for longer than they are, and nothing else.
             host=tuple(sorted(residency.host)[:MAX_TOLD_DIGESTS]),
-            loading=tuple(sorted(residency.loading)[:MAX_TOLD_LOADING]),
+            loading=tuple(sorted(residency.loading | self.coming())[:MAX_TOLD_LOADING]),
             refused_adapters=self._refused,
             rows_running=residency.rows_running,
             rows_max=residency.rows_max,
