@@ -13,7 +13,6 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import nats.errors
 from nats.aio.subscription import Subscription
@@ -30,6 +29,7 @@ from lorayard_schemas import headers
 from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.nats_client import header_block
+from lorayard_shared.value import value
 
 GIVE_UP_SECONDS = 15.0
 """A server restart takes under one second here, a new leader in a cluster 5 to 7."""
@@ -43,7 +43,7 @@ _FULL_CODES = frozenset({10023, 10028, 10047})  # resources of the server or the
 _STORE_FAILED = 10077  # any refusal of the store: only the text tells a full one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Outgoing:
     """One message on its way; `job` is its `Nats-Msg-Id`."""
 
@@ -52,7 +52,7 @@ class Outgoing:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Accepted:
     """The stream has the message."""
 

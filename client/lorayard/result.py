@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lorayard.errors import JobCancelledError, JobExpiredError, JobFailedError
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.result import (
@@ -15,11 +13,12 @@ from lorayard_schemas.result import (
     TokenLogprob,
     Usage,
 )
+from lorayard_shared.value import value
 
 _NOBODY = Maker(worker="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Result:
     """The one answer of a job."""
 

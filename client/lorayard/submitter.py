@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
 
 import nats.errors
@@ -21,10 +21,11 @@ from lorayard.job_ids import keyed_job_id, random_job_id
 from lorayard.link import Link
 from lorayard.listener import Slot
 from lorayard.publisher import Answer, Outgoing, refusal_error
-from lorayard.request import GenerateRequest, LaneName, build_job, job_address, pack_job
+from lorayard.request import GenerateRequest, LaneName, build_job, job_address, pack_job, pack_plain
 from lorayard_schemas.job import INLINE_BYTES, MAX_JOB_BYTES, Job, Lane
 from lorayard_schemas.subjects import Subjects
 from lorayard_shared.bus.payloads import MAX_BYTES
+from lorayard_shared.value import value
 
 WINDOW_JOBS = 512
 """In flight at once: one round trip for all of them, and small enough to stay below every buffer."""
@@ -35,7 +36,7 @@ ENVELOPE_BYTES = 4096
 """What subject and headers, with the history of a retried job, may add to a body."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Prepared:
     """A checked request."""
 
@@ -96,10 +97,9 @@ async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
     subject = _subject(link, request)
     keyed = request.idempotency_key is not None
     job_id = _job_id(link, request)
-    job = build_job(request, job_id=job_id, now=time.time())
-    body = pack_job(job)
-    if len(body) > INLINE_BYTES and job.prompt is not None:
-        body = pack_job(await _with_reference(link, job, job.prompt))
+    body = pack_plain(request, job_id=job_id, now=time.time())
+    if body is None or len(body) > INLINE_BYTES:
+        body = await _packed(link, request, job_id)
     limit = min(MAX_JOB_BYTES, link.bus.nc.max_payload) - ENVELOPE_BYTES
     if len(body) > limit:
         raise PayloadTooLargeError(field=_largest_field(request), size_bytes=len(body), limit_bytes=limit)
@@ -108,6 +108,14 @@ async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
         slot=link.listener.slot(job_id, fresh=not keyed),
         keyed=keyed,
     )
+
+
+async def _packed(link: Link, request: GenerateRequest, job_id: str) -> bytes:
+    job = build_job(request, job_id=job_id, now=time.time())
+    body = pack_job(job)
+    if len(body) > INLINE_BYTES and job.prompt is not None:
+        body = pack_job(await _with_reference(link, job, job.prompt))
+    return body
 
 
 def _largest_field(request: GenerateRequest) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from lorayard_shared.value import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class HeldJob:
     """A job that was given to a worker."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_dispatcher.session import Session
 from lorayard_schemas.assignment import AdapterRef, AliasRef
 from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_shared.value import value
 
 BYTES_A_TOKEN = 4.0
 """Of English text, roughly: what a job will cost its tenant is not known before it has run."""
@@ -17,7 +18,7 @@ REFUSALS = 2
 """Hand-overs that views may get wrong in a row; the next goes to the adapter's home and is queued there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ParkedJob:
     """A job bound to an adapter, waiting for a worker."""
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from lorayard_shared.value import value
 
 REMEMBERED_JOBS = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Whereabout:
     """One acceptance."""
 

@@ -41,7 +41,8 @@ def decode(kind: type[M], body: bytes) -> M:
     try:
         if body[:1] and body[0] in _JSON_STARTS:
             return kind.model_validate_json(body)
-        return kind.model_validate(_unpack(kind, body))
+        # As `model_validate` does, which takes half a microsecond to come to it.
+        return kind.__pydantic_validator__.validate_python(_unpack(kind, body))  # type: ignore[no-any-return]
     except ValidationError as error:
         raise _malformed(kind, error) from error
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from lorayard_shared.value import value
+
 BASE_GROUP = ""
 """Group key of base-model jobs: they need no slot and fit everywhere."""
 
@@ -15,7 +17,7 @@ USUAL_TOKENS = 100.0
 """What a job is taken to cost while nobody has said."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class WaitingJob:
     """One parked job as the planner sees it."""
 

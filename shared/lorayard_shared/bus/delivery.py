@@ -7,7 +7,7 @@ on the newest delivery.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from lorayard_shared.value import value
 
 ACK = b"+ACK"
 NAK = b"-NAK"
@@ -17,7 +17,7 @@ TERM = b"+TERM"
 _SHORT_PARTS = 9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Delivery:
     """What an ack subject tells about its message."""
 

@@ -10,16 +10,16 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
+from lorayard_shared.value import value
 
 ANSWER_SECONDS = 5.0
 """An answer takes milliseconds; one that was lost with its server is asked for again by somebody else."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Outgoing:
     """One message; `head` are its headers as `header_block` writes them."""
 

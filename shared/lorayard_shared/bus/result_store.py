@@ -11,7 +11,6 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import nats.errors
@@ -28,6 +27,7 @@ from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.publishes import Outgoing, Publishes
 from lorayard_shared.logs import Event, process_logger
 from lorayard_shared.repeated import Repeated
+from lorayard_shared.value import value
 
 WRONG_LAST_SEQUENCE = 10071
 STORE_FAILED = 10077
@@ -50,7 +50,7 @@ class Stored(StrEnum):
     """Another result of this job was stored first; ours is void, and the job can be acked all the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class PackedResult:
     """A result as it is stored, and whose it is."""
 

@@ -13,6 +13,7 @@ from lorayard_schemas.composition import COMPOSED
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import MAX_JOB_BYTES, Job, JobStub
 from lorayard_schemas.names import CHOOSE
+from lorayard_schemas.plain_job import read_job
 from lorayard_schemas.subjects import BadSubjectError, JobAddress, Subjects
 from lorayard_shared.bus.delivery import Delivery, read_ack_subject
 from lorayard_shared.bus.heard import Heard
@@ -67,7 +68,7 @@ def read_delivery(
         address = subjects.parse_job(subject)
         _check_size(subject, body, message_headers)
         attempt = _attempt(message_headers)
-        job = decode(Job, body)
+        job = read_job(body)
         _check_composition(address, job)
     except (BadSubjectError, MalformedMessageError) as error:
         return _unreadable(delivery, subject, reply, body, address, error)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lorayard_schemas.composition import Composition
 from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.value import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class TakenJob:
     """One readable delivery; its adapter is not resolved yet."""
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from lorayard_schemas.composition import CompositionPolicy as CompositionPolicy
 from lorayard_schemas.composition import MajoritySign as MajoritySign
+from lorayard_shared.value import value
 from lorayard_workers.pulse import Pulse
 
 
@@ -108,7 +109,7 @@ class Composition:
     seed: int | None = None  # dare_*; None is 0: the same recipe gives the same weights everywhere
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class GenerationRequest:
     """One row for the engine. `adapter` is a content digest; without it and `composition`, the base model."""
 
@@ -120,7 +121,7 @@ class GenerationRequest:
     deadline: float | None = None  # unix seconds: a row past it is ended between two steps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Timings:
     """Where a request's time went, in milliseconds."""
 
@@ -149,7 +150,7 @@ class TokenLogprob:
     alternatives: tuple[TokenAlternative, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Succeeded:
     """A finished generation."""
 

@@ -17,10 +17,10 @@ import nats.js.errors
 import structlog
 
 from lorayard_schemas.advert import WorkerCounters
-from lorayard_schemas.codec import decode
 from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job, PayloadRef
+from lorayard_schemas.plain_job import read_job
 from lorayard_shared.adapters.prompt_template import fill
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK, NAK
@@ -169,7 +169,7 @@ class Execution:
     def _begin(self, held: HeldJob) -> None:
         """Without a task of its own, where nothing has to be fetched for it."""
         try:
-            job = decode(Job, held.assigned.body)
+            job = read_job(held.assigned.body)
         except MalformedMessageError as error:
             self._spawn(held, self._finish(held, _unreadable(held, error)), "finish")
             return
@@ -301,13 +301,15 @@ class Execution:
             for held, outcome in ended:
                 self._spawn(held, self._finish(held, outcome), "finish")
             return
+        done: list[HeldJob] = []
         for (held, outcome), became in zip(ended, stored, strict=True):
             if became is None:
                 self._spawn(held, self._finish(held, outcome), "finish")
                 continue
             self._note(held, outcome, became)
             self._count(held, outcome)
-            self._ack(held)
+            done.append(held)
+        self._ack(done)
         self._on_change()
 
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
@@ -357,17 +359,18 @@ class Execution:
         self._log.warning(Event.JOB_RETRIED, job=held.job, code=outcome.code, in_seconds=round(delay, 1))
 
     def _let_go(self, held: HeldJob) -> None:
-        self._ack(held)
+        self._ack([held])
         self._on_change()
 
-    def _ack(self, held: HeldJob) -> None:
-        self._held.drop(held.key)
-        self._leases.release(held.assigned.lease)
+    def _ack(self, done: Sequence[HeldJob]) -> None:
+        for held in done:
+            self._held.drop(held.key)
+            self._leases.release(held.assigned.lease)
         try:
-            self._bus.nc.post(held.assigned.lease, ACK)
+            self._bus.nc.post_all((held.assigned.lease, "", b"", ACK) for held in done)
         except nats.errors.Error as error:
-            # It comes again after ack_wait, and finds its result stored.
-            self._log.warning(Event.BUS_FAILED, job=held.job, error=str(error))
+            # They come again after ack_wait, and find their results stored.
+            self._log.warning(Event.BUS_FAILED, jobs=[held.job for held in done], error=str(error))
 
     def _count(self, held: HeldJob, outcome: Outcome) -> None:
         if not isinstance(outcome, Failed):  # what failed is at nobody's charge
