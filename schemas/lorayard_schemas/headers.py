@@ -6,6 +6,9 @@ TTL = "Nats-TTL"
 SCHEDULE = "Nats-Schedule"
 SCHEDULE_TARGET = "Nats-Schedule-Target"
 
+OURS = b"Yard-"
+"""What those begin with that only the yard reads and writes."""
+
 ATTEMPT = "Yard-Attempt"
 """Which attempt this message is; absent means the first. Not the server's delivery count, which a mere
 redelivery raises."""

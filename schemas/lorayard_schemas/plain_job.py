@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 from pydantic import ValidationError
@@ -38,20 +38,20 @@ def read_job(body: bytes) -> Job:
 def read_plain(body: bytes) -> Job | None:
     """The job, if it is a plain prompt with nothing uncommon in it; None: the model has to judge it."""
     try:
-        told: Any = msgpack.unpackb(body)
+        unpacked = msgpack.unpackb(body)
     except (ValueError, msgpack.UnpackException):
         return None
-    if type(told) is not dict or not told.keys() <= _PLAIN or not _is_plain(told):  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    if type(unpacked) is not dict:
         return None
-    sampling = told.get("sampling")  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    if sampling is not None:
-        if type(sampling) is not dict:  # pyright: ignore[reportUnknownArgumentType]
-            return None
-        packed = msgpack.packb(sampling)
+    told = cast(dict[Any, Any], unpacked)
+    if not told.keys() <= _PLAIN or not _is_plain(told):
+        return None
+    if "sampling" in told:
+        packed = msgpack.packb(told["sampling"])
         if len(packed) > SAMPLING_BYTES or (known := _sampling(packed)) is None:
             return None
         told["sampling"] = known
-    return _job(told)  # pyright: ignore[reportUnknownArgumentType]
+    return _job(told)
 
 
 def _is_plain(told: dict[str, Any]) -> bool:
@@ -65,7 +65,6 @@ def _is_plain(told: dict[str, Any]) -> bool:
         and _is_time(told.get("created_at", 0.0))
         and ("deadline" not in told or _is_time(told["deadline"]))
         and told.get("template", "adapter") in _TEMPLATES
-        and ("sampling" not in told or told["sampling"] is not None)
     )
 
 

@@ -40,6 +40,10 @@ class Heard:
         """By name, with `Status` of a status; None: there are none."""
         return None if self.raw_headers is None else read_headers(self.raw_headers)
 
+    def mentions(self, name: bytes) -> bool:
+        """Whether this stands somewhere in the headers: cheaper than to read them, and mostly it does not."""
+        return self.raw_headers is not None and name in self.raw_headers
+
 
 Take = Callable[[Heard], None]
 """Runs on the loop that reads, so it must not take long."""

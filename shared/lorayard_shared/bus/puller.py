@@ -28,6 +28,7 @@ BACKOFF_SECONDS = 0.25
 END_SECONDS = 1.0
 """For a round trip with a server that may be away."""
 
+PIN_HEADER = b"Nats-Pin-Id"
 BATCH_MAX = 512
 _NANOSECONDS = 1_000_000_000
 
@@ -154,11 +155,11 @@ class Puller:
 
     def _receive(self, message: Heard) -> None:
         self.last_answer = asyncio.get_running_loop().time()
-        headers = message.headers or {}
         # A delivery can be acked, a status cannot: the header `Status` alone may be a publisher's own.
-        status = None if message.reply else headers.get("Status")
+        status = None if message.reply else (message.headers or {}).get("Status")
         if status is None:
-            self._pin = headers.get("Nats-Pin-Id", self._pin)
+            if message.mentions(PIN_HEADER):
+                self._pin = (message.headers or {}).get(PIN_HEADER.decode(), self._pin)
             self._count(message)
             self._on_message(message)
         elif status != "100":

@@ -47,7 +47,7 @@ def read_message(
             subject=message.subject,
             reply=message.reply,
             body=message.data,
-            message_headers=message.headers or {},
+            message_headers=(message.headers or {}) if message.mentions(headers.OURS) else {},
         )
     except ValueError as error:
         log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
@@ -120,7 +120,9 @@ def _check_composition(address: JobAddress, job: Job) -> None:
 
 
 def _attempt(message_headers: Mapping[str, str]) -> int:
-    text = message_headers.get(headers.ATTEMPT, "1")
+    text = message_headers.get(headers.ATTEMPT)
+    if text is None:
+        return 1
     if len(text) > _ATTEMPT_DIGITS or not text.isdecimal() or int(text) < 1:
         raise MalformedMessageError(
             kind="Job", field=f"header {headers.ATTEMPT}", reason=f"{text[:32]!r} is not a count from 1 up"
