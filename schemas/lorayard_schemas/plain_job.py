@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 from pydantic import ValidationError
@@ -43,7 +43,7 @@ def read_plain(body: bytes) -> Job | None:
         return None
     if type(unpacked) is not dict:
         return None
-    told = cast(dict[Any, Any], unpacked)
+    told: dict[Any, Any] = unpacked
     if not told.keys() <= _PLAIN or not _is_plain(told):
         return None
     if "sampling" in told:

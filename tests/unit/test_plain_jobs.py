@@ -91,6 +91,9 @@ UNUSUAL: tuple[bytes, ...] = (
     packed(sampling={"json_schema": "x" * SAMPLING_BYTES}),
     packed(sampling={"max_new_tokens": 0}),
     packed(sampling=7),
+    packed(v=2),
+    packed(created_at=-1.0),
+    packed(deadline=float("inf")),
     packed(template=["adapter"]),
 )
 
