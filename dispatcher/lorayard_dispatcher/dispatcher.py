@@ -156,6 +156,11 @@ class Dispatcher:
             log=self._log,
         )
 
+    @property
+    def failures(self) -> int:
+        """Its own tasks that ended with an error nobody expected."""
+        return self._tasks.failed
+
     # ---- what comes in
 
     def room(self, lane: Lane) -> int:

@@ -247,4 +247,5 @@ def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) ->
         sessions_failed=dispatcher.sessions.failed,
         audit_lost=dispatcher.audit.lost,
         missing=upkeep.missing,
+        failures=dispatcher.failures,
     )

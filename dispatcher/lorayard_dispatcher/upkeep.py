@@ -20,9 +20,8 @@ LOOK_SECONDS = 2.0
 class Upkeep:
     """One dispatcher's looks at streams, buckets and consumers. All do the same, and none harms the other."""
 
-    def __init__(self, bus: Bus, *, every_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._every_seconds = every_seconds
         self.missing: tuple[str, ...] = ()
         """Streams, buckets and `stream/consumer` that somebody has to declare again."""
         self._trouble = ""
@@ -31,7 +30,7 @@ class Upkeep:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            await asyncio.sleep(self._every_seconds)
+            await asyncio.sleep(LOOK_SECONDS)
             if self._bus.connected:
                 await self._look()
 

@@ -79,5 +79,7 @@ class DispatcherStatus(Message):
     """Reads and writes of the bucket of sessions that failed."""
     audit_lost: int = 0
     """Audit records that are known not to be stored."""
+    failures: int = 0
+    """Tasks of its own that ended with an error nobody expected; the log has each as `loop_failed`."""
     missing: tuple[str, ...] = ()
     """Streams, buckets and `stream/consumer` that are not on the server and not made again by themselves."""

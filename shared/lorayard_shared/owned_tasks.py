@@ -17,6 +17,8 @@ class OwnedTasks:
     def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
+        self.failed = 0
+        """Tasks that ended with an error nobody expected."""
 
     def spawn(self, work: Coroutine[object, object, object], name: str) -> None:
         """Run something; a failure is logged, never lost."""
@@ -37,4 +39,5 @@ class OwnedTasks:
         try:
             await work
         except Exception:  # noqa: BLE001  # one task's trouble must not end its owner
+            self.failed += 1
             self._log.exception(Event.LOOP_FAILED, task=name)

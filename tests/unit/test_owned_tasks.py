@@ -40,6 +40,7 @@ async def test_a_failure_is_logged_under_the_name_of_its_task() -> None:
         tasks.spawn(fail(), "division")
         await tasks.settle()
     assert [(entry["event"], entry["task"]) for entry in logs] == [(Event.LOOP_FAILED, "division")]
+    assert tasks.failed == 1
 
 
 async def test_an_end_cancels_what_is_under_way_and_logs_no_failure() -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lorayard import QueueDepth
 from lorayard_cli.connection import client
-from lorayard_cli.embedded.liveness import ask_dispatcher, dispatchers_line
+from lorayard_cli.dispatcher_lines import dispatcher_lines
+from lorayard_cli.embedded.liveness import ask_dispatcher
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.fleet_tables import (
     hit_rate,
@@ -91,32 +92,8 @@ def _print(glance: _Glance) -> None:
                 f"[bold]emergency[/]   [yellow]{plain(', '.join(alone))}[/] pull jobs by themselves"
             )
     else:
-        parked = sum(group.jobs for group in dispatcher.parked)
-        console.print(
-            f"[bold]dispatcher[/]  {plain(dispatcher.dispatcher)}: {parked} waiting for room, "
-            f"{dispatcher.handed_over} handed over ({dispatcher.warm} warm, {dispatcher.cold} cold)"
-        )
-        if len(dispatcher.dispatchers) > 1 or not dispatcher.seats:
-            console.print(f"[bold]dispatchers[/] {plain(dispatchers_line(dispatcher))}")
-        if dispatcher.placements:
-            kept = f"{dispatcher.placements_kept} of {dispatcher.placements} adapters where they should be"
-            named = ", ".join(dispatcher.misplaced)
-            others = f"; not yet {plain(named)}" if named else ""
-            console.print(f"[bold]placement[/]   {kept}{others}")
-        if dispatcher.sessions:
-            turns = dispatcher.session_turns_kept + dispatcher.session_turns_moved
-            kept = f"{dispatcher.session_turns_kept} of {turns} further turns went where the one before ran"
-            console.print(f"[bold]sessions[/]    {dispatcher.sessions} in memory; {kept}")
-        if dispatcher.blind:
-            console.print(
-                f"[bold]fleet[/]       [yellow]out of sight[/]: {dispatcher.stale} of "
-                f"{len(dispatcher.workers)} workers not heard for 1.5 s; jobs go by hash"
-            )
-        if dispatcher.missing:
-            gone = plain(", ".join(dispatcher.missing))
-            console.print(
-                f"[bold]missing[/]     [red]{gone}[/]; `lorayard doctor --mend` declares them again"
-            )
+        for line in dispatcher_lines(dispatcher):
+            console.print(line)
     console.print(f"[bold]queue[/]       {_jobs(depth.total)} unfinished{delayed}")
     if depth.unfinished:
         console.print(queue_table(depth))

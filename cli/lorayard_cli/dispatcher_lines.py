@@ -1,0 +1,45 @@
+"""What a dispatcher tells of itself, as the lines of `lorayard status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lorayard_cli.embedded.liveness import dispatchers_line
+from lorayard_cli.output import plain
+from lorayard_schemas.status import DispatcherStatus
+
+
+def dispatcher_lines(status: DispatcherStatus) -> Iterator[str]:
+    """Lines with console markup; only the first is always there."""
+    parked = sum(group.jobs for group in status.parked)
+    yield (
+        f"[bold]dispatcher[/]  {plain(status.dispatcher)}: {parked} waiting for room, "
+        f"{status.handed_over} handed over ({status.warm} warm, {status.cold} cold)"
+    )
+    if len(status.dispatchers) > 1 or not status.seats:
+        yield f"[bold]dispatchers[/] {plain(dispatchers_line(status))}"
+    if status.placements:
+        kept = f"{status.placements_kept} of {status.placements} adapters where they should be"
+        named = ", ".join(status.misplaced)
+        yield f"[bold]placement[/]   {kept}" + (f"; not yet {plain(named)}" if named else "")
+    if status.sessions:
+        turns = status.session_turns_kept + status.session_turns_moved
+        kept = f"{status.session_turns_kept} of {turns} further turns went where the one before ran"
+        yield f"[bold]sessions[/]    {status.sessions} in memory; {kept}"
+    yield from _trouble(status)
+
+
+def _trouble(status: DispatcherStatus) -> Iterator[str]:
+    if status.blind:
+        yield (
+            f"[bold]fleet[/]       [yellow]out of sight[/]: {status.stale} of "
+            f"{len(status.workers)} workers not heard for 1.5 s; jobs go by hash"
+        )
+    if status.failures:
+        yield (
+            f"[bold]trouble[/]     [red]{status.failures} of its tasks failed[/]; "
+            "its log has each as loop_failed"
+        )
+    if status.missing:
+        gone = plain(", ".join(status.missing))
+        yield f"[bold]missing[/]     [red]{gone}[/]; `lorayard doctor --mend` declares them again"
