@@ -76,6 +76,22 @@ asyncio.run(main())
 """
 
 
+UNWATCHED = """
+import os, signal, time
+from lorayard_workers.service import fuse
+
+fuse.LOOK_SECONDS = 0.1
+watched = fuse.Fuse()
+first = watched.pid
+os.kill(first, signal.SIGKILL)
+while watched.pid == first:
+    watched.arm(0.1)
+signal.signal(fuse.STACKS_SIGNAL, lambda *_: print("asked for its stacks", flush=True))
+while True:
+    signal.pause()
+"""
+
+
 def busy(piece: str = "a step", *, longest_seconds: float = 0.0) -> Pulse:
     pulse = Pulse("engine")
     pulse.longest_seconds = longest_seconds
@@ -138,6 +154,13 @@ def test_a_process_in_which_no_thread_comes_to_run_is_ended_from_without() -> No
     )
     assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, "")
     assert "in main" in ended.stderr
+
+
+def test_who_watches_is_started_again_when_somebody_has_ended_it() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", UNWATCHED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, "asked for its stacks\n")
 
 
 def test_a_process_that_was_stopped_for_longer_goes_on() -> None:

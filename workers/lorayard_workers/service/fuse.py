@@ -30,17 +30,27 @@ class Fuse:
 
     def __init__(self) -> None:
         self._look_seconds = LOOK_SECONDS
-        command = [sys.executable, "-I", "-S", __file__, str(LOOK_SECONDS)]
+        self._process = self._start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that watches."""
+        return self._process.pid
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-I", "-S", __file__, str(self._look_seconds)]
         # In a session of its own: a terminal's signals are for who is watched.
-        self._process = subprocess.Popen(
+        return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0, start_new_session=True
         )
 
     def arm(self, seconds: float) -> None:
         """End this process unless this is called again within so many seconds of its running."""
+        if self._process.poll() is not None:
+            self._process = self._start()  # somebody has ended it
         stdin = self._process.stdin
         assert stdin is not None, "it was asked for"
-        with suppress(OSError):  # somebody has ended it: nothing is ended by force then
+        with suppress(OSError):  # ended just now: the next call starts it again
             stdin.write(b"%d\n" % math.ceil(seconds / self._look_seconds))
 
     def end(self) -> None:
