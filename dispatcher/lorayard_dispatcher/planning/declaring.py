@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lorayard_dispatcher.planning.placement import LEFT_SLOTS, Site, Target, Wish, matches, place
+from lorayard_dispatcher.planning.rankings import Rankings
 from lorayard_schemas.placement import AdapterTier
 
 MOST_NAMED = 8
@@ -36,9 +37,14 @@ def contradiction(wish: Wish) -> Refusal | None:
 
 
 def refusal(
-    digest: str, sites: Sequence[Site], before: Mapping[str, Wish], after: Mapping[str, Wish]
+    digest: str,
+    sites: Sequence[Site],
+    before: Mapping[str, Wish],
+    after: Mapping[str, Wish],
+    rankings: Rankings | None = None,
 ) -> Refusal | None:
     """Why the wishes `after` the declaration of one adapter cannot be held, as those `before` could.
+    `rankings` of an earlier question save most of the work.
 
     With no worker of its base model alive there is nothing to compare with, and nothing is refused.
     """
@@ -48,7 +54,8 @@ def refusal(
     sites = [site for site in sites if wish.base_digest in (None, site.base_digest)]
     if not sites:
         return None
-    now, then = place(sites, after.values()), place(sites, before.values())
+    rankings = rankings or Rankings()
+    then, now = (place(sites, wishes.values(), rankings) for wishes in (before, after))
     if now[digest].short_merged:
         return _merged(wish, now[digest], sites)
     if wish.pin and now[digest].short:
@@ -60,7 +67,9 @@ def refusal(
     return None
 
 
-def warnings(digest: str, sites: Sequence[Site], after: Mapping[str, Wish]) -> list[str]:
+def warnings(
+    digest: str, sites: Sequence[Site], after: Mapping[str, Wish], rankings: Rankings | None = None
+) -> list[str]:
     """What is worth a word, and no reason to refuse."""
     wish, found = after[digest], list[str]()
     able = [site for site in sites if wish.base_digest in (None, site.base_digest)]
@@ -69,7 +78,7 @@ def warnings(digest: str, sites: Sequence[Site], after: Mapping[str, Wish]) -> l
     for mark in sorted(wish.on):
         if not any(matches(site, frozenset({mark})) for site in sites):
             found.append(f"no live worker is {mark!r}; it counts once there is one")
-    short = place(able, after.values())[digest].short if able else 0
+    short = place(able, after.values(), rankings)[digest].short if able else 0
     if short and not wish.pin and not wish.merged:
         found.append(f"{wish.replicas} replicas are wanted, and {wish.replicas - short} can be had now")
     return found

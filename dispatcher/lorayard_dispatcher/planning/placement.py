@@ -7,8 +7,9 @@ pause. One worker of each base model is always left to everybody else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from lorayard_dispatcher.planning.rankings import Rankings
 from lorayard_schemas.placement import AdapterTier
@@ -146,17 +147,33 @@ class _Placing:
         self.pins = {}
 
     def place(self, wishes: Sequence[Wish]) -> dict[str, Target]:
-        able = {wish.digest: [] if wish.is_plain else self._able(wish) for wish in wishes}
-        merged = self._merge(wishes, able)
-        return {wish.digest: self._share(wish, able[wish.digest], merged[wish.digest]) for wish in wishes}
+        alone = set(self.taken.values())
+        able = {
+            wish.digest: self._able(wish)
+            for wish in wishes
+            if not wish.is_plain and (wish.merged or wish.on or wish.most is not None or wish.digest in alone)
+        }
+        merged = self._merge([wish for wish in wishes if wish.digest in able], able)
+        return {wish.digest: self._target(wish, able, merged) for wish in wishes}
+
+    def _target(
+        self, wish: Wish, able: Mapping[str, Sequence[Site]], merged: Mapping[str, list[str]]
+    ) -> Target:
+        if wish.is_plain:
+            return Target()
+        if wish.digest in able:
+            return self._share(wish, able[wish.digest], merged[wish.digest])
+        return self._share(wish, self._ranked(wish), [])  # only the first few are looked at
+
+    def _ranked(self, wish: Wish) -> Iterator[Site]:
+        """Who has its base model and its files, the most attractive first."""
+        for site in map(self.by_name.__getitem__, self.rankings.of(wish.digest)):
+            if wish.base_digest in (None, site.base_digest) and wish.digest not in site.lacks:
+                yield site
 
     def _able(self, wish: Wish) -> list[Site]:
         """Who could serve it, the most attractive first."""
-        able = [
-            site
-            for site in map(self.by_name.__getitem__, self.rankings.of(wish.digest))
-            if wish.base_digest in (None, site.base_digest) and wish.digest not in site.lacks
-        ]
+        able = list(self._ranked(wish))
         if wish.on:
             named = [site for site in able if matches(site, wish.on)]
             able = named if named or wish.only else able
@@ -196,12 +213,16 @@ class _Placing:
         """Workers that serve everybody."""
         return sum(site.base_digest == base_digest and site.worker not in self.taken for site in self.sites)
 
-    def _share(self, wish: Wish, able: Sequence[Site], merged: list[str]) -> Target:
-        open_ = [site for site in able if site.worker not in self.taken and site.slots > 0]
+    def _share(self, wish: Wish, able: Iterable[Site], merged: list[str]) -> Target:
         wanted = max(0, wish.replicas - len(merged))
         if wish.tier is AdapterTier.MERGED:
+            able = list(able)
             wanted = max(0, min(wish.merged, len(able)) - len(merged))  # at hand, at least
-        replicas = [site.worker for site in open_ if not wish.pin or self._pins(wish, site)][:wanted]
+        open_: Iterable[Site] = (site for site in able if site.worker not in self.taken and site.slots > 0)
+        if wish.most is not None or wish.on:
+            open_ = list(open_)
+        fit = (site.worker for site in open_ if not wish.pin or self._pins(wish, site))
+        replicas = list(islice(fit, wanted))
         if wish.pin:
             for worker in replicas:
                 self.pins.setdefault(worker, []).append(wish.columns)
