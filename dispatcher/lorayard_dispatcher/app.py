@@ -117,7 +117,7 @@ async def _serve(
     dispatcher.is_active = lambda: bool(seats.held) and seats.sure()
     # Of several that are active one keeps the adapters: what traffic is worth, each would see otherwise.
     dispatcher.keeping.is_active = lambda: KEEPING_SEAT in seats.held and seats.sure()
-    dispatcher.keeping.look(time.monotonic())  # before the first job
+    await dispatcher.keeping.look(time.monotonic())  # before the first job
     upkeep = Upkeep(bus)
     service = await serve(dispatcher, seats, upkeep)
     active = [

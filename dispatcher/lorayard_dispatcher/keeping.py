@@ -5,6 +5,7 @@ Only the active dispatcher gives orders; the others look too, so that one that t
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
 
@@ -16,8 +17,9 @@ from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.orders import Orders
 from lorayard_dispatcher.placements import wishes
 from lorayard_dispatcher.planning.amends import Order
-from lorayard_dispatcher.planning.keeper import Keeper
-from lorayard_dispatcher.planning.placement import Site, Wish, barred
+from lorayard_dispatcher.planning.keeper import Keeper, Question
+from lorayard_dispatcher.planning.placement import Site, Target, Wish, barred
+from lorayard_dispatcher.planning.rankings import Rankings
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.sites import demand, site
 from lorayard_schemas.errors import MalformedMessageError
@@ -32,6 +34,9 @@ LOOK_SECONDS = 1.0
 
 GATHER_SECONDS = 0.05
 """From a change to the look at it: a fleet that starts comes worker by worker."""
+
+Barred = tuple[dict[str, frozenset[str]], frozenset[str]]
+"""Adapters that workers may not serve: by worker, and of one that is not known yet."""
 
 
 class Keeping:
@@ -58,6 +63,12 @@ class Keeping:
         """Worker and digest -> what it answered to an order that it did not follow."""
         self._fleet, self._pool, self._registry = fleet, pool, registry
         self._orders, self._audit, self._spawn = orders, audit, spawn
+        self.declaring = asyncio.Lock()
+        """Held while a declaration is judged and written: what is judged next counts it."""
+        self.rankings = Rankings()
+        """For judging declarations."""
+        self._looking = asyncio.Lock()
+        self._barred: Barred = ({}, frozenset())
         self._wishes: dict[str, Wish] | None = None
         self._was_active = False
         self._look_at = 0.0
@@ -80,29 +91,39 @@ class Keeping:
 
     def look_if_due(self, now: float) -> None:
         """To be called often; `now` is monotonic seconds."""
-        if now >= self._look_at:
+        if now >= self._look_at and not self._looking.locked():
             self._look_at = now + LOOK_SECONDS
-            self.look(now)
+            self._spawn(self.look(now), "look-at-placement")
 
-    def look(self, now: float) -> None:
+    async def look(self, now: float) -> None:
         """Find where everything shall be, tell the planner, and have workers told what is amiss."""
+        async with self._looking:
+            question = self._ask(now)
+            if question is not None:
+                targets, self._barred = await asyncio.to_thread(_answer, question)
+                self.keeper.settle(question, targets)
+            self._fleet.bar(*self._barred)
+            active = self._was_active and self.is_active()  # an answer takes a while
+            if active and not self._is_blind():
+                for order in self.keeper.orders(now):
+                    self._spawn(self._send(order), f"{order.verb}-{order.worker}")
+            # Of orders that are not wanted any more, or that another dispatcher gives, nothing is to be told.
+            self.trouble = {
+                at: told for at, told in self.trouble.items() if active and self.keeper.minds(*at)
+            }
+
+    def _ask(self, now: float) -> Question | None:
         active = self.is_active()
         if active and not self._was_active:
             self.keeper.inference.begin_anew()
         self._was_active = active
-        self.keeper.look(
+        return self.keeper.ask(
             now,
             sites=self.sites(now),
             wishes=self.wishes().values(),
             demand=demand(self._fleet.views(now, time.time()), self._pool.queues),
             base_of=self._registry.base_of,
         )
-        self._fleet.bar(*barred(self.keeper.sites, self.keeper.targets))
-        if active and not self._is_blind():
-            for order in self.keeper.orders(now):
-                self._spawn(self._send(order), f"{order.verb}-{order.worker}")
-        # Of orders that are not wanted any more, or that another dispatcher gives, nothing is to be told.
-        self.trouble = {at: told for at, told in self.trouble.items() if active and self.keeper.minds(*at)}
 
     def wishes(self) -> dict[str, Wish]:
         """What was declared, by digest."""
@@ -149,3 +170,9 @@ class Keeping:
         elif outcome == OrderOutcome.NO_ROOM and order.verb is OrderVerb.PIN:
             self.keeper.unfit(order, time.monotonic())
         self.look_soon()
+
+
+def _answer(question: Question) -> tuple[dict[str, Target], Barred]:
+    """In a thread of its own: it takes longer than a loop may be held."""
+    targets = question.answer()
+    return targets, barred(question.sites, targets)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Mapping, Sequence
 
 import nats.js.errors
 from nats.js.kv import KeyValue
@@ -11,6 +13,8 @@ from pydantic import ValidationError
 from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.placements import wishes
 from lorayard_dispatcher.planning import declaring
+from lorayard_dispatcher.planning.placement import Site, Wish
+from lorayard_dispatcher.planning.rankings import Rankings
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.names import BASE
@@ -47,16 +51,17 @@ async def place_adapter(
             after = _merge(wish, before)
         except ValidationError as error:
             return _invalid(error)
-        judged = _judge(after, found.digest, registry, keeping)
-        if judged.refusal is not None:
-            return judged
-        body = encode(after)
-        try:
-            await (bucket.update(key, body, last=revision) if revision else bucket.create(key, body))
-        except nats.js.errors.KeyWrongLastSequenceError:
-            continue
-        keeping.on_placement(key, body)  # as its watch will, a moment later
-        keeping.look(time.monotonic())  # whoever asks now is told what comes of it
+        async with keeping.declaring:
+            judged = await judge(after, found.digest, registry, keeping)
+            if judged.refusal is not None:
+                return judged
+            body = encode(after)
+            try:
+                await (bucket.update(key, body, last=revision) if revision else bucket.create(key, body))
+            except nats.js.errors.KeyWrongLastSequenceError:
+                continue
+            keeping.on_placement(key, body)  # as its watch will, a moment later
+        await keeping.look(time.monotonic())  # whoever asks now is told what comes of it
         return judged
     return _refused("adapter", "others declare it too, all the time; try again")
 
@@ -81,14 +86,27 @@ def _merge(wish: PlaceAdapter, before: Placement | None) -> Placement:
     return Placement.model_validate({**base, **given, "declared_at": time.time()})
 
 
-def _judge(after: Placement, digest: str, registry: AdapterRegistry, keeping: Keeping) -> PlaceReply:
+async def judge(after: Placement, digest: str, registry: AdapterRegistry, keeping: Keeping) -> PlaceReply:
+    """Whether a declaration, laid over what was declared before, can be held by the workers that live."""
     sites = keeping.sites(time.monotonic())
     declared = keeping.wishes()
     wanted = wishes(keeping.placements.with_one(after), registry)
-    refused = declaring.refusal(digest, sites, declared, wanted)
+    # In a thread: of a thousand workers and as many declarations it takes up to a second.
+    refused, told = await asyncio.to_thread(_weigh, digest, sites, declared, wanted, keeping.rankings)
     if refused is not None:
         return _refused(refused.field, _named(refused.reason, registry))
-    return PlaceReply(placement=after, warnings=tuple(declaring.warnings(digest, sites, wanted)))
+    return PlaceReply(placement=after, warnings=tuple(told))
+
+
+def _weigh(
+    digest: str,
+    sites: Sequence[Site],
+    before: Mapping[str, Wish],
+    after: Mapping[str, Wish],
+    rankings: Rankings,
+) -> tuple[declaring.Refusal | None, list[str]]:
+    refused = declaring.refusal(digest, sites, before, after, rankings)
+    return refused, [] if refused is not None else declaring.warnings(digest, sites, after, rankings)
 
 
 def _named(text: str, registry: AdapterRegistry) -> str:

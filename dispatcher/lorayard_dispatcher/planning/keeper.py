@@ -52,6 +52,25 @@ class _Sent:
         return 2 * self.again_at - self.at
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Where everything shall be. It is answered apart from the keeper: with a thousand workers and as many
+    declarations that takes up to a second, which would hold up a loop."""
+
+    sites: tuple[Site, ...]
+    wishes: dict[str, Wish]
+    rankings: Rankings  # of the last question: only one is answered at a time
+
+    @property
+    def known(self) -> tuple[tuple[object, ...], tuple[Wish, ...]]:
+        """All that says what the answer is."""
+        return tuple(site.standing for site in self.sites), tuple(self.wishes.values())
+
+    def answer(self) -> dict[str, Target]:
+        """Targets by digest."""
+        return place(self.sites, self.wishes.values(), self.rankings)
+
+
 @dataclass(slots=True, kw_only=True)
 class Keeper:
     """What was asked of whom, and how traffic has been. Times are monotonic seconds."""
@@ -85,7 +104,22 @@ class Keeper:
         demand: Mapping[str, float],
         base_of: Mapping[str, str],
     ) -> None:
-        """Find where everything shall be. `wishes` are what was declared, `demand` is rows by digest."""
+        """Find where everything shall be: ask, and answer at once. See `ask`."""
+        question = self.ask(now, sites=sites, wishes=wishes, demand=demand, base_of=base_of)
+        if question is not None:
+            self.settle(question, question.answer())
+
+    def ask(
+        self,
+        now: float,
+        *,
+        sites: Iterable[Site],
+        wishes: Iterable[Wish],
+        demand: Mapping[str, float],
+        base_of: Mapping[str, str],
+    ) -> Question | None:
+        """What has to be found out; None: what was found before holds. `wishes` are what was declared,
+        `demand` is rows by digest."""
         declared = {wish.digest: wish for wish in wishes}
         self._unfit = {key: until for key, until in self._unfit.items() if now < until}
         self.sites = tuple(self._as_taken(site, declared) for site in sites)
@@ -94,11 +128,15 @@ class Keeper:
                 digest for digest, wish in declared.items() if wish.pin or wish.tier is not AdapterTier.AUTO
             ]
             self.inference.look(now, demand=demand, sites=self.sites, base_of=base_of, fixed=fixed)
-        self.wishes = self._with_inferred(declared, base_of)
-        self._note_quiet(now, demand)
-        known = (tuple(site.standing for site in self.sites), tuple(self.wishes.values()))
-        if known != self._placed:
-            self._placed, self.targets = known, place(self.sites, self.wishes.values(), self._rankings)
+        wanted = self._with_inferred(declared, base_of)
+        self._note_quiet(now, demand, wanted)
+        question = Question(sites=self.sites, wishes=wanted, rankings=self._rankings)
+        return None if question.known == self._placed else question
+
+    def settle(self, question: Question, targets: dict[str, Target]) -> None:
+        """Take the answer."""
+        self._placed = question.known
+        self.wishes, self.targets = question.wishes, targets
 
     def orders(self, now: float) -> tuple[Order, ...]:
         """What is to be sent now; it counts as sent."""
@@ -149,8 +187,8 @@ class Keeper:
             found[digest] = replace(wish, inferred=level)
         return found
 
-    def _note_quiet(self, now: float, demand: Mapping[str, float]) -> None:
-        on_demand = [wish.digest for wish in self.wishes.values() if wish.tier is AdapterTier.ON_DEMAND]
+    def _note_quiet(self, now: float, demand: Mapping[str, float], wishes: Mapping[str, Wish]) -> None:
+        on_demand = [wish.digest for wish in wishes.values() if wish.tier is AdapterTier.ON_DEMAND]
         self._asked_at = {
             digest: now if demand.get(digest) else self._asked_at.get(digest, now) for digest in on_demand
         }

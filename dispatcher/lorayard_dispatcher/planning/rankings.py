@@ -25,9 +25,7 @@ class Rankings:
         now = frozenset(workers)
         gone, new = self._workers - now, now - self._workers
         self._workers = now
-        kept = frozenset(digests)
-        if SORTED_IN * len(new) > len(now):
-            kept = frozenset()
+        kept = frozenset(digests if SORTED_IN * len(new) <= len(now) else ())
         self._of = {digest: found for digest, found in self._of.items() if digest in kept}
         for digest, found in self._of.items() if gone or new else ():
             if gone:
