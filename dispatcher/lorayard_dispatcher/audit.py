@@ -8,6 +8,7 @@ an answer per record would double what the server and this loop have to do for i
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
 import time
@@ -215,21 +216,31 @@ class Audit:
         try:
             await asyncio.sleep(WRITE_GAP_SECONDS)
             while self._waiting and self._bus.connected:
-                for _ in range(min(BURST_RECORDS, len(self._waiting))):
-                    subject, body = self._waiting.popleft()
-                    await self._publish(subject, msgpack.packb(body), last=not self._waiting)
+                count = min(BURST_RECORDS, len(self._waiting))
+                reply = await self._ask_about(count)
+                self._publish([self._waiting.popleft() for _ in range(count)], reply)
                 await asyncio.sleep(0)
         finally:
             self._writing = False
 
-    async def _publish(self, subject: str, body: bytes, *, last: bool) -> None:
-        self._unanswered += 1
-        reply = await self._ask() if last else ""
+    def _publish(self, records: Sequence[Record], reply: str) -> None:
+        """Write these in one piece; the server is to answer about the last of them, if it is asked."""
+        replies = itertools.chain(itertools.repeat("", len(records) - 1), (reply,))
+        sent_before = self._bus.nc.stats["out_msgs"]
         try:
-            self._bus.nc.post(subject, body, reply=reply)
+            self._bus.nc.post_all(
+                (subject, answer, b"", msgpack.packb(body))
+                for (subject, body), answer in zip(records, replies, strict=True)
+            )
         except nats.errors.Error as error:
-            self._unanswered -= 1
-            self._lose(1, str(error))
+            lost = len(records) - (self._bus.nc.stats["out_msgs"] - sent_before)
+            self._unanswered = max(0, self._unanswered - lost)
+            self._lose(lost, str(error))
+
+    async def _ask_about(self, count: int) -> str:
+        """Where the server is to answer about so many more, or nowhere."""
+        self._unanswered += count
+        return await self._ask() if count == len(self._waiting) else ""
 
     async def _ask(self) -> str:
         """Where the server is to answer, or nowhere; records of a question without an answer are lost."""

@@ -43,7 +43,7 @@ def read_plain(body: bytes) -> Job | None:
         return None
     if type(unpacked) is not dict:
         return None
-    told: dict[Any, Any] = unpacked
+    told: dict[Any, Any] = unpacked  # pyright: ignore[reportUnknownVariableType]
     if not told.keys() <= _PLAIN or not _is_plain(told):
         return None
     if "sampling" in told:

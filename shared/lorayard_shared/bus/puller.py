@@ -28,7 +28,7 @@ BACKOFF_SECONDS = 0.25
 END_SECONDS = 1.0
 """For a round trip with a server that may be away."""
 
-PIN_HEADER = b"Nats-Pin-Id"
+PIN_HEADER = "Nats-Pin-Id"
 BATCH_MAX = 512
 _NANOSECONDS = 1_000_000_000
 
@@ -68,6 +68,8 @@ class Puller:
         self._on_message = on_message
         self._priority = priority
         self._pin: str | None = None
+        self._pin_line = b""
+        """As the server writes it into the headers of every delivery."""
         self._pull: _Pull | None = None
         self._nudged = asyncio.Event()
         self._inbox = bus.nc.new_inbox()
@@ -158,12 +160,17 @@ class Puller:
         # A delivery can be acked, a status cannot: the header `Status` alone may be a publisher's own.
         status = None if message.reply else (message.headers or {}).get("Status")
         if status is None:
-            if message.mentions(PIN_HEADER):
-                self._pin = (message.headers or {}).get(PIN_HEADER.decode(), self._pin)
+            if self._pin is None or not message.mentions(self._pin_line):
+                self._see_pin((message.headers or {}).get(PIN_HEADER))
             self._count(message)
             self._on_message(message)
         elif status != "100":
             self._answered(message, status)
+
+    def _see_pin(self, pin: str | None) -> None:
+        if pin is not None:
+            self._pin = pin
+            self._pin_line = f"{PIN_HEADER}: {pin}".encode()
 
     def _count(self, message: Heard) -> None:
         # A delivery's subject is the job's, so it cannot tell which pull it answers: the current one pays.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lorayard_schemas.alias import AliasRecord, Sticky
 from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_shared.value import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Asked:
     """Who asks for what."""
 

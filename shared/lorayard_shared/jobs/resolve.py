@@ -13,6 +13,7 @@ from functools import lru_cache
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.assignment import AdapterRef, AliasRef
 from lorayard_schemas.names import BASE, check_adapter_spec, split_version, version_order
+from lorayard_shared.value import value
 
 
 class Rule(StrEnum):
@@ -24,7 +25,7 @@ class Rule(StrEnum):
     BASE = "base"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Resolution:
     """The adapter of a job, fixed by digest; None is the base model."""
 

@@ -140,6 +140,9 @@ class EchoEngine:
         scripted = self._script(request) if self._script is not None else _AS_USUAL
         row = _Row(request, sink, scripted, submitted=time.time(), feed=feed)
         if not (self._delay_seconds or self._loads_take_time or scripted.delay_seconds or scripted.hangs):
+            if feed is None:  # nothing to cancel on the way
+                tell(sink, self._answer_now(row))
+                return
             with self._changed:
                 self._telling.append(row)
             self._tell(row, self._answer_now(row))

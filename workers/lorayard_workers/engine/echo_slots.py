@@ -117,6 +117,8 @@ class EchoSlots:
 
     def settle(self) -> None:
         """Place what is pinned, let go what shall leave, as far as rows permit."""
+        if not self.pinned and not self._leaving:
+            return
         for digest in sorted(self.pinned):
             self._place(digest)
         for digest in sorted(self._leaving):
