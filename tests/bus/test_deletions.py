@@ -78,7 +78,7 @@ async def test_a_job_of_a_stream_made_anew_is_not_taken_for_one_of_the_old__g1(
 ) -> None:
     """Both have the same number, and the end of the old one would be that of the new."""
     await yard.dispatcher()
-    await yard.worker(rows=2, echo_delay_seconds=3.0)
+    await yard.worker(rows=2, echo_delay_seconds=2.0)
     await yard.publish(Job(id="old", prompt="say"))
 
     async def held() -> bool:
