@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+import nats.js.errors
 import pytest
 
 from lorayard_shared.bus.connection import Bus, connect
@@ -48,7 +49,12 @@ class Seen:
 
 @asynccontextmanager
 async def watching(
-    bus: Bus, *, kind: str = "workers", grace_seconds: float = 0.0, renewed_seconds: float = math.inf
+    bus: Bus,
+    *,
+    kind: str = "workers",
+    grace_seconds: float = 0.0,
+    renewed_seconds: float = math.inf,
+    put_back_after_seconds: float = 0.0,
 ) -> AsyncGenerator[Seen, None]:
     seen = Seen()
     watch = BucketWatch(
@@ -58,6 +64,7 @@ async def watching(
         gone_grace_seconds=grace_seconds,
         renewed_seconds=renewed_seconds,
         check_seconds=0.3,
+        put_back_after_seconds=put_back_after_seconds,
     )
     task = asyncio.create_task(watch.run())
     try:
@@ -84,7 +91,10 @@ async def delete(bus: Bus, kind: str) -> None:
 async def value(bus: Bus, kind: str, key: str) -> bytes | None:
     """What a bucket holds."""
     bucket = await bus.js.key_value(bus.subjects.bucket(kind))
-    return (await bucket.get(key)).value
+    try:
+        return (await bucket.get(key)).value
+    except nats.js.errors.KeyNotFoundError:
+        return None
 
 
 async def test_a_watch_is_ready_when_it_has_seen_what_was_there(bus: Bus) -> None:
@@ -247,18 +257,42 @@ async def test_a_bucket_that_is_deleted_is_there_again_and_watched(bus: Bus, wai
         await wait_until(lambda: seen.now == {"after": b"2"})
 
 
+@pytest.mark.parametrize("after_seconds", [0.0, 0.5])
 async def test_what_nobody_tells_again_is_put_back_into_a_bucket_made_anew(
-    bus: Bus, settings: YardSettings, wait_until: WaitUntil
+    bus: Bus, settings: YardSettings, wait_until: WaitUntil, after_seconds: float
 ) -> None:
     for key in ("kept", "changed", "deleted"):
         await beat(bus, key, b"1", kind="adapters")
-    async with watching(bus, kind="adapters") as seen:
+    async with watching(bus, kind="adapters", put_back_after_seconds=after_seconds) as seen:
         await (await bus.js.key_value(bus.subjects.bucket("adapters"))).delete("deleted")
         await wait_until(lambda: "deleted" not in seen.now)
         await delete(bus, "adapters")
         await declare(bus, topology(settings))
         await beat(bus, "changed", b"2", kind="adapters")
         await wait_until(lambda: seen.now == {"kept": b"1", "changed": b"2"})
+
+        async def put_back() -> bool:
+            return await value(bus, "adapters", "kept") == b"1"
+
+        await wait_until(put_back)
         assert ("kept", None) not in seen.changes, "nobody was told that it is gone"
-        assert await value(bus, "adapters", "kept") == b"1"
         assert await value(bus, "adapters", "changed") == b"2"
+
+
+async def test_a_watch_that_puts_back_late_leaves_it_to_others(
+    bus: Bus, settings: YardSettings, wait_until: WaitUntil
+) -> None:
+    await beat(bus, "kept", b"1", kind="adapters")
+    async with watching(bus, kind="adapters", put_back_after_seconds=3600.0) as seen:
+        await delete(bus, "adapters")
+        await declare(bus, topology(settings))
+        await beat(bus, "new", b"2", kind="adapters")
+        await wait_until(lambda: "new" in seen.now)
+        await beat(bus, "later", b"3", kind="adapters")
+        await wait_until(lambda: "later" in seen.now)
+        assert await value(bus, "adapters", "kept") is None
+        await beat(bus, "kept", b"1", kind="adapters")  # another puts it back
+        await beat(bus, "last", b"4", kind="adapters")
+        await wait_until(lambda: "last" in seen.now)
+        assert ("kept", None) not in seen.changes
+        assert seen.now["kept"] == b"1"

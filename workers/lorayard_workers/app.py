@@ -50,6 +50,7 @@ from lorayard_workers.service.puller import Puller
 from lorayard_workers.service.registration import register
 from lorayard_workers.service.shelf import Shelf
 from lorayard_workers.service.watchdog import Watchdog
+from lorayard_workers.service.watches import watch_from_worker
 from lorayard_workers.settings import WorkerSettings
 
 ALIVE_SECONDS = 1.0
@@ -238,7 +239,7 @@ def _crew(
         desk=desk,
         orders=orders,
         shelf=shelf,
-        records=BucketWatch(bus, bus.subjects.bucket("adapters"), shelf.on_record),
+        records=watch_from_worker(bus, "adapters", shelf.on_record),
         emergency=emergency,
         watchdog=Watchdog(
             engine.pulses,

@@ -65,8 +65,12 @@ class BucketWatch:
         gone_grace_seconds: float = 0.0,
         renewed_seconds: float = math.inf,
         check_seconds: float = CHECK_SECONDS,
+        put_back_after_seconds: float = 0.0,
     ) -> None:
-        """`renewed_seconds`: the longest that a writer that lives leaves its value as it is."""
+        """`renewed_seconds`: the longest that a writer that lives leaves its value as it is.
+
+        `put_back_after_seconds`: of a bucket made anew; where many watch it, few others should have to.
+        """
         self._bus = bus
         self._bucket = bucket
         self._on_change = on_change
@@ -76,6 +80,9 @@ class BucketWatch:
         """Values where they are put back, else only keys."""
         self._created: datetime | None = None
         """When the bucket was made that was listed last."""
+        self._put_back_after_seconds = put_back_after_seconds
+        self._put_back_at: tuple[datetime | None, float] = (None, 0.0)
+        """Into the bucket that was made then, at that monotonic time."""
         self._grace_seconds = gone_grace_seconds
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._renewed_seconds = renewed_seconds
@@ -141,6 +148,8 @@ class BucketWatch:
                     elif listing:
                         listing = False
                         if self._puts_back and self._created not in (None, created):
+                            if await self._leaves_it_to_others(created, seen):
+                                return
                             await self._put_back(bucket, seen)
                         self._created = created
                         self._listed(seen)
@@ -170,6 +179,16 @@ class BucketWatch:
             return True
         except (nats.errors.Error, nats.js.errors.Error):
             return False
+
+    async def _leaves_it_to_others(self, created: datetime | None, seen: set[str]) -> bool:
+        """Wait until it is our turn to put back what is lacking; whether to list it again before."""
+        if self._put_back_at[0] != created:
+            self._put_back_at = (created, time.monotonic() + self._put_back_after_seconds)
+        left = self._put_back_at[1] - time.monotonic()
+        if left <= 0 or seen >= self._known.keys():
+            return False
+        await asyncio.sleep(min(left, self._quiet_seconds))
+        return True
 
     async def _put_back(self, bucket: KeyValue, seen: set[str]) -> None:
         """Write what was known into a bucket that was made anew, unless it is there already."""

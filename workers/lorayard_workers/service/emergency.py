@@ -22,13 +22,14 @@ from lorayard_shared.bus.priority import serve_by_priority
 from lorayard_shared.bus.puller import Puller
 from lorayard_shared.bus.restore import restore
 from lorayard_shared.bus.topology import CHECK_DELAYED, PIN_GROUP, ConsumerDeclaration, topology
-from lorayard_shared.bus.watch import BucketWatch
+from lorayard_shared.bus.watch import BucketWatch, Change
 from lorayard_shared.errors import BusDeclarationError
 from lorayard_shared.logs import Event
 from lorayard_shared.process import end_tasks, run_until
 from lorayard_workers.service.dispatchers import Dispatchers
 from lorayard_workers.service.emergency_intake import EmergencyIntake
 from lorayard_workers.service.presence import Presence
+from lorayard_workers.service.watches import watch_from_worker
 
 LOOK_SECONDS = 0.5
 OPEN_AGAIN_SECONDS = 5.0
@@ -142,15 +143,15 @@ class Emergency:
         self._show(pulling=True)
 
     def _watches(self) -> Sequence[BucketWatch]:
-        subjects = self._bus.subjects
-        return (
-            BucketWatch(self._bus, subjects.bucket("adapters"), self._intake.on_adapter),
-            BucketWatch(self._bus, subjects.bucket("aliases"), self._intake.on_alias),
-            BucketWatch(self._bus, subjects.bucket("rules"), self._intake.on_rules),
-            BucketWatch(self._bus, subjects.bucket("control"), self._intake.on_control),
-            BucketWatch(self._bus, subjects.bucket("placements"), self._intake.on_placement),
-            BucketWatch(self._bus, subjects.bucket("workers"), self._intake.on_peer),
-        )
+        changes: dict[str, Change] = {
+            "adapters": self._intake.on_adapter,
+            "aliases": self._intake.on_alias,
+            "rules": self._intake.on_rules,
+            "control": self._intake.on_control,
+            "placements": self._intake.on_placement,
+            "workers": self._intake.on_peer,
+        }
+        return [watch_from_worker(self._bus, kind, change) for kind, change in changes.items()]
 
     async def _end(self) -> None:
         if not self._running:
