@@ -18,6 +18,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   YardRefusedError             operator: a dispatcher answered an order with an error
   UnreadableRecordError        us: something stored in the yard is not what it claims to be
   AdapterRefusedError          publisher: a folder that cannot be served (lorayard_shared)
+  NotValidatedError            publisher: a worker refused the version; or operator: none could try it
   VersionTakenError            publisher: the version stands for other bytes (lorayard_shared)
   VersionUnknownError          caller: there is no such version (lorayard_shared)
   TransitionError              caller: a version's state does not allow it (lorayard_shared)
@@ -58,6 +59,7 @@ __all__ = [
     "JobTimeoutError",
     "LorayardError",
     "NoDispatcherError",
+    "NotValidatedError",
     "PayloadTooLargeError",
     "ResultTextMissingError",
     "SettingsError",
@@ -210,6 +212,21 @@ class YardRefusedError(LorayardError):
         self.order = order
         self.code = code
         self.description = description
+
+
+class NotValidatedError(LorayardError):
+    """A version may not serve: a worker refused it, or none could try it."""
+
+    def __init__(
+        self, *, label: str, reason: str, module: str | None = None, worker: str | None = None
+    ) -> None:
+        who = f"worker {worker} refused it" if worker else "it was not tried"
+        where = f"{module}: " if module and module not in reason else ""
+        super().__init__(f"{label} may not serve: {who}: {where}{reason}")
+        self.label = label
+        self.reason = reason
+        self.module = module
+        self.worker = worker
 
 
 class UnreadableRecordError(LorayardError):

@@ -42,6 +42,7 @@ from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_schemas.strike import Strike
+from lorayard_schemas.validation import ValidateAdapter, ValidateReply
 
 MESSAGES: tuple[type[Message], ...] = (
     AdapterOrder,
@@ -75,6 +76,8 @@ MESSAGES: tuple[type[Message], ...] = (
     SeatHolder,
     SessionRecord,
     Strike,
+    ValidateAdapter,
+    ValidateReply,
     WorkerAdvert,
     WorkerLoad,
 )

@@ -21,6 +21,7 @@ class Event(StrEnum):
     """Everything a process of the yard may log."""
 
     ADAPTER_CONFLICTED = "adapter_conflicted"
+    ADAPTER_JUDGED = "adapter_judged"
     ADAPTER_NOT_FETCHED = "adapter_not_fetched"
     ADAPTER_PULLED = "adapter_pulled"
     ADAPTER_REFUSED = "adapter_refused"

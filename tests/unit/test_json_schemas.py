@@ -62,6 +62,7 @@ from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_schemas.strike import Strike
+from lorayard_schemas.validation import ValidateAdapter, ValidateReply, Verdict
 
 FOLDER = Path(__file__).parents[2] / "schemas" / "json"
 DIGEST = "sha256:" + "ab" * 32
@@ -194,6 +195,8 @@ SAMPLES: tuple[Message, ...] = (
     ),
     RouteTable(rules=(RouteRule(name="r", task=Match(prefix="sum"), adapter="a/b/c@stable"),)),
     Strike(adapter="a/b/c@1", tenant="t", why="w"),
+    ValidateAdapter(name="a/b/c", version="1", digest=DIGEST, actor="ana@laptop"),
+    ValidateReply(worker="w", verdict=Verdict.REFUSED, reason="r", module="m"),
     SessionRecord(tenant="t", session="s", chosen_at=1.0, worker="w", tokens=2.0, at=3.0),
     WorkerAdvert(
         worker="w",

@@ -49,6 +49,7 @@ from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.puller import Puller
 from lorayard_workers.service.registration import register
 from lorayard_workers.service.shelf import Shelf
+from lorayard_workers.service.validation import Validation
 from lorayard_workers.service.watchdog import Watchdog
 from lorayard_workers.service.watches import watch_from_worker
 from lorayard_workers.settings import WorkerSettings
@@ -122,6 +123,7 @@ class _Crew:
     execution: Execution
     desk: Desk
     orders: Orders
+    validation: Validation
     shelf: Shelf
     records: BucketWatch
     watchdog: Watchdog
@@ -178,6 +180,7 @@ async def _run(
             structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
         await end_tasks(running)
         await crew.orders.end()
+        await crew.validation.end()
         await crew.shelf.end()
         await crew.presence.leave()
         await end_service(bus, service)
@@ -228,7 +231,8 @@ def _crew(
         max_rank=settings.max_rank,
         is_draining=lambda: not presence.takes_jobs,
     )
-    desk = Desk(bus, execution, held, presence, orders, shelf=shelf)
+    validation = Validation(bus, engine, shelf, worker=settings.name, takes_jobs=lambda: presence.takes_jobs)
+    desk = Desk(bus, execution, held, presence, orders, shelf=shelf, validation=validation)
     emergency = _emergency(bus, settings, leases, held, desk, presence)
     return _Crew(
         engine=engine,
@@ -238,6 +242,7 @@ def _crew(
         execution=execution,
         desk=desk,
         orders=orders,
+        validation=validation,
         shelf=shelf,
         records=watch_from_worker(bus, "adapters", shelf.on_record),
         emergency=emergency,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +53,7 @@ async def push(
     name: str,
     version: str,
     said: Said = NOTHING_SAID,
+    activate: Annotated[bool, Parameter(negative="")] = False,
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> None:
@@ -70,6 +71,8 @@ async def push(
         {org}/{model-family}/{task}
     version
         Never changes its bytes once it is pushed.
+    activate
+        Have a worker try it, then let it serve; ends with 5 and the reason where it is refused.
     """
     async with client(yard) as connected:
         with transfer_progress("push") as shown:
@@ -83,6 +86,11 @@ async def push(
                 tenants=said.tenant,
                 reason=said.why,
             )
+        if activate:
+            if not output.json:
+                note(f"{report.record.label} is in the store; a worker tries it")
+            record = await connected.adapters.activate(report.record.label, reason=said.why)
+            report = replace(report, record=record)
     if output.json:
         print_json(_document(report))
     else:

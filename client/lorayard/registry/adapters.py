@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +13,11 @@ import nats.errors
 import nats.js.errors
 
 from lorayard.errors import BusUnavailableError, InvalidRequestError, YardNotReadyError
+from lorayard.registry.activation import activate_version, validate_version
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, Publication, PushOptions, read_publication
 from lorayard.registry.pulling import pull_version
 from lorayard.yard_view import list_adapters
-from lorayard_schemas.adapter import AdapterRecord, StoredFile
+from lorayard_schemas.adapter import AdapterRecord, AdapterState, StoredFile
 from lorayard_schemas.names import split_version, version_order
 from lorayard_shared.registry.blobs import BlobStore, OnBytes, unheard
 from lorayard_shared.registry.errors import VersionTakenError, VersionUnknownError
@@ -136,6 +137,39 @@ class Adapters:
             await pull_version(BlobStore(link.bus), record, Path(folder), on_size=on_size, on_bytes=on_bytes)
         return record
 
+    async def validate(self, adapter: str, *, reason: str = "") -> AdapterRecord:
+        """Have a worker fetch, load and try a version; `adapter` as in `pull`.
+
+        Raises:
+            NotValidatedError: it was refused, with module and reason, or no worker could try it.
+            VersionUnknownError: there is no such version.
+        """
+        return await self._step(validate_version, adapter, reason)
+
+    async def activate(self, adapter: str, *, reason: str = "") -> AdapterRecord:
+        """Let a version serve; one that is only pushed is tried first.
+
+        Raises:
+            NotValidatedError: it was refused, with module and reason, or no worker could try it.
+            TransitionError: its state does not allow it.
+            VersionUnknownError: there is no such version.
+        """
+        return await self._step(activate_version, adapter, reason)
+
+    async def archive(self, adapter: str, *, reason: str = "") -> AdapterRecord:
+        """Let a version serve no more: jobs that run with it finish. Record and files are kept.
+
+        Raises:
+            VersionUnknownError: there is no such version.
+        """
+        return await self._step(_archive, adapter, reason)
+
+    async def _step(self, step: _Step, adapter: str, reason: str) -> AdapterRecord:
+        link = self._open_link()
+        record = await self.find(adapter)
+        async with _Answering(link):
+            return await step(link, record, Author(actor=link.settings.actor, reason=reason))
+
     async def find(self, adapter: str) -> AdapterRecord:
         """The record of `name@version`, or of a name's newest version in the store.
 
@@ -151,6 +185,16 @@ class Adapters:
         if not there:
             raise VersionUnknownError(label=adapter)
         return max(there, key=lambda record: version_order(record.version))
+
+
+_Step = Callable[["Link", AdapterRecord, Author], Awaitable[AdapterRecord]]
+
+
+async def _archive(link: Link, record: AdapterRecord, author: Author) -> AdapterRecord:
+    moved = await Records(link.bus).move(
+        record.name, record.version, AdapterState.ARCHIVED, author, verb="archive", digest=record.digest
+    )
+    return moved.record
 
 
 def _check_same(known: AdapterRecord, publication: Publication) -> None:

@@ -61,6 +61,18 @@ class SyncAdapters:
         """Write a version's files to a new folder; raises as `Adapters.pull` does."""
         return self._thread().call(self._adapters.pull(adapter, folder))
 
+    def validate(self, adapter: str, *, reason: str = "") -> AdapterRecord:
+        """Have a worker try a version; raises as `Adapters.validate` does."""
+        return self._thread().call(self._adapters.validate(adapter, reason=reason))
+
+    def activate(self, adapter: str, *, reason: str = "") -> AdapterRecord:
+        """Let a version serve; raises as `Adapters.activate` does."""
+        return self._thread().call(self._adapters.activate(adapter, reason=reason))
+
+    def archive(self, adapter: str, *, reason: str = "") -> AdapterRecord:
+        """Let a version serve no more; raises as `Adapters.archive` does."""
+        return self._thread().call(self._adapters.archive(adapter, reason=reason))
+
     def find(self, adapter: str) -> AdapterRecord:
         """The record of a version; raises as `Adapters.find` does."""
         return self._thread().call(self._adapters.find(adapter))

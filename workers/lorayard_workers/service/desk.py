@@ -24,6 +24,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import JobStub
 from lorayard_schemas.order import AdapterOrder, OrderReply, OrderVerb
 from lorayard_schemas.subjects import BadSubjectError
+from lorayard_schemas.validation import VALIDATE
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.service import read_request
 from lorayard_shared.logs import Event
@@ -32,6 +33,7 @@ from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of
 from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.shelf import Shelf
+from lorayard_workers.service.validation import Validation
 
 SERVICE_VERSION = "1.0.0"
 
@@ -48,6 +50,7 @@ class Desk:
         orders: Orders,
         *,
         shelf: Shelf,
+        validation: Validation,
     ) -> None:
         self._bus = bus
         self._execution = execution
@@ -55,6 +58,7 @@ class Desk:
         self._presence = presence
         self._orders = orders
         self._shelf = shelf
+        self._validation = validation
         self._log = structlog.get_logger().bind(worker=presence.worker)
 
     async def serve(self) -> Service:
@@ -75,6 +79,11 @@ class Desk:
         )
         await service.add_endpoint(
             EndpointConfig(name="cancel", subject=subjects.control(name, "cancel"), handler=self.cancel)
+        )
+        await service.add_endpoint(
+            EndpointConfig(
+                name=VALIDATE, subject=subjects.control(name, VALIDATE), handler=self._validation.asked
+            )
         )
         for verb in OrderVerb:
             handler = partial(self.order, verb)

@@ -42,6 +42,7 @@ class Puller:
         self._log = structlog.get_logger().bind(worker=settings.name)
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()
+        self._bus: Bus | None = None
 
     async def pull(self, record: AdapterRecord) -> None:
         """Bring an adapter's files onto the disk, and hold them there; they are judged before they show.
@@ -77,14 +78,14 @@ class Puller:
         self._stop = asyncio.Event()
         self._limit = asyncio.Semaphore(ADAPTERS_AT_ONCE)
         self._connecting = asyncio.Lock()
-        self._bus: Bus | None = None
         self._folder.clean(time.time())
         self._ready.set()
         try:
             await self._stop.wait()
         finally:
-            if self._bus is not None:
-                await self._bus.close()
+            bus, self._bus = self._bus, None
+            if bus is not None:
+                await bus.close()
 
     async def _pull(self, record: AdapterRecord) -> None:
         async with self._limit:

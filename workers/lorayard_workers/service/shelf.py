@@ -44,6 +44,12 @@ ASK_SECONDS = 2.0
 class UnfitError(Exception):
     """The adapter cannot be served here, whoever asks."""
 
+    def __init__(self, reason: str, *, module: str | None = None, judged: bool = False) -> None:
+        """`judged`: its files were looked at and are unsound, or made for another base model."""
+        super().__init__(reason)
+        self.module = module
+        self.judged = judged
+
 
 class Shelf:
     """The adapters at hand, and those that can be."""
@@ -135,6 +141,10 @@ class Shelf:
                 if kept is not None and kept.record.digest == ref.digest:
                     self._keep(kept.record)
 
+    def folder_of(self, digest: str) -> Path | None:
+        """Where its files lie, if they are here."""
+        return self._folders.get(digest)
+
     # ---- bringing files here
 
     def here(self, digest: str) -> bool:
@@ -177,6 +187,8 @@ class Shelf:
             self._log.error(
                 Event.ADAPTER_REFUSED, adapter=record.name, version=record.version, reason=str(error)
             )
+            if isinstance(error, AdapterRefusedError):
+                raise UnfitError(error.reason, module=error.module, judged=True) from error
             raise UnfitError(str(error)) from error
         self._folders[record.digest] = self._pulled.place(record.digest)
         self._asked[record.digest] = time.monotonic()

@@ -1,0 +1,144 @@
+"""Before a version serves a worker tries it (D3): it loads, generates, and answers as is expected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from tests.bus.conftest import Yard
+
+from lorayard import AdapterState, Client, NotValidatedError, TransitionError
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.job import Job
+from lorayard_schemas.result import ResultState
+from lorayard_shared.registry.records import Author, Records
+from lorayard_workers.tiny_model import make_tiny_adapter
+
+pytestmark = pytest.mark.bus
+
+NAME = "acme/tiny/echo"
+WaitUntil = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def client(yard: Yard) -> AsyncIterator[Client]:
+    async with Client(settings=yard.settings) as client:
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_tiny_adapter(tmp_path / "mine", seed=1, targets=("q_proj",))
+
+
+def expect(folder: Path, *expectations: dict[str, object]) -> None:
+    (folder / "self_check.json").write_text(json.dumps({"expectations": expectations}))
+
+
+async def test_a_version_is_tried_by_a_worker_then_serves__d3(
+    yard: Yard, client: Client, folder: Path, tmp_path: Path
+) -> None:
+    expect(folder, {"prompt": "say this", "text": "say"})  # an echo worker answers with the prompt
+    await yard.dispatcher()
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    await client.adapters.push(folder, name=NAME, version="1")
+    record = await client.adapters.activate(NAME, reason="go")
+    assert record.state is AdapterState.ACTIVE
+    assert record.base_digest == (await yard.advert()).base_digest
+    assert record.columns == 8
+    await yard.publish(Job(id="j", prompt="hello"), adapter=NAME)
+    assert (await yard.result("j")).state is ResultState.SUCCEEDED
+
+
+async def test_a_version_that_is_only_validated_serves_nobody(
+    yard: Yard, client: Client, folder: Path, tmp_path: Path
+) -> None:
+    await yard.dispatcher()
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    await client.adapters.push(folder, name=NAME, version="1")
+    assert (await client.adapters.validate(NAME)).state is AdapterState.VALIDATED
+    await yard.publish(Job(id="j", prompt="hello"), adapter=f"{NAME}@1")
+    error = (await yard.result("j")).error
+    assert error is not None
+    assert error.code == "unknown_adapter"
+
+
+@pytest.mark.parametrize("given", [{"text": "something else"}, {"token_ids": [1, 2, 3]}])
+async def test_a_version_that_answers_otherwise_than_expected_is_refused__d3(
+    yard: Yard, client: Client, folder: Path, tmp_path: Path, given: dict[str, object]
+) -> None:
+    expect(folder, {"prompt": "say this", "text": "say"}, {"prompt": "say that", **given})
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    await client.adapters.push(folder, name=NAME, version="1")
+    with pytest.raises(NotValidatedError, match=r"worker w1 refused it: self_check\.json: expectations\.1: "):
+        await client.adapters.activate(NAME)
+    record = await client.adapters.find(NAME)
+    assert record.state is AdapterState.REFUSED
+    assert record.refusal is not None
+    assert record.refusal.worker == "w1"
+    assert "expectations.1" in record.refusal.reason
+    with pytest.raises(TransitionError, match="is refused"):
+        await client.adapters.activate(NAME)
+
+
+async def test_a_refused_version_can_be_tried_again(
+    yard: Yard, client: Client, folder: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    await client.adapters.push(folder, name=NAME, version="1")
+    await Records(yard.bus).move(NAME, "1", AdapterState.REFUSED, Author(actor="t"), verb="refuse")
+    assert (await client.adapters.validate(NAME)).state is AdapterState.VALIDATED
+
+
+async def test_a_worker_whose_limits_are_too_small_leaves_it_to_another(
+    yard: Yard, client: Client, tmp_path: Path
+) -> None:
+    wide = make_tiny_adapter(tmp_path / "wide", seed=1, rank=16, targets=("q_proj",))
+    await yard.worker("a-small", max_rank=8, pulled_dir=tmp_path / "a")
+    await yard.worker("b-large", pulled_dir=tmp_path / "b")
+    await client.adapters.push(wide, name=NAME, version="1")
+    assert (await client.adapters.activate(NAME)).state is AdapterState.ACTIVE
+
+
+async def test_without_a_worker_it_stays_pushed_and_says_so(client: Client, folder: Path) -> None:
+    await client.adapters.push(folder, name=NAME, version="1")
+    with pytest.raises(NotValidatedError, match="it was not tried: no worker"):
+        await client.adapters.activate(NAME)
+    assert (await client.adapters.find(NAME)).state is AdapterState.PUSHED
+
+
+async def test_only_workers_that_cannot_try_it_are_named_with_their_reasons(
+    yard: Yard, client: Client, tmp_path: Path
+) -> None:
+    wide = make_tiny_adapter(tmp_path / "wide", seed=1, rank=16, targets=("q_proj",))
+    await yard.worker(max_rank=8, pulled_dir=tmp_path / "a")
+    await client.adapters.push(wide, name=NAME, version="1")
+    with pytest.raises(NotValidatedError, match="it was not tried: w1: "):
+        await client.adapters.activate(NAME)
+    assert (await client.adapters.find(NAME)).state is AdapterState.PUSHED
+
+
+async def test_an_archived_version_serves_no_more_and_may_serve_again__d6(
+    yard: Yard, client: Client, folder: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    await client.adapters.push(folder, name=NAME, version="1")
+    await client.adapters.activate(NAME)
+    assert (await client.adapters.archive(NAME)).state is AdapterState.ARCHIVED
+    await yard.publish(Job(id="j1", prompt="hello"), adapter=f"{NAME}@1")
+    assert (await yard.result("j1")).error is not None
+    assert (await client.adapters.activate(NAME)).state is AdapterState.ACTIVE
+    await yard.publish(Job(id="j2", prompt="hello"), adapter=f"{NAME}@1")
+    assert (await yard.result("j2")).state is ResultState.SUCCEEDED
+
+
+async def test_a_version_that_serves_is_not_taken_away_by_one_worker(
+    yard: Yard, client: Client, folder: Path, tmp_path: Path
+) -> None:
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    await client.adapters.push(folder, name=NAME, version="1")
+    active: AdapterRecord = await client.adapters.activate(NAME)
+    assert await client.adapters.validate(NAME) == active
