@@ -1,4 +1,4 @@
-"""A trial tells an adapter that answers as its publisher says from one that does not, on a real engine (D3)."""
+"""A trial tells an adapter that answers as its publisher says from one that does not (D3)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.model.conftest import text_of
 
 from lorayard_shared.adapters.self_check import Expectation
-from lorayard_workers.engine.protocol import GenerationRequest, Sampling, TokenChunk
+from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, TokenChunk
 from lorayard_workers.service.trial import TrialFailedError, TrialImpossibleError, try_adapter
 from lorayard_workers.tiny_model import make_tiny_adapter
 
@@ -27,7 +28,10 @@ def answer(yard: Any, digest: str | None) -> tuple[str, tuple[int, ...]]:
 
 async def _one(yard: Any, digest: str | None, tokens: list[int]) -> str:
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[Any] = loop.create_future()
+    ended: asyncio.Future[Outcome] = loop.create_future()
+
+    def end(outcome: Outcome) -> None:
+        loop.call_soon_threadsafe(ended.set_result, outcome)
 
     def hear(chunk: TokenChunk) -> None:
         tokens.extend(chunk.token_ids)
@@ -35,9 +39,8 @@ async def _one(yard: Any, digest: str | None, tokens: list[int]) -> str:
     request = GenerationRequest(
         request_id=f"recorded-{digest}", prompt=PROMPT, adapter=digest, sampling=Sampling(max_new_tokens=6)
     )
-    yard.engine.submit(request, lambda outcome: loop.call_soon_threadsafe(ended.set_result, outcome), hear)
-    text: str = (await ended).text
-    return text
+    yard.engine.submit(request, end, hear)
+    return text_of(await ended)
 
 
 def test_an_adapter_that_answers_as_recorded_passes(start_yard: StartYard, tmp_path: Path) -> None:
