@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 
 import pytest
@@ -13,7 +13,7 @@ from lorayard_cli.simulation.ours import PlannerRouter
 from lorayard_cli.simulation.overlay import Overlay
 from lorayard_cli.simulation.regimes import regime
 from lorayard_cli.simulation.report import report
-from lorayard_cli.simulation.router import Sight
+from lorayard_cli.simulation.router import Setup, Sight
 from lorayard_cli.simulation.routers import ROUTERS
 from lorayard_cli.simulation.run import simulate
 from lorayard_cli.simulation.simulated_job import SimulatedJob
@@ -90,6 +90,46 @@ def test_jobs_of_other_dispatchers_count_until_the_report_is_stale() -> None:
     assert found.view("worker-000", 1.5).in_flight == 2
     assert found.view("worker-000", 1.6).in_flight == 1
     assert found.stale(1.6) == {"worker-000"}
+
+
+def test_what_a_worker_says_of_its_load_is_believed_before_an_older_report() -> None:
+    found = overlay(sight_of(job("1", "a"), job("2", "b"), at=5.0))
+    adapters = found.view("worker-000", 5.1).resident.keys()
+    assert found.hear("worker-000", {"1"}, 6.0)
+    assert not found.hear("worker-000", {"1", "2"}, 5.5)
+    assert found.view("worker-000", 6.1).in_flight == 1
+    assert found.view("worker-000", 6.1).resident.keys() == adapters
+
+
+class Watched(PlannerRouter):
+    """Keeps what workers answered."""
+
+    most = 0
+    sent_back = 0
+
+    def hear(self, worker: str, holding: Set[str], now: float) -> None:
+        self.most = max(self.most, len(holding))
+        super().hear(worker, holding, now)
+
+    def refused(self, job: WaitingJob, worker: str) -> None:
+        self.sent_back += 1
+        super().refused(job, worker)
+
+
+def test_a_job_that_a_worker_refused_is_planned_again() -> None:
+    """Dispatchers that see the same free rows fill them twice, but no worker takes more than its room."""
+    cluster = replace(SMALL, workers=2, adapters=8)
+    trial = Trial(cluster=cluster, traffic=Traffic(kind="batch", seconds=30.0), dispatchers=4)
+    routers: list[Watched] = []
+
+    def made(setup: Setup) -> Watched:
+        routers.append(Watched(setup))
+        return routers[-1]
+
+    result = simulate(trial, "ours", made, audited=True)
+    assert result.unfinished == 0
+    assert routers[0].sent_back > 0
+    assert routers[0].most == cluster.rows + cluster.lookahead
 
 
 def test_a_view_is_as_old_as_its_report() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import fields, replace
 
 from lorayard_cli.simulation.cluster import Cluster
@@ -67,6 +67,15 @@ class PlannerRouter:
         for shard in self._shards:
             shard.see(sights)
 
+    def hear(self, worker: str, holding: Set[str], now: float) -> None:
+        """Every dispatcher hears what a worker has to do."""
+        for shard in self._shards:
+            shard.hear(worker, holding, now)
+
+    def refused(self, job: WaitingJob, worker: str) -> None:
+        """It is planned again by whoever has its adapter."""
+        self._of(job).refused(job, worker)
+
     def tick(self, now: float, desks: Sequence[Desk]) -> Orders:
         """The plans of those for whom something has changed."""
         del desks
@@ -114,6 +123,17 @@ class _Shard:
 
     def see(self, sights: Sequence[Sight]) -> None:
         self._changed.update(sight.view.worker for sight in sights if self._overlay.see(sight))
+
+    def hear(self, worker: str, holding: Set[str], now: float) -> None:
+        if self._overlay.hear(worker, holding, now):
+            self._changed.add(worker)
+
+    def refused(self, job: WaitingJob, worker: str) -> None:
+        self._overlay.take_back(worker, job)
+        self._waiting[job.key] = job
+        self._planner.put(job)
+        self._planner.charge(job.tenant, -job.tokens)
+        self._is_eventful = True
 
     def is_due(self, now: float) -> bool:
         """Whether there is anything to plan with, and anything new or enough time gone by."""

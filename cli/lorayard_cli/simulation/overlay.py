@@ -1,13 +1,15 @@
 """What one dispatcher of a modelled yard believes of its workers: reports, its own hand-overs over them.
 
 As in the dispatcher, what it gave a worker itself is known exactly, because every answer passes it; what
-others gave is as old as the report, and is not believed when that is stale.
+others gave by the newest word of the worker, and is not believed when that is stale. Adapters are as old as
+the report that tells them.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 
 from lorayard_cli.simulation.cluster import Cluster
@@ -25,17 +27,32 @@ class Overlay:
         self._own: dict[str, dict[str, WaitingJob]] = {name: {} for name in cluster.names}
         self._answered: dict[str, dict[str, WaitingJob]] = {name: {} for name in cluster.names}
         """Own jobs that are done, but still in the report."""
+        self._held: dict[str, tuple[float, Set[str]]] = {}
+        """What a worker held by its newest word, and when that was true."""
 
     def see(self, sight: Sight) -> bool:
         """A later report of a worker; whether it says anything new."""
         worker = sight.view.worker
         before = self._sights.get(worker)
         self._sights[worker] = sight
+        is_new = self.hear(worker, sight.holding, sight.at)
         if before is not None and before.view is sight.view:
-            return False
+            return is_new
         answered = self._answered[worker]
         self._answered[worker] = {key: job for key, job in answered.items() if key in sight.holding}
         return True
+
+    def hear(self, worker: str, holding: Set[str], at: float) -> bool:
+        """What a worker held at a moment, if nothing newer is known; whether it is something else."""
+        before_at, before = self._held.get(worker, (-math.inf, frozenset[str]()))
+        if at < before_at:
+            return False
+        self._held[worker] = (at, holding)
+        return holding != before
+
+    def take_back(self, worker: str, job: WaitingJob) -> None:
+        """It had no room for one."""
+        del self._own[worker][job.key]
 
     def give(self, worker: str, job: WaitingJob) -> None:
         """A job was handed over."""
@@ -48,20 +65,21 @@ class Overlay:
 
     def stale(self, now: float) -> frozenset[str]:
         """Workers not heard for too long."""
-        return frozenset(name for name, sight in self._sights.items() if now > sight.at + self._stale)
+        return frozenset(name for name, (at, _) in self._held.items() if now > at + self._stale)
 
     def view(self, worker: str, now: float) -> WorkerView:
         """The worker as a planner should see it."""
         sight, own, answered = self._sights[worker], self._own[worker], self._answered[worker]
         in_flight = len(own)
-        if now <= sight.at + self._stale:
-            in_flight += len(sight.holding) - len(sight.holding & (own.keys() | answered.keys()))
+        at, holding = self._held[worker]
+        if now <= at + self._stale:
+            in_flight += len(holding) - len(holding & (own.keys() | answered.keys()))
         return replace(
             sight.view,
             room=max(0, self._cluster.rows + self._cluster.lookahead - in_flight),
             in_flight=in_flight,
             resident=_resident(sight, own.values(), answered.values(), now),
-            age_seconds=max(0.0, now - sight.at),
+            age_seconds=max(0.0, now - at),
         )
 
 

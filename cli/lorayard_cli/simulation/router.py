@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lorayard_cli.simulation.cluster import Cluster
 from lorayard_cli.simulation.workload import MEAN_TOKENS
@@ -91,6 +91,21 @@ class Router(Protocol):
 
     def tick(self, now: float, desks: Sequence[Desk]) -> Orders:
         """What to do now. `desks` are sorted by name, and are valid during the call only."""
+        ...
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A router whose workers answer, as live ones do: at every change they tell what they hold, within
+    milliseconds, and they refuse what is past their room. What is in slots and in host memory they tell in
+    their reports only. Workers of other routers queue whatever they get."""
+
+    def hear(self, worker: str, holding: Set[str], now: float) -> None:
+        """A worker has these jobs now, by key."""
+        ...
+
+    def refused(self, job: WaitingJob, worker: str) -> None:
+        """A hand-over was past the worker's room: the job waits with the router again."""
         ...
 
 

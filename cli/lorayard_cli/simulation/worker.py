@@ -77,6 +77,11 @@ class ModelWorker:
         return max(0, self.cluster.rows - self.in_flight)
 
     @property
+    def has_room(self) -> bool:
+        """Whether it takes one more job, where it may refuse."""
+        return self.in_flight < self.cluster.rows + self.cluster.lookahead
+
+    @property
     def warm(self) -> Set[str]:
         """Adapters in slots, on their way there, or needed by the queue."""
         return self.slots.usage.keys() | self._coming | {job.adapter for job in self.queue if job.adapter}

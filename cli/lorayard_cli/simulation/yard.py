@@ -11,7 +11,7 @@ from dataclasses import replace
 from lorayard_cli.simulation.errors import BadOrderError, BooksDifferError
 from lorayard_cli.simulation.meters import Meters
 from lorayard_cli.simulation.report import report
-from lorayard_cli.simulation.router import Orders, Router, Sight
+from lorayard_cli.simulation.router import Listener, Orders, Router, Sight
 from lorayard_cli.simulation.simulated_job import SimulatedJob
 from lorayard_cli.simulation.trial import Trial
 from lorayard_cli.simulation.worker import ModelWorker
@@ -31,6 +31,7 @@ class Yard:
     def __init__(self, trial: Trial, router: Router) -> None:
         self.trial = trial
         self.router = router
+        self._listener = router if isinstance(router, Listener) else None
         self.now = 0.0
         self.jobs = trial.make_jobs()
         self.waiting: dict[str, SimulatedJob] = {}  # with the router
@@ -116,9 +117,22 @@ class Yard:
             self.ended.append(job)
             self.router.done(job.waiting, worker.worker, job.tokens, self.now)
             self._wake()
+        if not self._is_frozen:
+            self._tell(worker)
         due = worker.next_at()
         if due < _NEVER:
             heapq.heappush(self._due, (due, worker.worker, worker.changes))
+
+    def _tell(self, worker: ModelWorker) -> None:
+        """How much it has to do now: after each change, and in its answers."""
+        if self._listener is not None:
+            self._listener.hear(worker.worker, frozenset(job.key for job in worker.jobs), self.now)
+
+    @property
+    def _is_frozen(self) -> bool:
+        """Whether no word of a worker reaches anybody, but for answers."""
+        start, end = self.trial.frozen_seconds or (_NEVER, _NEVER)
+        return start <= self.now < end
 
     def _take_arrivals(self) -> None:
         while self._next_job < len(self.jobs):
@@ -151,8 +165,7 @@ class Yard:
     def _deliver_reports(self) -> None:
         while self._reports and self._reports[0][0] <= self.now:
             _, sights = self._reports.popleft()
-            start, end = self.trial.frozen_seconds or (_NEVER, _NEVER)
-            if not start <= self.now < end:
+            if not self._is_frozen:
                 self.router.see(sights, self.now)
                 self._wake()
 
@@ -180,10 +193,15 @@ class Yard:
             job = self.waiting.pop(hand_over.job, None)
             if job is None:
                 raise BadOrderError(type(self.router).__name__, f"gave {hand_over.job}, which does not wait")
-            touched[hand_over.worker] = self._worker(hand_over.worker)
-            touched[hand_over.worker].give(job, self.now)
+            worker = touched[hand_over.worker] = self._worker(hand_over.worker)
+            if self._listener is None or worker.has_room:
+                worker.give(job, self.now)
+            else:
+                self.waiting[job.key] = job
+                self._listener.refused(job.waiting, worker.worker)
         for worker in touched.values():
             self._advance(worker)
+            self._tell(worker)
 
     def _worker(self, name: str) -> ModelWorker:
         worker = self._by_name.get(name)
