@@ -86,24 +86,67 @@ def test_a_cold_adapter_is_loaded_where_a_host_copy_is() -> None:
     assert made.decisions[0].cost_seconds == pytest.approx(Policy().load_seconds_host)
 
 
-def test_a_busy_worker_first_fetches_what_is_on_disk_and_the_job_stays_free() -> None:
-    busy = worker("w1", 1, in_use="bc", slots=3, host="")
-    made = decide([job("1", "a")], [busy])
-    assert given(made) == []
-    assert made.prefetches == (Prefetch(worker="w1", adapter="a"),)
+def test_a_busy_worker_is_committed_to_two_reads_and_fetches_others_while_their_jobs_stay_free() -> None:
+    planner = Planner()
+    for key, group in (("1", "a"), ("2", "b"), ("3", "c")):
+        planner.put(job(key, group))
+    busy = worker("w1", 4, in_use="z", slots=8, host="z")
+    planner.see(busy)
+    made = planner.plan(NOW)
+    assert len(given(made)) == 2
+    (fetched,) = made.prefetches
+    planner.see(replace(busy, room=2, in_flight=3, host=frozenset("abcz") - {fetched.adapter}))
+    assert [one.group for one in planner.plan(NOW + 0.1).decisions] == [fetched.adapter]
+
+
+def test_a_read_that_does_not_end_keeps_others_waiting_no_longer_than_a_copy_would() -> None:
+    planner = Planner(Policy(early_reads=1))
+    planner.put(job("1", "a"))
+    loading = worker("w1", 4, in_use="az", slots=8, host="z")
+    planner.see(worker("w1", 5, in_use="z", slots=8, host="z"))
+    assert given(planner.plan(NOW)) == ["1:w1:load"]
+    planner.put(job("2", "b"))
+    planner.see(loading)
+    assert given(planner.plan(NOW + Policy().fetch_seconds - 0.1)) == []
+    planner.see(loading)
+    assert given(planner.plan(NOW + Policy().fetch_seconds)) == ["2:w1:load"]
+
+
+def test_an_adapter_is_drained_when_its_jobs_lose_less_than_those_for_a_slot_have_waited__b9() -> None:
+    fleet = [worker("w1", 2, in_use="ab")]
+    usual = Policy(service_seconds=4.0, wait_bound_seconds=(1000.0,))
+
+    def drained(age: float, fleet: list[WorkerView], rate: float = 0.5) -> list[str]:
+        made = plan(NOW, [job("1", "c", age=age)], fleet, {}, {"a": rate, "b": rate}, usual)
+        return [drain.adapter for drain in made.drains]
+
+    assert drained(7.0, fleet) == []  # two jobs come until its rows have ended, and wait 4 s each
+    assert len(drained(9.0, fleet)) == 1
+    assert len(drained(1.0, fleet, rate=0.01)) == 1
+    others = [worker("w2", 0, in_use="ab"), worker("w1", 2, in_use="ab")]
+    assert len(drained(2.0, others)) == 1  # where another worker serves them too they lose a second
 
 
 def test_a_worker_with_enough_to_read_is_asked_for_no_more_while_another_is_not() -> None:
     slow = worker("w1", 1, in_use="bc", slots=3, host="")
     fast = replace(slow, worker="w2", load_seconds_disk=Policy().load_seconds_disk / 2)
     behind = {few: replace(fast, fetching=frozenset("stuvxyz"[:few])) for few in (MOST_READS - 1, MOST_READS)}
-    made = {few: decide([job("1", "a")], [slow, view]) for few, view in behind.items()}
+    made = {few: decide([job("1", "a")], [slow, view], Policy(early_reads=0)) for few, view in behind.items()}
     assert made[MOST_READS - 1].prefetches == (Prefetch(worker="w2", adapter="a"),)
     assert made[MOST_READS].prefetches == (Prefetch(worker="w1", adapter="a"),)
 
 
+def test_a_load_that_a_later_lane_pays_for_serves_earlier_ones_first__b5() -> None:
+    """Else their jobs would wait beside a holder with a free row."""
+    elsewhere = replace(worker("w1", 1, holds="bc"), rows=0, base_digest="m")
+    jobs = [job("0", "a", priority=URGENT), job("1", "c", priority=URGENT), job("2", "c", priority=HIGH)]
+    able = replace(worker("w2", 2, holds="a", in_use="z", loaded_ago=0.5), base_digest="n")
+    made = plan(NOW, jobs, [able, elsewhere], {}, {}, Policy(base_of={"a": "m", "c": "n"}, queue_from=0.0))
+    assert [one.job for one in made.decisions if one.worker == "w2"] == ["1", "2"]
+
+
 def test_a_copy_that_never_comes_is_not_waited_for__b6() -> None:
-    planner = Planner()
+    planner = Planner(Policy(early_reads=0))
     planner.put(job("1", "a"))
     busy = worker("w1", 1, in_use="bc", slots=3, host="")
     planner.see(busy)
@@ -240,7 +283,7 @@ def test_a_job_handed_back_is_planned_again_in_its_old_place() -> None:
     ],
 )
 def test_a_job_that_waits_says_what_for(fleet: list[WorkerView], waits_for: WaitsFor) -> None:
-    planner = Planner(Policy(turn_seconds=1e9, load_seconds_host=100.0))
+    planner = Planner(Policy(turn_seconds=1e9, load_seconds_host=100.0, early_reads=0))
     planner.put(job("0", "a", age=2))
     planner.put(job("1", "a"))
     for view in fleet:

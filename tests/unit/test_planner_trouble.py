@@ -150,7 +150,7 @@ def test_one_group_drains_one_worker_however_many_lanes_it_waits_in() -> None:
 
 
 def test_a_clock_that_is_set_back_an_hour_stops_nothing() -> None:
-    planner = Planner()
+    planner = Planner(Policy(early_reads=0))
     planner.see(worker("w1", busy="ab", slots=3, host=NOTHING, rows=3))
     planner.put(job("1", "c"), NOW)
     assert given(planner.plan(NOW)) == []  # it is fetched first
@@ -160,7 +160,7 @@ def test_a_clock_that_is_set_back_an_hour_stops_nothing() -> None:
 
 
 def test_a_copy_that_was_asked_for_long_ago_is_asked_for_again() -> None:
-    planner = Planner()
+    planner = Planner(Policy(early_reads=0))
     busy = worker("w1", busy="ab", slots=3, host=NOTHING, rows=3)
     planner.see(busy)
     planner.put(job("1", "c"))

@@ -41,6 +41,7 @@ class Desk:
         "left",
         "name",
         "read",
+        "reads",
         "resident",
         "room",
         "rows",
@@ -72,6 +73,8 @@ class Desk:
         """Whether it stands in the lists of those with room, and with rows that are free."""
         self.read: tuple[str, float] | None = None
         """What it was last told to fetch, and when (unix seconds)."""
+        self.reads: dict[str, float] = {}
+        """Adapters that it was committed to load from disk -> when; until they are in host memory."""
         self.take(view)
 
     def reader_is_idle(self, now: float, patience: float) -> bool:
@@ -84,6 +87,10 @@ class Desk:
         """Whether a copy was asked for not long ago; one that nobody waited for in the end is forgotten."""
         asked = self.asked.get(group)
         return asked is not None and asked <= now < asked + FORGET * patience
+
+    def reading(self, now: float, patience: float) -> int:
+        """How many adapters it is committed to read from disk; one that takes longer is not waited for."""
+        return sum(0.0 <= now - at < patience for at in self.reads.values())
 
     def budget(self, now: float, share: float, most: float) -> float:
         """Seconds of loading that overdue jobs may take now; it fills up by `share` of the time."""
@@ -112,6 +119,12 @@ class Desk:
                 self.idle_pins += 1
         self.host = view.host
         self.fetching = set(view.fetching)
+        if self.reads:
+            self.reads = {
+                digest: at
+                for digest, at in self.reads.items()
+                if digest in self.resident and digest not in self.host
+            }
         free = view.slots - len(self.resident)
         self.free_slots = free if free > 0 else 0
         self.free_columns = max(0, view.columns - self.taken_columns(self.resident)) if view.columns else 0

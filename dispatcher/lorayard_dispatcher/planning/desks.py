@@ -150,6 +150,8 @@ class Desks:
             columns = desk.columns(digest) if digest in self._policy.parts_of else 0
             desk.resident[digest] = Resident(last_used=now, loaded_at=now, columns=columns)
             desk.left.pop(digest, None)
+            if digest not in desk.host and digest not in self._policy.parts_of:
+                desk.reads[digest] = now
             _enter(self.holders, digest, desk.name)
             if desk.room > 0:
                 _enter(self.open_holders, digest, desk.name)

@@ -154,7 +154,7 @@ class Loads:
             yield (seconds * wanted / holders, found.last_used, digest)
 
     def staged(self, desk: Desk, group: str, now: float, *, early: bool) -> bool:
-        """Whether it may be committed there now: from host memory always, from disk where little runs.
+        """Whether it may be committed there now: from host memory always, from disk where little is read.
 
         And where the copy was asked for and never came: orders get lost, and the worker loads by itself.
         """
@@ -167,7 +167,7 @@ class Loads:
         patience = self._policy.fetch_seconds
         if desk.waits_for_copy(group, now, patience) and now - desk.asked[group] > patience:
             return True
-        return early and desk.in_flight <= self._policy.early_share * desk.rows
+        return early and desk.reading(now, patience) < self._policy.early_reads
 
     def may_come(self, desk: Desk, group: str, now: float) -> bool:
         """Whether an adapter may be meant for a worker whose disk has enough to read: it is read already, or

@@ -38,9 +38,10 @@ class Policy:
     """No adapter with waiting work is evicted sooner after its load."""
     turn_seconds: float = 1.5
     """No adapter is drained for another sooner after its load."""
-    early_share: float = 0.5
-    """An adapter on disk may be committed to a worker filled to at most this share; a fuller one first
-    brings it into host memory, and the jobs stay free to go elsewhere meanwhile."""
+    early_reads: int = 2
+    """Adapters that a worker may be committed to read from disk at once: more would only wait for its disk,
+    in slots. Beyond that a worker first brings an adapter into host memory, and the jobs stay free to go
+    elsewhere meanwhile."""
     fetch_seconds: float = 2.0
     """A copy in host memory is waited for no longer: then the worker is given the job and loads by itself."""
     prewarm_copies: int = 3

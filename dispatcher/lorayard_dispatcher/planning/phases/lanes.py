@@ -262,8 +262,10 @@ class _Loading:
         self._filled.add(desk.name)
         first: Load | None = load
         phase = Phase.SPILL if spill else Phase.LOAD
-        while desk.free_rows > 0 and (job := making.next(group, priority)) is not None:
-            if first is None and making.stays(job, desk):
-                continue
-            making.give(job, desk, phase, first)
-            first = None
+        lanes = making.books.backlog.groups[group]
+        for lane in sorted(lane for lane in lanes if lane <= priority):  # a load did not pay for those before
+            while desk.free_rows > 0 and (job := making.next(group, lane)) is not None:
+                if first is None and making.stays(job, desk):
+                    continue
+                making.give(job, desk, phase, first)
+                first = None

@@ -12,9 +12,14 @@ PAST_SHARE = 0.25
 At 0 slots leave adapters whose tenants are past their share for a moment only; at 1 a cold adapter waits
 behind everything that a flood has pending."""
 
+OTHERS_SECONDS = 1.0
+"""What a job waits longer when one of several holders of its adapter is drained: the others serve it, though
+with fewer rows between them. With no other holder it waits until the last rows there have ended."""
+
 
 def rotate(making: Making) -> None:
-    """For each group that nobody holds: drain an adapter that is worth less than the group has waited."""
+    """For each group that nobody holds: drain an adapter that makes jobs wait for less than the group has
+    waited: where slots turn over, one comes free soon by itself."""
     desks = making.books.desks
     drained_for = making.drained_for()
     for priority in making.books.backlog.priorities():
@@ -24,14 +29,15 @@ def rotate(making: Making) -> None:
                 continue
             if lane.eligible(making.books.shares, 1) == 0:
                 continue
-            urgency = lane.size * (1.0 + max(0.0, making.now - lane.oldest.enqueued_at))
-            found = _least_useful(making, group, urgency)
+            waited = lane.size * max(0.0, making.now - lane.oldest.enqueued_at)
+            found = _least_useful(making, group, waited)
             if found is not None:
                 drained_for.add(group)
                 making.drain(found[0], found[1], group)
 
 
-def _least_useful(making: Making, group: str, urgency: float) -> tuple[Desk, str] | None:
+def _least_useful(making: Making, group: str, waited: float) -> tuple[Desk, str] | None:
+    """Of those that lose fewer seconds of waiting jobs; the fewest jobs, running and to come, first."""
     desks, policy, now = making.books.desks, making.books.policy, making.now
     best: tuple[float, float, int, str, str] | None = None
     base = policy.base_of.get(group)
@@ -46,8 +52,12 @@ def _least_useful(making: Making, group: str, urgency: float) -> tuple[Desk, str
             if found is None or found.pinned or now - found.loaded_at < policy.turn_seconds:
                 continue
             worth = _worth(making, adapter)
-            rank = (jobs + worth, seconds, -weight(group, desk.name), desk.name, adapter)
-            if worth < urgency and (best is None or rank < best):
+            sole = len(desks.holders.get(adapter, ())) <= 1
+            lost = worth * (policy.service_seconds if sole else OTHERS_SECONDS)
+            if lost >= waited:
+                continue
+            rank = (jobs + lost, seconds, -weight(group, desk.name), desk.name, adapter)
+            if best is None or rank < best:
                 best = rank
     return None if best is None else (desks.by_name[best[3]], best[4])
 
