@@ -18,6 +18,7 @@ from contextlib import suppress
 import structlog
 
 from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.guard import Guard
 from lorayard_dispatcher.posts import Posts
 from lorayard_dispatcher.seats import Seats
 from lorayard_dispatcher.service import serve
@@ -120,7 +121,14 @@ async def _serve(
     await dispatcher.keeping.look(time.monotonic())  # before the first job
     upkeep = Upkeep(bus)
     service = await serve(dispatcher, seats, upkeep)
+    guard = Guard(
+        bus,
+        dispatcher.choosing.directory.aliases,
+        spawn=dispatcher.spawn,
+        is_active=lambda: dispatcher.keeping.is_active(),
+    )
     active = [
+        asyncio.create_task(guard.run(), name="guard"),
         asyncio.create_task(upkeep.run(), name="upkeep"),
         asyncio.create_task(seats.run(), name="seats"),
         asyncio.create_task(posts.watch(), name="pulls-watch"),

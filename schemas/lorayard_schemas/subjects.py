@@ -80,6 +80,11 @@ class Subjects:
         return f"{self.prefix}.done.{subject_token(tenant)}.{job}"
 
     @property
+    def done_all(self) -> str:
+        """Where every stored result is announced."""
+        return f"{self.prefix}.done.>"
+
+    @property
     def tokens(self) -> str:
         """All streamed tokens."""
         return f"{self.prefix}.tokens.>"

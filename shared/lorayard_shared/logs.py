@@ -61,6 +61,7 @@ class Event(StrEnum):
     SEAT_LOST = "seat_lost"
     SEAT_TAKEN = "seat_taken"
     SESSIONS_FAILED = "sessions_failed"
+    VERSION_STOPPED = "version_stopped"
     WATCH_RESTARTED = "watch_restarted"
     WORKER_APPEARED = "worker_appeared"
     WORKER_CONTRADICTED = "worker_contradicted"

@@ -1,0 +1,124 @@
+"""Stops versions that are tried out and are worse: hears results, and takes their share of the alias away.
+
+Results are listened to only while a guarded alias tries something, and by the one dispatcher that keeps the
+adapters. It counts from its own start: a dispatcher that takes over begins anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgpack
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from lorayard_dispatcher.guarding.trial import Answer, Trial, Verdict
+from lorayard_schemas.alias import AliasRecord
+from lorayard_schemas.result import ErrorKind, ResultState
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.jobs.alias_book import AliasBook
+from lorayard_shared.logs import Event
+from lorayard_shared.registry.alias_store import AliasStore
+from lorayard_shared.registry.errors import RegistryError
+from lorayard_shared.registry.records import Author
+
+LOOK_SECONDS = 0.5
+"""From a change of aliases to the first answer that counts: few are missed of an experiment."""
+
+GUARD = "guard"
+"""Who has changed an alias then."""
+
+Spawn = Callable[[Coroutine[object, object, object], str], None]
+
+
+class Guard:
+    """One dispatcher's trials."""
+
+    def __init__(self, bus: Bus, aliases: AliasBook, *, spawn: Spawn, is_active: Callable[[], bool]) -> None:
+        self._bus = bus
+        self._aliases = aliases
+        self._store = AliasStore(bus)
+        self._spawn = spawn
+        self._is_active = is_active
+        self._trials: dict[str, Trial] = {}
+        self._stopping: set[str] = set()
+        self._heard: Subscription | None = None
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Look what is tried, until cancelled."""
+        try:
+            while True:
+                await self._look()
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await self._listen(wanted=False)
+
+    async def _look(self) -> None:
+        guarded = {record.spec: record for record in self._aliases if self._is_active() and _tries(record)}
+        for spec in self._trials.keys() - guarded.keys():
+            del self._trials[spec]
+        for spec, record in guarded.items():
+            known = self._trials.get(spec)
+            if known is None or known.record != record:
+                self._trials[spec] = Trial(record)
+        await self._listen(wanted=bool(guarded))
+
+    async def _listen(self, *, wanted: bool) -> None:
+        if wanted and self._heard is None:
+            self._heard = await self._bus.nc.subscribe(self._bus.subjects.done_all, cb=self._on_result)
+        elif not wanted and self._heard is not None:
+            heard, self._heard = self._heard, None
+            await heard.unsubscribe()
+
+    async def _on_result(self, message: Msg) -> None:
+        try:
+            result = msgpack.unpackb(message.data)
+            alias = result["maker"]["alias"]
+            trial = self._trials.get(alias["name"])
+            if trial is None or trial.record.revision != alias["revision"]:
+                return
+            answer = read_answer(result)
+        except (ValueError, TypeError, LookupError, msgpack.UnpackException):
+            return  # none that an alias has led to
+        verdict = trial.see(answer) if answer is not None else None
+        if verdict is not None and trial.record.spec not in self._stopping:
+            self._stopping.add(trial.record.spec)
+            self._spawn(self._stop(trial.record, verdict), f"guard-{trial.record.spec}")
+
+    async def _stop(self, record: AliasRecord, verdict: Verdict) -> None:
+        try:
+            done = await self._store.stop(record, verdict.version, Author(actor=GUARD, reason=verdict.why))
+        except (nats.errors.Error, RegistryError) as error:
+            self._log.warning(Event.BUS_FAILED, alias=record.spec, error=str(error))
+        else:
+            if done:
+                self._log.warning(
+                    Event.VERSION_STOPPED, alias=record.spec, version=verdict.version, why=verdict.why
+                )
+        finally:  # the next answer tries again, if it is still there to stop
+            self._stopping.discard(record.spec)
+
+
+def read_answer(result: dict[str, Any]) -> Answer | None:
+    """What a result says of its version; None: it ended for reasons of its own."""
+    version, state = result["maker"]["version"], result["state"]
+    if state == ResultState.SUCCEEDED:
+        told = result.get("timings") or {}
+        spent = told.get("total_ms", 0.0) - told.get("queued_ms", 0.0) - told.get("load_ms", 0.0)
+        return Answer(version=version, failed=False, milliseconds=max(0.0, spent))
+    error = result.get("error") or {}
+    # A permanent failure that names a field is the request's own.
+    if state == ResultState.FAILED and not (error.get("kind") == ErrorKind.PERMANENT and error.get("field")):
+        return Answer(version=version, failed=True)
+    return None
+
+
+def _tries(record: AliasRecord) -> bool:
+    if record.guard is None or record.control is None:
+        return False
+    return any(arm.weight > 0 and arm.version != record.control for arm in record.arms)
