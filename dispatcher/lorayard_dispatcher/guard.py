@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import nats.errors
@@ -32,6 +32,7 @@ LOOK_SECONDS = 0.5
 GUARD = "guard"
 """Who has changed an alias then."""
 
+JsonMap = dict[str, Any]
 Spawn = Callable[[Coroutine[object, object, object], str], None]
 
 
@@ -77,8 +78,8 @@ class Guard:
 
     async def _on_result(self, message: Msg) -> None:
         try:
-            result = msgpack.unpackb(message.data)
-            alias = result["maker"]["alias"]
+            result = cast("JsonMap", msgpack.unpackb(message.data))
+            alias: JsonMap = result["maker"]["alias"]
             trial = self._trials.get(alias["name"])
             if trial is None or trial.record.revision != alias["revision"]:
                 return
@@ -104,14 +105,14 @@ class Guard:
             self._stopping.discard(record.spec)
 
 
-def read_answer(result: dict[str, Any]) -> Answer | None:
+def read_answer(result: JsonMap) -> Answer | None:
     """What a result says of its version; None: it ended for reasons of its own."""
-    version, state = result["maker"]["version"], result["state"]
+    version, state = str(result["maker"]["version"]), result["state"]
     if state == ResultState.SUCCEEDED:
-        told = result.get("timings") or {}
+        told: dict[str, float] = result.get("timings") or {}
         spent = told.get("total_ms", 0.0) - told.get("queued_ms", 0.0) - told.get("load_ms", 0.0)
         return Answer(version=version, failed=False, milliseconds=max(0.0, spent))
-    error = result.get("error") or {}
+    error: JsonMap = result.get("error") or {}
     # A permanent failure that names a field is the request's own.
     if state == ResultState.FAILED and not (error.get("kind") == ErrorKind.PERMANENT and error.get("field")):
         return Answer(version=version, failed=True)
