@@ -155,6 +155,8 @@ class Audit:
         if parked.adapter is not None:
             ref = parked.adapter
             body["adapter"] = {"name": ref.name, "version": ref.version, "digest": ref.digest}
+        if parked.composition is not None:
+            body["composition"] = parked.composition.applied.model_dump(mode="json", exclude_none=True)
         self._keep(AuditKind.DECISION, parked, body)
 
     def forced(self, parked: ParkedJob, home: str, views: Sequence[WorkerView]) -> None:

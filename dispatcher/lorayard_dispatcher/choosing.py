@@ -46,7 +46,10 @@ class Choosing:
 
     def strike(self, job: TakenJob, found: Resolution) -> Strike | None:
         """What keeps the job from running."""
-        return self.strikes.find(found.ref, job.address.tenant) if self.strikes else None
+        if not self.strikes:
+            return None
+        struck = (self.strikes.find(ref, job.address.tenant) for ref in found.refs)
+        return next((strike for strike in struck if strike is not None), None)
 
     def begin(self, parked: ParkedJob) -> None:
         """A job is given to a worker: given out again, it keeps its version while its alias has any use for

@@ -16,6 +16,7 @@ import structlog
 from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.choosing import Choosing
+from lorayard_dispatcher.compositions import Compositions
 from lorayard_dispatcher.delayed_check import DelayedCheck
 from lorayard_dispatcher.departures import Departures
 from lorayard_dispatcher.fleet import Fleet
@@ -77,9 +78,13 @@ class Dispatcher:
         self.spawn = self._tasks.spawn
         self.settle = self._tasks.settle
         self.end = self._tasks.end
-        policy = settings.policy(self.registry.base_of, self.registry.columns_of, self.registry.bytes_of)
+        self.compositions = Compositions(self.registry)
+        registry = self.registry
+        policy = settings.policy(
+            registry.base_of, registry.columns_of, registry.bytes_of, self.compositions.parts_of
+        )
         self.planner = make_planner(policy, settings.record_plans, self.spawn)
-        self.pool = Pool(self.planner)
+        self.pool = Pool(self.planner, self.compositions)
         self.usage = Usage(self.planner)
         self.fleet = Fleet(name, numbered_from=time.time_ns())
         self.answers = Answers(bus, ResultStore(bus, PayloadStore(bus)), leases)
@@ -238,13 +243,13 @@ class Dispatcher:
         if strike is not None:
             self._put_by(job, strike)
             return
-        if session is not None:
+        if session is not None and found.composition is None:  # a composition is of its own turn only
             alias = found.alias.name if found.alias is not None else None
             explicit = found.rule is Rule.EXPLICIT
             session.resolved(found.ref, job.enqueued_at, explicit=explicit, alias=alias)
         waiting = WaitingJob(
             key=job.key,
-            group=found.record.digest if found.record is not None else BASE_GROUP,
+            group=found.made_of or BASE_GROUP,
             tenant=job.address.tenant,
             priority=LANES.index(job.address.lane),
             enqueued_at=job.enqueued_at,
@@ -263,6 +268,7 @@ class Dispatcher:
             alias=found.alias,
             chosen_at=self.choosing.changes,
             session=session,
+            composition=found.composition,
         )
         again = job.deliveries > 1
         holder = self.setbacks.redelivered(parked.key, time.monotonic()) if again else None
@@ -397,7 +403,8 @@ class Dispatcher:
 
     def give_up(self, group: str) -> None:
         """Answer the jobs of an adapter that every worker has said it lacks."""
-        if self.fleet.all_lack(group):
+        made = self.compositions.get(group)
+        if self.fleet.all_lack(group, () if made is None else made.applied.digests):
             self._answer_unavailable(group)
 
     def _give_up_unservable(self, now: float) -> None:
@@ -408,17 +415,22 @@ class Dispatcher:
         """
         settled, registry = self.fleet.is_settled(now), self.registry
         for group in {group for group, _ in self.pool.queues}:
-            columns = registry.columns_of.get(group, 0)
-            served = self.fleet.can_serve(group, registry.base_of.get(group), columns)
-            if self.fleet.all_lack(group) or (settled and not served):
+            made = self.compositions.get(group)
+            parts, slots = (() if made is None else made.applied.digests), 1 if made is None else made.slots
+            columns = registry.columns_of.get(group, 0) if made is None else made.columns
+            base = registry.base_of.get(group)
+            served = self.fleet.can_serve(group, base, columns, parts=parts, slots=slots)
+            if self.fleet.all_lack(group, parts) or (settled and not served):
                 self._answer_unavailable(group)
 
     def _answer_unavailable(self, group: str) -> None:
         for parked in [parked for parked in self.pool if parked.waiting.group == group]:
             self.pool.take(parked.key)
-            spec = f"{parked.adapter.name}@{parked.adapter.version}" if parked.adapter is not None else ""
+            spec = parked.named
             needed, most = self.registry.columns_of.get(group, 0), self.fleet.most_columns()
-            if parked.adapter is None:
+            if parked.composition is not None:
+                refusal = refusals.composition_unavailable(parked.composition, self.fleet.composers())
+            elif parked.adapter is None:
                 refusal = refusals.base_unavailable()
             elif most is not None and most < needed:
                 refusal = refusals.adapter_too_large(spec, needed=needed, most=most)

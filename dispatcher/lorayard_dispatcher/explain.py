@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.parked_job import ParkedJob
@@ -33,10 +33,13 @@ def explain_job(dispatcher: Dispatcher, wish: ExplainJob) -> JobExplanation:
 def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
     now, job, taken = time.time(), parked.waiting, parked.taken
     registry = dispatcher.registry
+    made = parked.composition
     fit = Fit(
         group=job.group,
         base_digest=registry.base_of.get(job.group),
-        columns=registry.columns_of.get(job.group, 0),
+        columns=registry.columns_of.get(job.group, 0) if made is None else made.columns,
+        parts=() if made is None else made.applied.digests,
+        slots=1 if made is None else made.slots,
     )
     views = dispatcher.fleet.views(time.monotonic(), now)
     wait = dispatcher.planner.why(parked.key, now)
@@ -51,7 +54,7 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         waited_seconds=max(0.0, now - taken.enqueued_at),
         attempt=taken.attempt,
         reason=reason,
-        detail=_placement(dispatcher, job.group) if reason is WaitReason.PLACEMENT else "",
+        detail=_placement(dispatcher, fit.parts or (job.group,)) if reason is WaitReason.PLACEMENT else "",
         ahead=sum(other.order < job.order for other in lane),
         oldest_seconds=max(0.0, now - min(other.enqueued_at for other in lane)),
         overdue_in_seconds=dispatcher.planner.policy.bound(job) - now,
@@ -61,12 +64,14 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
     )
 
 
-def _placement(dispatcher: Dispatcher, group: str) -> str:
-    """Where an adapter may be: workers that live, else as it was declared."""
-    keeper = dispatcher.keeping.keeper
-    target, wish = keeper.targets.get(group), keeper.wishes.get(group)
-    allowed = target.allowed if target is not None else None
-    return ", ".join(sorted(allowed or (wish.on if wish is not None else ())))
+def _placement(dispatcher: Dispatcher, adapters: Iterable[str]) -> str:
+    """Where adapters may be: workers that live, else as it was declared."""
+    keeper, found = dispatcher.keeping.keeper, set[str]()
+    for adapter in adapters:
+        target, wish = keeper.targets.get(adapter), keeper.wishes.get(adapter)
+        allowed = target.allowed if target is not None else None
+        found.update(allowed or (wish.on if wish is not None else ()))
+    return ", ".join(sorted(found))
 
 
 def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
@@ -78,7 +83,7 @@ def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
         dispatcher=dispatcher.name,
         where=Whereabouts.PARKED,
         workers=len(dispatcher.fleet.workers),
-        adapter=taken.address.adapter,
+        adapter=taken.address.adapter if taken.composition is None else taken.composition.label,
         lane=taken.address.lane,
         waited_seconds=max(0.0, time.time() - taken.enqueued_at),
         attempt=taken.attempt,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.known_worker import REST_SECONDS, SILENT_SECONDS, KnownWorker, Standing
@@ -204,10 +204,25 @@ class Fleet:
         """Whether there are workers, and for a while none has come or gone."""
         return bool(self._workers) and now - self._changed_at >= SETTLED_SECONDS
 
-    def can_serve(self, group: str, base_digest: str | None, columns: int = 0) -> bool:
+    def can_serve(
+        self,
+        group: str,
+        base_digest: str | None,
+        columns: int = 0,
+        *,
+        parts: Sequence[str] = (),
+        slots: int = 1,
+    ) -> bool:
         """Whether some live worker has this base model (None fits all), slots that hold so many columns, and
-        does not lack the adapter."""
-        return any(worker.serves(group, base_digest, columns) for worker in self._workers.values())
+        does not lack the adapter, or the `parts` of a composition that takes so many `slots`."""
+        return any(
+            worker.serves(group, base_digest, columns, parts, slots) for worker in self._workers.values()
+        )
+
+    def composers(self) -> list[tuple[int, int]]:
+        """Slots and columns (0: only their number counts) of the live workers that compose adapters."""
+        adverts = [known.advert for known in self._workers.values() if known.advert.composes]
+        return [(advert.slot_count, advert.columns_total) for advert in adverts]
 
     def most_columns(self) -> int | None:
         """That any live worker's slots share; None: of some only their number counts."""
@@ -223,9 +238,12 @@ class Fleet:
                     return f"worker {worker} refuses {found.name}@{found.version}: {found.reason}"
         return None
 
-    def all_lack(self, group: str) -> bool:
-        """Whether there are workers, and every one has said that it lacks the adapter."""
-        return bool(self._workers) and all(group in worker.lacks for worker in self._workers.values())
+    def all_lack(self, group: str, parts: Sequence[str] = ()) -> bool:
+        """Whether there are workers, and every one has said that it lacks the adapter, or a part."""
+        needed = {group, *parts}
+        return bool(self._workers) and not any(
+            worker.lacks.isdisjoint(needed) for worker in self._workers.values()
+        )
 
     # ---- what is handed over
 

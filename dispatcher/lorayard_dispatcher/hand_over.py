@@ -33,7 +33,7 @@ REQUEST_SECONDS = 5.0
 
 MAX_JOBS = 64
 JOB_BYTES = 1024
-"""Lease, adapter and the rest of one job's fields, generously."""
+"""Lease, adapter and the rest of one job's fields, generously; and each part of a composition."""
 
 
 class Fate(StrEnum):
@@ -125,19 +125,22 @@ def _forget(_session: Session, _worker: str, _tokens: float) -> None:
 
 
 def _held(parked: ParkedJob) -> HeldJob:
-    taken = parked.taken
+    taken, made = parked.taken, parked.composition
     return HeldJob(
         key=parked.key,
         lease=taken.lease,
         group=parked.waiting.group,
         tenant=taken.address.tenant,
         job=taken.job,
+        parts=made.applied.digests if made is not None and made.applied.summed else (),
+        columns=(made.derived_columns or 0) if made is not None else 0,
     )
 
 
 def _bytes(parked: ParkedJob) -> int:
     taken = parked.taken
-    return len(taken.subject) + len(taken.body) + len(taken.history or "") + JOB_BYTES
+    parts = 0 if parked.composition is None else len(parked.composition.records)
+    return len(taken.subject) + len(taken.body) + len(taken.history or "") + JOB_BYTES * (1 + parts)
 
 
 def batches(jobs: Sequence[ParkedJob]) -> Iterator[list[ParkedJob]]:

@@ -121,7 +121,7 @@ class Keeping:
             now,
             sites=self.sites(now),
             wishes=self.wishes().values(),
-            demand=demand(self._fleet.views(now, time.time()), self._pool.queues),
+            demand=demand(self._fleet.views(now, time.time()), self._pool.queues, self._registry.bytes_of),
             base_of=self._registry.base_of,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -89,11 +89,15 @@ class KnownWorker:
         for jobs in self.given.values():
             yield from jobs.values()
 
-    def serves(self, group: str, base_digest: str | None, columns: int) -> bool:
+    def serves(
+        self, group: str, base_digest: str | None, columns: int, parts: Sequence[str] = (), slots: int = 1
+    ) -> bool:
         """Whether it could ever serve a group: its adapter is for a base model (None: any), and takes so many
-        columns of the slots."""
+        columns of the slots. A composition has `parts`, and a sum takes several `slots`."""
         advert = self.advert
         if advert.dedicated not in (None, group):
+            return False
+        if parts and not (advert.composes and slots <= advert.slot_count and self.lacks.isdisjoint(parts)):
             return False
         if group == BASE_GROUP:
             return True
@@ -193,6 +197,7 @@ class KnownWorker:
             dedicated=advert.dedicated,
             lacks=frozenset(self.lacks),
             barred=self.barred,
+            composes=advert.composes,
         )
 
     def _load(self, now: float) -> tuple[int, int]:
@@ -215,7 +220,11 @@ class KnownWorker:
 
     def _resident(self, now: float, unix: float) -> dict[str, Resident]:
         """As advertised, with the adapters of its jobs, and those of our own that it has not seen yet."""
-        jobs = Counter(job.group for job in self.jobs if job.group)
+        jobs, columns = Counter[str](), dict[str, int]()
+        for job in self.jobs:
+            jobs.update(job.adapters)
+            if job.columns:
+                columns[job.group] = job.columns
         found = {
             slot.digest: Resident(
                 jobs=max(slot.rows, jobs[slot.digest]),
@@ -229,7 +238,8 @@ class KnownWorker:
         }
         for digest in {self.advert.dedicated} - {None} | jobs.keys():
             if digest is not None and digest not in found:
-                found[digest] = Resident(jobs=jobs[digest], last_used=unix, loaded_at=unix)
+                taken = columns.get(digest, 0)
+                found[digest] = Resident(jobs=jobs[digest], last_used=unix, loaded_at=unix, columns=taken)
         return found
 
 

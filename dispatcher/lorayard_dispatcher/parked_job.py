@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lorayard_dispatcher.planning.values import WaitingJob
+from lorayard_dispatcher.planning.values import WaitingJob, WorkerView
 from lorayard_dispatcher.session import Session
 from lorayard_schemas.assignment import AdapterRef, AliasRef
+from lorayard_shared.jobs.composed import ResolvedComposition
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.value import value
 
@@ -29,6 +30,7 @@ class ParkedJob:
     alias: AliasRef | None = None
     chosen_at: int = 0  # changes of aliases, rules and strikes until then
     session: Session | None = None
+    composition: ResolvedComposition | None = None
     refused: int = 0  # times in a row
 
     @property
@@ -44,6 +46,28 @@ class ParkedJob:
     def key(self) -> str:
         """The job's identity."""
         return self.taken.key
+
+    @property
+    def refs(self) -> tuple[AdapterRef, ...]:
+        """The adapter, or those that it is composed of; none for the base model."""
+        if self.composition is not None:
+            return self.composition.refs
+        return () if self.adapter is None else (self.adapter,)
+
+    @property
+    def named(self) -> str:
+        """The adapter or the composition, for people."""
+        if self.composition is not None:
+            return self.composition.applied.label
+        return f"{self.adapter.name}@{self.adapter.version}" if self.adapter is not None else ""
+
+    def fits(self, view: WorkerView) -> bool:
+        """Whether a worker can put its composition together; a job without one leaves that to the planner."""
+        made = self.composition
+        if made is None:
+            return True
+        parts = made.applied.digests
+        return view.serves(self.waiting.group, made.base_digest, made.columns, parts, made.slots)
 
     def assigned(self, now: float) -> dict[str, Any]:
         """As handed over at `now` (unix seconds): an `AssignedJob`, as the map that travels.
@@ -67,6 +91,8 @@ class ParkedJob:
             given["history"] = taken.history
         if ref is not None:
             given["adapter"] = {"name": ref.name, "version": ref.version, "digest": ref.digest}
+        if self.composition is not None:
+            given["composition"] = self.composition.applied.model_dump(mode="json", exclude_none=True)
         if self.alias is not None:
             given["alias"] = {"name": self.alias.name, "revision": self.alias.revision}
         return given

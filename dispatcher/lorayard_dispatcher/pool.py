@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 
+from lorayard_dispatcher.compositions import Compositions
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.planning.values import Queue, Waiting, WaitingJob
@@ -17,9 +18,10 @@ _order = attrgetter("order")
 class Pool:
     """Parked jobs by key, and the same jobs in queues for the planner."""
 
-    def __init__(self, planner: Planner) -> None:
-        """The planner is told of every job that comes and goes."""
+    def __init__(self, planner: Planner, compositions: Compositions | None = None) -> None:
+        """The planner is told of every job that comes and goes, and what its composition is before."""
         self._planner = planner
+        self._compositions = compositions
         self._jobs: dict[str, ParkedJob] = {}
         self._queues: dict[Queue, list[WaitingJob]] = {}
         self._counts: Counter[int] = Counter()
@@ -65,6 +67,8 @@ class Pool:
         self._by_id[parked.taken.address.tenant, parked.taken.job] = parked.key
         insort(self._queues.setdefault(_queue(parked), []), parked.waiting, key=_order)
         self._counts[parked.waiting.priority] += 1
+        if self._compositions is not None and parked.composition is not None:
+            self._compositions.hold(parked.composition)
         self._planner.put(parked.waiting, arrived)
         return old
 
@@ -79,6 +83,8 @@ class Pool:
         if parked is None:
             return None
         self._planner.take(key)
+        if self._compositions is not None and parked.composition is not None:
+            self._compositions.release(parked.composition)
         name = (parked.taken.address.tenant, parked.taken.job)
         if self._by_id.get(name) == key:
             del self._by_id[name]

@@ -40,7 +40,7 @@ class Rerouting:
         adapter = self._choosing.directory.aliases.on_change(key, value)
         if adapter is not None:
             # A plain name may follow an alias that is new, so all of this adapter's jobs are looked at.
-            self._follow(lambda parked: parked.adapter is not None and parked.adapter.name == adapter)
+            self._follow(lambda parked: any(ref.name == adapter for ref in parked.refs))
 
     def on_rules(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of rules."""
@@ -76,7 +76,9 @@ class Rerouting:
             found = self._choosing.choose(parked.taken, parked.session)
         except UnknownAdapterError:
             return None
-        if found.ref != parked.adapter or self._choosing.strike(parked.taken, found) is not None:
+        if found.made_of != (parked.waiting.group or None) or found.ref != parked.adapter:
+            return None
+        if self._choosing.strike(parked.taken, found) is not None:
             return None
         rule = parked.rule if found.rule == Rule.SESSION else found.rule  # it is its own turn that it kept
         return replace(parked, rule=rule, alias=found.alias, chosen_at=self._choosing.changes)

@@ -119,7 +119,8 @@ class Sending:
             self._audit.returned(worker, parked, refusal.reason, refusal.detail)
             if refusal.reason is RefusalReason.UNKNOWN_ADAPTER:
                 self._sender.park_again(parked)
-                self._fleet.on_lacking(worker, parked.waiting.group)
+                part = next((ref.digest for ref in parked.refs if ref.digest == refusal.detail), None)
+                self._fleet.on_lacking(worker, part or parked.waiting.group)
                 self._sender.give_up(parked.waiting.group)
             else:
                 self._plan_again_or_force(parked.after_refusal())

@@ -53,7 +53,8 @@ class Setbacks:
         if not parked.forced:
             return None
         views = self._fleet.views(now, now)  # names and what fits: no times are read
-        homes = by_rendezvous(parked.waiting.group, views, policy)
+        able = [view for view in views if parked.fits(view)]
+        homes = by_rendezvous(parked.waiting.group, able, policy)
         self.forced += bool(homes)
         return homes[0].worker if homes else None
 

@@ -46,9 +46,13 @@ class DispatcherSettings(YardSettings):
     """A file that gets everything the planner is told and answers, to be played again; None: nothing."""
 
     def policy(
-        self, base_of: Mapping[str, str], columns_of: Mapping[str, int], bytes_of: Mapping[str, int]
+        self,
+        base_of: Mapping[str, str],
+        columns_of: Mapping[str, int],
+        bytes_of: Mapping[str, int],
+        parts_of: Mapping[str, tuple[str, ...]],
     ) -> Policy:
-        """The constants of planning. What is by adapter digest (base model, columns, bytes) is kept up by its
+        """The constants of planning. What is by digest (base model, columns, bytes, parts) is kept up by its
         owner."""
         return Policy(
             wait_bound_seconds=self.wait_bound_seconds,
@@ -59,4 +63,5 @@ class DispatcherSettings(YardSettings):
             base_of=base_of,
             columns_of=columns_of,
             bytes_of=bytes_of,
+            parts_of=parts_of,
         )

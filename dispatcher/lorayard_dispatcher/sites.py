@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from lorayard_dispatcher.known_worker import KnownWorker
 from lorayard_dispatcher.planning.placement import Site
@@ -32,8 +32,16 @@ def site(known: KnownWorker) -> Site:
     )
 
 
-def demand(views: Iterable[WorkerView], queues: Mapping[Queue, Sequence[object]]) -> dict[str, float]:
-    """Jobs that run or wait, by group: the rows that it could use now."""
+def demand(
+    views: Iterable[WorkerView],
+    queues: Mapping[Queue, Sequence[object]],
+    known: Container[str] | None = None,
+) -> dict[str, float]:
+    """Jobs that run or wait, by group: the rows that it could use now.
+
+    What is not among the `known` adapters (None: all are), a composition, counts with the base model: no
+    worker can be given to it alone.
+    """
     found: Counter[str] = Counter()
     for view in views:
         if view.dedicated is not None:
@@ -44,4 +52,7 @@ def demand(views: Iterable[WorkerView], queues: Mapping[Queue, Sequence[object]]
         found[BASE_GROUP] += max(0, view.in_flight - sum(jobs.values()))
     for (group, _), waiting in queues.items():
         found[group] += len(waiting)
+    if known is not None:
+        for group in [group for group in found if group and group not in known]:
+            found[BASE_GROUP] += found.pop(group)
     return {group: float(rows) for group, rows in found.items() if rows}

@@ -17,6 +17,8 @@ class Fit:
     group: str
     base_digest: str | None  # None fits every base model
     columns: int = 0  # of the slots, by the adapter's rank
+    parts: tuple[str, ...] = ()  # of a composition
+    slots: int = 1
 
     def has_base(self, view: WorkerView) -> bool:
         """Whether the worker runs the base model that the adapter was made for."""
@@ -24,7 +26,8 @@ class Fit:
 
     def serves(self, view: WorkerView) -> bool:
         """Whether the worker can run the job at all, wherever its adapter was declared to be."""
-        return replace(view, barred=frozenset()).serves(self.group, self.base_digest, self.columns)
+        anywhere = replace(view, barred=frozenset[str]())
+        return anywhere.serves(self.group, self.base_digest, self.columns, self.parts, self.slots)
 
 
 def wait_reason(fit: Fit, views: Sequence[WorkerView], wait: Wait | None, *, alive: int) -> WaitReason:
@@ -39,7 +42,7 @@ def wait_reason(fit: Fit, views: Sequence[WorkerView], wait: Wait | None, *, ali
     if not able:
         alone = all(view.dedicated not in (None, fit.group) for view in views if fit.has_base(view))
         return WaitReason.DEDICATED if alone else WaitReason.NO_FILES
-    if all(fit.group in view.barred for view in able):
+    if not any(view.barred.isdisjoint({fit.group, *fit.parts}) for view in able):
         return WaitReason.PLACEMENT
     return WaitReason.NEXT_PLAN if wait is None else _of_planner(wait, able)
 

@@ -182,6 +182,12 @@ class Composition(_Recipe):
         return parts
 
     @property
+    def label(self) -> str:
+        """For people."""
+        parts = " + ".join(f"{part.weight:g} {part.adapter}" for part in self.parts)
+        return f"{self.policy} of {parts}"
+
+    @property
     def address(self) -> str:
         """What stands for an adapter's name in the job's subject: by it jobs are shared out to partitions."""
         return COMPOSED + self.parts[0].adapter

@@ -174,16 +174,20 @@ class Yard:
         await self._wait_until(lambda: self._answers(process, name))
         return process
 
-    async def worker(self, name: str = "w1", *, engine: Engine | None = None, **given: object) -> Process:
-        """Start a worker, an echo one unless given an engine; it is advertised when this returns."""
+    async def worker(
+        self, name: str = "w1", *, engine: Engine | str | None = None, **given: object
+    ) -> Process:
+        """Start a worker, an echo one unless given an engine or the name of one; it is advertised when this
+        returns."""
         # Without a dispatcher it waits for the test to play one.
-        usual = {"name": name, "engine": "echo", "drain_seconds": 5.0, "emergency": False}
+        kind = engine if isinstance(engine, str) else "echo"
+        usual = {"name": name, "engine": kind, "drain_seconds": 5.0, "emergency": False}
         values = {**self.settings.model_dump(), **usual, **given}
         stop = asyncio.Event()
         settings = WorkerSettings.model_validate(values)
         run = (
             run_worker(settings, stop=stop)
-            if engine is None
+            if engine is None or isinstance(engine, str)
             else run_worker(settings, stop=stop, equip=lambda _: Equipment(engine=engine, catalog=Catalog()))
         )
         process = self._keep(run, stop, name)

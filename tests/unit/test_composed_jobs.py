@@ -7,15 +7,18 @@ from typing import Any
 import msgpack
 import pytest
 
-from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.adapter import AdapterKind, AdapterRecord
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.composition import MAX_PARTS, AppliedComposition, Composition
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job
 from lorayard_schemas.subjects import Subjects
-from lorayard_shared.jobs.compose import BadCompositionError, ResolvedComposition, resolve_composition
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.asked import Asked
+from lorayard_shared.jobs.composed import ResolvedComposition
+from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.intake import Unreadable, read_delivery
-from lorayard_shared.jobs.resolve import UnknownAdapterError, resolve
+from lorayard_shared.jobs.resolve import BadCompositionError, Resolution, Rule, UnknownAdapterError, resolve
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_workers.engine import recipe
 from lorayard_workers.engine.protocol import Composition as EngineComposition
@@ -131,13 +134,25 @@ RECORDS = {
     "two": record("two", digest="2", rank=12),
     "same": record("same", digest="1"),
     "other": record("other", digest="3", base="9"),
+    "theirs": record("theirs", digest="4").model_copy(update={"tenants": ("globex",)}),
+    "dora": record("dora", digest="5").model_copy(update={"kind": AdapterKind.DORA}),
 }
-KNOWN = {found.name: {found.version: found} for found in RECORDS.values()}
+
+
+def chosen(*parts: tuple[str, float], tenant: str = "acme", **given: Any) -> Resolution:
+    registry = AdapterRegistry()
+    for found in RECORDS.values():
+        registry.on_change(found.name, encode(found))
+    named = tuple({"adapter": f"a/b/{name}", "weight": weight} for name, weight in parts)
+    composition = Composition.model_validate({"parts": named, **given})
+    asked = Asked(tenant=tenant, job="j", adapter=composition.address, composition=composition)
+    return Directory(registry, None).resolve(asked)
 
 
 def resolved(*parts: tuple[str, float], **given: Any) -> ResolvedComposition:
-    named = tuple({"adapter": f"a/b/{name}", "weight": weight} for name, weight in parts)
-    return resolve_composition(Composition.model_validate({"parts": named, **given}), KNOWN)
+    found = chosen(*parts, **given).composition
+    assert found is not None
+    return found
 
 
 def test_every_part_is_fixed_by_digest__c7() -> None:
@@ -160,8 +175,8 @@ def test_a_job_is_planned_by_the_digest_that_its_engine_keeps_the_adapter_by__c7
     engines = EngineComposition(parts=parts, policy=CompositionPolicy.TIES, density=0.5)
     assert applied.digest == recipe.recipe_digest(engines)
     assert resolved(("two", 1), ("one", 2)).applied.digest == resolved(("one", 2), ("two", 1)).applied.digest
-    assert resolved(("one", 1.0)).is_plain
-    assert not resolved(("one", 0.5)).is_plain
+    assert chosen(("one", 1.0)) == Resolution(record=RECORDS["one"], rule=Rule.EXPLICIT)
+    assert resolved(("one", 0.5)).applied.digest != RECORDS["one"].digest
 
 
 @pytest.mark.parametrize(
@@ -185,12 +200,19 @@ def test_a_derived_adapter_takes_the_columns_of_its_policy__c7(
 def test_a_part_that_nobody_has_registered_is_named__c7() -> None:
     with pytest.raises(UnknownAdapterError, match="'a/b/nobody' is not registered") as caught:
         resolved(("one", 1), ("nobody", 1))
-    assert caught.value.spec == "a/b/nobody"
+    assert (caught.value.spec, caught.value.field) == ("a/b/nobody", "composition")
+    with pytest.raises(UnknownAdapterError, match="'a/b/theirs' is not registered"):
+        resolved(("one", 1), ("theirs", 1))
+    assert resolved(("one", 1), ("theirs", 1), tenant="globex").slots == 2
 
 
 @pytest.mark.parametrize(
     ("names", "words"),
-    [(("one", "same"), "are the same adapter"), (("one", "two", "other"), "another base model")],
+    [
+        (("one", "same"), "are the same adapter"),
+        (("one", "two", "other"), "another base model"),
+        (("one", "dora"), "DoRA"),
+    ],
 )
 def test_parts_that_do_not_go_together_are_refused_by_name__c7(names: tuple[str, ...], words: str) -> None:
     with pytest.raises(BadCompositionError, match=words) as caught:

@@ -232,7 +232,16 @@ def _crew(
         is_draining=lambda: not presence.takes_jobs,
     )
     validation = Validation(bus, engine, shelf, worker=settings.name, takes_jobs=lambda: presence.takes_jobs)
-    desk = Desk(bus, execution, held, presence, orders, shelf=shelf, validation=validation)
+    desk = Desk(
+        bus,
+        execution,
+        held,
+        presence,
+        orders,
+        shelf=shelf,
+        validation=validation,
+        composes=lambda: engine.residency().composes,
+    )
     emergency = _emergency(bus, settings, leases, held, desk, presence)
     return _Crew(
         engine=engine,

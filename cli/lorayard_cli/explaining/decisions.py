@@ -12,9 +12,9 @@ def why(decision: DecisionRecord) -> str:
     worker, adapter = decision.worker, adapter_of(decision)
     match decision.phase:
         case "session":
-            holds = "" if decision.adapter is None else f" held {adapter},"
+            holds = "" if _is_base(decision) else f" held {adapter},"
             return f"{worker}{holds} had the conversation of its session and had room"
-        case "warm" if decision.adapter is None:
+        case "warm" if _is_base(decision):
             return f"{worker} had room, and the base model needs no slot"
         case "warm":
             return f"{worker} held {adapter} and had room"
@@ -41,9 +41,15 @@ def why(decision: DecisionRecord) -> str:
 
 
 def adapter_of(decision: DecisionRecord) -> str:
-    """`name@version`, or the base model."""
+    """`name@version`, a composition, or the base model."""
+    if decision.composition is not None:
+        return decision.composition.label
     ref = decision.adapter
     return "the base model" if ref is None else f"{ref.name}@{ref.version}"
+
+
+def _is_base(decision: DecisionRecord) -> bool:
+    return decision.adapter is None and decision.composition is None
 
 
 def seconds(value: float) -> str:
@@ -57,7 +63,7 @@ def seconds(value: float) -> str:
 
 
 def _held_or_loaded(decision: DecisionRecord) -> str:
-    if decision.adapter is None:
+    if _is_base(decision):
         return ""
     return f", which held {adapter_of(decision)}" if decision.source == "slot" else _load(decision)
 

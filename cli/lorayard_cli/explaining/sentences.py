@@ -42,7 +42,11 @@ def _otherwise(found: Evidence) -> str:
     assert result.maker is not None, "only of those that ran"
     assert decision is not None, "only of those on record"
     tier = result.maker.tier
-    if decision.adapter is None or tier not in ("slot", "host", "disk") or tier == decision.source:
+    if (
+        (decision.adapter is None and decision.composition is None)
+        or tier not in ("slot", "host", "disk")
+        or tier == decision.source
+    ):
         return ""
     return ", and found it in a slot" if tier == "slot" else f", which then took it from {tier}"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from lorayard_schemas.alias import AliasRecord, Sticky
+from lorayard_schemas.composition import Composition
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.value import value
 
@@ -18,6 +19,8 @@ class Asked:
     job: str
     adapter: str | None = None
     """As it was named."""
+    composition: Composition | None = None
+    """Several adapters instead; `adapter` only stands for them then."""
     session: str | None = None
     task: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -31,6 +34,7 @@ def asked_of(job: TakenJob, begun: str | None = None) -> Asked:
         tenant=job.address.tenant,
         job=job.job,
         adapter=job.address.adapter,
+        composition=job.composition,
         session=job.session,
         task=job.task,
         metadata=job.metadata,

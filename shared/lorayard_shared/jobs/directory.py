@@ -18,6 +18,7 @@ from lorayard_schemas.routes import Stage
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.alias_book import AliasBook
 from lorayard_shared.jobs.asked import Asked, sticky_key
+from lorayard_shared.jobs.compose import resolve_composition
 from lorayard_shared.jobs.resolve import (
     Kept,
     Resolution,
@@ -66,6 +67,8 @@ class Directory:
         Raises:
             UnknownAdapterError: what was decided on is not there for this tenant.
         """
+        if asked.composition is not None:
+            return resolve_composition(asked.composition, lambda spec: self._named(spec, asked))
         for stage in self.rules.order:
             found = self._at_stage(stage, asked, kept)
             if found is not None:
@@ -83,6 +86,10 @@ class Directory:
         if stage is Stage.DEFAULT and self.default is not None:
             return self._led(self.default, Rule.DEFAULT, asked, kept)
         return None
+
+    def _named(self, spec: str, asked: Asked) -> AdapterRecord:
+        target = self.target(spec, asked.tenant)
+        return target if isinstance(target, AdapterRecord) else self._drawn(target, asked, None)
 
     def _led(self, spec: str, rule: str, asked: Asked, kept: Kept | None) -> Resolution:
         if spec == BASE:

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-from lorayard_schemas.composition import AppliedComposition
+from collections.abc import Sequence
+
 from lorayard_schemas.result import ErrorKind, ResultError
-from lorayard_shared.jobs.compose import BadCompositionError
+from lorayard_shared.jobs.composed import ResolvedComposition
 from lorayard_shared.jobs.resolve import UnknownAdapterError
 
 
-def unknown_adapter(
-    error: UnknownAdapterError, refused_by: str | None, *, at: str = "adapter"
-) -> ResultError:
-    """Nobody has registered it; `refused_by` names a worker that found its files and refuses them, `at` the
-    field that names it."""
+def unknown_adapter(error: UnknownAdapterError, refused_by: str | None) -> ResultError:
+    """Nobody has registered it; `refused_by` names a worker that found its files and refuses them."""
     return ResultError(
         kind=ErrorKind.PERMANENT,
-        code="unknown_adapter",
+        code=error.code,
         message=f"{error.reason}; {refused_by}" if refused_by else error.reason,
-        field=at,
-    )
-
-
-def bad_composition(error: BadCompositionError) -> ResultError:
-    """Its parts are there, and do not go together."""
-    return ResultError(
-        kind=ErrorKind.PERMANENT, code="bad_composition", message=error.reason, field=error.field
+        field=error.field,
     )
 
 
 def composition_unavailable(
-    composition: AppliedComposition, *, slots: int, columns: int, most: str
+    composition: ResolvedComposition, composers: Sequence[tuple[int, int]]
 ) -> ResultError:
-    """No live worker can put it together; `most` says what they have."""
-    needs = f"{slots} slot{'' if slots == 1 else 's'} and {columns} columns of them"
+    """No live worker can put it together; `composers` are the slots and columns of those that compose."""
+    most = "no worker that lives composes adapters"
+    if composers:
+        slots, columns = max(composers)
+        most = f"the largest has {slots} slots" + (f" and {columns} columns" if columns else "")
+    needs = f"{_count(composition.slots, 'slot')} with {composition.columns} columns"
     return ResultError(
         kind=ErrorKind.RETRYABLE,
         code="composition_unavailable",
-        message=f"{composition.label} needs a worker that composes adapters, has the files of each and "
-        f"the base model they were made for, and offers {needs}: {most}",
+        message=f"{composition.applied.label} needs a worker that composes adapters, has their files, the "
+        f"base model they were made for, and {needs}: {most}",
         field="composition",
     )
 
@@ -82,3 +77,7 @@ def delivered_too_often() -> ResultError:
         code="delivered_too_often",
         message="its worker died under it again and again: it seems to end whoever runs it",
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

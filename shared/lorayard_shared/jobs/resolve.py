@@ -13,6 +13,7 @@ from functools import lru_cache
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.assignment import AdapterRef, AliasRef
 from lorayard_schemas.names import BASE, check_adapter_spec, split_version, version_order
+from lorayard_shared.jobs.composed import ResolvedComposition
 from lorayard_shared.value import value
 
 
@@ -34,6 +35,8 @@ class Resolution:
     """A `Rule`, or `kind:name` of an operator's rule."""
     alias: AliasRef | None = None
     """That led to the version, and its revision."""
+    composition: ResolvedComposition | None = None
+    """Several adapters instead of one."""
 
     @property
     def ref(self) -> AdapterRef | None:
@@ -41,6 +44,39 @@ class Resolution:
         if self.record is None:
             return None
         return _ref(self.record.name, self.record.version, self.record.digest)
+
+    @property
+    def refs(self) -> tuple[AdapterRef | None, ...]:
+        """The adapter, or those that it is composed of."""
+        return (self.ref,) if self.composition is None else self.composition.refs
+
+    @property
+    def records(self) -> tuple[AdapterRecord, ...]:
+        """Of the same; none for the base model."""
+        if self.composition is not None:
+            return self.composition.records
+        return () if self.record is None else (self.record,)
+
+    @property
+    def in_slots(self) -> tuple[str, ...]:
+        """Digests of what a worker needs in slots for it."""
+        if self.composition is not None and self.composition.applied.summed:
+            return self.composition.applied.digests
+        return () if self.made_of is None else (self.made_of,)
+
+    @property
+    def made_of(self) -> str | None:
+        """Digest of the adapter or of the composition's recipe; None is the base model."""
+        if self.composition is not None:
+            return self.composition.applied.digest
+        return None if self.record is None else self.record.digest
+
+    @property
+    def base_digest(self) -> str | None:
+        """Of the base model that it fits; None: any, or nobody has said."""
+        if self.composition is not None:
+            return self.composition.base_digest
+        return None if self.record is None else self.record.base_digest
 
 
 @lru_cache(maxsize=4096)
@@ -59,12 +95,21 @@ class Kept:
 
 
 class UnknownAdapterError(Exception):
-    """No such adapter, or no such version of it."""
+    """No such adapter, or no such version of it; `field` is what names it in the job."""
 
-    def __init__(self, *, spec: str, reason: str) -> None:
+    code = "unknown_adapter"
+
+    def __init__(self, *, spec: str, reason: str, field: str = "adapter") -> None:
         super().__init__(reason)
         self.spec = spec
         self.reason = reason
+        self.field = field
+
+
+class BadCompositionError(UnknownAdapterError):
+    """The parts are there and do not go together: there is no such adapter to be made."""
+
+    code = "bad_composition"
 
 
 Versions = Mapping[str, Mapping[str, AdapterRecord]]

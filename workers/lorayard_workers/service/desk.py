@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import nats.micro
@@ -50,6 +51,7 @@ class Desk:
         orders: Orders,
         *,
         shelf: Shelf,
+        composes: Callable[[], bool],
         validation: Validation,
     ) -> None:
         self._bus = bus
@@ -58,6 +60,7 @@ class Desk:
         self._presence = presence
         self._orders = orders
         self._shelf = shelf
+        self._composes = composes
         self._validation = validation
         self._log = structlog.get_logger().bind(worker=presence.worker)
 
@@ -142,7 +145,7 @@ class Desk:
 
     def _take(self, assigned: AssignedJob, refused: RefusalReason | None) -> Refusal | None:
         if refused is not None:
-            return Refusal(key=assigned.key, reason=refused)
+            return Refusal(key=assigned.key, reason=refused, detail=self._missing(assigned) or "")
         try:
             address = self._bus.subjects.parse_job(assigned.subject)
             job = assigned.job or decode(JobStub, assigned.body).id
@@ -163,11 +166,18 @@ class Desk:
             return RefusalReason.STALE_EPOCH
         return RefusalReason.DRAINING if not self._presence.takes_jobs else None
 
+    def _missing(self, assigned: AssignedJob) -> str | None:
+        """The first adapter of the job that cannot be had here."""
+        digests = (ref.digest for ref in adapters_of(assigned))
+        return next((digest for digest in digests if not self._shelf.knows(digest)), None)
+
     def _reason_against(self, assigned: AssignedJob, serves_only: str | None) -> RefusalReason | None:
         if self._held.get(assigned.key) is not None:
             return None  # the same job under a new lease needs no room
         digest = assigned.adapter.digest if assigned.adapter is not None else None
-        if any(not self._shelf.knows(ref.digest) for ref in adapters_of(assigned)):
+        if self._missing(assigned) is not None:
+            return RefusalReason.UNKNOWN_ADAPTER
+        if assigned.composition is not None and not self._composes():
             return RefusalReason.UNKNOWN_ADAPTER
         if serves_only is not None and serves_only != digest:
             return RefusalReason.DEDICATED

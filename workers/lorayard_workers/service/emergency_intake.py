@@ -38,7 +38,7 @@ from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency_cancel import EmergencyCancel
-from lorayard_workers.service.emergency_limits import ANYWHERE, limit_of
+from lorayard_workers.service.emergency_limits import limit_of
 from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.peers import Peers
 
@@ -167,7 +167,8 @@ class EmergencyIntake:
         except UnknownAdapterError as error:
             await self._answers.refuse(job, refusals.unknown_adapter(error, None))
             return False
-        strike = self._strikes.find(found.ref, job.address.tenant)
+        struck = (self._strikes.find(ref, job.address.tenant) for ref in found.refs)
+        strike = next((each for each in struck if each is not None), None)
         if strike is not None:
             self._log.warning(Event.JOB_LEFT, job=job.job, reason=f"{strike.label} is struck: {strike.why}")
             return False
@@ -199,11 +200,10 @@ class EmergencyIntake:
     # ---- here or elsewhere
 
     async def _give(self, job: TakenJob, found: Resolution) -> bool:
-        record, limit = found.record, ANYWHERE
-        if record is not None:
-            limit = limit_of(self._placements.of(record, self._directory.registry))
+        placements, registry = self._placements, self._directory.registry
+        limits = [limit_of(placements.of(record, registry)) for record in found.records]
         assigned = _assigned(job, found)
-        for worker in self._peers.in_order(record, limit):
+        for worker in self._peers.in_order(found, limits):
             if worker is None:
                 if self._desk.take(assigned):
                     self.taken += 1
@@ -243,6 +243,7 @@ def _assigned(job: TakenJob, found: Resolution) -> AssignedJob:
         deliveries=job.deliveries,
         history=job.history,
         adapter=found.ref,
+        composition=found.composition.applied if found.composition is not None else None,
         rule=found.rule,
         alias=found.alias,
         waited_ms=max(0.0, (time.time() - job.enqueued_at) * 1000),

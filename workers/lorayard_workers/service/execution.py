@@ -44,6 +44,7 @@ from lorayard_workers.engine.protocol import (
 )
 from lorayard_workers.errors import CapacityError
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of
+from lorayard_workers.service.job_composition import engine_composition, is_lost, lost
 from lorayard_workers.service.job_sampling import engine_sampling
 from lorayard_workers.service.outcomes import job_result, packed_result, result_state
 from lorayard_workers.service.retry import schedule_retry
@@ -173,7 +174,9 @@ class Execution:
         except MalformedMessageError as error:
             self._spawn(held, self._finish(held, _unreadable(held, error)), "finish")
             return
-        if job.prompt_ref is not None:
+        if is_lost(job, held.assigned):
+            self._spawn(held, self._finish(held, lost(held.key)), "finish")
+        elif job.prompt_ref is not None:
             self._spawn(held, self._fetch(held, job, job.prompt_ref), "fetch")
         elif job.messages is not None:
             chat = tuple(ChatMessage(role=turn.role, content=turn.content) for turn in job.messages)
@@ -248,11 +251,15 @@ class Execution:
         return True
 
     def _request(self, held: HeldJob, job: Job, prompt: str | tuple[ChatMessage, ...]) -> GenerationRequest:
+        made_of = held.assigned.composition
         digest = held.assigned.adapter.digest if held.assigned.adapter else None
+        # Of a composition the first part knows the form.
+        template_of = digest if made_of is None else made_of.parts[0].digest
         return GenerationRequest(
             request_id=held.key,
-            prompt=self._in_template(job, digest, prompt),
+            prompt=self._in_template(job, template_of, prompt),
             adapter=digest,
+            composition=None if made_of is None else engine_composition(made_of),
             sampling=engine_sampling(job.sampling),
             deadline=job.deadline,
         )

@@ -53,6 +53,7 @@ def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str
             base_digest=base_digest,
             rule=assigned.rule,
             alias=assigned.alias,
+            composition=assigned.composition,
             tier=outcome.tier.value if isinstance(outcome, Succeeded) else "none",
         ),
         attempt=assigned.attempt,
@@ -77,6 +78,8 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
     }
     if (ref := assigned.adapter) is not None:
         maker |= {"adapter": ref.name, "version": ref.version, "digest": ref.digest}
+    if assigned.composition is not None:
+        maker["composition"] = assigned.composition.model_dump(mode="json", exclude_none=True)
     if assigned.alias is not None:
         maker["alias"] = {"name": assigned.alias.name, "revision": assigned.alias.revision}
     return msgpack.packb(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 
-from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import AssignedJob, Assignment, AssignmentReply
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_shared.jobs.resolve import Resolution
 from lorayard_workers.service.emergency_limits import Limit
 
 MOST_ASKED = 3
@@ -53,21 +53,22 @@ class Peers:
             *(name for name, one in self._adverts.items() if one.load.holding and name != self._me),
         ]
 
-    def in_order(self, record: AdapterRecord | None, limit: Limit) -> Sequence[WorkerAdvert | None]:
-        """Whom to offer a job, the best first; None is this worker. A record of None is the base model.
+    def in_order(self, found: Resolution, limits: Sequence[Limit] = ()) -> Sequence[WorkerAdvert | None]:
+        """Whom to offer a job, the best first; None is this worker. Only who is within all `limits`, and can
+        put a composition together, is asked.
 
         Who holds the adapter in a slot comes first, this worker before others; then this worker; then whoever
         may serve it, by room.
         """
-        digest, base_digest = (record.digest, record.base_digest) if record is not None else (None, None)
-        named = self._within(limit)
+        named = [advert for advert in self._within(limits) if _composes(advert, found)]
+        needs = found.in_slots
         others = sorted(
-            (advert for advert in named if self._may_serve(advert, digest, base_digest)),
+            (advert for advert in named if self._may_serve(advert, found)),
             key=lambda advert: (-self._room[advert.worker], advert.worker),
         )
-        warm = [advert for advert in others if digest is not None and _holds(advert, digest)]
+        warm = [advert for advert in others if needs and _holds(advert, needs)]
         me = self._adverts.get(self._me)
-        warm_here = digest is None or (me is not None and _holds(me, digest))
+        warm_here = not needs or (me is not None and _holds(me, needs))
         cold = [advert for advert in others if advert not in warm]
         if me is not None and me not in named:
             return [*warm, *cold][:MOST_ASKED]
@@ -75,10 +76,14 @@ class Peers:
         asked = order[: MOST_ASKED + 1]
         return asked if None in asked else [*asked[:-1], None]
 
-    def _within(self, limit: Limit) -> list[WorkerAdvert]:
-        """Those that it names, or all where it names nobody that lives, and does not insist."""
-        named = [advert for advert in self._adverts.values() if limit.names(advert)]
-        return named if named or limit.only else list(self._adverts.values())
+    def _within(self, limits: Sequence[Limit]) -> list[WorkerAdvert]:
+        """Those that all of them name; one that names nobody that lives, and does not insist, names all."""
+        within = list(self._adverts.values())
+        for limit in limits:
+            named = [advert for advert in self._adverts.values() if limit.names(advert)]
+            if named or limit.only:
+                within = [advert for advert in within if advert in named]
+        return within
 
     def assignment(self, worker: WorkerAdvert, job: AssignedJob) -> Assignment:
         """One job for one of them, as from a dispatcher."""
@@ -96,13 +101,19 @@ class Peers:
         """What it says of its room."""
         self._room[worker.worker] = reply.load.room
 
-    def _may_serve(self, advert: WorkerAdvert, digest: str | None, base_digest: str | None) -> bool:
+    def _may_serve(self, advert: WorkerAdvert, found: Resolution) -> bool:
         if advert.worker == self._me or advert.load.draining or self._room[advert.worker] <= 0:
             return False
-        if advert.dedicated is not None and advert.dedicated != digest:
+        if advert.dedicated is not None and advert.dedicated != found.made_of:
             return False
-        return base_digest is None or base_digest == advert.base_digest
+        return found.base_digest in (None, advert.base_digest)
 
 
-def _holds(advert: WorkerAdvert, digest: str) -> bool:
-    return advert.dedicated == digest or any(slot.digest == digest for slot in advert.slots)
+def _holds(advert: WorkerAdvert, digests: Sequence[str]) -> bool:
+    here = {advert.dedicated, *(slot.digest for slot in advert.slots)}
+    return here.issuperset(digests)
+
+
+def _composes(advert: WorkerAdvert, found: Resolution) -> bool:
+    made = found.composition
+    return made is None or (advert.composes and made.slots <= advert.slot_count)

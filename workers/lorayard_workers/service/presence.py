@@ -207,6 +207,7 @@ class Presence:
             model=self._model,
             base_digest=self._engine.base_digest,
             context_tokens=self._engine.context_tokens,
+            composes=residency.composes,
             dedicated=residency.serves_only,
             bound=self._bound,
             labels=self._labels,
