@@ -102,6 +102,7 @@ class Dispatcher:
         self.sessions = Sessions(bus, self.spawn, self._retry)
         self.hand_over.on_turn = self.sessions.handed
         self._slots: dict[str, int] = {}
+        self._slots_in_order: list[tuple[str, int]] = []
         self.is_active: Callable[[], bool] = lambda: True
         """Whether what is parked is still this dispatcher's to give out."""
         self.on_room: list[Callable[[], None]] = []
@@ -259,7 +260,7 @@ class Dispatcher:
             moving_seconds=self._moving_seconds(session, job) if session is not None else 0.0,
         )
         if job.deliveries == 1:
-            self.arrival_order.see(waiting.group, sorted(self._slots.items()))
+            self.arrival_order.see(waiting.group, self._slots_in_order)
         parked = ParkedJob(
             taken=job,
             waiting=waiting,
@@ -383,6 +384,8 @@ class Dispatcher:
         for view in views:
             self.planner.see(view)
             self._slots[view.worker] = view.slots
+        if views or gone:
+            self._slots_in_order = sorted(self._slots.items())
 
     def sent(self) -> None:
         """Room may have come free at a worker, or jobs have come back."""

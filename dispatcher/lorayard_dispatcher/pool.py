@@ -65,7 +65,7 @@ class Pool:
         old = self.take(parked.key)
         self._jobs[parked.key] = parked
         self._by_id[parked.taken.address.tenant, parked.taken.job] = parked.key
-        insort(self._queues.setdefault(_queue(parked), []), parked.waiting, key=_order)
+        _file(self._queues.setdefault(_queue(parked), []), parked.waiting)
         self._counts[parked.waiting.priority] += 1
         if self._compositions is not None and parked.composition is not None:
             self._compositions.hold(parked.composition)
@@ -89,7 +89,9 @@ class Pool:
         if self._by_id.get(name) == key:
             del self._by_id[name]
         queue = self._queues[_queue(parked)]
-        del queue[bisect_left(queue, parked.waiting.order, key=_order)]
+        # Mostly it is the oldest, as it was the newest when it came.
+        first = queue[0] is parked.waiting
+        del queue[0 if first else bisect_left(queue, parked.waiting.order, key=_order)]
         self._counts[parked.waiting.priority] -= 1
         if not queue:
             del self._queues[_queue(parked)]
@@ -108,6 +110,13 @@ class Pool:
         for name, queue in self._queues.items():
             assert queue, f"queue {name} is empty"
             assert queue == sorted(queue, key=_order), f"queue {name} is out of order"
+
+
+def _file(queue: list[WaitingJob], job: WaitingJob) -> None:
+    if not queue or queue[-1].order < job.order:
+        queue.append(job)
+    else:
+        insort(queue, job, key=_order)
 
 
 def _queue(parked: ParkedJob) -> Queue:

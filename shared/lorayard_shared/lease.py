@@ -33,6 +33,7 @@ class LeaseKeeper:
 
     def __init__(self, settings: YardSettings, *, name: str) -> None:
         self._settings = settings
+        self._renew_seconds = settings.renew_seconds
         self._name = name
         self._due: dict[str, float] = {}  # lease -> monotonic time of its next renewal
         self._lock = threading.Lock()
@@ -66,7 +67,7 @@ class LeaseKeeper:
     def hold(self, lease: str) -> None:
         """Renew this lease from now on."""
         with self._lock:
-            self._due[lease] = time.monotonic() + self._settings.renew_seconds
+            self._due[lease] = time.monotonic() + self._renew_seconds
 
     def release(self, lease: str) -> None:
         """Say nothing more on this lease; an unknown one is ignored."""
@@ -113,7 +114,7 @@ class LeaseKeeper:
         async with await connect(self._settings, name=f"{self._name}-leases") as bus:
             bus.on_reconnect(self._renew_all_soon)
             self._ready.set()
-            tick = self._settings.renew_seconds / TICKS_PER_RENEWAL
+            tick = self._renew_seconds / TICKS_PER_RENEWAL
             while not self._stopping.is_set():
                 await asyncio.sleep(min(tick, 0.5))
                 await self._renew_due(bus)
@@ -126,7 +127,7 @@ class LeaseKeeper:
         with self._lock:
             due = [lease for lease, at in self._due.items() if at <= now]
             for lease in due:
-                self._due[lease] = now + self._settings.renew_seconds
+                self._due[lease] = now + self._renew_seconds
         for lease in due:
             # The lease comes due again; the server keeps it for two more renewals.
             with suppress(nats.errors.Error):
