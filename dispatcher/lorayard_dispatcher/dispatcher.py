@@ -28,8 +28,8 @@ from lorayard_dispatcher.news import News
 from lorayard_dispatcher.orders import Orders
 from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob
 from lorayard_dispatcher.plan_log import make_planner
-from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
+from lorayard_dispatcher.plans import Plans
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.rerouting import Rerouting
 from lorayard_dispatcher.sending import Sending
@@ -92,7 +92,7 @@ class Dispatcher:
         self.interruptions = Interruptions()
         self.arrival_order = ArrivalOrder()
         self.started_at = time.time()
-        self.taken = self.handed_over = self.warm = self.cold = 0
+        self.taken = 0
         self.lookout = Lookout(self.fleet, name)
         self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
         self.unresolved = Unresolved()
@@ -101,8 +101,6 @@ class Dispatcher:
         self.is_outdated = self.rerouting.is_outdated
         self.sessions = Sessions(bus, self.spawn, self._retry)
         self.hand_over.on_turn = self.sessions.handed
-        self._slots: dict[str, int] = {}
-        self._slots_in_order: list[tuple[str, int]] = []
         self.is_active: Callable[[], bool] = lambda: True
         """Whether what is parked is still this dispatcher's to give out."""
         self.on_room: list[Callable[[], None]] = []
@@ -117,6 +115,7 @@ class Dispatcher:
         self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
         self.news = self._make_news()
         self.sending = self._make_sending()
+        self.plans = self._make_plans()
 
     def _make_keeping(self) -> Keeping:
         return Keeping(
@@ -160,6 +159,19 @@ class Dispatcher:
             policy=self.planner.policy,
             tasks=self._tasks,
             log=self._log,
+        )
+
+    def _make_plans(self) -> Plans:
+        return Plans(
+            self.planner,
+            self.pool,
+            fleet=self.fleet,
+            lookout=self.lookout,
+            usage=self.usage,
+            audit=self.audit,
+            choosing=self.choosing,
+            sending=self.sending,
+            orders=self.orders,
         )
 
     @property
@@ -260,7 +272,7 @@ class Dispatcher:
             moving_seconds=self._moving_seconds(session, job) if session is not None else 0.0,
         )
         if job.deliveries == 1:
-            self.arrival_order.see(waiting.group, self._slots_in_order)
+            self.arrival_order.see(waiting.group, self.plans.slots)
         parked = ParkedJob(
             taken=job,
             waiting=waiting,
@@ -342,50 +354,9 @@ class Dispatcher:
                 self.registry.changed = False
                 self.planner.expect(self.keeping.kept_ready(self.registry.active()))
             if len(self.pool) or self.planner.prewarms(time.time()):
-                self.plan_once()
+                if self.is_active():
+                    self.plans.make()
                 await asyncio.sleep(PLAN_GAP_SECONDS)
-
-    def plan_once(self) -> None:
-        """Make one plan of what waits now, and start its hand-overs."""
-        if not self.is_active():
-            return
-        now = time.time()
-        self._look(now)
-        if self.lookout.blind:
-            views = self.fleet.views(time.monotonic(), now)
-            made = plan_blind(self.pool.waiting, views, self.planner.policy)
-        else:
-            made = self.planner.plan(now)
-        self.audit.plan(made)
-        by_worker: dict[str, list[ParkedJob]] = {}
-        for decision in made.decisions:
-            parked = self.pool.take(decision.job)
-            assert parked is not None, "the planner is told of this very pool"
-            self.handed_over += 1
-            self.cold += decision.load
-            self.warm += not decision.load
-            if self.lookout.blind:  # the planner counts what it gives by itself
-                self.planner.charge(parked.waiting.tenant, parked.waiting.tokens)
-            self.usage.planned(decision.worker, parked.waiting)
-            self.audit.decision(decision, parked)
-            self.choosing.begin(parked)
-            by_worker.setdefault(decision.worker, []).append(parked)
-        for worker, jobs in by_worker.items():
-            self.sending.hand_to(worker, jobs)
-        self.orders.prefetch(made.prefetches, time.monotonic())
-
-    def _look(self, now: float) -> None:
-        """Tell the planner what has changed in the fleet."""
-        self.usage.look(self.fleet.heard())
-        views, gone = self.fleet.changed(time.monotonic(), now)
-        for worker in gone:
-            self.planner.lose(worker)
-            self._slots.pop(worker, None)
-        for view in views:
-            self.planner.see(view)
-            self._slots[view.worker] = view.slots
-        if views or gone:
-            self._slots_in_order = sorted(self._slots.items())
 
     def sent(self) -> None:
         """Room may have come free at a worker, or jobs have come back."""

@@ -1,0 +1,83 @@
+"""Plans of what waits: the planner is told what has changed, and what it decides is begun."""
+
+from __future__ import annotations
+
+import time
+
+from lorayard_dispatcher.audit import Audit
+from lorayard_dispatcher.choosing import Choosing
+from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.lookout import Lookout
+from lorayard_dispatcher.orders import Orders
+from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.planning.blind import plan_blind
+from lorayard_dispatcher.planning.planner import Planner
+from lorayard_dispatcher.pool import Pool
+from lorayard_dispatcher.sending import Sending
+from lorayard_dispatcher.usage import Usage
+
+
+class Plans:
+    """Makes the plans of one dispatcher, and counts what comes of them."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        pool: Pool,
+        *,
+        fleet: Fleet,
+        lookout: Lookout,
+        usage: Usage,
+        audit: Audit,
+        choosing: Choosing,
+        sending: Sending,
+        orders: Orders,
+    ) -> None:
+        self._planner, self._pool = planner, pool
+        self._fleet, self._lookout = fleet, lookout
+        self._usage, self._audit, self._choosing = usage, audit, choosing
+        self._sending, self._orders = sending, orders
+        self.handed_over = self.warm = self.cold = 0
+        self._slots: dict[str, int] = {}
+        self.slots: list[tuple[str, int]] = []
+        """Of each worker that may get work, by name."""
+
+    def make(self) -> None:
+        """Make one plan of what waits now, and start its hand-overs."""
+        now = time.time()
+        self._look(now)
+        if self._lookout.blind:
+            views = self._fleet.views(time.monotonic(), now)
+            made = plan_blind(self._pool.waiting, views, self._planner.policy)
+        else:
+            made = self._planner.plan(now)
+        self._audit.plan(made)
+        by_worker: dict[str, list[ParkedJob]] = {}
+        for decision in made.decisions:
+            parked = self._pool.take(decision.job)
+            assert parked is not None, "the planner is told of this very pool"
+            self.handed_over += 1
+            self.cold += decision.load
+            self.warm += not decision.load
+            if self._lookout.blind:  # the planner counts what it gives by itself
+                self._planner.charge(parked.waiting.tenant, parked.waiting.tokens)
+            self._usage.planned(decision.worker, parked.waiting)
+            self._audit.decision(decision, parked)
+            self._choosing.begin(parked)
+            by_worker.setdefault(decision.worker, []).append(parked)
+        for worker, jobs in by_worker.items():
+            self._sending.hand_to(worker, jobs)
+        self._orders.prefetch(made.prefetches, time.monotonic())
+
+    def _look(self, now: float) -> None:
+        """Tell the planner what has changed in the fleet."""
+        self._usage.look(self._fleet.heard())
+        views, gone = self._fleet.changed(time.monotonic(), now)
+        for worker in gone:
+            self._planner.lose(worker)
+            self._slots.pop(worker, None)
+        for view in views:
+            self._planner.see(view)
+            self._slots[view.worker] = view.slots
+        if views or gone:
+            self.slots = sorted(self._slots.items())
