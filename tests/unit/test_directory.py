@@ -15,6 +15,7 @@ from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.resolve import Kept, UnknownAdapterError
+from lorayard_shared.jobs.rules import fits, misfits
 
 NAME = "acme/tiny/echo"
 
@@ -221,6 +222,22 @@ def test_tenant_comes_before_task_before_metadata_before_default__b1__b2(
 ) -> None:
     book = rules(directory(), **RULES)
     assert (book.resolve(request_).rule, version(book, request_)) == (rule, chosen)
+
+
+@given(
+    st.builds(
+        lambda tenant, task, session, plan: asked(
+            tenant=tenant, task=task, session=session, metadata={"plan": plan} if plan else {}
+        ),
+        st.sampled_from(["acme", "x"]),
+        st.sampled_from([None, "sum", "tally"]),
+        st.sampled_from([None, "chat-1", "s"]),
+        st.sampled_from(["", "gold", "tin"]),
+    )
+)
+def test_a_rule_fits_exactly_where_nothing_is_said_against_it__b1(request_: Asked) -> None:
+    for rule in RouteTable.model_validate(RULES).rules:
+        assert fits(rule, request_) == (not list(misfits(rule, request_)))
 
 
 def test_the_order_is_the_operators__b2() -> None:

@@ -12,8 +12,16 @@ from lorayard_shared.jobs.asked import Asked
 
 
 def fits(rule: RouteRule, asked: Asked) -> bool:
-    """Whether everything fits that the rule looks at."""
-    return next(misfits(rule, asked), None) is None
+    """Whether everything fits that the rule looks at: `misfits` in short, as every job is held against it."""
+    return (
+        (rule.task is None or _fits(rule.task, asked.task))
+        and (rule.tenant is None or _fits(rule.tenant, asked.tenant))
+        and (rule.session is None or _fits(rule.session, asked.session))
+        and (
+            not rule.metadata
+            or all(_fits(match, asked.metadata.get(key)) for key, match in rule.metadata.items())
+        )
+    )
 
 
 def misfits(rule: RouteRule, asked: Asked) -> Iterator[str]:
@@ -36,10 +44,10 @@ def _looks(rule: RouteRule, asked: Asked) -> Iterator[tuple[str, Match, str | No
 
 
 def _fits(match: Match, value: str | None) -> bool:
-    if value is None:
-        return False
     if match.exact is not None:
         return value == match.exact
+    if value is None:
+        return False
     if match.prefix is not None:
         return value.startswith(match.prefix)
     if match.one_of is not None:
