@@ -83,6 +83,20 @@ async def test_a_version_that_answers_otherwise_than_expected_is_refused__d3(
         await client.adapters.activate(NAME)
 
 
+async def test_what_another_version_of_the_same_weights_expected_counts_for_that_alone(
+    yard: Yard, client: Client, folder: Path, tmp_path: Path
+) -> None:
+    """The worker has the weights on its disk, from a version without expectations."""
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    await client.adapters.push(folder, name=NAME, version="1")
+    await client.adapters.activate(NAME)
+    expect(folder, {"prompt": "say this", "text": "never"})
+    await client.adapters.push(folder, name=NAME, version="2")
+    with pytest.raises(NotValidatedError, match=r"expectations\.0"):
+        await client.adapters.activate(f"{NAME}@2")
+    assert (await client.adapters.find(f"{NAME}@1")).state is AdapterState.ACTIVE
+
+
 async def test_a_refused_version_can_be_tried_again(
     yard: Yard, client: Client, folder: Path, tmp_path: Path, wait_until: WaitUntil
 ) -> None:

@@ -137,7 +137,7 @@ def start_up(folder: Path, *options: str, env: Mapping[str, str] | None = None) 
         process = subprocess.Popen(
             command(*arguments),
             cwd=folder,
-            env={**CLEAN_ENVIRONMENT, **(env or {})},
+            env={**CLEAN_ENVIRONMENT, "LORAYARD_PULLED_DIR": ".pulled", **(env or {})},
             stdout=stream,
             stderr=stream,
             stdin=subprocess.DEVNULL,

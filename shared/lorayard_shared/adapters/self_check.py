@@ -61,9 +61,19 @@ def read_self_check(folder: Path) -> tuple[Expectation, ...]:
     """
     try:
         data = read_plain_file(folder, SELF_CHECK_NAME, MAX_BYTES)
-        return SelfCheck.model_validate_json(bytes(data)).expectations
     except FileNotFoundError:
         return ()
+    return parse_self_check(bytes(data), folder)
+
+
+def parse_self_check(data: bytes, folder: Path) -> tuple[Expectation, ...]:
+    """What is expected, from the file's bytes; `folder` is named where they are wrong.
+
+    Raises:
+        AdapterRefusedError: it has other fields or values than it may.
+    """
+    try:
+        return SelfCheck.model_validate_json(data).expectations
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

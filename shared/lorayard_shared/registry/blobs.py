@@ -162,6 +162,22 @@ class BlobStore:
             await asyncio.to_thread(target.unlink, missing_ok=True)
             raise _missing(file, f"its parts make a file with digest {found[:12]}")
 
+    async def read(self, file: StoredFile, *, limit_bytes: int) -> bytes:
+        """A small file's bytes, checked.
+
+        Raises:
+            FileMissingError: the store lacks it, has other bytes, or it has more than `limit_bytes`.
+        """
+        if file.size_bytes > limit_bytes:
+            raise _missing(file, f"it has {file.size_bytes} bytes, more than {limit_bytes}")
+        manifest = await self.manifest(file)
+        data = b"".join(
+            [await self._fetch_part(file, manifest, index) for index in range(len(manifest.parts))]
+        )
+        if _sha256(data) != file.sha256:
+            raise _missing(file, f"its parts make a file with digest {_sha256(data)[:12]}")
+        return data
+
     async def check(self, file: StoredFile, *, on_bytes: OnBytes = unheard) -> None:
         """Read a stored file and compare its digests; nothing is written.
 

@@ -21,12 +21,20 @@ from lorayard_schemas.adapter import (
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.codec import encode
 from lorayard_schemas.validation import ValidateAdapter, ValidateReply, Verdict
-from lorayard_shared.adapters.self_check import Expectation, read_self_check
+from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.self_check import (
+    MAX_BYTES,
+    SELF_CHECK_NAME,
+    Expectation,
+    parse_self_check,
+    read_self_check,
+)
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.service import read_request
 from lorayard_shared.errors import YardError
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
+from lorayard_shared.registry.blobs import BlobStore
 from lorayard_shared.registry.errors import RegistryError
 from lorayard_shared.registry.records import Author, Records, check_move
 from lorayard_workers.engine.protocol import Engine
@@ -54,6 +62,7 @@ class Validation:
         self._engine = engine
         self._shelf = shelf
         self._records = Records(bus)
+        self._blobs = BlobStore(bus)
         self._worker = worker
         self._takes_jobs = takes_jobs
         self._log = structlog.get_logger().bind(worker=worker)
@@ -106,9 +115,10 @@ class Validation:
     async def _try(self, wish: ValidateAdapter) -> Finding:
         try:
             await self._shelf.bring(wish.digest)
-            folder = self._shelf.folder_of(wish.digest)
-            expectations = await asyncio.to_thread(_expectations, folder)
+            expectations = await self._expectations(wish)
             await try_adapter(self._engine, wish.digest, self._shelf.templates.get(wish.digest), expectations)
+        except AdapterRefusedError as error:
+            return Finding(verdict=Verdict.REFUSED, reason=error.reason, module=error.module)
         except UnfitError as error:
             verdict = Verdict.REFUSED if error.judged else Verdict.NOT_JUDGED
             return Finding(verdict=verdict, reason=str(error), module=error.module)
@@ -117,6 +127,18 @@ class Validation:
         except (CapacityError, TrialImpossibleError) as error:
             return Finding(verdict=Verdict.NOT_JUDGED, reason=str(error))
         return Finding(verdict=Verdict.SOUND)
+
+    async def _expectations(self, wish: ValidateAdapter) -> tuple[Expectation, ...]:
+        """Of this version: its weights may lie here from another, that expected something else."""
+        record = (await self._records.get(wish.name, wish.version)).record
+        stored = next((file for file in record.files if file.name == SELF_CHECK_NAME), None)
+        if stored is not None:
+            data = await self._blobs.read(stored, limit_bytes=MAX_BYTES)
+            return parse_self_check(data, Path(record.label))
+        folder = self._shelf.folder_of(wish.digest)
+        if record.in_store or folder is None:
+            return ()
+        return await asyncio.to_thread(read_self_check, folder)
 
     def _sound(self, wish: ValidateAdapter) -> Callable[[AdapterRecord], AdapterRecord]:
         def sound(record: AdapterRecord) -> AdapterRecord:
@@ -154,10 +176,6 @@ class Validation:
 
     def _author(self, wish: ValidateAdapter) -> Author:
         return Author(actor=f"worker {self._worker}", reason=f"asked by {wish.actor or 'somebody'}")
-
-
-def _expectations(folder: Path | None) -> tuple[Expectation, ...]:
-    return () if folder is None else read_self_check(folder)
 
 
 def _cut(text: str) -> str:
