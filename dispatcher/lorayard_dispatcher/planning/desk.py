@@ -195,6 +195,8 @@ class Desk:
 
     def lacks_room(self, group: str) -> bool:
         """Whether something has to leave for an adapter."""
+        if not self._parts_of and not self.view.columns:  # most often, and of a whole fleet
+            return self.free_slots <= 0
         return self.free_slots < len(self.missing(group)) or self.columns(group) > self.free_columns
 
     def mean_bytes(self, bytes_of: Mapping[str, int]) -> float:

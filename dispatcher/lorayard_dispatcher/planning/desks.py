@@ -278,7 +278,7 @@ class Desks:
                 continue
             if spare and desk.spare <= desk.kept:
                 continue
-            if (base is None and desk.is_plain and not desk.view.columns and not parts_of) or desk.fits(
+            if (base is None and not parts_of and desk.is_plain and not desk.view.columns) or desk.fits(
                 group, base
             ):
                 found.append(desk)
@@ -307,7 +307,7 @@ class Desks:
             desk = by_name[names[at]]
             if not (desk.is_free if free else desk.is_open) or group in desk.resident:
                 continue
-            if group in desk.sums:
+            if desk.sums and group in desk.sums:
                 continue
             if (base is None and desk.is_plain and group not in parts_of) or desk.fits(group, base):
                 found.append(desk)

@@ -124,8 +124,9 @@ class Making:
         groups = self.books.backlog.groups
         found = set(self.arrived)
         for desk in self.changed:
-            found.update(digest for digest in desk.resident if digest in groups)
-            found.update(group for group in desk.sums if group in groups)
+            found |= desk.resident.keys() & groups.keys()
+            if desk.sums:
+                found |= desk.sums.keys() & groups.keys()
         if BASE_GROUP in groups and self.books.desks.open:
             found.add(BASE_GROUP)
         if self.whole:

@@ -104,12 +104,13 @@ class Planner:
         if job.tenant in books.shares.aside:
             bring_back_if_servable(books, job.tenant)
         self._news.add(job.group)
-        parts = self.policy.sum_of(job.group) if self.policy.parts_of else ()
-        if parts:
-            books.desks.compose(job.group, parts)
         if now is not None:
-            for group in (job.group, *parts):
-                books.demand.arrived(group, now)
+            books.demand.arrived(job.group, now)
+        if self.policy.parts_of and (parts := self.policy.sum_of(job.group)):
+            books.desks.compose(job.group, parts)
+            if now is not None:
+                for part in parts:
+                    books.demand.arrived(part, now)
 
     def take(self, key: str) -> WaitingJob | None:
         """A job waits no longer: given away, cancelled, expired, answered otherwise."""

@@ -165,7 +165,7 @@ def _drain(making: Making, group: str) -> None:
     base = policy.base_of.get(group)
 
     def passes(desk: Desk) -> bool:
-        return desk.drain is None and desk.lacks_room(group) and desk.fits(group, base)
+        return desk.lacks_room(group) and desk.drain is None and desk.fits(group, base)
 
     best: tuple[int, str, str] | None = None
     for desk in desks.choices(desks.names, group, passes):
