@@ -1,7 +1,7 @@
 """Cancels while no dispatcher lives: whoever pulls answers for one (A3).
 
 A job that is held somewhere is ended there. Any other gets its one result now, and whoever pulls it finds it
-and lets it go; one that is pulled in this very moment may still run, and its answer is void.
+and lets it go; so does whoever has just taken it, as both look once more.
 """
 
 from __future__ import annotations
@@ -65,11 +65,16 @@ class EmergencyCancel:
         await message.respond(encode(CancelReply(outcome=await self._cancel(wish))))
 
     async def _cancel(self, wish: CancelJob) -> CancelOutcome:
-        answers = await asyncio.gather(*(self._ask(worker, wish) for worker in self._holders()))
-        if any(answers):
+        if await self.end_held(wish):
             return CancelOutcome.CANCELLED
         stored = await self._answers.cancel_unseen(wish.tenant, wish.job)
+        await self.end_held(wish)  # taken since it was asked for
         return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
+
+    async def end_held(self, wish: CancelJob) -> bool:
+        """End a job wherever it is held; whether it was anywhere."""
+        answers = await asyncio.gather(*(self._ask(worker, wish) for worker in self._holders()))
+        return any(answers)
 
     async def _ask(self, worker: str, wish: CancelJob) -> bool:
         subject = self._bus.subjects.control(worker, "cancel")

@@ -14,7 +14,7 @@ import nats.js.errors
 import structlog
 
 from lorayard_schemas.advert import WorkerAdvert
-from lorayard_schemas.assignment import AssignedJob, Assignment, AssignmentReply
+from lorayard_schemas.assignment import AssignedJob, Assignment, AssignmentReply, CancelJob
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.session import SessionRecord, session_key
@@ -207,12 +207,19 @@ class EmergencyIntake:
             if worker is None:
                 if self._desk.take(assigned):
                     self.taken += 1
+                    await self._look_again(job)
                     return True
             elif await self._hand_on(worker, assigned):
                 self.handed_on += 1
+                await self._look_again(job)
                 return False
         self._log.warning(Event.JOB_LEFT, job=job.job, reason="no worker that lives serves it or has room")
         return False
+
+    async def _look_again(self, job: TakenJob) -> None:
+        """It may have been cancelled while it was given to somebody."""
+        if await self._is_answered(job):
+            await self.cancels.end_held(CancelJob(tenant=job.address.tenant, job=job.job))
 
     async def _hand_on(self, worker: WorkerAdvert, job: AssignedJob) -> bool:
         """Whether the job is not ours any more."""

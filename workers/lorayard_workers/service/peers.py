@@ -47,11 +47,8 @@ class Peers:
 
     @property
     def holders(self) -> Sequence[str]:
-        """Workers that may hold a job, this one included."""
-        return [
-            self._me,
-            *(name for name, one in self._adverts.items() if one.load.holding and name != self._me),
-        ]
+        """Workers that may hold a job, this one included: adverts are too old to tell."""
+        return [self._me, *(name for name in self._adverts if name != self._me)]
 
     def in_order(self, found: Resolution, limits: Sequence[Limit] = ()) -> Sequence[WorkerAdvert | None]:
         """Whom to offer a job, the best first; None is this worker. Only who is within all `limits`, and can
