@@ -34,6 +34,9 @@ class DispatcherSettings(YardSettings):
     prewarm_copies: int = Field(default=3, ge=0, le=1000)
     """Workers that get an adapter into free host memory before a job needs it there, if it is asked for; one
     otherwise. 0: it is fetched for jobs that wait only."""
+    early_reads: int = Field(default=2, ge=0, le=64)
+    """Adapters on disk that a worker may be given jobs of at once; of others a copy is fetched first. 0: jobs
+    wait for the copy wherever rows run."""
     max_interruptions: int = Field(default=5, ge=1)
     """A job whose workers died under it so often is answered as poison."""
     max_deliveries: int = Field(default=500, ge=2)
@@ -59,6 +62,7 @@ class DispatcherSettings(YardSettings):
             overdue_share=self.overdue_share,
             quantum_tokens=self.quantum_tokens,
             tenant_weights=self.tenant_weights,
+            early_reads=self.early_reads,
             prewarm_copies=self.prewarm_copies,
             base_of=base_of,
             columns_of=columns_of,

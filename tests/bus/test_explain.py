@@ -143,7 +143,7 @@ async def test_a_job_whose_adapter_is_fetched_says_where(
     yard: Yard, wait_until: WaitUntil, two_adapters: Path
 ) -> None:
     """Beside busy rows a worker reads from disk first, and the job stays free to go elsewhere."""
-    await yard.dispatcher()
+    await yard.dispatcher(early_reads=0)
     await yard.worker(
         rows=3,
         lookahead=0,

@@ -234,7 +234,7 @@ async def test_a_cold_adapter_is_staged_while_rows_run_and_its_job_waits_for_no_
     yard: Yard, adapters: Path, second: None, wait_until: WaitUntil
 ) -> None:
     """The whole way: plan, order, advert, plan."""
-    await yard.dispatcher(prewarm_copies=0)
+    await yard.dispatcher(prewarm_copies=0, early_reads=0)
     await yard.worker(adapters_dir=adapters, rows=3, slots=2, echo_delay_seconds=1.0, echo_disk_seconds=0.1)
     for name in ("one", "two"):
         await yard.publish(Job(id=name, prompt="p"), adapter=f"{ADAPTER}@1")
