@@ -36,6 +36,7 @@ from lorayard.errors import (
 )
 from lorayard.handle import JobHandle
 from lorayard.registry.adapters import Adapters, PushReport
+from lorayard.registry.verifying import FileCheck, VersionCheck
 from lorayard.request import GenerateRequest, RequestOptions
 from lorayard.result import Result
 from lorayard.settings import ClientSettings
@@ -72,6 +73,7 @@ __all__ = [
     "Composition",
     "CompositionPolicy",
     "ErrorKind",
+    "FileCheck",
     "FileMissingError",
     "GenerateRequest",
     "InvalidRequestError",
@@ -103,6 +105,7 @@ __all__ = [
     "TokenLogprob",
     "TransitionError",
     "UnreadableRecordError",
+    "VersionCheck",
     "VersionTakenError",
     "VersionUnknownError",
     "YardFullError",

@@ -16,6 +16,7 @@ from lorayard.errors import BusUnavailableError, InvalidRequestError, YardNotRea
 from lorayard.registry.activation import activate_version, validate_version
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, Publication, PushOptions, read_publication
 from lorayard.registry.pulling import pull_version
+from lorayard.registry.verifying import VersionCheck, check_versions
 from lorayard.yard_view import list_adapters
 from lorayard_schemas.adapter import AdapterRecord, AdapterState, StoredFile
 from lorayard_schemas.names import split_version, version_order
@@ -136,6 +137,30 @@ class Adapters:
         async with _Answering(link):
             await pull_version(BlobStore(link.bus), record, Path(folder), on_size=on_size, on_bytes=on_bytes)
         return record
+
+    async def verify(
+        self, adapter: str | None = None, *, on_bytes: OnBytes = unheard, on_size: OnBytes = unheard
+    ) -> list[VersionCheck]:
+        """Read every file of versions from the store, and compare it with its record; nothing is changed.
+
+        `adapter` is `name@version`, a name for all of its versions, or None for every adapter.
+
+        Raises:
+            VersionUnknownError: there is no such version.
+        """
+        link = self._open_link()
+        records = await self._named(adapter)
+        async with _Answering(link):
+            return await check_versions(BlobStore(link.bus), records, on_size=on_size, on_bytes=on_bytes)
+
+    async def _named(self, adapter: str | None) -> list[AdapterRecord]:
+        name, version = (None, None) if adapter is None else split_version(adapter)
+        if adapter is not None and version is not None:
+            return [await self.find(adapter)]
+        there = [record for record in await self() if name in (None, record.name)]
+        if adapter is not None and not there:
+            raise VersionUnknownError(label=adapter)
+        return sorted(there, key=lambda record: (record.name, version_order(record.version)))
 
     async def validate(self, adapter: str, *, reason: str = "") -> AdapterRecord:
         """Have a worker fetch, load and try a version; `adapter` as in `pull`.

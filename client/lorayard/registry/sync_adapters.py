@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, Unpack
 
 from lorayard.registry.adapters import Adapters, PushReport
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions
+from lorayard.registry.verifying import VersionCheck
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_shared.registry.blobs import OnBytes, unheard
 
@@ -60,6 +61,10 @@ class SyncAdapters:
     def pull(self, adapter: str, folder: Path | str) -> AdapterRecord:
         """Write a version's files to a new folder; raises as `Adapters.pull` does."""
         return self._thread().call(self._adapters.pull(adapter, folder))
+
+    def verify(self, adapter: str | None = None) -> list[VersionCheck]:
+        """Compare what the store has with the records; raises as `Adapters.verify` does."""
+        return self._thread().call(self._adapters.verify(adapter))
 
     def validate(self, adapter: str, *, reason: str = "") -> AdapterRecord:
         """Have a worker try a version; raises as `Adapters.validate` does."""

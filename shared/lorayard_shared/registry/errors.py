@@ -98,6 +98,7 @@ class FileMissingError(RegistryError):
         )
         self.file = file
         self.sha256 = sha256
+        self.reason = reason
 
 
 class AliasRefusedError(RegistryError):

@@ -1,0 +1,70 @@
+"""`lorayard adapters verify`: whether the store still has what was pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lorayard import VersionCheck
+from lorayard_cli.connection import client
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
+from lorayard_cli.output import note, print_json, print_text
+from lorayard_cli.transfer_progress import megabytes, transfer_progress
+
+
+async def verify(
+    adapter: str | None = None, *, yard: YardAddress = NEAREST, output: Output = TEXT
+) -> ExitCode:
+    """Read every file from the store and compare it with its record; nothing is changed.
+
+    Ends with 1 when a file is missing or has other bytes.
+
+    Parameters
+    ----------
+    adapter
+        name@version, or a name for all of its versions; left out: every adapter.
+    """
+    async with client(yard) as connected:
+        with transfer_progress("verify") as shown:
+            checks = await connected.adapters.verify(adapter, on_size=shown.size, on_bytes=shown.moved)
+    if output.json:
+        print_json({"sound": all(check.sound for check in checks), "adapters": list(map(_document, checks))})
+    else:
+        _tell(checks)
+    return ExitCode.OK if all(check.sound for check in checks) else ExitCode.FAILED
+
+
+def _document(check: VersionCheck) -> dict[str, object]:
+    files = [
+        {
+            "name": one.file.name,
+            "sha256": one.file.sha256,
+            "size_bytes": one.file.size_bytes,
+            "fault": one.fault,
+        }
+        for one in check.files
+    ]
+    return {
+        "adapter": check.record.label,
+        "digest": check.record.digest,
+        "in_store": check.record.in_store,
+        "sound": check.sound,
+        "files": files,
+    }
+
+
+def _tell(checks: Sequence[VersionCheck]) -> None:
+    for check in checks:
+        label = check.record.label
+        if not check.record.in_store:
+            note(f"{label}: nothing of it is in the store; workers have it on their own disks")
+        elif check.sound:
+            size = megabytes(sum(one.file.size_bytes for one in check.files))
+            print_text(f"{label}: sound, {len(check.files)} files, {size} MB")
+        for one in check.files:
+            if one.fault is not None:
+                print_text(f"{label}: {one.file.name}: {one.fault}")
+    if not checks:
+        note("no adapter is registered")
+    if not all(check.sound for check in checks):
+        note("push what is missing again from its folder; what the store has is not sent again")
