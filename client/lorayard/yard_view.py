@@ -20,10 +20,10 @@ from lorayard_schemas.message import Message
 from lorayard_schemas.names import version_order
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import ApiError
+from lorayard_shared.bus.listing import list_bucket
 
 M = TypeVar("M", bound=Message)
 
-LISTING_SECONDS = 10.0
 _STREAM_NOT_FOUND = 10059
 
 
@@ -78,17 +78,8 @@ async def _list(link: Link, kind: str, message: type[M]) -> list[M]:
 
 
 async def _entries(bucket: KeyValue) -> list[KeyValue.Entry]:
-    # A watch lists key and value of everything in one go; keys() and get() would ask once per key.
-    watcher = await bucket.watchall()
-    found: list[KeyValue.Entry] = []
-    try:
-        while (entry := await watcher.updates(timeout=LISTING_SECONDS)) is not None:  # type: ignore[no-untyped-call]  # nats-py
-            # No value: deleted, or the server's own marker of an expiry, a dead worker.
-            if isinstance(entry, KeyValue.Entry) and entry.operation is None and entry.value:
-                found.append(entry)
-    finally:
-        await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py
-    return found
+    # No value: deleted, or the server's own marker of an expiry, a dead worker.
+    return [entry for entry in await list_bucket(bucket) if entry.operation is None and entry.value]
 
 
 def _read(bucket: str, entry: KeyValue.Entry, message: type[M]) -> M:

@@ -30,6 +30,7 @@ import nats.js.errors
 from nats.js.kv import KeyValue
 
 from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.listing import ListingEnd, holds_nothing
 from lorayard_shared.bus.restore import find_bucket, restore_bucket
 from lorayard_shared.errors import BusDeclarationError
 from lorayard_shared.logs import Event, process_logger
@@ -124,6 +125,7 @@ class BucketWatch:
         watcher = await _watcher(bucket)
         seen: set[str] = set()
         listing = True
+        end = ListingEnd(lambda: holds_nothing(bucket))
         again = asyncio.create_task(self._again.wait(), name=f"watch-again-{self._bucket}")
         try:
             while not again.done():
@@ -145,7 +147,7 @@ class BucketWatch:
                     if entry is not None:
                         seen.add(entry.key)
                         self._apply(entry)
-                    elif listing:
+                    if listing and await end.reached(entry):
                         listing = False
                         if self._puts_back and self._created not in (None, created):
                             if await self._leaves_it_to_others(created, seen):

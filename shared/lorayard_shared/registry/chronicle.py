@@ -19,14 +19,13 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.message import Message
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.listing import list_bucket, list_history
 from lorayard_shared.registry.audit import tell_change
 from lorayard_shared.registry.errors import ContendedError
 from lorayard_shared.registry.records import Author
 
 TRIES = 10
 """Of one change: each lost try means that another writer's succeeded."""
-
-LISTING_SECONDS = 10.0
 
 M = TypeVar("M", bound=Message)
 
@@ -56,9 +55,8 @@ class Chronicle(Generic[M]):
     async def read(self, key: str) -> Chronicled[M]:
         """What is there, and was."""
         bucket = await self._bucket()
-        try:
-            entries = await bucket.history(key)
-        except nats.js.errors.NoKeysError:
+        entries = await list_history(bucket, key)
+        if not entries:
             return Chronicled(past=(), now=None, revision=0)
         past = tuple(self._readable(entries))
         last = entries[-1]
@@ -67,16 +65,8 @@ class Chronicle(Generic[M]):
 
     async def list(self) -> list[M]:
         """What is there under every key that can be read."""
-        bucket = await self._bucket()
-        watcher = await bucket.watchall()
-        found: list[KeyValue.Entry] = []
-        try:
-            while (entry := await watcher.updates(timeout=LISTING_SECONDS)) is not None:  # type: ignore[no-untyped-call]  # nats-py
-                if isinstance(entry, KeyValue.Entry) and entry.key.startswith(self._prefix):
-                    found.append(entry)
-        finally:
-            await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py
-        return list(self._readable(found))
+        found = await list_bucket(await self._bucket())
+        return list(self._readable([entry for entry in found if entry.key.startswith(self._prefix)]))
 
     async def change(
         self,

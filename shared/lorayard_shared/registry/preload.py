@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import nats.errors
-from nats.js.kv import KeyValue
 
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
@@ -15,11 +14,11 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.order import AdapterOrder, OrderOutcome, OrderReply, OrderVerb
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.listing import list_bucket
 
 ORDER_SECONDS = 5.0
 """A worker's loop never blocks; one that is silent for longer is left out."""
 LOOK_SECONDS = 0.1
-LISTING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,15 +122,11 @@ async def _wait(
 
 async def _workers(bus: Bus) -> list[WorkerAdvert]:
     bucket = await bus.js.key_value(bus.subjects.bucket("workers"))
-    watcher = await bucket.watchall()
     found: list[WorkerAdvert] = []
-    try:
-        while (entry := await watcher.updates(timeout=LISTING_SECONDS)) is not None:  # type: ignore[no-untyped-call]  # nats-py
-            if isinstance(entry, KeyValue.Entry) and entry.operation is None and entry.value:
-                try:
-                    found.append(decode(WorkerAdvert, entry.value))
-                except MalformedMessageError:
-                    continue  # one that nobody else can read either
-    finally:
-        await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py
+    for entry in await list_bucket(bucket):
+        if entry.operation is None and entry.value:
+            try:
+                found.append(decode(WorkerAdvert, entry.value))
+            except MalformedMessageError:
+                continue  # one that nobody else can read either
     return found
