@@ -17,7 +17,7 @@ pytestmark = pytest.mark.bus
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every watch ends its listing before the first value, as one of some hundred does by itself."""
-    usual = KeyValue.watch
+    usual = KeyValue.watch  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # nats-py
 
     class Hasty(KeyValue.KeyWatcher):
         """Tells the end first."""
@@ -37,7 +37,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
             await self._watcher.stop()  # type: ignore[no-untyped-call]  # nats-py
 
     async def watch(self: KeyValue, keys: str, include_history: bool = False) -> KeyValue.KeyWatcher:
-        return Hasty(self).begin(await usual(self, keys, include_history=include_history))
+        hasty = Hasty(self)  # type: ignore[no-untyped-call]  # nats-py
+        return hasty.begin(await usual(self, keys, include_history=include_history))
 
     async def watchall(self: KeyValue) -> KeyValue.KeyWatcher:
         return await watch(self, ">")
