@@ -46,6 +46,7 @@ from lorayard_shared.registry.errors import (
     RuleRevisionError,
     StoreFullError,
     TransitionError,
+    VersionNamedError,
     VersionTakenError,
     VersionUnknownError,
 )
@@ -105,6 +106,7 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (VersionUnknownError, ExitCode.UNKNOWN_ADAPTER, "unknown_adapter"),
     (VersionTakenError, ExitCode.BAD_INPUT, "version_taken"),
     (TransitionError, ExitCode.BAD_INPUT, "bad_state"),
+    (VersionNamedError, ExitCode.BAD_INPUT, "version_in_use"),
     (StoreFullError, ExitCode.NOT_READY, "store_full"),
     (FileMissingError, ExitCode.FAILED, "file_missing"),
     (AliasRefusedError, ExitCode.BAD_INPUT, "bad_alias"),

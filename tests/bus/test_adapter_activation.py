@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 from tests.bus.conftest import Yard
 
-from lorayard import AdapterState, Client, NotValidatedError, TransitionError
+from lorayard import AdapterState, Client, InvalidRequestError, NotValidatedError, TransitionError
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import ResultState
+from lorayard_schemas.routes import RouteRule, RouteTable
+from lorayard_shared.registry.alias_changes import SplitWish
+from lorayard_shared.registry.alias_store import AliasStore
+from lorayard_shared.registry.errors import VersionNamedError, VersionUnknownError
 from lorayard_shared.registry.records import Author, Records
+from lorayard_shared.registry.route_store import RouteStore
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus
@@ -141,12 +146,35 @@ async def test_an_archived_version_serves_no_more_and_may_serve_again__d6(
     await yard.worker(pulled_dir=tmp_path / "pulled")
     await client.adapters.push(folder, name=NAME, version="1")
     await client.adapters.activate(NAME)
-    assert (await client.adapters.archive(NAME)).state is AdapterState.ARCHIVED
+    assert (await client.adapters.archive(f"{NAME}@1")).state is AdapterState.ARCHIVED
     await yard.publish(Job(id="j1", prompt="hello"), adapter=f"{NAME}@1")
     assert (await yard.result("j1")).error is not None
     assert (await client.adapters.activate(NAME)).state is AdapterState.ACTIVE
     await yard.publish(Job(id="j2", prompt="hello"), adapter=f"{NAME}@1")
     assert (await yard.result("j2")).state is ResultState.SUCCEEDED
+
+
+async def test_a_version_that_requests_are_led_to_is_not_archived(
+    yard: Yard, client: Client, folder: Path, tmp_path: Path
+) -> None:
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    records: dict[str, AdapterRecord] = {}
+    for version in ("1", "2"):
+        await client.adapters.push(folder, name=NAME, version=version)
+        records[version] = await client.adapters.activate(f"{NAME}@{version}")
+    author, aliases = Author(actor="me"), AliasStore(yard.bus)
+    both = SplitWish(adapter=NAME, alias="stable", weights=(("1", 0.0), ("2", 100.0)))
+    await aliases.split(both, records, author)
+    rule = RouteRule(name="all", adapter=f"{NAME}@2")
+    await RouteStore(yard.bus).put(RouteTable(rules=(rule,)), author)
+    with pytest.raises(VersionNamedError, match=f"{NAME}@2 serves alias {NAME}@stable, rule all: "):
+        await client.adapters.archive(f"{NAME}@2")
+    with pytest.raises(InvalidRequestError, match="say which version"):
+        await client.adapters.archive(NAME)
+    assert (await client.adapters.find(f"{NAME}@2")).state is AdapterState.ACTIVE
+    assert (await client.adapters.archive(f"{NAME}@1")).state is AdapterState.ARCHIVED  # nobody gets it
+    with pytest.raises(VersionUnknownError, match="would be an alias: say which version"):
+        await client.adapters.find(f"{NAME}@stable")
 
 
 async def test_a_version_that_serves_is_not_taken_away_by_one_worker(

@@ -45,10 +45,12 @@ async def activate(
 async def archive(adapter: str, *, why: str = "", yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     """Let a version serve no more: what runs with it finishes, and its files are kept.
 
+    Ends with 5 while an alias or a rule leads to it.
+
     Parameters
     ----------
     adapter
-        Its name, for the newest version in the store, or name@version.
+        name@version.
     why
         For the record.
     """

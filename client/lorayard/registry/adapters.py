@@ -20,9 +20,11 @@ from lorayard.registry.verifying import VersionCheck, check_versions
 from lorayard.yard_view import list_adapters
 from lorayard_schemas.adapter import AdapterRecord, AdapterState, StoredFile
 from lorayard_schemas.names import split_version, version_order
+from lorayard_shared.registry.alias_store import AliasStore
 from lorayard_shared.registry.blobs import BlobStore, OnBytes, unheard
-from lorayard_shared.registry.errors import VersionTakenError, VersionUnknownError
+from lorayard_shared.registry.errors import VersionNamedError, VersionTakenError, VersionUnknownError
 from lorayard_shared.registry.records import Author, KeptRecord, Records
+from lorayard_shared.registry.route_store import RouteStore
 
 if TYPE_CHECKING:
     from lorayard.link import Link
@@ -184,9 +186,15 @@ class Adapters:
     async def archive(self, adapter: str, *, reason: str = "") -> AdapterRecord:
         """Let a version serve no more: jobs that run with it finish. Record and files are kept.
 
+        `adapter` is `name@version`: none is taken away because it was left out.
+
         Raises:
+            InvalidRequestError: it names no version.
+            VersionNamedError: an alias or a rule leads to it.
             VersionUnknownError: there is no such version.
         """
+        if split_version(adapter)[1] is None:
+            raise InvalidRequestError(field="adapter", reason=f"say which version of {adapter}: name@version")
         return await self._step(_archive, adapter, reason)
 
     async def _step(self, step: _Step, adapter: str, reason: str) -> AdapterRecord:
@@ -216,10 +224,24 @@ _Step = Callable[["Link", AdapterRecord, Author], Awaitable[AdapterRecord]]
 
 
 async def _archive(link: Link, record: AdapterRecord, author: Author) -> AdapterRecord:
+    if leading := await _leading(link, record):
+        raise VersionNamedError(label=record.label, by=leading)
     moved = await Records(link.bus).move(
         record.name, record.version, AdapterState.ARCHIVED, author, verb="archive", digest=record.digest
     )
     return moved.record
+
+
+async def _leading(link: Link, record: AdapterRecord) -> list[str]:
+    """The aliases and rules that lead requests to this very version."""
+    aliases = [
+        f"alias {alias.spec}"
+        for alias in await AliasStore(link.bus).list()
+        if alias.adapter == record.name and alias.weight(record.version) > 0
+    ]
+    past = await RouteStore(link.bus).past()
+    rules = past[-1].rules if past else ()
+    return aliases + [f"rule {rule.name}" for rule in rules if rule.adapter == record.label]
 
 
 def _check_same(known: AdapterRecord, publication: Publication) -> None:

@@ -8,6 +8,7 @@ YardError
     AliasRefusedError          caller: an alias cannot become that
     RuleFileError              operator: a file of rules is wrong
     RuleRevisionError          operator: there are no such rules to return to
+    VersionNamedError          operator: an alias or a rule leads to the version
     ContendedError             try again: others change the same record all the time
     RecordUnreadableError      us: a stored record is not what it claims to be
     StoreFullError             operator: the object store takes no more
@@ -16,7 +17,10 @@ YardError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lorayard_schemas.adapter import TRANSITIONS, AdapterState
+from lorayard_schemas.names import is_alias, split_version
 from lorayard_shared.errors import YardError
 
 
@@ -41,7 +45,12 @@ class VersionUnknownError(RegistryError):
     """No such adapter, or no such version of it."""
 
     def __init__(self, *, label: str) -> None:
-        super().__init__(f"{label} is not registered; `lorayard adapters ls` shows what is")
+        _, word = split_version(label)
+        if word is not None and is_alias(word):
+            message = f"{label} would be an alias: say which version; `lorayard adapters aliases` shows them"
+        else:
+            message = f"{label} is not registered; `lorayard adapters ls` shows what is"
+        super().__init__(message)
         self.label = label
         self.field = "adapter"
 
@@ -56,6 +65,19 @@ class TransitionError(RegistryError):
         self.label = label
         self.before = before
         self.after = after
+
+
+class VersionNamedError(RegistryError):
+    """Requests are led to a version that was to be taken away."""
+
+    def __init__(self, *, label: str, by: Sequence[str]) -> None:
+        super().__init__(
+            f"{label} serves {', '.join(by)}: give that another version first, "
+            "else its requests would be refused"
+        )
+        self.label = label
+        self.by = tuple(by)
+        self.field = "adapter"
 
 
 class ContendedError(RegistryError):
