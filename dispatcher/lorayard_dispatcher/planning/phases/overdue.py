@@ -14,11 +14,11 @@ from lorayard_dispatcher.planning.loads import Load
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase, Source, WaitingJob
 
-DRAINS = 12
+DRAINS = 16
 """For a group that nobody holds, while it waits as long as its bound. When a drain ends is up to its longest
 row, which may be longer than the bound; the first of several ends soon."""
 
-DRAINS_FROM = 3
+DRAINS_FROM = 2
 """Of those: a usual wait needs one only."""
 
 
