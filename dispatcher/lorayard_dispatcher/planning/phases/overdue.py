@@ -18,7 +18,7 @@ DRAINS = 16
 """For a group that nobody holds, while it waits as long as its bound. When a drain ends is up to its longest
 row, which may be longer than the bound; the first of several ends soon."""
 
-DRAINS_FROM = 2
+DRAINS_FROM = 3
 """Of those: a usual wait needs one only."""
 
 
