@@ -117,8 +117,8 @@ class _Loading:
             if offers:
                 self._offers[group] = offers
                 self._bring_forward(group)
-        by_name = self._making.books.desks.by_name
-        while self._front:
+        by_name, free = self._making.books.desks.by_name, self._making.books.desks.free
+        while self._front and free:  # without a free row no offer stands
             before, _, group, name = heapq.heappop(self._front)
             still = self._group(group)
             if still is None:
