@@ -41,6 +41,7 @@ from lorayard_shared.errors import BusDeclarationError, PayloadMissingError, Yar
 from lorayard_shared.registry.errors import (
     AliasRefusedError,
     FileMissingError,
+    ReferencedError,
     RegistryError,
     RuleFileError,
     RuleRevisionError,
@@ -107,6 +108,7 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (VersionTakenError, ExitCode.BAD_INPUT, "version_taken"),
     (TransitionError, ExitCode.BAD_INPUT, "bad_state"),
     (VersionNamedError, ExitCode.BAD_INPUT, "version_in_use"),
+    (ReferencedError, ExitCode.BAD_INPUT, "referenced"),
     (StoreFullError, ExitCode.NOT_READY, "store_full"),
     (FileMissingError, ExitCode.FAILED, "file_missing"),
     (AliasRefusedError, ExitCode.BAD_INPUT, "bad_alias"),

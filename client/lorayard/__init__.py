@@ -22,6 +22,7 @@ from lorayard.errors import (
     NoDispatcherError,
     NotValidatedError,
     PayloadTooLargeError,
+    ReferencedError,
     ResultTextMissingError,
     SettingsError,
     StoreFullError,
@@ -36,6 +37,7 @@ from lorayard.errors import (
 )
 from lorayard.handle import JobHandle
 from lorayard.registry.adapters import Adapters, PushReport
+from lorayard.registry.removal import RemovalReport
 from lorayard.registry.verifying import FileCheck, VersionCheck
 from lorayard.request import GenerateRequest, RequestOptions
 from lorayard.result import Result
@@ -92,6 +94,8 @@ __all__ = [
     "Placement",
     "PushReport",
     "QueueDepth",
+    "ReferencedError",
+    "RemovalReport",
     "RequestOptions",
     "Result",
     "ResultState",

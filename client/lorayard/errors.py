@@ -24,6 +24,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   TransitionError              caller: a version's state does not allow it (lorayard_shared)
   StoreFullError               operator: the object store takes no more (lorayard_shared)
   FileMissingError             publisher: the store lacks a file, or has other bytes (lorayard_shared)
+  ReferencedError              caller: something names the version (lorayard_shared)
   ResultTextMissingError       us: a result's text, kept by reference, is gone or is another one
 """
 
@@ -36,6 +37,7 @@ from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.errors import BusUnavailableError, SettingsError, YardError
 from lorayard_shared.registry.errors import (
     FileMissingError,
+    ReferencedError,
     StoreFullError,
     TransitionError,
     VersionTakenError,
@@ -61,6 +63,7 @@ __all__ = [
     "NoDispatcherError",
     "NotValidatedError",
     "PayloadTooLargeError",
+    "ReferencedError",
     "ResultTextMissingError",
     "SettingsError",
     "StoreFullError",

@@ -18,6 +18,7 @@ from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.message import Message
 from lorayard_schemas.names import version_order
+from lorayard_schemas.placement import Placement
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import ApiError
 from lorayard_shared.bus.listing import list_bucket
@@ -52,6 +53,11 @@ async def list_workers(link: Link) -> list[WorkerAdvert]:
     """The last advert of every worker that is alive."""
     adverts = await _list(link, "workers", WorkerAdvert)
     return sorted(adverts, key=lambda advert: advert.worker)
+
+
+async def list_placements(link: Link) -> list[Placement]:
+    """Every declaration of where an adapter shall be."""
+    return await _list(link, "placements", Placement)
 
 
 async def measure_queue(link: Link) -> QueueDepth:

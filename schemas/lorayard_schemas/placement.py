@@ -64,6 +64,11 @@ class Placement(Message):
     declared_at: float = 0.0
     """Unix seconds."""
 
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether it is as if nothing had been declared."""
+        return self == Placement(adapter=self.adapter, declared_at=self.declared_at)
+
 
 def placement_key(spec: str) -> str:
     """The bucket key of a declaration."""

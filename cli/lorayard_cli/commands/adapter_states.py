@@ -1,4 +1,4 @@
-"""`lorayard adapters validate`, `activate` and `archive`: whether a version may serve."""
+"""`lorayard adapters validate`, `activate`, `archive` and `rm`: what becomes of a version."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from lorayard import AdapterRecord
 from lorayard_cli.connection import client
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import print_json, print_text, short_digest
+from lorayard_cli.transfer_progress import megabytes
 
 
 async def validate(
@@ -56,6 +57,28 @@ async def archive(adapter: str, *, why: str = "", yard: YardAddress = NEAREST, o
     """
     async with client(yard) as connected:
         _tell(await connected.adapters.archive(adapter, reason=why), output)
+
+
+async def rm(adapter: str, *, why: str = "", yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
+    """Take a version out of the registry, and out of the store what no other version needs; for good.
+
+    Ends with 5 while it serves or something leads to it: an alias, a rule, a placement, jobs that name it.
+
+    Parameters
+    ----------
+    adapter
+        name@version
+    why
+        For the record.
+    """
+    async with client(yard) as connected:
+        report = await connected.adapters.remove(adapter, reason=why)
+    if output.json:
+        document = report.record.model_dump(mode="json")
+        print_json({"removed": document, "freed_bytes": report.freed_bytes})
+    else:
+        freed = megabytes(report.freed_bytes)
+        print_text(f"{report.record.label} is removed; {freed} MB of the store are free again")
 
 
 def _tell(record: AdapterRecord, output: Output) -> None:

@@ -16,6 +16,7 @@ from lorayard.errors import BusUnavailableError, InvalidRequestError, YardNotRea
 from lorayard.registry.activation import activate_version, validate_version
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, Publication, PushOptions, read_publication
 from lorayard.registry.pulling import pull_version
+from lorayard.registry.removal import RemovalReport, remove_version
 from lorayard.registry.verifying import VersionCheck, check_versions
 from lorayard.yard_view import list_adapters
 from lorayard_schemas.adapter import AdapterRecord, AdapterState, StoredFile
@@ -107,6 +108,8 @@ class Adapters:
                 sent += done.sent_bytes
             author = Author(actor=actor, reason=options.get("reason", ""))
             kept = await _register(records, publication.stored(stored), author)
+            for file in publication.files:  # a removal that had not seen this record may have taken parts
+                sent += (await store.send(file)).sent_bytes
         return PushReport(
             record=kept.record,
             sent_bytes=sent,
@@ -196,6 +199,24 @@ class Adapters:
         if split_version(adapter)[1] is None:
             raise InvalidRequestError(field="adapter", reason=f"say which version of {adapter}: name@version")
         return await self._step(_archive, adapter, reason)
+
+    async def remove(self, adapter: str, *, reason: str = "") -> RemovalReport:
+        """Take a version out of the registry, and out of the store what no other version needs of it.
+
+        `adapter` is `name@version`: what cannot be undone is said in full.
+
+        Raises:
+            ReferencedError: it serves, or something names it: an alias, a rule, a placement, jobs.
+            InvalidRequestError: it names no version.
+            VersionUnknownError: there is no such version.
+            ContendedError: it was changed at that moment.
+        """
+        if split_version(adapter)[1] is None:
+            raise InvalidRequestError(field="adapter", reason=f"say which version of {adapter}: name@version")
+        link = self._open_link()
+        record = await self.find(adapter)
+        async with _Answering(link):
+            return await remove_version(link, record, Author(actor=link.settings.actor, reason=reason))
 
     async def _step(self, step: _Step, adapter: str, reason: str) -> AdapterRecord:
         link = self._open_link()

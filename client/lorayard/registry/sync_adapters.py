@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, Unpack
 
 from lorayard.registry.adapters import Adapters, PushReport
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions
+from lorayard.registry.removal import RemovalReport
 from lorayard.registry.verifying import VersionCheck
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_shared.registry.blobs import OnBytes, unheard
@@ -77,6 +78,10 @@ class SyncAdapters:
     def archive(self, adapter: str, *, reason: str = "") -> AdapterRecord:
         """Let a version serve no more; raises as `Adapters.archive` does."""
         return self._thread().call(self._adapters.archive(adapter, reason=reason))
+
+    def remove(self, adapter: str, *, reason: str = "") -> RemovalReport:
+        """Take a version out of the registry; raises as `Adapters.remove` does."""
+        return self._thread().call(self._adapters.remove(adapter, reason=reason))
 
     def find(self, adapter: str) -> AdapterRecord:
         """The record of a version; raises as `Adapters.find` does."""

@@ -96,16 +96,16 @@ class BlobStore:
             nonlocal sent
             size = manifest.part_length(places[0])
             async with limit:
-                if await self._objects.size(_part(sha256)) != size:
+                if await self._objects.size(part_name(sha256)) != size:
                     start = places[0] * manifest.part_bytes
-                    await self._objects.put(_part(sha256), bytes(file.data[start : start + size]))
+                    await self._objects.put(part_name(sha256), bytes(file.data[start : start + size]))
                     sent += size
             on_bytes(size * len(places))
 
         places = _places(manifest)
         await _together(send_part(sha256, places[sha256]) for sha256 in places)
-        if await self._objects.size(_manifest(manifest.sha256)) is None:
-            await self._objects.put(_manifest(manifest.sha256), encode(manifest))
+        if await self._objects.size(manifest_name(manifest.sha256)) is None:
+            await self._objects.put(manifest_name(manifest.sha256), encode(manifest))
         return Sent(
             file=StoredFile(name=file.name, sha256=manifest.sha256, size_bytes=manifest.size_bytes),
             sent_bytes=sent,
@@ -117,7 +117,7 @@ class BlobStore:
         Raises:
             FileMissingError: it has no manifest, or one that is not its.
         """
-        data = await self._objects.get(_manifest(file.sha256), limit_bytes=MANIFEST_BYTES)
+        data = await self._objects.get(manifest_name(file.sha256), limit_bytes=MANIFEST_BYTES)
         if data is None:
             raise _missing(file, "it has no list of parts")
         try:
@@ -195,7 +195,7 @@ class BlobStore:
 
     async def _fetch_part(self, file: StoredFile, manifest: BlobManifest, index: int) -> bytes:
         wanted = manifest.parts[index]
-        data = await self._objects.get(_part(wanted), limit_bytes=MAX_PART_BYTES)
+        data = await self._objects.get(part_name(wanted), limit_bytes=MAX_PART_BYTES)
         place = f"part {index + 1} of {len(manifest.parts)}"
         if data is None:
             raise _missing(file, f"{place} is missing")
@@ -204,11 +204,13 @@ class BlobStore:
         return data
 
 
-def _part(sha256: str) -> str:
+def part_name(sha256: str) -> str:
+    """Of a part's object, by the digest of its bytes."""
     return f"part/{sha256}"
 
 
-def _manifest(sha256: str) -> str:
+def manifest_name(sha256: str) -> str:
+    """Of the object that lists a file's parts."""
     return f"file/{sha256}"
 
 

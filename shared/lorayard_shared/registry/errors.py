@@ -5,6 +5,7 @@ YardError
     VersionTakenError          publisher: the version stands for other bytes
     VersionUnknownError        caller: there is no such version
     TransitionError            caller: the version's state does not allow it
+    ReferencedError            caller: something names the version
     AliasRefusedError          caller: an alias cannot become that
     RuleFileError              operator: a file of rules is wrong
     RuleRevisionError          operator: there are no such rules to return to
@@ -77,6 +78,16 @@ class VersionNamedError(RegistryError):
         )
         self.label = label
         self.by = tuple(by)
+        self.field = "adapter"
+
+
+class ReferencedError(RegistryError):
+    """A version is not removed while something leads to it; nothing was changed."""
+
+    def __init__(self, *, label: str, references: Sequence[str]) -> None:
+        super().__init__(f"{label} is needed, and was left as it is: {'; '.join(references)}")
+        self.label = label
+        self.references = tuple(references)
         self.field = "adapter"
 
 
