@@ -12,6 +12,7 @@ from tests.bus.conftest import ADAPTER, Yard
 
 from lorayard_schemas.assignment import (
     AdapterRef,
+    AliasRef,
     AssignedJob,
     Assignment,
     AssignmentReply,
@@ -107,6 +108,29 @@ async def test_a_job_held_already_changes_its_lease_and_takes_no_room(yard: Yard
     reply = await assign(yard, one.model_copy(update={"lease": "another.lease"}))
     assert reply.refusals == ()
     assert reply.load.holding == (one.key,)
+
+
+async def test_a_job_given_again_is_answered_in_the_name_of_what_it_runs_with__b1(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    """Its lease ran out while its alias was moved: the new assignment names another version."""
+    await yard.worker(rows=1, lookahead=0, echo_delay_seconds=60, drain_seconds=0)
+    one = assigned(yard, "j").model_copy(update={"rule": "base"})
+    await assign(yard, one)
+    ref = AdapterRef(name=ADAPTER, version="2", digest=OTHER_DIGEST)
+    alias = AliasRef(name=f"{ADAPTER}@stable", revision=7)
+    moved = {"lease": "another.lease", "adapter": ref, "alias": alias, "rule": "explicit"}
+    assert (await assign(yard, one.model_copy(update=moved))).refusals == ()
+    cancel = yard.bus.subjects.control("w1", "cancel")
+    await yard.bus.nc.request(cancel, encode(CancelJob(tenant="acme", job="j")), timeout=5)
+
+    async def answered() -> bool:
+        return not (await yard.advert()).load.holding
+
+    await wait_until(answered)
+    maker = (await yard.result("j")).maker
+    assert maker is not None
+    assert (maker.adapter, maker.alias, maker.rule) == (None, None, "base")
 
 
 async def test_an_adapter_the_worker_has_no_files_of_is_refused(yard: Yard, adapters: Path) -> None:

@@ -106,7 +106,7 @@ class Execution:
         if known is not None:
             if known.assigned.lease != job.assigned.lease:
                 self._leases.release(known.assigned.lease)
-            known.assigned = job.assigned
+            known.give_again(job.assigned)
             return
         self._held.put(job)
         if job.assigned.deliveries > 1:

@@ -14,7 +14,7 @@ FORCED_JOBS = 8
 
 @dataclass(slots=True)
 class HeldJob:
-    """One accepted job. `assigned` is replaced when the same job is given again under a new lease."""
+    """One accepted job."""
 
     assigned: AssignedJob
     address: JobAddress
@@ -25,6 +25,19 @@ class HeldJob:
     def key(self) -> str:
         """The job's identity."""
         return self.assigned.key
+
+    def give_again(self, assigned: AssignedJob) -> None:
+        """The same job under a new lease. What it runs with stays: an alias may lead elsewhere by now, and
+        the answer has to name what made it."""
+        runs = self.assigned
+        self.assigned = assigned.model_copy(
+            update={
+                "adapter": runs.adapter,
+                "composition": runs.composition,
+                "rule": runs.rule,
+                "alias": runs.alias,
+            }
+        )
 
 
 def adapters_of(assigned: AssignedJob) -> tuple[AdapterRef, ...]:
