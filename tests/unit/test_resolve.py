@@ -120,6 +120,16 @@ def test_the_registry_follows_the_bucket() -> None:
     assert registry.known == {}
 
 
+def test_a_record_that_somebody_copied_to_another_key_stops_nobody() -> None:
+    registry = AdapterRegistry()
+    for key in ("k1", "copied"):
+        registry.on_change(key, encode(record("1")))
+    registry.on_change("k1", None)
+    assert registry.known == {"a/b/c": {"1": record("1")}}
+    registry.on_change("copied", None)
+    assert registry.known == {}
+
+
 @pytest.mark.parametrize("value", [b"", b"\xc1", b'{"name": "a/b/c"}'])
 def test_an_unreadable_record_counts_as_absent(value: bytes) -> None:
     registry = AdapterRegistry()

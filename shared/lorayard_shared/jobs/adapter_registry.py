@@ -77,8 +77,10 @@ class AdapterRegistry:
 
     def _forget(self, key: str) -> None:
         record = self._by_key.pop(key, None)
-        if record is not None:
-            versions = self.known[record.name]
-            versions.pop(record.version, None)
-            if not versions:
-                del self.known[record.name]
+        versions = self.known.get(record.name, {}) if record is not None else {}
+        # A copy of it under another key has taken its place, or gone before.
+        if record is None or versions.get(record.version) is not record:
+            return
+        del versions[record.version]
+        if not versions:
+            del self.known[record.name]
