@@ -78,8 +78,8 @@ class Puller:
         self._stop = asyncio.Event()
         self._limit = asyncio.Semaphore(ADAPTERS_AT_ONCE)
         self._connecting = asyncio.Lock()
+        self._ready.set()  # the worker's loop waits for it; what is asked for now comes behind the cleaning
         self._folder.clean(time.time())
-        self._ready.set()
         try:
             await self._stop.wait()
         finally:

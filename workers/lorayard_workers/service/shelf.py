@@ -38,7 +38,7 @@ KEPT_SECONDS = 10.0
 """Files stay in use that long after they were asked for last: an order takes a moment to reach the loader."""
 
 ASK_SECONDS = 2.0
-"""For one record, where a dispatcher knew of it first."""
+"""For all records of one request, where a dispatcher knew of them first: it waits for the answer."""
 
 
 class UnfitError(Exception):
@@ -132,14 +132,20 @@ class Shelf:
 
     async def look_up(self, refs: Iterable[AdapterRef]) -> None:
         """Ask the bucket for what a dispatcher has heard of first."""
-        for ref in refs:
-            if self.knows(ref.digest) or ref.digest in self._unfit:
-                continue
-            with suppress(nats.errors.Error, RegistryError, TimeoutError):
+        named = {ref.digest: ref for ref in refs}
+        strange = [
+            ref for ref in named.values() if not self.knows(ref.digest) and ref.digest not in self._unfit
+        ]
+        if strange:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(ASK_SECONDS):
-                    kept = await self._records.find(ref.name, ref.version)
-                if kept is not None and kept.record.digest == ref.digest:
-                    self._keep(kept.record)
+                    await asyncio.gather(*map(self._look_up, strange))
+
+    async def _look_up(self, ref: AdapterRef) -> None:
+        with suppress(nats.errors.Error, RegistryError, TimeoutError):
+            kept = await self._records.find(ref.name, ref.version)
+            if kept is not None and kept.record.digest == ref.digest:
+                self._keep(kept.record)
 
     def folder_of(self, digest: str) -> Path | None:
         """Where its files lie, if they are here."""
