@@ -197,15 +197,20 @@ async def test_nothing_is_switched_to_what_no_worker_can_load__d4(yard: Yard, tw
     await yard.dispatcher()
     worker = await yard.worker(adapters_dir=two_versions)
     await switch(yard, "split", STABLE, "1=100")
+    await switch(yard, "split", STABLE, "1=90", "2=10", "--no-preload")
     await worker.stop()
     await run(yard, "adapters", "promote", STABLE, "2", code=ExitCode.NOT_READY)
+    await run(yard, "adapters", "promote", STABLE, code=ExitCode.NOT_READY)  # 2 is meant
     await run(yard, "adapters", "promote", STABLE, "2", "--no-preload")
 
 
 REFUSED = (
     (("split", STABLE, "1=50", "2=49"), "sum to 99"),
     (("split", STABLE, "1=50", "1=50"), "named twice"),
-    (("split", STABLE, "1=100", "2=-1"), "greater than or equal to 0"),
+    (("split", STABLE, "1=100", "2=-1"), "2=-1: Input should be greater than or equal to 0"),
+    (("split", STABLE, "1=nan", "2=0"), "1=nan: "),
+    (("split", STABLE, "1=100", "--guard", "--alpha", "7"), "--alpha 7.0: Input should be less than 1"),
+    (("split", STABLE, "1=100", "--guard", "--guard-jobs", "0"), "--guard-jobs 0: "),
     (("split", STABLE, "3=100"), "no version '3'; registered: 1, 2"),
     (("split", STABLE, "other=100"), "no version 'other'"),
     (("split", STABLE, "1=all"), "write VERSION=PERCENT"),

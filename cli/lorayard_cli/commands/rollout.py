@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Group, Parameter
+from pydantic import ValidationError
 
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
@@ -17,7 +18,7 @@ from lorayard_cli.registry_changes import UNSIGNED, Signature, bus, read_alias, 
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.alias import AliasRecord, GuardRule, Sticky
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.registry.alias_changes import SplitWish, check_targets
+from lorayard_shared.registry.alias_changes import SplitWish, check_targets, to_promote
 from lorayard_shared.registry.alias_store import AliasStore
 from lorayard_shared.registry.preload import preload
 
@@ -78,7 +79,7 @@ async def split(
     """
     adapter, word = read_alias(alias)
     shares = tuple(_read_share(text) for text in weights)
-    guard = GuardRule(alpha=how.alpha, least_jobs=how.guard_jobs) if how.guard else None
+    guard = _read_guard(how) if how.guard else None
     wish = SplitWish(
         adapter=adapter,
         alias=word,
@@ -120,11 +121,12 @@ async def promote(
     async with bus(yard) as connected:
         versions = (await registry(connected)).known.get(adapter, {})
         store = AliasStore(connected)
-        if version is not None:
-            check_targets(adapter, [version], versions)
-            past = await store.past(adapter, word)
-            await _preload(connected, [versions[version]], past, versions, before)
-        made = await store.promote(adapter, word, version, versions, signature.author)
+        past = await store.past(adapter, word)
+        # Named from here on: what others make of the alias meanwhile does not change what was loaded.
+        chosen = to_promote(past[-1] if past else None, alias, version)
+        check_targets(adapter, [chosen], versions)
+        await _preload(connected, [versions[chosen]], past, versions, before)
+        made = await store.promote(adapter, word, chosen, versions, signature.author)
     _show(made, output)
 
 
@@ -241,6 +243,17 @@ async def _preload(
             "--no-preload switches anyway",
             field="version",
         )
+
+
+def _read_guard(how: How) -> GuardRule:
+    try:
+        return GuardRule(alpha=how.alpha, least_jobs=how.guard_jobs)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = {"alpha": "alpha", "least_jobs": "guard-jobs"}[str(first["loc"][0])]
+        raise CommandError(
+            ExitCode.BAD_INPUT, "bad_input", f"--{option} {first['input']}: {first['msg']}", field=option
+        ) from error
 
 
 def _read_share(text: str) -> tuple[str, float]:

@@ -90,16 +90,26 @@ def promote(
     Raises:
         AliasRefusedError: it does not serve, or it is not clear which is meant.
     """
-    if before is None or not before.arms:
-        raise AliasRefusedError(
-            field="alias", reason=f"there is no alias {label}; make it: adapters split {label} VERSION=100"
-        )
-    chosen = version if version is not None else _tried_out(before)
+    chosen = to_promote(before, label, version)
+    assert before is not None, "else nothing could be promoted"
     check_targets(before.adapter, [chosen], versions)
     kept = before.model_dump(include={"sticky", "user_field", "experiment"})
     stopped = [other for other in before.stopped if other != chosen]
     arms = [Arm(version=chosen, weight=WHOLE_PERCENT)]
     return _make(before, before.adapter, before.alias, signed, **kept, arms=arms, stopped=stopped)
+
+
+def to_promote(before: AliasRecord | None, label: str, version: str | None) -> str:
+    """The version that a promotion means; `version` is the one that was named, if one was.
+
+    Raises:
+        AliasRefusedError: there is no alias, or it is not clear which is meant.
+    """
+    if before is None or not before.arms:
+        raise AliasRefusedError(
+            field="alias", reason=f"there is no alias {label}; make it: adapters split {label} VERSION=100"
+        )
+    return version if version is not None else _tried_out(before)
 
 
 def _tried_out(record: AliasRecord) -> str:
@@ -208,4 +218,9 @@ def _make(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "weights"
-        raise AliasRefusedError(field=field, reason=first["msg"].removeprefix("Value error, ")) from error
+        reason = first["msg"].removeprefix("Value error, ")
+        if first["loc"][2:] == ("weight",):
+            arms = given["arms"]
+            assert isinstance(arms, Sequence), "as the error's place says"
+            reason = f"{arms[int(first['loc'][1])]['version']}={first['input']:g}: {reason}"
+        raise AliasRefusedError(field=field, reason=reason) from error

@@ -77,6 +77,8 @@ class Shelf:
         self._puller = puller
         self.templates = templates
         self._max_rank = max_rank
+        self._passed: dict[str, str] = {}
+        """Registered, and not for this worker: why."""
         self._in_jobs = in_jobs
         self._on_change = on_change
         self._by_key: dict[str, AdapterRecord] = {}
@@ -119,7 +121,10 @@ class Shelf:
         self._keep(record)
 
     def _keep(self, record: AdapterRecord) -> None:
-        if not record.in_store or record.digest in self._local or not self._may_fit(record):
+        if record.digest in self._local:
+            return
+        if (reason := self._unfit_here(record)) is not None:
+            self._passed[record.digest] = reason
             return
         self._stored[record.digest] = record
         if record.state is not AdapterState.REFUSED:
@@ -127,8 +132,15 @@ class Shelf:
         if record.prompt_template is not None:
             self.templates[record.digest] = record.prompt_template
 
-    def _may_fit(self, record: AdapterRecord) -> bool:
-        return record.rank <= self._max_rank and record.base_digest in (None, self._engine.base_digest)
+    def _unfit_here(self, record: AdapterRecord) -> str | None:
+        """Why this worker cannot have it; None: it may fit."""
+        if not record.in_store:
+            return f"the files of {record.label} are not in the store"
+        if record.rank > self._max_rank:
+            return f"{record.label} has rank {record.rank}, and LORAYARD_MAX_RANK here is {self._max_rank}"
+        if record.base_digest not in (None, self._engine.base_digest):
+            return f"{record.label} is for another base model ({record.base_digest})"
+        return None
 
     async def look_up(self, refs: Iterable[AdapterRef]) -> None:
         """Ask the bucket for what a dispatcher has heard of first."""
@@ -176,7 +188,7 @@ class Shelf:
         if task is None:
             record = self._stored.get(digest)
             if record is None:
-                raise UnfitError(f"no files of {digest} here, and none in the store that fit")
+                raise UnfitError(self._passed.get(digest, f"no files of {digest} here or in the store"))
             task = asyncio.create_task(self._bring(record), name=f"bring-{digest}")
             self._coming[digest] = task
             task.add_done_callback(lambda _: self._came(digest))
