@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ from tests.bus.conftest import Yard
 
 from lorayard import AdapterState, Client, InvalidRequestError, NotValidatedError, TransitionError
 from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import ResultState
 from lorayard_schemas.routes import RouteRule, RouteTable
+from lorayard_schemas.validation import VALIDATE
 from lorayard_shared.registry.alias_changes import SplitWish
 from lorayard_shared.registry.alias_store import AliasStore
 from lorayard_shared.registry.errors import VersionNamedError, VersionUnknownError
@@ -184,3 +187,19 @@ async def test_a_version_that_serves_is_not_taken_away_by_one_worker(
     await client.adapters.push(folder, name=NAME, version="1")
     active: AdapterRecord = await client.adapters.activate(NAME)
     assert await client.adapters.validate(NAME) == active
+
+
+async def test_a_worker_that_dies_as_it_tries_a_version_is_not_waited_for(
+    yard: Yard, client: Client, folder: Path, tmp_path: Path
+) -> None:
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    await client.adapters.push(folder, name=NAME, version="1")
+    bucket = await yard.bus.js.key_value(yard.bus.subjects.bucket("workers"))
+    # It comes before w1, hears the wish, and is no more when its answer is due.
+    dead = (await yard.advert()).model_copy(update={"worker": "a"})
+    asked = await yard.bus.nc.subscribe(yard.bus.subjects.control("a", VALIDATE))
+    await bucket.put("a", encode(dead))
+    validating = asyncio.create_task(client.adapters.validate(NAME))
+    await asked.next_msg(timeout=10)
+    await bucket.delete("a")
+    assert (await validating).state is AdapterState.VALIDATED

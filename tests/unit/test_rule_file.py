@@ -72,3 +72,8 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_line_of_what_is_wrong__b
     assert words in str(caught.value)
     assert caught.value.line == line
     assert str(caught.value).startswith(f"rules.toml:{line}: ")
+
+
+def test_a_rule_that_is_no_table_is_refused_with_how_to_write_one__b1() -> None:
+    with pytest.raises(RuleFileError, match=r"^rules\.toml:2: rule: write \[\[rule\]\] above each rule$"):
+        read_rules("\nrule = 3", "rules.toml")

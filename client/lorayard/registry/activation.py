@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import nats.errors
 
-from lorayard.errors import NotValidatedError
+from lorayard.errors import BusUnavailableError, NotValidatedError
 from lorayard.yard_view import list_workers
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import WorkerAdvert
@@ -17,6 +18,9 @@ from lorayard_shared.registry.records import Author, Records
 
 if TYPE_CHECKING:
     from lorayard.link import Link
+
+LOOK_SECONDS = 2.0
+"""Between two looks whether a worker that was asked still lives: a dead one answers nobody."""
 
 VALIDATE_SECONDS = 300.0
 """For one worker: hundreds of MB come over the bus, then up to 17 generations beside its jobs."""
@@ -39,7 +43,10 @@ async def validate_version(link: Link, record: AdapterRecord, author: Author) ->
     excuses: dict[str, str] = {}
     for worker in _in_order(await list_workers(link), record):
         try:
-            reply = await _ask(link, worker.worker, record, author)
+            reply = await _ask(link, worker, record, author)
+        except _WorkerEndedError:
+            excuses[worker.worker] = "it ended as it tried it"
+            continue
         except nats.errors.Error as error:
             excuses[worker.worker] = str(error).removeprefix("nats: ") or type(error).__name__
             continue
@@ -71,11 +78,30 @@ async def activate_version(link: Link, record: AdapterRecord, author: Author) ->
     return moved.record
 
 
-async def _ask(link: Link, worker: str, record: AdapterRecord, author: Author) -> ValidateReply:
+class _WorkerEndedError(Exception):
+    """Whoever was asked is no more, and will not answer."""
+
+
+async def _ask(link: Link, worker: WorkerAdvert, record: AdapterRecord, author: Author) -> ValidateReply:
     wish = ValidateAdapter(name=record.name, version=record.version, digest=record.digest, actor=author.actor)
-    subject = link.bus.subjects.control(worker, VALIDATE)
-    reply = await link.bus.nc.request(subject, encode(wish), timeout=VALIDATE_SECONDS)
-    return decode(ValidateReply, reply.data)
+    subject = link.bus.subjects.control(worker.worker, VALIDATE)
+    asking = asyncio.ensure_future(link.bus.nc.request(subject, encode(wish), timeout=VALIDATE_SECONDS))
+    try:
+        while not (await asyncio.wait({asking}, timeout=LOOK_SECONDS))[0]:
+            if not await _lives(link, worker):
+                raise _WorkerEndedError
+        return decode(ValidateReply, (await asking).data)
+    finally:
+        asking.cancel()  # does nothing to one that is done
+
+
+async def _lives(link: Link, worker: WorkerAdvert) -> bool:
+    """Whether it is the process that was asked; a bus that does not answer says nothing against it."""
+    try:
+        there = await list_workers(link)
+    except (BusUnavailableError, nats.errors.Error):
+        return True
+    return any((one.worker, one.epoch) == (worker.worker, worker.epoch) for one in there)
 
 
 def _in_order(workers: Sequence[WorkerAdvert], record: AdapterRecord) -> list[WorkerAdvert]:
