@@ -40,7 +40,7 @@ _NOUNS = {
         "Adapters the yard serves.",
         {
             "ls": ("ls", "List the adapters the yard serves."),
-            "show": ("show", "Show where an adapter should be, and is."),
+            "show": ("show", "Show what is known of a version, and where it is."),
             "place": ("place", "Declare where an adapter shall be."),
             "push": ("adapter_files:push", "Put an adapter's folder into the yard's store."),
             "pull": ("adapter_files:pull", "Write a version's files to a new folder."),

@@ -1,4 +1,4 @@
-"""`adapters verify` (D2): what the store has is compared with what its records say."""
+"""`adapters verify` (D2) and `show`: what the store has is compared with what its records say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 from lorayard import Client, VersionUnknownError
 from lorayard_cli.app import run_command
 from lorayard_cli.exit_codes import ExitCode
-from lorayard_schemas.adapter import AdapterRecord, StoredFile
+from lorayard_schemas.adapter import AdapterRecord, AdapterState, StoredFile
+from lorayard_schemas.alias import AliasRecord, Arm, alias_key
+from lorayard_schemas.codec import encode
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.blobs import BlobStore
 from lorayard_shared.registry.objects import Objects
@@ -123,3 +125,26 @@ async def test_a_version_that_is_not_there_is_said(client: Client, settings: Yar
             await client.adapters.verify(spec)
     assert await verify(settings, NAME) == ExitCode.UNKNOWN_ADAPTER
     assert await verify(settings) == ExitCode.OK
+
+
+async def test_show_tells_all_of_a_record_in_80_columns__d1(
+    client: Client, settings: YardSettings, folder: Path, bus: Bus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"task": "echo", "long": "many words " * 20}
+    record = (await client.adapters.push(folder, name=NAME, version="1", labels=said, tenants=["t1"])).record
+    await Records(bus).move(NAME, "1", AdapterState.ARCHIVED, Author(actor="ana", reason="old"), verb="test")
+    alias = AliasRecord(adapter=NAME, alias="stable", revision=1, arms=(Arm(version="1", weight=100.0),))
+    bucket = await bus.js.key_value(bus.subjects.bucket("aliases"))
+    await bucket.put(alias_key(NAME, "stable"), encode(alias))
+    where = ["--url", settings.url, "--prefix", settings.prefix]
+    assert await asyncio.to_thread(run_command, ["adapters", "show", f"{NAME}@1", *where]) == ExitCode.OK
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 80
+    for part in ("archived", "by ana: old", "task=echo", "t1", f"{NAME}@stable (100 %)", "rank 8", WEIGHTS):
+        assert part in told
+    assert record.digest.partition(":")[2] in told
+    show = ["adapters", "show", NAME, "--json", *where]
+    assert await asyncio.to_thread(run_command, show) == ExitCode.OK
+    document = json.loads(capsys.readouterr().out)
+    assert document["record"]["digest"] == record.digest
+    assert [one["alias"] for one in document["aliases"]] == ["stable"]

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from lorayard import Client, NoDispatcherError
 from lorayard.placing import PlaceOptions
+from lorayard_cli.adapter_sheet import sheet_lines
 from lorayard_cli.connection import client
-from lorayard_cli.exit_codes import ExitCode
-from lorayard_cli.failures import CommandError
 from lorayard_cli.fleet_tables import (
     adapter_table,
     refusal_documents,
@@ -21,7 +21,9 @@ from lorayard_cli.fleet_tables import (
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, print_json, print_text
 from lorayard_cli.placements import placement_lines, placement_text, read_replicas
-from lorayard_schemas.placement import AdapterTier
+from lorayard_cli.registry_changes import bus
+from lorayard_schemas.placement import AdapterTier, PlacedAdapter
+from lorayard_shared.registry.alias_store import AliasStore
 
 PLACEMENT = Group("Placement", sort_key=1)
 
@@ -65,7 +67,7 @@ AS_IT_WAS = Where()
 
 
 async def show(adapter: str, *, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
-    """Show where an adapter should be, and is.
+    """Show what is known of a version, and where it should be and is.
 
     Parameters
     ----------
@@ -73,19 +75,31 @@ async def show(adapter: str, *, yard: YardAddress = NEAREST, output: Output = TE
         Its name, for the newest version, or name@version.
     """
     async with client(yard) as connected:
-        told = await connected.placements(adapter)
-    if not told.adapters:
-        raise CommandError(
-            ExitCode.UNKNOWN_ADAPTER,
-            "unknown_adapter",
-            f"adapter {adapter!r} is not registered; `lorayard adapters ls` shows which are",
-            field="adapter",
-        )
-    placed = told.adapters[0]
+        placed = await _placed(connected, adapter)
+        record = await connected.adapters.find(placed.adapter if placed is not None else adapter)
+    async with bus(yard) as listening:
+        known = await AliasStore(listening).list()
+    aliases = [
+        alias
+        for alias in known
+        if alias.adapter == record.name and record.version in {arm.version for arm in alias.arms}
+    ]
     if output.json:
-        print_json({**placed.model_dump(mode="json"), "kept": placed.kept})
-    else:
-        print_text("\n".join(placement_lines(placed)))
+        where = {} if placed is None else {**placed.model_dump(mode="json"), "kept": placed.kept}
+        told = [alias.model_dump(mode="json") for alias in aliases]
+        print_json({**where, "record": record.model_dump(mode="json"), "aliases": told})
+        return
+    where_lines = ["placed     no dispatcher tells"] if placed is None else placement_lines(placed)[1:]
+    print_text("\n".join([*sheet_lines(record, aliases), *where_lines]))
+
+
+async def _placed(connected: Client, adapter: str) -> PlacedAdapter | None:
+    """Where it is; None: no dispatcher says so, or it knows of none."""
+    try:
+        told = await connected.placements(adapter)
+    except NoDispatcherError:
+        return None
+    return told.adapters[0] if told.adapters else None
 
 
 async def place(
