@@ -40,6 +40,9 @@ class Setbacks:
             return None
         if self._fleet.epoch(where.worker) != where.epoch:
             return None  # its death was counted
+        if self._fleet.is_draining(where.worker):
+            self._whereabouts.forget(key)
+            return None  # it stops in order, and hands back what it cannot finish
         self.lapsed += 1
         if not where.again and self._fleet.holds(where.worker, key, now):
             return where.worker

@@ -243,3 +243,18 @@ def test_what_is_not_believed_is_said_once_and_shown_until_it_is_mended() -> Non
     assert reader.read("w", b"") is None
     assert reader.read("w", encode(advert())) is not None
     assert "w" not in reader.trouble
+
+
+# ---- handed back
+
+
+def test_a_job_that_a_stopping_worker_hands_back_counts_against_nobody__g1() -> None:
+    """However often the fleet is started anew while it runs."""
+    yard = Yard()
+    for sequence in range(2, 9):
+        yard.whereabouts.note(["k"], "w", EPOCH)
+        report = make_load("w", epoch=EPOCH, number=sequence).model_copy(update={"draining": True})
+        yard.fleet.on_load(report, 0.0)
+        assert yard.setbacks.redelivered("k", 0.0) is None
+    assert yard.interruptions.times("k") == 0
+    assert (yard.setbacks.lapsed, yard.whereabouts.get("k")) == (0, None)
