@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lorayard.errors import JobCancelledError, JobExpiredError, JobFailedError
+from lorayard_schemas.assignment import AliasRef
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.result import (
     JobResult,
@@ -39,6 +40,8 @@ class Result:
     worker: str
     rule: str | None
     """Which rule chose the adapter: explicit, default, base; None when nobody worked on the job."""
+    alias: AliasRef | None
+    """The alias that led to the version (`name`), and which revision of it that was."""
     tier: str
     """Where the adapter was found: slot, host, disk, none."""
     usage: Usage
@@ -71,6 +74,7 @@ def from_wire(wire: JobResult, text: str) -> Result:
         base_digest=maker.base_digest,
         worker=maker.worker,
         rule=maker.rule if wire.maker is not None else None,
+        alias=maker.alias,
         tier=maker.tier,
         usage=wire.usage,
         logprobs=wire.logprobs,

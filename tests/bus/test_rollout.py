@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
+from lorayard import Client
+from lorayard_cli import answers
 from lorayard_cli.app import run_command
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_schemas import headers
+from lorayard_schemas.assignment import AliasRef
 from lorayard_schemas.audit import DecisionRecord, RegistryChange
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
@@ -233,6 +236,16 @@ async def test_an_alias_that_cannot_be_is_refused_and_says_why__d4(
         await run(yard, "adapters", *arguments, code=ExitCode.BAD_INPUT)
         assert words in capsys.readouterr().err
     await run(yard, "adapters", "history", STABLE, code=ExitCode.UNKNOWN_ADAPTER)
+
+
+async def test_a_caller_is_told_which_alias_led_to_the_version__d4(yard: Yard, two_versions: Path) -> None:
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=two_versions)
+    await switch(yard, "split", STABLE, "1=100")
+    async with Client(settings=yard.settings) as client:
+        result = await (await client.submit("x", adapter=STABLE)).result()
+    assert (result.version, result.alias) == ("1", AliasRef(name=STABLE, revision=1))
+    assert answers.result_document(result)["alias"] == {"name": STABLE, "revision": 1}
 
 
 async def test_the_history_of_an_alias_says_who_changed_it_and_why__d4(

@@ -269,3 +269,13 @@ async def test_a_tenant_is_refused_an_adapter_of_others_as_one_that_does_not_exi
         update={"message": hidden.error.message.replace(ADAPTER, "acme/tiny/none")}
     )
     assert said == unknown.error
+
+
+async def test_a_strike_of_what_nobody_has_registered_is_warned_of__d7(
+    yard: Yard, adapters: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await yard.worker(adapters_dir=adapters)
+    unknown = ("acme/tiny/ehco", f"{ADAPTER}@9")
+    for adapter in (*unknown, ADAPTER, "base"):
+        await run(yard, "strikes", "add", "--adapter", adapter, "--why", "w")
+        assert (f"warning: {adapter} is not registered" in capsys.readouterr().err) is (adapter in unknown)

@@ -13,8 +13,10 @@ from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, table
-from lorayard_cli.registry_changes import UNSIGNED, Signature, bus
+from lorayard_cli.registry_changes import UNSIGNED, Signature, bus, registry
+from lorayard_schemas.names import BASE, split_version
 from lorayard_schemas.strike import Strike
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.registry.strike_store import StrikeStore
 
 
@@ -55,10 +57,20 @@ async def add(
         raise CommandError(ExitCode.BAD_INPUT, "bad_input", message, field=field) from error
     async with bus(yard) as connected:
         await StrikeStore(connected).add(strike, author)
+        named = strike.adapter or BASE
+        if named != BASE and not _is_registered(await registry(connected), named):
+            note(f"warning: {named} is not registered; `lorayard adapters ls` shows what is")
     if output.json:
         print_json(strike.model_dump(mode="json"))
     else:
         print_text(f"struck: {strike.label}")
+
+
+def _is_registered(known: AdapterRegistry, adapter: str) -> bool:
+    """A strike that hits nothing is more often a typing error than a precaution."""
+    name, version = split_version(adapter)
+    versions = known.known.get(name, {})
+    return bool(versions) if version is None else version in versions
 
 
 async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
