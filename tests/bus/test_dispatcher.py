@@ -6,16 +6,21 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.bus.conftest import Yard
+from tests.bus.conftest import ADAPTER, Yard
 
 from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.names import subject_token
 from lorayard_schemas.result import ErrorKind, ResultState
+from lorayard_schemas.routes import RULES_KEY, RouteTable
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.topology import lane_consumer
+from lorayard_shared.jobs.resolve import Resolution
+from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 
 pytestmark = pytest.mark.bus
@@ -80,6 +85,42 @@ async def test_of_two_deliveries_of_a_job_the_newer_is_kept(newer_first: bool, b
     assert parked is not None
     assert parked.taken.deliveries == 2
     assert (len(dispatcher.pool), len(leases)) == (1, 1)
+
+
+async def test_a_job_that_cannot_be_dealt_with_is_let_go_of_and_keeps_no_other_waiting(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease would be renewed for ever, for a job that stands in no list."""
+    settings = DispatcherSettings.model_validate(bus.settings.model_dump())
+    dispatcher = Dispatcher(bus, LeaseKeeper(bus.settings, name="not started"), settings, "d")
+    choose = dispatcher.choosing.choose
+
+    def stumbles(taken: TakenJob, session: Session | None) -> Resolution:
+        if taken.job == "odd":
+            raise AssertionError("nobody expected this")
+        return choose(taken, session)
+
+    def comes(name: str, sequence: int, adapter: str | None = None) -> None:
+        lease = f"$JS.ACK.{bus.subjects.stream('jobs')}.dispatch-normal.1.{sequence}.9.1700000000000000000.0"
+        subject = (
+            f"{bus.settings.prefix}.jobs.normal.acme.{'_' if adapter is None else subject_token(adapter)}"
+        )
+        body = encode(Job(id=name, prompt="hello"))
+        dispatcher.on_message(Heard(subject.encode(), lease.encode(), None, body))
+
+    for sequence, name in enumerate(("odd", "even")):
+        comes(name, 7 + sequence, ADAPTER)  # no worker can know it yet
+        comes(name, 9 + sequence)
+    assert (len(dispatcher.unresolved), len(dispatcher.pool), len(dispatcher.leases)) == (2, 2, 4)
+    monkeypatch.setattr(dispatcher.choosing, "choose", stumbles)
+    dispatcher.retry_unresolved()
+    assert [found.job for found in dispatcher.unresolved] == ["even"]
+    assert (len(dispatcher.leases), dispatcher.failures) == (3, 1)
+    dispatcher.rerouting.on_rules(RULES_KEY, encode(RouteTable(revision=2)))
+    assert [parked.taken.job for parked in dispatcher.pool] == ["even"]
+    assert (len(dispatcher.leases), dispatcher.failures) == (2, 2)
+    comes("odd", 11)
+    assert (len(dispatcher.leases), dispatcher.failures) == (2, 3)
 
 
 async def test_an_unknown_adapter_is_answered_once_a_worker_could_know(yard: Yard) -> None:
