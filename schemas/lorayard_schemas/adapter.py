@@ -9,8 +9,10 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.message import Message, Part
-from lorayard_schemas.names import AdapterName, Digest, Tenant, Version
+from lorayard_schemas.names import AdapterName, Digest, Tenant, Version, key_token
 
 MAX_FILES = 32
 """Of one version: an adapter has two to five."""
@@ -169,3 +171,27 @@ class AdapterRecord(Message):
     def allows(self, tenant: str) -> bool:
         """Whether a tenant's jobs may use it."""
         return not self.tenants or tenant in self.tenants
+
+    @property
+    def key(self) -> str:
+        """Of it in the bucket."""
+        return record_key(self.name, self.version)
+
+
+def record_key(name: str, version: str) -> str:
+    """The bucket key of a version."""
+    return f"{key_token(name)}.{key_token(version)}"
+
+
+def decode_record(key: str, value: bytes) -> AdapterRecord:
+    """A record as it stands in the bucket.
+
+    Raises:
+        MalformedMessageError: it cannot be read, or it stands under the key of another version.
+    """
+    record = decode(AdapterRecord, value)
+    if record.key != key:
+        raise MalformedMessageError(
+            kind=AdapterRecord.__name__, field="name", reason=f"{record.label!r} stands under another key"
+        )
+    return record

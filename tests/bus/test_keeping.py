@@ -33,7 +33,7 @@ def dispatcher(bus: Bus) -> Dispatcher:
     record = AdapterRecord(
         name=ADAPTER, version="1", digest=DIGEST, rank=8, alpha=8, targets=("q_proj",), size_bytes=1
     )
-    made.on_adapter("echo.1", encode(record))
+    made.on_adapter(record.key, encode(record))
     made.fleet.on_advert(make_advert("w1"), time.monotonic())
     made.keeping.on_placement(placement_key(ADAPTER), encode(DECLARED))
     return made

@@ -7,7 +7,14 @@ from itertools import product
 
 import pytest
 
-from lorayard_schemas.adapter import TRANSITIONS, AdapterRecord, AdapterRefusal, AdapterState, StoredFile
+from lorayard_schemas.adapter import (
+    TRANSITIONS,
+    AdapterRecord,
+    AdapterRefusal,
+    AdapterState,
+    StoredFile,
+    record_key,
+)
 from lorayard_schemas.audit import RegistryChange
 from lorayard_schemas.codec import decode, encode
 from lorayard_shared.bus.connection import Bus
@@ -18,7 +25,7 @@ from lorayard_shared.registry.errors import (
     VersionTakenError,
     VersionUnknownError,
 )
-from lorayard_shared.registry.records import Author, Records, record_key
+from lorayard_shared.registry.records import Author, Records
 
 pytestmark = pytest.mark.bus
 

@@ -142,7 +142,7 @@ RECORDS = {
 def chosen(*parts: tuple[str, float], tenant: str = "acme", **given: Any) -> Resolution:
     registry = AdapterRegistry()
     for found in RECORDS.values():
-        registry.on_change(found.name, encode(found))
+        registry.on_change(found.key, encode(found))
     named = tuple({"adapter": f"a/b/{name}", "weight": weight} for name, weight in parts)
     composition = Composition.model_validate({"parts": named, **given})
     asked = Asked(tenant=tenant, job="j", adapter=composition.address, composition=composition)

@@ -43,8 +43,8 @@ def record(
 
 def directory(*records: AdapterRecord, default: str | None = None) -> Directory:
     registry = AdapterRegistry()
-    for number, one in enumerate(records or (record("v1"), record("v2"), record("v3"))):
-        registry.on_change(f"k{number}", encode(one))
+    for one in records or (record("v1"), record("v2"), record("v3")):
+        registry.on_change(one.key, encode(one))
     return Directory(registry, default)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from lorayard_schemas.adapter import AdapterRecord, AdapterState
-from lorayard_schemas.codec import decode
+from lorayard_schemas.adapter import AdapterRecord, AdapterState, decode_record
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_shared.logs import Event
 
@@ -34,14 +33,17 @@ class AdapterRegistry:
         self._log = structlog.get_logger()
 
     def on_change(self, key: str, value: bytes | None) -> None:
-        """Take one change of the bucket; an unreadable record is logged and counts as absent."""
+        """Take one change of the bucket; one that cannot be read is logged and counts as absent.
+
+        So does a copy under another key, which would hide the version that it is a copy of.
+        """
         self.changed = True
         self.changes += 1
         self._forget(key)
         if value is None:
             return
         try:
-            record = decode(AdapterRecord, value)
+            record = decode_record(key, value)
         except MalformedMessageError as error:
             self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
             return

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import nats.js.errors
 from nats.js.kv import KeyValue
 
-from lorayard_schemas.adapter import TRANSITIONS, AdapterRecord, AdapterRefusal, AdapterState
+from lorayard_schemas.adapter import TRANSITIONS, AdapterRecord, AdapterRefusal, AdapterState, record_key
 from lorayard_schemas.audit import RegistryChange
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.names import key_token
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.audit import tell_change
 from lorayard_shared.registry.errors import (
@@ -45,11 +44,6 @@ class Author:
 
     actor: str
     reason: str = ""
-
-
-def record_key(name: str, version: str) -> str:
-    """Of a version's record in the bucket `adapters`."""
-    return f"{key_token(name)}.{key_token(version)}"
 
 
 class Records:

@@ -15,10 +15,9 @@ import structlog
 from nats.js.kv import KeyValue
 from pydantic import ValidationError
 
-from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.adapter import AdapterRecord, record_key
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.names import key_token
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.logs import Event
 from lorayard_workers.adapters.catalog import CatalogEntry
@@ -41,7 +40,7 @@ async def register(
         except ValidationError as error:
             _refuse(entry, error)
             continue
-        key = f"{key_token(entry.name)}.{key_token(entry.version)}"
+        key = record_key(entry.name, entry.version)
         try:
             await bucket.create(key, encode(record))
             _log().info(Event.ADAPTER_REGISTERED, adapter=entry.name, version=entry.version)

@@ -15,9 +15,8 @@ from pathlib import Path
 import nats.errors
 import structlog
 
-from lorayard_schemas.adapter import AdapterRecord, AdapterState
+from lorayard_schemas.adapter import AdapterRecord, AdapterState, decode_record
 from lorayard_schemas.assignment import AdapterRef
-from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.bus.connection import Bus
@@ -114,7 +113,7 @@ class Shelf:
         if value is None:
             return
         try:
-            record = decode(AdapterRecord, value)
+            record = decode_record(key, value)
         except MalformedMessageError:
             return  # a dispatcher says so
         self._by_key[key] = record
