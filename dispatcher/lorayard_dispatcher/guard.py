@@ -106,17 +106,28 @@ class Guard:
 
 
 def read_answer(result: JsonMap) -> Answer | None:
-    """What a result says of its version; None: it ended for reasons of its own."""
+    """What a result says of its version; None: it ended for reasons of its own.
+
+    Raises:
+        TypeError, LookupError: it is no result.
+    """
     version, state = str(result["maker"]["version"]), result["state"]
     if state == ResultState.SUCCEEDED:
-        told: dict[str, float] = result.get("timings") or {}
+        told: dict[str, float] = _part(result, "timings")
         spent = told.get("total_ms", 0.0) - told.get("queued_ms", 0.0) - told.get("load_ms", 0.0)
         return Answer(version=version, failed=False, milliseconds=max(0.0, spent))
-    error: JsonMap = result.get("error") or {}
+    error = _part(result, "error")
     # A permanent failure that names a field is the request's own.
     if state == ResultState.FAILED and not (error.get("kind") == ErrorKind.PERMANENT and error.get("field")):
         return Answer(version=version, failed=True)
     return None
+
+
+def _part(result: JsonMap, field: str) -> JsonMap:
+    found: object = result.get(field) or {}
+    if not isinstance(found, dict):
+        raise TypeError(f"{field} is {found!r}")
+    return cast("JsonMap", found)
 
 
 def _tries(record: AliasRecord) -> bool:

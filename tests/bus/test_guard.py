@@ -95,3 +95,10 @@ def test_what_counts_against_a_version__d4(more: Any, failed: bool, milliseconds
 )
 def test_what_is_the_requests_own_counts_against_none__d4(more: Any) -> None:
     assert read_answer(told("1", 1, **more)) is None
+
+
+@pytest.mark.parametrize("more", [{"state": "failed", "error": "of its own form"}, {"timings": "fast"}])
+def test_what_is_no_result_is_not_taken_for_one__d4(more: Any) -> None:
+    """As whoever listens expects it: any other error would be nobody's."""
+    with pytest.raises(TypeError):
+        read_answer(told("1", 1, **more))
