@@ -64,6 +64,10 @@ class HandOver:
         """Lay the hand-over over the fleet view, in the same breath as the plan; returns its number."""
         return self._fleet.give(worker, [_held(parked) for parked in jobs])
 
+    def lose(self, worker: str, number: int) -> None:
+        """Nothing more is heard of a hand-over: the room that it took is free, as far as is known."""
+        self._fleet.settle(worker, number, refused=None)
+
     async def send(
         self, worker: str, number: int, jobs: Sequence[ParkedJob]
     ) -> tuple[Fate, tuple[Refusal, ...]]:

@@ -91,8 +91,10 @@ class Sending:
         try:
             fate, refusals = await self._hand_over.send(worker, number, jobs)
         except BaseException:
+            self._hand_over.lose(worker, number)
             for parked in jobs:  # nobody has them now: their leases must run out
                 self._leases.release(parked.taken.lease)
+                self._usage.back(parked.key)
             raise
         finally:
             self.under_way -= len(jobs)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import cast
 
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
+from tests.unit.conftest import make_advert, make_load
 
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.session import Session
@@ -121,6 +124,26 @@ async def test_a_job_that_cannot_be_dealt_with_is_let_go_of_and_keeps_no_other_w
     assert (len(dispatcher.leases), dispatcher.failures) == (2, 2)
     comes("odd", 11)
     assert (len(dispatcher.leases), dispatcher.failures) == (2, 3)
+
+
+async def test_jobs_that_cannot_be_sent_take_no_room(bus: Bus) -> None:
+    """Room would seem taken until the worker tells of its next job."""
+    leases = LeaseKeeper(bus.settings, name="not started")
+    settings = DispatcherSettings.model_validate(bus.settings.model_dump())
+    dispatcher = Dispatcher(bus, leases, settings, "d")
+    now = time.monotonic()
+    dispatcher.fleet.on_advert(make_advert("w1", load=make_load("w1", room=4)), now)
+    lease = f"$JS.ACK.{bus.subjects.stream('jobs')}.dispatch-normal.1.7.9.1700000000000000000.0"
+    subject = f"{bus.settings.prefix}.jobs.normal.acme._"
+    dispatcher.on_message(Heard(subject.encode(), lease.encode(), None, encode(job("j"))))
+    (parked,) = dispatcher.pool
+    unsendable = replace(parked, rule=cast("str", object()))
+    dispatcher.sending.hand_to("w1", [unsendable])
+    (view,) = dispatcher.fleet.views(now, time.time())
+    assert view.room == 3
+    await dispatcher.settle()
+    (view,) = dispatcher.fleet.views(now, time.time())
+    assert (view.room, len(leases), dispatcher.failures) == (4, 0, 1)
 
 
 async def test_an_unknown_adapter_is_answered_once_a_worker_could_know(yard: Yard) -> None:
