@@ -108,8 +108,20 @@ class Shelf:
     def on_record(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of adapters."""
         before = self._by_key.pop(key, None)
-        if before is not None and self._stored.get(before.digest) == before:
+        forgets = before is not None and self._stored.get(before.digest) == before
+        if before is not None and forgets:
             del self._stored[before.digest]
+        self._take(key, value)
+        if before is not None and forgets and before.digest not in self._stored:
+            self._keep_another(before.digest)
+
+    def _keep_another(self, digest: str) -> None:
+        """Two versions may have the same bytes: where one goes, the other serves on."""
+        for record in self._by_key.values():
+            if record.digest == digest:
+                self._keep(record)
+
+    def _take(self, key: str, value: bytes | None) -> None:
         if value is None:
             return
         try:
