@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
+import lorayard_workers.service.retry
 from lorayard import Client
 from lorayard_cli import answers
 from lorayard_cli.app import run_command
@@ -25,6 +26,9 @@ from lorayard_schemas.result import Maker
 from lorayard_shared.jobs.split import pick
 from lorayard_shared.registry.alias_store import AliasStore
 from lorayard_shared.registry.records import Author
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.echo_script import Scripted
+from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus
@@ -159,6 +163,34 @@ async def test_an_attempt_after_the_first_keeps_its_version_while_it_has_a_share
     await switch(yard, "promote", STABLE, "2")
     await yard.publish(Job(id="k", prompt="x"), adapter=STABLE, headers=bound)
     assert (await maker(yard, "k")).version == "2"
+
+
+def fails_at_first() -> Callable[[GenerationRequest], Scripted]:
+    """Its first request in a way that may pass."""
+    failures = [Failed(request_id="", kind=FailureKind.RETRYABLE, code="hiccup", message="not now")]
+    return lambda _: Scripted(outcome=failures.pop() if failures else None)
+
+
+async def test_a_job_that_is_tried_again_keeps_its_version_while_it_has_a_share__d4(
+    yard: Yard, two_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lorayard_workers.service.retry, "CAP_SECONDS", 1.0)
+    await yard.dispatcher()
+    first = await yard.worker(adapters_dir=two_versions)
+    async with Client(settings=yard.settings) as client:
+        for version in ("1", "2"):
+            await client.adapters.push(two_versions / ADAPTER / version, name=ADAPTER, version=version)
+    await first.stop()
+    await switch(yard, "split", STABLE, "1=0.001", "2=99.999", "--no-preload")
+    await yard.worker("w2", engine=EchoEngine(script=fails_at_first()), pulled_dir=tmp_path / "pulled")
+    delayed = await yard.bus.nc.subscribe(yard.bus.subjects.delayed)
+    bound = {headers.BOUND: f"{STABLE}=1", headers.ATTEMPT: "2"}
+    await yard.publish(Job(id="j", prompt="x"), adapter=STABLE, headers=bound)
+    written = (await delayed.next_msg(timeout=10)).headers or {}
+    assert (written[headers.BOUND], written[headers.ATTEMPT]) == (f"{STABLE}=1", "3")
+    answered = await yard.result("j")
+    assert answered.maker is not None, answered.error
+    assert (answered.maker.version, answered.attempt) == ("1", 3)
 
 
 async def test_a_session_leaves_a_version_that_was_rolled_back__b3__d4(

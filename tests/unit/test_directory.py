@@ -329,6 +329,23 @@ def test_no_session_leads_a_tenant_to_it__d7(alias: str | None) -> None:
     assert book.resolve(asked(tenant="x"), kept).rule == "base"
 
 
+@pytest.mark.parametrize("by_alias", [False, True])
+def test_a_session_leaves_what_its_tenant_may_use_no_more__b3__d7(by_alias: bool) -> None:
+    """Whoever may use a version changes while the session lives."""
+    book = directory(record("v1"), record("v2"))
+    alias(book, v1=1, v2=99)
+    spec = f"{NAME}@stable" if by_alias else None
+    kept = Kept(adapter=AdapterRef(name=NAME, version="v2", digest=record("v2").digest), alias=spec)
+    assert version(book, asked(tenant="x"), kept) == "v2"
+    theirs = [record(one, tenants=("acme",)) for one in ("v1", "v2")]
+    book.registry.on_change(theirs[1].key, encode(theirs[1]))
+    assert version(book, asked(tenant="acme"), kept) == "v2"
+    found = book.resolve(asked(tenant="x"), kept)
+    assert (found.rule, found.record) == ("session", record("v1"))
+    book.registry.on_change(theirs[0].key, encode(theirs[0]))
+    assert book.resolve(asked(tenant="x"), kept).rule == "base"
+
+
 def test_versions_that_a_tenant_may_not_use_are_left_out__d7() -> None:
     book = directory(record("v1"), record("v2", tenants=("acme",)))
     assert (version(book, asked(NAME)), version(book, asked(NAME, tenant="x"))) == ("v2", "v1")
