@@ -114,8 +114,9 @@ class StoreFullError(RegistryError):
 
     def __init__(self, *, store: str, reason: str) -> None:
         super().__init__(
-            f"the store {store} is full ({reason}); give it more room (LORAYARD_BLOBS_MAX_BYTES, or the "
-            "bus's disk), then push again: what was stored already is not sent again"
+            f"the store {store} is full ({reason}); remove versions that are used no more (`lorayard "
+            "adapters rm`) or give it more room (LORAYARD_BLOBS_MAX_BYTES, or the bus's disk), then push "
+            "again: what was stored already is not sent again"
         )
         self.store = store
         self.reason = reason
