@@ -134,6 +134,22 @@ async def test_routes_are_set_listed_tried_and_returned_to__b1__b2(
     assert capsys.readouterr().out.index("tenant:theirs") < len(RULES)
 
 
+async def test_all_rules_are_taken_away_only_where_that_is_meant__b2(
+    yard: Yard, adapters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await yard.worker(adapters_dir=adapters)
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES)
+    await run(yard, "routes", "set", str(file))
+    file.write_text("")
+    await run(yard, "routes", "set", str(file), code=ExitCode.BAD_INPUT)
+    await run(yard, "routes", "test", "--task", "sum")
+    assert f"=> {ADAPTER}@1" in capsys.readouterr().out
+    await run(yard, "routes", "set", str(file), "--allow-empty")
+    await run(yard, "routes", "test", "--task", "sum")
+    assert "=> the base model" in capsys.readouterr().out
+
+
 async def test_rules_that_lead_nowhere_are_refused_with_their_name__b1(
     yard: Yard, adapters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,7 @@ async def set_(
     file: Path,
     *,
     check: bool = True,
+    allow_empty: Annotated[bool, Parameter(negative="")] = False,
     signature: Signature = UNSIGNED,
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
@@ -81,8 +82,13 @@ async def set_(
         TOML, as docs/rules.md says.
     check
         Refuse rules whose adapter or alias is not there.
+    allow_empty
+        Take a file without rules too: none are in force then.
     """
     wanted = _read(file)
+    if not wanted.rules and not allow_empty:
+        reason = "there is no [[rule]] in it, so that none would be in force; --allow-empty takes it anyway"
+        raise RuleFileError(source=str(file), line=None, field="", reason=reason)
     async with bus(yard) as connected:
         if check:
             _check(wanted, await directory(connected), str(file))
@@ -166,7 +172,12 @@ async def which(*, request: Request = NOTHING, yard: YardAddress = NEAREST, outp
 
 
 def _read(file: Path) -> RouteTable:
-    return read_rules(file.read_text(encoding="utf-8", errors="replace"), str(file))
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        reason = f"it cannot be read ({error.strerror or error})"
+        raise RuleFileError(source=str(file), line=None, field="", reason=reason) from error
+    return read_rules(text, str(file))
 
 
 def _check(wanted: RouteTable, there: Directory, source: str) -> None:
