@@ -9,7 +9,7 @@ from rich.table import Table
 
 from lorayard import QueueDepth
 from lorayard_cli.output import plain, short_digest, table
-from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import RefusedAdapter, WorkerAdvert
 from lorayard_schemas.job import Lane
 from lorayard_schemas.names import BASE
@@ -32,8 +32,9 @@ def percent(share: float | None) -> str:
 
 
 def names_by_digest(records: Iterable[AdapterRecord]) -> dict[str, str]:
-    """What people call a digest."""
-    return {record.digest: f"{record.name}@{record.version}" for record in records}
+    """What people call a digest: where versions share it, one that serves."""
+    serving_last = sorted(records, key=lambda record: record.state is AdapterState.ACTIVE)
+    return {record.digest: record.label for record in serving_last}
 
 
 def worker_documents(adverts: Sequence[WorkerAdvert], names: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -85,18 +86,26 @@ def adapter_table(records: Sequence[AdapterRecord], residents: Mapping[str, Sequ
             f"{record.size_bytes / 1e6:.1f}",
             short_digest(record.digest),
             record.state.value,
-            ", ".join(residents.get(record.digest, ())) or "-",
+            ", ".join(residents.get(record.label, ())) or "-",
         )
     return made
 
 
-def residents_by_digest(adverts: Iterable[WorkerAdvert]) -> dict[str, list[str]]:
-    """Which workers hold an adapter in a slot."""
-    found: dict[str, list[str]] = {}
+def residents_by_label(
+    records: Iterable[AdapterRecord], adverts: Iterable[WorkerAdvert]
+) -> dict[str, list[str]]:
+    """Which workers hold a version in a slot; of versions that share their bytes, those that serve."""
+    holders: dict[str, list[str]] = {}
     for advert in adverts:
         for slot in advert.slots:
-            found.setdefault(slot.digest, []).append(advert.worker)
-    return found
+            holders.setdefault(slot.digest, []).append(advert.worker)
+    named = list(records)
+    serving = {record.digest for record in named if record.state is AdapterState.ACTIVE}
+    return {
+        record.label: holders.get(record.digest, [])
+        for record in named
+        if record.state is AdapterState.ACTIVE or record.digest not in serving
+    }
 
 
 def refusals(adverts: Iterable[WorkerAdvert]) -> Refusals:

@@ -16,7 +16,7 @@ from lorayard_cli.fleet_tables import (
     refusal_documents,
     refusal_table,
     refusals,
-    residents_by_digest,
+    residents_by_label,
 )
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, print_json, print_text
@@ -129,10 +129,10 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     """List the adapters the yard serves, which workers hold them in a slot, and what workers refuse."""
     async with client(yard) as connected:
         records, adverts = await connected.adapters(), await connected.workers()
-    residents, refused = residents_by_digest(adverts), refusals(adverts)
+    residents, refused = residents_by_label(records, adverts), refusals(adverts)
     if output.json:
         documents = [
-            {**record.model_dump(mode="json"), "workers": residents.get(record.digest, [])}
+            {**record.model_dump(mode="json"), "workers": residents.get(record.label, [])}
             for record in records
         ]
         print_json({"adapters": documents, "refused": refusal_documents(refused)})

@@ -1,0 +1,47 @@
+"""By which version people are shown what a worker holds."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.conftest import make_advert
+
+from lorayard_cli.fleet_tables import names_by_digest, residents_by_label
+from lorayard_schemas.adapter import AdapterRecord, AdapterState
+from lorayard_schemas.advert import SlotAdvert
+
+DIGEST = "sha256:" + "1" * 64
+HOLDS = make_advert("w1", slots=(SlotAdvert(digest=DIGEST),))
+
+
+def record(version: str, state: AdapterState) -> AdapterRecord:
+    return AdapterRecord(
+        name="a/b/c",
+        version=version,
+        digest=DIGEST,
+        rank=4,
+        alpha=8.0,
+        targets=("q_proj",),
+        size_bytes=1,
+        state=state,
+    )
+
+
+ACTIVE, PUSHED = record("1", AdapterState.ACTIVE), record("2", AdapterState.PUSHED)
+
+
+@pytest.mark.parametrize("records", [(ACTIVE, PUSHED), (PUSHED, ACTIVE)])
+def test_bytes_that_two_versions_share_are_shown_as_the_one_that_serves(
+    records: tuple[AdapterRecord, ...],
+) -> None:
+    assert names_by_digest(records) == {DIGEST: "a/b/c@1"}
+    assert residents_by_label(records, [HOLDS]) == {"a/b/c@1": ["w1"]}
+
+
+def test_bytes_that_nobody_serves_any_more_are_shown_too() -> None:
+    assert names_by_digest([PUSHED]) == {DIGEST: "a/b/c@2"}
+    assert residents_by_label([PUSHED], [HOLDS]) == {"a/b/c@2": ["w1"]}
+
+
+def test_all_versions_that_serve_the_same_bytes_are_listed_with_their_workers() -> None:
+    both = [ACTIVE, record("2", AdapterState.ACTIVE)]
+    assert residents_by_label(both, [HOLDS]) == {"a/b/c@1": ["w1"], "a/b/c@2": ["w1"]}
