@@ -224,11 +224,13 @@ def test_tenant_comes_before_task_before_metadata_before_default__b1__b2(
     assert (book.resolve(request_).rule, version(book, request_)) == (rule, chosen)
 
 
+def described(tenant: str, task: str | None, session: str | None, plan: str) -> Asked:
+    return asked(tenant=tenant, task=task, session=session, metadata={"plan": plan} if plan else {})
+
+
 @given(
     st.builds(
-        lambda tenant, task, session, plan: asked(
-            tenant=tenant, task=task, session=session, metadata={"plan": plan} if plan else {}
-        ),
+        described,
         st.sampled_from(["acme", "x"]),
         st.sampled_from([None, "sum", "tally"]),
         st.sampled_from([None, "chat-1", "s"]),
