@@ -12,7 +12,7 @@ from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import Decision, Plan, Resident, WaitingJob, WorkerView
 
 NOW = 1000.0
-COLUMNS = {"a": 8, "b": 8, "c": 8, "d": 16, "e": 16, "l": 64, "x": 96}
+COLUMNS = {"a": 8, "b": 8, "c": 8, "d": 16, "e": 16, "f": 32, "g": 32, "l": 64, "m": 64, "x": 96}
 
 
 def job(key: str, group: str, *, age: float = 1.0) -> WaitingJob:
@@ -28,7 +28,7 @@ def worker(
     rows: int = 4,
     slots: int = 8,
     columns: int = 64,
-    host: str = "abcdelx",
+    host: str = "abcdefglmx",
     loaded_ago: float = 60.0,
 ) -> WorkerView:
     """Adapters are single letters; each of those in use has a row, the others were used in their order."""
@@ -155,6 +155,27 @@ def test_one_adapter_after_the_other_is_drained_for_one_that_takes_more__b11() -
     assert decision.job == "wide"
     assert sorted(drained) == list("abde")
     assert leaving(decision) == "abde"
+
+
+def test_what_was_emptied_for_one_that_gets_its_slot_elsewhere_serves_again__b11() -> None:
+    """Two wide ones wait, each for a worker of its own; the second worker's first drain is over first."""
+    planner = Planner(Policy(columns_of=COLUMNS))
+    planner.put(job("wide", "l", age=1.5))
+    planner.see(worker("w1", in_use="abde"))
+    (first,) = planner.plan(NOW).drains
+    left = "abde".replace(first.adapter, "")
+    planner.see(worker("w1", holds=first.adapter, in_use=left))
+    (second,) = planner.plan(NOW + 0.1).drains
+    assert (second.worker, second.for_group) == ("w1", "l")
+    planner.put(job("next", "m", age=1.0))
+    planner.see(worker("w2", in_use="fg"))
+    (other,) = planner.plan(NOW + 0.2).drains
+    assert (other.worker, other.for_group) == ("w2", "m")
+    planner.see(worker("w2", holds=other.adapter, in_use="fg".replace(other.adapter, "")))
+    (swapped,) = planner.plan(NOW + 0.3).drains
+    assert (swapped.worker, swapped.for_group) == ("w2", "l")
+    planner.put(job("warm", first.adapter, age=0.0))
+    assert [(made.job, made.worker) for made in planner.plan(NOW + 0.4).decisions] == [("warm", "w1")]
 
 
 adapters = st.frozensets(st.sampled_from(sorted(COLUMNS)), max_size=5)

@@ -24,8 +24,18 @@ def exchange_drains(making: Making) -> None:
                 (other for other in draining if other is desk or _may_swap(making, desk, other)),
                 key=lambda other: _late_at(making, _drain(other)[1]),
             )
-            (ours, group), (theirs, first_group) = _drain(desk), _drain(first)
-            desk.drain, first.drain = (ours, first_group), (theirs, group)
+            if first is not desk:
+                _swap(making, desk, first)
+
+
+def _swap(making: Making, desk: Desk, other: Desk) -> None:
+    (ours, group), (theirs, other_group) = _drain(desk), _drain(other)
+    desk.drain, other.drain = (ours, other_group), (theirs, group)
+    for one in (desk, other):
+        if one.emptied:  # for a group that gets its slot elsewhere now
+            one.emptied = set()
+            if one.room > 0:
+                making.books.desks.changed.add(one.name)
 
 
 def _drain(desk: Desk) -> tuple[str, str]:
