@@ -99,7 +99,7 @@ class Dispatcher:
         self.unresolved = Unresolved()
         self.choosing = Choosing(self.registry, settings.default_adapter)
         self.rerouting = self._make_rerouting()
-        self.is_outdated = self.rerouting.is_outdated
+        self.as_now = self.rerouting.as_now
         self.sessions = Sessions(bus, self.spawn, self._retry)
         self.hand_over.on_turn = self.sessions.handed
         self.is_active: Callable[[], bool] = lambda: True
@@ -380,10 +380,10 @@ class Dispatcher:
         taken = parked.taken
         if self.is_cancelled(taken):
             self.spawn(self.answers.cancel(taken), f"cancel-{parked.key}")
-        elif self.is_outdated(parked):
+        elif (now := self.as_now(parked)) is None:
             self._take(taken)
         else:
-            self._put(parked)
+            self._put(now)
 
     def give_up(self, group: str) -> None:
         """Answer the jobs of an adapter that every worker has said it lacks."""

@@ -54,9 +54,9 @@ class Rerouting:
                 self._take(job)
             self._follow(lambda _: True)
 
-    def is_outdated(self, parked: ParkedJob) -> bool:
-        """Whether something has changed since its adapter was chosen."""
-        return parked.chosen_at != self._choosing.changes
+    def as_now(self, parked: ParkedJob) -> ParkedJob | None:
+        """The job by what leads to its adapter now; None: it is to go another way."""
+        return parked if parked.chosen_at == self._choosing.changes else self._looked_at(parked)
 
     def _follow(self, may_move: Callable[[ParkedJob], bool]) -> None:
         for parked in [parked for parked in self._pool if may_move(parked)]:

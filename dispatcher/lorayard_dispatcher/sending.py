@@ -34,8 +34,8 @@ class Sender(Protocol):
         """Whether nobody wants it any more."""
         ...
 
-    def is_outdated(self, parked: ParkedJob) -> bool:
-        """Whether its adapter is to be chosen anew."""
+    def as_now(self, parked: ParkedJob) -> ParkedJob | None:
+        """It by what leads to its adapter now; None: to another one."""
         ...
 
     def give_up(self, group: str) -> None:
@@ -129,9 +129,9 @@ class Sending:
 
     def _plan_again_or_force(self, parked: ParkedJob) -> None:
         home = self._setbacks.refused(parked, self._policy, time.monotonic())
-        ours = not self._sender.is_cancelled(parked.taken) and not self._sender.is_outdated(parked)
-        if home is None or not ours:
+        now = None if self._sender.is_cancelled(parked.taken) else self._sender.as_now(parked)
+        if home is None or now is None:
             self._sender.park_again(parked)
         else:
-            self._audit.forced(parked, home, self._fleet.views(time.monotonic(), time.time()))
-            self.hand_to(home, [parked])
+            self._audit.forced(now, home, self._fleet.views(time.monotonic(), time.time()))
+            self.hand_to(home, [now])

@@ -14,6 +14,7 @@ from tests.unit.conftest import make_advert, make_load
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_schemas.alias import AliasRecord, Arm, alias_key
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.names import subject_token
@@ -144,6 +145,23 @@ async def test_jobs_that_cannot_be_sent_take_no_room(bus: Bus) -> None:
     await dispatcher.settle()
     (view,) = dispatcher.fleet.views(now, time.time())
     assert (view.room, len(leases), dispatcher.failures) == (4, 0, 1)
+
+
+async def test_how_often_a_job_was_refused_is_known_whatever_changes_elsewhere__d4(bus: Bus) -> None:
+    """Or it would never be forced home while somebody shifts the shares of another adapter."""
+    settings = DispatcherSettings.model_validate(bus.settings.model_dump())
+    dispatcher = Dispatcher(bus, LeaseKeeper(bus.settings, name="not started"), settings, "d")
+    lease = f"$JS.ACK.{bus.subjects.stream('jobs')}.dispatch-normal.1.7.9.1700000000000000000.0"
+    subject = f"{bus.settings.prefix}.jobs.normal.acme._"
+    dispatcher.on_message(Heard(subject.encode(), lease.encode(), None, encode(job("j"))))
+    (parked,) = dispatcher.pool
+    dispatcher.pool.take(parked.key)
+    shifted = AliasRecord(adapter=ADAPTER, alias="stable", revision=1, arms=(Arm(version="1", weight=100.0),))
+    dispatcher.rerouting.on_alias(alias_key(ADAPTER, "stable"), encode(shifted))
+    dispatcher.park_again(parked.after_refusal())
+    (again,) = dispatcher.pool
+    assert again.refused == 1
+    assert again.chosen_at == dispatcher.choosing.changes > parked.chosen_at
 
 
 async def test_an_unknown_adapter_is_answered_once_a_worker_could_know(yard: Yard) -> None:
