@@ -31,7 +31,7 @@ pytestmark = pytest.mark.bus
 
 NAME = "acme/tiny/echo"
 ANA = Author(actor="ana@laptop", reason="the new wording")
-LISTED = [(before, after) for before, moves in TRANSITIONS.items() for after in moves]
+LISTED = [(before, after) for before, moves in TRANSITIONS.items() for after in sorted(moves)]
 UNLISTED = [
     (before, after)
     for before, after in product(AdapterState, AdapterState)
