@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -56,19 +57,41 @@ def publish(yard: Yard, client: Client, tmp_path: Path) -> Callable[..., Awaitab
     return publish
 
 
+@pytest.fixture
+def heard_of(yard: Yard, wait_until: WaitUntil) -> Callable[[str], Awaitable[None]]:
+    """Wait until the dispatcher knows a version: it refuses a job that is faster than the bucket's news."""
+    tries = count()
+
+    async def heard_of(version: str) -> None:
+        async def known() -> bool:
+            name = f"heard-{version}-{next(tries)}"
+            await yard.publish(job(name), adapter=f"{NAME}@{version}")
+            error = (await yard.result(name)).error
+            return error is None or error.code != "unknown_adapter"
+
+        await wait_until(known)
+
+    return heard_of
+
+
 async def test_a_worker_that_never_saw_an_adapter_answers_with_it__d2_d5(
-    yard: Yard, publish: Callable[..., Awaitable[AdapterRecord]], tmp_path: Path
+    yard: Yard,
+    publish: Callable[..., Awaitable[AdapterRecord]],
+    heard_of: Callable[[str], Awaitable[None]],
+    tmp_path: Path,
 ) -> None:
     await yard.dispatcher()
     await yard.worker(pulled_dir=tmp_path / "pulled")
     epoch = (await yard.advert()).epoch
     first = await publish("1", template="[1] {prompt}")
+    await heard_of("1")
     await yard.publish(job("j1"), adapter=NAME)
     result = await yard.result("j1")
     assert (result.text, result.error) == ("[1] j1", None)
     assert result.maker is not None
     assert result.maker.digest == first.digest
     second = await publish("2", template="[2] {prompt}")
+    await heard_of("2")
     await yard.publish(job("j2"), adapter=NAME)
     assert (await yard.result("j2")).text == "[2] j2"
     assert second.digest != first.digest
@@ -78,9 +101,9 @@ async def test_a_worker_that_never_saw_an_adapter_answers_with_it__d2_d5(
 async def test_many_jobs_of_one_adapter_fetch_it_once(
     yard: Yard, publish: Callable[..., Awaitable[AdapterRecord]], tmp_path: Path
 ) -> None:
-    await yard.dispatcher()
     await yard.worker(pulled_dir=tmp_path / "pulled")
     await publish()
+    await yard.dispatcher()
     for number in range(20):
         await yard.publish(job(f"j{number}"), adapter=NAME)
     for number in range(20):
@@ -102,7 +125,8 @@ async def test_two_workers_share_a_folder(
         await Objects(yard.bus, "blobs").remove(f"file/{file.sha256}")
     await yard.worker("w2", pulled_dir=tmp_path / "pulled")
     await yard.publish(job("j2"), adapter=NAME)
-    assert (await yard.result("j2")).state is ResultState.SUCCEEDED
+    result = await yard.result("j2")
+    assert (result.state, result.error) == (ResultState.SUCCEEDED, None)
 
 
 async def test_an_order_brings_the_files_too(

@@ -58,7 +58,7 @@ CHANGED: dict[str, Any] = {
 """Settings of the engine, each with a value that is not its default."""
 OTHER_SETTINGS = frozenset(
     {"name", "model", "adapters_dir", "dedicated", "engine", "lookahead", "drain_seconds", "max_attempts"}
-    | {"labels", "stall_seconds", "emergency", "emergency_after_seconds"}
+    | {"labels", "stall_seconds", "emergency", "emergency_after_seconds", "pulled_dir", "pulled_bytes"}
     | {"echo_delay_seconds", "echo_reply", "echo_load_seconds", "echo_disk_seconds", "echo_hangs_on"}
 )
 """Of the worker around the engine, of what it works with, or of the echo engine."""

@@ -21,7 +21,7 @@ def registry(*digests: str) -> AdapterRegistry:
             name="a/b/c", version=str(number), digest=digest, base_digest="sha256:" + "b" * 64,
             rank=8, alpha=8, targets=("q_proj",), size_bytes=1,
         )  # fmt: skip
-        made.on_change(f"c.{number}", encode(record))
+        made.on_change(record.key, encode(record))
     return made
 
 

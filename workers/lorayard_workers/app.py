@@ -57,6 +57,8 @@ from lorayard_workers.settings import WorkerSettings
 ALIVE_SECONDS = 1.0
 EMERGENCY = "emergency"
 ENGINE_END_SECONDS = 5.0
+LISTED_SECONDS = 5.0
+"""Without the list of what is in the store a worker serves what it has on disk."""
 
 
 async def run_worker(
@@ -139,7 +141,6 @@ class _Crew:
             "lease-watch": self.leases.watch(),
             "name-watch": self.name_guard.watch(),
             "shelf": self.shelf.run(),
-            "records": self.records.run(),
             EMERGENCY: self.emergency.run(),
         }
         return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
@@ -158,9 +159,15 @@ async def _run(
     served = await unless_stopped(stop, register(bus, entries, worker=settings.name, base_digest=base_digest))
     crew = _crew(bus, settings, equipment, leases, served, owns_process=owns_process)
     await unless_stopped(stop, crew.name_guard.check_free())
-    service = await crew.desk.serve()
-    await unless_stopped(stop, bus.nc.flush())
-    running = crew.start()
+    listing = asyncio.create_task(crew.records.run(), name="records")
+    try:
+        await unless_stopped(stop, _listed(crew.records, listing))
+        service = await crew.desk.serve()
+        await unless_stopped(stop, bus.nc.flush())
+    except BaseException:
+        await end_tasks([listing])
+        raise
+    running = [listing, *crew.start()]
     crew.presence.changed()
     structlog.get_logger().info(
         Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=len(served)
@@ -184,6 +191,16 @@ async def _run(
         await crew.shelf.end()
         await crew.presence.leave()
         await end_service(bus, service)
+
+
+async def _listed(records: BucketWatch, listing: asyncio.Task[None]) -> None:
+    """Know what is in the store before anybody asks: an order for what is there would be refused, and the
+    worker be taken for one that cannot have it."""
+    ready = asyncio.create_task(records.ready.wait(), name="records-ready")
+    try:
+        await asyncio.wait([ready, listing], timeout=LISTED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end_tasks([ready])
 
 
 def _crew(
