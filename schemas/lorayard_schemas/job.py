@@ -85,12 +85,18 @@ class ChatTurn(Part):
     content: str
 
 
+HEAD_CHARACTERS = 2000
+"""Of a prompt, that its meaning is judged by: a few hundred words say what is wanted."""
+
+
 class PayloadRef(Part):
     """Text kept in the payload store because it is too big for a message."""
 
     key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: int = Field(ge=0)
+    head: Annotated[str, StringConstraints(max_length=HEAD_CHARACTERS)] = ""
+    """Of a prompt its beginning: its meaning is judged by that. Empty: it is not known."""
 
 
 class Job(Message):

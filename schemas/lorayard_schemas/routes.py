@@ -39,6 +39,8 @@ class Stage(StrEnum):
     """Those of the rest that look at metadata, or at the session's name."""
     SESSION = "session"
     """What the session had."""
+    SEMANTIC = "semantic"
+    """What the prompt means to the classifier in force, if there is one."""
     DEFAULT = "default"
     """Rules that look at nothing, then the yard's default adapter."""
 
@@ -124,6 +126,9 @@ class RouteTable(Message):
     @field_validator("order")
     @classmethod
     def _all_once(cls, order: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        if Stage.SEMANTIC not in order and Stage.DEFAULT in order:
+            at = order.index(Stage.DEFAULT)  # a table of a time before it
+            order = (*order[:at], Stage.SEMANTIC, *order[at:])
         if sorted(order) != sorted(ORDER):
             raise ValueError(f"name each of these once: {', '.join(ORDER)}")
         return order

@@ -26,6 +26,8 @@ class Asked:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     bound: str | None = None
     """`name@alias=version` that an earlier attempt had."""
+    body: bytes | None = None
+    """The job's message: read only where its prompt has a say."""
 
 
 def asked_of(job: TakenJob, begun: str | None = None) -> Asked:
@@ -39,6 +41,7 @@ def asked_of(job: TakenJob, begun: str | None = None) -> Asked:
         task=job.task,
         metadata=job.metadata,
         bound=begun or job.bound,
+        body=job.body,
     )
 
 

@@ -8,13 +8,14 @@ words of one that does not exist, whatever led to it (D7).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import DEFAULT_ALIAS, AliasRecord
 from lorayard_schemas.assignment import AliasRef
 from lorayard_schemas.names import BASE, is_alias
 from lorayard_schemas.routes import Stage
+from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.alias_book import AliasBook
 from lorayard_shared.jobs.asked import Asked, sticky_key
@@ -29,10 +30,15 @@ from lorayard_shared.jobs.resolve import (
     still_there,
 )
 from lorayard_shared.jobs.rule_book import RuleBook
+from lorayard_shared.jobs.semantic_book import SemanticBook
 from lorayard_shared.jobs.split import pick
 
 REMEMBERED_TARGETS = 65_536
 """Names that jobs ask for, by tenant where that matters; then all are looked up anew."""
+
+
+REMEMBERED_TENANTS = 1024
+"""Of which it is known what a classifier may choose for them: up to a few thousand names each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +58,18 @@ class Directory:
         self.registry = registry
         self.aliases = AliasBook()
         self.rules = RuleBook()
+        self.semantic = SemanticBook()
         self.default = default
         self._targets: dict[tuple[str, str | None], AdapterRecord | _Split] = {}
         self._at = (-1, -1)
+        self._meanings_of: dict[str | None, frozenset[str]] = {}
+        self._meanings_at = (-1, -1, -1)
+        self._tells_tenants = False
 
     @property
     def changes(self) -> int:
-        """Of aliases and rules since the start."""
-        return self.aliases.changes + self.rules.changes
+        """Of aliases, rules and the classifier since the start."""
+        return self.aliases.changes + self.rules.changes + self.semantic.changes
 
     def resolve(self, asked: Asked, kept: Kept | None = None) -> Resolution:
         """The adapter of a job; `kept` is what its session has, if it has anything.
@@ -69,11 +79,50 @@ class Directory:
         """
         if asked.composition is not None:
             return resolve_composition(asked.composition, lambda spec: self._named(spec, asked))
+        verdict: SemanticVerdict | None = None
         for stage in self.rules.order:
-            found = self._at_stage(stage, asked, kept)
+            if stage is Stage.SEMANTIC:
+                verdict = self.meant(asked)
+                found = self._by_meaning(verdict, asked, kept)
+            else:
+                found = self._at_stage(stage, asked, kept)
             if found is not None:
-                return found
-        return Resolution(record=None, rule=Rule.BASE)
+                return found if verdict is None else replace(found, verdict=verdict)
+        return Resolution(record=None, rule=Rule.BASE, verdict=verdict)
+
+    def meant(self, asked: Asked) -> SemanticVerdict | None:
+        """What the classifier says of the prompt; None: there is none, and nothing is read."""
+        if not self.semantic:
+            return None
+        return self.semantic.verdict(asked, self._meanings(asked.tenant))
+
+    def _by_meaning(
+        self, verdict: SemanticVerdict | None, asked: Asked, kept: Kept | None
+    ) -> Resolution | None:
+        if verdict is None or verdict.adapter is None:
+            return None
+        return self._led(verdict.adapter, Rule.SEMANTIC, asked, kept)
+
+    def _meanings(self, tenant: str) -> frozenset[str]:
+        """What the classifier may choose: what stands for something that serves, to this tenant."""
+        at = (self.registry.changes, self.aliases.changes, self.semantic.changes)
+        if at != self._meanings_at or len(self._meanings_of) >= REMEMBERED_TENANTS:
+            self._meanings_of.clear()
+            self._meanings_at = at
+            restricted = self.registry.restricted
+            self._tells_tenants = any(spec.partition("@")[0] in restricted for spec in self.semantic.labels)
+        key = tenant if self._tells_tenants else None
+        found = self._meanings_of.get(key)
+        if found is None:
+            stands = (spec for spec in self.semantic.labels if self._stands(spec, tenant))
+            found = self._meanings_of[key] = frozenset(stands)
+        return found
+
+    def _stands(self, spec: str, tenant: str) -> bool:
+        try:
+            return spec == BASE or self.target(spec, tenant) is not None
+        except UnknownAdapterError:
+            return False
 
     def _at_stage(self, stage: Stage, asked: Asked, kept: Kept | None) -> Resolution | None:
         if stage is Stage.EXPLICIT:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.assignment import AdapterRef, AliasRef
 from lorayard_schemas.names import BASE, check_adapter_spec, split_version, version_order
+from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.composed import ResolvedComposition
 from lorayard_shared.value import value
 
@@ -22,6 +23,7 @@ class Rule(StrEnum):
 
     EXPLICIT = "explicit"
     SESSION = "session"
+    SEMANTIC = "semantic"
     DEFAULT = "default"
     BASE = "base"
 
@@ -37,6 +39,8 @@ class Resolution:
     """That led to the version, and its revision."""
     composition: ResolvedComposition | None = None
     """Several adapters instead of one."""
+    verdict: SemanticVerdict | None = None
+    """What the classifier said, where it was asked: also where it abstained and something else decided."""
 
     @property
     def ref(self) -> AdapterRef | None:

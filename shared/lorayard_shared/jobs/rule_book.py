@@ -13,6 +13,9 @@ from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.rules import by_stage, fits
 from lorayard_shared.logs import Event
 
+_WITHOUT_RULES = frozenset({Stage.EXPLICIT, Stage.SESSION, Stage.SEMANTIC, Stage.DEFAULT})
+"""Stages that can have an adapter by themselves."""
+
 
 class RuleBook:
     """One table, kept up by a bucket watch."""
@@ -52,9 +55,5 @@ class RuleBook:
     def _take(self, table: RouteTable) -> None:
         self.table = table
         self._rules: Mapping[Stage, tuple[RouteRule, ...]] = by_stage(table)
-        self.order = tuple(
-            stage
-            for stage in table.order
-            if stage in self._rules or stage in (Stage.EXPLICIT, Stage.SESSION, Stage.DEFAULT)
-        )
+        self.order = tuple(stage for stage in table.order if stage in self._rules or stage in _WITHOUT_RULES)
         """Stages that can have an adapter."""

@@ -56,6 +56,8 @@ def _steps(directory: Directory, stage: Stage, asked: Asked, kept: Kept | None) 
         return [Step(what=stage, decides=named, why=why)]
     if stage is Stage.SESSION:
         return [_session(directory, asked, kept)]
+    if stage is Stage.SEMANTIC:
+        return [_semantic(directory, asked)]
     steps: list[Step] = []
     for rule in directory.rules.table.rules:
         if rule.stage is stage:
@@ -80,3 +82,13 @@ def _session(directory: Directory, asked: Asked, kept: Kept | None) -> Step:
         return Step(what=Stage.SESSION, decides=False, why="what the session had is not there any more")
     had = "the base model" if kept.adapter is None else f"{kept.adapter.name}@{kept.adapter.version}"
     return Step(what=Stage.SESSION, decides=True, why=f"the session had {had}")
+
+
+def _semantic(directory: Directory, asked: Asked) -> Step:
+    verdict = directory.meant(asked)
+    if verdict is None:
+        return Step(what=Stage.SEMANTIC, decides=False, why="no classifier is in force")
+    decides = verdict.adapter is not None
+    return Step(
+        what=Stage.SEMANTIC, decides=decides, why=f"{'' if decides else 'it abstains: '}{verdict.told}"
+    )

@@ -1,0 +1,153 @@
+"""The classifier that is in force, and what it has said of the jobs that wait.
+
+A job is judged once: it is chosen for anew with every change of rules and aliases, and what its prompt means
+does not change by that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from lorayard_schemas.semantic import SemanticVerdict
+from lorayard_shared.jobs.asked import Asked
+from lorayard_shared.jobs.prompt_head import prompt_head
+
+REMEMBERED_JOBS = 32_768
+"""Verdicts: twice as many as wait in four lanes at the default window; about 20 MB."""
+
+COSTS = 1024
+"""Decisions of which the time is remembered, the newest: enough for a 99th percentile."""
+
+NO_TEXT = "the prompt is not in the message, and its sender gave no beginning of it"
+
+
+class Judged(Protocol):
+    """A classifier's answer."""
+
+    @property
+    def adapter(self) -> str | None:
+        """None: it abstained."""
+        ...
+
+    @property
+    def confidence(self) -> float:
+        """Of the first."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """What would have been enough."""
+        ...
+
+    @property
+    def runner_up(self) -> str | None:
+        """The second."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it abstained."""
+        ...
+
+
+class TextClassifier(Protocol):
+    """Says which adapter a text is for."""
+
+    @property
+    def adapters(self) -> Sequence[str]:
+        """The names that it knows."""
+        ...
+
+    def choose(self, text: str, allowed: frozenset[str]) -> Judged:
+        """One of those that are allowed, or none."""
+        ...
+
+
+class Standing:
+    """A classifier with its verdicts, so that another one's are not taken for its own."""
+
+    def __init__(self, classifier: TextClassifier, *, revision: int) -> None:
+        self.classifier = classifier
+        self.revision = revision
+        self.labels = tuple(classifier.adapters)
+        self._verdicts: OrderedDict[tuple[str, str], tuple[frozenset[str], SemanticVerdict]] = OrderedDict()
+
+    def known(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict | None:
+        """What was said of the job before, where it might choose from the same."""
+        found = self._verdicts.get((asked.tenant, asked.job))
+        return found[1] if found is not None and found[0] == allowed else None
+
+    def judge(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict:
+        """Read the prompt and say what it is for."""
+        verdict = self._judged(asked.body, allowed)
+        self._verdicts[(asked.tenant, asked.job)] = (allowed, verdict)
+        while len(self._verdicts) > REMEMBERED_JOBS:
+            self._verdicts.popitem(last=False)
+        return verdict
+
+    def _judged(self, body: bytes | None, allowed: frozenset[str]) -> SemanticVerdict:
+        if body is None:
+            return SemanticVerdict(reason="no prompt was given", revision=self.revision)
+        text = prompt_head(body)
+        if not text:
+            return SemanticVerdict(reason=NO_TEXT, revision=self.revision)
+        said = self.classifier.choose(text, allowed)
+        return SemanticVerdict(
+            adapter=said.adapter,
+            confidence=min(1.0, max(0.0, said.confidence)),
+            threshold=said.threshold,
+            # Of what the tenant may not know of, no word.
+            runner_up=said.runner_up if said.runner_up in allowed else None,
+            reason=said.reason,
+            revision=self.revision,
+        )
+
+
+class SemanticBook:
+    """What is in force, kept up by whoever watches the bucket of rules."""
+
+    def __init__(self) -> None:
+        self.standing: Standing | None = None
+        self.trouble = ""
+        """Why there is none though one was put into force."""
+        self.changes = 0
+        """Since the start."""
+        self.decided = self.abstained = 0
+        self._costs_seconds: deque[float] = deque(maxlen=COSTS)
+
+    def __bool__(self) -> bool:
+        return self.standing is not None or bool(self.trouble)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it may choose at most."""
+        return self.standing.labels if self.standing is not None else ()
+
+    @property
+    def costs_seconds(self) -> tuple[float, ...]:
+        """Of the last decisions, each with the reading of its prompt."""
+        return tuple(self._costs_seconds)
+
+    def put(self, standing: Standing | None, trouble: str = "") -> None:
+        """Take another one, or none."""
+        self.changes += 1
+        self.standing = standing
+        self.trouble = trouble
+
+    def verdict(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict:
+        """What it says of a job."""
+        standing = self.standing
+        if standing is None:
+            return SemanticVerdict(reason=self.trouble)
+        known = standing.known(asked, allowed)
+        if known is not None:
+            return known
+        begun = time.perf_counter()
+        verdict = standing.judge(asked, allowed)
+        self._costs_seconds.append(time.perf_counter() - begun)
+        self.decided += verdict.adapter is not None
+        self.abstained += verdict.adapter is None
+        return verdict

@@ -1,0 +1,202 @@
+"""When the classifier is asked, what it may choose, and how often it reads a prompt (B1, B4, D7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from tests.unit.conftest import BASE_DIGEST
+
+from lorayard_schemas.adapter import AdapterRecord, AdapterState
+from lorayard_schemas.codec import encode
+from lorayard_schemas.job import HEAD_CHARACTERS, ChatTurn, Job, PayloadRef
+from lorayard_schemas.routes import ORDER, RULES_KEY, RouteTable, Stage
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.asked import Asked
+from lorayard_shared.jobs.directory import Directory
+from lorayard_shared.jobs.prompt_head import prompt_head
+from lorayard_shared.jobs.resolve import Kept, Rule
+from lorayard_shared.jobs.semantic_book import Standing
+from lorayard_shared.jobs.tracing import trace
+
+SUMS, RHYMES = "acme/tiny/sums", "acme/tiny/rhymes"
+
+
+@dataclass(frozen=True)
+class Said:
+    adapter: str | None
+    confidence: float
+    threshold: float = 0.62
+    runner_up: str | None = None
+    reason: str = ""
+
+
+@dataclass
+class FirstWord:
+    """Chooses the adapter whose task is the text's first word."""
+
+    adapters: tuple[str, ...] = (SUMS, RHYMES, "base")
+    read: list[str] = field(default_factory=list[str])
+
+    def choose(self, text: str, allowed: frozenset[str]) -> Said:
+        self.read.append(text)
+        found = next((one for one in self.adapters if one.endswith(text.split(" ")[0])), None)
+        if found in allowed:
+            return Said(found, 0.9, runner_up=next(one for one in self.adapters if one != found))
+        return Said(None, 0.41, reason="0.41 under 0.62")
+
+
+def record(name: str, **given: object) -> AdapterRecord:
+    fields: dict[str, object] = {
+        "name": name,
+        "version": "v1",
+        "digest": "sha256:" + name.encode().hex()[-40:].rjust(40, "0"),
+        "base_digest": BASE_DIGEST,
+        "rank": 4,
+        "alpha": 8.0,
+        "targets": ("q_proj",),
+        "size_bytes": 1,
+        "state": AdapterState.ACTIVE,
+        **given,
+    }
+    return AdapterRecord.model_validate(fields)
+
+
+def directory(*records: AdapterRecord, default: str | None = None) -> tuple[Directory, FirstWord]:
+    registry = AdapterRegistry()
+    for one in records or (record(SUMS), record(RHYMES)):
+        registry.on_change(one.key, encode(one))
+    made, classifier = Directory(registry, default), FirstWord()
+    made.semantic.put(Standing(classifier, revision=3))
+    return made, classifier
+
+
+def asked(prompt: str, *, job: str = "j", **given: object) -> Asked:
+    fields: dict[str, object] = {"tenant": "t", "job": job, "body": encode(Job(id=job, prompt=prompt))}
+    return Asked(**{**fields, **given})  # type: ignore[arg-type]
+
+
+def test_the_meaning_of_a_prompt_chooses_where_nothing_before_it_does__b4__b1() -> None:
+    book, _ = directory(default=RHYMES)
+    found = book.resolve(asked("sums of all"))
+    assert (found.record is not None and found.record.name, found.rule) == (SUMS, Rule.SEMANTIC)
+    assert found.verdict is not None
+    assert (found.verdict.adapter, found.verdict.confidence, found.verdict.revision) == (SUMS, 0.9, 3)
+
+
+def test_an_abstention_is_told_and_what_comes_after_it_decides__b4__b1() -> None:
+    book, _ = directory(default=RHYMES)
+    found = book.resolve(asked("weather today"))
+    assert (found.record is not None and found.record.name, found.rule) == (RHYMES, Rule.DEFAULT)
+    assert found.verdict is not None
+    assert found.verdict.told == "0.41 under 0.62"
+
+
+def test_no_prompt_is_read_for_a_job_that_something_earlier_decides_on__b4() -> None:
+    book, classifier = directory()
+    kept = Kept(adapter=None)
+    assert book.resolve(asked("sums", adapter=RHYMES)).verdict is None
+    assert book.resolve(asked("sums", session="s"), kept).rule == Rule.SESSION
+    assert classifier.read == []
+
+
+def test_the_label_base_is_the_base_model__b4() -> None:
+    book, _ = directory(default=RHYMES)
+    found = book.resolve(asked("base"))
+    assert (found.record, found.rule) == (None, Rule.SEMANTIC)
+
+
+def test_what_a_tenant_may_not_use_is_neither_chosen_nor_named__b4__d7() -> None:
+    book, _ = directory(record(SUMS, tenants=("gold",)), record(RHYMES))
+    assert book.resolve(asked("sums", tenant="gold")).rule == Rule.SEMANTIC
+    assert book.resolve(asked("sums")).rule == Rule.BASE
+    chosen = book.resolve(asked("rhymes", job="k"))
+    assert chosen.verdict is not None
+    assert (chosen.verdict.adapter, chosen.verdict.runner_up) == (RHYMES, None)
+
+
+def test_what_does_not_serve_is_not_chosen__b4() -> None:
+    book, _ = directory(record(SUMS, state=AdapterState.ARCHIVED), record(RHYMES))
+    assert book.resolve(asked("sums")).rule == Rule.BASE
+
+
+def test_a_waiting_job_is_read_once_whatever_else_changes__b4() -> None:
+    book, classifier = directory()
+    for revision in range(1, 50):
+        book.rules.on_change(RULES_KEY, encode(RouteTable(revision=revision)))
+        other = record(f"acme/tiny/other{revision}")
+        book.registry.on_change(other.key, encode(other))
+        assert book.resolve(asked("sums")).rule == Rule.SEMANTIC
+    assert classifier.read == ["sums"]
+    assert (book.semantic.decided, len(book.semantic.costs_seconds)) == (1, 1)
+
+
+def test_it_is_read_anew_when_what_may_be_chosen_changes_or_the_classifier_does__b4() -> None:
+    book, classifier = directory()
+    book.resolve(asked("sums"))
+    gone = record(RHYMES, state=AdapterState.ARCHIVED)
+    book.registry.on_change(gone.key, encode(gone))
+    book.resolve(asked("sums"))
+    assert len(classifier.read) == 2
+    before = book.changes
+    book.semantic.put(Standing(classifier, revision=4))
+    assert book.changes > before
+    found = book.resolve(asked("sums"))
+    assert found.verdict is not None
+    assert (found.verdict.revision, len(classifier.read)) == (4, 3)
+
+
+def test_a_classifier_that_cannot_be_had_abstains_and_says_why__b4() -> None:
+    book, _ = directory()
+    book.semantic.put(None, "install numpy")
+    found = book.resolve(asked("sums"))
+    assert (found.rule, found.verdict is not None and found.verdict.told) == (Rule.BASE, "install numpy")
+    book.semantic.put(None)
+    assert book.resolve(asked("sums")).verdict is None
+
+
+def test_the_head_of_a_prompt_is_what_its_message_has_of_it__b4() -> None:
+    turns = tuple(
+        ChatTurn(role=role, content=text)
+        for role, text in (("system", "be"), ("user", "old"), ("assistant", "a"), ("user", "new"))
+    )
+    ref = PayloadRef(key="k", sha256="0" * 64, size_bytes=1, head="it begins")
+    assert prompt_head(encode(Job(id="j", prompt="x" * 9999))) == "x" * HEAD_CHARACTERS
+    assert prompt_head(encode(Job(id="j", messages=turns))) == "new\nold"
+    assert prompt_head(encode(Job(id="j", prompt_ref=ref))) == "it begins"
+    assert prompt_head(b"\xff") == ""
+
+
+def test_without_the_beginning_of_a_long_prompt_it_abstains__b4() -> None:
+    book, classifier = directory()
+    ref = PayloadRef(key="k", sha256="0" * 64, size_bytes=1)
+    found = book.resolve(asked("", body=encode(Job(id="j", prompt_ref=ref))))
+    assert found.verdict is not None
+    assert "not in the message" in found.verdict.told
+    assert classifier.read == []
+
+
+def test_a_table_of_a_time_before_the_stage_has_it_before_the_default__b4() -> None:
+    old = [stage for stage in ORDER if stage is not Stage.SEMANTIC]
+    assert RouteTable(order=tuple(old)).order == ORDER
+    early = ("explicit", "semantic", "tenant", "task", "metadata", "session", "default")
+    assert RouteTable.model_validate({"order": early}).order == tuple(map(Stage, early))
+    with pytest.raises(ValueError, match="name each of these once"):
+        RouteTable.model_validate({"order": (*early, "semantic")})
+
+
+def test_where_the_stage_stands_is_when_it_is_asked__b4__b2() -> None:
+    book, _ = directory(default=RHYMES)
+    late = ("explicit", "tenant", "task", "metadata", "session", "default", "semantic")
+    book.rules.put(RouteTable.model_validate({"order": late}))
+    assert book.resolve(asked("sums")).rule == Rule.DEFAULT
+
+
+def test_a_trace_names_what_was_meant__b4__b1() -> None:
+    book, _ = directory(default=RHYMES)
+    chosen = trace(book, asked("sums"), None).steps[-1]
+    assert (chosen.what, chosen.decides) == ("semantic", True)
+    assert chosen.why == f"{SUMS} at 0.90, 0.62 is enough"
+    semantic, default = trace(book, asked("weather", job="k"), None).steps[-2:]
+    assert (semantic.decides, semantic.why) == (False, "it abstains: 0.41 under 0.62")
+    assert default.decides
