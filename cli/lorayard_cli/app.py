@@ -44,6 +44,7 @@ _NOUNS = {
             "place": ("place", "Declare where an adapter shall be."),
             "push": ("adapter_files:push", "Put an adapter's folder into the yard's store."),
             "pull": ("adapter_files:pull", "Write a version's files to a new folder."),
+            "diff": ("adapter_diff:diff", "Say what changed between two versions, module by module."),
             "verify": ("adapter_checks:verify", "Compare what the store has with the records."),
             "validate": ("adapter_states:validate", "Have a worker try a version that was pushed."),
             "activate": ("adapter_states:activate", "Let a version serve."),

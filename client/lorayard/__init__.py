@@ -37,6 +37,7 @@ from lorayard.errors import (
 )
 from lorayard.handle import JobHandle
 from lorayard.registry.adapters import Adapters, PushReport
+from lorayard.registry.comparing import AdapterDiff
 from lorayard.registry.removal import RemovalReport
 from lorayard.registry.verifying import FileCheck, VersionCheck
 from lorayard.request import GenerateRequest, RequestOptions
@@ -58,6 +59,7 @@ except PackageNotFoundError:  # a source tree on the path, never installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "AdapterDiff",
     "AdapterRecord",
     "AdapterRefusedError",
     "AdapterState",

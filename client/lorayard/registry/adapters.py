@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
-import nats.errors
-import nats.js.errors
-
-from lorayard.errors import BusUnavailableError, InvalidRequestError, YardNotReadyError
+from lorayard.errors import InvalidRequestError
 from lorayard.registry.activation import activate_version, validate_version
+from lorayard.registry.answering import Answering
+from lorayard.registry.comparing import AdapterDiff, Side, compare_sides, folder_meant
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, Publication, PushOptions, read_publication
 from lorayard.registry.pulling import pull_version
 from lorayard.registry.removal import RemovalReport, remove_version
@@ -96,7 +94,7 @@ class Adapters:
         )
         publication = await reading
         on_size(publication.size_bytes)
-        async with _Answering(link):
+        async with Answering(link):
             records = Records(link.bus)
             known = await records.find(name, version)
             if known is not None:
@@ -139,7 +137,7 @@ class Adapters:
         """
         link = self._open_link()
         record = await self.find(adapter)
-        async with _Answering(link):
+        async with Answering(link):
             await pull_version(BlobStore(link.bus), record, Path(folder), on_size=on_size, on_bytes=on_bytes)
         return record
 
@@ -155,7 +153,7 @@ class Adapters:
         """
         link = self._open_link()
         records = await self._named(adapter)
-        async with _Answering(link):
+        async with Answering(link):
             return await check_versions(BlobStore(link.bus), records, on_size=on_size, on_bytes=on_bytes)
 
     async def _named(self, adapter: str | None) -> list[AdapterRecord]:
@@ -166,6 +164,36 @@ class Adapters:
         if adapter is not None and not there:
             raise VersionUnknownError(label=adapter)
         return sorted(there, key=lambda record: (record.name, version_order(record.version)))
+
+    async def diff(
+        self,
+        first: Path | str,
+        second: Path | str,
+        *,
+        on_bytes: OnBytes = unheard,
+        on_size: OnBytes = unheard,
+    ) -> AdapterDiff:
+        """What differs between two adapters: settings field by field, and how far each module moved.
+
+        Each is a version (as in `pull`) or a folder: a `Path`, or text that begins with `.`, `/` or `~`.
+
+        Raises:
+            VersionUnknownError: there is no such version, or none in the store.
+            FileMissingError: the store lacks a part of one, or has other bytes.
+            AdapterRefusedError: one of them is no adapter that can be read, with file and module.
+        """
+        link = self._open_link()
+        one, other = await self._side(first), await self._side(second)
+        records = [side.record for side, _ in (one, other) if side.record is not None]
+        on_size(sum(file.size_bytes for record in records for file in record.files))
+        async with Answering(link):
+            return await compare_sides(BlobStore(link.bus), one, other, on_bytes=on_bytes)
+
+    async def _side(self, given: Path | str) -> tuple[Side, Path | None]:
+        if (folder := folder_meant(given)) is not None:
+            return Side(label=str(given), record=None), folder
+        record = await self.find(str(given))
+        return Side(label=record.label, record=record), None
 
     async def validate(self, adapter: str, *, reason: str = "") -> AdapterRecord:
         """Have a worker fetch, load and try a version; `adapter` as in `pull`.
@@ -215,13 +243,13 @@ class Adapters:
             raise InvalidRequestError(field="adapter", reason=f"say which version of {adapter}: name@version")
         link = self._open_link()
         record = await self.find(adapter)
-        async with _Answering(link):
+        async with Answering(link):
             return await remove_version(link, record, Author(actor=link.settings.actor, reason=reason))
 
     async def _step(self, step: _Step, adapter: str, reason: str) -> AdapterRecord:
         link = self._open_link()
         record = await self.find(adapter)
-        async with _Answering(link):
+        async with Answering(link):
             return await step(link, record, Author(actor=link.settings.actor, reason=reason))
 
     async def find(self, adapter: str) -> AdapterRecord:
@@ -233,7 +261,7 @@ class Adapters:
         name, version = split_version(adapter)
         link = self._open_link()
         if version is not None:
-            async with _Answering(link):
+            async with Answering(link):
                 return (await Records(link.bus).get(name, version)).record
         there = [record for record in await self() if record.name == name and record.in_store]
         if not there:
@@ -321,27 +349,3 @@ def _check_files(known: AdapterRecord, given: Mapping[str, str]) -> None:
                 registered=f"{known.digest} with {name} {before.get(name, 'missing')}",
                 given=f"{known.digest} with {name} {given.get(name, 'missing')}",
             )
-
-
-class _Answering:
-    """Turns what the bus says into what a user can act on."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    async def __aenter__(self) -> None:
-        if not self._link.bus.connected:
-            raise self._away("the connection is lost, trying to get it back")
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, nats.js.errors.BucketNotFoundError | nats.js.errors.NoStreamResponseError):
-            raise YardNotReadyError(
-                prefix=self._link.bus.subjects.prefix, missing="the registry of adapters"
-            ) from error
-        if isinstance(error, nats.errors.Error):
-            raise self._away(str(error).removeprefix("nats: ") or type(error).__name__) from error
-
-    def _away(self, reason: str) -> BusUnavailableError:
-        return BusUnavailableError(url=self._link.settings.url, reason=reason)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, Unpack
 
 from lorayard.registry.adapters import Adapters, PushReport
+from lorayard.registry.comparing import AdapterDiff
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions
 from lorayard.registry.removal import RemovalReport
 from lorayard.registry.verifying import VersionCheck
@@ -66,6 +67,10 @@ class SyncAdapters:
     def verify(self, adapter: str | None = None) -> list[VersionCheck]:
         """Compare what the store has with the records; raises as `Adapters.verify` does."""
         return self._thread().call(self._adapters.verify(adapter))
+
+    def diff(self, first: Path | str, second: Path | str) -> AdapterDiff:
+        """What differs between two adapters; raises as `Adapters.diff` does."""
+        return self._thread().call(self._adapters.diff(first, second))
 
     def validate(self, adapter: str, *, reason: str = "") -> AdapterRecord:
         """Have a worker try a version; raises as `Adapters.validate` does."""

@@ -142,14 +142,9 @@ def read_adapter(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> Adapter
         raise AdapterRefusedError(folder, "there is no such folder")
     config = read_config(folder)
     data = _read_weights(folder, max_bytes)
-    tensors = _parse(folder, data)
-    brought = _take_brought(tensors)
-    pairs = _pair(folder, config, tensors)
-    for module in brought:
-        if module not in pairs:
-            raise AdapterRefusedError(
-                folder, f"{module}: brings a base weight of a module that it does not change", module=module
-            )
+    table = parse_table(folder, data, len(data))
+    tensors = {name: _raw(folder, name, entry, data) for name, entry in table.items()}
+    pairs, brought = pair_tensors(folder, config, tensors)
     return AdapterFile(
         path=folder,
         config=config,
@@ -165,10 +160,11 @@ def _read_weights(folder: Path, max_bytes: int) -> memoryview:
     try:
         return read_plain_file(folder, WEIGHTS_NAME, max_bytes)
     except FileNotFoundError:
-        raise AdapterRefusedError(folder, _why_no_weights(folder)) from None
+        raise AdapterRefusedError(folder, why_no_weights(folder)) from None
 
 
-def _why_no_weights(folder: Path) -> str:
+def why_no_weights(folder: Path) -> str:
+    """What to say of a folder without the weights' file."""
     for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt"):
         for found in sorted(folder.glob(pattern)):
             return (
@@ -178,17 +174,35 @@ def _why_no_weights(folder: Path) -> str:
     return f"{WEIGHTS_NAME} is missing"
 
 
-def _parse(folder: Path, data: memoryview) -> dict[str, RawTensor]:
+def pair_tensors(
+    folder: Path, config: AdapterConfig, tensors: dict[str, RawTensor]
+) -> tuple[dict[str, LoraPair], dict[str, RawTensor]]:
+    """Module name -> update, sorted by name, and what base weights come along. Raises AdapterRefusedError."""
+    brought = _take_brought(tensors)
+    pairs = _pair(folder, config, tensors)
+    for module in brought:
+        if module not in pairs:
+            raise AdapterRefusedError(
+                folder, f"{module}: brings a base weight of a module that it does not change", module=module
+            )
+    return pairs, brought
+
+
+def parse_table(folder: Path, head: memoryview, size_bytes: int) -> dict[str, TensorEntry]:
+    """Where the tensors of the weights' file lie; `head` reaches to its header's end at least.
+
+    Raises AdapterRefusedError.
+    """
     try:
-        table = tensor_table(data)
+        table = tensor_table(head, size_bytes)
     except TwinError as error:
         raise AdapterRefusedError(folder, f"{WEIGHTS_NAME} {error}", module=error.name[:200]) from None
     except TableError as error:
         raise AdapterRefusedError(
-            folder, f"{WEIGHTS_NAME} is damaged ({len(data)} bytes): {error!s:.250}"
+            folder, f"{WEIGHTS_NAME} is damaged ({size_bytes} bytes): {error!s:.250}"
         ) from None
     _refuse_crowds(folder, table)
-    return {name: _raw(folder, name, entry, data) for name, entry in table.items()}
+    return table
 
 
 def _refuse_crowds(folder: Path, names: Mapping[str, TensorEntry]) -> None:
@@ -207,10 +221,15 @@ def _refuse_crowds(folder: Path, names: Mapping[str, TensorEntry]) -> None:
             )
 
 
-def _raw(folder: Path, name: str, entry: TensorEntry, data: memoryview) -> RawTensor:
+def check_type(folder: Path, name: str, entry: TensorEntry) -> None:
+    """Its type is one that adapters have. Raises AdapterRefusedError."""
     if entry.dtype not in ITEM_BYTES:
         known = ", ".join(ITEM_BYTES)
         raise AdapterRefusedError(folder, f"{name}: type {entry.dtype:.20}, not one of {known}", module=name)
+
+
+def _raw(folder: Path, name: str, entry: TensorEntry, data: memoryview) -> RawTensor:
+    check_type(folder, name, entry)
     part = data[entry.start : entry.stop]
     if entry.start % ITEM_BYTES[entry.dtype]:  # between two addresses of its type
         return RawTensor(dtype=entry.dtype, shape=entry.shape, data=memoryview(bytearray(part)))

@@ -41,18 +41,22 @@ class TensorEntry:
     stop: int
 
 
-def tensor_table(data: memoryview) -> dict[str, TensorEntry]:
-    """The tensors of a whole file, which lie one behind the other and fill it. Raises TableError."""
+def tensor_table(data: memoryview, size_bytes: int | None = None) -> dict[str, TensorEntry]:
+    """The tensors of a whole file, which lie one behind the other and fill it. Raises TableError.
+
+    `size_bytes`: of the file, where `data` is only its beginning, as far as the header goes.
+    """
+    size = len(data) if size_bytes is None else size_bytes
     length = int.from_bytes(data[:LENGTH_BYTES], "little")
     first = LENGTH_BYTES + length
-    if len(data) < LENGTH_BYTES or first > len(data):
+    if size < LENGTH_BYTES or first > size:
         raise TableError("its header is cut off")
     if length > MAX_HEADER_BYTES:
         raise TableError(f"its header has {length} bytes, more than {MAX_HEADER_BYTES}")
     header = _parsed(bytes(data[LENGTH_BYTES:first]))
     _check_metadata(header.pop(_METADATA, None))
     table = {name: _entry(name, claim, first) for name, claim in header.items()}
-    _check_filled(table, first, len(data))
+    _check_filled(table, first, size)
     return table
 
 
