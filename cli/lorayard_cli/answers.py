@@ -52,6 +52,7 @@ def result_document(result: Result) -> dict[str, Any]:
         "base_digest": result.base_digest,
         "worker": result.worker or None,
         "rule": result.rule,
+        "confidence": result.confidence,
         "alias": None if result.alias is None else result.alias.model_dump(),
         "tier": result.tier,
         "usage": result.usage.model_dump(),

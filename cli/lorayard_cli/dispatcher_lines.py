@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lorayard_cli.embedded.liveness import dispatchers_line
 from lorayard_cli.output import plain
+from lorayard_schemas.semantic import SemanticStatus
 from lorayard_schemas.status import DispatcherStatus
 
 
@@ -26,7 +27,19 @@ def dispatcher_lines(status: DispatcherStatus) -> Iterator[str]:
         turns = status.session_turns_kept + status.session_turns_moved
         kept = f"{status.session_turns_kept} of {turns} further turns went where the one before ran"
         yield f"[bold]sessions[/]    {status.sessions} in memory; {kept}"
+    if status.semantic is not None:
+        yield from _semantic(status.semantic)
     yield from _trouble(status)
+
+
+def _semantic(told: SemanticStatus) -> Iterator[str]:
+    if told.revision:
+        yield (
+            f"[bold]semantic[/]    revision {told.revision}, {told.labels} adapters: {told.decided} decided, "
+            f"{told.abstained} abstained, {told.cost_p50_us:.0f} us each (p99 {told.cost_p99_us:.0f})"
+        )
+    if told.trouble:
+        yield f"[bold]semantic[/]    [yellow]{plain(told.trouble)}[/]"
 
 
 def _trouble(status: DispatcherStatus) -> Iterator[str]:

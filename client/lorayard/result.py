@@ -39,7 +39,10 @@ class Result:
     base_digest: str | None
     worker: str
     rule: str | None
-    """Which rule chose the adapter: explicit, default, base; None when nobody worked on the job."""
+    """Which rule chose the adapter: explicit, session, semantic, default, base, or `kind:name` of an
+    operator's; None when nobody worked on the job."""
+    confidence: float | None
+    """How sure the classifier was, where the rule is `semantic`."""
     alias: AliasRef | None
     """The alias that led to the version (`name`), and which revision of it that was."""
     tier: str
@@ -74,6 +77,7 @@ def from_wire(wire: JobResult, text: str) -> Result:
         base_digest=maker.base_digest,
         worker=maker.worker,
         rule=maker.rule if wire.maker is not None else None,
+        confidence=maker.confidence,
         alias=maker.alias,
         tier=maker.tier,
         usage=wire.usage,

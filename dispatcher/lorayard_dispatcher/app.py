@@ -77,7 +77,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     placements = BucketWatch(bus, bus.subjects.bucket("placements"), dispatcher.keeping.on_placement)
     rerouting = dispatcher.rerouting
     aliases = BucketWatch(bus, bus.subjects.bucket("aliases"), rerouting.on_alias)
-    rules = BucketWatch(bus, bus.subjects.bucket("rules"), rerouting.on_rules)
+    rules = BucketWatch(bus, bus.subjects.bucket("rules"), dispatcher.on_rules)
     control = BucketWatch(bus, bus.subjects.bucket("control"), rerouting.on_control)
     watches = {
         "adapters": adapters,
@@ -93,8 +93,9 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         *(asyncio.create_task(watch.run(), name=f"watch-{name}") for name, watch in watches.items()),
         asyncio.create_task(dispatcher.run_plans(), name="plans"),
         asyncio.create_task(dispatcher.leases.watch(), name="lease-watch"),
+        asyncio.create_task(dispatcher.semantic.run(), name="classifier"),
     ]
-    listed = asyncio.create_task(_listed(*watches.values()), name="first-listing")
+    listed = asyncio.create_task(_known(dispatcher, *watches.values()), name="first-listing")
     try:
         # Jobs only once it is known which adapters and workers there are.
         await run_until(stop, [*running, listed])
@@ -104,9 +105,10 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         await end_tasks([*running, listed])
 
 
-async def _listed(*watches: BucketWatch) -> None:
+async def _known(dispatcher: Dispatcher, *watches: BucketWatch) -> None:
     for watch in watches:
         await watch.ready.wait()
+    await dispatcher.semantic.ready()
 
 
 async def _serve(

@@ -150,6 +150,8 @@ class Audit:
             "deliveries": taken.deliveries,
             **more,
         }
+        if parked.verdict is not None:
+            body["semantic"] = parked.verdict.model_dump(mode="json", exclude_none=True)
         if parked.alias is not None:
             body["alias"] = {"name": parked.alias.name, "revision": parked.alias.revision}
         if parked.adapter is not None:

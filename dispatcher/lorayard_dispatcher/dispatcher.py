@@ -54,6 +54,7 @@ from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
+from lorayard_shared.registry.semantic_watch import SemanticWatch
 
 LANES = tuple(Lane)
 PLAN_GAP_SECONDS = 0.002
@@ -100,6 +101,13 @@ class Dispatcher:
         self.choosing = Choosing(self.registry, settings.default_adapter)
         self.rerouting = self._make_rerouting()
         self.as_now = self.rerouting.as_now
+        self.semantic = SemanticWatch(
+            bus,
+            self.choosing.directory,
+            cache=settings.classifiers_dir,
+            waiting=self.rerouting.might_mean,
+            took=self.rerouting.on_classifier,
+        )
         self.sessions = Sessions(bus, self.spawn, self._retry)
         self.hand_over.on_turn = self.sessions.handed
         self.is_active: Callable[[], bool] = lambda: True
@@ -222,6 +230,11 @@ class Dispatcher:
         self.retry_unresolved()
         self._changed.set()
 
+    def on_rules(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of rules."""
+        self.rerouting.on_rules(key, value)
+        self.semantic.on_change(key, value)
+
     # ---- resolve and park
 
     def _take(self, job: TakenJob) -> None:
@@ -292,6 +305,7 @@ class Dispatcher:
             chosen_at=self.choosing.changes,
             session=session,
             composition=found.composition,
+            verdict=found.verdict,
         )
         again = job.deliveries > 1
         holder = self.setbacks.redelivered(parked.key, time.monotonic()) if again else None

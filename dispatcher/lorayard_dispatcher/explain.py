@@ -50,6 +50,8 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         where=Whereabouts.PARKED,
         workers=len(dispatcher.fleet.workers),
         adapter=None if job.group == BASE_GROUP else labels.get(job.group, job.group),
+        rule=parked.rule,
+        semantic=parked.verdict,
         lane=taken.address.lane,
         waited_seconds=max(0.0, now - taken.enqueued_at),
         attempt=taken.attempt,

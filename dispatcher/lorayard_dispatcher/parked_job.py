@@ -8,6 +8,7 @@ from typing import Any
 from lorayard_dispatcher.planning.values import WaitingJob, WorkerView
 from lorayard_dispatcher.session import Session
 from lorayard_schemas.assignment import AdapterRef, AliasRef
+from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.composed import ResolvedComposition
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.value import value
@@ -31,6 +32,8 @@ class ParkedJob:
     chosen_at: int = 0  # changes of aliases, rules and strikes until then
     session: Session | None = None
     composition: ResolvedComposition | None = None
+    verdict: SemanticVerdict | None = None
+    """Of the classifier, where it was asked."""
     refused: int = 0  # times in a row
 
     @property
@@ -93,6 +96,8 @@ class ParkedJob:
             given["adapter"] = {"name": ref.name, "version": ref.version, "digest": ref.digest}
         if self.composition is not None:
             given["composition"] = self.composition.applied.model_dump(mode="json", exclude_none=True)
+        if self.verdict is not None and self.verdict.adapter is not None:
+            given["confidence"] = self.verdict.confidence
         if self.alias is not None:
             given["alias"] = {"name": self.alias.name, "revision": self.alias.revision}
         return given

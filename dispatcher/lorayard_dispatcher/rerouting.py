@@ -5,15 +5,20 @@ All in the breath in which the change is heard, so that no plan after it gives o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_shared.jobs.asked import Asked, asked_of
 from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
 from lorayard_shared.jobs.taken_job import TakenJob
+
+_AFTER = frozenset({Rule.SEMANTIC, Rule.DEFAULT, Rule.BASE})
+"""What decides in the usual order where the classifier abstains, or itself. In another order those jobs are
+judged when the change is followed."""
 
 
 class Rerouting:
@@ -46,6 +51,17 @@ class Rerouting:
         """A change in the bucket of rules."""
         if self._choosing.directory.rules.on_change(key, value):
             self._follow(lambda _: True)
+
+    def on_classifier(self) -> None:
+        """Another classifier is in force, or none."""
+        self._follow(lambda parked: parked.taken.address.adapter is None)
+
+    def might_mean(self) -> Iterator[Asked]:
+        """Jobs that a classifier may have a say on: nothing that is asked before it has decided."""
+        for parked in self._pool:
+            stage = parked.rule.partition(":")[0]
+            if stage in _AFTER:
+                yield asked_of(parked.taken)
 
     def on_control(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of strikes."""
@@ -82,5 +98,9 @@ class Rerouting:
             return None
         if self._choosing.strike(parked.taken, found) is not None:
             return None
-        rule = parked.rule if found.rule == Rule.SESSION else found.rule  # it is its own turn that it kept
-        return replace(parked, rule=rule, alias=found.alias, chosen_at=self._choosing.changes)
+        told = (found.rule, found.verdict)
+        if found.rule == Rule.SESSION:  # it is its own turn that it kept
+            told = (parked.rule, parked.verdict)
+        rule, verdict = told
+        changes = self._choosing.changes
+        return replace(parked, rule=rule, verdict=verdict, alias=found.alias, chosen_at=changes)

@@ -20,6 +20,7 @@ from lorayard_dispatcher.placement_report import report
 from lorayard_dispatcher.placing import place_adapter
 from lorayard_dispatcher.planning.values import BASE_GROUP
 from lorayard_dispatcher.seats import Seats
+from lorayard_dispatcher.semantic_status import semantic_status
 from lorayard_dispatcher.upkeep import Upkeep
 from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.codec import decode, encode
@@ -245,6 +246,7 @@ def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) ->
         session_turns_kept=dispatcher.sessions.kept,
         session_turns_moved=dispatcher.sessions.moved,
         sessions_failed=dispatcher.sessions.failed,
+        semantic=semantic_status(dispatcher),
         audit_lost=dispatcher.audit.lost,
         missing=upkeep.missing,
         failures=dispatcher.failures,

@@ -56,6 +56,8 @@ class AssignedJob(Part):
     composition: AppliedComposition | None = None
     """Several adapters instead of one."""
     rule: str = "base"
+    confidence: float | None = None
+    """Of the classifier that chose the adapter."""
     alias: AliasRef | None = None
     """None: no alias had a say."""
     waited_ms: float = 0.0

@@ -16,6 +16,7 @@ from lorayard_schemas.assignment import AdapterRef, AliasRef
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.message import Message
 from lorayard_schemas.names import Digest
+from lorayard_schemas.semantic import SemanticVerdict
 
 FORCED_HOME = "forced_home"
 """Phase of a decision that no plan made: the job was refused too often."""
@@ -67,6 +68,8 @@ class DecisionRecord(Message):
     composition: AppliedComposition | None = None
     rule: str
     """Which rule chose the adapter."""
+    semantic: SemanticVerdict | None = None
+    """What the classifier said, where it was asked: also where it abstained, and the rule is another."""
     alias: AliasRef | None = None
     """That led to the version."""
     phase: str

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from lorayard_schemas.message import Message
 from lorayard_schemas.names import JobId
+from lorayard_schemas.semantic import SemanticVerdict
 
 
 class ExplainJob(Message):
@@ -70,6 +71,10 @@ class JobExplanation(Message):
     """Alive, as far as this dispatcher knows."""
     adapter: str | None = None
     """`name@version`; None is the base model."""
+    rule: str = ""
+    """What chose it, for a parked job."""
+    semantic: SemanticVerdict | None = None
+    """What the classifier said, where it was asked."""
     lane: str | None = None
     waited_seconds: float = 0.0
     """Since it was published, or since its time had come."""

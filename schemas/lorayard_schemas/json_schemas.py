@@ -39,6 +39,7 @@ from lorayard_schemas.placement import (
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.routes import RouteTable
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
+from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_schemas.strike import Strike
@@ -74,6 +75,7 @@ MESSAGES: tuple[type[Message], ...] = (
     ReturnRecord,
     RouteTable,
     SeatHolder,
+    SemanticRecord,
     SessionRecord,
     Strike,
     ValidateAdapter,

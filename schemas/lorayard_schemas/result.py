@@ -57,7 +57,10 @@ class Maker(Part):
     """Several adapters, each fixed by digest, with its weight; the digest is that of the recipe."""
     base_digest: Digest | None = None
     rule: str = "base"
-    """What chose the adapter: explicit, session, default, base, or `kind:name` of an operator's rule."""
+    """What chose the adapter: explicit, session, semantic, default, base, or `kind:name` of an operator's
+    rule."""
+    confidence: float | None = None
+    """How sure the classifier was, where `rule` is `semantic`: 0 to 1, calibrated."""
     alias: AliasRef | None = None
     """That led to the version, and its revision then."""
     tier: Literal["slot", "host", "disk", "merged", "none"] = "none"

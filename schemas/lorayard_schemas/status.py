@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from lorayard_schemas.message import Message, Part
+from lorayard_schemas.semantic import SemanticStatus
 
 
 class ParkedGroup(Part):
@@ -77,6 +78,8 @@ class DispatcherStatus(Message):
     """The others: that worker was gone, or busy for longer than reading the conversation anew takes."""
     sessions_failed: int = 0
     """Reads and writes of the bucket of sessions that failed."""
+    semantic: SemanticStatus | None = None
+    """Of its classifier; None: none was put into force."""
     audit_lost: int = 0
     """Audit records that are known not to be stored."""
     failures: int = 0

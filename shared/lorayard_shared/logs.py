@@ -34,6 +34,8 @@ class Event(StrEnum):
     BUS_FAILED = "bus_failed"
     BUS_RECONNECTED = "bus_reconnected"
     BUS_RESTORED = "bus_restored"
+    CLASSIFIER_CHANGED = "classifier_changed"
+    CLASSIFIER_FAILED = "classifier_failed"
     EMERGENCY_BEGAN = "emergency_began"
     EMERGENCY_ENDED = "emergency_ended"
     FLEET_HEARD_AGAIN = "fleet_heard_again"

@@ -5,6 +5,7 @@ Each setting is an environment variable with the prefix `LORAYARD_`: `LORAYARD_U
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
@@ -45,6 +46,8 @@ class YardSettings(BaseSettings):
     """Jobs of one lane that a dispatcher parks; twice as many may be unacknowledged (`max_ack_pending`)."""
     default_adapter: AdapterSpec | None = None
     """For jobs that name no adapter; None answers them with the base model."""
+    classifiers_dir: Path = Path("~/.cache/lorayard/classifiers").expanduser()
+    """Where the classifier that chooses adapters by meaning is kept once it was fetched: the last few."""
     partitions: int = Field(default=1, ge=1, le=64)
     """Dispatchers that may be active at once, each for its own adapters; further ones stand by."""
     jobs_max_bytes: int = Field(default=2**30, ge=2**20)

@@ -59,6 +59,7 @@ from lorayard_schemas.placement import (
 from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
 from lorayard_schemas.routes import Match, RouteRule, RouteTable
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
+from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_schemas.strike import Strike
@@ -194,6 +195,13 @@ SAMPLES: tuple[Message, ...] = (
         guard=GuardRule(),
     ),
     RouteTable(rules=(RouteRule(name="r", task=Match(prefix="sum"), adapter="a/b/c@stable"),)),
+    SemanticRecord(
+        artifact=DIGEST,
+        files=(StoredFile(name="head.safetensors", sha256="0" * 64, size_bytes=1),),
+        labels=("a/b/c@stable", "base"),
+        encoder="base-table",
+        encoder_digest=DIGEST,
+    ),
     Strike(adapter="a/b/c@1", tenant="t", why="w"),
     ValidateAdapter(name="a/b/c", version="1", digest=DIGEST, actor="ana@laptop"),
     ValidateReply(worker="w", verdict=Verdict.REFUSED, reason="r", module="m"),

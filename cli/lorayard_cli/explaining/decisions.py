@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lorayard_schemas.audit import DecisionRecord
+from lorayard_schemas.semantic import SemanticVerdict
 
 PLACES = {"host": "host memory", "disk": "disk"}
 
@@ -38,6 +39,15 @@ def why(decision: DecisionRecord) -> str:
             return f"workers refused it, so it went to {worker}, the home of its adapter, to be queued there"
         case other:
             return f"the planner chose {worker} in its phase {other}{_held_or_loaded(decision)}"
+
+
+def meant(verdict: SemanticVerdict | None, rule: str) -> str:
+    """What the classifier had to do with the adapter, as a further clause."""
+    if verdict is None:
+        return ""
+    if verdict.adapter is not None:
+        return f"; by its meaning its prompt is for {verdict.told}"
+    return f"; semantic abstained: {verdict.told}, then {rule}"
 
 
 def adapter_of(decision: DecisionRecord) -> str:

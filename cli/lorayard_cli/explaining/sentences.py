@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from lorayard_cli.explaining.decisions import seconds, why
+from lorayard_cli.explaining.decisions import meant, seconds, why
 from lorayard_cli.explaining.evidence import Evidence, JobState
+from lorayard_schemas.audit import DecisionRecord
 from lorayard_schemas.explanation import JobExplanation, WaitReason
 from lorayard_schemas.result import JobResult, ResultState
 
@@ -26,7 +27,9 @@ def _finished(found: Evidence) -> str:
     if decision is None or decision.worker != result.maker.worker:
         return f"{place}; no audit record says why it went there"
     waited = seconds(decision.waited_ms / 1000)
-    return f"{place}; it went there after {waited}, because {why(decision)}{_otherwise(found)}"
+    return (
+        f"{place}; it went there after {waited}, because {why(decision)}{_otherwise(found)}{_meant(decision)}"
+    )
 
 
 def _cause(result: JobResult) -> str:
@@ -58,7 +61,7 @@ def _parked(found: Evidence) -> str:
     back = found.returned
     after = f", after worker {back.worker} gave it back ({back.reason})" if back is not None else ""
     waits = f"has waited {seconds(live.waited_seconds)}{lane}{_attempt(live.attempt)}{after}"
-    return f"{waits}: {_reason(live, found.tenant)}{_overdue(live)}"
+    return f"{waits}: {_reason(live, found.tenant)}{_overdue(live)}{meant(live.semantic, live.rule)}"
 
 
 def _reason(live: JobExplanation, tenant: str) -> str:
@@ -146,7 +149,8 @@ def _handed_over(found: Evidence) -> str:
     if decision is None or decision.worker != live.worker:
         return f"is at worker {live.worker}; no audit record says why"
     since = seconds(found.now - decision.at)
-    return f"is at worker {live.worker}{_attempt(decision.attempt)} since {since}, because {why(decision)}"
+    because = f"because {why(decision)}{_meant(decision)}"
+    return f"is at worker {live.worker}{_attempt(decision.attempt)} since {since}, {because}"
 
 
 def _scheduled(found: Evidence) -> str:
@@ -195,6 +199,10 @@ def _unknown(found: Evidence) -> str:
         f"of tenant {found.tenant} has left no trace: {nobody}, and there is no result, schedule or audit "
         "record; the id is wrong, another tenant's (--tenant), or older than what is kept"
     )
+
+
+def _meant(decision: DecisionRecord) -> str:
+    return meant(decision.semantic, decision.rule)
 
 
 def _attempt(attempt: int) -> str:

@@ -7,7 +7,7 @@ words of one that does not exist, whatever led to it (D7).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
@@ -114,15 +114,20 @@ class Directory:
         key = tenant if self._tells_tenants else None
         found = self._meanings_of.get(key)
         if found is None:
-            stands = (spec for spec in self.semantic.labels if self._stands(spec, tenant))
-            found = self._meanings_of[key] = frozenset(stands)
+            found = self._meanings_of[key] = self.may_choose(self.semantic.labels, tenant)
         return found
+
+    def may_choose(self, labels: Iterable[str], tenant: str) -> frozenset[str]:
+        """Of these names those that stand for something that serves, to this tenant."""
+        return frozenset(spec for spec in labels if self._stands(spec, tenant))
 
     def _stands(self, spec: str, tenant: str) -> bool:
         try:
-            return spec == BASE or self.target(spec, tenant) is not None
+            if spec != BASE:
+                self.target(spec, tenant)
         except UnknownAdapterError:
             return False
+        return True
 
     def _at_stage(self, stage: Stage, asked: Asked, kept: Kept | None) -> Resolution | None:
         if stage is Stage.EXPLICIT:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from lorayard_schemas.semantic import SemanticVerdict
@@ -61,8 +61,8 @@ class TextClassifier(Protocol):
         """The names that it knows."""
         ...
 
-    def choose(self, text: str, allowed: frozenset[str]) -> Judged:
-        """One of those that are allowed, or none."""
+    def choose(self, text: str, allowed: Callable[[str], bool] | None = None) -> Judged:
+        """One of those that `allowed` is true of, or none."""
         ...
 
 
@@ -73,7 +73,14 @@ class Standing:
         self.classifier = classifier
         self.revision = revision
         self.labels = tuple(classifier.adapters)
+        self.decided = self.abstained = 0
         self._verdicts: OrderedDict[tuple[str, str], tuple[frozenset[str], SemanticVerdict]] = OrderedDict()
+
+    def under(self, revision: int) -> Standing:
+        """The same as another revision has it, with its verdicts."""
+        other = Standing(self.classifier, revision=revision)
+        other._verdicts = self._verdicts
+        return other
 
     def known(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict | None:
         """What was said of the job before, where it might choose from the same."""
@@ -83,6 +90,8 @@ class Standing:
     def judge(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict:
         """Read the prompt and say what it is for."""
         verdict = self._judged(asked.body, allowed)
+        self.decided += verdict.adapter is not None
+        self.abstained += verdict.adapter is None
         self._verdicts[(asked.tenant, asked.job)] = (allowed, verdict)
         while len(self._verdicts) > REMEMBERED_JOBS:
             self._verdicts.popitem(last=False)
@@ -94,7 +103,7 @@ class Standing:
         text = prompt_head(body)
         if not text:
             return SemanticVerdict(reason=NO_TEXT, revision=self.revision)
-        said = self.classifier.choose(text, allowed)
+        said = self.classifier.choose(text, allowed.__contains__)
         return SemanticVerdict(
             adapter=said.adapter,
             confidence=min(1.0, max(0.0, said.confidence)),
@@ -115,7 +124,8 @@ class SemanticBook:
         """Why there is none though one was put into force."""
         self.changes = 0
         """Since the start."""
-        self.decided = self.abstained = 0
+        self._decided = self._abstained = 0
+        """Of those before."""
         self._costs_seconds: deque[float] = deque(maxlen=COSTS)
 
     def __bool__(self) -> bool:
@@ -127,6 +137,16 @@ class SemanticBook:
         return self.standing.labels if self.standing is not None else ()
 
     @property
+    def decided(self) -> int:
+        """Jobs that it chose an adapter for, since the start."""
+        return self._decided + (self.standing.decided if self.standing is not None else 0)
+
+    @property
+    def abstained(self) -> int:
+        """The others that it was asked about."""
+        return self._abstained + (self.standing.abstained if self.standing is not None else 0)
+
+    @property
     def costs_seconds(self) -> tuple[float, ...]:
         """Of the last decisions, each with the reading of its prompt."""
         return tuple(self._costs_seconds)
@@ -134,6 +154,7 @@ class SemanticBook:
     def put(self, standing: Standing | None, trouble: str = "") -> None:
         """Take another one, or none."""
         self.changes += 1
+        self._decided, self._abstained = self.decided, self.abstained
         self.standing = standing
         self.trouble = trouble
 
@@ -148,6 +169,4 @@ class SemanticBook:
         begun = time.perf_counter()
         verdict = standing.judge(asked, allowed)
         self._costs_seconds.append(time.perf_counter() - begun)
-        self.decided += verdict.adapter is not None
-        self.abstained += verdict.adapter is None
         return verdict

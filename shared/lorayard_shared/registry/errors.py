@@ -157,10 +157,10 @@ class RuleFileError(RegistryError):
 
 
 class RuleRevisionError(RegistryError):
-    """There is no such revision of the rules."""
+    """There is no such revision of the rules, or of the classifier."""
 
-    def __init__(self, *, revision: int | None, kept: list[int]) -> None:
+    def __init__(self, *, revision: int | None, kept: list[int], has: str = "the rules have") -> None:
         which = "no earlier revision" if revision is None else f"no revision {revision}"
-        super().__init__(f"the rules have {which}; kept are {', '.join(map(str, kept)) or 'none'}")
+        super().__init__(f"{has} {which}; kept are {', '.join(map(str, kept)) or 'none'}")
         self.revision = revision
         self.field = "to"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from lorayard_schemas.routes import RULES_KEY, RouteTable
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.chronicle import Chronicle, Chronicled
-from lorayard_shared.registry.errors import RuleRevisionError
 from lorayard_shared.registry.records import Author
+from lorayard_shared.registry.returning import find_earlier
 
 
 class RouteStore:
@@ -41,12 +41,7 @@ class RouteStore:
         """
 
         def changed(known: Chronicled[RouteTable]) -> RouteTable:
-            by_revision = {table.revision: table for table in known.past}
-            standing = (known.past[-1].restores or known.past[-1].revision) if known.past else 0
-            earlier = to if to is not None else max((one for one in by_revision if one < standing), default=0)
-            target = by_revision.get(earlier)
-            if target is None:
-                raise RuleRevisionError(revision=to, kept=sorted(by_revision))
+            target = find_earlier(known.past, to, has="the rules have")
             return _signed(target, known.past, author, restores=target.restores or target.revision)
 
         return await self._change(changed, author, "rollback")

@@ -16,6 +16,7 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.blobs import BlobStore, manifest_name, part_name
 from lorayard_shared.registry.errors import FileMissingError
 from lorayard_shared.registry.objects import Objects
+from lorayard_shared.registry.semantic_store import kept_files
 
 ListRecords = Callable[[], Awaitable[Sequence[AdapterRecord]]]
 """Every record there is; raises where one cannot be read, for nobody knows then what it needs."""
@@ -52,9 +53,10 @@ class Sweeper:
         return freed
 
     async def _needed(self) -> frozenset[str]:
-        """Objects that some record names."""
+        """Objects that some record names, or a classifier that is kept."""
         records = await self._list_records()
-        files = {file.sha256: file for record in records for file in record.files}
+        named = [*(file for record in records for file in record.files), *await kept_files(self._bus)]
+        files = {file.sha256: file for file in named}
         return frozenset([name for file in files.values() for name in await self._objects_of(file)])
 
     async def _objects_of(self, file: StoredFile) -> list[str]:
@@ -71,5 +73,6 @@ class Sweeper:
 
     async def _last_change(self) -> int:
         """Of any record: grows with each."""
-        info = await self._bus.api(f"STREAM.INFO.KV_{self._bus.subjects.bucket('adapters')}")
-        return int(info["state"]["last_seq"])
+        buckets = (self._bus.subjects.bucket(kind) for kind in ("adapters", "rules"))
+        found = [await self._bus.api(f"STREAM.INFO.KV_{bucket}") for bucket in buckets]
+        return sum(int(info["state"]["last_seq"]) for info in found)

@@ -26,6 +26,7 @@ from lorayard_shared.bus.watch import BucketWatch, Change
 from lorayard_shared.errors import BusDeclarationError
 from lorayard_shared.logs import Event
 from lorayard_shared.process import end_tasks, run_until
+from lorayard_shared.registry.semantic_watch import SemanticWatch
 from lorayard_workers.service.dispatchers import Dispatchers
 from lorayard_workers.service.emergency_intake import EmergencyIntake
 from lorayard_workers.service.presence import Presence
@@ -133,7 +134,9 @@ class Emergency:
         self._intake.begin(self._dispatchers.default_adapter)
         watches = self._watches()
         self._running = [asyncio.create_task(watch.run(), name="watch-for-pulls") for watch in watches]
-        listed = asyncio.create_task(_listed(watches), name="first-listing")
+        semantic = self._intake.semantic
+        self._running.append(asyncio.create_task(semantic.run(), name="classifier"))
+        listed = asyncio.create_task(_known(watches, semantic), name="first-listing")
         try:
             await run_until(asyncio.Event(), [*self._running, listed])
         finally:
@@ -188,6 +191,7 @@ class Emergency:
         return 1 + min(LAST_PRIORITY - 1, int(busy * LAST_PRIORITY))
 
 
-async def _listed(watches: Sequence[BucketWatch]) -> None:
+async def _known(watches: Sequence[BucketWatch], semantic: SemanticWatch) -> None:
     for watch in watches:
         await watch.ready.wait()
+    await semantic.ready()

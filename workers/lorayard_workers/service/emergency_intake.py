@@ -36,6 +36,7 @@ from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
+from lorayard_shared.registry.semantic_watch import SemanticWatch
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency_cancel import EmergencyCancel
 from lorayard_workers.service.emergency_limits import limit_of
@@ -63,6 +64,7 @@ class EmergencyIntake:
         self._desk = desk
         self._peers = peers
         self._directory = Directory(AdapterRegistry(), None)
+        self.semantic = self._watch_classifier()
         self._strikes = StrikeBook()
         self._results = ResultStore(bus, PayloadStore(bus))
         self._answers = Answers(bus, self._results, leases)
@@ -78,10 +80,14 @@ class EmergencyIntake:
     def begin(self, default_adapter: str | None) -> None:
         """Before the first pull: what was known of an earlier time is void, and is listed anew."""
         self._directory = Directory(AdapterRegistry(), default_adapter)
+        self.semantic = self._watch_classifier()
         self._strikes = StrikeBook()
         self._peers.forget()
         self._placements = Placements()
         self.taken = self.handed_on = 0
+
+    def _watch_classifier(self) -> SemanticWatch:
+        return SemanticWatch(self._bus, self._directory, cache=self._bus.settings.classifiers_dir)
 
     def on_adapter(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of adapters."""
@@ -94,6 +100,7 @@ class EmergencyIntake:
     def on_rules(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of rules."""
         self._directory.rules.on_change(key, value)
+        self.semantic.on_change(key, value)
 
     def on_control(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of strikes."""
@@ -252,6 +259,12 @@ def _assigned(job: TakenJob, found: Resolution) -> AssignedJob:
         adapter=found.ref,
         composition=found.composition.applied if found.composition is not None else None,
         rule=found.rule,
+        confidence=_confidence(found),
         alias=found.alias,
         waited_ms=max(0.0, (time.time() - job.enqueued_at) * 1000),
     )
+
+
+def _confidence(found: Resolution) -> float | None:
+    verdict = found.verdict
+    return verdict.confidence if verdict is not None and verdict.adapter is not None else None

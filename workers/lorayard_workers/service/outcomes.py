@@ -52,6 +52,7 @@ def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str
             digest=ref.digest if ref else None,
             base_digest=base_digest,
             rule=assigned.rule,
+            confidence=assigned.confidence,
             alias=assigned.alias,
             composition=assigned.composition,
             tier=outcome.tier.value if isinstance(outcome, Succeeded) else "none",
@@ -80,6 +81,8 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
         maker |= {"adapter": ref.name, "version": ref.version, "digest": ref.digest}
     if assigned.composition is not None:
         maker["composition"] = assigned.composition.model_dump(mode="json", exclude_none=True)
+    if assigned.confidence is not None:
+        maker["confidence"] = assigned.confidence
     if assigned.alias is not None:
         maker["alias"] = {"name": assigned.alias.name, "revision": assigned.alias.revision}
     return msgpack.packb(

@@ -1,0 +1,42 @@
+"""Which revision a return leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from lorayard_shared.registry.errors import RuleRevisionError
+
+
+class Revised(Protocol):
+    """A value that is changed as a whole."""
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change."""
+        ...
+
+    @property
+    def restores(self) -> int | None:
+        """The revision that this one is a return to."""
+        ...
+
+
+R = TypeVar("R", bound=Revised)
+
+
+def find_earlier(past: Sequence[R], to: int | None, *, has: str) -> R:
+    """A revision that is kept; None: the one before what stands now, past returns.
+
+    `has` says of what, for people.
+
+    Raises:
+        RuleRevisionError: there is none.
+    """
+    by_revision = {one.revision: one for one in past}
+    standing = (past[-1].restores or past[-1].revision) if past else 0
+    earlier = to if to is not None else max((one for one in by_revision if one < standing), default=0)
+    target = by_revision.get(earlier)
+    if target is None:
+        raise RuleRevisionError(revision=to, kept=sorted(by_revision), has=has)
+    return target

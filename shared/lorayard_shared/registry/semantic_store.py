@@ -1,0 +1,98 @@
+"""The classifier in its bucket: which one is in force, and was. Its files lie in the store of blobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lorayard_schemas.adapter import StoredFile
+from lorayard_schemas.semantic import SEMANTIC_KEY, SemanticRecord
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.registry.chronicle import Chronicle, Chronicled
+from lorayard_shared.registry.records import Author
+from lorayard_shared.registry.returning import find_earlier
+
+
+class SemanticStore:
+    """Every change raises ContendedError, or `nats.errors.Error` where nobody answers."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._chronicle = Chronicle(bus, "rules", SemanticRecord, told=_told)
+
+    async def past(self) -> tuple[SemanticRecord, ...]:
+        """What was in force, the oldest first, and is."""
+        return (await self._chronicle.read(SEMANTIC_KEY)).past
+
+    async def now(self) -> SemanticRecord | None:
+        """The last revision; None: there has been none."""
+        past = await self.past()
+        return past[-1] if past else None
+
+    async def put(self, wanted: SemanticRecord, author: Author) -> SemanticRecord:
+        """Put a classifier into force; the one that is in force changes nothing."""
+
+        def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
+            now = known.now
+            if now is not None and now.artifact == wanted.artifact:
+                return now
+            return _signed(wanted, known.past, author, restores=None)
+
+        return await self._change(changed, author, "train")
+
+    async def turn_off(self, author: Author) -> SemanticRecord:
+        """Have no classifier; the ones before stay in the history."""
+
+        def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
+            if known.now is not None and not known.now.is_on:
+                return known.now
+            return _signed(SemanticRecord(), known.past, author, restores=None)
+
+        return await self._change(changed, author, "off")
+
+    async def roll_back(self, to: int | None, author: Author) -> SemanticRecord:
+        """Return to a revision; None: to the one before, past returns.
+
+        Raises:
+            RuleRevisionError: there is none.
+        """
+
+        def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
+            target = find_earlier(known.past, to, has="the classifier has")
+            return _signed(target, known.past, author, restores=target.restores or target.revision)
+
+        return await self._change(changed, author, "rollback")
+
+    async def _change(
+        self,
+        changed: Callable[[Chronicled[SemanticRecord]], SemanticRecord],
+        author: Author,
+        verb: str,
+    ) -> SemanticRecord:
+        made = await self._chronicle.change(SEMANTIC_KEY, changed, author, verb=verb, label=SEMANTIC_KEY)
+        assert made is not None, "nothing is taken away"
+        return made
+
+
+async def kept_files(bus: Bus) -> tuple[StoredFile, ...]:
+    """Of every classifier that is in force, or that one may return to."""
+    return tuple(file for record in await SemanticStore(bus).past() for file in record.files)
+
+
+def _signed(
+    wanted: SemanticRecord, past: tuple[SemanticRecord, ...], author: Author, *, restores: int | None
+) -> SemanticRecord:
+    update = {
+        "revision": past[-1].revision + 1 if past else 1,
+        "restores": restores,
+        "by": author.actor,
+        "why": author.reason,
+        "at": time.time(),
+    }
+    return wanted.model_copy(update=update)
+
+
+def _told(record: SemanticRecord) -> str:
+    """Few words: the record itself is in the bucket's history."""
+    if not record.is_on:
+        return f"revision {record.revision}: off"
+    return f"revision {record.revision}: {record.artifact}, {len(record.labels)} adapters"
