@@ -16,6 +16,9 @@ from typing import IO, Any
 import psutil
 import pytest
 
+from lorayard_cli.embedded.plan import YardPlan
+from lorayard_cli.embedded.provisions import provide
+
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 
@@ -172,3 +175,25 @@ def interrupt(up: Up) -> int:
     """Ctrl-C, once; returns the exit code."""
     up.process.send_signal(signal.SIGINT)
     return up.process.wait(timeout=STOP_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models folder, in which the first yard that wants it has the tiny model made ready."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture
+def tiny_plan(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> YardPlan:
+    """A yard of two workers with a tiny real model and three adapters, exact enough to compare texts."""
+    monkeypatch.setenv("LORAYARD_MODELS_DIR", str(tiny_models))
+    wanted = YardPlan(
+        data=tmp_path / "data",
+        model="tiny",
+        port=0,
+        slots=2,
+        rows=4,
+        threads=1,
+        environment={"LORAYARD_MODELS_DIR": str(tiny_models), "LORAYARD_DTYPE": "fp32"},
+    )
+    return provide(wanted, progress=lambda _line: None)

@@ -14,8 +14,33 @@ from lorayard_workers.service.watchdog import LONGEST_PIECES, find_stall
 
 STALL_SECONDS = 10.0
 
-STOPPED = """
-import asyncio, os, subprocess, threading
+SEEN_LOOKS = """
+import asyncio, queue
+from lorayard_workers.service import watchdog
+
+find_stall, seen = watchdog.find_stall, queue.SimpleQueue()
+
+def counted(*given):
+    seen.put(None)
+    return find_stall(*given)
+
+watchdog.find_stall = counted
+
+def look(times):
+    while not seen.empty():
+        seen.get()
+    for _ in range(times):
+        seen.get()
+
+async def looks(times):
+    await asyncio.to_thread(look, times)
+"""
+"""Waits until the watchdog has looked so many times more, however slow the machine is."""
+
+STOPPED = (
+    SEEN_LOOKS
+    + """
+import os
 from lorayard_workers.pulse import Pulse
 from lorayard_workers.service import fuse, watchdog
 
@@ -27,12 +52,12 @@ async def main():
     works.mark("a step")
     dog = watchdog.Watchdog((works,), stall_seconds=0.4, on_stall=lambda: None, owns_process=True)
     watching = asyncio.create_task(dog.watch())
-    await asyncio.sleep(0.1)
+    await looks(2)
     stop = "kill -STOP $0; sleep 2; kill -CONT $0"
     stopping = await asyncio.create_subprocess_exec("sh", "-c", stop, str(os.getpid()))
     await stopping.wait()
     works.rest()
-    await asyncio.sleep(0.3)
+    await looks(6)
     assert not watching.done()
     assert works.longest_seconds < 1.0
     print("goes on", flush=True)
@@ -40,6 +65,7 @@ async def main():
 
 asyncio.run(main())
 """
+)
 
 BLOCKED = """
 import asyncio, threading
@@ -59,21 +85,23 @@ async def main():
 asyncio.run(main())
 """
 
-LOCKED = """
-import asyncio, ctypes
-from lorayard_workers.service import watchdog
+LOCKED = (
+    SEEN_LOOKS
+    + """
+import ctypes
 
 watchdog.ENDING_SECONDS = 0.2
 
 async def main():
     dog = watchdog.Watchdog((), stall_seconds=0.2, on_stall=lambda: None, owns_process=True)
     watching = asyncio.create_task(dog.watch())
-    await asyncio.sleep(0.2)
+    await looks(1)
     while True:
         ctypes.PyDLL(None).pause()  # keeps the interpreter's lock
 
 asyncio.run(main())
 """
+)
 
 
 UNWATCHED = """
