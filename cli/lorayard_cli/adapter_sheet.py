@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from lorayard import AdapterRecord
 from lorayard_cli.output import short_digest
 from lorayard_cli.transfer_progress import megabytes
+from lorayard_schemas.adapter import AdapterRecipe
 from lorayard_schemas.alias import AliasRecord
 
 COLUMNS = 80
@@ -42,12 +43,21 @@ def _fields(record: AdapterRecord, aliases: Sequence[AliasRecord]) -> Iterator[t
     yield "tenants", ", ".join(record.tenants) or "everybody"
     yield "aliases", ", ".join(f"{one.spec} ({one.weight(record.version):g} %)" for one in aliases) or "none"
     if record.recipe is not None:
-        parts = ", ".join(f"{part.weight:g} x {part.name}@{part.version}" for part in record.recipe.parts)
-        yield "made from", f"{parts} by {record.recipe.policy}"
+        yield from _recipe(record.recipe)
     for file in record.files:
         yield "file", f"{file.name}, {megabytes(file.size_bytes)} MB, {file.sha256[:12]}"
     if not record.in_store:
         yield "file", "none in the store; workers have it on their own disks"
+
+
+def _recipe(recipe: AdapterRecipe) -> Iterator[tuple[str, str]]:
+    settings = recipe.model_dump(include={"density", "majority_sign", "svd_rank", "seed"}, exclude_none=True)
+    told = "".join(f", {name} {value}" for name, value in settings.items())
+    yield "made by", f"{recipe.policy}{told}"
+    for part in recipe.parts:
+        yield "made from", f"{part.weight:g} x {part.name}@{part.version} ({short_digest(part.digest)})"
+    if recipe.digest is not None:
+        yield "recipe", short_digest(recipe.digest)
 
 
 def _signed(at: float, by: str, why: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
-from lorayard_schemas.placement import PlacedAdapter, Placement
+from lorayard_cli.output import note, print_json, print_text
+from lorayard_schemas.placement import PlacedAdapter, Placement, PlaceReply
 
 
 def read_replicas(text: str) -> tuple[int | None, int | None]:
@@ -37,6 +38,17 @@ def placement_text(placement: Placement) -> str:
     if placement.pin:
         parts.append("pinned")
     return ", ".join(parts)
+
+
+def tell_placed(adapter: str, reply: PlaceReply, *, as_json: bool) -> None:
+    """Print what was declared."""
+    assert reply.placement is not None, "it would have been refused"
+    if as_json:
+        print_json({"placement": reply.placement.model_dump(mode="json"), "warnings": reply.warnings})
+        return
+    print_text(f"{adapter}: {placement_text(reply.placement)}")
+    for warning in reply.warnings:
+        note(f"warning: {warning}")
 
 
 def placement_lines(placed: PlacedAdapter) -> list[str]:

@@ -101,6 +101,10 @@ class AdapterRecipe(Part):
     majority_sign: str | None = None
     svd_rank: int | None = None
     seed: int | None = None
+    digest: Digest | None = None
+    """Of all that, as in a job's composition; None: an older tool made it."""
+    template: str | None = None
+    """The part (`name@version`) whose prompt template it was given; None: none was chosen."""
 
 
 class AdapterRefusal(Part):

@@ -358,3 +358,27 @@ async def test_commands_declare_and_show__b7(
     assert reset == Placement(adapter=ADAPTER, declared_at=reset.declared_at)
     said = await commanded(yard, capsys, "adapters", "show", "a/b/c")
     assert "is not registered" in str(said["error"])
+
+
+async def test_pin_and_unpin_leave_what_else_is_declared_as_it_is__d6(
+    yard: Yard, adapters: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await yard.dispatcher()
+    await yard.worker("w1", adapters_dir=adapters, slots=2)
+    await commanded(yard, capsys, "adapters", "place", ADAPTER, "--replicas", "1:2", "--on", "w1", "--only")
+
+    async def declared(*arguments: str) -> dict[str, object]:
+        said = await commanded(yard, capsys, "adapters", *arguments)
+        return Placement.model_validate(said["placement"]).model_dump(exclude={"declared_at", "v"})
+
+    before = Placement(adapter=ADAPTER, replicas_min=1, replicas_max=2, on=("w1",), only=True)
+    usual = before.model_dump(exclude={"declared_at", "v"})
+    assert await declared("pin", ADAPTER) == {**usual, "pin": True}
+    assert await declared("pin", ADAPTER, "--worker", "w1", "--worker", "w2") == {
+        **usual,
+        "pin": True,
+        "on": ("w1", "w2"),
+    }
+    assert await declared("unpin", ADAPTER) == {**usual, "pin": False, "on": ("w1", "w2")}
+    said = await commanded(yard, capsys, "adapters", "pin", "acme/tiny/none")
+    assert "is not registered" in str(said["error"])

@@ -20,7 +20,7 @@ from lorayard_cli.fleet_tables import (
 )
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, print_json, print_text
-from lorayard_cli.placements import placement_lines, placement_text, read_replicas
+from lorayard_cli.placements import placement_lines, read_replicas, tell_placed
 from lorayard_cli.registry_changes import bus
 from lorayard_schemas.placement import AdapterTier, PlacedAdapter
 from lorayard_shared.registry.alias_store import AliasStore
@@ -116,13 +116,7 @@ async def place(
     """
     async with client(yard) as connected:
         reply = await connected.place(adapter, **where.options())
-    assert reply.placement is not None, "it would have been refused"
-    if output.json:
-        print_json({"placement": reply.placement.model_dump(mode="json"), "warnings": reply.warnings})
-        return
-    print_text(f"{adapter}: {placement_text(reply.placement)}")
-    for warning in reply.warnings:
-        note(f"warning: {warning}")
+    tell_placed(adapter, reply, as_json=output.json)
 
 
 async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:

@@ -332,9 +332,10 @@ async def _register(records: Records, record: AdapterRecord, author: Author) -> 
             raise VersionTakenError(label=record.label, registered=known.digest, given=record.digest)
         if known.in_store:
             _check_files(known, {file.name: file.sha256 for file in record.files})
-            return known
+            return known if known.recipe else known.model_copy(update={"recipe": record.recipe})
         said = {"labels": record.labels or known.labels, "tenants": record.tenants or known.tenants}
-        return known.model_copy(update={"files": record.files, "kind": record.kind, **said})
+        found = {"files": record.files, "kind": record.kind, "recipe": known.recipe or record.recipe}
+        return known.model_copy(update={**found, **said})
 
     return await records.change(record.name, record.version, with_files, author, verb="push")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from pydantic import ValidationError
 
 from lorayard.errors import InvalidRequestError
-from lorayard_schemas.adapter import AdapterKind, AdapterRecord, AdapterState, StoredFile
+from lorayard_schemas.adapter import AdapterKind, AdapterRecipe, AdapterRecord, AdapterState, StoredFile
 from lorayard_shared.registry.blobs import FileBytes
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class PushOptions(TypedDict, total=False):
     """Who may use it; empty: everybody."""
     reason: str
     """Why, for the record."""
+    recipe: AdapterRecipe
+    """How it was made from others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,7 @@ def _record(
             state=AdapterState.PUSHED,
             registered_at=time.time(),
             registered_by=actor,
+            recipe=options.get("recipe"),
             change=options.get("reason", ""),
         )
     except ValidationError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.adapters.files import AdapterFile, LoraPair, RawTensor
 from lorayard_workers.engine.protocol import Composition, CompositionPolicy
 from lorayard_workers.errors import RequestRefusedError
@@ -45,6 +46,18 @@ def derive(
             pause()
     assert pairs.keys() == {name for part in parts for name in part.pairs}  # each part fits the model
     return _derived(parts, pairs)
+
+
+def summable(adapter: AdapterFile) -> AdapterFile:
+    """A part of a combination: nothing but A and B. Raises AdapterRefusedError."""
+    for module, pair in adapter.pairs.items():
+        for name, _ in pair.vectors:
+            raise AdapterRefusedError(
+                adapter.path,
+                f"{module}: a {name} (DoRA, lora_bias) cannot be combined with other adapters",
+                module=module,
+            )
+    return adapter
 
 
 def _derived(parts: Sequence[AdapterFile], pairs: Mapping[str, LoraPair]) -> AdapterFile:

@@ -19,7 +19,7 @@ from lorayard_workers.adapters.wide import NO_WIDE, WideRole, WideRoom
 from lorayard_workers.engine.protocol import Composition
 from lorayard_workers.errors import AdapterUnknownError
 from lorayard_workers.memory.base_weights import BaseWeights
-from lorayard_workers.memory.derive import derive
+from lorayard_workers.memory.derive import derive, summable
 from lorayard_workers.memory.layout import GroupLayout, linear_shapes
 from lorayard_workers.memory.packed_folder import PackedFolder
 from lorayard_workers.memory.packing import HostAdapter, pack_adapter
@@ -85,7 +85,7 @@ class AdapterReader:
         started = time.perf_counter()
         parts: list[AdapterFile] = []
         for part in recipe.parts:
-            parts.append(_summable(self._source(part.digest)))
+            parts.append(summable(self._source(part.digest)))
             self.pause()
         adapter = derive(recipe, parts, self._modules(), self.pause)
         check_rank(adapter, self.max_rank)
@@ -99,15 +99,3 @@ class AdapterReader:
         first = [module.name for module in self.wide.modules if module.role is WideRole.EMBEDDING]
         last = [module.name for module in self.wide.modules if module.role is WideRole.HEAD]
         return [*first, *linear_shapes(self.layouts), *last]
-
-
-def _summable(adapter: AdapterFile) -> AdapterFile:
-    """A part of a combination: nothing but A and B. Raises AdapterRefusedError."""
-    for module, pair in adapter.pairs.items():
-        for name, _ in pair.vectors:
-            raise AdapterRefusedError(
-                adapter.path,
-                f"{module}: a {name} (DoRA, lora_bias) cannot be combined with other adapters",
-                module=module,
-            )
-    return adapter
