@@ -8,9 +8,11 @@ from lorayard.client import Client
 from lorayard.composition import Composition
 from lorayard.errors import (
     AdapterRefusedError,
+    AliasRefusedError,
     BusRefusedError,
     BusUnavailableError,
     ClientClosedError,
+    ContendedError,
     FileMissingError,
     InvalidRequestError,
     JobCancelledError,
@@ -20,15 +22,20 @@ from lorayard.errors import (
     JobTimeoutError,
     LorayardError,
     NoDispatcherError,
+    NotPreloadedError,
     NotValidatedError,
     PayloadTooLargeError,
     ReferencedError,
     ResultTextMissingError,
+    RuleFileError,
+    RuleRevisionError,
     SettingsError,
     StoreFullError,
+    StrikeUnknownError,
     SubmitUnconfirmedError,
     TransitionError,
     UnreadableRecordError,
+    VersionNamedError,
     VersionTakenError,
     VersionUnknownError,
     YardFullError,
@@ -37,8 +44,11 @@ from lorayard.errors import (
 )
 from lorayard.handle import JobHandle
 from lorayard.registry.adapters import Adapters, PushReport
+from lorayard.registry.aliases import Aliases, SwitchReport
 from lorayard.registry.comparing import AdapterDiff
 from lorayard.registry.removal import RemovalReport
+from lorayard.registry.rules import Rules
+from lorayard.registry.strikes import StrikeReport, Strikes
 from lorayard.registry.verifying import FileCheck, VersionCheck
 from lorayard.request import GenerateRequest, RequestOptions
 from lorayard.result import Result
@@ -47,11 +57,15 @@ from lorayard.submit_report import SubmitReport
 from lorayard.sync_client import SyncClient, SyncJobHandle
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
+from lorayard_schemas.alias import AliasRecord, Arm, GuardRule, Sticky
 from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.composition import AppliedComposition, AppliedPart, CompositionPolicy, MajoritySign
 from lorayard_schemas.job import ChatTurn, Lane
 from lorayard_schemas.placement import AdapterTier, Placement
 from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
+from lorayard_schemas.routes import Match, RouteRule, RouteTable, Stage
+from lorayard_schemas.strike import Strike
+from lorayard_shared.jobs.tracing import Step, Trace
 
 try:
     __version__ = version("lorayard")
@@ -65,8 +79,12 @@ __all__ = [
     "AdapterState",
     "AdapterTier",
     "Adapters",
+    "AliasRecord",
+    "AliasRefusedError",
+    "Aliases",
     "AppliedComposition",
     "AppliedPart",
+    "Arm",
     "BusRefusedError",
     "BusUnavailableError",
     "CancelOutcome",
@@ -76,10 +94,12 @@ __all__ = [
     "ClientSettings",
     "Composition",
     "CompositionPolicy",
+    "ContendedError",
     "ErrorKind",
     "FileCheck",
     "FileMissingError",
     "GenerateRequest",
+    "GuardRule",
     "InvalidRequestError",
     "JobCancelledError",
     "JobError",
@@ -90,7 +110,9 @@ __all__ = [
     "Lane",
     "LorayardError",
     "MajoritySign",
+    "Match",
     "NoDispatcherError",
+    "NotPreloadedError",
     "NotValidatedError",
     "PayloadTooLargeError",
     "Placement",
@@ -102,16 +124,31 @@ __all__ = [
     "Result",
     "ResultState",
     "ResultTextMissingError",
+    "RouteRule",
+    "RouteTable",
+    "RuleFileError",
+    "RuleRevisionError",
+    "Rules",
     "SettingsError",
+    "Stage",
+    "Step",
+    "Sticky",
     "StoreFullError",
+    "Strike",
+    "StrikeReport",
+    "StrikeUnknownError",
+    "Strikes",
     "SubmitReport",
     "SubmitUnconfirmedError",
+    "SwitchReport",
     "SyncClient",
     "SyncJobHandle",
     "TokenLogprob",
+    "Trace",
     "TransitionError",
     "UnreadableRecordError",
     "VersionCheck",
+    "VersionNamedError",
     "VersionTakenError",
     "VersionUnknownError",
     "YardFullError",

@@ -12,6 +12,9 @@ from lorayard.job_ids import check_job_id
 from lorayard.link import Link
 from lorayard.placing import PlaceOptions, ask_placements, place_adapter
 from lorayard.registry.adapters import Adapters
+from lorayard.registry.aliases import Aliases
+from lorayard.registry.rules import Rules
+from lorayard.registry.strikes import Strikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
 from lorayard.settings import client_settings
@@ -109,6 +112,21 @@ class Client:
     def adapters(self) -> Adapters:
         """What the yard can serve: `await yard.adapters()` lists it, `yard.adapters.push(...)` adds to it."""
         return Adapters(lambda: self._open_link)
+
+    @property
+    def aliases(self) -> Aliases:
+        """Words for versions, and who gets which: `await yard.aliases.split(alias, {"1": 95, "2": 5})`."""
+        return Aliases(lambda: self._open_link)
+
+    @property
+    def rules(self) -> Rules:
+        """What chooses the adapter of jobs that name none: `await yard.rules.set(Path("rules.toml"))`."""
+        return Rules(lambda: self._open_link)
+
+    @property
+    def strikes(self) -> Strikes:
+        """Whose jobs wait: `await yard.strikes.add(adapter=..., reason="it rambles")`."""
+        return Strikes(lambda: self._open_link)
 
     async def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive.

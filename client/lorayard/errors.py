@@ -19,12 +19,19 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   UnreadableRecordError        us: something stored in the yard is not what it claims to be
   AdapterRefusedError          publisher: a folder that cannot be served (lorayard_shared)
   NotValidatedError            publisher: a worker refused the version; or operator: none could try it
+  NotPreloadedError            operator: no worker has a version that an alias was to lead to
+  AliasRefusedError            caller: an alias cannot become that (lorayard_shared)
+  RuleFileError                caller: rules that cannot be used (lorayard_shared)
+  RuleRevisionError            caller: there are no such rules to return to (lorayard_shared)
+  StrikeUnknownError           caller: just this is not struck (lorayard_shared)
   VersionTakenError            publisher: the version stands for other bytes (lorayard_shared)
   VersionUnknownError          caller: there is no such version (lorayard_shared)
   TransitionError              caller: a version's state does not allow it (lorayard_shared)
   StoreFullError               operator: the object store takes no more (lorayard_shared)
   FileMissingError             publisher: the store lacks a file, or has other bytes (lorayard_shared)
   ReferencedError              caller: something names the version (lorayard_shared)
+  VersionNamedError            caller: an alias or a rule leads to the version (lorayard_shared)
+  ContendedError               try again: others change the same thing all the time (lorayard_shared)
   ResultTextMissingError       us: a result's text, kept by reference, is gone or is another one
 """
 
@@ -36,22 +43,32 @@ from lorayard_schemas.result import ErrorKind
 from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.errors import BusUnavailableError, SettingsError, YardError
 from lorayard_shared.registry.errors import (
+    AliasRefusedError,
+    ContendedError,
     FileMissingError,
     ReferencedError,
+    RuleFileError,
+    RuleRevisionError,
     StoreFullError,
+    StrikeUnknownError,
     TransitionError,
+    VersionNamedError,
     VersionTakenError,
     VersionUnknownError,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lorayard.result import Result
 
 __all__ = [
     "AdapterRefusedError",
+    "AliasRefusedError",
     "BusRefusedError",
     "BusUnavailableError",
     "ClientClosedError",
+    "ContendedError",
     "FileMissingError",
     "InvalidRequestError",
     "JobCancelledError",
@@ -61,15 +78,20 @@ __all__ = [
     "JobTimeoutError",
     "LorayardError",
     "NoDispatcherError",
+    "NotPreloadedError",
     "NotValidatedError",
     "PayloadTooLargeError",
     "ReferencedError",
     "ResultTextMissingError",
+    "RuleFileError",
+    "RuleRevisionError",
     "SettingsError",
     "StoreFullError",
+    "StrikeUnknownError",
     "SubmitUnconfirmedError",
     "TransitionError",
     "UnreadableRecordError",
+    "VersionNamedError",
     "VersionTakenError",
     "VersionUnknownError",
     "YardFullError",
@@ -230,6 +252,20 @@ class NotValidatedError(LorayardError):
         self.reason = reason
         self.module = module
         self.worker = worker
+
+
+class NotPreloadedError(LorayardError):
+    """No worker has a version at hand that an alias was to lead to; nothing was switched."""
+
+    def __init__(self, *, labels: Sequence[str], trouble: Sequence[str]) -> None:
+        why = f" ({'; '.join(trouble)})" if trouble else ""
+        super().__init__(
+            f"no worker has {', '.join(labels)} at hand{why}, so nothing was switched; --no-preload "
+            "(preload_seconds=None) switches anyway"
+        )
+        self.labels = tuple(labels)
+        self.trouble = tuple(trouble)
+        self.field = "version"
 
 
 class UnreadableRecordError(LorayardError):

@@ -11,6 +11,7 @@ from lorayard.settings import ClientSettings
 from lorayard.stored_results import StoredResults
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.payloads import PayloadStore
+from lorayard_shared.registry.records import Author
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,10 @@ class Link:
     def tenant(self) -> str:
         """Whose jobs these are."""
         return self.settings.tenant
+
+    def author(self, reason: str) -> Author:
+        """Who changes something over this connection, and why."""
+        return Author(actor=self.settings.actor, reason=reason)
 
     @classmethod
     async def open(cls, settings: ClientSettings, *, name: str) -> Self:

@@ -18,6 +18,9 @@ from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.placing import PlaceOptions
 from lorayard.registry.sync_adapters import SyncAdapters
+from lorayard.registry.sync_aliases import SyncAliases
+from lorayard.registry.sync_rules import SyncRules
+from lorayard.registry.sync_strikes import SyncStrikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
 from lorayard.submit_report import SubmitReport
@@ -197,6 +200,21 @@ class SyncClient:
     def adapters(self) -> SyncAdapters:
         """What the yard can serve: `yard.adapters()` lists it, `yard.adapters.push(...)` adds to it."""
         return SyncAdapters(self._client.adapters, lambda: self._thread)
+
+    @property
+    def aliases(self) -> SyncAliases:
+        """Words for versions, and who gets which: `yard.aliases.split(alias, {"1": 95, "2": 5})`."""
+        return SyncAliases(self._client.aliases, lambda: self._thread)
+
+    @property
+    def rules(self) -> SyncRules:
+        """What chooses the adapter of jobs that name none: `yard.rules.set(Path("rules.toml"))`."""
+        return SyncRules(self._client.rules, lambda: self._thread)
+
+    @property
+    def strikes(self) -> SyncStrikes:
+        """Whose jobs wait: `yard.strikes.add(adapter=..., reason="it rambles")`."""
+        return SyncStrikes(self._client.strikes, lambda: self._thread)
 
     def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive."""

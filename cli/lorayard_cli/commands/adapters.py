@@ -21,9 +21,7 @@ from lorayard_cli.fleet_tables import (
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, print_json, print_text
 from lorayard_cli.placements import placement_lines, read_replicas, tell_placed
-from lorayard_cli.registry_changes import bus
 from lorayard_schemas.placement import AdapterTier, PlacedAdapter
-from lorayard_shared.registry.alias_store import AliasStore
 
 PLACEMENT = Group("Placement", sort_key=1)
 
@@ -77,8 +75,7 @@ async def show(adapter: str, *, yard: YardAddress = NEAREST, output: Output = TE
     async with client(yard) as connected:
         placed = await _placed(connected, adapter)
         record = await connected.adapters.find(placed.adapter if placed is not None else adapter)
-    async with bus(yard) as listening:
-        known = await AliasStore(listening).list()
+        known = await connected.aliases.list()
     aliases = [
         alias
         for alias in known

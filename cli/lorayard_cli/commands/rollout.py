@@ -10,17 +10,13 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 from pydantic import ValidationError
 
+from lorayard import AliasRecord, GuardRule, Sticky, SwitchReport
+from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, table
-from lorayard_cli.registry_changes import UNSIGNED, Signature, bus, read_alias, registry
-from lorayard_schemas.adapter import AdapterRecord
-from lorayard_schemas.alias import AliasRecord, GuardRule, Sticky
-from lorayard_shared.bus.connection import Bus
-from lorayard_shared.registry.alias_changes import SplitWish, check_targets, to_promote
-from lorayard_shared.registry.alias_store import AliasStore
-from lorayard_shared.registry.preload import preload
+from lorayard_cli.registry_changes import UNSIGNED, Signature
 
 ROLLOUT = Group("Rollout", sort_key=1)
 
@@ -54,6 +50,11 @@ class Before:
     preload_seconds: float = 60.0
     """Wait so long for that."""
 
+    @property
+    def seconds(self) -> float | None:
+        """As the client takes it."""
+        return self.preload_seconds if self.preload else None
+
 
 AS_IT_WAS = How()
 LOADED = Before()
@@ -77,26 +78,20 @@ async def split(
     weights
         VERSION=PERCENT for each; together 100.
     """
-    adapter, word = read_alias(alias)
-    shares = tuple(_read_share(text) for text in weights)
+    shares = _read_shares(weights)
     guard = _read_guard(how) if how.guard else None
-    wish = SplitWish(
-        adapter=adapter,
-        alias=word,
-        weights=shares,
-        sticky=how.sticky,
-        user_field=how.user_field,
-        experiment=how.experiment,
-        guard=guard,
-    )
-    async with bus(yard) as connected:
-        versions = (await registry(connected)).known.get(adapter, {})
-        wanted = [version for version, weight in shares if weight > 0]
-        check_targets(adapter, wanted, versions)
-        past = await AliasStore(connected).past(adapter, word)
-        await _preload(connected, [versions[version] for version in wanted], past, versions, before)
-        made = await AliasStore(connected).split(wish, versions, signature.author)
-    _show(made, output)
+    async with client(yard, actor=signature.by) as connected:
+        report = await connected.aliases.split(
+            alias,
+            shares,
+            sticky=how.sticky,
+            user_field=how.user_field,
+            experiment=how.experiment,
+            guard=guard,
+            preload_seconds=before.seconds,
+            reason=signature.why,
+        )
+    _tell(report, output)
 
 
 async def promote(
@@ -117,17 +112,11 @@ async def promote(
     version
         Which; without it the one that is tried out beside the control.
     """
-    adapter, word = read_alias(alias)
-    async with bus(yard) as connected:
-        versions = (await registry(connected)).known.get(adapter, {})
-        store = AliasStore(connected)
-        past = await store.past(adapter, word)
-        # Named from here on: what others make of the alias meanwhile does not change what was loaded.
-        chosen = to_promote(past[-1] if past else None, alias, version)
-        check_targets(adapter, [chosen], versions)
-        await _preload(connected, [versions[chosen]], past, versions, before)
-        made = await store.promote(adapter, word, chosen, versions, signature.author)
-    _show(made, output)
+    async with client(yard, actor=signature.by) as connected:
+        report = await connected.aliases.promote(
+            alias, version, preload_seconds=before.seconds, reason=signature.why
+        )
+    _tell(report, output)
 
 
 async def rollback(
@@ -147,10 +136,8 @@ async def rollback(
     to
         The revision; without it the last one before this that its guard has not stopped.
     """
-    adapter, word = read_alias(alias)
-    async with bus(yard) as connected:
-        versions = (await registry(connected)).known.get(adapter, {})
-        made = await AliasStore(connected).roll_back(adapter, word, to, versions, signature.author)
+    async with client(yard, actor=signature.by) as connected:
+        made = await connected.aliases.rollback(alias, to=to, reason=signature.why)
     _show(made, output)
 
 
@@ -164,19 +151,18 @@ async def unalias(
     alias
         org/model/task@word.
     """
-    adapter, word = read_alias(alias)
-    async with bus(yard) as connected:
-        await AliasStore(connected).retire(adapter, word, signature.author)
+    async with client(yard, actor=signature.by) as connected:
+        await connected.aliases.unalias(alias, reason=signature.why)
     if output.json:
-        print_json({"alias": f"{adapter}@{word}", "arms": []})
+        print_json({"alias": alias, "arms": []})
     else:
-        print_text(f"{adapter}@{word} is no more")
+        print_text(f"{alias} is no more")
 
 
 async def aliases(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     """List the aliases and what they lead to."""
-    async with bus(yard) as connected:
-        found = await AliasStore(connected).list()
+    async with client(yard) as connected:
+        found = await connected.aliases.list()
     if output.json:
         print_json({"aliases": [record.model_dump(mode="json") for record in found]})
         return
@@ -197,9 +183,8 @@ async def history(alias: str, *, yard: YardAddress = NEAREST, output: Output = T
     alias
         org/model/task@word.
     """
-    adapter, word = read_alias(alias)
-    async with bus(yard) as connected:
-        past = await AliasStore(connected).past(adapter, word)
+    async with client(yard) as connected:
+        past = await connected.aliases.history(alias)
     if not past:
         raise CommandError(
             ExitCode.UNKNOWN_ADAPTER, "unknown_alias", f"there is no alias {alias}", field="alias"
@@ -216,35 +201,6 @@ async def history(alias: str, *, yard: YardAddress = NEAREST, output: Output = T
     out().print(shown)
 
 
-async def _preload(
-    connected: Bus,
-    wanted: Sequence[AdapterRecord],
-    past: Sequence[AliasRecord],
-    versions: dict[str, AdapterRecord],
-    before: Before,
-) -> None:
-    """Load before the switch.
-
-    Raises:
-        CommandError: no worker has one of them.
-    """
-    if not before.preload:
-        return
-    arms = past[-1].arms if past else ()
-    serving = {versions[arm.version].digest for arm in arms if arm.weight > 0 and arm.version in versions}
-    done = await preload(connected, wanted, serving, before.preload_seconds)
-    for line in done.trouble:
-        note(f"warning: {line}")
-    if missing := done.missing():
-        raise CommandError(
-            ExitCode.NOT_READY,
-            "not_preloaded",
-            f"no worker has {', '.join(missing)} at hand, so nothing was switched; "
-            "--no-preload switches anyway",
-            field="version",
-        )
-
-
 def _read_guard(how: How) -> GuardRule:
     try:
         return GuardRule(alpha=how.alpha, least_jobs=how.guard_jobs)
@@ -256,6 +212,14 @@ def _read_guard(how: How) -> GuardRule:
         ) from error
 
 
+def _read_shares(texts: Sequence[str]) -> dict[str, float]:
+    pairs = [_read_share(text) for text in texts]
+    shares = dict(pairs)
+    if len(shares) < len(pairs):
+        raise CommandError(ExitCode.BAD_INPUT, "bad_alias", "a version is named twice", field="weights")
+    return shares
+
+
 def _read_share(text: str) -> tuple[str, float]:
     version, _, percent = text.partition("=")
     try:
@@ -264,6 +228,12 @@ def _read_share(text: str) -> tuple[str, float]:
         raise CommandError(
             ExitCode.BAD_INPUT, "bad_input", f"{text!r}: write VERSION=PERCENT", field="weights"
         ) from error
+
+
+def _tell(report: SwitchReport, output: Output) -> None:
+    for line in report.warnings:
+        note(f"warning: {line}")
+    _show(report.record, output)
 
 
 def _show(record: AliasRecord, output: Output) -> None:

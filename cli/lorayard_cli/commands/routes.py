@@ -7,27 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import nats.js.errors
 from cyclopts import Parameter
 
-from lorayard.settings import client_settings
+from lorayard import Match, RouteRule, RouteTable, Trace
+from lorayard.registry.rules import load_rules
+from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, table
-from lorayard_cli.registry_changes import UNSIGNED, Signature, bus, directory
-from lorayard_schemas.codec import decode
-from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.routes import Match, RouteRule, RouteTable
-from lorayard_schemas.session import SessionRecord, session_key
-from lorayard_shared.bus.connection import Bus
-from lorayard_shared.jobs.asked import Asked
-from lorayard_shared.jobs.directory import Directory
-from lorayard_shared.jobs.resolve import Kept, UnknownAdapterError
-from lorayard_shared.jobs.tracing import Trace, trace
-from lorayard_shared.registry.errors import RuleFileError
-from lorayard_shared.registry.route_store import RouteStore
-from lorayard_shared.registry.rule_file import read_rules
+from lorayard_cli.registry_changes import UNSIGNED, Signature
 
 
 @Parameter(name="*")
@@ -85,22 +74,16 @@ async def set_(
     allow_empty
         Take a file without rules too: none are in force then.
     """
-    wanted = _read(file)
-    if not wanted.rules and not allow_empty:
-        reason = "there is no [[rule]] in it, so that none would be in force; --allow-empty takes it anyway"
-        raise RuleFileError(source=str(file), line=None, field="", reason=reason)
-    async with bus(yard) as connected:
-        if check:
-            _check(wanted, await directory(connected), str(file))
-        made = await RouteStore(connected).put(wanted, signature.author)
+    load_rules(file, source=str(file), allow_empty=allow_empty)  # what is wrong is told without a yard too
+    async with client(yard, actor=signature.by) as connected:
+        made = await connected.rules.set(file, check=check, allow_empty=allow_empty, reason=signature.why)
     _show(made, output)
 
 
 async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     """List the rules, in the order in which they are asked."""
-    async with bus(yard) as connected:
-        past = await RouteStore(connected).past()
-    now = past[-1] if past else RouteTable()
+    async with client(yard) as connected:
+        now = await connected.rules.get()
     if output.json:
         print_json(_document(now))
         return
@@ -116,8 +99,8 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
 
 async def history(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     """Show what the rules were, who changed them, and why; the newest last."""
-    async with bus(yard) as connected:
-        past = await RouteStore(connected).past()
+    async with client(yard) as connected:
+        past = await connected.rules.history()
     if output.json:
         print_json({"revisions": [_document(one) for one in past]})
         return
@@ -144,24 +127,21 @@ async def rollback(
     to
         The revision; without it the one before.
     """
-    async with bus(yard) as connected:
-        made = await RouteStore(connected).roll_back(to, signature.author)
+    async with client(yard, actor=signature.by) as connected:
+        made = await connected.rules.rollback(to=to, reason=signature.why)
     _show(made, output)
 
 
 async def which(*, request: Request = NOTHING, yard: YardAddress = NEAREST, output: Output = TEXT) -> int:
     """Say which rule decides on a request, and why the others before it do not."""
-    tenant = client_settings(yard.settings(), tenant=request.tenant).tenant
-    asked = Asked(
-        tenant=tenant,
-        job=request.job,
-        adapter=request.adapter,
-        session=request.session,
-        task=request.task,
-        metadata=request.metadata,
-    )
-    async with bus(yard) as connected:
-        found = trace(await directory(connected), asked, await _kept(connected, tenant, request.session))
+    async with client(yard, tenant=request.tenant) as connected:
+        found = await connected.rules.test(
+            adapter=request.adapter,
+            task=request.task,
+            session=request.session,
+            metadata=request.metadata,
+            job=request.job,
+        )
     if output.json:
         print_json(_trace_document(found))
     else:
@@ -169,36 +149,6 @@ async def which(*, request: Request = NOTHING, yard: YardAddress = NEAREST, outp
             print_text(f"{'->' if step.decides else '  '} {step.what}: {step.why}")
         print_text(f"=> {_chosen(found)}")
     return ExitCode.OK if found.found is not None else ExitCode.UNKNOWN_ADAPTER
-
-
-def _read(file: Path) -> RouteTable:
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        reason = f"it cannot be read ({error.strerror or error})"
-        raise RuleFileError(source=str(file), line=None, field="", reason=reason) from error
-    return read_rules(text, str(file))
-
-
-def _check(wanted: RouteTable, there: Directory, source: str) -> None:
-    for rule in wanted.rules:
-        try:
-            there.check(rule.adapter)
-        except UnknownAdapterError as error:
-            reason = f"rule {rule.name!r}: {error.reason}; --no-check takes it anyway"
-            raise RuleFileError(source=source, line=None, field="adapter", reason=reason) from error
-
-
-async def _kept(connected: Bus, tenant: str, session: str | None) -> Kept | None:
-    if session is None:
-        return None
-    bucket = await connected.js.key_value(connected.subjects.bucket("sessions"))
-    try:
-        entry = await bucket.get(session_key(tenant, session))
-        record = decode(SessionRecord, entry.value or b"")
-    except (nats.js.errors.KeyNotFoundError, MalformedMessageError):
-        return None
-    return Kept(adapter=record.adapter, alias=record.alias)
 
 
 def _chosen(found: Trace) -> str:

@@ -104,7 +104,7 @@ class Adapters:
                 done = await store.send(file, on_bytes=on_bytes)
                 stored.append(done.file)
                 sent += done.sent_bytes
-            author = Author(actor=actor, reason=options.get("reason", ""))
+            author = link.author(options.get("reason", ""))
             kept = await _register(records, publication.stored(stored), author)
             for file in publication.files:  # a removal that had not seen this record may have taken parts
                 sent += (await store.send(file)).sent_bytes
@@ -245,12 +245,14 @@ class Adapters:
         record = await self.find(adapter)
         async with Answering(link):
             return await remove_version(link, record, Author(actor=link.settings.actor, reason=reason))
+            return await remove_version(link, record, link.author(reason))
 
     async def _step(self, step: _Step, adapter: str, reason: str) -> AdapterRecord:
         link = self._open_link()
         record = await self.find(adapter)
         async with Answering(link):
             return await step(link, record, Author(actor=link.settings.actor, reason=reason))
+            return await step(link, record, link.author(reason))
 
     async def find(self, adapter: str) -> AdapterRecord:
         """The record of `name@version`, or of a name's newest version in the store.

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, Unpack
+from typing import Unpack
 
 from lorayard.registry.adapters import Adapters, PushReport
+from lorayard.registry.calls import Calls
 from lorayard.registry.comparing import AdapterDiff
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions
 from lorayard.registry.removal import RemovalReport
 from lorayard.registry.verifying import VersionCheck
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_shared.registry.blobs import OnBytes, unheard
-
-T = TypeVar("T")
-
-
-class Calls(Protocol):
-    """Runs a coroutine on the client's loop and waits for it."""
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Its result."""
-        ...
 
 
 class SyncAdapters:
@@ -60,13 +51,22 @@ class SyncAdapters:
             )
         )
 
-    def pull(self, adapter: str, folder: Path | str) -> AdapterRecord:
+    def pull(
+        self,
+        adapter: str,
+        folder: Path | str,
+        *,
+        on_bytes: OnBytes = unheard,
+        on_size: OnBytes = unheard,
+    ) -> AdapterRecord:
         """Write a version's files to a new folder; raises as `Adapters.pull` does."""
-        return self._thread().call(self._adapters.pull(adapter, folder))
+        return self._thread().call(self._adapters.pull(adapter, folder, on_bytes=on_bytes, on_size=on_size))
 
-    def verify(self, adapter: str | None = None) -> list[VersionCheck]:
+    def verify(
+        self, adapter: str | None = None, *, on_bytes: OnBytes = unheard, on_size: OnBytes = unheard
+    ) -> list[VersionCheck]:
         """Compare what the store has with the records; raises as `Adapters.verify` does."""
-        return self._thread().call(self._adapters.verify(adapter))
+        return self._thread().call(self._adapters.verify(adapter, on_bytes=on_bytes, on_size=on_size))
 
     def diff(self, first: Path | str, second: Path | str) -> AdapterDiff:
         """What differs between two adapters; raises as `Adapters.diff` does."""

@@ -9,6 +9,7 @@ YardError
     AliasRefusedError          caller: an alias cannot become that
     RuleFileError              operator: a file of rules is wrong
     RuleRevisionError          operator: there are no such rules to return to
+    StrikeUnknownError         operator: just this is not struck
     VersionNamedError          operator: an alias or a rule leads to the version
     ContendedError             try again: others change the same record all the time
     RecordUnreadableError      us: a stored record is not what it claims to be
@@ -164,3 +165,13 @@ class RuleRevisionError(RegistryError):
         super().__init__(f"{has} {which}; kept are {', '.join(map(str, kept)) or 'none'}")
         self.revision = revision
         self.field = "to"
+
+
+class StrikeUnknownError(RegistryError):
+    """Just this is not struck; nothing was changed."""
+
+    def __init__(self, *, adapter: str | None, tenant: str | None) -> None:
+        super().__init__("no such strike; `lorayard strikes ls` shows what is struck")
+        self.adapter = adapter
+        self.tenant = tenant
+        self.field = "adapter" if adapter is not None else "tenant"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lorayard_schemas.strike import STRIKES, Strike, strike_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.chronicle import Chronicle
+from lorayard_shared.registry.errors import StrikeUnknownError
 from lorayard_shared.registry.records import Author
 
 
@@ -28,11 +29,14 @@ class StrikeStore:
             label=strike.label,
         )
 
-    async def lift(self, adapter: str | None, tenant: str | None, author: Author) -> bool:
-        """Lift just this strike; whether there was one."""
+    async def lift(self, adapter: str | None, tenant: str | None, author: Author) -> None:
+        """Lift just this strike.
+
+        Raises:
+            StrikeUnknownError: there is none.
+        """
         key = strike_key(adapter, tenant)
         known = (await self._chronicle.read(key)).now
         if known is None:
-            return False
+            raise StrikeUnknownError(adapter=adapter, tenant=tenant)
         await self._chronicle.change(key, lambda _: None, author, verb="lift", label=known.label)
-        return True

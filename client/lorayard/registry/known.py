@@ -1,0 +1,48 @@
+"""What chooses adapters in a yard, read from the bus as it is now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.seat import DISPATCHER_KEY, DispatcherAdvert
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.directory import Directory
+from lorayard_shared.registry.alias_store import AliasStore
+from lorayard_shared.registry.chronicle import Chronicle
+from lorayard_shared.registry.route_store import RouteStore
+
+if TYPE_CHECKING:
+    from lorayard_shared.bus.connection import Bus
+
+
+async def read_registry(bus: Bus) -> AdapterRegistry:
+    """Every registered version.
+
+    Raises:
+        nats.errors.Error: the bus does not answer.
+    """
+    found = AdapterRegistry()
+    for record in await Chronicle(bus, "adapters", AdapterRecord, told=lambda one: one.state).list():
+        found.add(record)
+    return found
+
+
+async def read_directory(bus: Bus) -> Directory:
+    """Adapters, aliases, rules and default of the yard, as its dispatcher has them.
+
+    Raises:
+        nats.errors.Error: the bus does not answer.
+    """
+    seats = Chronicle(
+        bus, "dispatchers", DispatcherAdvert, told=lambda one: one.dispatcher, prefix=DISPATCHER_KEY
+    )
+    adverts = await seats.list()
+    default = next((one.default_adapter for one in adverts), bus.settings.default_adapter)
+    made = Directory(await read_registry(bus), default)
+    for record in await AliasStore(bus).list():
+        made.aliases.add(record)
+    past = await RouteStore(bus).past()
+    if past:
+        made.rules.put(past[-1])
+    return made
