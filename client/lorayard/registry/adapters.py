@@ -244,14 +244,14 @@ class Adapters:
         link = self._open_link()
         record = await self.find(adapter)
         async with Answering(link):
-            return await remove_version(link, record, Author(actor=link.settings.actor, reason=reason))
+            return await remove_version(link, record, link.author(reason))
             return await remove_version(link, record, link.author(reason))
 
     async def _step(self, step: _Step, adapter: str, reason: str) -> AdapterRecord:
         link = self._open_link()
         record = await self.find(adapter)
         async with Answering(link):
-            return await step(link, record, Author(actor=link.settings.actor, reason=reason))
+            return await step(link, record, link.author(reason))
             return await step(link, record, link.author(reason))
 
     async def find(self, adapter: str) -> AdapterRecord:

@@ -68,9 +68,16 @@ class SyncAdapters:
         """Compare what the store has with the records; raises as `Adapters.verify` does."""
         return self._thread().call(self._adapters.verify(adapter, on_bytes=on_bytes, on_size=on_size))
 
-    def diff(self, first: Path | str, second: Path | str) -> AdapterDiff:
+    def diff(
+        self,
+        first: Path | str,
+        second: Path | str,
+        *,
+        on_bytes: OnBytes = unheard,
+        on_size: OnBytes = unheard,
+    ) -> AdapterDiff:
         """What differs between two adapters; raises as `Adapters.diff` does."""
-        return self._thread().call(self._adapters.diff(first, second))
+        return self._thread().call(self._adapters.diff(first, second, on_bytes=on_bytes, on_size=on_size))
 
     def validate(self, adapter: str, *, reason: str = "") -> AdapterRecord:
         """Have a worker try a version; raises as `Adapters.validate` does."""
