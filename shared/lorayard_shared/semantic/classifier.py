@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorayard_shared.semantic.artifact import Artifact, read_artifact
-from lorayard_shared.semantic.verdict import Verdict
+from lorayard_shared.semantic.record import ClassifierRecord
+from lorayard_shared.semantic.verdict import Leaning, Verdict
 
 
 class Classifier:
@@ -17,6 +18,7 @@ class Classifier:
 
     def __init__(self, artifact: Artifact) -> None:
         self._artifact = artifact
+        self._digest = artifact.digest
 
     @classmethod
     def load(cls, folder: Path) -> Classifier:
@@ -26,7 +28,12 @@ class Classifier:
     @property
     def digest(self) -> str:
         """`sha256:<hex>` over all files."""
-        return self._artifact.digest
+        return self._digest
+
+    @property
+    def record(self) -> ClassifierRecord:
+        """What it was made of, and how well it did."""
+        return self._artifact.record
 
     @property
     def adapters(self) -> tuple[str, ...]:
@@ -34,9 +41,62 @@ class Classifier:
         return self._artifact.record.labels
 
     def choose(self, text: str, allowed: Callable[[str], bool] | None = None) -> Verdict:
-        """Pick one of the adapters that `allowed` is true of (all without it), or abstain and say why."""
-        raise NotImplementedError
+        """Pick one of the adapters that `allowed` is true of (all without it), or abstain and say why.
+
+        `allowed` is asked once for every label, in each call.
+        """
+        leaning = self.lean(text, allowed)
+        threshold = self.record.threshold
+        reason = leaning.hindrance
+        if reason is None and leaning.confidence < threshold:
+            reason = (
+                f"nearest is {leaning.adapter} with confidence {leaning.confidence:.2f}, "
+                f"under the threshold of {threshold:.2f}"
+            )
+        return Verdict(
+            adapter=leaning.adapter if reason is None else None,
+            confidence=leaning.confidence,
+            threshold=threshold,
+            runner_up=leaning.runner_up,
+            reason=reason or f"confidence {leaning.confidence:.2f}, threshold {threshold:.2f}",
+        )
+
+    def lean(self, text: str, allowed: Callable[[str], bool] | None = None) -> Leaning:
+        """The likeliest of the adapters that are allowed, whether or not that is enough to decide."""
+        labels = self.adapters
+        open_to = [i for i, label in enumerate(labels) if allowed is None or allowed(label)]
+        if not open_to:
+            return _nowhere("none of the adapters it knows may be used here")
+        vector = self.embed(text)
+        if not vector.any():
+            return _nowhere("the text holds nothing that the encoder knows")
+        # Those not allowed are left out before shares are formed: nothing of them can be told from the rest.
+        shares = self._shares(vector, [*open_to, len(labels)])
+        order = np.argsort(-shares[:-1], kind="stable")
+        best = int(order[0])
+        return Leaning(
+            adapter=labels[open_to[best]],
+            confidence=float(shares[best]),
+            runner_up=labels[open_to[int(order[1])]] if len(order) > 1 else None,
+            hindrance=(
+                "the text is like none of the examples: it looks as if it is for no adapter"
+                if shares[-1] > shares[best]
+                else None
+            ),
+        )
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """A vector of unit length; zeros where no token of the text is known."""
-        raise NotImplementedError
+        return self._artifact.encoder.encode(text)
+
+    def _shares(self, vector: NDArray[np.float32], rows: list[int]) -> NDArray[np.float64]:
+        """Calibrated, of these rows alone; they sum to 1."""
+        scores = self._artifact.weights @ vector + self._artifact.biases
+        scaled = scores[rows].astype(np.float64) / self.record.temperature
+        shares: NDArray[np.float64] = np.exp(scaled - scaled.max())
+        shares /= shares.sum()
+        return shares
+
+
+def _nowhere(reason: str) -> Leaning:
+    return Leaning(adapter=None, confidence=0.0, runner_up=None, hindrance=reason)

@@ -2,17 +2,198 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from lorayard_shared.semantic.artifact import Artifact
-from lorayard_shared.semantic.encoder import EncoderFiles
-from lorayard_shared.semantic.examples import Example
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from lorayard_shared.semantic.artifact import HEAD_NAME, RECORD_NAME, Artifact, artifact_of
+from lorayard_shared.semantic.background import BACKGROUND
+from lorayard_shared.semantic.calibration import (
+    best_temperature,
+    calibration_error,
+    shares,
+    threshold_for,
+)
+from lorayard_shared.semantic.encoder import ENCODER_NAME, TOKENIZER_NAME, Encoder, EncoderFiles
+from lorayard_shared.semantic.errors import TrainingError
+from lorayard_shared.semantic.examples import NONE, Example, examples_digest, prompt_digest
+from lorayard_shared.semantic.record import MAX_LABELS, ClassifierRecord, CrossValidation
 
 DEFAULT_PRECISION = 0.95
+LEAST_EXAMPLES = 2
+"""Of each adapter: one to learn from while the other is held back."""
+
+_FOLDS = 5
+_FOLDS_OF_MANY = 3
+_MANY_LABELS = 100
+"""From here on a fit takes seconds, so fewer are made."""
+_STRENGTH = 20.0
+"""Inverse of the penalty on weights: vectors of unit length need large ones; 5 and 80 did no better."""
+_ROUNDS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Material:
+    """Vectors [n, dimensions], and of each the number of its label; the last label is for none."""
+
+    vectors: NDArray[np.float32]
+    truth: NDArray[np.intp]
+    folds: NDArray[np.intp]
+    labels: int
 
 
 def train(
     examples: Sequence[Example], encoder: EncoderFiles, *, precision: float = DEFAULT_PRECISION
 ) -> Artifact:
-    """The classifier; the same examples and encoder give the same digest. Raises TrainingError."""
-    raise NotImplementedError
+    """A classifier that decides where at least `precision` of its decisions should be right.
+
+    On one machine the same examples, in any order, and the same encoder give the same digest.
+
+    Raises:
+        TrainingError: the examples teach no classifier, or the precision is none.
+        ArtifactError: the encoder's files are not sound.
+    """
+    if not 0 < precision <= 1:
+        raise TrainingError(f"a precision of {precision} is not above 0 and at most 1")
+    known = _distinct(examples)
+    counts = Counter(one.adapter for one in known)
+    none_examples = counts.pop(NONE, 0)
+    labels = tuple(sorted(counts))
+    _check_counts(labels, counts, none_examples)
+    # One thread: sums of several come in whatever order, and the digest would change from run to run.
+    with threadpool_limits(limits=1):
+        material = _material(known, labels, Encoder(encoder.tokenizer, encoder.table))
+        scores = _held_back_scores(material)
+        temperature = best_temperature(scores, material.truth)
+        threshold, validation = _validated(scores, material, temperature, precision)
+        weights, biases = _fit(material, np.ones(len(material.truth), bool))
+    record = ClassifierRecord(
+        labels=labels,
+        examples_per_label=tuple(counts[label] for label in labels),
+        none_examples=none_examples,
+        examples_digest=examples_digest(known),
+        prompt_digests=tuple(sorted(prompt_digest(one.prompt)[:16] for one in known)),
+        encoder_kind=encoder.kind,
+        encoder_digest=encoder.digest,
+        dimensions=weights.shape[1],
+        temperature=temperature,
+        threshold=threshold,
+        wanted_precision=precision,
+        cross_validation=validation,
+    )
+    return artifact_of(
+        {
+            RECORD_NAME: (record.model_dump_json(indent=1) + "\n").encode(),
+            HEAD_NAME: save({"weights": weights, "biases": biases}),
+            ENCODER_NAME: encoder.table,
+            TOKENIZER_NAME: encoder.tokenizer,
+        }
+    )
+
+
+def _distinct(examples: Sequence[Example]) -> list[Example]:
+    """Each prompt once, in an order of its own. Raises TrainingError where one has two labels."""
+    found: dict[str, Example] = {}
+    for one in examples:
+        if not one.prompt.strip():
+            raise TrainingError(f"an example of {one.adapter} has an empty prompt")
+        first = found.setdefault(prompt_digest(one.prompt), one)
+        if first.adapter != one.adapter:
+            raise TrainingError(
+                f"the prompt {one.prompt!r:.80} is given for {first.adapter} and for {one.adapter}"
+            )
+    return [one for _, one in sorted(found.items(), key=lambda item: (item[1].adapter, item[0]))]
+
+
+def _check_counts(labels: Sequence[str], counts: Counter[str], none_examples: int) -> None:
+    if len(labels) + (none_examples >= LEAST_EXAMPLES) < 2:
+        raise TrainingError(
+            f"examples of {len(labels)} adapters: two are needed to choose between, "
+            f"or one and {LEAST_EXAMPLES} prompts labelled {NONE!r}"
+        )
+    if len(labels) > MAX_LABELS:
+        raise TrainingError(f"examples of {len(labels)} adapters, more than {MAX_LABELS}")
+    few = [label for label in labels if counts[label] < LEAST_EXAMPLES]
+    if few:
+        more = f" and {len(few) - 3} more" if len(few) > 3 else ""
+        raise TrainingError(
+            f"{', '.join(few[:3])}{more}: fewer than {LEAST_EXAMPLES} different examples; give five or more"
+        )
+
+
+def _material(known: Sequence[Example], labels: Sequence[str], encoder: Encoder) -> _Material:
+    number = {label: i for i, label in enumerate((*labels, NONE))}
+    taken = {prompt_digest(one.prompt) for one in known}
+    background = [Example(adapter=NONE, prompt=p) for p in BACKGROUND if prompt_digest(p) not in taken]
+    rows = [*known, *background]
+    folds = _FOLDS if len(labels) < _MANY_LABELS else _FOLDS_OF_MANY
+    seen: Counter[str] = Counter()
+    fold_of: list[int] = []
+    for one in rows:
+        fold_of.append(seen[one.adapter] % folds)
+        seen[one.adapter] += 1
+    return _Material(
+        vectors=np.stack([encoder.encode(one.prompt) for one in rows]),
+        truth=np.array([number[one.adapter] for one in rows], np.intp),
+        folds=np.array(fold_of, np.intp),
+        labels=len(labels) + 1,
+    )
+
+
+def _held_back_scores(material: _Material) -> NDArray[np.float32]:
+    """Scores [n, labels] of every row by a model that was not shown it."""
+    scores = np.empty((len(material.truth), material.labels), np.float32)
+    for fold in range(int(material.folds.max()) + 1):
+        held = material.folds == fold
+        weights, biases = _fit(material, ~held)
+        scores[held] = material.vectors[held] @ weights.T + biases
+    return scores
+
+
+def _fit(material: _Material, rows: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights [labels, dimensions] and biases [labels]."""
+    model = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=_ROUNDS)
+    with warnings.catch_warnings():
+        # The last rounds change nothing that the temperature does not.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(material.vectors[rows], material.truth[rows])
+    weights = np.asarray(model.coef_, np.float32)
+    biases = np.asarray(model.intercept_, np.float32)
+    if len(weights) == 1:  # of two labels it keeps the difference only
+        weights, biases = (
+            np.concatenate([-weights / 2, weights / 2]),
+            np.concatenate([-biases / 2, biases / 2]),
+        )
+    return np.ascontiguousarray(weights), np.ascontiguousarray(biases)
+
+
+def _validated(
+    scores: NDArray[np.float32], material: _Material, temperature: float, precision: float
+) -> tuple[float, CrossValidation]:
+    """The threshold, and how the held-back rows fare under it."""
+    none = material.labels - 1
+    found = shares(scores, temperature)
+    best = found[:, :none].argmax(axis=1)
+    confidence = found[np.arange(len(best)), best]
+    correct = best == material.truth
+    leaning = confidence >= found[:, none]
+    chosen = threshold_for(confidence[leaning], correct[leaning], precision)
+    decided = leaning & (confidence >= chosen.threshold)
+    ours = material.truth != none
+    return chosen.threshold, CrossValidation(
+        examples=int(ours.sum()),
+        decided=int((decided & ours).sum()),
+        correct=int((decided & correct).sum()),
+        background=int((~ours).sum()),
+        background_decided=int((decided & ~ours).sum()),
+        calibration_error=calibration_error(confidence, correct),
+        reached=chosen.reached,
+    )

@@ -19,3 +19,15 @@ class Verdict:
     """Second of those allowed."""
     reason: str
     """One line for people."""
+
+
+@value
+class Leaning:
+    """What a verdict is made of, before it is asked whether that is enough."""
+
+    adapter: str | None
+    """The likeliest that was allowed; None where there was nothing to judge."""
+    confidence: float
+    runner_up: str | None
+    hindrance: str | None
+    """Why it cannot be chosen however confident, for people."""
