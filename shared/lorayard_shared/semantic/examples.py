@@ -40,11 +40,12 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     source = str(path)
     try:
         data = _read(path, source)
-        text = data.decode()
     except NotPlainFileError:
         raise _wrong(source, "is not a regular file") from None
     except OSError as error:
         raise _wrong(source, f"cannot be read: {error.strerror}") from None
+    try:
+        text = data.decode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise _wrong(source, "is not UTF-8", line=line) from None

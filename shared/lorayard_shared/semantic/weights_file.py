@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ def _parsed(data: bytes, name: str) -> dict[str, Any]:
         raise WeightsFileError(f"{name}: no JSON: {error!s:.150}") from None
     if not isinstance(found, dict):
         raise WeightsFileError(f"{name}: no JSON object")
-    return found
+    return cast("dict[str, Any]", found)
 
 
 def _floats(values: NDArray[Any], dtype: str) -> NDArray[np.float32]:

@@ -1,0 +1,9 @@
+# The part of threadpoolctl that lorayard uses; the package ships no types.
+from types import TracebackType
+
+class threadpool_limits:  # noqa: N801
+    def __init__(self, limits: int) -> None: ...
+    def __enter__(self) -> threadpool_limits: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
