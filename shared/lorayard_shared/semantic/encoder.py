@@ -120,4 +120,5 @@ def _ends(text: str) -> str:
 def _places(count: int) -> NDArray[np.float32]:
     """How much the first, second ... token counts."""
     fading = _EMPHASIS * np.exp(-np.arange(count, dtype=np.float32) / np.float32(_REACH_TOKENS))
-    return np.add(1 + fading, fading[::-1] / 2, dtype=np.float32)
+    places: NDArray[np.float32] = np.add(1 + fading, fading[::-1] / 2, dtype=np.float32)
+    return places

@@ -165,14 +165,11 @@ def _fit(material: _Material, rows: NDArray[np.bool_]) -> tuple[NDArray[np.float
         # The last rounds change nothing that the temperature does not.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(material.vectors[rows], material.truth[rows])
-    weights = np.asarray(model.coef_, np.float32)
-    biases = np.asarray(model.intercept_, np.float32)
+    weights, biases = model.coef_, model.intercept_
     if len(weights) == 1:  # of two labels it keeps the difference only
-        weights, biases = (
-            np.concatenate([-weights / 2, weights / 2]),
-            np.concatenate([-biases / 2, biases / 2]),
-        )
-    return np.ascontiguousarray(weights), np.ascontiguousarray(biases)
+        weights = np.concatenate([-weights / 2, weights / 2])
+        biases = np.concatenate([-biases / 2, biases / 2])
+    return np.ascontiguousarray(weights, np.float32), np.ascontiguousarray(biases, np.float32)
 
 
 def _validated(
