@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
+from lorayard_dispatcher.planning.desk import Desk
+from lorayard_dispatcher.planning.values import Resident
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 
@@ -32,3 +36,55 @@ def make_advert(
         load=load or make_load(worker, epoch=epoch, number=sequence),
         **fields,
     )
+
+
+def make_residents(
+    holds: str, in_use: str, pinned: str, columns: Mapping[str, int], *, loaded_at: float
+) -> dict[str, Resident]:
+    """A worker's adapters, single letters: each of those in use has a row, the others were used in their
+    order."""
+    return {
+        adapter: Resident(
+            jobs=int(adapter in in_use),
+            pinned=adapter in pinned,
+            last_used=float(place),
+            loaded_at=loaded_at,
+            columns=columns[adapter],
+        )
+        for place, adapter in enumerate(holds + in_use)
+    }
+
+
+@dataclass(slots=True, kw_only=True)
+class PlanLedger:
+    """What workers had when a plan began, by name, and what it has made of that so far."""
+
+    rooms: dict[str, int]
+    held: dict[str, set[str]]
+    used: dict[str, set[str]]
+    """In use, or pinned."""
+    drains: dict[str, object]
+
+    @classmethod
+    def of(cls, desks: Mapping[str, Desk]) -> Self:
+        """As it is before the plan."""
+        return cls(
+            rooms={name: desk.room for name, desk in desks.items()},
+            held={name: set(desk.resident) for name, desk in desks.items()},
+            used={
+                name: {*desk.jobs, *(digest for digest, found in desk.resident.items() if found.pinned)}
+                for name, desk in desks.items()
+            },
+            drains={name: desk.drain for name, desk in desks.items()},
+        )
+
+    def take_room(self, worker: str) -> None:
+        """One job more."""
+        self.rooms[worker] -= 1
+        assert self.rooms[worker] >= 0, "a worker got more than its room"
+
+    def check_drain(self, desk: Desk, worker: str, needs: set[str]) -> None:
+        """Nothing goes to what was drained before and is still."""
+        drain = self.drains[worker]
+        still = drain is not None and desk.drain == drain
+        assert not (still and desk.drain is not None and desk.drain[0] in needs), "a drained adapter got rows"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from tests.unit.conftest import PlanLedger, make_residents
 
 from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.making import Books
@@ -46,16 +47,7 @@ def worker(
         in_flight=len(in_use),
         slots=slots,
         columns=columns,
-        resident={
-            adapter: Resident(
-                jobs=int(adapter in in_use),
-                pinned=adapter in pinned,
-                last_used=float(place),
-                loaded_at=NOW - 60,
-                columns=COLUMNS[adapter],
-            )
-            for place, adapter in enumerate(holds + in_use)
-        },
+        resident=make_residents(holds, in_use, pinned, COLUMNS, loaded_at=NOW - 60),
         host=frozenset("abcde"),
         base_digest="m",
         composes=True,
@@ -288,18 +280,12 @@ class Yard(RuleBasedStateMachine):
     def plan(self, seconds: float) -> None:
         self.now += seconds
         desks = self.books.desks.by_name
-        rooms = {name: desk.room for name, desk in desks.items()}
-        held = {name: set(desk.resident) for name, desk in desks.items()}
-        used = {
-            name: {*desk.jobs, *(digest for digest, found in desk.resident.items() if found.pinned)}
-            for name, desk in desks.items()
-        }
-        drains = {name: desk.drain for name, desk in desks.items()}
+        ledger = PlanLedger.of(desks)
+        held, used = ledger.held, ledger.used
         for decision in self.planner.plan(self.now).decisions:
             given, name = self.waiting.pop(decision.job), decision.worker
             needs = set(POLICY.sum_of(given.group) or (given.group,)) - {""}
-            rooms[name] -= 1
-            assert rooms[name] >= 0, "a worker got more than its room"
+            ledger.take_room(name)
             assert POLICY.fits(self.views[name], given.group)
             if decision.load:
                 leave = {*decision.evicts_more, *([decision.evicts] if decision.evicts else [])}
@@ -310,9 +296,7 @@ class Yard(RuleBasedStateMachine):
                 assert not columns or sum(COLUMNS[digest] for digest in held[name]) <= columns
             assert needs <= held[name], "neither there nor loaded"
             used[name] |= needs
-            drain = drains[name]
-            still = drain is not None and desks[name].drain == drain
-            assert not (still and drain and drain[0] in needs), "a drained adapter got rows"
+            ledger.check_drain(desks[name], name, needs)
 
     @invariant()
     def the_fleet_agrees_with_a_recount(self) -> None:

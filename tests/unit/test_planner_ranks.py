@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import settings
 from hypothesis import strategies as st
+from tests.unit.conftest import make_residents
 
 from lorayard_dispatcher.planning.planner import Planner, plan
 from lorayard_dispatcher.planning.policy import Policy
-from lorayard_dispatcher.planning.values import Decision, Plan, Resident, WaitingJob, WorkerView
+from lorayard_dispatcher.planning.values import Decision, Plan, WaitingJob, WorkerView
 
 NOW = 1000.0
 COLUMNS = {"a": 8, "b": 8, "c": 8, "d": 16, "e": 16, "f": 32, "g": 32, "l": 64, "m": 64, "x": 96}
@@ -39,16 +40,7 @@ def worker(
         in_flight=len(in_use),
         slots=slots,
         columns=columns,
-        resident={
-            adapter: Resident(
-                jobs=int(adapter in in_use),
-                pinned=adapter in pinned,
-                last_used=float(place),
-                loaded_at=NOW - loaded_ago,
-                columns=COLUMNS[adapter],
-            )
-            for place, adapter in enumerate(holds + in_use)
-        },
+        resident=make_residents(holds, in_use, pinned, COLUMNS, loaded_at=NOW - loaded_ago),
         host=frozenset(host),
     )
 

@@ -8,6 +8,7 @@ from collections import Counter
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.unit.conftest import PlanLedger
 
 from lorayard_dispatcher.planning.making import Books
 from lorayard_dispatcher.planning.planner import Planner
@@ -147,19 +148,13 @@ class Yard(RuleBasedStateMachine):
     def plan(self, seconds: float) -> None:
         self.now += seconds
         desks = self.books.desks.by_name
-        rooms = {name: desk.room for name, desk in desks.items()}
-        held = {name: set(desk.resident) for name, desk in desks.items()}
-        used = {
-            name: {*desk.jobs, *(digest for digest, found in desk.resident.items() if found.pinned)}
-            for name, desk in desks.items()
-        }
-        drains = {name: desk.drain for name, desk in desks.items()}
+        ledger = PlanLedger.of(desks)
+        held, used = ledger.held, ledger.used
         for decision in self.planner.plan(self.now).decisions:
             job, name = self.waiting.pop(decision.job), decision.worker
             self.given.append(job)
             assert job.group == decision.group
-            rooms[name] -= 1
-            assert rooms[name] >= 0, "a worker got more than its room"
+            ledger.take_room(name)
             if decision.load:
                 assert decision.group not in held[name]
                 if decision.evicts is not None:
@@ -171,9 +166,7 @@ class Yard(RuleBasedStateMachine):
                 assert decision.group in held[name], "it is neither there nor loaded"
                 assert decision.group not in self.views[name].lacks
                 used[name].add(decision.group)
-            drain = drains[name]
-            still = drain is not None and desks[name].drain == drain
-            assert not (still and drain and drain[0] == decision.group), "a drained adapter got rows"
+            ledger.check_drain(desks[name], name, {decision.group})
         for job in self.kept_back():
             until = self.books.homes.until(job)
             assert until is not None

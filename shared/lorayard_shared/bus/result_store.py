@@ -99,6 +99,15 @@ class ResultStore:
             stored[index] = _read(answer)
         return stored
 
+    async def has(self, tenant: str, job: str) -> bool:
+        """Whether a job has its result; where nobody can say, it counts as none: a second one is void."""
+        subject = self._bus.subjects.result(tenant, job)
+        try:
+            await self._bus.js.get_msg(self._bus.subjects.stream("results"), subject=subject, direct=True)
+        except (nats.js.errors.NotFoundError, nats.errors.Error):
+            return False
+        return True
+
     def _outgoing(self, result: PackedResult) -> Outgoing:
         subject = self._bus.subjects.result(result.tenant, result.job)
         return Outgoing(subject=subject, body=result.body, head=self._head)

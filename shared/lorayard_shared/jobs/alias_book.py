@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import structlog
-
 from lorayard_schemas.alias import AliasRecord, alias_key
-from lorayard_schemas.codec import decode
-from lorayard_schemas.errors import MalformedMessageError
-from lorayard_shared.logs import Event
+from lorayard_shared.jobs.watched import read_under
 
 
 class AliasBook:
@@ -21,7 +17,6 @@ class AliasBook:
         """Adapter name -> alias -> record; those without versions are left out."""
         self.changes = 0
         """Since the start: what was found before another one may be wrong."""
-        self._log = structlog.get_logger()
 
     def __bool__(self) -> bool:
         return bool(self.known)
@@ -39,16 +34,8 @@ class AliasBook:
         if value is None:
             self._drop(key)
             return before.adapter if before is not None else None
-        try:
-            record = decode(AliasRecord, value)
-            if alias_key(record.adapter, record.alias) != key:
-                raise MalformedMessageError(
-                    kind=AliasRecord.__name__,
-                    field="alias",
-                    reason=f"{record.spec!r} stands under another key",
-                )
-        except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+        record = read_under(key, value, AliasRecord, _key)
+        if record is None:
             return None
         if record == before:
             return None  # listed anew
@@ -57,7 +44,7 @@ class AliasBook:
 
     def add(self, record: AliasRecord) -> None:
         """Take a record from elsewhere than a watch."""
-        self._put(alias_key(record.adapter, record.alias), record)
+        self._put(_key(record), record)
 
     def _put(self, key: str, record: AliasRecord) -> None:
         self._drop(key)
@@ -74,3 +61,7 @@ class AliasBook:
         aliases.pop(before.alias, None)
         if not aliases:
             self.known.pop(before.adapter, None)
+
+
+def _key(record: AliasRecord) -> str:
+    return alias_key(record.adapter, record.alias)

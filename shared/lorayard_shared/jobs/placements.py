@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import structlog
-
 from lorayard_schemas.adapter import AdapterRecord
-from lorayard_schemas.codec import decode
-from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.placement import Placement, placement_key
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.resolve import UnknownAdapterError, resolve
-from lorayard_shared.logs import Event
+from lorayard_shared.jobs.watched import read_under
 
 
 class Placements:
@@ -20,7 +16,6 @@ class Placements:
 
     def __init__(self) -> None:
         self._by_key: dict[str, Placement] = {}
-        self._log = structlog.get_logger()
 
     def __iter__(self) -> Iterator[Placement]:
         return iter(self._by_key.values())
@@ -28,20 +23,9 @@ class Placements:
     def on_change(self, key: str, value: bytes | None) -> None:
         """Take one change of the bucket; an unreadable declaration is logged and counts as absent."""
         self._by_key.pop(key, None)
-        if value is None:
-            return
-        try:
-            found = decode(Placement, value)
-            if placement_key(found.adapter) != key:
-                raise MalformedMessageError(
-                    kind=Placement.__name__,
-                    field="adapter",
-                    reason=f"{found.adapter!r} stands under another key",
-                )
-        except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
-            return
-        self._by_key[key] = found
+        found = read_under(key, value, Placement, _key) if value is not None else None
+        if found is not None:
+            self._by_key[key] = found
 
     def with_one(self, placement: Placement) -> list[Placement]:
         """As if this had been declared too."""
@@ -61,3 +45,7 @@ def newest_version(name: str, registry: AdapterRegistry) -> AdapterRecord | None
         return resolve(name, None, registry.known).record
     except UnknownAdapterError:
         return None
+
+
+def _key(placement: Placement) -> str:
+    return placement_key(placement.adapter)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import structlog
-
 from lorayard_schemas.assignment import AdapterRef
-from lorayard_schemas.codec import decode
-from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.names import BASE
 from lorayard_schemas.strike import STRIKES, Strike, strike_key
-from lorayard_shared.logs import Event
+from lorayard_shared.jobs.watched import read_under
 
 _What = tuple[str | None, str | None]
 """Adapter, with a version or without, and tenant."""
@@ -25,7 +21,6 @@ class StrikeBook:
         self._struck: dict[_What, Strike] = {}
         self.changes = 0
         """Since the start."""
-        self._log = structlog.get_logger()
 
     def __len__(self) -> int:
         return len(self._struck)
@@ -41,19 +36,9 @@ class StrikeBook:
         if not key.startswith(STRIKES):
             return False
         before = self._by_key.get(key)
-        found: Strike | None = None
-        if value is not None:
-            try:
-                found = decode(Strike, value)
-                if strike_key(found.adapter, found.tenant) != key:
-                    raise MalformedMessageError(
-                        kind=Strike.__name__,
-                        field="adapter",
-                        reason=f"{found.label!r} stands under another key",
-                    )
-            except MalformedMessageError as error:
-                self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
-                return False
+        found = read_under(key, value, Strike, _key) if value is not None else None
+        if found is None and value is not None:
+            return False
         if found == before:
             return False
         self._put(key, before, found)
@@ -76,3 +61,7 @@ class StrikeBook:
             del self._by_key[key], self._struck[before.adapter, before.tenant]
         if found is not None:
             self._by_key[key] = self._struck[found.adapter, found.tenant] = found
+
+
+def _key(strike: Strike) -> str:
+    return strike_key(strike.adapter, strike.tenant)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from lorayard_schemas.alias import AliasRecord, alias_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry import alias_changes
 from lorayard_shared.registry.alias_changes import Signed, SplitWish, Versions
-from lorayard_shared.registry.chronicle import Chronicle
+from lorayard_shared.registry.chronicle import Chronicle, Chronicled
 from lorayard_shared.registry.records import Author
+
+Known = Chronicled[AliasRecord]
 
 
 class AliasStore:
@@ -30,74 +33,63 @@ class AliasStore:
 
     async def split(self, wish: SplitWish, versions: Versions, author: Author) -> AliasRecord:
         """Give versions their shares, also of an alias that is new."""
-        made = await self._chronicle.change(
-            alias_key(wish.adapter, wish.alias),
-            lambda known: alias_changes.split(_last(known.past), wish, versions, _signed(author)),
-            author,
-            verb="split",
-            label=f"{wish.adapter}@{wish.alias}",
-        )
-        assert made is not None, "nothing is taken away"
-        return made
+
+        def made(known: Known) -> AliasRecord:
+            return alias_changes.split(_last(known.past), wish, versions, _signed(author))
+
+        return await self._make(wish.adapter, wish.alias, made, author, verb="split")
 
     async def promote(
         self, adapter: str, alias: str, version: str | None, versions: Versions, author: Author
     ) -> AliasRecord:
         """Give one version everything; None: the one that is tried out."""
-        label = f"{adapter}@{alias}"
-        made = await self._chronicle.change(
-            alias_key(adapter, alias),
-            lambda known: alias_changes.promote(known.now, label, version, versions, _signed(author)),
-            author,
-            verb="promote",
-            label=label,
-        )
-        assert made is not None, "nothing is taken away"
-        return made
+
+        def made(known: Known) -> AliasRecord:
+            label = f"{adapter}@{alias}"
+            return alias_changes.promote(known.now, label, version, versions, _signed(author))
+
+        return await self._make(adapter, alias, made, author, verb="promote")
 
     async def roll_back(
         self, adapter: str, alias: str, to: int | None, versions: Versions, author: Author
     ) -> AliasRecord:
         """Return to a revision; None: to the one before."""
-        label = f"{adapter}@{alias}"
-        made = await self._chronicle.change(
-            alias_key(adapter, alias),
-            lambda known: alias_changes.roll_back(known.past, label, to, versions, _signed(author)),
-            author,
-            verb="rollback",
-            label=label,
-        )
-        assert made is not None, "nothing is taken away"
-        return made
+
+        def made(known: Known) -> AliasRecord:
+            label = f"{adapter}@{alias}"
+            return alias_changes.roll_back(known.past, label, to, versions, _signed(author))
+
+        return await self._make(adapter, alias, made, author, verb="rollback")
 
     async def retire(self, adapter: str, alias: str, author: Author) -> None:
         """Let there be no such alias; its history goes on."""
-        label = f"{adapter}@{alias}"
-        await self._chronicle.change(
-            alias_key(adapter, alias),
-            lambda known: alias_changes.retire(known.now, label, _signed(author)),
-            author,
-            verb="retire",
-            label=label,
-        )
+
+        def made(known: Known) -> AliasRecord:
+            return alias_changes.retire(known.now, f"{adapter}@{alias}", _signed(author))
+
+        await self._make(adapter, alias, made, author, verb="retire")
 
     async def stop(self, record: AliasRecord, version: str, author: Author) -> bool:
         """Take a version's share away, unless the alias has changed meanwhile; whether it was done."""
         done = False
 
-        def stopped(now: AliasRecord | None) -> AliasRecord | None:
+        def stopped(known: Known) -> AliasRecord | None:
             nonlocal done
-            made = alias_changes.stop(now, record.revision, version, _signed(author))
+            made = alias_changes.stop(known.now, record.revision, version, _signed(author))
             done = made is not None
-            return made or now
+            return made or known.now
 
-        await self._chronicle.change(
-            alias_key(record.adapter, record.alias),
-            lambda known: stopped(known.now),
-            author,
-            verb="stop",
-            label=record.spec,
+        key = alias_key(record.adapter, record.alias)
+        await self._chronicle.change(key, stopped, author, verb="stop", label=record.spec)
+        return done
+
+    async def _make(
+        self, adapter: str, alias: str, made: Callable[[Known], AliasRecord], author: Author, *, verb: str
+    ) -> AliasRecord:
+        done = await self._chronicle.change(
+            alias_key(adapter, alias), made, author, verb=verb, label=f"{adapter}@{alias}"
         )
+        assert done is not None, "nothing is taken away"
         return done
 
 

@@ -166,7 +166,9 @@ class EmergencyIntake:
         if job.deadline is not None and job.deadline <= time.time():
             await self._answers.expire(job)
             return False
-        if await self._is_answered(job):  # cancelled, say: nobody here has heard of it
+        if await self._results.has(
+            job.address.tenant, job.job
+        ):  # cancelled, say: nobody here has heard of it
             await self._answers.let_go(job)
             return False
         try:
@@ -196,14 +198,6 @@ class EmergencyIntake:
         except (nats.js.errors.Error, nats.errors.Error, MalformedMessageError):
             return None  # new, over, or out of reach: that costs the session its memory and the job nothing
 
-    async def _is_answered(self, job: TakenJob) -> bool:
-        subject = self._bus.subjects.result(job.address.tenant, job.job)
-        try:
-            await self._bus.js.get_msg(self._bus.subjects.stream("results"), subject=subject, direct=True)
-        except (nats.js.errors.NotFoundError, nats.errors.Error):
-            return False
-        return True
-
     # ---- here or elsewhere
 
     async def _give(self, job: TakenJob, found: Resolution) -> bool:
@@ -225,7 +219,7 @@ class EmergencyIntake:
 
     async def _look_again(self, job: TakenJob) -> None:
         """It may have been cancelled while it was given to somebody."""
-        if await self._is_answered(job):
+        if await self._results.has(job.address.tenant, job.job):
             await self.cancels.end_held(CancelJob(tenant=job.address.tenant, job=job.job))
 
     async def _hand_on(self, worker: WorkerAdvert, job: AssignedJob) -> bool:

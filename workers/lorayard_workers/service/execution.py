@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
 import nats.errors
-import nats.js.errors
 import structlog
 
 from lorayard_schemas.advert import WorkerCounters
@@ -162,7 +161,7 @@ class Execution:
     # ---- start
 
     async def _begin_again(self, held: HeldJob) -> None:
-        if await self._is_answered(held):
+        if await self._results.has(held.address.tenant, held.job):
             self._let_go(held)
         else:
             self._begin(held)
@@ -240,15 +239,6 @@ class Execution:
         """Whether it is still worth while to wait for its adapter."""
         in_time = job.deadline is None or time.time() < job.deadline
         return in_time and not held.cancelled and self._held.get(held.key) is held
-
-    async def _is_answered(self, held: HeldJob) -> bool:
-        subject = self._bus.subjects.result(held.address.tenant, held.job)
-        stream = self._bus.subjects.stream("results")
-        try:
-            await self._bus.js.get_msg(stream, subject=subject, direct=True)
-        except (nats.js.errors.NotFoundError, nats.errors.Error):
-            return False  # not there, or nobody could say: running again is right, and the second result void
-        return True
 
     def _request(self, held: HeldJob, job: Job, prompt: str | tuple[ChatMessage, ...]) -> GenerationRequest:
         made_of = held.assigned.composition
