@@ -19,6 +19,7 @@ BENCHES = {
     "bus": (*_CLI, "bus", "--json"),
     "engine": (*_CLI, "engine", "--json"),
     "routing": (*_CLI, "routing", "--json"),
+    "adapters": (*_CLI, "adapters", "--json"),
 }
 """Arguments of the interpreter; what one prints is kept under its name."""
 SELDOM = {

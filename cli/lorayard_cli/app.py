@@ -87,6 +87,7 @@ _NOUNS = {
             "bus": ("bus", "No-op jobs per second, beside raw publishing."),
             "engine": ("engine", "Many adapters at once, beside stock transformers, PEFT and vLLM."),
             "calibration": ("calibration", "The modelled yard beside a live one, on the same traces."),
+            "adapters": ("adapters", "Pushes, pulls, first answers, rollbacks and the guard."),
             "routing": ("routing", "The planner beside other systems' rules, in a modelled yard."),
         },
     ),

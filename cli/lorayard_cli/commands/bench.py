@@ -86,6 +86,22 @@ def routing(
     return run(plan_of(planner, quick=quick), as_json=output.json)
 
 
+def adapters(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
+    """Push and pull beside the bare object store, first answers, rollbacks, guard and shares of versions.
+
+    On a yard of its own: a server, a dispatcher and two CPU workers with a tiny random model. Fails when a
+    must is missed.
+
+    Parameters
+    ----------
+    quick
+        Fewer rounds: under a minute on two cores, else under three.
+    """
+    from lorayard_cli.bench.adapters import run
+
+    return run(quick=quick, as_json=output.json)
+
+
 def calibration(*, keep: Path | None = None, seed: int = 0, output: Output = TEXT) -> int:
     """The modelled yard beside a live one on the same three traces; fails when it is too far off.
 
