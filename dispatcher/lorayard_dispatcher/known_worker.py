@@ -148,6 +148,8 @@ class KnownWorker:
         if advert.sequence != self.advert.sequence:
             self.advert_at = self.heard_at = now
             self.suspect = False
+        if advert.folder_changes != self.advert.folder_changes:
+            self.lacks.clear()
         self.advert = advert
         self._note_adapters(now)
 

@@ -93,6 +93,8 @@ class WorkerAdvert(Message):
     """In host memory: one short copy away from a slot."""
     loading: tuple[Digest, ...] = ()
     """On their way into host memory."""
+    folder_changes: int = Field(default=0, ge=0)
+    """How often its own folder of adapters has changed: with another number, it may have what it lacked."""
     refused_adapters: tuple[RefusedAdapter, ...] = Field(default=(), max_length=MAX_REFUSED_ADAPTERS)
     rows_running: int = Field(default=0, ge=0)
     rows_max: int = Field(default=0, ge=0)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import UserDict
+from functools import partial
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from lorayard_workers.adapters.catalog import CatalogScanner
+from lorayard_workers.adapters.catalog import BrokenEntry, Catalog, CatalogEntry, CatalogScanner
+from lorayard_workers.adapters.folder_changes import changes_since, entry_key
 from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter
+
+WEIGHTS = "adapter_model.safetensors"
 
 
 def test_entries_come_with_what_a_registry_needs(tmp_path: Path) -> None:
@@ -117,3 +122,87 @@ def test_a_second_scan_sees_what_changed(tmp_path: Path) -> None:
 
 def test_a_missing_root_is_an_empty_catalog(tmp_path: Path) -> None:
     assert CatalogScanner(root=tmp_path / "nowhere").scan().entries == ()
+
+
+def labels(catalog: Catalog) -> tuple[list[str], list[str]]:
+    """Versions that can be served, and those that cannot."""
+    return [entry.version for entry in catalog.entries], [entry.version for entry in catalog.broken]
+
+
+def test_a_patient_look_judges_what_two_looks_found_the_same__d6(tmp_path: Path) -> None:
+    first = make_tiny_adapter(tmp_path / "a/b/c/1", seed=1)
+    scanner = CatalogScanner(root=tmp_path)
+    digest = scanner.scan().entries[0].digest
+    look = partial(scanner.scan, patient=True)
+    assert labels(look()) == (["1"], [])
+    second = make_tiny_adapter(tmp_path / "a/b/c/2", seed=2)
+    weights = (second / WEIGHTS).read_bytes()
+    for size in (100, 1000, len(weights)):  # it grows from look to look
+        (second / WEIGHTS).write_bytes(weights[:size])
+        assert labels(look()) == (["1"], [])
+    assert labels(look()) == (["1", "2"], [])
+    # What has changed counts as it was, until it is still.
+    (first / WEIGHTS).write_bytes(weights[:200])
+    assert look().entries[0].digest == digest
+    assert labels(look()) == (["2"], ["1"])
+    shutil.rmtree(first)
+    assert labels(look()) == (["2"], ["1"])
+    assert labels(look()) == (["2"], [])
+    (second / WEIGHTS).touch()  # nothing but the time
+    assert labels(look()) == labels(look()) == (["2"], [])
+
+
+def test_a_folder_that_is_gone_for_one_look_was_not_lost__d6_g2(tmp_path: Path) -> None:
+    folder = make_tiny_adapter(tmp_path / "a/b/c/1", seed=1)
+    scanner = CatalogScanner(root=tmp_path)
+    scanner.scan()
+    away = folder.rename(tmp_path / "away")
+    assert labels(scanner.scan(patient=True)) == (["1"], [])
+    away.rename(folder)
+    assert labels(scanner.scan(patient=True)) == (["1"], [])
+    assert labels(scanner.scan(patient=True)) == (["1"], [])
+
+
+def test_a_link_put_in_later_that_leads_outside_is_seen__g5(tmp_path: Path) -> None:
+    folder = make_tiny_adapter(tmp_path / "root/a/b/c/1", seed=1)
+    other = make_tiny_adapter(tmp_path / "other", seed=2)
+    scanner = CatalogScanner(root=tmp_path / "root")
+    assert labels(scanner.scan()) == (["1"], [])
+    (folder / WEIGHTS).unlink()
+    (folder / WEIGHTS).symlink_to(other / WEIGHTS)
+    scanner.scan(patient=True)
+    (broken,) = scanner.scan(patient=True).broken
+    assert "leads outside the root" in broken.reason
+
+
+def entry(version: str, digest: str = "1") -> CatalogEntry:
+    return CatalogEntry(
+        name="a/b/c",
+        version=version,
+        path=Path(version),
+        digest=f"sha256:{digest * 64}",
+        rank=1,
+        alpha=1.0,
+        targets=("q_proj",),
+        size_bytes=1,
+        base_model_name_or_path=None,
+    )
+
+
+def test_changes_are_what_a_worker_has_to_do_something_about__d6() -> None:
+    known = [entry(version) for version in ("same", "changed", "spoiled", "gone", "kept")]
+    before = {entry_key(one): one for one in known}
+    spoiled = BrokenEntry(name="a/b/c", version="spoiled", path=Path("spoiled"), reason="cut")
+    now = Catalog(
+        entries=(entry("same"), entry("changed", "2"), entry("new"), entry("kept", "3")), broken=(spoiled,)
+    )
+    offered_on = {("a/b/c", "kept"): entry("kept", "0"), ("a/b/c", "left"): entry("left", "0")}
+    found = changes_since(before, offered_on, now)
+    assert [(one.version, one.digest[7]) for one in found.new] == [
+        ("changed", "2"),
+        ("new", "1"),
+        ("kept", "3"),
+    ]
+    assert [one.version for one in found.altered] == ["changed", "spoiled"]
+    assert [one.version for one in found.removed] == ["gone", "left"]
+    assert not changes_since({entry_key(one): one for one in now.entries}, {}, now)

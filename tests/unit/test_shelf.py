@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,12 @@ from lorayard_schemas.adapter import AdapterRecord, StoredFile
 from lorayard_schemas.codec import encode
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.nats_client import NatsClient
+from lorayard_shared.process import end_tasks
+from lorayard_workers.adapters.catalog import CatalogEntry
 from lorayard_workers.adapters.limits import AdapterLimits
 from lorayard_workers.adapters.pulled_folder import PulledFolder
 from lorayard_workers.engine.echo import ECHO_BASE_DIGEST, EchoEngine
+from lorayard_workers.service import shelf as shelf_module
 from lorayard_workers.service.puller import Puller
 from lorayard_workers.service.shelf import Shelf
 from lorayard_workers.settings import WorkerSettings
@@ -75,3 +80,38 @@ def test_a_record_that_changed_takes_nothing_from_another_with_its_bytes__d2(
         tell(shelf, version)
     tell(shelf, "2", **change)  # type: ignore[arg-type]  # as the test says
     assert shelf.knows(DIGEST)
+
+
+async def test_what_was_fetched_and_lies_in_the_folder_too_is_read_there_when_it_may_go__d2_d6(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    monkeypatch.setattr(shelf_module, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(shelf_module, "KEPT_SECONDS", 0.0)
+    tell(shelf, "1")
+    pulled = PulledFolder(tmp_path, 1 << 20)
+    pulled.place(DIGEST).mkdir(parents=True)
+    assert shelf.here(DIGEST)
+    assert shelf.folder_of(DIGEST) == pulled.place(DIGEST)
+    own = tmp_path / "own"
+    shelf.add(
+        CatalogEntry(
+            name="acme/tiny/echo",
+            version="1",
+            path=own,
+            digest=DIGEST,
+            rank=4,
+            alpha=8.0,
+            targets=("q_proj",),
+            size_bytes=1,
+            base_model_name_or_path=None,
+        )
+    )
+    letting_go = asyncio.create_task(shelf.run())
+    await wait_until(lambda: not shelf.fetched)
+    await end_tasks([letting_go])
+    assert shelf.folder_of(DIGEST) == own
+    shelf.drop(DIGEST, "its folder was removed")
+    assert shelf.knows(DIGEST)  # the store has it
+    assert shelf.folder_of(DIGEST) is None
+    tell(shelf, "1", gone=True)
+    assert not shelf.knows(DIGEST)

@@ -41,6 +41,7 @@ from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency import Emergency
 from lorayard_workers.service.emergency_intake import EmergencyIntake
 from lorayard_workers.service.execution import Execution
+from lorayard_workers.service.folder_watch import FolderWatch
 from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.orders import Orders
@@ -130,6 +131,7 @@ class _Crew:
     records: BucketWatch
     watchdog: Watchdog
     emergency: Emergency
+    folder: FolderWatch | None
 
     def start(self) -> list[asyncio.Task[None]]:
         """Their loops."""
@@ -143,6 +145,8 @@ class _Crew:
             "shelf": self.shelf.run(),
             EMERGENCY: self.emergency.run(),
         }
+        if self.folder is not None:
+            loops["adapter-folder"] = self.folder.run()
         return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
 
 
@@ -272,6 +276,7 @@ def _crew(
         shelf=shelf,
         records=watch_from_worker(bus, "adapters", shelf.on_record),
         emergency=emergency,
+        folder=_folder_watch(bus, settings, equipment, shelf, presence),
         watchdog=Watchdog(
             engine.pulses,
             stall_seconds=settings.stall_seconds,
@@ -301,6 +306,30 @@ def _shelf(
         max_rank=settings.max_rank,
         in_jobs=held.digests,
         on_change=on_change,
+    )
+
+
+def _folder_watch(
+    bus: Bus, settings: WorkerSettings, equipment: Equipment, shelf: Shelf, presence: Presence
+) -> FolderWatch | None:
+    if equipment.scanner is None or not settings.adapters_scan_seconds:
+        return None
+    engine = equipment.engine
+
+    def kept(digest: str) -> bool:
+        residency = engine.residency()
+        held = digest in residency.host or any(slot.digest == digest for slot in residency.slots)
+        return held or equipment.keeps(digest)
+
+    return FolderWatch(
+        bus,
+        equipment.scanner,
+        shelf,
+        presence,
+        found=equipment.catalog,
+        base_digest=engine.base_digest,
+        kept=kept,
+        seconds=settings.adapters_scan_seconds,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,10 @@ class Equipment:
     """Digest -> where the engine reads an adapter; may be added to while it runs."""
     limits: AdapterLimits = field(default_factory=AdapterLimits)
     """What one that is fetched must fit."""
+    scanner: CatalogScanner | None = None
+    """Made the catalog, and can look again; None: there is no folder."""
+    keeps: Callable[[str], bool] = lambda _: False
+    """Whether an adapter, by digest, can be loaded without its folder: a packed copy lies on disk."""
 
 
 def equip(settings: WorkerSettings) -> Equipment:
@@ -38,7 +43,8 @@ def equip(settings: WorkerSettings) -> Equipment:
         reason = f"it must be a folder, got {str(settings.adapters_dir)!r}"
         raise SettingsError(setting="LORAYARD_ADAPTERS_DIR", reason=reason)
     if settings.engine == "echo":
-        catalog = _scan(settings)
+        scanner = _scanner(settings)
+        catalog = Catalog() if scanner is None else scanner.scan()
         engine: Engine = EchoEngine(
             slots=settings.slots,
             rows=settings.rows,
@@ -50,7 +56,10 @@ def equip(settings: WorkerSettings) -> Equipment:
         )
         limits = AdapterLimits(max_rank=settings.max_rank)
         return dedicate(
-            Equipment(engine=engine, catalog=catalog, folders=catalog.folders(), limits=limits), settings
+            Equipment(
+                engine=engine, catalog=catalog, folders=catalog.folders(), limits=limits, scanner=scanner
+            ),
+            settings,
         )
     # Late: torch and transformers take seconds to import, and an echo worker needs neither.
     from lorayard_workers.packed_equipment import equip_packed
@@ -70,7 +79,7 @@ def dedicate(equipment: Equipment, settings: WorkerSettings) -> Equipment:
     raise AdapterNotFoundError(wanted, settings.adapters_dir)
 
 
-def _scan(settings: WorkerSettings) -> Catalog:
+def _scanner(settings: WorkerSettings) -> CatalogScanner | None:
     if settings.adapters_dir is None:
-        return Catalog()
-    return CatalogScanner(root=settings.adapters_dir, max_rank=settings.max_rank).scan()
+        return None
+    return CatalogScanner(root=settings.adapters_dir, max_rank=settings.max_rank)

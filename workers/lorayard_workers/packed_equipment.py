@@ -34,17 +34,25 @@ def equip_packed(settings: WorkerSettings) -> Equipment:
         engine = PackedEngine(_model_folder(settings), folders, engine_config(settings))
     except CapacityError as error:
         raise SettingsError(setting=f"LORAYARD_{error.setting.upper()}", reason=str(error)) from error
-    catalog = Catalog()
+    catalog, scanner = Catalog(), None
     if settings.adapters_dir is not None:
-        catalog = CatalogScanner(
+        scanner = CatalogScanner(
             root=settings.adapters_dir,
             shapes=engine.linear_shapes,
             max_rank=settings.max_rank,
             wide=engine.wide_room,
-        ).scan()
+        )
+        catalog = scanner.scan()
     folders.update(catalog.folders())
     limits = AdapterLimits(shapes=engine.linear_shapes, max_rank=settings.max_rank, wide=engine.wide_room)
-    return Equipment(engine=engine, catalog=catalog, folders=folders, limits=limits)
+    return Equipment(
+        engine=engine,
+        catalog=catalog,
+        folders=folders,
+        limits=limits,
+        scanner=scanner,
+        keeps=engine.packs,
+    )
 
 
 def check_machine(settings: WorkerSettings) -> None:

@@ -28,6 +28,8 @@ class WorkerSettings(YardSettings):
     models_dir: Path = Path("~/.cache/lorayard/models").expanduser()
     adapters_dir: Path | None = None
     """`{org}/{model}/{task}/{version}` below it."""
+    adapters_scan_seconds: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    """Between two looks at `adapters_dir` while the worker runs; 0 looks at the start only."""
     dedicated: str | None = None
     """`name@version` or digest of the only adapter to serve, folded into the base model's weights."""
     engine: Literal["packed", "echo"] = "packed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -69,6 +69,17 @@ class Catalog:
         return {e.digest: e.prompt_template for e in self.entries if e.prompt_template is not None}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What a look at a folder left."""
+
+    signature: _Signature
+    result: CatalogEntry | BrokenEntry | None
+    """None: it was not judged yet."""
+    waits: bool = False
+    """It has changed, or gone, since it was judged."""
+
+
 @dataclass(slots=True, kw_only=True)
 class CatalogScanner:
     """Scans a root again and again, reading only folders whose files changed.
@@ -81,16 +92,24 @@ class CatalogScanner:
     max_rank: int | None = None
     wide: WideRoom = NO_WIDE
     max_bytes: int = MAX_WEIGHTS_BYTES
-    _seen: dict[Path, tuple[_Signature, CatalogEntry | BrokenEntry]] = field(
-        default_factory=dict[Path, tuple[_Signature, "CatalogEntry | BrokenEntry"]]
-    )
+    _seen: dict[Path, _Seen] = field(default_factory=dict[Path, "_Seen"])
 
-    def scan(self) -> Catalog:
-        """Look at every version folder; a broken one never hides the others."""
-        found = {path: self._look(path) for path in self._version_folders()}
+    def scan(self, *, patient: bool = False) -> Catalog:
+        """Look at every version folder; a broken one never hides the others.
+
+        `patient`: one that is new, has changed or is gone counts as it was before until the next look finds
+        the same: somebody may be copying into it, or putting another in its place.
+        """
+        found = {path: self._look(path, patient) for path in self._version_folders()}
+        if patient:
+            found |= {
+                path: replace(seen, waits=True)
+                for path, seen in self._seen.items()
+                if path not in found and not seen.waits
+            }
         self._seen = found
         results = sorted(
-            (result for _, result in found.values()),
+            (seen.result for seen in found.values() if seen.result is not None),
             key=lambda entry: (entry.name, version_order(entry.version)),
         )
         return Catalog(
@@ -104,18 +123,26 @@ class CatalogScanner:
             level = [child for folder in level for child in _subfolders(folder)]
         yield from level
 
-    def _look(self, path: Path) -> tuple[_Signature, CatalogEntry | BrokenEntry]:
-        try:
-            if not self._is_inside(path):
-                return (), self._broken(path, f"leads outside the root, to {path.resolve()}")
-            outside = next((f for f in path.iterdir() if not self._is_inside(f)), None)
-            if outside is not None:
-                return (), self._broken(path, f"{outside.name} leads outside the root")
-            signature = _signature(path)
-        except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 call links in a circle a RuntimeError
-            return (), self._broken(path, str(error))
+    def _look(self, path: Path, patient: bool) -> _Seen:
         seen = self._seen.get(path)
-        return seen if seen is not None and seen[0] == signature else (signature, self._judge(path))
+        try:
+            signature = _signature(path)
+            if seen is not None and seen.signature == signature and not seen.waits:
+                return seen
+            outside = self._outside(path)
+        except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 call links in a circle a RuntimeError
+            signature, outside = (), str(error)
+        if patient and (seen is None or seen.signature != signature):
+            return _Seen(signature=signature, result=None if seen is None else seen.result, waits=True)
+        result = self._judge(path) if outside is None else self._broken(path, outside)
+        return _Seen(signature=signature, result=result)
+
+    def _outside(self, path: Path) -> str | None:
+        """Why it is not to be read: it, or a file of it, lies elsewhere."""
+        if not self._is_inside(path):
+            return f"leads outside the root, to {path.resolve()}"
+        outside = next((file for file in path.iterdir() if not self._is_inside(file)), None)
+        return None if outside is None else f"{outside.name} leads outside the root"
 
     def _is_inside(self, file: Path) -> bool:
         return file.resolve().is_relative_to(self.root.resolve())

@@ -88,6 +88,7 @@ class PackedEngine:
         self._recipes = Recipes()
         self._core = self._build_core()
         self._reader = reader = self._build_reader()
+        self.packs = reader.packs  # whether a packed copy of an adapter lies on disk
         self._loader = Loader(
             read=reader.read,
             host=self._host,

@@ -63,6 +63,10 @@ class AdapterReader:
         )
         return quantize_adapter(adapter) if self.storage is Storage.INT8 else adapter
 
+    def packs(self, digest: str) -> bool:
+        """Whether a packed copy lies on disk: it serves whatever becomes of the folder."""
+        return self.packed is not None and self.packed.file_of(digest).exists()
+
     def _fits(self, packed: HostAdapter) -> bool:
         """Within limits that may have changed since; where not, the source's own numbers say so."""
         return packed.rank <= self.max_rank and packed.wide_bytes <= self.wide.bytes_each

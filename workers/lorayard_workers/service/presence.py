@@ -81,6 +81,7 @@ class Presence:
         self._held = held
         self._model = model
         self._refused = refused_adapters(broken)
+        self._folder_changes = 0
         self._labels, self._bound = dict(labels), bound
         self.key = f"$KV.{bus.subjects.bucket('workers')}.{worker}"
         self._number = 0
@@ -113,6 +114,18 @@ class Presence:
         """Something is worth saying."""
         self._load_due.set()
         self._advert_due.set()
+
+    def folder_changed(self) -> None:
+        """There are others in the worker's own folder of adapters: what it lacked it may have now."""
+        self._folder_changes += 1
+        self.changed()
+
+    def refuse(self, broken: Sequence[BrokenEntry]) -> None:
+        """These lie in its folder, or did, and are not served."""
+        refused = refused_adapters(broken)
+        if refused != self._refused:
+            self._refused = refused
+            self.changed()
 
     def load(self) -> WorkerLoad:
         """What is held now, as the next report."""
@@ -223,6 +236,7 @@ class Presence:
             # Beyond that some go untold: their loads are taken for longer than they are, and nothing else.
             host=tuple(sorted(residency.host)[:MAX_TOLD_DIGESTS]),
             loading=tuple(sorted(residency.loading | self.coming())[:MAX_TOLD_LOADING]),
+            folder_changes=self._folder_changes,
             refused_adapters=self._refused,
             rows_running=residency.rows_running,
             rows_max=residency.rows_max,

@@ -105,6 +105,11 @@ class Shelf:
         """On their way onto the disk."""
         return frozenset(self._coming)
 
+    @property
+    def fetched(self) -> frozenset[str]:
+        """Fetched from the store, and held on the disk."""
+        return frozenset(self._pulled.held)
+
     def on_record(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of adapters."""
         before = self._by_key.pop(key, None)
@@ -152,6 +157,28 @@ class Shelf:
         if record.base_digest not in (None, self._engine.base_digest):
             return f"{record.label} is for another base model ({record.base_digest})"
         return None
+
+    def in_store(self, digest: str) -> bool:
+        """Whether a version with these bytes can be fetched."""
+        return any(
+            record.digest == digest and self._unfit_here(record) is None for record in self._by_key.values()
+        )
+
+    def add(self, entry: CatalogEntry) -> None:
+        """It lies in the operator's folder now."""
+        self._local[entry.digest] = entry.rank
+        self._folders[entry.digest] = entry.path
+        self._unfit.pop(entry.digest, None)
+        if entry.prompt_template is not None:
+            self.templates[entry.digest] = entry.prompt_template
+
+    def drop(self, digest: str, reason: str) -> None:
+        """It is in the operator's folder no more; where the store has it, it is fetched from there."""
+        if self._local.pop(digest, None) is None:
+            return
+        self._folders.pop(digest, None)
+        self._passed[digest] = reason
+        self._keep_another(digest)
 
     async def look_up(self, refs: Iterable[AdapterRef]) -> None:
         """Ask the bucket for what a dispatcher has heard of first."""
@@ -241,7 +268,7 @@ class Shelf:
             used.add(residency.serves_only)
         recent = {digest for digest, at in self._asked.items() if now - at < KEPT_SECONDS}
         free = self._pulled.held - used - recent
-        for digest in free:
+        for digest in free - self._local.keys():
             self._folders.pop(digest, None)
         self._pulled.release(free)
         self._asked = {digest: at for digest, at in self._asked.items() if digest in recent}
