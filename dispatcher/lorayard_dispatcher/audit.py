@@ -159,6 +159,8 @@ class Audit:
             body["adapter"] = {"name": ref.name, "version": ref.version, "digest": ref.digest}
         if parked.composition is not None:
             body["composition"] = parked.composition.applied.model_dump(mode="json", exclude_none=True)
+        if parked.additions is not None:
+            body["additions"] = parked.additions.model_dump()
         self._keep(AuditKind.DECISION, parked, body)
 
     def forced(self, parked: ParkedJob, home: str, views: Sequence[WorkerView]) -> None:

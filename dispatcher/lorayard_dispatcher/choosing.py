@@ -9,6 +9,7 @@ from lorayard_dispatcher.session import Session
 from lorayard_schemas.strike import Strike
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.asked import asked_of
+from lorayard_shared.jobs.bound import bindings, bound_text
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.resolve import Kept, Resolution
 from lorayard_shared.jobs.strikes import StrikeBook
@@ -25,8 +26,8 @@ class Choosing:
         self.directory = Directory(registry, default)
         self.strikes = StrikeBook()
         self._begun: OrderedDict[str, str] = OrderedDict()
-        """Job key -> `name@alias=version`. A restarted dispatcher draws anew, and gets the same unless
-        weights have changed meanwhile."""
+        """Job key -> `bound_text` of what aliases led it to. A restarted dispatcher draws anew, and gets the
+        same unless weights have changed meanwhile."""
 
     @property
     def changes(self) -> int:
@@ -39,10 +40,13 @@ class Choosing:
         Raises:
             UnknownAdapterError: what was decided on is not there for its tenant.
         """
+        begun = self._begun.get(job.key)
+        if session is None:
+            return self.directory.resolve(asked_of(job, begun))
         kept = None
-        if session is not None and session.chosen:
-            kept = Kept(adapter=session.adapter, alias=session.alias)
-        return self.directory.resolve(asked_of(job, self._begun.get(job.key)), kept)
+        if session.chosen:
+            kept = Kept(adapter=session.adapter, alias=session.alias, origin=session.origin)
+        return self.directory.resolve(asked_of(job, begun, session.bound), kept)
 
     def strike(self, job: TakenJob, found: Resolution) -> Strike | None:
         """What keeps the job from running."""
@@ -52,11 +56,15 @@ class Choosing:
         return next((strike for strike in struck if strike is not None), None)
 
     def begin(self, parked: ParkedJob) -> None:
-        """A job is given to a worker: given out again, it keeps its version while its alias has any use for
-        it."""
-        if parked.alias is None or parked.adapter is None:
+        """A job is given to a worker: given out again, it keeps its versions while their aliases have any use
+        for them."""
+        if parked.alias is None and parked.composition is None:
             return
-        self._begun[parked.key] = f"{parked.alias.name}={parked.adapter.version}"
+        made = None if parked.composition is None else parked.composition.applied
+        bound = bindings(parked.adapter, parked.alias, made)
+        if not bound:
+            return
+        self._begun[parked.key] = bound_text(bound)
         self._begun.move_to_end(parked.key)
         while len(self._begun) > REMEMBERED_JOBS:
             self._begun.popitem(last=False)

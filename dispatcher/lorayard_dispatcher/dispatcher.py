@@ -49,7 +49,7 @@ from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.intake import Unreadable, read_message
-from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
+from lorayard_shared.jobs.resolve import UnknownAdapterError
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
@@ -279,10 +279,8 @@ class Dispatcher:
         if strike is not None:
             self._put_by(job, strike)
             return
-        if session is not None and found.composition is None:  # a composition is of its own turn only
-            alias = found.alias.name if found.alias is not None else None
-            explicit = found.rule is Rule.EXPLICIT
-            session.resolved(found.ref, job.enqueued_at, explicit=explicit, alias=alias)
+        if session is not None:
+            session.turned(found, job.enqueued_at)
         waiting = WaitingJob(
             key=job.key,
             group=found.made_of or BASE_GROUP,
@@ -306,6 +304,7 @@ class Dispatcher:
             session=session,
             composition=found.composition,
             verdict=found.verdict,
+            additions=found.additions,
         )
         again = job.deliveries > 1
         holder = self.setbacks.redelivered(parked.key, time.monotonic()) if again else None

@@ -52,6 +52,7 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         adapter=None if job.group == BASE_GROUP else labels.get(job.group, job.group),
         rule=parked.rule,
         semantic=parked.verdict,
+        additions=parked.additions,
         lane=taken.address.lane,
         waited_seconds=max(0.0, now - taken.enqueued_at),
         attempt=taken.attempt,

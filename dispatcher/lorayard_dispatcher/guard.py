@@ -7,7 +7,7 @@ adapters. It counts from its own start: a dispatcher that takes over begins anew
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, cast
 
 import msgpack
@@ -79,14 +79,20 @@ class Guard:
     async def _on_result(self, message: Msg) -> None:
         try:
             result = cast("JsonMap", msgpack.unpackb(message.data))
-            alias: JsonMap = result["maker"]["alias"]
-            trial = self._trials.get(alias["name"])
-            if trial is None or trial.record.revision != alias["revision"]:
-                return
-            answer = read_answer(result)
+            tried = [
+                (trial, answer)
+                for version, alias in led_by_aliases(result)
+                if (trial := self._trials.get(alias["name"])) is not None
+                and trial.record.revision == alias["revision"]
+                and (answer := read_answer(result, version)) is not None
+            ]
         except (ValueError, TypeError, LookupError, msgpack.UnpackException):
             return  # none that an alias has led to
-        verdict = trial.see(answer) if answer is not None else None
+        for trial, answer in tried:
+            self._see(trial, answer)
+
+    def _see(self, trial: Trial, answer: Answer) -> None:
+        verdict = trial.see(answer)
         if verdict is not None and trial.record.spec not in self._stopping:
             self._stopping.add(trial.record.spec)
             self._spawn(self._stop(trial.record, verdict), f"guard-{trial.record.spec}")
@@ -105,13 +111,27 @@ class Guard:
             self._stopping.discard(record.spec)
 
 
-def read_answer(result: JsonMap) -> Answer | None:
-    """What a result says of its version; None: it ended for reasons of its own.
+def led_by_aliases(result: JsonMap) -> Iterator[tuple[str, JsonMap]]:
+    """The versions of a result that an alias led to, and the alias: of its one adapter, or of its parts. Each
+    was drawn by itself, so what the other parts do to an answer meets versions alike.
 
     Raises:
         TypeError, LookupError: it is no result.
     """
-    version, state = str(result["maker"]["version"]), result["state"]
+    maker: JsonMap = result["maker"]
+    composition: JsonMap = maker.get("composition") or {}
+    for made in (maker, *composition.get("parts", ())):
+        if (alias := made.get("alias")) is not None:
+            yield str(made["version"]), alias
+
+
+def read_answer(result: JsonMap, version: str) -> Answer | None:
+    """What a result says of a version that it was made with; None: it ended for reasons of its own.
+
+    Raises:
+        TypeError, LookupError: it is no result.
+    """
+    state = result["state"]
     if state == ResultState.SUCCEEDED:
         told: dict[str, float] = _part(result, "timings")
         spent = told.get("total_ms", 0.0) - told.get("queued_ms", 0.0) - told.get("load_ms", 0.0)

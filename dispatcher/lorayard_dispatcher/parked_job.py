@@ -7,7 +7,9 @@ from typing import Any
 
 from lorayard_dispatcher.planning.values import WaitingJob, WorkerView
 from lorayard_dispatcher.session import Session
-from lorayard_schemas.assignment import AdapterRef, AliasRef
+from lorayard_schemas.additions import Additions
+from lorayard_schemas.alias import AliasRef
+from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.composed import ResolvedComposition
 from lorayard_shared.jobs.taken_job import TakenJob
@@ -35,6 +37,7 @@ class ParkedJob:
     verdict: SemanticVerdict | None = None
     """Of the classifier, where it was asked."""
     refused: int = 0  # times in a row
+    additions: Additions | None = None  # what rules laid on top of what was chosen, and left out
 
     @property
     def forced(self) -> bool:
@@ -56,6 +59,11 @@ class ParkedJob:
         if self.composition is not None:
             return self.composition.refs
         return () if self.adapter is None else (self.adapter,)
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Adapters that rules name and that it goes without, as they are named."""
+        return () if self.additions is None else tuple(one.adapter for one in self.additions.left_out)
 
     @property
     def named(self) -> str:
@@ -100,4 +108,6 @@ class ParkedJob:
             given["confidence"] = self.verdict.confidence
         if self.alias is not None:
             given["alias"] = {"name": self.alias.name, "revision": self.alias.revision}
+        if self.additions is not None:
+            given["additions"] = self.additions.model_dump()
         return given

@@ -45,7 +45,7 @@ class Rerouting:
         adapter = self._choosing.directory.aliases.on_change(key, value)
         if adapter is not None:
             # A plain name may follow an alias that is new, so all of this adapter's jobs are looked at.
-            self._follow(lambda parked: any(ref.name == adapter for ref in parked.refs))
+            self._follow(lambda parked: _mentions(parked, adapter))
 
     def on_rules(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of rules."""
@@ -72,7 +72,9 @@ class Rerouting:
 
     def as_now(self, parked: ParkedJob) -> ParkedJob | None:
         """The job by what leads to its adapter now; None: it is to go another way."""
-        return parked if parked.chosen_at == self._choosing.changes else self._looked_at(parked)
+        if parked.chosen_at == self._choosing.changes and not parked.lacks:
+            return parked
+        return self._looked_at(parked)  # what a rule could not add may be there by now
 
     def _follow(self, may_move: Callable[[ParkedJob], bool]) -> None:
         for parked in [parked for parked in self._pool if may_move(parked)]:
@@ -102,5 +104,18 @@ class Rerouting:
         if found.rule == Rule.SESSION:  # it is its own turn that it kept
             told = (parked.rule, parked.verdict)
         rule, verdict = told
-        changes = self._choosing.changes
-        return replace(parked, rule=rule, verdict=verdict, alias=found.alias, chosen_at=changes)
+        return replace(
+            parked,
+            rule=rule,
+            verdict=verdict,
+            alias=found.alias,
+            composition=found.composition,
+            additions=found.additions,
+            chosen_at=self._choosing.changes,
+        )
+
+
+def _mentions(parked: ParkedJob, adapter: str) -> bool:
+    """Whether the job has a version of an adapter, or goes without one that a rule would add."""
+    names = (lacking.partition("@")[0] for lacking in parked.lacks)
+    return any(ref.name == adapter for ref in parked.refs) or adapter in names

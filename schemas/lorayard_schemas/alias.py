@@ -108,6 +108,13 @@ class AliasRecord(Message):
         return next((arm.weight for arm in self.arms if arm.version == version), 0.0)
 
 
+class AliasRef(Part):
+    """The alias that led a job to its version: `name@alias`, and which revision of it."""
+
+    name: str
+    revision: int = Field(ge=1)
+
+
 def alias_key(adapter: str, alias: str) -> str:
     """The bucket key of an alias."""
     return f"{key_token(adapter)}.{key_token(alias)}"

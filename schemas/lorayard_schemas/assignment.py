@@ -11,6 +11,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from lorayard_schemas.additions import Additions
+from lorayard_schemas.alias import AliasRef as AliasRef
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest, JobId
@@ -28,13 +30,6 @@ class AdapterRef(Part):
     name: str
     version: str
     digest: Digest
-
-
-class AliasRef(Part):
-    """The alias that led a job to its version: `name@alias`, and which revision of it."""
-
-    name: str
-    revision: int = Field(ge=1)
 
 
 class AssignedJob(Part):
@@ -60,6 +55,8 @@ class AssignedJob(Part):
     """Of the classifier that chose the adapter."""
     alias: AliasRef | None = None
     """None: no alias had a say."""
+    additions: Additions | None = None
+    """What rules laid on top of what was chosen, and left out."""
     waited_ms: float = 0.0
     force: bool = False
     """It was refused more than once: queue it, though there is no room. Only a few such are taken."""

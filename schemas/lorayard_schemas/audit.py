@@ -12,7 +12,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from lorayard_schemas.assignment import AdapterRef, AliasRef
+from lorayard_schemas.additions import Additions
+from lorayard_schemas.alias import AliasRef
+from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.message import Message
 from lorayard_schemas.names import Digest
@@ -72,6 +74,8 @@ class DecisionRecord(Message):
     """What the classifier said, where it was asked: also where it abstained, and the rule is another."""
     alias: AliasRef | None = None
     """That led to the version."""
+    additions: Additions | None = None
+    """What rules laid on top of it, and left out."""
     phase: str
     """Why this job and this worker: a phase of the planner, or `FORCED_HOME`."""
     source: Literal["slot", "host", "disk"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.message import Part
 from lorayard_schemas.names import BASE, AdapterSpec, Digest
 
@@ -86,6 +87,14 @@ def setting_fault(policy: CompositionPolicy, name: str, value: float | str | Non
     if name == "seed" and isinstance(value, int | float) and value < 0:
         return f"it is {value}: it cannot be negative"
     return None
+
+
+def parts_fault(policy: CompositionPolicy, adapters: Sequence[str]) -> str | None:
+    """Why adapters, as they are named, do not make one composition; None: they may."""
+    twice = next((name for name in adapters if adapters.count(name) > 1), None)
+    if twice is not None:
+        return f"{twice} is named twice"
+    return f"{policy} needs two or more" if len(adapters) == 1 and policy in MERGING else None
 
 
 def recipe_digest(
@@ -174,11 +183,10 @@ class Composition(_Recipe):
     def _sound_parts(
         cls, parts: tuple[CompositionPart, ...], info: ValidationInfo
     ) -> tuple[CompositionPart, ...]:
-        names = [part.adapter for part in parts]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"{twice} is named twice")
-        if len(parts) == 1 and (policy := info.data.get("policy")) in MERGING:
-            raise ValueError(f"{policy} needs two or more")
+        # Without a policy that can be read, the twice named alone counts.
+        policy = info.data.get("policy", CompositionPolicy.SUM)
+        if fault := parts_fault(policy, [part.adapter for part in parts]):
+            raise ValueError(fault)
         return parts
 
     @property
@@ -200,6 +208,8 @@ class AppliedPart(Part):
     version: str
     digest: Digest
     weight: float
+    alias: AliasRef | None = None
+    """That led to the version, and its revision then."""
 
 
 class AppliedComposition(_Recipe):

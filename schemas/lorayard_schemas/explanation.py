@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from lorayard_schemas.additions import Additions
 from lorayard_schemas.message import Message
 from lorayard_schemas.names import JobId
 from lorayard_schemas.semantic import SemanticVerdict
@@ -75,6 +76,8 @@ class JobExplanation(Message):
     """What chose it, for a parked job."""
     semantic: SemanticVerdict | None = None
     """What the classifier said, where it was asked."""
+    additions: Additions | None = None
+    """What rules laid on top of what was chosen, and left out."""
     lane: str | None = None
     waited_seconds: float = 0.0
     """Since it was published, or since its time had come."""

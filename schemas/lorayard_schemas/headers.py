@@ -17,4 +17,4 @@ HISTORY = "Yard-History"
 """The failed attempts before this one, as a JSON array."""
 
 BOUND = "Yard-Bound"
-"""The version that an alias gave an earlier attempt, as `name@alias=version`."""
+"""The versions that aliases gave an earlier attempt: `name@alias=version`, with a space between two."""

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from lorayard_schemas.assignment import AliasRef
+from lorayard_schemas.additions import Additions
+from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.job import PayloadRef
 from lorayard_schemas.message import Message, Part
@@ -63,6 +64,8 @@ class Maker(Part):
     """How sure the classifier was, where `rule` is `semantic`: 0 to 1, calibrated."""
     alias: AliasRef | None = None
     """That led to the version, and its revision then."""
+    additions: Additions | None = None
+    """The rules that added to what was chosen, and what was left out; None: nothing."""
     tier: Literal["slot", "host", "disk", "merged", "none"] = "none"
     """Where the adapter was found."""
 

@@ -1,4 +1,4 @@
-"""Rules that choose an adapter for jobs that name none, in the bucket `yard_rules`: all of them as one table.
+"""Rules that choose adapters or add to what was chosen, in the bucket `yard_rules`: all as one table.
 
 An unknown field is refused here, in files and on the bus alike: a matcher that nobody looks at would make its
 rule fit too much.
@@ -10,15 +10,35 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, cast
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from lorayard_schemas.composition import (
+    MAX_PARTS,
+    MAX_SVD_RANK,
+    USED_BY,
+    CompositionPolicy,
+    MajoritySign,
+    parts_fault,
+    setting_fault,
+)
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import AdapterSpec
+from lorayard_schemas.rule_parts import Choice, Conflict, Missing, RulePart
 
 RULES_KEY = "table"
 """Of the bucket: rules are ordered, so they change together."""
 
 MAX_RULES = 1000
+MAX_ADDING_RULES = 64
+"""Every job is held against all of them, whatever was chosen for it."""
+
 MAX_WORDS = 1000
 MAX_MATCH_CHARACTERS = 256
 
@@ -80,7 +100,11 @@ class Match(Part):
 
 
 class RouteRule(Part):
-    """If everything that is given fits, the job gets the adapter."""
+    """If everything that is given fits, the job gets the adapter, or the several; one with `add` chooses
+    nothing, and is laid on top of what was chosen.
+
+    Exactly one of `adapter`, `adapters` and `add` is given.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -89,8 +113,77 @@ class RouteRule(Part):
     task: Match | None = None
     session: Match | None = None
     metadata: dict[Word, Match] = Field(default_factory=dict, max_length=64)
-    adapter: AdapterSpec
+    adapter: AdapterSpec | None = None
     """With a version, an alias or neither; `base` for none."""
+    adapters: tuple[RulePart, ...] | None = Field(default=None, min_length=1, max_length=MAX_PARTS)
+    add: tuple[RulePart, ...] | None = Field(default=None, min_length=1, max_length=MAX_PARTS)
+    policy: CompositionPolicy | None = None
+    """How they become one; None: as what was chosen does, else `sum`."""
+    density: float | None = Field(default=None, allow_inf_nan=False, validate_default=True)
+    majority_sign: MajoritySign | None = None
+    svd_rank: int | None = Field(default=None, le=MAX_SVD_RANK)
+    seed: int | None = Field(default=None, lt=2**63)
+    """These four as in a job's composition."""
+    on: tuple[Choice, ...] | None = Field(default=None, min_length=1)
+    """What is added to; None: `USUAL_CHOICES`."""
+    on_missing: Missing | None = None
+    """None: `refuse` with `adapters`, `skip` with `add`."""
+
+    @field_validator("density", "majority_sign", "svd_rank", "seed")
+    @classmethod
+    def _fits_the_policy(
+        cls, given: float | MajoritySign | None, info: ValidationInfo
+    ) -> float | MajoritySign | None:
+        policy = info.data.get("policy", CompositionPolicy.SUM) or CompositionPolicy.SUM
+        if "policy" in info.data and (fault := setting_fault(policy, info.field_name or "", given)):
+            raise ValueError(fault)
+        return given
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> RouteRule:
+        given = [name for name in ("adapter", "adapters", "add") if getattr(self, name) is not None]
+        if len(given) != 1:
+            had = f"not {' and '.join(given)}" if given else "there is none"
+            raise ValueError(f"give exactly one of adapter, adapters and add: {had}")
+        for name, kinds in _ONLY_WITH.items():
+            if getattr(self, name) is not None and given[0] not in kinds:
+                raise ValueError(f"{name} goes with {' or '.join(kinds)}, not with {given[0]}")
+        policy = self.policy or CompositionPolicy.SUM
+        if self.adapters is not None and (fault := parts_fault(policy, self.specs)):
+            raise ValueError(f"adapters: {fault}")
+        if self.add is not None and (fault := parts_fault(CompositionPolicy.SUM, self.specs)):
+            raise ValueError(f"add: {fault}")
+        return self
+
+    @property
+    def parts(self) -> tuple[RulePart, ...]:
+        """With their weights; none of a rule that names one adapter."""
+        return self.adapters or self.add or ()
+
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """All adapters that it names."""
+        return (self.adapter,) if self.adapter is not None else tuple(part.adapter for part in self.parts)
+
+    @property
+    def outcome(self) -> str:
+        """What it chooses or adds, for people."""
+        if self.adapter is not None:
+            return self.adapter
+        parts = " + ".join(part.label for part in self.parts)
+        settings = [f"{name}={getattr(self, name)}" for name in USED_BY if getattr(self, name) is not None]
+        how = " ".join((str(self.policy), *settings, "of ")) if self.policy is not None else ""
+        return f"{how}{parts}"
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it decides; else it adds."""
+        return self.add is None
+
+    @property
+    def missing(self) -> Missing:
+        """What becomes of a job that cannot have one of them."""
+        return self.on_missing or (Missing.REFUSE if self.chooses else Missing.SKIP)
 
     @property
     def stage(self) -> Stage:
@@ -104,7 +197,11 @@ class RouteRule(Part):
     @property
     def label(self) -> str:
         """As results name it."""
-        return f"{self.stage}:{self.name}"
+        return f"{self.stage if self.chooses else 'add'}:{self.name}"
+
+
+_ONLY_WITH = {"policy": ("adapters", "add"), "on": ("add",), "on_missing": ("adapters", "add")}
+"""Which of its fields a rule needs one of these for."""
 
 
 class RouteTable(Message):
@@ -114,8 +211,10 @@ class RouteTable(Message):
 
     revision: int = Field(default=1, ge=1)
     order: tuple[Stage, ...] = ORDER
+    conflict: Conflict | None = None
+    """For an adapter that comes twice; None: `first`."""
     rules: tuple[RouteRule, ...] = Field(default=(), max_length=MAX_RULES)
-    """Within a stage the first that fits decides."""
+    """Within a stage the first that fits decides; of those that add, each that fits does."""
     restores: int | None = Field(default=None, ge=1)
     """The revision that this one is a return to."""
     by: str = ""
@@ -140,4 +239,6 @@ class RouteTable(Message):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"two rules are called {twice!r}")
+        if sum(not rule.chooses for rule in rules) > MAX_ADDING_RULES:
+            raise ValueError(f"more than {MAX_ADDING_RULES} rules add adapters")
         return rules

@@ -16,6 +16,9 @@ from lorayard_schemas.names import SessionName, key_token
 
 _DIGEST_BYTES = 16
 
+MAX_BOUND = 16
+"""Aliases that a session keeps its versions of: as many as two compositions can have."""
+
 
 class SessionRecord(Message):
     """The last turn of a session."""
@@ -26,8 +29,13 @@ class SessionRecord(Message):
     """None is the base model: a session may be kept there as well."""
     alias: str | None = None
     """`name@alias` that led to the version."""
-    chosen_at: float = Field(ge=0.0, allow_inf_nan=False)
-    """When the job that brought the adapter was published, unix seconds: a later choice stays."""
+    chosen_at: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    """When the job that brought the adapter was published, unix seconds: a later choice stays. None: no turn
+    has brought one, each had several adapters of its own."""
+    origin: str | None = None
+    """What had chosen it then: a `Choice`."""
+    bound: dict[str, str] = Field(default_factory=dict, max_length=MAX_BOUND)
+    """`name@alias` -> the version that turns of several adapters had through it."""
     worker: str = ""
     """That was given the last turn, and may have the conversation in its cache."""
     tokens: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)

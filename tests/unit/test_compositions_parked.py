@@ -52,7 +52,7 @@ def composed(policy: CompositionPolicy) -> ResolvedComposition:
     parts = tuple({"adapter": name, "weight": 0.5} for name in NAMES)
     density = 0.5 if policy is CompositionPolicy.TIES else None
     asked = Composition.model_validate({"parts": parts, "policy": policy, "density": density})
-    found = resolve_composition(asked, record).composition
+    found = resolve_composition(asked, lambda spec: (record(spec), None)).composition
     assert found is not None
     return found
 

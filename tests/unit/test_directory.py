@@ -13,6 +13,7 @@ from lorayard_schemas.codec import encode
 from lorayard_schemas.routes import RULES_KEY, RouteTable
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.asked import Asked
+from lorayard_shared.jobs.bound import read_bound
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.resolve import Kept, UnknownAdapterError
 from lorayard_shared.jobs.rules import fits, misfits
@@ -144,7 +145,7 @@ def test_two_tenants_users_of_one_name_are_drawn_apart__d4() -> None:
 def test_one_that_has_begun_keeps_its_version_while_the_alias_has_any_use_for_it__d4() -> None:
     book = directory()
     alias(book, v1=1, v2=99)
-    begun = {"bound": f"{NAME}@stable=v1"}
+    begun = {"bound": read_bound(f"{NAME}@stable=v1")}
     assert version(book, asked(NAME, metadata={"user": "u"})) == "v2"
     assert version(book, asked(NAME, metadata={"user": "u"}, **begun)) == "v1"
     alias(book, revision=2, v2=100)
@@ -157,7 +158,7 @@ def test_one_that_has_begun_keeps_its_version_while_the_alias_has_any_use_for_it
 def test_what_somebody_else_says_was_begun_binds_nobody(bound: str) -> None:
     book = directory()
     alias(book, v2=100)
-    assert version(book, asked(NAME, bound=bound)) == "v2"
+    assert version(book, asked(NAME, bound=read_bound(bound))) == "v2"
 
 
 def test_a_session_stays_with_its_version_of_a_split_and_leaves_it_with_the_alias__b3__d4() -> None:

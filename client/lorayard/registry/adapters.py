@@ -292,7 +292,7 @@ async def _leading(link: Link, record: AdapterRecord) -> list[str]:
     ]
     past = await RouteStore(link.bus).past()
     rules = past[-1].rules if past else ()
-    return aliases + [f"rule {rule.name}" for rule in rules if rule.adapter == record.label]
+    return aliases + [f"rule {rule.name}" for rule in rules if record.label in rule.specs]
 
 
 def _check_same(known: AdapterRecord, publication: Publication) -> None:

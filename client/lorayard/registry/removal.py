@@ -57,7 +57,7 @@ async def _references(link: Link, record: AdapterRecord) -> list[str]:
     ]
     past = await RouteStore(link.bus).past()
     rules = past[-1].rules if past else ()
-    found += [f"the rule {rule.name} leads to it" for rule in rules if rule.adapter == record.label]
+    found += [f"the rule {rule.name} leads to it" for rule in rules if record.label in rule.specs]
     found += [
         f"a placement is declared for it (`lorayard adapters place {record.label} --reset`)"
         for placement in await list_placements(link)

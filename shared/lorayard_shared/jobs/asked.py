@@ -7,6 +7,7 @@ from dataclasses import field
 
 from lorayard_schemas.alias import AliasRecord, Sticky
 from lorayard_schemas.composition import Composition
+from lorayard_shared.jobs.bound import read_bound
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.value import value
 
@@ -24,14 +25,18 @@ class Asked:
     session: str | None = None
     task: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
-    bound: str | None = None
-    """`name@alias=version` that an earlier attempt had."""
+    bound: Mapping[str, str] | None = None
+    """`name@alias` -> the version that an earlier attempt had, or an earlier turn beside its one adapter."""
     body: bytes | None = None
     """The job's message: read only where its prompt has a say."""
 
 
-def asked_of(job: TakenJob, begun: str | None = None) -> Asked:
-    """What a job asks for; `begun` is the version that an earlier delivery had, as in `bound`."""
+def asked_of(job: TakenJob, begun: str | None = None, session: Mapping[str, str] | None = None) -> Asked:
+    """What a job asks for; `begun` are the versions that an earlier delivery had, as `bound_text` has them,
+    `session` those of its session."""
+    text, bound = begun or job.bound, session or None
+    if text is not None:
+        bound = {**(session or {}), **read_bound(text)}
     return Asked(
         tenant=job.address.tenant,
         job=job.job,
@@ -40,7 +45,7 @@ def asked_of(job: TakenJob, begun: str | None = None) -> Asked:
         session=job.session,
         task=job.task,
         metadata=job.metadata,
-        bound=begun or job.bound,
+        bound=bound,
         body=job.body,
     )
 

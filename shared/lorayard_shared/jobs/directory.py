@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
-from lorayard_schemas.alias import DEFAULT_ALIAS, AliasRecord
-from lorayard_schemas.assignment import AliasRef
+from lorayard_schemas.alias import DEFAULT_ALIAS, AliasRecord, AliasRef
 from lorayard_schemas.names import BASE, is_alias
-from lorayard_schemas.routes import Stage
+from lorayard_schemas.routes import RouteRule, Stage
 from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.added import chosen_several, origins, with_added
 from lorayard_shared.jobs.alias_book import AliasBook
 from lorayard_shared.jobs.asked import Asked, sticky_key
 from lorayard_shared.jobs.compose import resolve_composition
@@ -30,6 +31,7 @@ from lorayard_shared.jobs.resolve import (
     still_there,
 )
 from lorayard_shared.jobs.rule_book import RuleBook
+from lorayard_shared.jobs.rules import fits
 from lorayard_shared.jobs.semantic_book import SemanticBook
 from lorayard_shared.jobs.split import pick
 
@@ -77,8 +79,17 @@ class Directory:
         Raises:
             UnknownAdapterError: what was decided on is not there for this tenant.
         """
+        chosen = self.chosen(asked, kept)
+        return self._added_to(chosen, asked, kept) if self.rules.adding else chosen
+
+    def chosen(self, asked: Asked, kept: Kept | None = None) -> Resolution:
+        """The same, before rules add to it.
+
+        Raises:
+            UnknownAdapterError: what was decided on is not there for this tenant.
+        """
         if asked.composition is not None:
-            return resolve_composition(asked.composition, lambda spec: self._named(spec, asked))
+            return resolve_composition(asked.composition, partial(self._named, asked, kept))
         verdict: SemanticVerdict | None = None
         for stage in self.rules.order:
             if stage is Stage.SEMANTIC:
@@ -129,6 +140,13 @@ class Directory:
             return False
         return True
 
+    def _added_to(self, chosen: Resolution, asked: Asked, kept: Kept | None) -> Resolution:
+        came_from = origins(chosen, kept)
+        rules = [rule for rule, on in self.rules.adding if on.issuperset(came_from) and fits(rule, asked)]
+        if not rules:
+            return chosen
+        return with_added(chosen, rules, self.rules.conflict, partial(self._named, asked, kept))
+
     def _at_stage(self, stage: Stage, asked: Asked, kept: Kept | None) -> Resolution | None:
         if stage is Stage.EXPLICIT:
             return self._led(asked.adapter, Rule.EXPLICIT, asked, kept) if asked.adapter is not None else None
@@ -136,14 +154,22 @@ class Directory:
             return self.of_session(kept, asked) if kept is not None else None
         rule = self.rules.first(stage, asked)
         if rule is not None:
-            return self._led(rule.adapter, rule.label, asked, kept)
+            return self._by_rule(rule, asked, kept)
         if stage is Stage.DEFAULT and self.default is not None:
             return self._led(self.default, Rule.DEFAULT, asked, kept)
         return None
 
-    def _named(self, spec: str, asked: Asked) -> AdapterRecord:
+    def _by_rule(self, rule: RouteRule, asked: Asked, kept: Kept | None) -> Resolution:
+        if rule.adapter is not None:
+            return self._led(rule.adapter, rule.label, asked, kept)
+        return chosen_several(rule, self.rules.conflict, partial(self._named, asked, kept))
+
+    def _named(self, asked: Asked, kept: Kept | None, spec: str) -> tuple[AdapterRecord, AliasRef | None]:
+        """One of several."""
         target = self.target(spec, asked.tenant)
-        return target if isinstance(target, AdapterRecord) else self._drawn(target, asked, None)
+        if isinstance(target, AdapterRecord):
+            return target, None
+        return self._drawn(target, asked, kept), target.ref
 
     def _led(self, spec: str, rule: str, asked: Asked, kept: Kept | None) -> Resolution:
         if spec == BASE:
@@ -255,10 +281,8 @@ def _split(spec: str, record: AliasRecord, versions: Mapping[str, AdapterRecord]
 
 def _bound(alias: str, asked: Asked, kept: Kept | None) -> str:
     """The version that an earlier attempt had through this alias, or the session has; empty: none."""
-    if asked.bound is not None:
-        bound_alias, _, version = asked.bound.partition("=")
-        if bound_alias == alias:
-            return version
+    if asked.bound is not None and alias in asked.bound:
+        return asked.bound[alias]
     if kept is not None and kept.alias == alias and kept.adapter is not None:
         return kept.adapter.version
     return ""

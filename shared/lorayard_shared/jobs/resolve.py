@@ -11,9 +11,13 @@ from enum import StrEnum
 from functools import lru_cache
 
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
-from lorayard_schemas.assignment import AdapterRef, AliasRef
+from lorayard_schemas.additions import Additions
+from lorayard_schemas.alias import AliasRef
+from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.names import BASE, check_adapter_spec, split_version, version_order
 from lorayard_schemas.semantic import SemanticVerdict
+from lorayard_schemas.session import SessionRecord
+from lorayard_shared.jobs.bound import bindings
 from lorayard_shared.jobs.composed import ResolvedComposition
 from lorayard_shared.value import value
 
@@ -29,6 +33,15 @@ class Rule(StrEnum):
 
 
 @value
+class Added:
+    """What rules did to a choice."""
+
+    additions: Additions
+    under: Resolution | None = None
+    """What was chosen, before they added to it; None: they added nothing."""
+
+
+@value
 class Resolution:
     """The adapter of a job, fixed by digest; None is the base model."""
 
@@ -41,6 +54,25 @@ class Resolution:
     """Several adapters instead of one."""
     verdict: SemanticVerdict | None = None
     """What the classifier said, where it was asked: also where it abstained and something else decided."""
+    added: Added | None = None
+    """None: no rule that adds had a say."""
+
+    @property
+    def chosen(self) -> Resolution:
+        """What was chosen, without what rules added: a session keeps that."""
+        under = None if self.added is None else self.added.under
+        return self if under is None else under
+
+    @property
+    def additions(self) -> Additions | None:
+        """As the result tells them."""
+        return None if self.added is None else self.added.additions
+
+    @property
+    def bound(self) -> dict[str, str]:
+        """The versions that aliases led to."""
+        made = None if self.composition is None else self.composition.applied
+        return bindings(self.ref, self.alias, made)
 
     @property
     def ref(self) -> AdapterRef | None:
@@ -96,6 +128,15 @@ class Kept:
     adapter: AdapterRef | None
     alias: str | None = None
     """That led to it: the session stays with the version while the alias gives it anybody."""
+    origin: str | None = None
+    """What had chosen it; None: nobody has written that down."""
+
+
+def kept_of(record: SessionRecord) -> Kept | None:
+    """What a session has, as its bucket says; None: no turn has brought one adapter."""
+    if record.chosen_at is None:
+        return None
+    return Kept(adapter=record.adapter, alias=record.alias, origin=record.origin)
 
 
 class UnknownAdapterError(Exception):

@@ -72,9 +72,9 @@ def _told(match: Match) -> str:
 
 
 def by_stage(table: RouteTable) -> Mapping[Stage, tuple[RouteRule, ...]]:
-    """The rules of each stage, in their order."""
+    """The rules of each stage that choose, in their order."""
     return {
         stage: rules
         for stage in Stage
-        if (rules := tuple(rule for rule in table.rules if rule.stage is stage))
+        if (rules := tuple(rule for rule in table.rules if rule.chooses and rule.stage is stage))
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lorayard_schemas.routes import Stage
+from lorayard_shared.jobs.added import origins
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.resolve import Kept, Resolution, UnknownAdapterError
@@ -27,6 +29,8 @@ class Trace:
 
     steps: tuple[Step, ...]
     found: Resolution | None
+    additions: tuple[Step, ...] = ()
+    """The rules that add, each with whether it does."""
     refused: str = ""
     """Why there is none: the job would be refused."""
 
@@ -40,29 +44,45 @@ def trace(directory: Directory, asked: Asked, kept: Kept | None) -> Trace:
     except UnknownAdapterError as error:
         refused = error.reason
     steps: list[Step] = []
-    for stage in directory.rules.table.order:
-        for step in _steps(directory, stage, asked, kept):
-            steps.append(step)
-            if step.decides:
-                return Trace(steps=tuple(steps), found=found, refused=refused)
-    steps.append(Step(what="base", decides=True, why="nothing else did"))
-    return Trace(steps=tuple(steps), found=found, refused=refused)
+    for stage in _order(directory, asked):
+        steps.extend(_steps(directory, stage, asked, kept))
+        if steps and steps[-1].decides:
+            break
+    else:
+        steps.append(Step(what="base", decides=True, why="nothing else did"))
+    chosen = directory.chosen(asked, kept) if found is not None else None
+    additions = () if chosen is None else tuple(_additions(directory, chosen, asked, kept))
+    return Trace(steps=tuple(steps), found=found, additions=additions, refused=refused)
+
+
+def _order(directory: Directory, asked: Asked) -> tuple[Stage, ...]:
+    return (Stage.EXPLICIT,) if asked.composition is not None else directory.rules.table.order
+
+
+def _additions(directory: Directory, chosen: Resolution, asked: Asked, kept: Kept | None) -> Iterator[Step]:
+    came_from = origins(chosen, kept)
+    for rule, on in directory.rules.adding:
+        reasons = [f"it adds nothing to what came from {word}" for word in came_from if word not in on]
+        reasons += misfits(rule, asked)
+        adds = " + ".join(part.label for part in rule.parts)
+        why = "; ".join(reasons) or f"everything fits: {adds}"
+        yield Step(what=rule.label, decides=not reasons, why=why)
 
 
 def _steps(directory: Directory, stage: Stage, asked: Asked, kept: Kept | None) -> list[Step]:
     if stage is Stage.EXPLICIT:
-        named = asked.adapter is not None
-        why = f"it names {asked.adapter}" if named else "it names no adapter"
-        return [Step(what=stage, decides=named, why=why)]
+        named = asked.adapter if asked.composition is None else asked.composition.label
+        why = f"it names {named}" if named is not None else "it names no adapter"
+        return [Step(what=stage, decides=named is not None, why=why)]
     if stage is Stage.SESSION:
         return [_session(directory, asked, kept)]
     if stage is Stage.SEMANTIC:
         return [_semantic(directory, asked)]
     steps: list[Step] = []
     for rule in directory.rules.table.rules:
-        if rule.stage is stage:
+        if rule.chooses and rule.stage is stage:
             reasons = list(misfits(rule, asked))
-            why = "; ".join(reasons) or f"everything fits: {rule.adapter}"
+            why = "; ".join(reasons) or f"everything fits: {rule.outcome}"
             steps.append(Step(what=rule.label, decides=not reasons, why=why))
             if not reasons:
                 return steps

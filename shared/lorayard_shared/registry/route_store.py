@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from lorayard_schemas.routes import RULES_KEY, RouteTable
+from lorayard_schemas.rule_parts import Conflict
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.chronicle import Chronicle, Chronicled
 from lorayard_shared.registry.records import Author
@@ -27,7 +28,7 @@ class RouteStore:
 
         def changed(known: Chronicled[RouteTable]) -> RouteTable:
             now = known.now
-            if now is not None and (now.order, now.rules) == (wanted.order, wanted.rules):
+            if now is not None and _in_force(now) == _in_force(wanted):
                 return now
             return _signed(wanted, known.past, author, restores=None)
 
@@ -52,6 +53,11 @@ class RouteStore:
         made = await self._chronicle.change(RULES_KEY, changed, author, verb=verb, label=RULES_KEY)
         assert made is not None, "nothing is taken away"
         return made
+
+
+def _in_force(table: RouteTable) -> tuple[object, ...]:
+    """What decides on jobs."""
+    return table.order, table.rules, table.conflict or Conflict.FIRST
 
 
 def _signed(

@@ -30,7 +30,7 @@ from lorayard_shared.jobs.asked import asked_of
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.intake import Unreadable, read_message
 from lorayard_shared.jobs.placements import Placements
-from lorayard_shared.jobs.resolve import Kept, Resolution, UnknownAdapterError
+from lorayard_shared.jobs.resolve import Resolution, UnknownAdapterError, kept_of
 from lorayard_shared.jobs.strikes import StrikeBook
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
@@ -184,17 +184,25 @@ class EmergencyIntake:
         return await self._give(job, found)
 
     async def _resolve(self, job: TakenJob) -> Resolution:
-        kept = await self._kept(job) if job.session is not None and job.address.adapter is None else None
-        return self._directory.resolve(asked_of(job), kept)
+        session = await self._session(job) if self._needs_session(job) else None
+        if session is None:
+            return self._directory.resolve(asked_of(job))
+        return self._directory.resolve(asked_of(job, None, session.bound), kept_of(session))
 
-    async def _kept(self, job: TakenJob) -> Kept | None:
+    def _needs_session(self, job: TakenJob) -> bool:
+        """Whether one has a say: not where the job names one adapter, to which no rule may add."""
+        if job.session is None:
+            return False
+        several = job.composition is not None or bool(self._directory.rules.adding)
+        return job.address.adapter is None or several
+
+    async def _session(self, job: TakenJob) -> SessionRecord | None:
         assert job.session is not None, "the caller has looked"
         key = session_key(job.address.tenant, job.session)
         bucket = self._bus.subjects.bucket("sessions")
         try:
             found = await self._bus.js.get_msg(f"KV_{bucket}", subject=f"$KV.{bucket}.{key}", direct=True)
-            record = decode(SessionRecord, found.data or b"")
-            return Kept(adapter=record.adapter, alias=record.alias)
+            return decode(SessionRecord, found.data or b"")
         except (nats.js.errors.Error, nats.errors.Error, MalformedMessageError):
             return None  # new, over, or out of reach: that costs the session its memory and the job nothing
 
@@ -255,6 +263,7 @@ def _assigned(job: TakenJob, found: Resolution) -> AssignedJob:
         rule=found.rule,
         confidence=_confidence(found),
         alias=found.alias,
+        additions=found.additions,
         waited_ms=max(0.0, (time.time() - job.enqueued_at) * 1000),
     )
 

@@ -36,6 +36,7 @@ class HeldJob:
                 "composition": runs.composition,
                 "rule": runs.rule,
                 "alias": runs.alias,
+                "additions": runs.additions,
             }
         )
 

@@ -55,6 +55,7 @@ def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str
             confidence=assigned.confidence,
             alias=assigned.alias,
             composition=assigned.composition,
+            additions=assigned.additions,
             tier=outcome.tier.value if isinstance(outcome, Succeeded) else "none",
         ),
         attempt=assigned.attempt,
@@ -85,6 +86,8 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
         maker["confidence"] = assigned.confidence
     if assigned.alias is not None:
         maker["alias"] = {"name": assigned.alias.name, "revision": assigned.alias.revision}
+    if assigned.additions is not None:
+        maker["additions"] = assigned.additions.model_dump()
     return msgpack.packb(
         {
             "v": 1,

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from lorayard_schemas import headers
 from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.jobs.bound import bindings, bound_text
 from lorayard_workers.service.held_jobs import HeldJob
 
 _RECORDS = TypeAdapter(tuple[AttemptRecord, ...])
@@ -63,9 +64,9 @@ async def schedule_retry(bus: Bus, held: HeldJob, failure: AttemptRecord) -> flo
 
 
 def _bound(held: HeldJob) -> str:
-    """What an alias led to: the next attempt keeps it, while the alias has any use for it."""
-    alias, adapter = held.assigned.alias, held.assigned.adapter
-    return f"{alias.name}={adapter.version}" if alias is not None and adapter is not None else ""
+    """What aliases led to: the next attempt keeps it, while they have any use for it."""
+    assigned = held.assigned
+    return bound_text(bindings(assigned.adapter, assigned.alias, assigned.composition))
 
 
 def _history(before: str | None, failure: AttemptRecord) -> str:

@@ -1,0 +1,37 @@
+"""What rules laid on top of the adapter that was chosen for a job, and what they left out (C7)."""
+
+from __future__ import annotations
+
+from lorayard_schemas.message import Part
+
+MAX_LEFT_OUT = 16
+"""Told of one job: each takes some hundred bytes of its assignment and of its result."""
+
+
+class LeftOut(Part):
+    """An adapter that a rule names, and that the job went without."""
+
+    adapter: str
+    """As the rule names it; `name@version` where another one took its place."""
+    rule: str = ""
+    """The rule that names it; empty: it was what the job had before."""
+    why: str
+
+
+class Additions(Part):
+    """What rules did to a job's adapter."""
+
+    by: tuple[str, ...] = ()
+    """The rules that added something, in their order."""
+    left_out: tuple[LeftOut, ...] = ()
+    """At most `MAX_LEFT_OUT`."""
+
+    @property
+    def label(self) -> str:
+        """For people; empty when there is nothing to say."""
+        told = [f"added by {', '.join(self.by)}"] if self.by else []
+        told += [
+            f"left out {one.adapter}{f' of {one.rule}' if one.rule else ''}: {one.why}"
+            for one in self.left_out
+        ]
+        return "; ".join(told)
