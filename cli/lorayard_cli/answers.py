@@ -9,6 +9,7 @@ from lorayard.handle import JobHandle
 from lorayard.result import Result
 from lorayard_cli.failures import outcome_exit_code
 from lorayard_cli.output import note, print_json, print_text
+from lorayard_schemas.additions import Additions
 
 
 async def wait_for(handle: JobHandle, timeout_seconds: float | None) -> Result:
@@ -31,6 +32,8 @@ def show_result(result: Result, *, as_json: bool) -> int:
     elif result.succeeded:
         print_text(result.text)
         note(made_by(result))
+        if told := Additions(by=result.added_by, left_out=result.left_out).label:
+            note(told)
     if not result.succeeded:
         note(f"error: {why_not(result)}")
     return outcome_exit_code(result.state, result.error)
@@ -54,6 +57,8 @@ def result_document(result: Result) -> dict[str, Any]:
         "rule": result.rule,
         "confidence": result.confidence,
         "alias": None if result.alias is None else result.alias.model_dump(),
+        "added_by": list(result.added_by),
+        "left_out": [one.model_dump() for one in result.left_out],
         "tier": result.tier,
         "usage": result.usage.model_dump(),
         "logprobs": None if logprobs is None else [token.model_dump() for token in logprobs],

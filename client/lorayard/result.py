@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lorayard.errors import JobCancelledError, JobExpiredError, JobFailedError
-from lorayard_schemas.assignment import AliasRef
+from lorayard_schemas.additions import LeftOut
+from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.result import (
     JobResult,
@@ -45,6 +46,10 @@ class Result:
     """How sure the classifier was, where the rule is `semantic`."""
     alias: AliasRef | None
     """The alias that led to the version (`name`), and which revision of it that was."""
+    added_by: tuple[str, ...]
+    """The rules that added adapters to what was chosen."""
+    left_out: tuple[LeftOut, ...]
+    """What rules named and the job went without: each says which, of what rule, and why."""
     tier: str
     """Where the adapter was found: slot, host, disk, none."""
     usage: Usage
@@ -79,6 +84,8 @@ def from_wire(wire: JobResult, text: str) -> Result:
         rule=maker.rule if wire.maker is not None else None,
         confidence=maker.confidence,
         alias=maker.alias,
+        added_by=maker.additions.by if maker.additions is not None else (),
+        left_out=maker.additions.left_out if maker.additions is not None else (),
         tier=maker.tier,
         usage=wire.usage,
         logprobs=wire.logprobs,

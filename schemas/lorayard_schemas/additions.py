@@ -17,6 +17,11 @@ class LeftOut(Part):
     """The rule that names it; empty: it was what the job had before."""
     why: str
 
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"without {self.adapter}{f' of {self.rule}' if self.rule else ''}: {self.why}"
+
 
 class Additions(Part):
     """What rules did to a job's adapter."""
@@ -30,8 +35,5 @@ class Additions(Part):
     def label(self) -> str:
         """For people; empty when there is nothing to say."""
         told = [f"added by {', '.join(self.by)}"] if self.by else []
-        told += [
-            f"left out {one.adapter}{f' of {one.rule}' if one.rule else ''}: {one.why}"
-            for one in self.left_out
-        ]
+        told += [one.label for one in self.left_out]
         return "; ".join(told)

@@ -141,7 +141,7 @@ class RouteRule(Part):
 
     @model_validator(mode="after")
     def _one_kind(self) -> RouteRule:
-        given = [name for name in ("adapter", "adapters", "add") if getattr(self, name) is not None]
+        given = [name for name in _KINDS if getattr(self, name) is not None]
         if len(given) != 1:
             had = f"not {' and '.join(given)}" if given else "there is none"
             raise ValueError(f"give exactly one of adapter, adapters and add: {had}")
@@ -154,6 +154,11 @@ class RouteRule(Part):
         if self.add is not None and (fault := parts_fault(CompositionPolicy.SUM, self.specs)):
             raise ValueError(f"add: {fault}")
         return self
+
+    @property
+    def kind(self) -> str:
+        """`adapter`, `adapters` or `add`."""
+        return next(name for name in _KINDS if getattr(self, name) is not None)
 
     @property
     def parts(self) -> tuple[RulePart, ...]:
@@ -200,6 +205,7 @@ class RouteRule(Part):
         return f"{self.stage if self.chooses else 'add'}:{self.name}"
 
 
+_KINDS = ("adapter", "adapters", "add")
 _ONLY_WITH = {"policy": ("adapters", "add"), "on": ("add",), "on_missing": ("adapters", "add")}
 """Which of its fields a rule needs one of these for."""
 
@@ -221,6 +227,11 @@ class RouteTable(Message):
     why: str = ""
     at: float = 0.0
     """Unix seconds."""
+
+    @property
+    def settles(self) -> Conflict:
+        """What becomes of an adapter that comes twice."""
+        return self.conflict or Conflict.FIRST
 
     @field_validator("order")
     @classmethod

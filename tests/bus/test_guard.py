@@ -80,7 +80,7 @@ async def now(store: AliasStore) -> AliasRecord:
     ],
 )
 def test_what_counts_against_a_version__d4(more: Any, failed: bool, milliseconds: float | None) -> None:
-    answer = read_answer(told("1", 1, **more))
+    answer = read_answer(told("1", 1, **more), "1")
     assert answer is not None
     assert (answer.version, answer.failed, answer.milliseconds) == ("1", failed, milliseconds)
 
@@ -94,11 +94,11 @@ def test_what_counts_against_a_version__d4(more: Any, failed: bool, milliseconds
     ],
 )
 def test_what_is_the_requests_own_counts_against_none__d4(more: Any) -> None:
-    assert read_answer(told("1", 1, **more)) is None
+    assert read_answer(told("1", 1, **more), "1") is None
 
 
 @pytest.mark.parametrize("more", [{"state": "failed", "error": "of its own form"}, {"timings": "fast"}])
 def test_what_is_no_result_is_not_taken_for_one__d4(more: Any) -> None:
     """As whoever listens expects it: any other error would be nobody's."""
     with pytest.raises(TypeError):
-        read_answer(told("1", 1, **more))
+        read_answer(told("1", 1, **more), "1")

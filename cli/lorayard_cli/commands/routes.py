@@ -90,10 +90,15 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     shown = table("rule", "if", "adapter")
     for stage in now.order:
         for rule in now.rules:
-            if rule.stage is stage:
-                shown.add_row(*map(plain, (rule.label, _conditions(rule), rule.adapter)))
+            if rule.chooses and rule.stage is stage:
+                shown.add_row(*map(plain, (rule.label, _conditions(rule), rule.outcome)))
+    adding = [rule for rule in now.rules if not rule.chooses]
+    for rule in adding:
+        shown.add_row(*map(plain, (rule.label, _conditions(rule), f"+ {rule.outcome}")))
     if now.rules:
         out().print(shown)
+    if adding:
+        note(f"what rules add comes last, all that fit; of an adapter that comes twice: {now.settles}")
     note(f"asked in this order: {', '.join(now.order)}; then the base model")
 
 
@@ -147,13 +152,21 @@ async def which(*, request: Request = NOTHING, yard: YardAddress = NEAREST, outp
     else:
         for step in found.steps:
             print_text(f"{'->' if step.decides else '  '} {step.what}: {step.why}")
+        for step in found.additions:
+            print_text(f"{'+ ' if step.decides else '  '} {step.what}: {step.why}")
         print_text(f"=> {_chosen(found)}")
+        for told in found.left_out:
+            print_text(f"   {told.label}")
     return ExitCode.OK if found.found is not None else ExitCode.UNKNOWN_ADAPTER
 
 
 def _chosen(found: Trace) -> str:
     if found.found is None:
         return f"refused: {found.refused}"
+    if (made := found.found.composition) is not None:
+        aliases = [part.alias for part in made.applied.parts if part.alias is not None]
+        led = ", ".join(f"{alias.name} (revision {alias.revision})" for alias in aliases)
+        return f"{made.applied.label}{f' through {led}' if led else ''}"
     ref, alias = found.found.ref, found.found.alias
     through = f" through {alias.name} (revision {alias.revision})" if alias is not None else ""
     return f"{'the base model' if ref is None else f'{ref.name}@{ref.version}'}{through}"
@@ -162,14 +175,19 @@ def _chosen(found: Trace) -> str:
 def _trace_document(found: Trace) -> dict[str, object]:
     ref = found.found.ref if found.found is not None else None
     alias = found.found.alias if found.found is not None else None
+    made = found.found.composition if found.found is not None else None
     return {
         "rule": found.found.rule if found.found is not None else None,
         "adapter": ref.name if ref is not None else None,
         "version": ref.version if ref is not None else None,
         "digest": ref.digest if ref is not None else None,
         "alias": alias.model_dump() if alias is not None else None,
+        "composition": made.applied.model_dump(mode="json", exclude_none=True) if made is not None else None,
+        "added_by": list(found.added_by),
+        "left_out": [one.model_dump() for one in found.left_out],
         "refused": found.refused or None,
         "steps": [{"what": one.what, "decides": one.decides, "why": one.why} for one in found.steps],
+        "additions": [{"what": one.what, "adds": one.decides, "why": one.why} for one in found.additions],
     }
 
 

@@ -27,9 +27,7 @@ def _finished(found: Evidence) -> str:
     if decision is None or decision.worker != result.maker.worker:
         return f"{place}; no audit record says why it went there"
     waited = seconds(decision.waited_ms / 1000)
-    return (
-        f"{place}; it went there after {waited}, because {why(decision)}{_otherwise(found)}{_meant(decision)}"
-    )
+    return f"{place}; it went there after {waited}, because {why(decision)}{_otherwise(found)}{_chosen(decision)}"
 
 
 def _cause(result: JobResult) -> str:
@@ -61,7 +59,12 @@ def _parked(found: Evidence) -> str:
     back = found.returned
     after = f", after worker {back.worker} gave it back ({back.reason})" if back is not None else ""
     waits = f"has waited {seconds(live.waited_seconds)}{lane}{_attempt(live.attempt)}{after}"
-    return f"{waits}: {_reason(live, found.tenant)}{_overdue(live)}{meant(live.semantic, live.rule)}"
+    return f"{waits}: {_reason(live, found.tenant)}{_overdue(live)}{meant(live.semantic, live.rule)}{_added(live)}"
+
+
+def _added(told: DecisionRecord | JobExplanation) -> str:
+    """What rules did to its adapter."""
+    return f"; {told.additions.label}" if told.additions is not None and told.additions.label else ""
 
 
 def _reason(live: JobExplanation, tenant: str) -> str:
@@ -149,7 +152,7 @@ def _handed_over(found: Evidence) -> str:
     if decision is None or decision.worker != live.worker:
         return f"is at worker {live.worker}; no audit record says why"
     since = seconds(found.now - decision.at)
-    because = f"because {why(decision)}{_meant(decision)}"
+    because = f"because {why(decision)}{_chosen(decision)}"
     return f"is at worker {live.worker}{_attempt(decision.attempt)} since {since}, {because}"
 
 
@@ -201,8 +204,9 @@ def _unknown(found: Evidence) -> str:
     )
 
 
-def _meant(decision: DecisionRecord) -> str:
-    return meant(decision.semantic, decision.rule)
+def _chosen(decision: DecisionRecord) -> str:
+    """What there is to be said of how its adapter was chosen."""
+    return f"{meant(decision.semantic, decision.rule)}{_added(decision)}"
 
 
 def _attempt(attempt: int) -> str:

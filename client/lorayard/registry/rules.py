@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.routes import RouteTable
 from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_shared.jobs.asked import Asked
-from lorayard_shared.jobs.resolve import Kept, UnknownAdapterError
+from lorayard_shared.jobs.resolve import UnknownAdapterError, kept_of
 from lorayard_shared.jobs.tracing import Trace, trace
 from lorayard_shared.registry.errors import RuleFileError
 from lorayard_shared.registry.route_store import RouteStore
@@ -114,7 +115,11 @@ class Rules:
             metadata=dict(metadata or {}),
         )
         async with Answering(link):
-            return trace(await read_directory(link.bus), asked, await _kept(link.bus, asked))
+            record = await _session(link.bus, asked)
+            if record is None:
+                return trace(await read_directory(link.bus), asked, None)
+            asked = replace(asked, bound=record.bound)
+            return trace(await read_directory(link.bus), asked, kept_of(record))
 
 
 def load_rules(rules: RouteTable | Path | str, *, source: str, allow_empty: bool) -> RouteTable:
@@ -140,21 +145,21 @@ def _read(rules: Path | str, source: str) -> RouteTable:
 
 def _check(wanted: RouteTable, there: Directory, source: str) -> None:
     for rule in wanted.rules:
-        try:
-            there.check(rule.adapter)
-        except UnknownAdapterError as error:
-            reason = f"rule {rule.name!r}: {error.reason}; --no-check (check=False) takes it anyway"
-            raise RuleFileError(source=source, line=None, field="adapter", reason=reason) from error
+        for spec in rule.specs:
+            try:
+                there.check(spec)
+            except UnknownAdapterError as error:
+                reason = f"rule {rule.name!r}: {error.reason}; --no-check (check=False) takes it anyway"
+                raise RuleFileError(source=source, line=None, field=rule.kind, reason=reason) from error
 
 
-async def _kept(bus: Bus, asked: Asked) -> Kept | None:
-    """What the session has."""
+async def _session(bus: Bus, asked: Asked) -> SessionRecord | None:
+    """What is known of the session."""
     if asked.session is None:
         return None
     bucket = await bus.js.key_value(bus.subjects.bucket("sessions"))
     try:
         entry = await bucket.get(session_key(asked.tenant, asked.session))
-        record = decode(SessionRecord, entry.value or b"")
+        return decode(SessionRecord, entry.value or b"")
     except (nats.js.errors.KeyNotFoundError, MalformedMessageError):
         return None
-    return Kept(adapter=record.adapter, alias=record.alias)

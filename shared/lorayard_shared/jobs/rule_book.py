@@ -9,7 +9,7 @@ import structlog
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.routes import RULES_KEY, RouteRule, RouteTable, Stage
-from lorayard_schemas.rule_parts import USUAL_CHOICES, Conflict
+from lorayard_schemas.rule_parts import USUAL_CHOICES
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.rules import by_stage, fits
 from lorayard_shared.logs import Event
@@ -58,7 +58,7 @@ class RuleBook:
         self._rules: Mapping[Stage, tuple[RouteRule, ...]] = by_stage(table)
         self.order = tuple(stage for stage in table.order if stage in self._rules or stage in _WITHOUT_RULES)
         """Stages that can have an adapter."""
-        self.conflict = table.conflict or Conflict.FIRST
+        self.conflict = table.settles
         self.adding = tuple(
             (rule, frozenset(rule.on or USUAL_CHOICES)) for rule in table.rules if not rule.chooses
         )

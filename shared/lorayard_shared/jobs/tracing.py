@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lorayard_schemas.additions import LeftOut
 from lorayard_schemas.routes import Stage
 from lorayard_shared.jobs.added import origins
 from lorayard_shared.jobs.asked import Asked
@@ -30,9 +31,21 @@ class Trace:
     steps: tuple[Step, ...]
     found: Resolution | None
     additions: tuple[Step, ...] = ()
-    """The rules that add, each with whether it does."""
+    """The rules that add, each with whether it fits."""
     refused: str = ""
     """Why there is none: the job would be refused."""
+
+    @property
+    def added_by(self) -> tuple[str, ...]:
+        """The rules that would add something."""
+        told = self.found.additions if self.found is not None else None
+        return told.by if told is not None else ()
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What rules name and the job would go without."""
+        told = self.found.additions if self.found is not None else None
+        return told.left_out if told is not None else ()
 
 
 def trace(directory: Directory, asked: Asked, kept: Kept | None) -> Trace:

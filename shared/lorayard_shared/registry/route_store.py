@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from lorayard_schemas.routes import RULES_KEY, RouteTable
-from lorayard_schemas.rule_parts import Conflict
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.chronicle import Chronicle, Chronicled
 from lorayard_shared.registry.records import Author
@@ -57,7 +56,7 @@ class RouteStore:
 
 def _in_force(table: RouteTable) -> tuple[object, ...]:
     """What decides on jobs."""
-    return table.order, table.rules, table.conflict or Conflict.FIRST
+    return table.order, table.rules, table.settles
 
 
 def _signed(

@@ -10,7 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from lorayard_schemas.routes import RouteRule, RouteTable
+from lorayard_schemas.rule_parts import RulePart
 from lorayard_shared.registry.errors import RuleFileError
+
+_OF_TABLE = ("order", "conflict")
+
+_FOLLOWS = ("missing", "too_short")
+"""Of a rule with a wrong field it is that field that should be told, not the right one that lacks, nor a
+list that is empty without what is wrong in it."""
 
 _HEAD = re.compile(r"^\s*\[\[\s*rule\s*\]\]")
 _TWICE = re.compile(r"two rules are called '(.*)'")
@@ -29,22 +36,23 @@ def read_rules(text: str, source: str) -> RouteTable:
         at = _TOML_LINE.search(str(error))
         line = int(at[1]) if at is not None else None
         raise RuleFileError(source=source, line=line, field="", reason=f"no TOML: {error}") from error
-    strange = next((key for key in given if key not in ("order", "rule")), None)
+    strange = next((key for key in given if key not in (*_OF_TABLE, "rule")), None)
     if strange is not None:
         line = _line_of(text.splitlines(), strange)
-        reason = f"unknown field {strange!r}: a file has order, and [[rule]] for each rule"
+        reason = (
+            f"unknown field {strange!r}: a file has {' and '.join(_OF_TABLE)}, and [[rule]] for each rule"
+        )
         raise RuleFileError(source=source, line=line, field=strange, reason=reason)
     rules: Any = given.get("rule", [])
     if not isinstance(rules, list):
         line = _line_of(text.splitlines(), "rule")
         raise RuleFileError(source=source, line=line, field="rule", reason="write [[rule]] above each rule")
-    table = {"rules": given.get("rule", ()), **({"order": given["order"]} if "order" in given else {})}
+    table: dict[str, Any] = {"rules": rules, **{name: given[name] for name in _OF_TABLE if name in given}}
     try:
         return RouteTable.model_validate(table)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        # Of a rule with a wrong field it is that field that should be told, not the right one that lacks.
-        raise _error(min(found, key=lambda one: one["type"] == "missing"), text, source) from error
+        raise _error(min(found, key=lambda one: one["type"] in _FOLLOWS), text, source) from error
 
 
 def _error(first: Any, text: str, source: str) -> RuleFileError:
@@ -52,10 +60,8 @@ def _error(first: Any, text: str, source: str) -> RuleFileError:
     named = [str(part) for part in place if isinstance(part, str)]
     field = ".".join(part for part in named if part != "rules")
     if first["type"] == "extra_forbidden":
-        known = ", ".join(RouteRule.model_fields)
-        reason = f"unknown field {named[-1]!r}; a rule has {known}" if len(place) == 3 else "unknown field"
-        if named[-1] == "adapters":
-            reason = "several adapters by rule are not served yet; name one with `adapter`"
+        known = _KNOWN.get((len(place), str(place[2]) if len(place) > 3 else ""))
+        reason = f"unknown field {named[-1]!r}; {known}" if known is not None else "unknown field"
     elif first["type"] == "missing":
         reason = f"{named[-1]} is missing"
     else:
@@ -64,6 +70,15 @@ def _error(first: Any, text: str, source: str) -> RuleFileError:
     if (twice := _TWICE.search(reason)) is not None:
         line = [number for number, one in enumerate(text.splitlines(), 1) if twice[1] in one][1]
     return RuleFileError(source=source, line=line, field=field, reason=reason)
+
+
+_A_PART = f"each of them has {', '.join(RulePart.model_fields)}"
+_KNOWN = {
+    (3, ""): f"a rule has {', '.join(RouteRule.model_fields)}",
+    (5, "adapters"): _A_PART,
+    (5, "add"): _A_PART,
+}
+"""What there is, by how deep a field stands, and in what."""
 
 
 def _line(text: str, place: Sequence[str | int]) -> int | None:
@@ -76,11 +91,23 @@ def _line(text: str, place: Sequence[str | int]) -> int | None:
         return None
     begin = heads[place[1]]
     end = heads[place[1] + 1] - 1 if place[1] + 1 < len(heads) else len(lines)
+    of_rule = lines[begin:end]
+    if len(place) > 3 and isinstance(place[3], int):
+        return begin + _line_of_item(of_rule, str(place[2]), place[3])
     for part in reversed(place[2:]):
-        found = _line_of(lines[begin:end], str(part))
+        found = _line_of(of_rule, str(part))
         if found is not None:
             return begin + found
     return begin
+
+
+def _line_of_item(lines: Sequence[str], field: str, index: int) -> int:
+    """Where a table in a list begins, each of which begins with a brace, or stands under a head."""
+    first = _line_of(lines, field) or 1
+    head = re.compile(rf"\[\[\s*rule\s*\.\s*{field}\s*\]\]")
+    mark = head if head.search(lines[first - 1]) else re.compile(r"\{")
+    begun = [number for number, line in enumerate(lines[first - 1 :], first) for _ in mark.findall(line)]
+    return begun[index] if index < len(begun) else first
 
 
 def _line_of(lines: Sequence[str], field: str) -> int | None:
