@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, cast
 
 from pydantic import (
@@ -199,9 +200,9 @@ class RouteRule(Part):
             return Stage.TASK
         return Stage.METADATA if self.metadata or self.session is not None else Stage.DEFAULT
 
-    @property
+    @cached_property
     def label(self) -> str:
-        """As results name it."""
+        """As results name it: every job that it decides on asks."""
         return f"{self.stage if self.chooses else 'add'}:{self.name}"
 
 

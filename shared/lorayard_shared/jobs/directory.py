@@ -14,7 +14,7 @@ from functools import partial
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import DEFAULT_ALIAS, AliasRecord, AliasRef
 from lorayard_schemas.names import BASE, is_alias
-from lorayard_schemas.routes import RouteRule, Stage
+from lorayard_schemas.routes import Stage
 from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.added import chosen_several, origins, with_added
@@ -74,32 +74,29 @@ class Directory:
         return self.aliases.changes + self.rules.changes + self.semantic.changes
 
     def resolve(self, asked: Asked, kept: Kept | None = None) -> Resolution:
-        """The adapter of a job; `kept` is what its session has, if it has anything.
+        """The adapter of a job, with what rules add to it; `kept` is what its session has, if anything.
 
         Raises:
             UnknownAdapterError: what was decided on is not there for this tenant.
         """
-        chosen = self.chosen(asked, kept)
-        return self._added_to(chosen, asked, kept) if self.rules.adding else chosen
-
-    def chosen(self, asked: Asked, kept: Kept | None = None) -> Resolution:
-        """The same, before rules add to it.
-
-        Raises:
-            UnknownAdapterError: what was decided on is not there for this tenant.
-        """
-        if asked.composition is not None:
-            return resolve_composition(asked.composition, partial(self._named, asked, kept))
+        found: Resolution | None = None
         verdict: SemanticVerdict | None = None
-        for stage in self.rules.order:
-            if stage is Stage.SEMANTIC:
-                verdict = self.meant(asked)
-                found = self._by_meaning(verdict, asked, kept)
-            else:
-                found = self._at_stage(stage, asked, kept)
-            if found is not None:
-                return found if verdict is None else replace(found, verdict=verdict)
-        return Resolution(record=None, rule=Rule.BASE, verdict=verdict)
+        if asked.composition is not None:
+            found = resolve_composition(asked.composition, partial(self._named, asked, kept))
+        else:
+            for stage in self.rules.order:
+                if stage is Stage.SEMANTIC:
+                    verdict = self.meant(asked)
+                    found = self._by_meaning(verdict, asked, kept)
+                else:
+                    found = self._at_stage(stage, asked, kept)
+                if found is not None:
+                    break
+        if found is None:
+            found = Resolution(record=None, rule=Rule.BASE, verdict=verdict)
+        elif verdict is not None:
+            found = replace(found, verdict=verdict)
+        return self._added_to(found, asked, kept) if self.rules.adding else found
 
     def meant(self, asked: Asked) -> SemanticVerdict | None:
         """What the classifier says of the prompt; None: there is none, and nothing is read."""
@@ -154,15 +151,12 @@ class Directory:
             return self.of_session(kept, asked) if kept is not None else None
         rule = self.rules.first(stage, asked)
         if rule is not None:
-            return self._by_rule(rule, asked, kept)
+            if rule.adapter is not None:
+                return self._led(rule.adapter, rule.label, asked, kept)
+            return chosen_several(rule, self.rules.conflict, partial(self._named, asked, kept))
         if stage is Stage.DEFAULT and self.default is not None:
             return self._led(self.default, Rule.DEFAULT, asked, kept)
         return None
-
-    def _by_rule(self, rule: RouteRule, asked: Asked, kept: Kept | None) -> Resolution:
-        if rule.adapter is not None:
-            return self._led(rule.adapter, rule.label, asked, kept)
-        return chosen_several(rule, self.rules.conflict, partial(self._named, asked, kept))
 
     def _named(self, asked: Asked, kept: Kept | None, spec: str) -> tuple[AdapterRecord, AliasRef | None]:
         """One of several."""

@@ -63,8 +63,7 @@ def trace(directory: Directory, asked: Asked, kept: Kept | None) -> Trace:
             break
     else:
         steps.append(Step(what="base", decides=True, why="nothing else did"))
-    chosen = directory.chosen(asked, kept) if found is not None else None
-    additions = () if chosen is None else tuple(_additions(directory, chosen, asked, kept))
+    additions = () if found is None else tuple(_additions(directory, found.chosen, asked, kept))
     return Trace(steps=tuple(steps), found=found, additions=additions, refused=refused)
 
 
