@@ -64,7 +64,7 @@ def plan_merge(
         CommandError: they do not go together, and why.
     """
     try:
-        applied = resolve_composition(composition, lambda spec: records[spec]).composition
+        applied = resolve_composition(composition, lambda spec: (records[spec], None)).composition
     except BadCompositionError as error:
         raise refused("part", error.reason) from error
     if applied is None:

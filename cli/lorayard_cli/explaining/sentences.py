@@ -27,7 +27,8 @@ def _finished(found: Evidence) -> str:
     if decision is None or decision.worker != result.maker.worker:
         return f"{place}; no audit record says why it went there"
     waited = seconds(decision.waited_ms / 1000)
-    return f"{place}; it went there after {waited}, because {why(decision)}{_otherwise(found)}{_chosen(decision)}"
+    because = f"because {why(decision)}{_otherwise(found)}{_chosen(decision)}"
+    return f"{place}; it went there after {waited}, {because}"
 
 
 def _cause(result: JobResult) -> str:
@@ -59,7 +60,8 @@ def _parked(found: Evidence) -> str:
     back = found.returned
     after = f", after worker {back.worker} gave it back ({back.reason})" if back is not None else ""
     waits = f"has waited {seconds(live.waited_seconds)}{lane}{_attempt(live.attempt)}{after}"
-    return f"{waits}: {_reason(live, found.tenant)}{_overdue(live)}{meant(live.semantic, live.rule)}{_added(live)}"
+    chosen = f"{meant(live.semantic, live.rule)}{_added(live)}"
+    return f"{waits}: {_reason(live, found.tenant)}{_overdue(live)}{chosen}"
 
 
 def _added(told: DecisionRecord | JobExplanation) -> str:
