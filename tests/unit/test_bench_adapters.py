@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from random import Random
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 import lorayard_cli
 from lorayard_cli.bench.adapters import judge
@@ -17,6 +23,13 @@ from lorayard_cli.bench.adapters_report.goals import GOALS
 from lorayard_cli.bench.adapters_sides import first_answer, rollback, transfer
 from lorayard_cli.bench.adapters_sides.first_answer import Steps
 from lorayard_cli.bench.adapters_sides.guarding import answers_until_stopped, guard_figures
+from lorayard_cli.bench.adapters_sides.meaning import (
+    ADAPTERS,
+    TOPIC_WORDS,
+    WORDS,
+    classifier_files,
+    decision_figures,
+)
 from lorayard_cli.bench.adapters_sides.rollback import Rollback, Seen, Start
 from lorayard_cli.bench.adapters_sides.sharing import sharing_figures
 from lorayard_cli.bench.adapters_sides.sizes import FULL, QUICK
@@ -27,6 +40,10 @@ from lorayard_cli.bench.figures import spread
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_schemas.assignment import AliasRef
 from lorayard_schemas.audit import DecisionRecord
+from lorayard_shared.semantic.artifact import artifact_of
+from lorayard_shared.semantic.classifier import Classifier
+from lorayard_shared.semantic.encoder import EncoderFiles
+from lorayard_shared.semantic.record import EncoderKind
 
 ROLLBACK = Rollback(at=100.0, left=2, revision=3)
 
@@ -111,6 +128,30 @@ def test_shares_and_choices_have_their_figures__d4() -> None:
     assert found["share_error"].value.median < 2.0
     assert found["sticky"].value.median == 100.0
     assert 0 < found["resolve"].value.median < found["resolve_rules"].value.median
+
+
+@pytest.fixture
+def encoder() -> EncoderFiles:
+    """A token for each word that prompts are drawn from."""
+    words = Tokenizer(WordLevel({word: number for number, word in enumerate(("?", *WORDS))}, unk_token="?"))
+    words.pre_tokenizer = WhitespaceSplit()
+    rows = np.random.default_rng(1).integers(-127, 127, (len(WORDS) + 1, 16), np.int8)
+    table = save({"rows": rows, "scales": np.full(len(rows), 0.01, np.float32)})
+    return EncoderFiles(kind=EncoderKind.BASE_TABLE, tokenizer=words.to_str().encode(), table=table)
+
+
+def test_choosing_by_meaning_has_its_figures_at_each_number_of_adapters(encoder: EncoderFiles) -> None:
+    found = decision_figures(encoder, 50, note="words", whole=False, adapters=(2, 5))
+    assert set(found) == {f"meaning_{key}_{count}" for key in ("p50", "p99") for count in (2, 5)}
+    assert all(figure.value.median > 0 and not figure.whole for figure in found.values())
+    assert {f"meaning_p99_{count}" for count in ADAPTERS} <= {goal.key for goal in GOALS}
+
+
+def test_a_synthetic_classifier_tells_its_topics_apart(encoder: EncoderFiles) -> None:
+    """Else it would abstain on all, and a decision would be another one."""
+    classifier = Classifier(artifact_of(classifier_files(encoder, 3)))
+    own = " ".join(Random(1).sample(WORDS, TOPIC_WORDS))
+    assert classifier.choose(own).adapter == "acme/bench/topic-0001"
 
 
 def everything() -> dict[str, Figure]:

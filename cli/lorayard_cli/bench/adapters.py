@@ -1,4 +1,4 @@
-"""Adapters on their way: transfers beside the bare object store, first answers, rollbacks, guard, shares."""
+"""Adapters on their way: transfers, first answers, rollbacks, the guard, shares, choosing by meaning."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lorayard_cli.bench.adapters_report.document import make_document, print_doc
 from lorayard_cli.bench.adapters_report.goals import GOALS
 from lorayard_cli.bench.adapters_sides.first_answer import first_answer_figures
 from lorayard_cli.bench.adapters_sides.guarding import guard_figures
+from lorayard_cli.bench.adapters_sides.meaning import meaning_figures
 from lorayard_cli.bench.adapters_sides.rollback import rollback_figures
 from lorayard_cli.bench.adapters_sides.sharing import sharing_figures
 from lorayard_cli.bench.adapters_sides.sizes import FULL, QUICK, Sizes
@@ -19,7 +20,9 @@ from lorayard_cli.bench.adapters_sides.yard import live_yard
 from lorayard_cli.bench.engine_report.figure import Figure
 from lorayard_cli.bench.engine_report.rows import UNEXPLAINED, NotMeasured, Row, exit_code
 from lorayard_cli.loops import run_service
+from lorayard_cli.options import models_folder
 from lorayard_cli.output import note, print_json
+from lorayard_workers.model_store import GEMMA3_270M, TINY
 
 
 def run(*, quick: bool, as_json: bool) -> int:
@@ -63,7 +66,12 @@ def measure(sizes: Sizes, phases: Phases) -> dict[str, Figure]:
     phases.end("shares")
     with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as folder:
         found |= run_service(_live(Path(folder), sizes, phases))
-    phases.end("stopping the yard")
+        phases.end("stopping the yard")
+        prepared = models_folder() / GEMMA3_270M
+        whole = (prepared / "config.json").is_file()
+        model = prepared if whole else Path(folder) / "models" / TINY
+        found |= meaning_figures(model, sizes.decisions, whole=whole)
+    phases.end("choosing by meaning")
     return found
 
 

@@ -87,7 +87,7 @@ def routing(
 
 
 def adapters(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
-    """Push and pull beside the bare object store, first answers, rollbacks, guard and shares of versions.
+    """Adapters on their way: transfers, first answers, rollbacks, the guard, shares, choosing by meaning.
 
     On a yard of its own: a server, a dispatcher and two CPU workers with a tiny random model. Fails when a
     must is missed.

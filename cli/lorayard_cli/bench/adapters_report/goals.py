@@ -60,4 +60,13 @@ SHARING_GOALS: Final = (
     _most("resolve_rules", "choosing past 100 rules, µs"),
 )
 
-GOALS: Final = (*TRANSFER_GOALS, *ROLLOUT_GOALS, *GUARD_GOALS, *SHARING_GOALS)
+MEANING_GOALS: Final = (
+    _most("meaning_p50_10", "choosing by meaning, 10 adapters, p50, ms"),
+    _most("meaning_p99_10", "the same, p99, ms", 2.0),
+    _most("meaning_p50_100", "choosing by meaning, 100 adapters, p50, ms"),
+    _most("meaning_p99_100", "the same, p99, ms", 2.0),
+    _most("meaning_p50_1000", "choosing by meaning, 1,000 adapters, p50, ms"),
+    _most("meaning_p99_1000", "the same, p99, ms", 2.0),
+)
+
+GOALS: Final = (*TRANSFER_GOALS, *ROLLOUT_GOALS, *GUARD_GOALS, *SHARING_GOALS, *MEANING_GOALS)
