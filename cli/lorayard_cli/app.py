@@ -69,6 +69,16 @@ _NOUNS = {
             "test": ("which", "Say which rule decides on a request, and why the others do not."),
             "history": ("history", "Show what the rules were, who changed them, and why."),
             "rollback": ("rollback", "Return to an earlier revision of the rules."),
+            "train": ("semantic:train", "Make a classifier from example prompts, and put it into force."),
+            "eval": ("semantic:eval_", "Judge prompts that it was not made from, and show its errors."),
+        },
+    ),
+    "routes classifier": (
+        "Which classifier chooses adapters by what prompts mean.",
+        {
+            "ls": ("semantic:ls", "Show which were in force, who changed that, and why."),
+            "rollback": ("semantic:rollback", "Return to an earlier one."),
+            "off": ("semantic:off", "Choose nothing by meaning any more."),
         },
     ),
     "strikes": (
@@ -106,11 +116,12 @@ def make_app() -> App:
     for name, help_text in _VERBS.items():
         app.command(f"{_COMMANDS}.{name}:{name}", name=name, help=help_text)
     for noun, (help_text, verbs) in _NOUNS.items():
-        group = App(name=noun, help=help_text)
+        parent, _, name = noun.rpartition(" ")
+        group = App(name=name, help=help_text)
         for verb, (function, verb_help) in verbs.items():
             path = function if ":" in function else f"{noun}:{function}"
             group.command(f"{_COMMANDS}.{path}", name=verb, help=verb_help)
-        app.command(group)
+        (app[parent] if parent else app).command(group)
     return app
 
 

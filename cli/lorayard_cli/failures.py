@@ -39,6 +39,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.result import ErrorKind, ResultError, ResultState
 from lorayard_shared.adapters.errors import AdapterError
 from lorayard_shared.errors import BusDeclarationError, PayloadMissingError, YardError
+from lorayard_shared.registry.classifier_shelf import ClassifierUnusableError
 from lorayard_shared.registry.errors import (
     AliasRefusedError,
     FileMissingError,
@@ -53,6 +54,7 @@ from lorayard_shared.registry.errors import (
     VersionTakenError,
     VersionUnknownError,
 )
+from lorayard_shared.semantic.errors import ArtifactError, EncoderError, ExamplesError, TrainingError
 from lorayard_workers.errors import (
     AdapterNotFoundError,
     AdapterUnknownError,
@@ -116,6 +118,11 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (FileMissingError, ExitCode.FAILED, "file_missing"),
     (AliasRefusedError, ExitCode.BAD_INPUT, "bad_alias"),
     (RuleFileError, ExitCode.BAD_INPUT, "bad_rules"),
+    (ExamplesError, ExitCode.BAD_INPUT, "bad_examples"),
+    (TrainingError, ExitCode.BAD_INPUT, "bad_examples"),
+    (EncoderError, ExitCode.MODEL_MISSING, "no_encoder"),
+    (ArtifactError, ExitCode.BAD_INPUT, "bad_classifier"),
+    (ClassifierUnusableError, ExitCode.FAILED, "classifier_unusable"),
     (RuleRevisionError, ExitCode.BAD_INPUT, "no_such_revision"),
     (StrikeUnknownError, ExitCode.BAD_INPUT, "no_strike"),
     (RegistryError, ExitCode.FAILED, "registry_failed"),

@@ -1,0 +1,193 @@
+"""`lorayard routes train`, `eval` and `classifier`: which adapter a prompt is for, by what it means."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from lorayard_cli.confusion import evaluation_document, evaluation_lines, figures_line
+from lorayard_cli.learning import (
+    EncoderName,
+    check_labels,
+    classifier_in_force,
+    make_encoder,
+    put_in_force,
+    record_of,
+)
+from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
+from lorayard_cli.output import note, out, plain, print_json, print_text, short_digest, table
+from lorayard_cli.registry_changes import UNSIGNED, Signature, bus, directory
+from lorayard_schemas.semantic import SemanticRecord
+from lorayard_shared.registry.semantic_store import SemanticStore
+
+if TYPE_CHECKING:
+    from lorayard_shared.semantic.classifier import Classifier
+
+PRECISION = 0.95
+"""Of its decisions so many shall be right; it abstains where it cannot be that sure."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """How it is made."""
+
+    base: str | None = None
+    """Whose embedding table reads the prompts: a known name or a model's folder. Without it that of the yard
+    which runs here, else gemma3-270m."""
+    encoder: EncoderName = "base"
+    """sentence: a sentence-embedding model instead, with the extra `sentences`."""
+    precision: float = PRECISION
+    """Of its decisions so many shall be right; where it cannot be that sure it abstains."""
+    check: bool = True
+    """Refuse examples for what does not serve."""
+    dry_run: Annotated[bool, Parameter(negative="")] = False
+    """Put nothing into force."""
+    out: Path | None = None
+    """Write it to this folder too, for `routes eval --artifact`."""
+
+
+USUAL = Learning()
+
+
+async def train(
+    examples: Path,
+    *,
+    learning: Learning = USUAL,
+    signature: Signature = UNSIGNED,
+    yard: YardAddress = NEAREST,
+    output: Output = TEXT,
+) -> None:
+    """Make a classifier from example prompts on this machine, and put it into force.
+
+    The figures are cross-validated: each example is judged by a classifier that was made without it.
+
+    Parameters
+    ----------
+    examples
+        JSON Lines with `adapter` (a name, a version, an alias, `base`, or `none`) and `prompt`.
+    """
+    from lorayard_shared.semantic.artifact import write_artifact
+    from lorayard_shared.semantic.examples import NONE, read_examples
+    from lorayard_shared.semantic.training import train as make
+
+    given = read_examples(examples)
+    labels = sorted({one.adapter for one in given} - {NONE})
+    if learning.check:
+        async with bus(yard) as connected:
+            check_labels(labels, await directory(connected), str(examples))
+    encoder = await asyncio.to_thread(make_encoder, learning.encoder, learning.base)
+    artifact = await asyncio.to_thread(make, given, encoder, precision=learning.precision)
+    if learning.out is not None:
+        write_artifact(artifact, learning.out)
+    record, reached = record_of(artifact), artifact.record.cross_validation.reached
+    if not output.json:
+        print_text(figures_line(record))
+    if not reached:
+        note(f"no threshold gave {learning.precision:g}: give more examples, or a lower --precision")
+    if not learning.dry_run:
+        async with bus(yard) as connected:
+            record = await put_in_force(connected, artifact, record, signature.author)
+    _show(record, output, in_force=not learning.dry_run)
+
+
+async def eval_(
+    held_out: Path,
+    *,
+    artifact: Path | None = None,
+    yard: YardAddress = NEAREST,
+    output: Output = TEXT,
+) -> None:
+    """Judge prompts that the classifier was not made from, and show where it is wrong.
+
+    Parameters
+    ----------
+    held_out
+        JSON Lines as for `routes train`; those that were learnt are left out.
+    artifact
+        A folder of `routes train --out`, instead of what is in force.
+    """
+    from lorayard_shared.semantic.classifier import Classifier
+    from lorayard_shared.semantic.evaluation import evaluate
+    from lorayard_shared.semantic.examples import read_examples
+
+    given = read_examples(held_out)
+    classifier: Classifier
+    if artifact is not None:
+        classifier, revision = Classifier.load(artifact), None
+    else:
+        async with bus(yard) as connected:
+            record, classifier = await classifier_in_force(connected)
+            revision = record.revision
+    found = await asyncio.to_thread(evaluate, classifier, given)
+    if output.json:
+        print_json(evaluation_document(found, classifier.digest, revision))
+        return
+    for line in evaluation_lines(found, classifier.record.threshold):
+        print_text(line)
+
+
+async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
+    """Show which classifiers were in force, who changed that, and why; the newest last."""
+    async with bus(yard) as connected:
+        past = await SemanticStore(connected).past()
+    if output.json:
+        print_json({"revisions": [_document(one) for one in past]})
+        return
+    if not past:
+        note("there has been no classifier; `lorayard routes train EXAMPLES.jsonl` makes one")
+        return
+    shown = table("revision", "at", "adapters", "digest", "by", "why", right=("revision", "adapters"))
+    for one in past:
+        back = f" (as {one.restores})" if one.restores is not None else ""
+        at = datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%d %H:%M")
+        labels = len(one.labels) if one.is_on else "off"
+        digest = short_digest(one.artifact)
+        shown.add_row(*map(plain, (f"{one.revision}{back}", at, labels, digest, one.by, one.why)))
+    out().print(shown)
+
+
+async def rollback(
+    *,
+    to: int | None = None,
+    signature: Signature = UNSIGNED,
+    yard: YardAddress = NEAREST,
+    output: Output = TEXT,
+) -> None:
+    """Return to an earlier classifier.
+
+    Parameters
+    ----------
+    to
+        The revision; without it the one before.
+    """
+    async with bus(yard) as connected:
+        made = await SemanticStore(connected).roll_back(to, signature.author)
+    _show(made, output, in_force=True)
+
+
+async def off(*, signature: Signature = UNSIGNED, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
+    """Choose nothing by meaning any more; `rollback` returns to what was in force."""
+    async with bus(yard) as connected:
+        made = await SemanticStore(connected).turn_off(signature.author)
+    _show(made, output, in_force=True)
+
+
+def _show(made: SemanticRecord, output: Output, *, in_force: bool) -> None:
+    if output.json:
+        print_json({**_document(made), "in_force": in_force})
+    elif not in_force:
+        print_text("nothing was put into force (--dry-run)")
+    elif made.is_on:
+        print_text(f"a classifier of {len(made.labels)} adapters is in force (revision {made.revision})")
+    else:
+        print_text(f"no classifier is in force any more (revision {made.revision})")
+
+
+def _document(one: SemanticRecord) -> dict[str, object]:
+    return {**one.model_dump(mode="json"), "accuracy": one.figures.accuracy}
