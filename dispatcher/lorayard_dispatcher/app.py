@@ -20,6 +20,7 @@ import structlog
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.guard import Guard
 from lorayard_dispatcher.posts import Posts
+from lorayard_dispatcher.samples import SamplesKeeper
 from lorayard_dispatcher.seats import Seats
 from lorayard_dispatcher.service import serve
 from lorayard_dispatcher.settings import DispatcherSettings
@@ -129,7 +130,11 @@ async def _serve(
         spawn=dispatcher.spawn,
         is_active=lambda: dispatcher.keeping.is_active(),
     )
+    keeper = SamplesKeeper(
+        bus, dispatcher.samples, seats=lambda: seats.held, encoder=dispatcher.semantic.encoder
+    )
     active = [
+        asyncio.create_task(keeper.run(), name="samples"),
         asyncio.create_task(guard.run(), name="guard"),
         asyncio.create_task(upkeep.run(), name="upkeep"),
         asyncio.create_task(seats.run(), name="seats"),

@@ -32,6 +32,7 @@ from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, Waitin
 from lorayard_dispatcher.plans import Plans
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.rerouting import Rerouting
+from lorayard_dispatcher.samples import Samples
 from lorayard_dispatcher.sending import Sending
 from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.sessions import Sessions
@@ -101,6 +102,7 @@ class Dispatcher:
         self.choosing = Choosing(self.registry, settings.default_adapter)
         self.rerouting = self._make_rerouting()
         self.as_now = self.rerouting.as_now
+        self.samples = Samples(settings.semantic_samples)
         self.semantic = SemanticWatch(
             bus,
             self.choosing.directory,
@@ -275,6 +277,8 @@ class Dispatcher:
         except UnknownAdapterError as error:
             self._wait_or_refuse(job, error)
             return
+        if self.samples.per_adapter and found.rule is Rule.EXPLICIT and job.deliveries == 1:
+            self._sample(job)
         strike = self.choosing.strike(job, found)
         if strike is not None:
             self._put_by(job, strike)
@@ -312,6 +316,11 @@ class Dispatcher:
             self.sending.hand_to(holder, [parked])
         else:
             self._put(parked)
+
+    def _sample(self, job: TakenJob) -> None:
+        standing, record = self.choosing.directory.semantic.standing, self.semantic.record
+        if standing is not None and record is not None and job.composition is None:
+            self.samples.see(job, standing.embedding, record.encoder_digest, time.monotonic())
 
     def _moving_seconds(self, session: Session, job: TakenJob) -> float:
         """To read anew elsewhere what the session's worker has in its cache: no more than the prompt has."""

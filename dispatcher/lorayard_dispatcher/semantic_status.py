@@ -24,6 +24,7 @@ def semantic_status(dispatcher: Dispatcher) -> SemanticStatus | None:
         abstained=book.abstained,
         cost_p50_us=_quantile(costs, 0.5) * MICROSECONDS,
         cost_p99_us=_quantile(costs, 0.99) * MICROSECONDS,
+        samples=len(dispatcher.samples),
         trouble=book.trouble,
     )
 

@@ -43,6 +43,9 @@ class DispatcherSettings(YardSettings):
     """The fuse behind that, by the server's count, which also rises while a job only waits."""
     infer_tiers: bool = True
     """Whether traffic alone may have an adapter merged into workers of its own."""
+    semantic_samples: int = Field(default=0, ge=0, le=1000)
+    """Embeddings kept of each adapter that jobs name themselves, for `lorayard routes train --traffic`; 0:
+    none. No text is kept, but whoever has an embedding can guess what a prompt was about."""
     audit: bool = True
     """Whether decisions are kept in the stream of audit records."""
     record_plans: Path | None = None

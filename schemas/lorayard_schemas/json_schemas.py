@@ -38,6 +38,7 @@ from lorayard_schemas.placement import (
 )
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.routes import RouteTable
+from lorayard_schemas.samples import TrafficSamples
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
@@ -78,6 +79,7 @@ MESSAGES: tuple[type[Message], ...] = (
     SemanticRecord,
     SessionRecord,
     Strike,
+    TrafficSamples,
     ValidateAdapter,
     ValidateReply,
     WorkerAdvert,

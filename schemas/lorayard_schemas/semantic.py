@@ -99,5 +99,7 @@ class SemanticStatus(Part):
     cost_p50_us: float = 0.0
     """Of a decision, over the last thousand: reading the prompt and judging it, in microseconds."""
     cost_p99_us: float = 0.0
+    samples: int = 0
+    """Embeddings kept of jobs that named their adapter."""
     trouble: str = ""
     """Why what was put into force is not in force here."""

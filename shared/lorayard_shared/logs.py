@@ -61,6 +61,7 @@ class Event(StrEnum):
     PROCESS_STOPPED = "process_stopped"
     RESULTS_FULL = "results_full"
     RESULT_ALREADY_STORED = "result_already_stored"
+    SAMPLES_FAILED = "samples_failed"
     SEAT_GIVEN = "seat_given"
     SEAT_LOST = "seat_lost"
     SEAT_TAKEN = "seat_taken"

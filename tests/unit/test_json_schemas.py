@@ -58,6 +58,7 @@ from lorayard_schemas.placement import (
 )
 from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
 from lorayard_schemas.routes import Match, RouteRule, RouteTable
+from lorayard_schemas.samples import TrafficSamples
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
@@ -195,6 +196,7 @@ SAMPLES: tuple[Message, ...] = (
         guard=GuardRule(),
     ),
     RouteTable(rules=(RouteRule(name="r", task=Match(prefix="sum"), adapter="a/b/c@stable"),)),
+    TrafficSamples(encoder=DIGEST, dimensions=4),
     SemanticRecord(
         artifact=DIGEST,
         files=(StoredFile(name="head.safetensors", sha256="0" * 64, size_bytes=1),),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.asked import Asked
@@ -65,6 +65,10 @@ class TextClassifier(Protocol):
         """One of those that `allowed` is true of, or none."""
         ...
 
+    def embed(self, text: str) -> Any:
+        """An array of float32, of unit length or all zeros."""
+        ...
+
 
 class Standing:
     """A classifier with its verdicts, so that another one's are not taken for its own."""
@@ -81,6 +85,11 @@ class Standing:
         other = Standing(self.classifier, revision=revision)
         other._verdicts = self._verdicts
         return other
+
+    def embedding(self, text: str) -> bytes:
+        """What a text means, as float16, little endian; empty where nothing of it is known."""
+        vector = self.classifier.embed(text)
+        return bytes(vector.astype("<f2").tobytes()) if vector.any() else b""
 
     def known(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict | None:
         """What was said of the job before, where it might choose from the same."""

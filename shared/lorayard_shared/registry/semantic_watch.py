@@ -81,6 +81,10 @@ class SemanticWatch:
             self._directory.semantic.put(None, COMING)
         self._woken.set()
 
+    def encoder(self) -> str | None:
+        """Digest of what reads prompts here; None: there is no classifier."""
+        return self.record.encoder_digest if self.record is not None else None
+
     async def ready(self) -> None:
         """What is known to be in force has been tried to get once, or takes too long."""
         with suppress(TimeoutError):
