@@ -36,6 +36,8 @@ class Request:
     """key=value of its metadata; may be given several times."""
     job: str = "-"
     """Its id: what a split without user and session is drawn by."""
+    prompt: str | None = None
+    """Its prompt: the classifier in force is asked for its meaning."""
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -146,6 +148,7 @@ async def which(*, request: Request = NOTHING, yard: YardAddress = NEAREST, outp
             session=request.session,
             metadata=request.metadata,
             job=request.job,
+            prompt=request.prompt,
         )
     if output.json:
         print_json(_trace_document(found))
@@ -172,12 +175,18 @@ def _chosen(found: Trace) -> str:
     return f"{'the base model' if ref is None else f'{ref.name}@{ref.version}'}{through}"
 
 
+def _verdict(found: Trace) -> dict[str, object] | None:
+    verdict = found.found.verdict if found.found is not None else None
+    return verdict.model_dump(mode="json") if verdict is not None else None
+
+
 def _trace_document(found: Trace) -> dict[str, object]:
     ref = found.found.ref if found.found is not None else None
     alias = found.found.alias if found.found is not None else None
     made = found.found.composition if found.found is not None else None
     return {
         "rule": found.found.rule if found.found is not None else None,
+        "semantic": _verdict(found),
         "adapter": ref.name if ref is not None else None,
         "version": ref.version if ref is not None else None,
         "digest": ref.digest if ref is not None else None,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from lorayard.registry.known import read_directory
+from lorayard.settings import client_settings
 from lorayard_cli.confusion import evaluation_document, evaluation_lines, figures_line
 from lorayard_cli.learning import (
     EncoderName,
@@ -21,8 +23,10 @@ from lorayard_cli.learning import (
 )
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, short_digest, table
-from lorayard_cli.registry_changes import UNSIGNED, Signature, bus, directory
+from lorayard_cli.registry_changes import UNSIGNED, Signature
 from lorayard_schemas.semantic import SemanticRecord
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.registry.records import Author
 from lorayard_shared.registry.semantic_store import SemanticStore
 
 if TYPE_CHECKING:
@@ -79,8 +83,8 @@ async def train(
     given = read_examples(examples)
     labels = sorted({one.adapter for one in given} - {NONE})
     if learning.check:
-        async with bus(yard) as connected:
-            check_labels(labels, await directory(connected), str(examples))
+        async with await _bus(yard) as connected:
+            check_labels(labels, await read_directory(connected), str(examples))
     encoder = await asyncio.to_thread(make_encoder, learning.encoder, learning.base)
     artifact = await asyncio.to_thread(make, given, encoder, precision=learning.precision)
     if learning.out is not None:
@@ -91,8 +95,8 @@ async def train(
     if not reached:
         note(f"no threshold gave {learning.precision:g}: give more examples, or a lower --precision")
     if not learning.dry_run:
-        async with bus(yard) as connected:
-            record = await put_in_force(connected, artifact, record, signature.author)
+        async with await _bus(yard) as connected:
+            record = await put_in_force(connected, artifact, record, _author(yard, signature))
     _show(record, output, in_force=not learning.dry_run)
 
 
@@ -121,7 +125,7 @@ async def eval_(
     if artifact is not None:
         classifier, revision = Classifier.load(artifact), None
     else:
-        async with bus(yard) as connected:
+        async with await _bus(yard) as connected:
             record, classifier = await classifier_in_force(connected)
             revision = record.revision
     found = await asyncio.to_thread(evaluate, classifier, given)
@@ -134,7 +138,7 @@ async def eval_(
 
 async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     """Show which classifiers were in force, who changed that, and why; the newest last."""
-    async with bus(yard) as connected:
+    async with await _bus(yard) as connected:
         past = await SemanticStore(connected).past()
     if output.json:
         print_json({"revisions": [_document(one) for one in past]})
@@ -166,16 +170,25 @@ async def rollback(
     to
         The revision; without it the one before.
     """
-    async with bus(yard) as connected:
-        made = await SemanticStore(connected).roll_back(to, signature.author)
+    async with await _bus(yard) as connected:
+        made = await SemanticStore(connected).roll_back(to, _author(yard, signature))
     _show(made, output, in_force=True)
 
 
 async def off(*, signature: Signature = UNSIGNED, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     """Choose nothing by meaning any more; `rollback` returns to what was in force."""
-    async with bus(yard) as connected:
-        made = await SemanticStore(connected).turn_off(signature.author)
+    async with await _bus(yard) as connected:
+        made = await SemanticStore(connected).turn_off(_author(yard, signature))
     _show(made, output, in_force=True)
+
+
+async def _bus(yard: YardAddress) -> Bus:
+    return await connect(yard.settings(), name="cli")
+
+
+def _author(yard: YardAddress, signature: Signature) -> Author:
+    actor = client_settings(yard.settings(), actor=signature.by).actor
+    return Author(actor=actor, reason=signature.why)
 
 
 def _show(made: SemanticRecord, output: Output, *, in_force: bool) -> None:

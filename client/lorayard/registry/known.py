@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.seat import DISPATCHER_KEY, DispatcherAdvert
+from lorayard_shared.errors import YardError
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.registry.alias_store import AliasStore
 from lorayard_shared.registry.chronicle import Chronicle
+from lorayard_shared.registry.classifier_shelf import ClassifierShelf
 from lorayard_shared.registry.route_store import RouteStore
+from lorayard_shared.registry.semantic_store import SemanticStore
+from lorayard_shared.registry.semantic_watch import fetch_standing
 
 if TYPE_CHECKING:
     from lorayard_shared.bus.connection import Bus
@@ -46,3 +50,24 @@ async def read_directory(bus: Bus) -> Directory:
     if past:
         made.rules.put(past[-1])
     return made
+
+
+async def read_classifier(bus: Bus, there: Directory, *, fetch: bool) -> None:
+    """Have a directory ask the classifier in force; what cannot be had abstains, as in a dispatcher.
+
+    Without `fetch` it is not brought to this machine, and abstains.
+
+    Raises:
+        nats.errors.Error: the bus does not answer.
+    """
+    record = await SemanticStore(bus).now()
+    if record is None or not record.is_on:
+        return
+    if not fetch:
+        there.semantic.put(None, "no prompt was given")
+        return
+    try:
+        shelf = ClassifierShelf(bus, bus.settings.classifiers_dir)
+        there.semantic.put(await fetch_standing(shelf, record))
+    except YardError as error:
+        there.semantic.put(None, str(error))

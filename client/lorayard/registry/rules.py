@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import nats.js.errors
 
 from lorayard.registry.answering import Answering
-from lorayard.registry.known import read_directory
-from lorayard_schemas.codec import decode
+from lorayard.registry.known import read_classifier, read_directory
+from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import Job
 from lorayard_schemas.routes import RouteTable
 from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_shared.jobs.asked import Asked
@@ -99,8 +100,11 @@ class Rules:
         session: str | None = None,
         metadata: Mapping[str, str] | None = None,
         job: str = "-",
+        prompt: str | None = None,
     ) -> Trace:
         """What would decide on a request, and why what comes before it would not; nothing is submitted.
+
+        With a `prompt` the classifier in force is asked too: it is fetched to this machine for that.
 
         `tenant` is the client's unless given. `job` is what a split is drawn by where a request has neither
         user nor session. A request that would be refused is none the less answered: `refused` says why.
@@ -113,13 +117,15 @@ class Rules:
             session=session,
             task=task,
             metadata=dict(metadata or {}),
+            body=encode(Job(id="-", prompt=prompt)) if prompt is not None else None,
         )
         async with Answering(link):
+            there = await read_directory(link.bus)
+            await read_classifier(link.bus, there, fetch=prompt is not None)
             record = await _session(link.bus, asked)
             if record is None:
-                return trace(await read_directory(link.bus), asked, None)
-            asked = replace(asked, bound=record.bound)
-            return trace(await read_directory(link.bus), asked, kept_of(record))
+                return trace(there, asked, None)
+            return trace(there, replace(asked, bound=record.bound), kept_of(record))
 
 
 def load_rules(rules: RouteTable | Path | str, *, source: str, allow_empty: bool) -> RouteTable:

@@ -52,10 +52,17 @@ class SyncRules:
         session: str | None = None,
         metadata: Mapping[str, str] | None = None,
         job: str = "-",
+        prompt: str | None = None,
     ) -> Trace:
         """What would decide on a request, and why what comes before it would not; see `Rules.test`."""
         return self._thread().call(
             self._rules.test(
-                adapter=adapter, tenant=tenant, task=task, session=session, metadata=metadata, job=job
+                adapter=adapter,
+                tenant=tenant,
+                task=task,
+                session=session,
+                metadata=metadata,
+                job=job,
+                prompt=prompt,
             )
         )

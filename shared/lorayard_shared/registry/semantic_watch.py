@@ -131,16 +131,7 @@ class SemanticWatch:
         book = self._directory.semantic
         if self.record is not None and book.standing is not None and self.record.artifact == wanted.artifact:
             return book.standing.under(wanted.revision)  # the same once more
-        folder = await self._shelf.fetch(wanted)
-        try:
-            classifier, digest = await asyncio.to_thread(load, folder)
-        except YardError:
-            await self._shelf.forget(wanted)
-            raise
-        if digest != wanted.artifact:
-            await self._shelf.forget(wanted)
-            raise ClassifierUnusableError(f"its files make {digest}, and the record says {wanted.artifact}")
-        standing = Standing(classifier, revision=wanted.revision)
+        standing = await fetch_standing(self._shelf, wanted)
         await self._judge(standing)
         return standing
 
@@ -169,7 +160,27 @@ class SemanticWatch:
         book.trouble = told
 
 
-def load(folder: Path) -> tuple[TextClassifier, str]:
+async def fetch_standing(shelf: ClassifierShelf, record: SemanticRecord) -> Standing:
+    """A classifier that is on, ready to be asked.
+
+    Raises:
+        ClassifierUnusableError, ArtifactError: it cannot be used here, for that reason.
+        FileMissingError: the store lacks a file of it.
+        nats.errors.Error: no answer.
+    """
+    folder = await shelf.fetch(record)
+    try:
+        classifier, digest = await asyncio.to_thread(_load, folder)
+    except YardError:
+        await shelf.forget(record)
+        raise
+    if digest != record.artifact:
+        await shelf.forget(record)
+        raise ClassifierUnusableError(f"its files make {digest}, and the record says {record.artifact}")
+    return Standing(classifier, revision=record.revision)
+
+
+def _load(folder: Path) -> tuple[TextClassifier, str]:
     """A classifier and its digest.
 
     Raises:
