@@ -22,7 +22,7 @@ from lorayard.link import Link
 from lorayard.listener import Slot
 from lorayard.publisher import Answer, Outgoing, refusal_error
 from lorayard.request import GenerateRequest, LaneName, build_job, job_address, pack_job, pack_plain
-from lorayard_schemas.job import HEAD_CHARACTERS, INLINE_BYTES, MAX_JOB_BYTES, Job, Lane
+from lorayard_schemas.job import INLINE_BYTES, MAX_JOB_BYTES, Job, Lane, excerpt
 from lorayard_schemas.subjects import Subjects
 from lorayard_shared.bus.payloads import MAX_BYTES
 from lorayard_shared.value import value
@@ -165,5 +165,5 @@ async def _with_reference(link: Link, job: Job, prompt: str) -> Job:
         raise refusal_error(error.err_code or 0, error.description or "") from error
     except nats.errors.Error as error:
         raise BusUnavailableError(url=link.settings.url, reason=str(error)) from error
-    ref = ref.model_copy(update={"head": prompt[:HEAD_CHARACTERS]})
+    ref = ref.model_copy(update={"excerpt": excerpt(prompt)})
     return job.model_copy(update={"prompt": None, "prompt_ref": ref})

@@ -23,7 +23,7 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.samples import MAX_SAMPLES_BYTES, AdapterSamples, TrafficSamples, samples_object
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.jobs.prompt_head import prompt_head
+from lorayard_shared.jobs.prompt_excerpt import prompt_excerpt
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.logs import Event
 from lorayard_shared.registry.errors import StoreFullError
@@ -94,7 +94,7 @@ class Samples:
             if place >= len(drawn.vectors):
                 return
         self._free_at = max(now, self._free_at) + 1.0 / A_SECOND
-        text = prompt_head(job.body)
+        text = prompt_excerpt(job.body)
         vector = embed(text) if text else b""
         if vector:
             self._keep(drawn, place, vector)

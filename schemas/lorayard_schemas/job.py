@@ -85,8 +85,16 @@ class ChatTurn(Part):
     content: str
 
 
-HEAD_CHARACTERS = 2000
-"""Of a prompt, that its meaning is judged by: a few hundred words say what is wanted."""
+EXCERPT_HEAD_CHARACTERS, EXCERPT_TAIL_CHARACTERS = 1500, 500
+"""Of a prompt, that its meaning is judged by: what is wanted stands at an end of it."""
+EXCERPT_CHARACTERS = EXCERPT_HEAD_CHARACTERS + EXCERPT_TAIL_CHARACTERS + 1
+
+
+def excerpt(text: str) -> str:
+    """The text, or where it is long its beginning and its end."""
+    if len(text) <= EXCERPT_CHARACTERS:
+        return text
+    return f"{text[:EXCERPT_HEAD_CHARACTERS]} {text[-EXCERPT_TAIL_CHARACTERS:]}"
 
 
 class PayloadRef(Part):
@@ -95,8 +103,8 @@ class PayloadRef(Part):
     key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: int = Field(ge=0)
-    head: Annotated[str, StringConstraints(max_length=HEAD_CHARACTERS)] = ""
-    """Of a prompt its beginning: its meaning is judged by that. Empty: it is not known."""
+    excerpt: Annotated[str, StringConstraints(max_length=EXCERPT_CHARACTERS)] = ""
+    """Of a prompt its beginning and its end: its meaning is judged by that. Empty: it is not known."""
 
 
 class Job(Message):

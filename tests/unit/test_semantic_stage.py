@@ -10,12 +10,12 @@ from tests.unit.conftest import BASE_DIGEST
 
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.codec import encode
-from lorayard_schemas.job import HEAD_CHARACTERS, ChatTurn, Job, PayloadRef
+from lorayard_schemas.job import EXCERPT_CHARACTERS, ChatTurn, Job, PayloadRef
 from lorayard_schemas.routes import ORDER, RULES_KEY, RouteTable, Stage
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.directory import Directory
-from lorayard_shared.jobs.prompt_head import prompt_head
+from lorayard_shared.jobs.prompt_excerpt import prompt_excerpt
 from lorayard_shared.jobs.resolve import Kept, Rule
 from lorayard_shared.jobs.semantic_book import Standing
 from lorayard_shared.jobs.tracing import trace
@@ -159,19 +159,21 @@ def test_a_classifier_that_cannot_be_had_abstains_and_says_why__b4() -> None:
     assert book.resolve(asked("sums")).verdict is None
 
 
-def test_the_head_of_a_prompt_is_what_its_message_has_of_it__b4() -> None:
+def test_a_prompt_is_judged_by_its_ends_as_its_message_has_them__b4() -> None:
     turns = tuple(
         ChatTurn(role=role, content=text)
         for role, text in (("system", "be"), ("user", "old"), ("assistant", "a"), ("user", "new"))
     )
-    ref = PayloadRef(key="k", sha256="0" * 64, size_bytes=1, head="it begins")
-    assert prompt_head(encode(Job(id="j", prompt="x" * 9999))) == "x" * HEAD_CHARACTERS
-    assert prompt_head(encode(Job(id="j", messages=turns))) == "new\nold"
-    assert prompt_head(encode(Job(id="j", prompt_ref=ref))) == "it begins"
-    assert prompt_head(b"\xff") == ""
+    ref = PayloadRef(key="k", sha256="0" * 64, size_bytes=1, excerpt="it begins")
+    long = "a" * 1500 + "b" * 9000 + "c" * 500
+    assert prompt_excerpt(encode(Job(id="j", prompt=long))) == "a" * 1500 + " " + "c" * 500
+    assert len(prompt_excerpt(encode(Job(id="j", prompt="x" * 9999)))) == EXCERPT_CHARACTERS
+    assert prompt_excerpt(encode(Job(id="j", messages=turns))) == "new\nold"
+    assert prompt_excerpt(encode(Job(id="j", prompt_ref=ref))) == "it begins"
+    assert prompt_excerpt(b"\xff") == ""
 
 
-def test_without_the_beginning_of_a_long_prompt_it_abstains__b4() -> None:
+def test_without_an_excerpt_of_a_prompt_kept_elsewhere_it_abstains__b4() -> None:
     book, classifier = directory()
     ref = PayloadRef(key="k", sha256="0" * 64, size_bytes=1)
     found = book.resolve(asked("", body=encode(Job(id="j", prompt_ref=ref))))

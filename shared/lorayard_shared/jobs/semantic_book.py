@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.asked import Asked
-from lorayard_shared.jobs.prompt_head import prompt_head
+from lorayard_shared.jobs.prompt_excerpt import prompt_excerpt
 
 REMEMBERED_JOBS = 32_768
 """Verdicts: twice as many as wait in four lanes at the default window; about 20 MB."""
@@ -21,7 +21,7 @@ REMEMBERED_JOBS = 32_768
 COSTS = 1024
 """Decisions of which the time is remembered, the newest: enough for a 99th percentile."""
 
-NO_TEXT = "the prompt is not in the message, and its sender gave no beginning of it"
+NO_TEXT = "the prompt is not in the message, and its sender gave no excerpt of it"
 
 
 class Judged(Protocol):
@@ -109,7 +109,7 @@ class Standing:
     def _judged(self, body: bytes | None, allowed: frozenset[str]) -> SemanticVerdict:
         if body is None:
             return SemanticVerdict(reason="no prompt was given", revision=self.revision)
-        text = prompt_head(body)
+        text = prompt_excerpt(body)
         if not text:
             return SemanticVerdict(reason=NO_TEXT, revision=self.revision)
         said = self.classifier.choose(text, allowed.__contains__)
