@@ -50,7 +50,7 @@ from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.intake import Unreadable, read_message
-from lorayard_shared.jobs.resolve import UnknownAdapterError
+from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
