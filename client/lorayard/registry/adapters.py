@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Unpack
 from lorayard.errors import InvalidRequestError
 from lorayard.registry.activation import activate_version, validate_version
 from lorayard.registry.answering import Answering
+from lorayard.registry.archiving import archive_version
 from lorayard.registry.comparing import AdapterDiff, Side, compare_sides, folder_meant
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, Publication, PushOptions, read_publication
 from lorayard.registry.pulling import pull_version
 from lorayard.registry.removal import RemovalReport, remove_version
 from lorayard.registry.verifying import VersionCheck, check_versions
 from lorayard.yard_view import list_adapters
-from lorayard_schemas.adapter import AdapterRecord, AdapterState, StoredFile
+from lorayard_schemas.adapter import AdapterRecord, StoredFile
 from lorayard_schemas.names import split_version, version_order
-from lorayard_shared.registry.alias_store import AliasStore
 from lorayard_shared.registry.blobs import BlobStore, OnBytes, unheard
-from lorayard_shared.registry.errors import VersionNamedError, VersionTakenError, VersionUnknownError
+from lorayard_shared.registry.errors import VersionTakenError, VersionUnknownError
 from lorayard_shared.registry.records import Author, KeptRecord, Records
-from lorayard_shared.registry.route_store import RouteStore
 
 if TYPE_CHECKING:
     from lorayard.link import Link
@@ -226,7 +225,7 @@ class Adapters:
         """
         if split_version(adapter)[1] is None:
             raise InvalidRequestError(field="adapter", reason=f"say which version of {adapter}: name@version")
-        return await self._step(_archive, adapter, reason)
+        return await self._step(archive_version, adapter, reason)
 
     async def remove(self, adapter: str, *, reason: str = "") -> RemovalReport:
         """Take a version out of the registry, and out of the store what no other version needs of it.
@@ -272,27 +271,6 @@ class Adapters:
 
 
 _Step = Callable[["Link", AdapterRecord, Author], Awaitable[AdapterRecord]]
-
-
-async def _archive(link: Link, record: AdapterRecord, author: Author) -> AdapterRecord:
-    if leading := await _leading(link, record):
-        raise VersionNamedError(label=record.label, by=leading)
-    moved = await Records(link.bus).move(
-        record.name, record.version, AdapterState.ARCHIVED, author, verb="archive", digest=record.digest
-    )
-    return moved.record
-
-
-async def _leading(link: Link, record: AdapterRecord) -> list[str]:
-    """The aliases and rules that lead requests to this very version."""
-    aliases = [
-        f"alias {alias.spec}"
-        for alias in await AliasStore(link.bus).list()
-        if alias.adapter == record.name and alias.weight(record.version) > 0
-    ]
-    past = await RouteStore(link.bus).past()
-    rules = past[-1].rules if past else ()
-    return aliases + [f"rule {rule.name}" for rule in rules if record.label in rule.specs]
 
 
 def _check_same(known: AdapterRecord, publication: Publication) -> None:

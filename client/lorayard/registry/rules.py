@@ -67,7 +67,11 @@ class Rules:
         async with Answering(link):
             if check:
                 _check(wanted, await read_directory(link.bus), source)
-            return await RouteStore(link.bus).put(wanted, link.author(reason))
+            store = RouteStore(link.bus)
+            made = await store.put(wanted, link.author(reason))
+            if check:
+                await _look_again(link, store, made, source)
+            return made
 
     async def get(self) -> RouteTable:
         """The rules in force; an empty table where there never were any."""
@@ -147,6 +151,15 @@ def _read(rules: Path | str, source: str) -> RouteTable:
         reason = f"it cannot be read ({error.strerror or error})"
         raise RuleFileError(source=source, line=None, field="", reason=reason) from error
     return read_rules(text, source)
+
+
+async def _look_again(link: Link, store: RouteStore, made: RouteTable, source: str) -> None:
+    """Undo rules whose adapter was archived as they were set; whoever archives looks again, too."""
+    try:
+        _check(made, await read_directory(link.bus), source)
+    except RuleFileError as error:
+        await store.take_back(made, link.author(f"undone: {error.reason}"))
+        raise
 
 
 def _check(wanted: RouteTable, there: Directory, source: str) -> None:

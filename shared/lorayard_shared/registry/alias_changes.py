@@ -177,6 +177,20 @@ def retire(before: AliasRecord | None, label: str, signed: Signed) -> AliasRecor
     return _make(before, before.adapter, before.alias, signed, arms=())
 
 
+def undo(
+    now: AliasRecord | None, made: AliasRecord, before: AliasRecord | None, signed: Signed
+) -> AliasRecord | None:
+    """What stands instead of a change that turned out not to be possible: what was before, as a revision of
+    its own. None where somebody has changed the alias since: then that counts."""
+    if now != made:
+        return None
+    if before is None:
+        return _make(made, made.adapter, made.alias, signed, arms=(), stopped=made.stopped)
+    kept = before.model_dump(include={"arms", "sticky", "user_field", "experiment", "control", "guard"})
+    restores = before.restores or before.revision
+    return _make(made, made.adapter, made.alias, signed, **kept, restores=restores, stopped=before.stopped)
+
+
 def check_targets(adapter: str, wanted: Sequence[str], versions: Versions) -> None:
     """Every version serves, and on the same base model.
 

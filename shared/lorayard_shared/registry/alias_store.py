@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from lorayard_schemas.adapter import AdapterState
 from lorayard_schemas.alias import AliasRecord, alias_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry import alias_changes
 from lorayard_shared.registry.alias_changes import Signed, SplitWish, Versions
 from lorayard_shared.registry.chronicle import Chronicle, Chronicled
-from lorayard_shared.registry.records import Author
+from lorayard_shared.registry.errors import AliasRefusedError
+from lorayard_shared.registry.records import Author, Records
 
 Known = Chronicled[AliasRecord]
 
@@ -20,6 +22,7 @@ class AliasStore:
 
     def __init__(self, bus: Bus) -> None:
         self._chronicle = Chronicle(bus, "aliases", AliasRecord, told=lambda record: record.shares)
+        self._records = Records(bus)
 
     async def list(self) -> list[AliasRecord]:
         """All that there are, by name."""
@@ -86,11 +89,48 @@ class AliasStore:
     async def _make(
         self, adapter: str, alias: str, made: Callable[[Known], AliasRecord], author: Author, *, verb: str
     ) -> AliasRecord:
+        before: AliasRecord | None = None
+
+        def changed(known: Known) -> AliasRecord:
+            nonlocal before
+            before = known.now
+            return made(known)
+
         done = await self._chronicle.change(
-            alias_key(adapter, alias), made, author, verb=verb, label=f"{adapter}@{alias}"
+            alias_key(adapter, alias), changed, author, verb=verb, label=f"{adapter}@{alias}"
         )
         assert done is not None, "nothing is taken away"
+        await self._look_again(done, before)
         return done
+
+    async def _look_again(self, made: AliasRecord, before: AliasRecord | None) -> None:
+        """Undo a change that leads to a version which was archived while it was made.
+
+        Whoever archives looks at the aliases once more, too, after its own change (`archive_version`). So of
+        two changes that cross at least one sees the other: no look comes before both writes.
+
+        Raises:
+            AliasRefusedError: it was undone.
+        """
+        for arm in made.arms:
+            if arm.weight <= 0:
+                continue
+            kept = await self._records.find(made.adapter, arm.version)
+            if kept is not None and kept.record.state is AdapterState.ACTIVE:
+                continue
+            state = kept.record.state if kept is not None else "removed"
+            reason = f"{made.adapter}@{arm.version} was {state} as {made.spec} was changed, which was undone"
+            await self._undo(made, before, reason)
+            raise AliasRefusedError(field="version", reason=reason)
+
+    async def _undo(self, made: AliasRecord, before: AliasRecord | None, reason: str) -> None:
+        author = Author(actor=made.by, reason=reason)
+
+        def undone(known: Known) -> AliasRecord | None:
+            return alias_changes.undo(known.now, made, before, _signed(author)) or known.now
+
+        key = alias_key(made.adapter, made.alias)
+        await self._chronicle.change(key, undone, author, verb="undo", label=made.spec)
 
 
 def _last(past: tuple[AliasRecord, ...]) -> AliasRecord | None:

@@ -46,6 +46,18 @@ class RouteStore:
 
         return await self._change(changed, author, "rollback")
 
+    async def take_back(self, made: RouteTable, author: Author) -> None:
+        """Put what was before in force again, unless somebody has changed the rules since."""
+
+        def changed(known: Chronicled[RouteTable]) -> RouteTable:
+            if known.now != made:
+                return known.past[-1]
+            before = known.past[-2] if len(known.past) > 1 else RouteTable()
+            restores = (before.restores or before.revision) if len(known.past) > 1 else None
+            return _signed(before, known.past, author, restores=restores)
+
+        await self._change(changed, author, "undo")
+
     async def _change(
         self, changed: Callable[[Chronicled[RouteTable]], RouteTable], author: Author, verb: str
     ) -> RouteTable:
