@@ -139,11 +139,11 @@ async def test_nothing_leads_to_what_was_archived_at_that_moment__d2__d4(
     first, second = two
     ends: set[tuple[bool, bool]] = set()
 
-    async def cross(requests: tuple[int, int], order: Callable[[Paced, Paced], tuple[Paced, Paced]]) -> bool:
+    async def cross(requests: tuple[int, int], order: tuple[Paced, Paced]) -> bool:
         """Whether there is more to be made of both."""
         archiving = await first.begin(first.client.adapters.archive(SECOND), requests=requests[0])
         leading = await second.begin(lead(second.client), requests=requests[1])
-        done = {one: await one.end() for one in order(first, second)}
+        done = {one: await one.end() for one in order}
         archived = (await Records(bus).get(NAME, "2")).record.state is AdapterState.ARCHIVED
         assert (archived, await leads(first.client)) == (done[first], done[second]), requests
         assert not (done[first] and done[second]), requests
@@ -151,7 +151,7 @@ async def test_nothing_leads_to_what_was_archived_at_that_moment__d2__d4(
         await reset(first.client, bus)
         return archiving and leading
 
-    for order in (lambda a, b: (a, b), lambda a, b: (b, a)):
+    for order in ((first, second), (second, first)):
         made = 0
         while await cross((made, max(0, made + ahead)), order):
             made += 1

@@ -46,10 +46,7 @@ async def _leading(link: Link, record: AdapterRecord) -> list[str]:
     aliases = [
         f"alias {alias.spec}"
         for alias in await AliasStore(link.bus).list()
-        if alias.adapter == record.name
-        and (
-            alias.weight(record.version) > 0 or (alias.guard is not None and alias.control == record.version)
-        )
+        if alias.adapter == record.name and _leads(alias, record.version)
     ]
     past = await RouteStore(link.bus).past()
     rules = past[-1].rules if past else ()
