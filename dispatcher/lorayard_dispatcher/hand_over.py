@@ -33,7 +33,8 @@ REQUEST_SECONDS = 5.0
 
 MAX_JOBS = 64
 JOB_BYTES = 1024
-"""Lease, adapter and the rest of one job's fields, generously; and each part of a composition."""
+"""Lease, adapter and the rest of one job's fields, generously; each part of a composition, and what rules
+added or left out."""
 
 
 class Fate(StrEnum):
@@ -144,7 +145,8 @@ def _held(parked: ParkedJob) -> HeldJob:
 def _bytes(parked: ParkedJob) -> int:
     taken = parked.taken
     parts = 0 if parked.composition is None else len(parked.composition.records)
-    return len(taken.subject) + len(taken.body) + len(taken.history or "") + JOB_BYTES * (1 + parts)
+    told = 0 if parked.additions is None else len(parked.additions.by) + len(parked.additions.left_out)
+    return len(taken.subject) + len(taken.body) + len(taken.history or "") + JOB_BYTES * (1 + parts + told)
 
 
 def batches(jobs: Sequence[ParkedJob]) -> Iterator[list[ParkedJob]]:

@@ -196,11 +196,7 @@ def _outcome(stored: Stored) -> CancelOutcome:
 
 
 def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) -> DispatcherStatus:
-    names = {
-        record.digest: f"{record.name}@{record.version}"
-        for versions in dispatcher.registry.known.values()
-        for record in versions.values()
-    }
+    names = dispatcher.registry.labels
     placed = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, None, most=MOST_MISPLACED)
     waiting: dict[str, list[float]] = {}
     for (group, _), jobs in dispatcher.pool.queues.items():

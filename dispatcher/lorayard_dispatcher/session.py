@@ -47,8 +47,7 @@ class Session:
     ) -> None:
         """A job that was published at `at` brings an adapter; one that is older than the choice does not."""
         if at >= self.chosen_at:
-            self.adapter, self.chosen_at, self.alias = adapter, at, alias
-            self.origin = origin or self.origin
+            self.adapter, self.chosen_at, self.alias, self.origin = adapter, at, alias, origin
 
     def turned(self, found: Resolution, at: float) -> None:
         """A turn, published at `at`, was resolved. Several adapters are of their own turn only, but for the
@@ -58,7 +57,7 @@ class Session:
             alias = chosen.alias.name if chosen.alias is not None else None
             explicit = chosen.rule == Rule.EXPLICIT
             word = chosen.rule.partition(":")[0]
-            origin = None if word == Rule.SESSION else word
+            origin = self.origin if word == Rule.SESSION else word
             self.resolved(chosen.ref, at, explicit=explicit, alias=alias, origin=origin)
         if found is not chosen or chosen.composition is not None:
             self._bind(found.bound)

@@ -7,6 +7,9 @@ from lorayard_schemas.message import Part
 MAX_LEFT_OUT = 16
 """Told of one job: each takes some hundred bytes of its assignment and of its result."""
 
+MAX_WHY_CHARACTERS = 300
+"""A reason may list all versions of an adapter."""
+
 
 class LeftOut(Part):
     """An adapter that a rule names, and that the job went without."""

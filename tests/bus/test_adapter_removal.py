@@ -27,6 +27,7 @@ from lorayard_schemas.job import Lane
 from lorayard_schemas.message import Message
 from lorayard_schemas.placement import Placement, placement_key
 from lorayard_schemas.routes import RouteRule, RouteTable
+from lorayard_schemas.rule_parts import RulePart
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.registry.records import Author, Records
@@ -130,6 +131,11 @@ async def _rule(bus: Bus) -> None:
     await RouteStore(bus).put(RouteTable(rules=(RouteRule(name="all", adapter=LABEL),)), ANA)
 
 
+async def _several(bus: Bus) -> None:
+    several = RouteRule(name="all", add=(RulePart(adapter="a/b/c"), RulePart(adapter=LABEL, weight=0.5)))
+    await RouteStore(bus).put(RouteTable(rules=(several,)), ANA)
+
+
 async def _placement(bus: Bus) -> None:
     await keep(bus, "placements", placement_key(LABEL), Placement(adapter=LABEL, pin=True))
 
@@ -145,6 +151,7 @@ async def _job(bus: Bus) -> None:
         (_serve, "it serves: archive it first"),
         (_alias, "the alias acme/tiny/echo@stable is 2=100 1=0"),
         (_rule, "the rule all leads to it"),
+        (_several, "the rule all leads to it"),
         (_placement, "a placement is declared for it"),
         (_job, "1 jobs that name it are not done"),
     ],

@@ -10,7 +10,7 @@ import msgpack
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
-from lorayard_dispatcher.guard import GUARD, read_answer
+from lorayard_dispatcher.guard import GUARD, led_by_aliases, read_answer
 from lorayard_schemas.alias import AliasRecord, GuardRule
 from lorayard_schemas.job import Job
 from lorayard_shared.registry.alias_changes import SplitWish
@@ -31,8 +31,16 @@ def told(version: str, revision: int, **more: Any) -> dict[str, Any]:
     return {"maker": {"version": version, "alias": alias}, "state": "succeeded", **more}
 
 
-async def test_a_version_that_fails_loses_its_share_to_the_control_by_the_guard__d4(
-    yard: Yard, adapters: Path, wait_until: WaitUntil
+def told_as_a_part(version: str, revision: int, **more: Any) -> dict[str, Any]:
+    """The same where the version was one of several, and no alias led to the other."""
+    single = told(version, revision, **more)
+    maker = {"composition": {"parts": [{"version": "7"}, single["maker"]]}}
+    return {**single, "maker": maker}
+
+
+@pytest.mark.parametrize("told", [told, told_as_a_part], ids=["alone", "part"])
+async def test_a_version_that_fails_loses_its_share_to_the_control_by_the_guard__d4__c7(
+    told: Callable[..., dict[str, Any]], yard: Yard, adapters: Path, wait_until: WaitUntil
 ) -> None:
     make_tiny_adapter(adapters / ADAPTER / "2", seed=2, targets=("q_proj",))
     await yard.dispatcher()
@@ -67,6 +75,15 @@ async def test_a_version_that_fails_loses_its_share_to_the_control_by_the_guard_
 async def now(store: AliasStore) -> AliasRecord:
     """The alias as it is."""
     return (await store.past(ADAPTER, "stable"))[-1]
+
+
+def test_an_answer_counts_for_every_part_that_an_alias_led_to__c7__d4() -> None:
+    two = {"version": "2", "alias": {"name": "a@stable", "revision": 4}}
+    three = {"version": "3", "alias": {"name": "b@next", "revision": 1}}
+    parts = [two, {"version": "9"}, three, {"version": "8", "alias": None}]
+    made = {"maker": {"composition": {"parts": parts}}, "state": "succeeded"}
+    assert list(led_by_aliases(made)) == [("2", two["alias"]), ("3", three["alias"])]
+    assert list(led_by_aliases({"maker": {**two, "composition": None}})) == [("2", two["alias"])]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from lorayard_schemas.additions import MAX_LEFT_OUT, Additions, LeftOut
+from lorayard_schemas.additions import MAX_LEFT_OUT, MAX_WHY_CHARACTERS, Additions, LeftOut
 from lorayard_schemas.composition import MAX_PARTS, MAX_WEIGHT
 from lorayard_schemas.routes import RouteRule
 from lorayard_schemas.rule_parts import Choice, Conflict, Missing, RulePart
@@ -213,4 +213,4 @@ class _Stack:
     def _miss(self, rule: RouteRule, part: RulePart, reason: str, error: type[UnknownAdapterError]) -> None:
         if rule.missing is Missing.REFUSE:
             raise error(spec=part.adapter, reason=f"rule {rule.name!r}: {reason}", field="composition")
-        self.left_out.append(LeftOut(adapter=part.adapter, rule=rule.name, why=reason))
+        self.left_out.append(LeftOut(adapter=part.adapter, rule=rule.name, why=reason[:MAX_WHY_CHARACTERS]))
