@@ -49,6 +49,7 @@ _NOUNS = {
             "merge": ("adapter_merge:merge", "Make one new version of several."),
             "diff": ("adapter_diff:diff", "Say what changed between two versions, module by module."),
             "verify": ("adapter_checks:verify", "Compare what the store has with the records."),
+            "sweep": ("adapter_sweep:sweep", "Take out of the store what nothing needs."),
             "validate": ("adapter_states:validate", "Have a worker try a version that was pushed."),
             "activate": ("adapter_states:activate", "Let a version serve."),
             "archive": ("adapter_states:archive", "Let a version serve no more, and keep it."),

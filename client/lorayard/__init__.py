@@ -47,6 +47,7 @@ from lorayard.registry.adapters import Adapters, PushReport
 from lorayard.registry.aliases import Aliases, SwitchReport
 from lorayard.registry.comparing import AdapterDiff
 from lorayard.registry.removal import RemovalReport
+from lorayard.registry.repairing import RepairReport
 from lorayard.registry.rules import Rules
 from lorayard.registry.strikes import StrikeReport, Strikes
 from lorayard.registry.verifying import FileCheck, VersionCheck
@@ -120,6 +121,7 @@ __all__ = [
     "QueueDepth",
     "ReferencedError",
     "RemovalReport",
+    "RepairReport",
     "RequestOptions",
     "Result",
     "ResultState",

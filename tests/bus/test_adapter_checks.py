@@ -95,7 +95,7 @@ async def test_the_command_tells_what_is_wrong_by_its_exit_code__g9(
     assert await verify(settings, f"{NAME}@1") == ExitCode.FAILED
     told = capsys.readouterr()
     assert f"{NAME}@1: {WEIGHTS}: it has no list of parts" in told.out
-    assert "push" in told.err
+    assert "--repair" in told.err
     assert await verify(settings, "--json") == ExitCode.FAILED
     said = json.loads(capsys.readouterr().out)
     assert said["sound"] is False

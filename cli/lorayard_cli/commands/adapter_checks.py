@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from lorayard import VersionCheck
 from lorayard_cli.connection import client
@@ -10,12 +11,17 @@ from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, print_json, print_text
 from lorayard_cli.transfer_progress import megabytes, transfer_progress
+from lorayard_schemas.adapter import StoredFile
 
 
 async def verify(
-    adapter: str | None = None, *, yard: YardAddress = NEAREST, output: Output = TEXT
+    adapter: str | None = None,
+    *,
+    repair: Path | None = None,
+    yard: YardAddress = NEAREST,
+    output: Output = TEXT,
 ) -> ExitCode:
-    """Read every file from the store and compare it with its record; nothing is changed.
+    """Read every file from the store and compare it with its record; nothing is changed without --repair.
 
     Ends with 1 when a file is missing or has other bytes.
 
@@ -23,15 +29,29 @@ async def verify(
     ----------
     adapter
         name@version, or a name for all of its versions; left out: every adapter.
+    repair
+        An adapter's folder: what is missing or damaged in the store and lies there with the bytes that the
+        record tells of, is put right.
     """
+    mended: Sequence[StoredFile] = ()
     async with client(yard) as connected:
         with transfer_progress("verify") as shown:
-            checks = await connected.adapters.verify(adapter, on_size=shown.size, on_bytes=shown.moved)
+            if repair is None:
+                checks = await connected.adapters.verify(adapter, on_size=shown.size, on_bytes=shown.moved)
+            else:
+                report = await connected.adapters.repair(
+                    repair, adapter, on_size=shown.size, on_bytes=shown.moved
+                )
+                checks, mended = list(report.checks), report.mended
+    sound = all(check.sound for check in checks)
     if output.json:
-        print_json({"sound": all(check.sound for check in checks), "adapters": list(map(_document, checks))})
+        told = [{"name": file.name, "sha256": file.sha256} for file in mended]
+        print_json({"sound": sound, "mended": told, "adapters": list(map(_document, checks))})
     else:
+        for file in mended:
+            print_text(f"mended: {file.name} ({file.sha256[:12]}), from {repair}")
         _tell(checks)
-    return ExitCode.OK if all(check.sound for check in checks) else ExitCode.FAILED
+    return ExitCode.OK if sound else ExitCode.FAILED
 
 
 def _document(check: VersionCheck) -> dict[str, object]:
@@ -67,4 +87,4 @@ def _tell(checks: Sequence[VersionCheck]) -> None:
     if not checks:
         note("no adapter is registered")
     if not all(check.sound for check in checks):
-        note("push what is missing again from its folder; what the store has is not sent again")
+        note("`lorayard adapters verify --repair DIR` puts it right from a folder that has the same bytes")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -13,16 +14,19 @@ from lorayard.registry.activation import activate_version, validate_version
 from lorayard.registry.answering import Answering
 from lorayard.registry.archiving import archive_version
 from lorayard.registry.comparing import AdapterDiff, Side, compare_sides, folder_meant
-from lorayard.registry.publication import MAX_WEIGHTS_BYTES, Publication, PushOptions, read_publication
+from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions, read_publication
 from lorayard.registry.pulling import pull_version
+from lorayard.registry.registering import check_same, register_version
 from lorayard.registry.removal import RemovalReport, remove_version
+from lorayard.registry.repairing import RepairReport, repair_versions
 from lorayard.registry.verifying import VersionCheck, check_versions
 from lorayard.yard_view import list_adapters
 from lorayard_schemas.adapter import AdapterRecord, StoredFile
 from lorayard_schemas.names import split_version, version_order
 from lorayard_shared.registry.blobs import BlobStore, OnBytes, unheard
-from lorayard_shared.registry.errors import VersionTakenError, VersionUnknownError
-from lorayard_shared.registry.records import Author, KeptRecord, Records
+from lorayard_shared.registry.errors import VersionUnknownError
+from lorayard_shared.registry.records import Author, Records
+from lorayard_shared.registry.sweeping import ORPHAN_SECONDS, OrphanReport, Sweeper
 
 if TYPE_CHECKING:
     from lorayard.link import Link
@@ -97,14 +101,14 @@ class Adapters:
             records = Records(link.bus)
             known = await records.find(name, version)
             if known is not None:
-                await asyncio.to_thread(_check_same, known.record, publication)
+                await asyncio.to_thread(check_same, known.record, publication)
             store, stored, sent = BlobStore(link.bus), list[StoredFile](), 0
             for file in publication.files:
                 done = await store.send(file, on_bytes=on_bytes)
                 stored.append(done.file)
                 sent += done.sent_bytes
             author = link.author(options.get("reason", ""))
-            kept = await _register(records, publication.stored(stored), author)
+            kept = await register_version(records, publication.stored(stored), author)
             for file in publication.files:  # a removal that had not seen this record may have taken parts
                 sent += (await store.send(file)).sent_bytes
         return PushReport(
@@ -154,6 +158,50 @@ class Adapters:
         records = await self._named(adapter)
         async with Answering(link):
             return await check_versions(BlobStore(link.bus), records, on_size=on_size, on_bytes=on_bytes)
+
+    async def repair(
+        self,
+        folder: Path | str,
+        adapter: str | None = None,
+        *,
+        on_bytes: OnBytes = unheard,
+        on_size: OnBytes = unheard,
+    ) -> RepairReport:
+        """Put right stored files that are missing or damaged, from an adapter's folder with the same bytes.
+
+        `adapter` as in `verify`. Nothing is written but what the records tell of.
+
+        Raises:
+            VersionUnknownError: there is no such version.
+            AdapterRefusedError: there is no such folder.
+            StoreFullError: what was mended until then stays.
+        """
+        link = self._open_link()
+        records = await self._named(adapter)
+        async with Answering(link):
+            return await repair_versions(
+                BlobStore(link.bus), records, Path(folder), on_size=on_size, on_bytes=on_bytes
+            )
+
+    async def sweep(
+        self, *, older_than_seconds: float = ORPHAN_SECONDS, dry_run: bool = False
+    ) -> OrphanReport:
+        """Take out of the store what no version and no classifier needs, as pushes leave that were cut.
+
+        `older_than_seconds`: what is younger, by the server's clock, may belong to a push under way. With
+        `dry_run` nothing is removed.
+
+        Raises:
+            InvalidRequestError: the age is no time.
+            UnreadableRecordError: a record cannot be read, so nobody knows what it needs.
+        """
+        if not 0 <= older_than_seconds < math.inf:
+            reason = f"seconds from 0 up are needed, got {older_than_seconds}"
+            raise InvalidRequestError(field="older_than_seconds", reason=reason)
+        link = self._open_link()
+        async with Answering(link):
+            sweeper = Sweeper(link.bus, lambda: list_adapters(link))
+            return await sweeper.sweep_orphans(older_than_seconds=older_than_seconds, dry_run=dry_run)
 
     async def _named(self, adapter: str | None) -> list[AdapterRecord]:
         name, version = (None, None) if adapter is None else split_version(adapter)
@@ -271,62 +319,3 @@ class Adapters:
 
 
 _Step = Callable[["Link", AdapterRecord, Author], Awaitable[AdapterRecord]]
-
-
-def _check_same(known: AdapterRecord, publication: Publication) -> None:
-    """Whether pushing again would leave the version as it is.
-
-    Raises:
-        VersionTakenError: it stands for other bytes.
-        InvalidRequestError: something else was said of it.
-    """
-    wanted = publication.record
-    if known.digest != wanted.digest:
-        raise VersionTakenError(label=wanted.label, registered=known.digest, given=wanted.digest)
-    if not known.in_store:
-        return  # a worker has it on its disk: the push brings the files
-    for field in ("labels", "tenants"):
-        before, given = getattr(known, field), getattr(wanted, field)
-        if given and given != before:
-            raise InvalidRequestError(
-                field=field,
-                reason=f"{wanted.label} is registered with {before or 'none'}, and a push leaves it as it is",
-            )
-    _check_files(known, {file.name: file.sha256() for file in publication.files})
-
-
-async def _register(records: Records, record: AdapterRecord, author: Author) -> KeptRecord:
-    """Create the record, or add the files to the one that is there for the same bytes.
-
-    Raises:
-        VersionTakenError: it stands for other bytes, or for these in other files.
-    """
-    try:
-        return await records.create(record, author)
-    except VersionTakenError as error:
-        if error.registered != error.given:
-            raise
-
-    def with_files(known: AdapterRecord) -> AdapterRecord:
-        if known.digest != record.digest:
-            raise VersionTakenError(label=record.label, registered=known.digest, given=record.digest)
-        if known.in_store:
-            _check_files(known, {file.name: file.sha256 for file in record.files})
-            return known if known.recipe else known.model_copy(update={"recipe": record.recipe})
-        said = {"labels": record.labels or known.labels, "tenants": record.tenants or known.tenants}
-        found = {"files": record.files, "kind": record.kind, "recipe": known.recipe or record.recipe}
-        return known.model_copy(update={**found, **said})
-
-    return await records.change(record.name, record.version, with_files, author, verb="push")
-
-
-def _check_files(known: AdapterRecord, given: Mapping[str, str]) -> None:
-    """The same weights may lie in other files: another spelling of the configuration, other expectations."""
-    before = {file.name: file.sha256 for file in known.files}
-    for name in sorted({*before, *given}):
-        if before.get(name) != given.get(name):
-            raise VersionTakenError(
-                label=known.label,
-                registered=f"{known.digest} with {name} {before.get(name, 'missing')}",
-                given=f"{known.digest} with {name} {given.get(name, 'missing')}",
-            )

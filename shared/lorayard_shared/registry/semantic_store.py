@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from lorayard_schemas.adapter import StoredFile
 from lorayard_schemas.semantic import SEMANTIC_KEY, SemanticRecord
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.chronicle import Chronicle, Chronicled
@@ -71,11 +70,6 @@ class SemanticStore:
         made = await self._chronicle.change(SEMANTIC_KEY, changed, author, verb=verb, label=SEMANTIC_KEY)
         assert made is not None, "nothing is taken away"
         return made
-
-
-async def kept_files(bus: Bus) -> tuple[StoredFile, ...]:
-    """Of every classifier that is in force, or that one may return to."""
-    return tuple(file for record in await SemanticStore(bus).past() for file in record.files)
 
 
 def _signed(

@@ -8,18 +8,33 @@ written after it belongs to a push whose own look is later than the removal.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from lorayard_schemas.adapter import AdapterRecord, StoredFile
+from lorayard_schemas.adapter import StoredFile
 from lorayard_schemas.blob import MAX_PART_BYTES
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.blobs import BlobStore, manifest_name, part_name
 from lorayard_shared.registry.errors import FileMissingError
+from lorayard_shared.registry.inventory import purge_piece, take_inventory
 from lorayard_shared.registry.objects import Objects
-from lorayard_shared.registry.semantic_store import kept_files
+from lorayard_shared.registry.references import ListRecords, last_reference, referenced_files
 
-ListRecords = Callable[[], Awaitable[Sequence[AdapterRecord]]]
-"""Every record there is; raises where one cannot be read, for nobody knows then what it needs."""
+ORPHAN_SECONDS = 3600.0
+"""Longer than a push stands still between a part and the next, and comes back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanReport:
+    """What lay in the store for nobody, and is gone, or would be."""
+
+    objects: tuple[str, ...]
+    """Parts and lists of parts."""
+    pieces: int
+    """Of parts that were never stored whole."""
+    freed_bytes: int
+    young: int
+    """Left, as they are too young."""
 
 
 class Sweeper:
@@ -35,7 +50,36 @@ class Sweeper:
 
     async def sweep(self, files: Sequence[StoredFile]) -> int:
         """Remove these files as far as no record needs them, after theirs was removed; the bytes freed."""
-        wanted = dict.fromkeys([name for file in files for name in await self._objects_of(file)])
+        return await self._remove(
+            dict.fromkeys([name for file in files for name in await self._objects_of(file)])
+        )
+
+    async def sweep_orphans(self, *, older_than_seconds: float, dry_run: bool) -> OrphanReport:
+        """Remove parts and lists that nothing needs, and pieces of parts that never became whole.
+
+        What is younger, by the server's clock, may belong to a push that is under way; one that takes longer
+        sends again what it lacks at its end. Objects of other names are somebody else's.
+        """
+        needed, found = await self._needed(), await take_inventory(self._bus)
+        old = found.at - older_than_seconds
+        unneeded = [one for one in found.objects if _is_ours(one.name) and one.name not in needed]
+        orphans = [one for one in unneeded if one.at < old]
+        pieces = [one for one in found.pieces if one.at < old]
+        freed = sum(one.size_bytes for one in [*orphans, *pieces])
+        if not dry_run:
+            freed = await self._remove([one.name for one in orphans])
+            for piece in pieces:
+                await purge_piece(self._bus, piece)
+                freed += piece.size_bytes
+        return OrphanReport(
+            objects=tuple(one.name for one in orphans),
+            pieces=len(pieces),
+            freed_bytes=freed,
+            young=len(unneeded) - len(orphans) + len(found.pieces) - len(pieces),
+        )
+
+    async def _remove(self, wanted: Iterable[str]) -> int:
+        """Remove objects that nothing needs; the bytes freed."""
         seen, needed, freed = await self._last_change(), await self._needed(), 0
         for name in wanted:
             size = await self._objects.size(name)
@@ -53,10 +97,8 @@ class Sweeper:
         return freed
 
     async def _needed(self) -> frozenset[str]:
-        """Objects that some record names, or a classifier that is kept."""
-        records = await self._list_records()
-        named = [*(file for record in records for file in record.files), *await kept_files(self._bus)]
-        files = {file.sha256: file for file in named}
+        """Objects of files that anything names."""
+        files = {file.sha256: file for file in await referenced_files(self._bus, self._list_records)}
         return frozenset([name for file in files.values() for name in await self._objects_of(file)])
 
     async def _objects_of(self, file: StoredFile) -> list[str]:
@@ -72,7 +114,8 @@ class Sweeper:
         return self._parts[file.sha256]
 
     async def _last_change(self) -> int:
-        """Of any record: grows with each."""
-        buckets = (self._bus.subjects.bucket(kind) for kind in ("adapters", "rules"))
-        found = [await self._bus.api(f"STREAM.INFO.KV_{bucket}") for bucket in buckets]
-        return sum(int(info["state"]["last_seq"]) for info in found)
+        return await last_reference(self._bus)
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith((part_name(""), manifest_name("")))

@@ -1,0 +1,70 @@
+"""What a push makes of the registry: a new record, or the files of one that is there for the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lorayard.errors import InvalidRequestError
+from lorayard.registry.publication import Publication
+from lorayard_schemas.adapter import AdapterRecord
+from lorayard_shared.registry.errors import VersionTakenError
+from lorayard_shared.registry.records import Author, KeptRecord, Records
+
+
+def check_same(known: AdapterRecord, publication: Publication) -> None:
+    """Whether pushing again would leave the version as it is.
+
+    Raises:
+        VersionTakenError: it stands for other bytes.
+        InvalidRequestError: something else was said of it.
+    """
+    wanted = publication.record
+    if known.digest != wanted.digest:
+        raise VersionTakenError(label=wanted.label, registered=known.digest, given=wanted.digest)
+    if not known.in_store:
+        return  # a worker has it on its disk: the push brings the files
+    for field in ("labels", "tenants"):
+        before, given = getattr(known, field), getattr(wanted, field)
+        if given and given != before:
+            raise InvalidRequestError(
+                field=field,
+                reason=f"{wanted.label} is registered with {before or 'none'}, and a push leaves it as it is",
+            )
+    _check_files(known, {file.name: file.sha256() for file in publication.files})
+
+
+async def register_version(records: Records, record: AdapterRecord, author: Author) -> KeptRecord:
+    """Create the record, or add the files to the one that is there for the same bytes.
+
+    Raises:
+        VersionTakenError: it stands for other bytes, or for these in other files.
+    """
+    try:
+        return await records.create(record, author)
+    except VersionTakenError as error:
+        if error.registered != error.given:
+            raise
+
+    def with_files(known: AdapterRecord) -> AdapterRecord:
+        if known.digest != record.digest:
+            raise VersionTakenError(label=record.label, registered=known.digest, given=record.digest)
+        if known.in_store:
+            _check_files(known, {file.name: file.sha256 for file in record.files})
+            return known if known.recipe else known.model_copy(update={"recipe": record.recipe})
+        said = {"labels": record.labels or known.labels, "tenants": record.tenants or known.tenants}
+        found = {"files": record.files, "kind": record.kind, "recipe": known.recipe or record.recipe}
+        return known.model_copy(update={**found, **said})
+
+    return await records.change(record.name, record.version, with_files, author, verb="push")
+
+
+def _check_files(known: AdapterRecord, given: Mapping[str, str]) -> None:
+    """The same weights may lie in other files: another spelling of the configuration, other expectations."""
+    before = {file.name: file.sha256 for file in known.files}
+    for name in sorted({*before, *given}):
+        if before.get(name) != given.get(name):
+            raise VersionTakenError(
+                label=known.label,
+                registered=f"{known.digest} with {name} {before.get(name, 'missing')}",
+                given=f"{known.digest} with {name} {given.get(name, 'missing')}",
+            )
