@@ -28,8 +28,8 @@ class UpOptions:
     model: str = "gemma3-270m"
     """gemma3-270m (made ready on the first start), tiny (random, for tests), or a model's folder."""
     adapters: Path | None = None
-    """Folder laid out as {org}/{model}/{task}/{version}. Without it gemma3-270m gets the demo's three,
-    and tiny three random ones."""
+    """Folder laid out as {org}/{model}/{task}/{version}; what is put there later is found too. Without it
+    gemma3-270m gets the demo's three, and tiny three random ones."""
     port: int = 4222
     """Of the bus on 127.0.0.1; 0 takes any free one."""
     data: Path | None = None

@@ -26,7 +26,7 @@ class WorkerOptions:
     models_dir: Path | None = None
     """Where known models are kept; ~/.cache/lorayard/models when absent."""
     adapters: Path | None = None
-    """Folder laid out as {org}/{model}/{task}/{version}."""
+    """Folder laid out as {org}/{model}/{task}/{version}; what is put there later is found too."""
     engine: Literal["packed", "echo"] | None = None
     """packed runs the model; echo answers with the prompt and needs none."""
     slots: int | None = None

@@ -14,7 +14,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import nats.errors
 import nats.js.errors
@@ -54,7 +54,7 @@ class Description:
 
 def stored_at(message: RawStreamMsg) -> float:
     """When the server stored a message that was read directly, in Unix seconds."""
-    headers: dict[str, str] = message.headers or {}
+    headers = cast("dict[str, str]", message.headers)  # nats-py says no more than that it is a dict
     return datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()
 
 
