@@ -65,7 +65,7 @@ class Sweeper:
         unneeded = [one for one in found.objects if _is_ours(one.name) and one.name not in needed]
         orphans = [one for one in unneeded if one.at < old]
         pieces = [one for one in found.pieces if one.at < old]
-        freed = sum(one.size_bytes for one in [*orphans, *pieces])
+        freed = sum(one.size_bytes for one in orphans) + sum(one.size_bytes for one in pieces)
         if not dry_run:
             freed = await self._remove([one.name for one in orphans])
             for piece in pieces:
