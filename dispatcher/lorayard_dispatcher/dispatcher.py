@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -39,7 +39,9 @@ from lorayard_dispatcher.sessions import Sessions
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_dispatcher.unservable import Unservable
 from lorayard_dispatcher.usage import Usage
+from lorayard_dispatcher.withdrawing import Withdrawing
 from lorayard_schemas.job import Lane
 from lorayard_schemas.strike import Strike
 from lorayard_shared.bus.connection import Bus
@@ -100,6 +102,9 @@ class Dispatcher:
         self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
         self.unresolved = Unresolved()
         self.choosing = Choosing(self.registry, settings.default_adapter)
+        self.is_active: Callable[[], bool] = lambda: True
+        """Whether what is parked is still this dispatcher's to give out."""
+        self.withdrawing = Withdrawing(bus, self.fleet, self.spawn, is_active=lambda: self.is_active())
         self.rerouting = self._make_rerouting()
         self.as_now = self.rerouting.as_now
         self.samples = Samples(settings.semantic_samples)
@@ -112,8 +117,6 @@ class Dispatcher:
         )
         self.sessions = Sessions(bus, self.spawn, self._retry)
         self.hand_over.on_turn = self.sessions.handed
-        self.is_active: Callable[[], bool] = lambda: True
-        """Whether what is parked is still this dispatcher's to give out."""
         self.on_room: list[Callable[[], None]] = []
         """Called whenever room may have come free."""
         self.audit = Audit(bus, name, labels=self.registry.labels, spawn=self.spawn, enabled=settings.audit)
@@ -123,6 +126,10 @@ class Dispatcher:
             bus, self.pool, self.unresolved, answers=self.answers, leases=leases, spawn=self.spawn
         )
         self.is_cancelled = self.departures.is_cancelled
+        self.unservable = Unservable(
+            self.fleet, self.pool, registry, self.compositions, answers=self.answers, spawn=self.spawn
+        )
+        self.give_up = self.unservable.give_up
         self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
         self.news = self._make_news()
         self.sending = self._make_sending()
@@ -142,7 +149,12 @@ class Dispatcher:
 
     def _make_rerouting(self) -> Rerouting:
         return Rerouting(
-            self.choosing, self.pool, self.unresolved, take=self._take, changed=self._changed.set
+            self.choosing,
+            self.pool,
+            self.unresolved,
+            withdrawing=self.withdrawing,
+            take=self._take,
+            changed=self._changed.set,
         )
 
     def _make_news(self) -> News:
@@ -151,6 +163,7 @@ class Dispatcher:
             orders=self.orders,
             keeping=self.keeping,
             interruptions=self.interruptions,
+            setbacks=self.setbacks,
             departures=self.departures,
             spawn=self.spawn,
             on_advert=self._on_worker,
@@ -381,7 +394,7 @@ class Dispatcher:
                 self.lookout.look(looked)
                 self.usage.look(self.fleet.heard())
                 self.departures.expire()
-                self._give_up_unservable(looked)
+                self.unservable.look(looked)
             if self.registry.changed:
                 self.registry.changed = False
                 self.planner.expect(self.keeping.kept_ready(self.registry.active()))
@@ -396,6 +409,16 @@ class Dispatcher:
         for call in self.on_room:
             call()
 
+    def follow_up(self, worker: str, accepted: Sequence[ParkedJob]) -> None:
+        """Jobs have come to a worker: what was decided meanwhile about their way holds there too."""
+        self.withdrawing.ask_back(
+            worker, [parked.key for parked in accepted if self.rerouting.leaves(parked)]
+        )
+
+    def tell_aliases(self) -> None:
+        """What workers hold is this dispatcher's to decide on from here on."""
+        self.withdrawing.tell_all(self.choosing.directory.aliases)
+
     def park_again(self, parked: ParkedJob) -> None:
         """A job that a worker did not take waits on, unless it was cancelled meanwhile."""
         self.usage.back(parked.key)
@@ -406,40 +429,3 @@ class Dispatcher:
             self._take(taken)
         else:
             self._put(now)
-
-    def give_up(self, group: str) -> None:
-        """Answer the jobs of an adapter that every worker has said it lacks."""
-        made = self.compositions.get(group)
-        if self.fleet.all_lack(group, () if made is None else made.applied.digests):
-            self._answer_unavailable(group)
-
-    def _give_up_unservable(self, now: float) -> None:
-        """Answer the jobs of adapters that no worker lives to serve.
-
-        What all have said they lack is never handed over, so no refusal would come; a base model that none
-        has may still come, until the fleet has settled.
-        """
-        settled, registry = self.fleet.is_settled(now), self.registry
-        for group in {group for group, _ in self.pool.queues}:
-            made = self.compositions.get(group)
-            parts, slots = (() if made is None else made.applied.digests), 1 if made is None else made.slots
-            columns = registry.columns_of.get(group, 0) if made is None else made.columns
-            base = registry.base_of.get(group)
-            served = self.fleet.can_serve(group, base, columns, parts=parts, slots=slots)
-            if self.fleet.all_lack(group, parts) or (settled and not served):
-                self._answer_unavailable(group)
-
-    def _answer_unavailable(self, group: str) -> None:
-        for parked in [parked for parked in self.pool if parked.waiting.group == group]:
-            self.pool.take(parked.key)
-            spec = parked.named
-            needed, most = self.registry.columns_of.get(group, 0), self.fleet.most_columns()
-            if parked.composition is not None:
-                refusal = refusals.composition_unavailable(parked.composition, self.fleet.composers())
-            elif parked.adapter is None:
-                refusal = refusals.base_unavailable()
-            elif most is not None and most < needed:
-                refusal = refusals.adapter_too_large(spec, needed=needed, most=most)
-            else:
-                refusal = refusals.adapter_unavailable(parked.adapter.name, self.fleet.refused(spec))
-            self.spawn(self.answers.refuse(parked.taken, refusal), f"refuse-{parked.key}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.known_worker import REST_SECONDS, SILENT_SECONDS, KnownWorker, Standing
@@ -282,6 +282,20 @@ class Fleet:
                 if held.job == job and held.tenant == tenant:
                     return name
         return None
+
+    def handed(self) -> Iterator[tuple[str, HeldJob]]:
+        """Everything that was given out from here and not known to have ended, and to whom."""
+        for name, known in self._workers.items():
+            for held in known.jobs:
+                yield name, held
+
+    def holders(self) -> list[str]:
+        """Workers that hold jobs, whoever gave them."""
+        return [
+            name
+            for name, known in sorted(self._workers.items())
+            if known.load.holding or next(known.jobs, None) is not None
+        ]
 
     def heard(self) -> list[tuple[str, KnownWorker | None]]:
         """Workers that something was heard of since this was last asked, by name; None: it is gone."""

@@ -139,6 +139,7 @@ def _held(parked: ParkedJob) -> HeldJob:
         job=taken.job,
         parts=made.applied.digests if made is not None and made.applied.summed else (),
         columns=(made.derived_columns or 0) if made is not None else 0,
+        parked=parked,
     )
 
 

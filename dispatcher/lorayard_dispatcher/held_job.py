@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import field
+from typing import TYPE_CHECKING
+
 from lorayard_shared.value import value
+
+if TYPE_CHECKING:
+    from lorayard_dispatcher.parked_job import ParkedJob  # the job itself, in which planning has no part
 
 
 @value
@@ -16,6 +22,8 @@ class HeldJob:
     job: str
     parts: tuple[str, ...] = ()
     """Adapters that it needs in slots together, where it is a sum of several."""
+    parked: ParkedJob | None = field(default=None, compare=False, repr=False)
+    """As it was given out, to see where it would go now."""
     columns: int = 0
     """That its derived adapter takes of the slots, where it has one."""
 

@@ -15,6 +15,7 @@ from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.orders import Orders
+from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
@@ -31,6 +32,7 @@ class News:
         orders: Orders,
         keeping: Keeping,
         interruptions: Interruptions,
+        setbacks: Setbacks,
         departures: Departures,
         spawn: Callable[..., object],
         on_advert: Callable[[], None],
@@ -43,6 +45,7 @@ class News:
         self._orders = orders
         self._keeping = keeping
         self._interruptions = interruptions
+        self._setbacks = setbacks
         self._departures = departures
         self._spawn = spawn
         self._on_advert = on_advert
@@ -88,10 +91,15 @@ class News:
     async def load(self, message: Msg) -> None:
         """A worker finished something."""
         try:
-            self._fleet.on_load(decode(WorkerLoad, message.data), time.monotonic())
+            load = decode(WorkerLoad, message.data)
         except MalformedMessageError as error:
             self._log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=error.reason)
             return
+        self._fleet.on_load(load, time.monotonic())
+        if load.given_back:
+            self._setbacks.given_back(load.worker, load.given_back)
+        if message.reply:
+            await message.respond(b"")  # its jobs come back only when this was heard
         self._on_load()
 
     def _interrupted(self, jobs: Sequence[HeldJob]) -> None:

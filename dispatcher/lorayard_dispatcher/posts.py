@@ -59,12 +59,14 @@ class Posts:
     async def take_up(self, partition: int) -> None:
         """Pull what belongs to the partition, at once: whoever is pinned holds the seat no more."""
         await self._claim(partition)
+        self._dispatcher.tell_aliases()
         self._pull(partition)
 
     async def take_over(self, partition: int) -> None:
         """The same; what one that fell silent has left parked is given out anew."""
         await self._claim(partition)
         await self._recall(partition)
+        self._dispatcher.tell_aliases()
         self._pull(partition)
 
     async def _claim(self, partition: int) -> None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import structlog
+
 from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_dispatcher.withdrawing import Withdrawing
+from lorayard_schemas.alias import AliasRecord
 from lorayard_shared.jobs.asked import Asked, asked_of
 from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
 from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_shared.logs import Event
 
 _AFTER = frozenset({Rule.SEMANTIC, Rule.DEFAULT, Rule.BASE})
 """What decides in the usual order where the classifier abstains, or itself. In another order those jobs are
@@ -30,27 +35,31 @@ class Rerouting:
         pool: Pool,
         unresolved: Unresolved,
         *,
+        withdrawing: Withdrawing,
         take: Callable[[TakenJob], None],
         changed: Callable[[], None],
     ) -> None:
         """`take` gets jobs that are to be looked at anew; `changed` is told that there may be room."""
+        self._withdrawing = withdrawing
         self._choosing = choosing
         self._pool = pool
         self._unresolved = unresolved
         self._take = take
         self._changed = changed
+        self._log = structlog.get_logger()
 
     def on_alias(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of aliases."""
-        adapter = self._choosing.directory.aliases.on_change(key, value)
+        aliases = self._choosing.directory.aliases
+        adapter = aliases.on_change(key, value)
         if adapter is not None:
             # A plain name may follow an alias that is new, so all of this adapter's jobs are looked at.
-            self._follow(lambda parked: _mentions(parked, adapter))
+            self._follow_everywhere(lambda parked: _mentions(parked, adapter), aliases.get(key))
 
     def on_rules(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of rules."""
         if self._choosing.directory.rules.on_change(key, value):
-            self._follow(lambda _: True)
+            self._follow_everywhere(lambda _: True)
 
     def on_classifier(self) -> None:
         """Another classifier is in force, or none."""
@@ -68,13 +77,39 @@ class Rerouting:
         if self._choosing.strikes.on_change(key, value):
             for job in self._unresolved.take_struck():
                 self._take(job)
-            self._follow(lambda _: True)
+            self._follow_everywhere(lambda _: True)
 
     def as_now(self, parked: ParkedJob) -> ParkedJob | None:
         """The job by what leads to its adapter now; None: it is to go another way."""
         if parked.chosen_at == self._choosing.changes and not parked.lacks:
             return parked
         return self._looked_at(parked)  # what a rule could not add may be there by now
+
+    def leaves(self, parked: ParkedJob) -> bool:
+        """Whether a job that was given to a worker is led elsewhere by an alias or a rule by now, or struck.
+
+        One that names its version keeps it, and so does one of a name that has a newer version.
+        """
+        if parked.chosen_at == self._choosing.changes:
+            return False
+        try:
+            found = self._choosing.choose(parked.taken, parked.session)
+        except UnknownAdapterError:
+            return parked.alias is not None
+        except Exception:  # noqa: BLE001  # one job that nobody can choose for must not end the watch, or hide others
+            self._log.exception(Event.LOOP_FAILED, job=parked.taken.job, tenant=parked.taken.address.tenant)
+            return False
+        named = found.rule == parked.rule == Rule.EXPLICIT and found.alias is parked.alias is None
+        named = named and found.composition is None  # whose parts may be aliases
+        moved = found.made_of != (parked.waiting.group or None) or found.ref != parked.adapter
+        return (moved and not named) or self._choosing.strike(parked.taken, found) is not None
+
+    def _follow_everywhere(
+        self, may_move: Callable[[ParkedJob], bool], alias: AliasRecord | None = None
+    ) -> None:
+        """At workers, too, where it has not begun."""
+        self._follow(may_move)
+        self._withdrawing.follow(lambda parked: may_move(parked) and self.leaves(parked), alias)
 
     def _follow(self, may_move: Callable[[ParkedJob], bool]) -> None:
         for parked in [parked for parked in self._pool if may_move(parked)]:
@@ -94,7 +129,7 @@ class Rerouting:
             found = self._choosing.choose(parked.taken, parked.session)
         except UnknownAdapterError:
             return None
-        except Exception:  # noqa: BLE001  # who takes it meets the same, and sees to it
+        except Exception:  # noqa: BLE001  # must not end the watch; whoever takes it meets it again, and logs it
             return None
         if found.made_of != (parked.waiting.group or None) or found.ref != parked.adapter:
             return None

@@ -38,6 +38,10 @@ class Sender(Protocol):
         """It by what leads to its adapter now; None: to another one."""
         ...
 
+    def follow_up(self, worker: str, accepted: Sequence[ParkedJob]) -> None:
+        """A worker has taken these: something may have changed while they were on their way."""
+        ...
+
     def give_up(self, group: str) -> None:
         """A worker has said that it lacks the adapter."""
         ...
@@ -104,6 +108,8 @@ class Sending:
                 self._sender.park_again(parked)
         elif fate is Fate.ANSWERED:
             self._take_back(worker, {parked.key: parked for parked in jobs}, refusals)
+            refused = {refusal.key for refusal in refusals}
+            self._sender.follow_up(worker, [parked for parked in jobs if parked.key not in refused])
         elif fate is Fate.UNKNOWN:
             for parked in jobs:
                 self._audit.returned(worker, parked, ReturnReason.NO_ANSWER)

@@ -7,6 +7,7 @@ contradicts itself rests.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.interruptions import Interruptions
@@ -27,6 +28,7 @@ class Setbacks:
         self.refused_for = Counter[str]()
         self.forced = 0
         self.lapsed = 0
+        self.returned = 0
 
     def redelivered(self, key: str, now: float) -> str | None:
         """A job has come again: when a worker had accepted it, its lease ran out.
@@ -50,6 +52,14 @@ class Setbacks:
         self._fleet.on_lapse(where.worker, key, now)
         self._interruptions.note([key])
         return None
+
+    def given_back(self, worker: str, keys: Iterable[str]) -> None:
+        """A worker hands these back sound: when they come again, no lease has run out."""
+        for key in keys:
+            where = self._whereabouts.get(key)
+            if where is not None and where.worker == worker:
+                self._whereabouts.forget(key)
+                self.returned += 1
 
     def refused(self, parked: ParkedJob, policy: Policy, now: float) -> str | None:
         """A job was refused, this time included: the home of its adapter, when views were wrong too often."""

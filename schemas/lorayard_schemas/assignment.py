@@ -107,6 +107,9 @@ class WorkerLoad(Message):
     """Jobs the worker would take now."""
     holding: tuple[str, ...] = ()
     """Keys of the jobs it holds."""
+    given_back: tuple[str, ...] = ()
+    """Keys of jobs that it hands back sound and not begun, once this one report is answered: no lease has run
+    out."""
     draining: bool = False
     served: dict[str, Annotated[int, Field(ge=0, le=MAX_TOLD_TOKENS)]] = Field(
         default_factory=dict, max_length=MAX_TOLD_TENANTS

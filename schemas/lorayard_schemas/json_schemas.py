@@ -26,6 +26,7 @@ from lorayard_schemas.audit import (
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
+from lorayard_schemas.give_back import GiveBack, GiveBackReply
 from lorayard_schemas.job import Job
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
@@ -62,6 +63,8 @@ MESSAGES: tuple[type[Message], ...] = (
     DispatcherStatus,
     DrainRecord,
     ExplainJob,
+    GiveBack,
+    GiveBackReply,
     Job,
     JobExplanation,
     JobResult,

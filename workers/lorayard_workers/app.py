@@ -49,6 +49,7 @@ from lorayard_workers.service.peers import Peers
 from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.puller import Puller
 from lorayard_workers.service.registration import register
+from lorayard_workers.service.returns import Returns
 from lorayard_workers.service.shelf import Shelf
 from lorayard_workers.service.validation import Validation
 from lorayard_workers.service.watchdog import Watchdog
@@ -234,6 +235,7 @@ def _crew(
         emergency.nudge()
 
     shelf = _shelf(bus, settings, equipment, served, held, changed)
+    returns = Returns(bus, engine, leases, held, tell=presence.tell_given_back)
     execution = Execution(
         bus,
         engine,
@@ -242,9 +244,10 @@ def _crew(
         worker=settings.name,
         max_attempts=settings.max_attempts,
         shelf=shelf,
+        returns=returns,
         on_change=changed,
     )
-    presence.counters, presence.served = execution.counters, execution.served.told
+    presence.counters, presence.served = execution.tally.counters, execution.tally.served.told
     presence.coming = lambda: shelf.coming
     orders = Orders(
         engine,
@@ -259,6 +262,7 @@ def _crew(
         held,
         presence,
         orders,
+        returns=returns,
         shelf=shelf,
         validation=validation,
         composes=lambda: engine.residency().composes,

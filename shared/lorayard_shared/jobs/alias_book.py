@@ -25,6 +25,10 @@ class AliasBook:
         """All, those without versions too."""
         return iter(self._by_key.values())
 
+    def get(self, key: str) -> AliasRecord | None:
+        """The alias under a bucket key."""
+        return self._by_key.get(key)
+
     def on_change(self, key: str, value: bytes | None) -> str | None:
         """Take one change of the bucket; returns the adapter that it is about, None when nothing changed.
 

@@ -7,6 +7,8 @@ from dataclasses import field
 
 from lorayard_schemas.alias import AliasRecord, Sticky
 from lorayard_schemas.composition import Composition
+from lorayard_schemas.plain_job import read_job
+from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.jobs.bound import read_bound
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.value import value
@@ -47,6 +49,25 @@ def asked_of(job: TakenJob, begun: str | None = None, session: Mapping[str, str]
         metadata=job.metadata,
         bound=bound,
         body=job.body,
+    )
+
+
+def asked_of_body(address: JobAddress, body: bytes) -> Asked:
+    """The same of a job as it was published; nothing is known of earlier attempts.
+
+    Raises:
+        MalformedMessageError: it is no job.
+    """
+    job = read_job(body)
+    return Asked(
+        tenant=address.tenant,
+        job=job.id,
+        adapter=address.adapter,
+        composition=job.composition,
+        session=job.session,
+        task=job.task,
+        metadata=job.metadata,
+        body=body,
     )
 
 

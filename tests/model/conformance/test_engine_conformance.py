@@ -34,6 +34,7 @@ from lorayard_workers.engine.protocol import (
     Succeeded,
     Tier,
     TokenChunk,
+    withdrawn,
 )
 
 
@@ -92,6 +93,26 @@ async def test_rows_are_cancelled_waiting_and_running_and_unknown_ids_ignored(
     assert take(outcomes, 3) == {name: Cancelled(request_id=name) for name in names}
     engine.cancel("running")  # over already
     assert [slot.rows for slot in engine.residency().slots] == [0]
+
+
+async def test_a_row_is_withdrawn_only_before_it_starts__d4(
+    start_engine: MakeEngine,
+    tiny_adapters: dict[str, Path],
+    outcomes: SimpleQueue[Outcome],
+    wait_until: WaitUntil,
+) -> None:
+    engine = start_engine(slow=True)
+    adapter = next(iter(tiny_adapters))
+    for name in ("running", "beside", "waiting"):
+        engine.submit(ask_long(name, adapter=adapter), outcomes.put)
+    await wait_until(lambda: (engine.residency().rows_running, engine.residency().queued) == (ROWS, 1))
+    for name in ("nobody", "running", "waiting"):
+        engine.withdraw(name)
+    assert take(outcomes, 1) == {"waiting": withdrawn("waiting")}
+    assert engine.residency().rows_running == ROWS
+    for name in ("running", "beside"):
+        engine.cancel(name)
+    assert take(outcomes, 2) == {name: Cancelled(request_id=name) for name in ("running", "beside")}
 
 
 def test_a_deadline_ends_a_request_before_it_starts_and_while_it_runs(start_engine: MakeEngine) -> None:

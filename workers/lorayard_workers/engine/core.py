@@ -165,7 +165,7 @@ class EngineCore:
             outcome = row.ended_by_caller(now)
             if outcome is not None:
                 self._end(row, outcome)
-        ended = [(row, row.ended_by_caller(now)) for row in self.waiting]
+        ended = [(row, row.ended_unstarted(now)) for row in self.waiting]
         self.waiting = [row for row, outcome in ended if outcome is None]
         self._ended += [(row, outcome) for row, outcome in ended if outcome is not None]
 

@@ -33,6 +33,7 @@ from lorayard_workers.engine.protocol import (
     Succeeded,
     Tier,
     Timings,
+    withdrawn,
 )
 from lorayard_workers.engine.telling import tell
 from lorayard_workers.engine.token_feed import TokenFeed
@@ -57,6 +58,7 @@ class _Row:
     submitted: float
     feed: TokenFeed | None = None
     cancelled: bool = False
+    withdrawn: bool = False
     tier: Tier = Tier.NONE
     started: float = 0.0
     load_seconds: float = 0.0
@@ -157,6 +159,14 @@ class EchoEngine:
             for row in [*self._rows(), *self._telling]:
                 if row.request.request_id == request_id:
                     row.cancelled = True
+                    self._changed.notify_all()
+
+    def withdraw(self, request_id: str) -> None:
+        """End a waiting row."""
+        with self._changed:
+            for row in self._waiting:
+                if row.request.request_id == request_id:
+                    row.withdrawn = True
                     self._changed.notify_all()
 
     def prefetch(self, digest: str) -> None:
@@ -325,6 +335,8 @@ class EchoEngine:
                 ended.append((row, Cancelled(request_id=row.request.request_id)))
             elif row.request.deadline is not None and row.request.deadline <= now:
                 ended.append((row, DeadlinePassed(request_id=row.request.request_id)))
+            elif row.withdrawn:
+                ended.append((row, withdrawn(row.request.request_id)))
             elif not row.started and self._dedication.refuses(row.request):
                 ended.append((row, self._dedication.refusal(row.request)))
         cut = {id(row) for row, _ in ended}

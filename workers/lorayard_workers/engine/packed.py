@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -166,12 +167,19 @@ class PackedEngine:
 
     def cancel(self, request_id: str) -> None:
         """End every open request of this id between two steps."""
-        with self._open_lock:
-            found = [row for row in self._open if row.request.request_id == request_id]
-        for row in found:
+        for row in self._open_rows(request_id):
             row.cancelled = True
-        if found:
-            self._wake()
+        self._wake()
+
+    def withdraw(self, request_id: str) -> None:
+        """End open requests of this id that have not started."""
+        for row in self._open_rows(request_id):
+            row.withdrawn = True
+        self._wake()
+
+    def _open_rows(self, request_id: str) -> list[Row]:
+        with self._open_lock:
+            return [row for row in self._open if row.request.request_id == request_id]
 
     def prefetch(self, digest: str) -> None:
         """Bring an adapter to host memory."""
@@ -274,7 +282,7 @@ class PackedEngine:
                 slots=slots,
                 host=self._host,
                 ageing_seconds=config.ageing_seconds,
-                request_load=self._request_load,
+                request_load=lambda digest: self._loader.load(digest),
                 request_prefetch=lambda digest: self._loader.prefetch(digest),
                 loading=lambda: self._loader.loading(),  # made after the core
                 on_pin_dropped=self._pins.discard,
@@ -308,7 +316,7 @@ class PackedEngine:
 
     def _prepare(self, row: Row) -> None:
         try:
-            outcome = row.ended_by_caller(time.time())
+            outcome = row.ended_unstarted(time.time())
             if outcome is None:
                 self._preparation.prepare(row)
         except Exception as error:  # noqa: BLE001  # whatever it is, the request must hear of it
@@ -344,9 +352,6 @@ class PackedEngine:
 
     # --- engine thread
 
-    def _request_load(self, digest: str) -> None:
-        self._loader.load(digest)
-
     def _pin(self, digest: str) -> None:
         if digest in self._pins:  # else it has been taken back, or dropped with an earlier wish
             self._core.residents.pin(digest)
@@ -367,18 +372,15 @@ class PackedEngine:
     def _take_inbox(self, *, wait_seconds: float) -> None:
         """Handle everything that has arrived; wait up to `wait_seconds` for the first."""
         self._pulse.rest()
-        try:
+        with suppress(Empty):
             task = self._inbox.get(timeout=wait_seconds) if wait_seconds else self._inbox.get_nowait()
             while True:
                 self._pulse.mark("news of rows and adapters")
                 task()
                 task = self._inbox.get_nowait()
-        except Empty:
-            return
 
     def _patience_seconds(self) -> float:
-        deadline = self._core.next_deadline()
-        if deadline is None:
+        if (deadline := self._core.next_deadline()) is None:
             return PATIENCE_SECONDS
         return min(PATIENCE_SECONDS, max(0.0, deadline - time.time()))
 

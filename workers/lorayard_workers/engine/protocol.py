@@ -42,6 +42,10 @@ class FinishReason(StrEnum):
     """`max_new_tokens`, or the context is full."""
 
 
+WITHDRAWN = "withdrawn"
+"""Code of the failure of a request that was withdrawn in time."""
+
+
 class FailureKind(StrEnum):
     """Who must act on a failure."""
 
@@ -198,6 +202,16 @@ class DeadlinePassed:
     used_tokens: int = field(default=0, compare=False)  # computed for it until then, as in `Succeeded`
 
 
+def withdrawn(request_id: str) -> Failed:
+    """What a request comes to that was withdrawn before its row started."""
+    return Failed(
+        request_id=request_id,
+        kind=FailureKind.RETRYABLE,
+        code=WITHDRAWN,
+        message="it was taken back before its row started: it can be sent again",
+    )
+
+
 Outcome = Succeeded | Failed | Cancelled | DeadlinePassed
 Sink = Callable[[Outcome], None]
 
@@ -302,6 +316,13 @@ class Engine(Protocol):
 
     def cancel(self, request_id: str) -> None:
         """End a request between two steps; unknown ids are ignored."""
+        ...
+
+    def withdraw(self, request_id: str) -> None:
+        """End a request if its row has not started, as retryable (`WITHDRAWN`); one that has runs on.
+
+        Unknown ids are ignored.
+        """
         ...
 
     def prefetch(self, digest: str) -> None:

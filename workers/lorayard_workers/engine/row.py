@@ -20,6 +20,7 @@ from lorayard_workers.engine.protocol import (
     Timings,
     TokenLogprob,
     WeightedAdapter,
+    withdrawn,
 )
 from lorayard_workers.engine.recipe import recipe_digest
 from lorayard_workers.engine.sampling import Chosen, TokenSampler
@@ -30,13 +31,14 @@ from lorayard_workers.memory.columns import Use
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Row:
-    """One thread owns a row at a time; only `cancelled` is set from others."""
+    """One thread owns a row at a time; only `cancelled` and `withdrawn` are set from others."""
 
     request: GenerationRequest
     sink: Sink
     feed: TokenFeed | None = None  # where the caller wants tokens as they come
     submitted: float = field(default_factory=time.perf_counter)
     cancelled: bool = False
+    withdrawn: bool = False  # counts until it has started
 
     # set when the prompt has become tokens
     prompt_ids: list[int] = field(default_factory=list[int])
@@ -138,6 +140,11 @@ class Row:
         if self.request.deadline is not None and self.request.deadline <= now:
             return DeadlinePassed(request_id=self.request.request_id, used_tokens=self.used_tokens)
         return None
+
+    def ended_unstarted(self, now: float) -> Outcome | None:
+        """The same of a row that has not started, which may have been withdrawn as well."""
+        ended = self.ended_by_caller(now)
+        return withdrawn(self.request.request_id) if ended is None and self.withdrawn else ended
 
     def succeeded(self, reason: FinishReason) -> Succeeded:
         """The outcome of a generation that has ended."""

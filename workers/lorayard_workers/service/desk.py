@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import nats.micro
@@ -22,6 +22,7 @@ from lorayard_schemas.assignment import (
 )
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.give_back import GIVE_BACK, GiveBack, GiveBackReply
 from lorayard_schemas.job import JobStub
 from lorayard_schemas.order import AdapterOrder, OrderReply, OrderVerb
 from lorayard_schemas.subjects import BadSubjectError
@@ -33,10 +34,13 @@ from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of
 from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.presence import Presence
+from lorayard_workers.service.returns import Returns
 from lorayard_workers.service.shelf import Shelf
 from lorayard_workers.service.validation import Validation
 
 SERVICE_VERSION = "1.0.0"
+
+Handler = Callable[[Request], Awaitable[None]]
 
 
 class Desk:
@@ -50,6 +54,7 @@ class Desk:
         presence: Presence,
         orders: Orders,
         *,
+        returns: Returns,
         shelf: Shelf,
         composes: Callable[[], bool],
         validation: Validation,
@@ -59,6 +64,7 @@ class Desk:
         self._held = held
         self._presence = presence
         self._orders = orders
+        self._returns = returns
         self._shelf = shelf
         self._composes = composes
         self._validation = validation
@@ -80,16 +86,13 @@ class Desk:
         await service.add_endpoint(
             EndpointConfig(name="assign", subject=subjects.assign(name), handler=self.assign)
         )
-        await service.add_endpoint(
-            EndpointConfig(name="cancel", subject=subjects.control(name, "cancel"), handler=self.cancel)
-        )
-        await service.add_endpoint(
-            EndpointConfig(
-                name=VALIDATE, subject=subjects.control(name, VALIDATE), handler=self._validation.asked
-            )
-        )
-        for verb in OrderVerb:
-            handler = partial(self.order, verb)
+        handlers: dict[str, Handler] = {
+            "cancel": self.cancel,
+            GIVE_BACK: self.give_back,
+            VALIDATE: self._validation.asked,
+            **{verb: partial(self.order, verb) for verb in OrderVerb},
+        }
+        for verb, handler in handlers.items():
             await service.add_endpoint(
                 EndpointConfig(name=verb, subject=subjects.control(name, verb), handler=handler)
             )
@@ -121,6 +124,13 @@ class Desk:
         outcome = CancelOutcome.CANCELLED if here else CancelOutcome.NOT_HERE
         await request.respond(encode(CancelReply(outcome=outcome)))
 
+    async def give_back(self, request: Request) -> None:
+        """Begin some jobs no more: what led them here leads elsewhere."""
+        order = await read_request(GiveBack, request)
+        if order is None:
+            return
+        await request.respond(encode(GiveBackReply(asked=self.withdraw(order))))
+
     async def order(self, verb: OrderVerb, request: Request) -> None:
         """Follow an order about adapters, or say for each why not."""
         order = await read_request(AdapterOrder, request)
@@ -134,6 +144,10 @@ class Desk:
         )
         await request.respond(encode(reply))
         self._presence.changed()
+
+    def withdraw(self, order: GiveBack) -> int:
+        """Begin none of these jobs any more; how many of them are held."""
+        return self._returns.withdraw(order)
 
     def take(self, assigned: AssignedJob) -> bool:
         """Take a job that this worker has pulled by itself; whether it serves it and has room."""

@@ -17,6 +17,7 @@ from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import AssignedJob, Assignment, AssignmentReply, CancelJob
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.give_back import MAX_KEYS, GiveBack, lead_of
 from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import NAK
@@ -26,11 +27,11 @@ from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
-from lorayard_shared.jobs.asked import asked_of
+from lorayard_shared.jobs.asked import asked_of, asked_of_body
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.intake import Unreadable, read_message
 from lorayard_shared.jobs.placements import Placements
-from lorayard_shared.jobs.resolve import Resolution, UnknownAdapterError, kept_of
+from lorayard_shared.jobs.resolve import Resolution, Rule, UnknownAdapterError, kept_of
 from lorayard_shared.jobs.strikes import StrikeBook
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
@@ -40,7 +41,7 @@ from lorayard_shared.registry.semantic_watch import SemanticWatch
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency_cancel import EmergencyCancel
 from lorayard_workers.service.emergency_limits import limit_of
-from lorayard_workers.service.held_jobs import HeldJobs
+from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
 from lorayard_workers.service.peers import Peers
 
 MAX_DELIVERIES = 6
@@ -95,12 +96,29 @@ class EmergencyIntake:
 
     def on_alias(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of aliases."""
-        self._directory.aliases.on_change(key, value)
+        aliases = self._directory.aliases
+        changed = aliases.on_change(key, value) is not None
+        if changed and (record := aliases.get(key)) is not None:
+            self._desk.withdraw(GiveBack(aliases=(lead_of(record),)))
 
     def on_rules(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of rules."""
-        self._directory.rules.on_change(key, value)
+        if self._directory.rules.on_change(key, value):
+            moved = [held.key for held in self._held if self._is_led_elsewhere(held)]
+            self._desk.withdraw(GiveBack(keys=tuple(moved[:MAX_KEYS])))
         self.semantic.on_change(key, value)
+
+    def _is_led_elsewhere(self, held: HeldJob) -> bool:
+        """Whether the rules have another adapter for a job that names none, by what it says of itself."""
+        given = held.assigned
+        if held.address.adapter is not None or given.rule in (Rule.SESSION, Rule.SEMANTIC):
+            return False
+        try:
+            found = self._directory.resolve(asked_of_body(held.address, given.body))
+        except (MalformedMessageError, UnknownAdapterError):
+            return False  # adapters may be listed after rules; and it has one that was there
+        runs = given.composition or given.adapter
+        return found.made_of != (runs.digest if runs is not None else None)
 
     def on_control(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of strikes."""

@@ -15,12 +15,11 @@ from contextlib import suppress
 import nats.errors
 import structlog
 
-from lorayard_schemas.advert import WorkerCounters
 from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.give_back import GiveBack
 from lorayard_schemas.job import Job, PayloadRef
 from lorayard_schemas.plain_job import read_job
-from lorayard_shared.adapters.prompt_template import fill
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK, NAK
 from lorayard_shared.bus.payloads import PayloadStore
@@ -29,7 +28,6 @@ from lorayard_shared.errors import PayloadMissingError, YardError
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
-from lorayard_workers.engine.dedication import REFUSAL_CODE
 from lorayard_workers.engine.protocol import (
     Cancelled,
     ChatMessage,
@@ -37,18 +35,17 @@ from lorayard_workers.engine.protocol import (
     Engine,
     Failed,
     FailureKind,
-    GenerationRequest,
     Outcome,
-    Succeeded,
 )
 from lorayard_workers.errors import CapacityError
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of
-from lorayard_workers.service.job_composition import engine_composition, is_lost, lost
-from lorayard_workers.service.job_sampling import engine_sampling
+from lorayard_workers.service.job_composition import is_lost, lost
+from lorayard_workers.service.job_request import Prompt, not_fetched, request_of, unreadable
 from lorayard_workers.service.outcomes import job_result, packed_result, result_state
 from lorayard_workers.service.retry import schedule_retry
-from lorayard_workers.service.served_tokens import ServedTokens
+from lorayard_workers.service.returns import Returns, goes_back
 from lorayard_workers.service.shelf import Shelf, UnfitError
+from lorayard_workers.service.tally import Tally
 
 DRAIN_LOOK_SECONDS = 0.05
 STORE_SECONDS = 5.0
@@ -70,6 +67,7 @@ class Execution:
         worker: str,
         max_attempts: int,
         shelf: Shelf,
+        returns: Returns,
         on_change: Callable[[], None],
     ) -> None:
         self._bus = bus
@@ -79,6 +77,7 @@ class Execution:
         self._worker = worker
         self._max_attempts = max_attempts
         self._shelf = shelf
+        self._returns = returns
         self._on_change = on_change
         self._payloads = PayloadStore(bus)
         self._results = ResultStore(bus, self._payloads)
@@ -87,16 +86,7 @@ class Execution:
         self._outcomes_lock = threading.Lock()
         self._log = structlog.get_logger().bind(worker=worker)
         self._tasks = OwnedTasks(self._log)
-        self.succeeded = self.failed = self.completion_tokens = 0
-        self.served = ServedTokens()
-
-    def counters(self) -> WorkerCounters:
-        """What came of jobs so far."""
-        return WorkerCounters(
-            jobs_succeeded=self.succeeded,
-            jobs_failed=self.failed,
-            completion_tokens=self.completion_tokens,
-        )
+        self.tally = Tally()
 
     def accept(self, job: HeldJob) -> None:
         """Hold the job's lease and start on it; a job held already only changes its lease."""
@@ -105,7 +95,8 @@ class Execution:
         if known is not None:
             if known.assigned.lease != job.assigned.lease:
                 self._leases.release(known.assigned.lease)
-            known.give_again(job.assigned)
+            if known.give_again(job.assigned):
+                self._returns.withdraw(GiveBack(keys=(job.key,)))
             return
         self._held.put(job)
         if job.assigned.deliveries > 1:
@@ -136,7 +127,7 @@ class Execution:
                 self._engine.cancel(key)
                 self._leases.release(held.assigned.lease)
                 with suppress(nats.errors.Error):  # then the lease runs out by itself
-                    await self._bus.nc.publish(held.assigned.lease, NAK)
+                    await self._bus.nc.publish(held.assigned.lease, NAK)  # dispatchers know that it stops
         await self._settle()
 
     async def abandon(self) -> None:
@@ -171,7 +162,7 @@ class Execution:
         try:
             job = read_job(held.assigned.body)
         except MalformedMessageError as error:
-            self._spawn(held, self._finish(held, _unreadable(held, error)), "finish")
+            self._spawn(held, self._finish(held, unreadable(held, error)), "finish")
             return
         if is_lost(job, held.assigned):
             self._spawn(held, self._finish(held, lost(held.key)), "finish")
@@ -187,29 +178,29 @@ class Execution:
         try:
             prompt = await self._payloads.get(ref)
         except PayloadMissingError as error:
-            await self._finish(held, _unreadable(held, error))
+            await self._finish(held, unreadable(held, error))
         else:
             self._submit(held, job, prompt)
 
-    def _submit(self, held: HeldJob, job: Job, prompt: str | tuple[ChatMessage, ...]) -> None:
+    def _submit(self, held: HeldJob, job: Job, prompt: Prompt) -> None:
         if held.cancelled:
             self._spawn(held, self._finish(held, Cancelled(request_id=held.key)), "finish")
         elif job.deadline is not None and job.deadline <= time.time():
             self._spawn(held, self._finish(held, DeadlinePassed(request_id=held.key)), "finish")
+        elif held.withdrawn:
+            self._spawn(held, self._give_back([held]), "give-back")
         elif missing := self._missing(held):
             self._spawn(held, self._bring(held, job, prompt, missing), "bring")
         else:
-            self._engine.submit(self._request(held, job, prompt), self._sink)
+            self._engine.submit(request_of(held, job, prompt, self._shelf.templates), self._sink)
 
     def _missing(self, held: HeldJob) -> list[str]:
         """Adapters of the job whose files are still in the store."""
         refs = adapters_of(held.assigned)
         return [ref.digest for ref in refs if not self._shelf.here(ref.digest)]
 
-    async def _bring(
-        self, held: HeldJob, job: Job, prompt: str | tuple[ChatMessage, ...], missing: Sequence[str]
-    ) -> None:
-        """Fetch the files of its adapters while the job is held; meanwhile it can be cancelled, or expire."""
+    async def _bring(self, held: HeldJob, job: Job, prompt: Prompt, missing: Sequence[str]) -> None:
+        """Fetch the files of its adapters while the job is held; it may end meanwhile, or be withdrawn."""
         coming = [asyncio.ensure_future(self._shelf.bring(digest)) for digest in missing]
         try:
             while self._is_wanted(held, job):
@@ -222,11 +213,11 @@ class Execution:
                     break
         except UnfitError as error:
             self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error))
-            await self._give_back(held)
+            await self._give_back([held])
             return
         except (YardError, CapacityError, nats.errors.Error, OSError) as error:
             self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error))
-            await self._finish(held, _not_fetched(held, error))
+            await self._finish(held, not_fetched(held, error))
             return
         finally:
             for one in coming:
@@ -238,30 +229,8 @@ class Execution:
     def _is_wanted(self, held: HeldJob, job: Job) -> bool:
         """Whether it is still worth while to wait for its adapter."""
         in_time = job.deadline is None or time.time() < job.deadline
-        return in_time and not held.cancelled and self._held.get(held.key) is held
-
-    def _request(self, held: HeldJob, job: Job, prompt: str | tuple[ChatMessage, ...]) -> GenerationRequest:
-        made_of = held.assigned.composition
-        digest = held.assigned.adapter.digest if held.assigned.adapter else None
-        # Of a composition the first part knows the form.
-        template_of = digest if made_of is None else made_of.parts[0].digest
-        return GenerationRequest(
-            request_id=held.key,
-            prompt=self._in_template(job, template_of, prompt),
-            adapter=digest,
-            composition=None if made_of is None else engine_composition(made_of),
-            sampling=engine_sampling(job.sampling),
-            deadline=job.deadline,
-        )
-
-    def _in_template(
-        self, job: Job, digest: str | None, prompt: str | tuple[ChatMessage, ...]
-    ) -> str | tuple[ChatMessage, ...]:
-        template = self._shelf.templates.get(digest or "")
-        # An empty prompt stays empty, so that it is refused.
-        if template is None or job.template == "none" or not prompt or not isinstance(prompt, str):
-            return prompt
-        return fill(template, prompt)
+        is_asked_for = not (held.cancelled or held.withdrawn)
+        return in_time and is_asked_for and self._held.get(held.key) is held
 
     # ---- finish
 
@@ -278,16 +247,21 @@ class Execution:
         with self._outcomes_lock:
             outcomes, self._outcomes = self._outcomes, []
         together: list[tuple[HeldJob, Outcome]] = []
+        not_begun: list[HeldJob] = []
         for outcome in outcomes:
             held = self._held.get(outcome.request_id)
             if held is None:
                 continue
-            if isinstance(outcome, Failed):
+            if goes_back(outcome):
+                not_begun.append(held)
+            elif isinstance(outcome, Failed):
                 self._spawn(held, self._finish(held, outcome), "finish")
             else:
                 together.append((held, outcome))
         if together:
             self._tasks.spawn(self._finish_together(together), "finish")
+        if not_begun:
+            self._tasks.spawn(self._give_back(not_begun), "give-back")
 
     async def _finish_together(self, ended: Sequence[tuple[HeldJob, Outcome]]) -> None:
         """What ended in one step is stored in one breath; what that leaves, each by itself and patiently."""
@@ -304,27 +278,29 @@ class Execution:
                 self._spawn(held, self._finish(held, outcome), "finish")
                 continue
             self._note(held, outcome, became)
-            self._count(held, outcome)
+            self.tally.add(held.address.tenant, outcome)
             done.append(held)
         self._ack(done)
         self._on_change()
 
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
-        if isinstance(outcome, Failed) and outcome.code == REFUSAL_CODE:
-            await self._give_back(held)
-            return
         if isinstance(outcome, Failed) and self._may_retry(held, outcome):
             await self._retry(held, outcome)
         else:
             await self._store(held, outcome)
-            self._count(held, outcome)
+            self.tally.add(held.address.tenant, outcome)
         self._let_go(held)
 
-    async def _give_back(self, held: HeldJob) -> None:
-        """The worker came to serve one other adapter alone: this costs the job no attempt."""
-        self._held.drop(held.key)
-        self._leases.release(held.assigned.lease)
-        await self._bus.nc.publish(held.assigned.lease, NAK)
+    async def _give_back(self, jobs: Sequence[HeldJob]) -> None:
+        """Jobs that have not begun, and shall not here: whoever has cancelled one meanwhile was told that it
+        ends."""
+        for held in jobs:
+            if held.cancelled:
+                self._spawn(held, self._finish(held, Cancelled(request_id=held.key)), "finish")
+        try:
+            await self._returns.give_back([held for held in jobs if not held.cancelled])
+        except nats.errors.Error as error:
+            self._log.warning(Event.BUS_FAILED, jobs=[held.job for held in jobs], error=str(error))
         self._on_change()
 
     def _may_retry(self, held: HeldJob, outcome: Failed) -> bool:
@@ -369,15 +345,6 @@ class Execution:
             # They come again after ack_wait, and find their results stored.
             self._log.warning(Event.BUS_FAILED, jobs=[held.job for held in done], error=str(error))
 
-    def _count(self, held: HeldJob, outcome: Outcome) -> None:
-        if not isinstance(outcome, Failed):  # what failed is at nobody's charge
-            self.served.add(held.address.tenant, outcome.used_tokens)
-        if isinstance(outcome, Succeeded):
-            self.succeeded += 1
-            self.completion_tokens += outcome.completion_tokens
-        elif isinstance(outcome, Failed):
-            self.failed += 1
-
     def _spawn(self, held: HeldJob, work: Coroutine[object, object, None], name: str) -> None:
         self._tasks.spawn(self._guard(held, work), f"{name}-{held.key}")
 
@@ -400,24 +367,3 @@ class Execution:
             self._held.drop(held.key)
         self._leases.release(held.assigned.lease)
         self._on_change()
-
-
-def _not_fetched(held: HeldJob, error: Exception) -> Failed:
-    return Failed(
-        request_id=held.key,
-        kind=FailureKind.RETRYABLE,
-        code="adapter_not_fetched",
-        message=f"the adapter's files could not be fetched from the store: {error}",
-        field="adapter",
-    )
-
-
-def _unreadable(held: HeldJob, error: MalformedMessageError | PayloadMissingError) -> Failed:
-    malformed = isinstance(error, MalformedMessageError)
-    return Failed(
-        request_id=held.key,
-        kind=FailureKind.PERMANENT,
-        code="malformed_job" if malformed else "payload_missing",
-        message=str(error),
-        field=error.field if isinstance(error, MalformedMessageError) else "prompt_ref",
-    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lorayard_schemas.assignment import AdapterRef, AssignedJob
+from lorayard_schemas.give_back import AliasLead, GiveBack
 from lorayard_schemas.subjects import JobAddress
 
 FORCED_JOBS = 8
@@ -20,15 +21,18 @@ class HeldJob:
     address: JobAddress
     job: str
     cancelled: bool = False
+    withdrawn: bool = False
+    """It goes back, unless it has begun."""
 
     @property
     def key(self) -> str:
         """The job's identity."""
         return self.assigned.key
 
-    def give_again(self, assigned: AssignedJob) -> None:
-        """The same job under a new lease. What it runs with stays: an alias may lead elsewhere by now, and
-        the answer has to name what made it."""
+    def give_again(self, assigned: AssignedJob) -> bool:
+        """The same job under a new lease; whether it is bound elsewhere by now.
+
+        What it runs with stays: the answer has to name what made it."""
         runs = self.assigned
         self.assigned = assigned.model_copy(
             update={
@@ -39,6 +43,14 @@ class HeldJob:
                 "additions": runs.additions,
             }
         )
+        return (runs.adapter, runs.composition) != (assigned.adapter, assigned.composition)
+
+    def is_left_by(self, lead: AliasLead) -> bool:
+        """Whether what led it to its version leads there no more."""
+        alias, adapter = self.assigned.alias, self.assigned.adapter
+        if alias is None or adapter is None:
+            return False
+        return lead.leaves(alias.name, alias.revision, adapter.version)
 
 
 def adapters_of(assigned: AssignedJob) -> tuple[AdapterRef, ...]:
@@ -57,6 +69,9 @@ class HeldJobs:
     def __init__(self, *, capacity: int) -> None:
         self._capacity = capacity
         self._jobs: dict[str, HeldJob] = {}
+
+    def __iter__(self) -> Iterator[HeldJob]:
+        return iter(self._jobs.values())
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -90,6 +105,20 @@ class HeldJobs:
     def drop(self, key: str) -> HeldJob | None:
         """Hold it no longer."""
         return self._jobs.pop(key, None)
+
+    def meant_by(self, order: GiveBack) -> list[HeldJob]:
+        """Those that an order asks back, begun or not."""
+        named = [held for key in order.keys if (held := self._jobs.get(key)) is not None]
+        if not order.aliases:
+            return named
+        leads = {lead.name: lead for lead in order.aliases}
+        return named + [
+            held
+            for held in self._jobs.values()
+            if held.assigned.alias is not None
+            and (lead := leads.get(held.assigned.alias.name)) is not None
+            and held.is_left_by(lead)
+        ]
 
     def find(self, tenant: str, job: str) -> Iterable[HeldJob]:
         """The jobs of that name: two, when one was published twice."""

@@ -42,6 +42,8 @@ LOAD_GAP_SECONDS = 0.002
 ARRIVAL_SECONDS = 0.05
 """Between two looks at what is on its way into host memory: whoever asked for it waits to be told."""
 REMEMBERED_DISPATCHERS = 64
+HEARD_SECONDS = 1.0
+"""Jobs that go back wait no longer for a dispatcher that does not listen."""
 DRAINING_SECONDS = 1.0
 """How long a stop waits for a slow server to store that it is meant."""
 
@@ -140,6 +142,15 @@ class Presence:
             draining=self.draining,
             served=self.served(),
         )
+
+    async def tell_given_back(self, keys: Sequence[str]) -> None:
+        """Say of jobs that they come back sound, and wait until that is heard: a delivery may be faster."""
+        body = encode(self.load().model_copy(update={"given_back": tuple(keys)}))
+        await asyncio.gather(*(self._tell(subject, body) for subject in self._report_to.values()))
+
+    async def _tell(self, subject: str, body: bytes) -> None:
+        with suppress(nats.errors.Error):  # it is gone, or counts a lapse where there was none
+            await self._bus.nc.request(subject, body, timeout=HEARD_SECONDS)
 
     async def run_load_reports(self) -> None:
         """Tell dispatchers about every change, until cancelled."""

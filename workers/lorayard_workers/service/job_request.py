@@ -1,0 +1,62 @@
+"""From a job that is held to what the engine is asked for, or to why it cannot be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import Job
+from lorayard_shared.adapters.prompt_template import fill
+from lorayard_shared.errors import PayloadMissingError
+from lorayard_workers.engine.protocol import ChatMessage, Failed, FailureKind, GenerationRequest
+from lorayard_workers.service.held_jobs import HeldJob
+from lorayard_workers.service.job_composition import engine_composition
+from lorayard_workers.service.job_sampling import engine_sampling
+
+Prompt = str | tuple[ChatMessage, ...]
+
+
+def request_of(held: HeldJob, job: Job, prompt: Prompt, templates: Mapping[str, str]) -> GenerationRequest:
+    """As the engine takes it; `templates` are by adapter digest."""
+    made_of = held.assigned.composition
+    digest = held.assigned.adapter.digest if held.assigned.adapter else None
+    # Of a composition the first part knows the form.
+    template = templates.get((digest if made_of is None else made_of.parts[0].digest) or "")
+    return GenerationRequest(
+        request_id=held.key,
+        prompt=_in_template(job, template, prompt),
+        adapter=digest,
+        composition=None if made_of is None else engine_composition(made_of),
+        sampling=engine_sampling(job.sampling),
+        deadline=job.deadline,
+    )
+
+
+def _in_template(job: Job, template: str | None, prompt: Prompt) -> Prompt:
+    # An empty prompt stays empty, so that it is refused.
+    if template is None or job.template == "none" or not prompt or not isinstance(prompt, str):
+        return prompt
+    return fill(template, prompt)
+
+
+def unreadable(held: HeldJob, error: MalformedMessageError | PayloadMissingError) -> Failed:
+    """The job, or the prompt that it refers to, cannot be read."""
+    malformed = isinstance(error, MalformedMessageError)
+    return Failed(
+        request_id=held.key,
+        kind=FailureKind.PERMANENT,
+        code="malformed_job" if malformed else "payload_missing",
+        message=str(error),
+        field=error.field if isinstance(error, MalformedMessageError) else "prompt_ref",
+    )
+
+
+def not_fetched(held: HeldJob, error: Exception) -> Failed:
+    """Its adapter's files are not to be had now."""
+    return Failed(
+        request_id=held.key,
+        kind=FailureKind.RETRYABLE,
+        code="adapter_not_fetched",
+        message=f"the adapter's files could not be fetched from the store: {error}",
+        field="adapter",
+    )
