@@ -190,7 +190,8 @@ async def test_a_share_that_only_shrinks_moves_nothing_that_lies_at_a_worker__d4
     await started.publish([after])
 
     async def known() -> bool:
-        return f"{ADAPTER}@2" in {group.adapter for group in (await started.yard.status()).parked}
+        parked = {group.adapter for group in (await started.yard.status()).parked}
+        return f"{ADAPTER}@2" in parked or after in await started.lying("2")
 
     await wait_until(known)
     await started.free()

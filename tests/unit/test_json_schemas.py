@@ -42,6 +42,7 @@ from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.composition import Composition, CompositionPart, CompositionPolicy
 from lorayard_schemas.dead_letter import AttemptRecord, DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
+from lorayard_schemas.give_back import AliasLead, GiveBack, GiveBackReply
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
 from lorayard_schemas.json_schemas import MESSAGES, schema_files, write
 from lorayard_schemas.message import Message
@@ -157,6 +158,8 @@ SAMPLES: tuple[Message, ...] = (
     ),
     PrefetchRecord(at=1.0, dispatcher="d", plan=1, worker="w", adapter="a/b/c@1"),
     ExplainJob(tenant="t", job="j"),
+    GiveBack(keys=("J-1",), aliases=(AliasLead(name="a/b/c@stable", revision=2, versions=("1",)),)),
+    GiveBackReply(asked=1),
     JobExplanation(dispatcher="d", where=Whereabouts.PARKED, reason=WaitReason.NO_WORKER),
     DispatcherStatus(dispatcher="d", started_at=1.0, parked=(ParkedGroup(adapter="base", jobs=1),)),
     Job(
