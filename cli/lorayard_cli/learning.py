@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lorayard_cli.embedded.data_folder import running_yard
@@ -134,11 +133,20 @@ async def classifier_in_force(connected: Bus) -> tuple[SemanticRecord, Classifie
         CommandError: there is none.
         FileMissingError: the store lacks a file of it.
     """
+    record = await SemanticStore(connected).now()
+    found = await find_classifier(connected)
+    if record is None or found is None:
+        message = "no classifier is in force; `lorayard routes train EXAMPLES.jsonl` makes one"
+        raise CommandError(ExitCode.BAD_INPUT, "no_classifier", message)
+    return record, found
+
+
+async def find_classifier(connected: Bus) -> Classifier | None:
+    """The same; None: there is none."""
     from lorayard_shared.semantic.classifier import Classifier
 
     record = await SemanticStore(connected).now()
     if record is None or not record.is_on:
-        message = "no classifier is in force; `lorayard routes train EXAMPLES.jsonl` makes one"
-        raise CommandError(ExitCode.BAD_INPUT, "no_classifier", message)
-    folder: Path = await ClassifierShelf(connected, connected.settings.classifiers_dir).fetch(record)
-    return record, Classifier.load(folder)
+        return None
+    folder = await ClassifierShelf(connected, connected.settings.classifiers_dir).fetch(record)
+    return Classifier.load(folder)

@@ -22,7 +22,9 @@ from lorayard_cli.app import run_command
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.explaining.gather import gather
 from lorayard_cli.explaining.sentences import sentence
+from lorayard_cli.failures import CommandError
 from lorayard_cli.learning import put_in_force, record_of
+from lorayard_cli.traffic import check_does_as_well, check_no_worse
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import Maker
@@ -34,11 +36,13 @@ from lorayard_shared.registry.records import Author
 from lorayard_shared.registry.semantic_store import SemanticStore
 from lorayard_shared.registry.sweeping import Sweeper
 from lorayard_shared.semantic.artifact import Artifact, write_artifact
+from lorayard_shared.semantic.classifier import Classifier
 from lorayard_shared.semantic.encoder import EncoderFiles
 from lorayard_shared.semantic.examples import Example
 from lorayard_shared.semantic.record import EncoderKind
-from lorayard_shared.semantic.training import train
+from lorayard_shared.semantic.training import Observed, train
 from lorayard_shared.settings import YardSettings
+from lorayard_workers.model_store import resolve_model
 
 pytestmark = pytest.mark.bus
 
@@ -369,3 +373,66 @@ async def test_without_the_setting_nothing_is_kept_of_any_job__b4(
     assert (await semantic(yard)).samples == 0
     await yard.stop()
     assert await Objects(yard.bus, "payloads").size(samples_object(0)) is None
+
+
+async def test_a_yard_is_trained_from_a_file_then_learns_from_its_traffic__b4(
+    yard: Yard, adapters: Path, tmp_path: Path, wait_until: WaitUntil, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = resolve_model("tiny", tmp_path / "models")
+    rows = [(ADAPTER, f"zzz yyy {word}") for word in SUMS] + [("base", f"eee ooo {word}") for word in SEAS]
+    file = tmp_path / "examples.jsonl"
+    file.write_text("".join(json.dumps({"adapter": a, "prompt": p}) + "\n" for a, p in rows))
+    train_it = ("routes", "train", str(file), "--base", str(model), "--precision", "0.8")
+    dispatcher = await yard.dispatcher(semantic_samples=4)
+    await run(yard, *train_it, code=ExitCode.UNKNOWN_ADAPTER)  # nobody has the adapter yet
+    await yard.worker(adapters_dir=adapters)
+    await run(yard, *train_it, "--dry-run")
+    assert await SemanticStore(yard.bus).past() == ()
+    await run(yard, *train_it, "--traffic", code=ExitCode.BAD_INPUT)
+    capsys.readouterr()
+    await run(yard, *train_it, "--why", "a first try", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["revision"], told["examples"], told["figures"]["examples"]) == (1, 16, 16)
+    await wait_until(lambda: _revision(yard, 1))
+    await yard.publish(Job(id="a", prompt="zzz yyy amounts"))
+    assert (await maker(yard, "a")).rule == "semantic"
+    sent = 0
+
+    async def drawn() -> bool:
+        nonlocal sent
+        sent += 1
+        await yard.publish(Job(id=f"j{sent}", prompt=f"zzz yyy xxx {sent}"), adapter=ADAPTER)
+        return (await semantic(yard)).samples == 4
+
+    await wait_until(drawn)
+    await dispatcher.stop()
+    await run(yard, *train_it, "--traffic", "--json")
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["revision"], told["observed"], told["examples"]) == (2, 4, 16)
+
+
+def test_what_traffic_taught_moves_the_classifier_and_is_judged_by_nobody__b4(artifact: Artifact) -> None:
+    vectors = [Classifier(artifact).embed(f"{UNLIKE} {word}") for word in SUMS]
+    observed = [Observed(adapter=ADAPTER, vector=vector) for vector in vectors]
+    taught = train(examples(), encoder(), observed=observed)
+    assert Classifier(artifact).choose(UNLIKE).adapter is None
+    assert Classifier(taught).lean(UNLIKE).confidence > Classifier(artifact).lean(UNLIKE).confidence
+    assert taught.record.cross_validation.examples == artifact.record.cross_validation.examples
+    assert taught.record.examples_digest == artifact.record.examples_digest
+
+
+def test_traffic_that_makes_a_classifier_worse_changes_nothing__b4(artifact: Artifact) -> None:
+    plain = artifact.record.cross_validation
+    check_no_worse(plain, plain)
+    worse = plain.model_copy(update={"correct": plain.correct - 1})
+    with pytest.raises(CommandError, match="nothing was changed"):
+        check_no_worse(worse, plain)
+
+
+def test_one_that_does_worse_on_held_out_prompts_changes_nothing__b4(
+    artifact: Artifact, turned: Artifact
+) -> None:
+    held_out = [Example(adapter=ADAPTER, prompt="add the ledger amounts")]
+    check_does_as_well(artifact, Classifier(turned), held_out)
+    with pytest.raises(CommandError, match="the one in force gets 1 of 1"):
+        check_does_as_well(turned, Classifier(artifact), held_out)

@@ -24,6 +24,9 @@ STOP_SECONDS = 45.0
 
 CLEAN_ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("LORAYARD_")}
 
+FOLDERS = {"LORAYARD_PULLED_DIR": ".pulled", "LORAYARD_CLASSIFIERS_DIR": ".classifiers"}
+"""In the yard's own folder."""
+
 
 def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
     """Poll until it holds; never a bare sleep."""
@@ -140,7 +143,7 @@ def start_up(folder: Path, *options: str, env: Mapping[str, str] | None = None) 
         process = subprocess.Popen(
             command(*arguments),
             cwd=folder,
-            env={**CLEAN_ENVIRONMENT, "LORAYARD_PULLED_DIR": ".pulled", **(env or {})},
+            env={**CLEAN_ENVIRONMENT, **FOLDERS, **(env or {})},
             stdout=stream,
             stderr=stream,
             stdin=subprocess.DEVNULL,

@@ -17,6 +17,7 @@ from lorayard_cli.learning import (
     EncoderName,
     check_labels,
     classifier_in_force,
+    find_classifier,
     make_encoder,
     put_in_force,
     record_of,
@@ -24,6 +25,7 @@ from lorayard_cli.learning import (
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, short_digest, table
 from lorayard_cli.registry_changes import UNSIGNED, Signature
+from lorayard_cli.traffic import Traffic, check_does_as_well, check_no_worse, read_traffic
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.registry.records import Author
@@ -52,6 +54,11 @@ class Learning:
     """Refuse examples for what does not serve."""
     dry_run: Annotated[bool, Parameter(negative="")] = False
     """Put nothing into force."""
+    traffic: Annotated[bool, Parameter(negative="")] = False
+    """Learn from jobs that named their adapter too (LORAYARD_SEMANTIC_SAMPLES); nothing is changed if it does
+    worse by that on the examples."""
+    held_out: Path | None = None
+    """Prompts to compare it by with the one in force, which stays unless the new one does as well."""
     out: Path | None = None
     """Write it to this folder too, for `routes eval --artifact`."""
 
@@ -81,21 +88,31 @@ async def train(
     from lorayard_shared.semantic.training import train as make
 
     given = read_examples(examples)
+    judged_by = read_examples(learning.held_out) if learning.held_out is not None else ()
     labels = sorted({one.adapter for one in given} - {NONE})
-    if learning.check:
-        async with await _bus(yard) as connected:
+    async with await _bus(yard) as connected:
+        if learning.check:
             check_labels(labels, await read_directory(connected), str(examples))
-    encoder = await asyncio.to_thread(make_encoder, learning.encoder, learning.base)
-    artifact = await asyncio.to_thread(make, given, encoder, precision=learning.precision)
-    if learning.out is not None:
-        write_artifact(artifact, learning.out)
-    record, reached = record_of(artifact), artifact.record.cross_validation.reached
-    if not output.json:
-        print_text(figures_line(record))
-    if not reached:
-        note(f"no threshold gave {learning.precision:g}: give more examples, or a lower --precision")
-    if not learning.dry_run:
-        async with await _bus(yard) as connected:
+        encoder = await asyncio.to_thread(make_encoder, learning.encoder, learning.base)
+        seen = await read_traffic(connected, encoder.digest, labels) if learning.traffic else Traffic()
+        artifact = await asyncio.to_thread(make, given, encoder, precision=learning.precision)
+        if learning.traffic:
+            note(seen.told)
+            taught = await asyncio.to_thread(
+                make, given, encoder, precision=learning.precision, observed=seen.observed
+            )
+            check_no_worse(taught.record.cross_validation, artifact.record.cross_validation)
+            artifact = taught
+        if judged_by and (rival := await find_classifier(connected)) is not None:
+            check_does_as_well(artifact, rival, judged_by)
+        if learning.out is not None:
+            await asyncio.to_thread(write_artifact, artifact, learning.out)
+        record, reached = record_of(artifact, observed=len(seen.observed)), artifact.record.cross_validation
+        if not output.json:
+            print_text(figures_line(record))
+        if not reached.reached:
+            note(f"no threshold gave {learning.precision:g}: give more examples, or a lower --precision")
+        if not learning.dry_run:
             record = await put_in_force(connected, artifact, record, _author(yard, signature))
     _show(record, output, in_force=not learning.dry_run)
 

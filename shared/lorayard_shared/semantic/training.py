@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ _FOLDS = 5
 _FOLDS_OF_MANY = 3
 _MANY_LABELS = 100
 """From here on a fit takes seconds, so fewer are made."""
+_ALWAYS_LEARNT = -1
 _STRENGTH = 20.0
 """Inverse of the penalty on weights: vectors of unit length need large ones; 5 and 80 did no better."""
 _ROUNDS = 100
@@ -47,15 +48,37 @@ class _Material:
     vectors: NDArray[np.float32]
     truth: NDArray[np.intp]
     folds: NDArray[np.intp]
+    """In which each is held back; `_ALWAYS_LEARNT` for those that never are."""
     labels: int
+
+    @property
+    def judged(self) -> _Material:
+        """Those that are held back once."""
+        rows = self.folds != _ALWAYS_LEARNT
+        return replace(self, vectors=self.vectors[rows], truth=self.truth[rows], folds=self.folds[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What a prompt of real traffic meant, whose sender named the adapter; its text is not known."""
+
+    adapter: str
+    """One of the labels of the examples."""
+    vector: NDArray[np.float32]
+    """[dimensions], by the same encoder."""
 
 
 def train(
-    examples: Sequence[Example], encoder: EncoderFiles, *, precision: float = DEFAULT_PRECISION
+    examples: Sequence[Example],
+    encoder: EncoderFiles,
+    *,
+    precision: float = DEFAULT_PRECISION,
+    observed: Sequence[Observed] = (),
 ) -> Artifact:
     """A classifier that decides where at least `precision` of its decisions should be right.
 
-    On one machine the same examples, in any order, and the same encoder give the same digest.
+    On one machine the same examples, in any order, and the same encoder give the same digest. What was
+    `observed` is learnt too, and judged by nobody: threshold and figures are those of the examples.
 
     Raises:
         TrainingError: the examples teach no classifier, or the precision is none.
@@ -70,10 +93,10 @@ def train(
     _check_counts(labels, counts, none_examples)
     # One thread: sums of several come in whatever order, and the digest would change from run to run.
     with threadpool_limits(limits=1):
-        material = _material(known, labels, Encoder(encoder.tokenizer, encoder.table))
-        scores = _held_back_scores(material)
-        temperature = best_temperature(scores, material.truth)
-        threshold, validation = _validated(scores, material, temperature, precision)
+        material = _material(known, labels, Encoder(encoder.tokenizer, encoder.table), observed)
+        judged, scores = material.judged, _held_back_scores(material)
+        temperature = best_temperature(scores, judged.truth)
+        threshold, validation = _validated(scores, judged, temperature, precision)
         weights, biases = _fit(material, np.ones(len(material.truth), bool))
     record = ClassifierRecord(
         labels=labels,
@@ -129,7 +152,9 @@ def _check_counts(labels: Sequence[str], counts: Counter[str], none_examples: in
         )
 
 
-def _material(known: Sequence[Example], labels: Sequence[str], encoder: Encoder) -> _Material:
+def _material(
+    known: Sequence[Example], labels: Sequence[str], encoder: Encoder, observed: Sequence[Observed]
+) -> _Material:
     number = {label: i for i, label in enumerate((*labels, NONE))}
     taken = {prompt_digest(one.prompt) for one in known}
     background = [Example(adapter=NONE, prompt=p) for p in BACKGROUND if prompt_digest(p) not in taken]
@@ -141,20 +166,24 @@ def _material(known: Sequence[Example], labels: Sequence[str], encoder: Encoder)
         fold_of.append(seen[one.adapter] % folds)
         seen[one.adapter] += 1
     return _Material(
-        vectors=np.stack([encoder.encode(one.prompt) for one in rows]),
-        truth=np.array([number[one.adapter] for one in rows], np.intp),
-        folds=np.array(fold_of, np.intp),
+        vectors=np.stack([*(encoder.encode(one.prompt) for one in rows), *(one.vector for one in observed)]),
+        truth=np.array(
+            [number[name] for name in (*(one.adapter for one in rows), *(one.adapter for one in observed))],
+            np.intp,
+        ),
+        folds=np.array([*fold_of, *[_ALWAYS_LEARNT] * len(observed)], np.intp),
         labels=len(labels) + 1,
     )
 
 
 def _held_back_scores(material: _Material) -> NDArray[np.float32]:
-    """Scores [n, labels] of every row by a model that was not shown it."""
-    scores = np.empty((len(material.truth), material.labels), np.float32)
+    """Scores [n, labels] of every row that is judged by a model that was not shown it."""
+    judged = material.judged
+    scores = np.empty((len(judged.truth), material.labels), np.float32)
     for fold in range(int(material.folds.max()) + 1):
-        held = material.folds == fold
-        weights, biases = _fit(material, ~held)
-        scores[held] = material.vectors[held] @ weights.T + biases
+        weights, biases = _fit(material, material.folds != fold)
+        held = judged.folds == fold
+        scores[held] = judged.vectors[held] @ weights.T + biases
     return scores
 
 
