@@ -209,6 +209,7 @@ async def test_a_disk_that_is_away_has_not_lost_its_adapters__g2(
     put(adapters / ADAPTER / "2")
     await wait_until(partial(registered, yard, ADAPTER, "2"))
     assert not (await yard.advert()).refused_adapters
+    assert ("".join(said) + capsys.readouterr().out).count("folder_not_read") == 1
 
 
 async def test_what_is_pushed_too_is_fetched_when_its_folder_goes__d2_d6(

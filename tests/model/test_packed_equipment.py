@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,26 @@ def test_the_environment_says_where_and_how_adapters_are_kept__c9(
     assert (packed.path, packed.budget_bytes, storage) == (tmp_path / "here", 12345, Storage.INT8)
     environment.setenv("LORAYARD_DISK_BYTES", "0")
     assert packed_folder() == (None, Storage.INT8)
+
+
+async def test_what_was_loaded_once_outlives_other_bytes_in_its_folder__d1_d6(
+    environment: pytest.MonkeyPatch, tmp_path: Path, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    """A worker that watches its folder asks whether it can serve the old bytes on."""
+    folder = make_tiny_adapter(tmp_path / "adapters/a/b/c/1", seed=1)
+    environment.setenv("LORAYARD_ADAPTERS_DIR", str(tmp_path / "adapters"))
+    equipment = equip_packed(WorkerSettings(json_schemas=False))
+    engine: Any = equipment.engine
+    (digest,) = equipment.folders
+    assert not equipment.keeps(digest)
+    engine.start()
+    try:
+        engine.prefetch(digest)
+        await wait_until(lambda: equipment.keeps(digest))
+    finally:
+        engine.stop()
+    make_tiny_adapter(folder, seed=2)
+    assert engine._reader.read(digest).digest == digest
 
 
 def test_a_folder_that_cannot_be_used_is_named_and_the_worker_serves_without__c9_g3(

@@ -58,6 +58,7 @@ class FolderWatch:
         """Altered, and offered on as they were."""
         self._withdrawn: dict[Key, BrokenEntry] = {}
         """Not what lies there, or nothing does: for the advert."""
+        self._trouble = ""
         self._log = structlog.get_logger().bind(worker=presence.worker)
 
     async def run(self) -> None:
@@ -65,14 +66,23 @@ class FolderWatch:
         pause = self._seconds
         while True:
             await asyncio.sleep(pause)
-            started = time.monotonic()
+            started, pause = time.monotonic(), self._seconds
             try:
-                await self._look()
+                if not await self._look():  # reading what is new takes its time, once
+                    pause = max(pause, REST * (time.monotonic() - started))
             except (nats.errors.Error, nats.js.errors.Error, OSError) as error:  # the next look sees it again
-                self._log.warning(Event.FOLDER_NOT_READ, folder=str(self._scanner.root), reason=str(error))
-            pause = max(self._seconds, REST * (time.monotonic() - started))
+                self._note_trouble(str(error) or type(error).__name__)
+            else:
+                self._trouble = ""
 
-    async def _look(self) -> None:
+    def _note_trouble(self, reason: str) -> None:
+        """Say once why it cannot look, or register what it found."""
+        if reason != self._trouble:
+            self._log.warning(Event.FOLDER_NOT_READ, folder=str(self._scanner.root), reason=reason)
+        self._trouble = reason
+
+    async def _look(self) -> bool:
+        """Whether anything was to be done."""
         # A disk that hangs must not keep the process.
         now = await in_daemon_thread(self._scan, name="adapter-scan")
         changes = changes_since(self._known, self._kept_on, now)
@@ -80,6 +90,7 @@ class FolderWatch:
             await self._follow(changes, now)
             self._presence.folder_changed()
         self._tell(now.broken)
+        return bool(changes)
 
     def _scan(self) -> Catalog:
         # A disk that is away for a while has not lost its adapters.
