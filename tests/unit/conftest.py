@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
 
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.values import Resident
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
+from lorayard_shared.semantic.encoder import EncoderFiles
+from lorayard_shared.semantic.encoders import encoder_of
+from lorayard_shared.semantic.examples import Example
+from lorayard_shared.semantic.record import EncoderKind
+from lorayard_shared.semantic.vocabulary import smaller_vocabulary
 
 BASE_DIGEST = "sha256:" + "0" * 8
 
@@ -88,3 +99,48 @@ class PlanLedger:
         drain = self.drains[worker]
         still = drain is not None and desk.drain == drain
         assert not (still and desk.drain is not None and desk.drain[0] in needs), "a drained adapter got rows"
+
+
+TOPICS = {
+    "acme/tiny/sailing@stable": "ship sail harbour captain mast anchor deck crew wave rudder",
+    "acme/tiny/taxes@stable": "tax income refund form invoice deduction office revenue audit return",
+    "acme/tiny/cooking@stable": "soup salt onion oven recipe flour butter boil pan spoon",
+}
+"""Adapters, and the words that their prompts are made of."""
+COMMON_WORDS = "the a and of is my with for please how what write why when far moon cat joke"
+
+
+def tiny_encoder() -> EncoderFiles:
+    """Knows some fifty words; those of one topic lie near each other."""
+    return _tiny_encoder()
+
+
+@lru_cache(maxsize=1)
+def _tiny_encoder() -> EncoderFiles:
+    words = ["<unk>", *COMMON_WORDS.split(), *" ".join(TOPICS.values()).split()]
+    random = np.random.default_rng(7)
+    vectors = random.normal(size=(len(words), 24)).astype(np.float32)
+    for topic in TOPICS.values():
+        rows = [words.index(word) for word in topic.split()]
+        vectors[rows] = random.normal(size=24).astype(np.float32) * 2 + vectors[rows] / 2
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [{"id": 0, "content": "<unk>", "special": True}],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Whitespace"},
+        "model": {"type": "WordLevel", "vocab": {w: i for i, w in enumerate(words)}, "unk_token": "<unk>"},
+    }
+    vocabulary = smaller_vocabulary(json.dumps(tokenizer).encode())
+    return encoder_of(Path("tiny"), EncoderKind.BASE_TABLE, vocabulary, vectors)
+
+
+def topic_examples(*, skip: int = 0, count: int = 8) -> list[Example]:
+    """For each topic so many prompts of three of its words among common ones; `skip` gives other prompts."""
+    found: list[Example] = []
+    for adapter, topic in TOPICS.items():
+        triples = [" ".join(three) for three in combinations(topic.split(), 3)]
+        for number in range(skip, skip + count):
+            words = triples[number * 7 % len(triples)]
+            common = COMMON_WORDS.split()[number % 8]
+            found.append(Example(adapter=adapter, prompt=f"please write {words} for the {common}"))
+    return found

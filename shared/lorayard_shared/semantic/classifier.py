@@ -12,6 +12,8 @@ from lorayard_shared.semantic.artifact import Artifact, read_artifact
 from lorayard_shared.semantic.record import ClassifierRecord
 from lorayard_shared.semantic.verdict import Leaning, Verdict
 
+_FOR_NONE = "the text is like none of the examples: it looks as if it is for no adapter"
+
 
 class Classifier:
     """A trained artifact, ready to decide. Deterministic; threads may share one."""
@@ -64,36 +66,38 @@ class Classifier:
     def lean(self, text: str, allowed: Callable[[str], bool] | None = None) -> Leaning:
         """The likeliest of the adapters that are allowed, whether or not that is enough to decide."""
         labels = self.adapters
-        open_to = [i for i, label in enumerate(labels) if allowed is None or allowed(label)]
-        if not open_to:
+        rows = len(labels)
+        usable = np.ones(rows, bool) if allowed is None else np.fromiter(map(allowed, labels), np.bool_, rows)
+        if not usable.any():
             return _nowhere("none of the adapters it knows may be used here")
         vector = self.embed(text)
         if not vector.any():
             return _nowhere("the text holds nothing that the encoder knows")
-        # Those not allowed are left out before shares are formed: nothing of them can be told from the rest.
-        shares = self._shares(vector, [*open_to, len(labels)])
-        order = np.argsort(-shares[:-1], kind="stable")
-        best = int(order[0])
+        shares = self._shares(vector, usable)
+        none = shares[-1]
+        best = int(shares[:-1].argmax())
+        confidence = float(shares[best])
+        shares[best] = shares[-1] = 0.0  # an adapter that may not be used has no share either
+        second = int(shares.argmax())
         return Leaning(
-            adapter=labels[open_to[best]],
-            confidence=float(shares[best]),
-            runner_up=labels[open_to[int(order[1])]] if len(order) > 1 else None,
-            hindrance=(
-                "the text is like none of the examples: it looks as if it is for no adapter"
-                if shares[-1] > shares[best]
-                else None
-            ),
+            adapter=labels[best],
+            confidence=confidence,
+            runner_up=labels[second] if shares[second] > 0 else None,
+            hindrance=_FOR_NONE if none > confidence else None,
         )
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """A vector of unit length; zeros where no token of the text is known."""
         return self._artifact.encoder.encode(text)
 
-    def _shares(self, vector: NDArray[np.float32], rows: list[int]) -> NDArray[np.float64]:
-        """Calibrated, of these rows alone; they sum to 1."""
-        scores = self._artifact.weights @ vector + self._artifact.biases
-        scaled = scores[rows].astype(np.float64) / self.record.temperature
-        shares: NDArray[np.float64] = np.exp(scaled - scaled.max())
+    def _shares(self, vector: NDArray[np.float32], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Calibrated, of each label and of none; those that are not usable get nothing, and the sum is 1.
+
+        They are left out before shares are formed: nothing of them can be told from the rest.
+        """
+        scores = (self._artifact.weights @ vector + self._artifact.biases).astype(np.float64)
+        scores[:-1][~usable] = -np.inf
+        shares: NDArray[np.float64] = np.exp((scores - scores.max()) / self.record.temperature)
         shares /= shares.sum()
         return shares
 

@@ -22,8 +22,6 @@ _COMMON_PART = 1
 """Leading components that are taken out: all tokens share them, so they tell nothing apart."""
 _RARITY = 1e-3
 """`a` of a / (a + p), after Arora et al. (2017): a token of probability p counts that much."""
-_SILENT_SHARE = 0.1
-"""Of a mark or a bare byte: it says something only beside others of its kind."""
 _WHITENING = 0.5
 """Components are divided by their spread to this power: small differences tell more, noise stays low."""
 _MAX_TOKENIZER_BYTES = 128 << 20
@@ -66,7 +64,7 @@ def encoder_of(
         raise EncoderError(folder, "its embedding table holds values that are no finite numbers")
     chance = _chance(vocabulary.ranks)
     narrowed = _narrowed(_unit(vectors), chance)
-    weights = _RARITY / (_RARITY + chance) * np.where(vocabulary.ranks == 0, _SILENT_SHARE, 1.0)
+    weights = _RARITY / (_RARITY + chance) * (vocabulary.ranks > 0)
     table = save(_quantized(narrowed, weights.astype(np.float32)))
     return EncoderFiles(kind=kind, tokenizer=vocabulary.tokenizer, table=table)
 

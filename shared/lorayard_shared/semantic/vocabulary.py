@@ -8,6 +8,7 @@ more pieces, and nothing else changes.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,6 +20,8 @@ MAX_MERGED = 32_768
 """Tokens of several characters that are kept of a byte-pair vocabulary: twice as many bring no more."""
 MAX_SINGLE = 8_192
 """Single characters: all alphabets and the usual signs of Chinese, Japanese and Korean."""
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+"""How a tokenizer with a fall-back on bytes spells them."""
 
 
 class VocabularyError(ValueError):
@@ -34,7 +37,7 @@ class Vocabulary:
     sources: NDArray[np.intp]
     """The number that each had."""
     ranks: NDArray[np.intp]
-    """By frequency among its kind, from 1; 0 for tokens that mean nothing by themselves."""
+    """By frequency among its kind, from 1; 0 for tokens that say nothing, such as that of the unknown."""
 
 
 def smaller_vocabulary(tokenizer: bytes) -> Vocabulary:
@@ -72,11 +75,10 @@ def _vocabulary(model: Any) -> Mapping[str, int]:
 
 
 def _silent(document: Any, model: Any) -> frozenset[str]:
-    """Marks and bytes: what stands for something else."""
+    """Marks, and the token of whatever is unknown."""
     marks = {str(added["content"]) for added in document.get("added_tokens") or () if added["special"]}
-    letters = {f"<0x{byte:02X}>" for byte in range(256)} if model.get("byte_fallback") else set[str]()
     unknown = {str(model["unk_token"])} if model.get("unk_token") else set[str]()
-    return frozenset(marks | letters | unknown)
+    return frozenset(marks | unknown)
 
 
 def _ranked(
@@ -88,6 +90,8 @@ def _ranked(
     for number, token in numbered:
         if token in silent:
             rank = 0
+        elif _BYTE.fullmatch(token):
+            rank = 1  # as common as can be: a bare byte says next to nothing
         elif len(token) == 1:
             rank = singles = singles + 1
         else:
