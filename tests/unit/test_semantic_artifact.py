@@ -15,19 +15,17 @@ from safetensors.numpy import load, save
 from tests.unit.conftest import tiny_encoder, topic_examples
 
 from lorayard_shared.semantic.artifact import (
-    ENCODER_NAME,
     FILE_NAMES,
     HEAD_NAME,
     LIMITS,
     RECORD_NAME,
-    TOKENIZER_NAME,
     Artifact,
     artifact_of,
     read_artifact,
     write_artifact,
 )
 from lorayard_shared.semantic.classifier import Classifier
-from lorayard_shared.semantic.encoder import encoder_digest
+from lorayard_shared.semantic.encoder import ENCODER_NAME, TOKENIZER_NAME, encoder_digest
 from lorayard_shared.semantic.errors import ArtifactError
 from lorayard_shared.semantic.training import train
 

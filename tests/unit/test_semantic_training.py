@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from tests.unit.conftest import TOPICS, tiny_encoder, topic_examples
 
-from lorayard_shared.semantic.artifact import ENCODER_NAME, TOKENIZER_NAME
 from lorayard_shared.semantic.background import BACKGROUND
 from lorayard_shared.semantic.calibration import (
     LEAST_THRESHOLD,
@@ -15,6 +14,7 @@ from lorayard_shared.semantic.calibration import (
     shares,
     threshold_for,
 )
+from lorayard_shared.semantic.encoder import ENCODER_NAME, TOKENIZER_NAME
 from lorayard_shared.semantic.errors import TrainingError
 from lorayard_shared.semantic.examples import NONE, Example, prompt_digest
 from lorayard_shared.semantic.training import train
