@@ -19,8 +19,10 @@ from lorayard import (
 )
 from lorayard_cli.app import run_command
 from lorayard_cli.exit_codes import ExitCode
+from lorayard_schemas import headers
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import AliasRecord, Arm, alias_key
+from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.audit import RegistryChange
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import Lane
@@ -28,7 +30,9 @@ from lorayard_schemas.message import Message
 from lorayard_schemas.placement import Placement, placement_key
 from lorayard_schemas.routes import RouteRule, RouteTable
 from lorayard_schemas.rule_parts import RulePart
+from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.bus import scanning
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.registry.records import Author, Records
 from lorayard_shared.registry.route_store import RouteStore
@@ -145,6 +149,35 @@ async def _job(bus: Bus) -> None:
     await bus.js.publish(subject, b"waits")
 
 
+async def _session(bus: Bus) -> None:
+    kept = AdapterRef(name=NAME, version="1", digest="sha256:" + "0" * 8)
+    for number in range(3):
+        other = kept.model_copy(update={"version": "11"})
+        session = SessionRecord(
+            tenant="t", session=f"s{number}", adapter=kept if number else other, chosen_at=0.0, at=0.0
+        )
+        await keep(bus, "sessions", session_key("t", f"s{number}"), session)
+
+
+async def _delay(bus: Bus, adapter: str, **more: str) -> None:
+    target = bus.subjects.due_job(JobAddress(lane=Lane.NORMAL, tenant="t", adapter=adapter))
+    given = {headers.SCHEDULE: "@at 2099-01-01T00:00:00Z", headers.SCHEDULE_TARGET: target, **more}
+    await bus.js.publish(bus.subjects.delayed_job("t", "j1"), b"waits", headers=given)
+
+
+async def _delayed(bus: Bus) -> None:
+    await _delay(bus, LABEL)
+
+
+async def _bound(bus: Bus) -> None:
+    await _delay(bus, f"{NAME}@stable", **{headers.BOUND: f"{NAME}@stable=1"})
+
+
+async def _bound_and_due(bus: Bus) -> None:
+    subject = bus.subjects.due_job(JobAddress(lane=Lane.NORMAL, tenant="t", adapter=f"{NAME}@stable"))
+    await bus.js.publish(subject, b"waits", headers={headers.BOUND: f"{NAME}@stable=1"})
+
+
 @pytest.mark.parametrize(
     ("name_it", "reason"),
     [
@@ -154,6 +187,10 @@ async def _job(bus: Bus) -> None:
         (_several, "the rule all leads to it"),
         (_placement, "a placement is declared for it"),
         (_job, "1 jobs that name it are not done"),
+        (_session, "2 sessions go on with it, as 's1' of tenant 't'; one ends 3600 s after"),
+        (_delayed, "1 delayed jobs name it or are bound to it, as j1 of tenant 't'"),
+        (_bound, "1 delayed jobs name it or are bound to it, as j1 of tenant 't'"),
+        (_bound_and_due, "1 delayed jobs name it or are bound to it, as one under t"),
     ],
 )
 async def test_a_version_that_something_leads_to_stays__d2(
@@ -181,6 +218,8 @@ async def test_what_leads_elsewhere_holds_nothing(client: Client, folder: Path, 
     alias = AliasRecord(adapter="acme/tiny/x", alias="stable", revision=1, arms=(WHOLE,))
     await keep(bus, "aliases", alias_key("acme/tiny/x", "stable"), alias)
     await keep(bus, "placements", placement_key(LABEL), Placement(adapter=LABEL, declared_at=5.0))
+    await keep(bus, "sessions", "t.s", alias)  # no session: nobody goes on with that
+    await _delay(bus, f"{NAME}@11", **{headers.BOUND: "acme/tiny/x@stable=1"})
     await client.adapters.remove(LABEL)
 
 
@@ -243,3 +282,21 @@ async def test_only_a_version_is_removed_and_one_that_is_there(
             blocking.adapters.remove(LABEL)
 
     await asyncio.to_thread(remove)
+
+
+async def test_a_scan_shows_every_message_once_page_by_page(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanning, "PAGE_MESSAGES", 7)
+    subject, seen = bus.subjects.audit.replace(">", "x"), list[bytes]()
+    for number in range(20):
+        await bus.js.publish(
+            subject, str(number).encode(), headers={"Status": "100"} if number == 7 else None
+        )
+
+    def look(_subject: str, _headers: dict[str, str], body: bytes) -> None:
+        seen.append(body)
+
+    assert await scanning.scan(bus, bus.subjects.stream("audit"), subject, look, seconds=5.0)
+    assert seen == [str(number).encode() for number in range(20)]
+    assert not await scanning.scan(bus, bus.subjects.stream("audit"), subject, look, seconds=0.0)

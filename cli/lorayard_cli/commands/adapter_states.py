@@ -62,7 +62,7 @@ async def archive(adapter: str, *, why: str = "", yard: YardAddress = NEAREST, o
 async def rm(adapter: str, *, why: str = "", yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     """Take a version out of the registry, and out of the store what no other version needs; for good.
 
-    Ends with 5 while it serves or something leads to it: an alias, a rule, a placement, jobs that name it.
+    Ends with 5 while it serves or something counts on it: an alias, a rule, a placement, sessions, jobs.
 
     Parameters
     ----------

@@ -281,7 +281,7 @@ class Adapters:
         `adapter` is `name@version`: what cannot be undone is said in full.
 
         Raises:
-            ReferencedError: it serves, or something names it: an alias, a rule, a placement, jobs.
+            ReferencedError: it serves, or is counted on by an alias, a rule, a placement, sessions, jobs.
             InvalidRequestError: it names no version.
             VersionUnknownError: there is no such version.
             ContendedError: it was changed at that moment.

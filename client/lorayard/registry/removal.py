@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lorayard.link import Link
+from lorayard.registry.holding import find_holders
 from lorayard.yard_view import list_adapters, list_placements, measure_queue
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_shared.registry.alias_store import AliasStore
@@ -67,4 +68,4 @@ async def _references(link: Link, record: AdapterRecord) -> list[str]:
     jobs = sum(count for address, count in queue.unfinished.items() if address.adapter == record.label)
     if jobs:
         found.append(f"{jobs} jobs that name it are not done")
-    return found
+    return [*found, *await find_holders(link, record)]

@@ -1,0 +1,71 @@
+"""Look through what lies in a stream, beside whoever consumes it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+
+import nats.errors
+
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.heard import Heard
+
+PAGE_MESSAGES = 1000
+PAGE_BYTES = 4 * 2**20
+"""Of one answer: a slow link has it within `PAGE_SECONDS`."""
+PAGE_SECONDS = 5.0
+
+_STATUS = b"NATS/1.0 "
+"""Begins what the server itself says; a message's own headers have no space there."""
+
+Look = Callable[[str, dict[str, str], bytes], None]
+"""Given a message's subject, headers and body; an exception ends the scan."""
+
+
+async def scan(bus: Bus, kind: str, subject: str, look: Look, *, seconds: float) -> bool:
+    """Show every message under a subject of a stream, the oldest first; whether all were shown in time.
+
+    `kind` is the stream's full name. What comes meanwhile may be shown or not. No consumer is made, so that
+    it works on a work queue too.
+
+    Raises:
+        nats.errors.Error: the bus did not answer.
+    """
+    end, sequence = asyncio.get_running_loop().time() + seconds, 0
+    while asyncio.get_running_loop().time() < end:
+        page = await _page(bus, kind, subject, sequence + 1)
+        for message in page:
+            headers = message.headers or {}
+            sequence = int(headers["Nats-Sequence"])
+            look(headers["Nats-Subject"], headers, message.data)
+        if not page:
+            return True
+    return False
+
+
+async def _page(bus: Bus, stream: str, subject: str, sequence: int) -> list[Heard]:
+    found: list[Heard] = []
+    end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def take(message: Heard) -> None:
+        if (message.raw_headers or b"").startswith(_STATUS):
+            if not end.done():
+                end.set_result(None)  # all are here, or there are none
+            return
+        found.append(message)
+
+    inbox = bus.nc.new_inbox()
+    hearing = await bus.nc.hear(inbox, take)
+    try:
+        wanted = {"seq": sequence, "next_by_subj": subject, "batch": PAGE_MESSAGES, "max_bytes": PAGE_BYTES}
+        await bus.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(wanted).encode(), reply=inbox)
+        async with asyncio.timeout(PAGE_SECONDS):
+            await end
+    except TimeoutError as error:
+        raise nats.errors.TimeoutError from error
+    finally:
+        with suppress(nats.errors.Error):
+            await hearing.unsubscribe()
+    return found
