@@ -88,6 +88,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         "rules": rules,
         "control": control,
     }
+    dispatcher.late_news.watches = (adapters, aliases)
     await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.news.load)
     await dispatcher.sessions.listen()
     running = [

@@ -23,6 +23,7 @@ from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import HandOver
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.keeping import Keeping
+from lorayard_dispatcher.late_news import LateNews
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.news import News
 from lorayard_dispatcher.orders import Orders
@@ -116,6 +117,7 @@ class Dispatcher:
             took=self.rerouting.on_classifier,
         )
         self.sessions = Sessions(bus, self.spawn, self._retry)
+        self.late_news = LateNews(spawn=self.spawn, retry=self._retry)
         self.hand_over.on_turn = self.sessions.handed
         self.on_room: list[Callable[[], None]] = []
         """Called whenever room may have come free."""
@@ -354,7 +356,7 @@ class Dispatcher:
     def _wait_or_refuse(self, job: TakenJob, error: UnknownAdapterError) -> None:
         # Workers register what they have before their first advert. With none alive nobody can know yet
         # which adapters there are, so the job waits.
-        if not self.fleet.workers:
+        if not self.fleet.workers or self.late_news.may_come(job.key):
             self._put_by(job)
             return
         # What workers say of files must not tell a tenant what it may not know of.
@@ -368,7 +370,7 @@ class Dispatcher:
             self.leases.release(old.lease)
 
     def _retry(self, keys: Iterable[str]) -> None:
-        """The session of these jobs is known now."""
+        """There may be more known of these jobs now: their session, or what they name."""
         for job in self.unresolved.take_keys(keys):
             self._take(job)
 

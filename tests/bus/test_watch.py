@@ -296,3 +296,23 @@ async def test_a_watch_that_puts_back_late_leaves_it_to_others(
         await wait_until(lambda: "last" in seen.now)
         assert ("kept", None) not in seen.changes
         assert seen.now["kept"] == b"1"
+
+
+async def test_a_watch_that_caught_up_has_heard_all_that_was_written_before(bus: Bus) -> None:
+    seen = Seen()
+    watch = BucketWatch(bus, bus.subjects.bucket("adapters"), seen)
+    task = asyncio.create_task(watch.run())
+    try:
+        await watch.ready.wait()
+        await watch.catch_up()  # of an empty bucket there is nothing to hear
+        for number in range(20):
+            await beat(bus, f"a{number}", b"x", kind="adapters")
+            await watch.catch_up()
+            assert f"a{number}" in seen.now
+        bucket = await bus.js.key_value(bus.subjects.bucket("adapters"))
+        await bucket.delete("a0")
+        await watch.catch_up()
+        assert "a0" not in seen.now
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

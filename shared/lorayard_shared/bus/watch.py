@@ -93,6 +93,9 @@ class BucketWatch:
         self._listed_at: float | None = None  # the loop's clock; None while a listing comes in
         self.ready = asyncio.Event()
         """Set once the first whole listing is in."""
+        self._heard = 0
+        """Revision of the newest change."""
+        self._stirred = asyncio.Event()
         self._failures = Repeated(every_seconds=_TELL_SECONDS, clock=time.monotonic)
         self._log = process_logger(bucket=bucket)
         bus.on_reconnect(self._on_reconnect)
@@ -114,12 +117,24 @@ class BucketWatch:
             for timer in self._leaving.values():
                 timer.cancel()
 
+    async def catch_up(self) -> None:
+        """Wait until all has been heard that the bucket holds by now, however long that takes.
+
+        Raises:
+            nats.errors.Error, nats.js.errors.Error: the bus does not say.
+        """
+        state = (await self._bus.js.stream_info(f"KV_{self._bucket}")).state
+        while state.messages and self._heard < state.last_seq:
+            self._stirred.clear()
+            await self._stirred.wait()
+
     def look_again(self) -> None:
         """There is reason to believe that this watch is blind."""
         self._again.set()
 
     async def _watch_once(self) -> None:
         self._disconnects, self._listed_at = self._bus.disconnects, None
+        self._heard = 0  # a bucket made anew counts from 1
         bucket = await self._open()
         created = await _created(bucket)
         watcher = await _watcher(bucket)
@@ -147,6 +162,8 @@ class BucketWatch:
                     if entry is not None:
                         seen.add(entry.key)
                         self._apply(entry)
+                        self._heard = max(self._heard, entry.revision or 0)
+                        self._stirred.set()
                     if listing and await end.reached(entry):
                         listing = False
                         if self._puts_back and self._created not in (None, created):
