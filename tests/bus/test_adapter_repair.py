@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,27 @@ async def test_nothing_is_swept_while_a_record_cannot_be_read__g3(
     await rules.put(SEMANTIC_KEY, b"of a newer peer")
     assert await command(settings, "sweep", "--older-than", "0") != ExitCode.OK
     assert await names(bus) == before
+
+
+async def test_a_push_that_takes_longer_than_that_sends_again_what_was_swept__d2(
+    client: Client, settings: YardSettings, folder: Path, bus: Bus
+) -> None:
+    """It has found the parts of one that was cut, and its record is not written yet."""
+    (folder / "prompt_template.txt").write_text("{prompt}!")
+    first = (await client.adapters.push(folder, name=NAME, version="1")).record
+    await Records(bus).remove(await Records(bus).get(NAME, "1"), ANA)
+    left, swept = [sum(file.size_bytes for file in first.files)], list[int]()
+
+    async def sweep() -> None:
+        async with Client(settings=settings) as other:
+            swept.append(len((await other.adapters.sweep(older_than_seconds=0.0)).objects))
+
+    def on_bytes(size_bytes: int) -> None:
+        left[0] -= size_bytes
+        if left[0] == 0:  # all was found: now it goes, while the push stands still
+            with ThreadPoolExecutor() as pool:
+                pool.submit(asyncio.run, sweep()).result()
+
+    await client.adapters.push(folder, name=NAME, version="2", on_bytes=on_bytes)
+    assert swept[0] >= len(first.files)
+    assert [check.sound for check in await client.adapters.verify()] == [True]
