@@ -208,3 +208,15 @@ async def test_a_push_that_takes_longer_than_that_sends_again_what_was_swept__d2
     await client.adapters.push(folder, name=NAME, version="2", on_bytes=on_bytes)
     assert swept[0] >= len(first.files)
     assert [check.sound for check in await client.adapters.verify()] == [True]
+
+
+async def test_nothing_is_swept_while_nobody_knows_what_a_version_needs__d2(
+    client: Client, folder: Path, bus: Bus, objects: Objects
+) -> None:
+    record = (await client.adapters.push(folder, name=NAME, version="1")).record
+    await objects.remove(f"file/{file_of(record).sha256}")
+    with pytest.raises(FileMissingError, match="no list of parts"):
+        await client.adapters.sweep(older_than_seconds=0.0)
+    report = await client.adapters.repair(folder)
+    assert (report.sound, report.sent_bytes) == (True, 0)  # its parts stayed
+    assert (await client.adapters.sweep(older_than_seconds=0.0)).objects == ()

@@ -154,7 +154,7 @@ async def test_a_store_without_the_files_fails_the_job_and_says_why__g3(
     error = (await yard.result("j")).error
     assert error is not None
     assert error.code == "adapter_not_fetched"
-    assert "it has no list of parts; push the version again" in error.message
+    assert "it has no list of parts; `lorayard adapters verify --repair" in error.message
 
 
 async def test_a_job_whose_adapter_is_being_fetched_can_be_cancelled(

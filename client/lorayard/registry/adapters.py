@@ -193,7 +193,8 @@ class Adapters:
 
         Raises:
             InvalidRequestError: the age is no time.
-            UnreadableRecordError: a record cannot be read, so nobody knows what it needs.
+            UnreadableRecordError, RecordUnreadableError: a record cannot be read: who knows what it needs?
+            FileMissingError: nor where a version's file has no list of its parts; `repair` it first.
         """
         if not 0 <= older_than_seconds < math.inf:
             reason = f"seconds from 0 up are needed, got {older_than_seconds}"

@@ -129,7 +129,7 @@ class FileMissingError(RegistryError):
     def __init__(self, *, file: str, sha256: str, reason: str) -> None:
         super().__init__(
             f"{file} (sha256 {sha256[:12]}) is not in the store as its record says: {reason}; "
-            "push the version again from its folder"
+            "`lorayard adapters verify --repair DIR` mends it from its folder"
         )
         self.file = file
         self.sha256 = sha256

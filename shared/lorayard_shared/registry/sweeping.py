@@ -59,7 +59,12 @@ class Sweeper:
 
         What is younger, by the server's clock, may belong to a push that is under way; one that takes longer
         sends again what it lacks at its end. Objects of other names are somebody else's.
+
+        Raises:
+            FileMissingError: a file that something names has no list of its parts, so nobody knows which.
         """
+        for file in await referenced_files(self._bus, self._list_records):
+            self._parts[file.sha256] = (await self._store.manifest(file)).parts
         needed, found = await self._needed(), await take_inventory(self._bus)
         old = found.at - older_than_seconds
         unneeded = [one for one in found.objects if _is_ours(one.name) and one.name not in needed]
