@@ -13,7 +13,7 @@ MICROSECONDS = 1e6
 def semantic_status(dispatcher: Dispatcher) -> SemanticStatus | None:
     """Counts and cost of its decisions; None: no classifier was put into force."""
     book, record = dispatcher.choosing.directory.semantic, dispatcher.semantic.record
-    if record is None and not book:
+    if record is None and not book.is_asked:
         return None
     costs = sorted(book.costs_seconds)
     return SemanticStatus(

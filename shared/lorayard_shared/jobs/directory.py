@@ -7,7 +7,7 @@ words of one that does not exist, whatever led to it (D7).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -79,37 +79,35 @@ class Directory:
         Raises:
             UnknownAdapterError: what was decided on is not there for this tenant.
         """
-        found: Resolution | None = None
-        verdict: SemanticVerdict | None = None
         if asked.composition is not None:
             found = resolve_composition(asked.composition, partial(self._named, asked, kept))
         else:
-            for stage in self.rules.order:
-                if stage is Stage.SEMANTIC:
-                    verdict = self.meant(asked)
-                    found = self._by_meaning(verdict, asked, kept)
-                else:
-                    found = self._at_stage(stage, asked, kept)
-                if found is not None:
-                    break
-        if found is None:
-            found = Resolution(record=None, rule=Rule.BASE, verdict=verdict)
-        elif verdict is not None:
-            found = replace(found, verdict=verdict)
+            first = self._first_of(self.rules.before_meaning, asked, kept)
+            found = first if first is not None else self._by_meaning(asked, kept)
         return self._added_to(found, asked, kept) if self.rules.adding else found
+
+    def _first_of(self, stages: Sequence[Stage], asked: Asked, kept: Kept | None) -> Resolution | None:
+        for stage in stages:
+            found = self._at_stage(stage, asked, kept)
+            if found is not None:
+                return found
+        return None
+
+    def _by_meaning(self, asked: Asked, kept: Kept | None) -> Resolution:
+        """What the classifier chooses, or what comes after it."""
+        verdict = self.meant(asked)
+        if verdict is not None and verdict.adapter is not None:
+            return replace(self._led(verdict.adapter, Rule.SEMANTIC, asked, kept), verdict=verdict)
+        found = self._first_of(self.rules.after_meaning, asked, kept)
+        if found is None:
+            return Resolution(record=None, rule=Rule.BASE, verdict=verdict)
+        return found if verdict is None else replace(found, verdict=verdict)
 
     def meant(self, asked: Asked) -> SemanticVerdict | None:
         """What the classifier says of the prompt; None: there is none, and nothing is read."""
-        if not self.semantic:
+        if not self.semantic.is_asked:
             return None
         return self.semantic.verdict(asked, self._meanings(asked.tenant))
-
-    def _by_meaning(
-        self, verdict: SemanticVerdict | None, asked: Asked, kept: Kept | None
-    ) -> Resolution | None:
-        if verdict is None or verdict.adapter is None:
-            return None
-        return self._led(verdict.adapter, Rule.SEMANTIC, asked, kept)
 
     def _meanings(self, tenant: str) -> frozenset[str]:
         """What the classifier may choose: what stands for something that serves, to this tenant."""

@@ -14,7 +14,7 @@ from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.rules import by_stage, fits
 from lorayard_shared.logs import Event
 
-_WITHOUT_RULES = frozenset({Stage.EXPLICIT, Stage.SESSION, Stage.SEMANTIC, Stage.DEFAULT})
+_WITHOUT_RULES = frozenset({Stage.EXPLICIT, Stage.SESSION, Stage.DEFAULT})
 """Stages that can have an adapter by themselves."""
 
 
@@ -53,11 +53,16 @@ class RuleBook:
         """The rule of a stage that decides."""
         return next((rule for rule in self._rules.get(stage, ()) if fits(rule, asked)), None)
 
+    def _stages(self, order: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        return tuple(stage for stage in order if stage in self._rules or stage in _WITHOUT_RULES)
+
     def _take(self, table: RouteTable) -> None:
         self.table = table
         self._rules: Mapping[Stage, tuple[RouteRule, ...]] = by_stage(table)
-        self.order = tuple(stage for stage in table.order if stage in self._rules or stage in _WITHOUT_RULES)
-        """Stages that can have an adapter."""
+        at = table.order.index(Stage.SEMANTIC)
+        self.before_meaning = self._stages(table.order[:at])
+        self.after_meaning = self._stages(table.order[at + 1 :])
+        """Stages that can have an adapter, before and after the classifier is asked."""
         self.conflict = table.settles
         self.adding = tuple(
             (rule, frozenset(rule.on or USUAL_CHOICES)) for rule in table.rules if not rule.chooses

@@ -130,15 +130,13 @@ class SemanticBook:
     def __init__(self) -> None:
         self.standing: Standing | None = None
         self.trouble = ""
-        """Why there is none though one was put into force."""
+        """Why there is none, or an older one, though one was put into force."""
+        self.is_asked = False
         self.changes = 0
         """Since the start."""
         self._decided = self._abstained = 0
         """Of those before."""
         self._costs_seconds: deque[float] = deque(maxlen=COSTS)
-
-    def __bool__(self) -> bool:
-        return self.standing is not None or bool(self.trouble)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -166,6 +164,7 @@ class SemanticBook:
         self._decided, self._abstained = self.decided, self.abstained
         self.standing = standing
         self.trouble = trouble
+        self.is_asked = standing is not None or bool(trouble)
 
     def verdict(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict:
         """What it says of a job."""
