@@ -94,7 +94,7 @@ async def test_a_half_copied_folder_is_not_judged_before_it_is_still__d6_g3(
     assert WEIGHTS in (await refusal(yard, "2") or "")
     put(adapters / ADAPTER / "3")
     await wait_until(partial(registered, yard, ADAPTER, "3"))
-    shutil.copy(whole / WEIGHTS, half / WEIGHTS)
+    Path(shutil.copy(whole / WEIGHTS, half / "incoming")).rename(half / WEIGHTS)
     await wait_until(partial(registered, yard, ADAPTER, "2"))
 
     async def nothing_refused() -> bool:
