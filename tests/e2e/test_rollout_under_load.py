@@ -39,7 +39,7 @@ JOBS = 500
 USERS = 120
 PROMPTS = 6
 IN_FLIGHT = 40
-"""More than two workers of four rows hold, so that some wait at the dispatcher at every switch."""
+"""More than two workers of four rows hold with what lies there, so that some wait at the dispatcher too."""
 
 
 @dataclass(slots=True)
@@ -75,8 +75,8 @@ class Traffic:
 
 @pytest.fixture
 def plan(tiny_plan: YardPlan, tmp_path: Path) -> YardPlan:
-    little_ahead = {"LORAYARD_LOOKAHEAD": "1", "LORAYARD_PULLED_DIR": str(tmp_path / "pulled")}
-    return replace(tiny_plan, environment={**tiny_plan.environment, **little_ahead})
+    some_ahead = {"LORAYARD_LOOKAHEAD": "4", "LORAYARD_PULLED_DIR": str(tmp_path / "pulled")}
+    return replace(tiny_plan, environment={**tiny_plan.environment, **some_ahead})
 
 
 async def test_the_registry_rolls_a_version_out_and_back_under_load__d4__d5(
@@ -129,6 +129,8 @@ async def test_the_registry_rolls_a_version_out_and_back_under_load__d4__d5(
     _each_text_is_of_one_version(traffic)
     _the_canary_had_its_share(traffic)
     _nothing_was_given_to_the_version_that_was_left(decisions)
+    _what_had_not_begun_came_back(decisions)
+    _nothing_began_on_the_version_that_was_left(results)
 
 
 async def _lives(yard: EmbeddedYard, client: Client) -> tuple[dict[str, int | None], dict[str, int]]:
@@ -169,6 +171,28 @@ def _nothing_was_given_to_the_version_that_was_left(decisions: list[DecisionReco
     after = decisions[revisions.index(4) :]
     assert after
     assert {decision.adapter.version for decision in after if decision.adapter is not None} == {"1"}
+
+
+def _what_had_not_begun_came_back(decisions: list[DecisionRecord]) -> None:
+    """Jobs that lay at a worker when the alias was rolled back were given out again, by the new revision."""
+    given: dict[int, set[str]] = {}
+    for decision in decisions:
+        if decision.alias is not None:
+            given.setdefault(decision.alias.revision, set()).add(decision.job)
+    assert given[3] & given[4]
+
+
+def _nothing_began_on_the_version_that_was_left(results: list[Result]) -> None:
+    """Of each worker: once it has answered by the new revision, it knows."""
+    for worker in {result.worker for result in results}:
+        here = [result for result in results if result.worker == worker and result.alias is not None]
+        by_new = [one.finished_at for one in here if one.alias is not None and one.alias.revision == 4]
+        left = [_began_at(one) for one in here if one.version == "2"]
+        assert max(left) < min(by_new)
+
+
+def _began_at(result: Result) -> float:
+    return result.finished_at - (result.timings.total_ms - result.timings.queued_ms) / 1000
 
 
 async def _all_recorded(bus: Bus, jobs: int) -> bool:
