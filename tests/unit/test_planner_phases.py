@@ -64,6 +64,17 @@ def given(made: Plan) -> list[str]:
     return [f"{decision.job}:{decision.worker}:{decision.phase}" for decision in made.decisions]
 
 
+def test_of_a_large_fleet_one_that_has_a_copy_and_a_row_is_found_among_many_that_have_one_of_them() -> None:
+    full = [worker(f"full-{n:02}", 0, in_use="xy", host="axy") for n in range(30)]
+    free = [worker(f"idle-{n:02}", 1, in_use="x", host="ax" if n == 2 else "x") for n in range(20)]
+    planner = Planner()
+    for view in (*full, *free):
+        planner.see(view)
+    planner.plan(NOW - 0.01)  # a whole look: the next plan sees only what is new
+    planner.put(job("1", "a"))
+    assert [(made.worker, made.source) for made in planner.plan(NOW).decisions] == [("idle-02", Source.HOST)]
+
+
 def test_nothing_waits_or_nobody_is_there() -> None:
     assert decide([], [worker("w1")]) == Plan()
     assert decide([job("1")], []) == Plan()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from zlib import crc32
 
 from lorayard_dispatcher.planning.desk import FORGET, MOST_ASKED, Desk
@@ -251,15 +250,11 @@ class Desks:
             found = self._takers((at_home.name,), group, key, queue, spare)
             if found:
                 return at_home
-        best: Desk | None = None
-        least = 0.0
-        for desk in self._takers(names, group, key, queue, spare):
-            filled = desk.in_flight / desk.rows
-            if best is None or filled < least:
-                best, least = desk, filled
-            elif filled == least and _home_first(group, desk, best):
-                best = desk
-        return best
+        found = self._takers(names, group, key, queue, spare)
+        if len(found) < 2:
+            return found[0] if found else None
+        least = min([desk.in_flight / desk.rows for desk in found])
+        return _home_of(group, [desk for desk in found if desk.in_flight / desk.rows == least])
 
     def _takers(self, names: Sequence[str], group: str, key: str, queue: bool, spare: bool) -> list[Desk]:
         """As `choices`, which this repeats, like `_strangers`: workers that may take a job of a group, of
@@ -294,13 +289,16 @@ class Desks:
         hosts = self.hosts.get(group)
         if hosts is None:
             return others
+        if free and len(self.free) < len(hosts):
+            rows = ((name, self.by_name[name]) for name in self.free)
+            hosts = [name for name, desk in rows if group in desk.host or group in desk.fetching]
         near = self._strangers(hosts, group, key, free, CHOICES)
         return near + [desk for desk in others if desk not in near]
 
     def _strangers(self, names: Sequence[str], group: str, key: str, free: bool, most: int) -> list[Desk]:
         """As `choices`, which this repeats: it is what a plan does most often."""
         base, by_name, count = self._policy.base_of.get(group), self.by_name, len(names)
-        start, left = (0, count) if count <= CHOICES else (crc32(key.encode()) % count, most)
+        start, left = (0, count) if count <= most else (crc32(key.encode()) % count, most)
         found: list[Desk] = []
         parts_of = self._policy.parts_of
         for at in range(start - count, start):
@@ -335,14 +333,13 @@ class Desks:
                     break
         return found
 
-    def open_choices(self, key: str, passes: Callable[[Desk], bool]) -> list[Desk]:
-        """The same of all workers as `choices`, less those without room: in a full yard almost all."""
-        names, count = self.open, len(self.names)
-        if count > CHOICES:
-            at = bisect_left(names, self.names[crc32(key.encode()) % count])
-            names = names[at:] + names[:at]
-        passing = (desk for name in names if passes(desk := self.by_name[name]))
-        return list(passing) if count <= CHOICES else list(islice(passing, CHOICES))
+    def crowded(self, names: Sequence[str]) -> list[str]:
+        """Those of some workers where something may have to leave for an adapter; none while slots are free.
+        Who looks for many groups asks once."""
+        by_name = self.by_name
+        if self._policy.parts_of:  # a sum may take more slots than are free
+            return list(names)
+        return [name for name in names if (desk := by_name[name]).free_slots <= 0 or desk.view.columns]
 
     def _list(self, desk: Desk) -> None:
         """Into the lists of those with room, and with free rows, or out of them."""
@@ -369,8 +366,11 @@ class Desks:
         self._join(desk, (*sorted(gone), *sorted(come)))
 
 
-def _home_first(group: str, desk: Desk, other: Desk) -> bool:
-    return (-weight(group, desk.name), desk.name) < (-weight(group, other.name), other.name)
+def _home_of(group: str, desks: Sequence[Desk]) -> Desk:
+    """The one of them that a group is drawn to most."""
+    if len(desks) == 1:
+        return desks[0]
+    return min(desks, key=lambda desk: (-weight(group, desk.name), desk.name))
 
 
 def _move(names: list[str], name: str, *, into: bool) -> None:

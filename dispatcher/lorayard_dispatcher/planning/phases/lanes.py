@@ -57,8 +57,8 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
     heapq.heapify(heads)
     while heads and desks.open:
         group = heapq.heappop(heads)[2]
-        if group != BASE_GROUP and group not in desks.open_holders:
-            continue
+        if group not in desks.open_holders and group != BASE_GROUP:
+            continue  # one before it has taken the last room
         job = making.next(group, priority)
         if job is None:
             continue
@@ -67,6 +67,8 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
             continue
         if job.home is None or not making.stays(job, desk):
             making.give(job, desk, Phase.WARM if job.home != desk.name else Phase.SESSION)
+        if group not in desks.open_holders and group != BASE_GROUP:
+            continue
         lane = making.lane(group, priority)
         if lane is not None and lane.oldest is not None:
             heapq.heappush(heads, (making.turn(group, lane.oldest.enqueued_at), lane.oldest.key, group))
@@ -124,7 +126,7 @@ class _Loading:
             if still is None:
                 continue  # and with it all its other offers
             desk = by_name[name]
-            index = self._again(group, still, desk, before)
+            index = self._again(group, still, desk, before) if desk.is_free else 0.0
             if index <= before + 1e-12:
                 self._load(group, desk, spill=still.held > 0)
                 if group in self._making.put_off:
@@ -143,7 +145,7 @@ class _Loading:
         desks, base_of = making.books.desks, making.books.policy.base_of
         changed = [desk for desk in making.changed if desk.is_free]
         sampled = frozenset(sample) if changed else frozenset[str]()
-        most = CHOICES if making.whole else NEWS_CHOICES
+        most = CHOICES if making.whole or len(desks) <= CHOICES else NEWS_CHOICES
         news = dict.fromkeys(sample if making.whole else making.arrived)
         for group in news:
             if group != BASE_GROUP and (wanted := self._group(group)) is not None:
@@ -160,6 +162,9 @@ class _Loading:
     def _bring_forward(self, group: str) -> None:
         """The best of a group's other offers to the front; of several the stable home."""
         offers = self._offers[group]
+        if self._filled:  # most offers are to workers that another group has filled
+            by_name = self._making.books.desks.by_name
+            offers[:] = [offer for offer in offers if by_name[offer[1]].is_free]
         if not offers:
             return
         best = min(offers, key=_INDEX)

@@ -7,7 +7,7 @@ shares of tenants the old jobs of one that floods would take all of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.loads import Load
@@ -129,9 +129,10 @@ def _drain_in_time(making: Making) -> None:
     if len(late) > len(desks):
         return
     drains = Counter(drain[1] for name in desks.draining if (drain := desks.by_name[name].drain) is not None)
+    crowded = desks.crowded(desks.names) if late else []
     for group, part in late.items():
-        if drains[group] < int(DRAINS * part):
-            _drain(making, group)
+        if crowded and drains[group] < int(DRAINS * part):
+            _drain(making, group, crowded)
 
 
 def _late_soon(making: Making) -> dict[str, float]:
@@ -156,10 +157,10 @@ def _drain_for(making: Making, group: str) -> None:
     """Every slot is in use: free one."""
     desks = making.books.desks
     if len(desks.draining) < max(1, len(desks) // 4) and group not in making.drained_for():
-        _drain(making, group)
+        _drain(making, group, desks.crowded(desks.names))
 
 
-def _drain(making: Making, group: str) -> None:
+def _drain(making: Making, group: str, crowded: Sequence[str]) -> None:
     """Stop feeding the least used adapter of one worker."""
     desks, policy = making.books.desks, making.books.policy
     base = policy.base_of.get(group)
@@ -168,7 +169,7 @@ def _drain(making: Making, group: str) -> None:
         return desk.lacks_room(group) and desk.drain is None and desk.fits(group, base)
 
     best: tuple[int, str, str] | None = None
-    for desk in desks.choices(desks.names, group, passes):
+    for desk in desks.choices(crowded, group, passes):
         if making.books.loads.load(desk, group, making.now, forced=True) is not None:
             return  # only room is short, or the budget
         for adapter, jobs in desk.drainable(group):

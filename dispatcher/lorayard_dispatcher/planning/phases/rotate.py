@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.desks import Desks
 from lorayard_dispatcher.planning.making import Making
@@ -22,6 +24,9 @@ def rotate(making: Making) -> None:
     waited: where slots turn over, one comes free soon by itself."""
     desks = making.books.desks
     drained_for = making.drained_for()
+    crowded = desks.crowded(desks.open)
+    if not crowded:
+        return
     for priority in making.books.backlog.priorities():
         for group in making.sample(priority):
             lane = making.lane(group, priority)
@@ -30,13 +35,15 @@ def rotate(making: Making) -> None:
             if lane.eligible(making.books.shares, 1) == 0:
                 continue
             waited = lane.size * max(0.0, making.now - lane.oldest.enqueued_at)
-            found = _least_useful(making, group, waited)
+            found = _least_useful(making, group, waited, crowded)
             if found is not None:
                 drained_for.add(group)
                 making.drain(found[0], found[1], group)
 
 
-def _least_useful(making: Making, group: str, waited: float) -> tuple[Desk, str] | None:
+def _least_useful(
+    making: Making, group: str, waited: float, crowded: Sequence[str]
+) -> tuple[Desk, str] | None:
     """Of those that lose fewer seconds of waiting jobs; the fewest jobs, running and to come, first."""
     desks, policy, now = making.books.desks, making.books.policy, making.now
     best: tuple[float, float, int, str, str] | None = None
@@ -45,7 +52,7 @@ def _least_useful(making: Making, group: str, waited: float) -> tuple[Desk, str]
     def passes(desk: Desk) -> bool:
         return desk.drain is None and desk.lacks_room(group) and desk.fits(group, base)
 
-    for desk in desks.open_choices(group, passes):
+    for desk in desks.choices(crowded, group, passes):
         seconds = making.books.loads.host_seconds(desk)
         for adapter, jobs in desk.drainable(group):
             found = desk.resident.get(adapter)
