@@ -1,13 +1,17 @@
 """Stops versions that are tried out and are worse: hears results, and takes their share of the alias away.
 
 Results are listened to only while a guarded alias tries something, and by the one dispatcher that keeps the
-adapters. It counts from its own start: a dispatcher that takes over begins anew.
+adapters: it hears those of every partition, so that nothing has to be added up. What it has counted is
+written once a second at most, and whoever takes over goes on from there: no more is lost than the answers of
+that second, and of the time until somebody has taken over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 import msgpack
@@ -17,6 +21,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from lorayard_dispatcher.guarding.trial import Answer, Trial, Verdict
+from lorayard_dispatcher.trial_ledger import TrialLedger
 from lorayard_schemas.alias import AliasRecord
 from lorayard_schemas.result import ErrorKind, ResultState
 from lorayard_shared.bus.connection import Bus
@@ -28,6 +33,12 @@ from lorayard_shared.registry.records import Author
 
 LOOK_SECONDS = 0.5
 """From a change of aliases to the first answer that counts: few are missed of an experiment."""
+
+KEEP_SECONDS = 1.0
+"""Between two writes of what was counted; so much of it may be lost."""
+
+LAST_SECONDS = 1.0
+"""For the last one of a dispatcher that stops."""
 
 GUARD = "guard"
 """Who has changed an alias then."""
@@ -45,19 +56,26 @@ class Guard:
         self._store = AliasStore(bus)
         self._spawn = spawn
         self._is_active = is_active
+        self._ledger = TrialLedger(bus)
         self._trials: dict[str, Trial] = {}
+        self._written: dict[str, tuple[int, int]] = {}
+        """Revision and answers of each, as they were last written."""
+        self._keep_at = 0.0
         self._stopping: set[str] = set()
         self._heard: Subscription | None = None
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
-        """Look what is tried, until cancelled."""
+        """Look what is tried, until cancelled; what was counted last is written then."""
         try:
             while True:
                 await self._look()
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             await self._listen(wanted=False)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SECONDS):
+                    await self._keep()
 
     async def _look(self) -> None:
         guarded = {record.spec: record for record in self._aliases if self._is_active() and _tries(record)}
@@ -66,8 +84,36 @@ class Guard:
         for spec, record in guarded.items():
             known = self._trials.get(spec)
             if known is None or known.record != record:
-                self._trials[spec] = Trial(record)
+                await self._begin(record)
         await self._listen(wanted=bool(guarded))
+        if (now := time.monotonic()) >= self._keep_at:
+            self._keep_at = now + KEEP_SECONDS
+            await self._keep()
+
+    async def _begin(self, record: AliasRecord) -> None:
+        """Count the answers to a revision, from where it was left; without the bus the next look does."""
+        self._trials.pop(record.spec, None)
+        try:
+            kept = await self._ledger.read(record)
+        except (nats.errors.Error, TimeoutError) as error:
+            self._log.warning(Event.BUS_FAILED, alias=record.spec, error=str(error) or type(error).__name__)
+            return
+        self._trials[record.spec] = Trial(record, kept)
+
+    async def _keep(self) -> None:
+        """Write what is new. Where another dispatcher has counted more, go on from that."""
+        for spec, trial in list(self._trials.items()):
+            told = trial.kept
+            if self._written.get(spec, (0, 0)) == told.rank or not told.answers:
+                continue
+            try:
+                more = await self._ledger.write(told)
+            except (nats.errors.Error, TimeoutError) as error:
+                self._log.warning(Event.BUS_FAILED, alias=spec, error=str(error) or type(error).__name__)
+                return
+            self._written[spec] = told.rank
+            if more is not None and more.revision == told.revision and self._trials.get(spec) is trial:
+                self._trials[spec] = Trial(trial.record, more)
 
     async def _listen(self, *, wanted: bool) -> None:
         if wanted and self._heard is None:

@@ -65,6 +65,7 @@ from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_schemas.strike import Strike
+from lorayard_schemas.trial import RateState, TrialRecord, TriedState
 from lorayard_schemas.validation import ValidateAdapter, ValidateReply, Verdict
 
 FOLDER = Path(__file__).parents[2] / "schemas" / "json"
@@ -208,6 +209,12 @@ SAMPLES: tuple[Message, ...] = (
         encoder_digest=DIGEST,
     ),
     Strike(adapter="a/b/c@1", tenant="t", why="w"),
+    TrialRecord(
+        adapter="a/b/c",
+        alias="stable",
+        revision=2,
+        tried=(TriedState(version="2", failures=RateState(), slow=RateState()),),
+    ),
     ValidateAdapter(name="a/b/c", version="1", digest=DIGEST, actor="ana@laptop"),
     ValidateReply(worker="w", verdict=Verdict.REFUSED, reason="r", module="m"),
     SessionRecord(tenant="t", session="s", chosen_at=1.0, worker="w", tokens=2.0, at=3.0),

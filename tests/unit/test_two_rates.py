@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from lorayard_dispatcher.guarding.trial import BAR_ANSWERS, Answer, Trial, Verdict
 from lorayard_dispatcher.guarding.two_rates import RateTest
 from lorayard_schemas.alias import AliasRecord, Arm, GuardRule
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.trial import TrialRecord
 
 ALPHA = 0.05
 RUNS = 200
@@ -131,6 +133,21 @@ def test_a_version_that_is_slower_is_stopped__d4() -> None:
     tried = trial()
     assert seen(tried, BAR_ANSWERS) == [], "as fast"
     assert "v2 took over 16 ms" in seen(tried, 60, slow=("v2",))[0].why
+
+
+@given(st.lists(st.sampled_from(["v1", "v2", "v2!", "v2~", "v1~"]), max_size=200), st.integers(0, 200))
+def test_a_trial_that_is_handed_on_goes_on_as_if_it_had_not_been__d4(told: list[str], cut: int) -> None:
+    def count(into: Trial, some: list[str]) -> list[Verdict | None]:
+        return [
+            into.see(Answer(version=one[:2], failed="!" in one, milliseconds=90.0 if "~" in one else 10.0))
+            for one in some
+        ]
+
+    whole, first = trial(), trial()
+    count(first, told[:cut])
+    second = Trial(first.record, decode(TrialRecord, encode(first.kept)))
+    assert count(whole, told)[cut:] == count(second, told[cut:])
+    assert whole.kept == second.kept
 
 
 def test_a_control_that_is_worse_and_a_stranger_stop_nobody__d4() -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from lorayard_dispatcher.guarding.two_rates import RateTest
+from lorayard_dispatcher.guarding.two_rates import Counted, RateTest
 from lorayard_schemas.alias import AliasRecord
+from lorayard_schemas.trial import Counts, RateState, TrialRecord, TriedState
 
 BAR_ANSWERS = 50
 """Of the control that set the bar; its 90th percentile is off by a few per cent of answers then, for both."""
@@ -47,7 +48,8 @@ class _Tests:
 class Trial:
     """The answers to one revision."""
 
-    def __init__(self, record: AliasRecord) -> None:
+    def __init__(self, record: AliasRecord, kept: TrialRecord | None = None) -> None:
+        """`kept` is what was counted of this revision before, by whoever did."""
         assert record.guard is not None, "only guarded aliases are tried"
         self.record = record
         self._guard = record.guard
@@ -56,14 +58,43 @@ class Trial:
         self._bound = -math.log(record.guard.alpha / (TESTS * max(1, len(versions))))
         self._first: list[float] = []
         self._bar = math.inf
+        self.answers = 0
+        """That were counted."""
+        if kept is not None:
+            self._resume(kept)
+
+    @property
+    def kept(self) -> TrialRecord:
+        """What has to be known to go on."""
+        return TrialRecord(
+            adapter=self.record.adapter,
+            alias=self.record.alias,
+            revision=self.record.revision,
+            answers=self.answers,
+            tried=tuple(
+                TriedState(version=version, failures=_state(tests.failures), slow=_state(tests.slow))
+                for version, tests in self._tests.items()
+            ),
+            first_ms=tuple(self._first),
+            bar_ms=self._bar if math.isfinite(self._bar) else None,
+        )
+
+    def _resume(self, kept: TrialRecord) -> None:
+        self.answers = kept.answers
+        self._first = list(kept.first_ms)
+        self._bar = kept.bar_ms if kept.bar_ms is not None else math.inf
+        for tried in kept.tried:
+            if tried.version in self._tests:
+                self._tests[tried.version] = _Tests(failures=_test(tried.failures), slow=_test(tried.slow))
 
     def see(self, answer: Answer) -> Verdict | None:
         """Count an answer; a verdict when it was one too many."""
-        if answer.version == self.record.control:
-            self._see_control(answer)
-            return None
         tests = self._tests.get(answer.version)
+        if tests is None and answer.version != self.record.control:
+            return None
+        self.answers += 1
         if tests is None:
+            self._see_control(answer)
             return None
         tests.failures.see_tried(hit=answer.failed)
         if answer.milliseconds is not None and math.isfinite(self._bar):
@@ -98,3 +129,29 @@ class Trial:
             f"{control.hits} of {control.jobs} ({control.rate:.1%}); log evidence {test.log_evidence:.1f}, "
             f"stopped from {self._bound:.1f} (alpha {self._guard.alpha:g})"
         )
+
+
+def _state(test: RateTest) -> RateState:
+    return RateState(
+        control=_counts(test.control),
+        tried=_counts(test.tried),
+        block=_counts(test.block),
+        log_evidence=test.log_evidence,
+    )
+
+
+def _test(state: RateState) -> RateTest:
+    return RateTest(
+        control=_counted(state.control),
+        tried=_counted(state.tried),
+        block=_counted(state.block),
+        log_evidence=state.log_evidence,
+    )
+
+
+def _counts(counted: Counted) -> Counts:
+    return Counts(jobs=counted.jobs, hits=counted.hits)
+
+
+def _counted(counts: Counts) -> Counted:
+    return Counted(jobs=counts.jobs, hits=counts.hits)

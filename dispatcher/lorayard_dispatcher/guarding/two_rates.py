@@ -42,15 +42,16 @@ class RateTest:
     tried: Counted = field(default_factory=Counted)
     log_evidence: float = 0.0
     """Natural logarithm; 0 says nothing either way."""
-    _block: Counted = field(default_factory=Counted)
+    block: Counted = field(default_factory=Counted)
+    """Of the control since the last outcome of what is tried."""
 
     def see_control(self, *, hit: bool) -> None:
         """One outcome of the control."""
-        self._block.add(1, hit)
+        self.block.add(1, hit)
 
     def see_tried(self, *, hit: bool) -> None:
         """One outcome of what is tried: it ends a block."""
-        block, self._block = self._block, Counted()
+        block, self.block = self.block, Counted()
         before = (self.control.hits + 0.5) / (self.control.jobs + 1)
         # Taken for twice as bad until it says otherwise: that is what is to be found soon.
         after = (self.tried.hits + min(0.5, 2 * before)) / (self.tried.jobs + 1)
