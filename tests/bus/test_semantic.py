@@ -411,6 +411,20 @@ async def test_a_yard_is_trained_from_a_file_then_learns_from_its_traffic__b4(
     assert (told["revision"], told["observed"], told["examples"]) == (2, 4, 16)
 
 
+def test_without_a_yard_a_classifier_is_made_into_a_folder__b4(tmp_path: Path) -> None:
+    model = resolve_model("tiny", tmp_path / "models")
+    file = tmp_path / "examples.jsonl"
+    rows = [{"adapter": one.adapter, "prompt": one.prompt} for one in examples()]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder = tmp_path / "made"
+    alone = ("--no-check", "--dry-run", "--url", "nats://127.0.0.1:1")
+    arguments = ("routes", "train", str(file), "--base", str(model), "--out", str(folder), *alone)
+    assert run_command(arguments) == ExitCode.OK
+    assert Classifier.load(folder).adapters == (ADAPTER, "base")
+    file.write_text('{"adapter": "Nobody", "prompt": "x"}')
+    assert run_command(arguments) == ExitCode.BAD_INPUT
+
+
 def test_what_traffic_taught_moves_the_classifier_and_is_judged_by_nobody__b4(artifact: Artifact) -> None:
     vectors = [Classifier(artifact).embed(f"{UNLIKE} {word}") for word in SUMS]
     observed = [Observed(adapter=ADAPTER, vector=vector) for vector in vectors]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,6 +64,11 @@ class Learning:
     out: Path | None = None
     """Write it to this folder too, for `routes eval --artifact`."""
 
+    @property
+    def needs_yard(self) -> bool:
+        """Whether anything of it is asked of a running one."""
+        return self.check or self.traffic or self.held_out is not None or not self.dry_run
+
 
 USUAL = Learning()
 
@@ -90,11 +97,13 @@ async def train(
     given = read_examples(examples)
     judged_by = read_examples(learning.held_out) if learning.held_out is not None else ()
     labels = sorted({one.adapter for one in given} - {NONE})
-    async with await _bus(yard) as connected:
-        if learning.check:
+    async with _bus_if(learning.needs_yard, yard) as connected:
+        if learning.check and connected is not None:
             check_labels(labels, await read_directory(connected), str(examples))
         encoder = await asyncio.to_thread(make_encoder, learning.encoder, learning.base)
-        seen = await read_traffic(connected, encoder.digest, labels) if learning.traffic else Traffic()
+        seen = Traffic()
+        if learning.traffic and connected is not None:
+            seen = await read_traffic(connected, encoder.digest, labels)
         artifact = await asyncio.to_thread(make, given, encoder, precision=learning.precision)
         if learning.traffic:
             note(seen.told)
@@ -103,8 +112,9 @@ async def train(
             )
             check_no_worse(taught.record.cross_validation, artifact.record.cross_validation)
             artifact = taught
-        if judged_by and (rival := await find_classifier(connected)) is not None:
-            check_does_as_well(artifact, rival, judged_by)
+        rival = await find_classifier(connected) if judged_by and connected is not None else None
+        if rival is not None:
+            await asyncio.to_thread(check_does_as_well, artifact, rival, judged_by)
         if learning.out is not None:
             await asyncio.to_thread(write_artifact, artifact, learning.out)
         record, reached = record_of(artifact, observed=len(seen.observed)), artifact.record.cross_validation
@@ -112,7 +122,7 @@ async def train(
             print_text(figures_line(record))
         if not reached.reached:
             note(f"no threshold gave {learning.precision:g}: give more examples, or a lower --precision")
-        if not learning.dry_run:
+        if not learning.dry_run and connected is not None:
             record = await put_in_force(connected, artifact, record, _author(yard, signature))
     _show(record, output, in_force=not learning.dry_run)
 
@@ -197,6 +207,15 @@ async def off(*, signature: Signature = UNSIGNED, yard: YardAddress = NEAREST, o
     async with await _bus(yard) as connected:
         made = await SemanticStore(connected).turn_off(_author(yard, signature))
     _show(made, output, in_force=True)
+
+
+@asynccontextmanager
+async def _bus_if(needed: bool, yard: YardAddress) -> AsyncGenerator[Bus | None]:
+    if not needed:
+        yield None
+        return
+    async with await _bus(yard) as connected:
+        yield connected
 
 
 async def _bus(yard: YardAddress) -> Bus:
