@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
 
+from lorayard_dispatcher.admission import LANES, Admission
 from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.audit import Audit
 from lorayard_dispatcher.choosing import Choosing
@@ -27,15 +28,14 @@ from lorayard_dispatcher.late_news import LateNews
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.news import News
 from lorayard_dispatcher.orders import Orders
-from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob
+from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.plan_log import make_planner
-from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
+from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.plans import Plans
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.rerouting import Rerouting
 from lorayard_dispatcher.samples import Samples
 from lorayard_dispatcher.sending import Sending
-from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.sessions import Sessions
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
@@ -44,23 +44,17 @@ from lorayard_dispatcher.unservable import Unservable
 from lorayard_dispatcher.usage import Usage
 from lorayard_dispatcher.withdrawing import Withdrawing
 from lorayard_schemas.job import Lane
-from lorayard_schemas.strike import Strike
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
-from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.intake import Unreadable, read_message
-from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
-from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
-from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.registry.semantic_watch import SemanticWatch
 
-LANES = tuple(Lane)
 PLAN_GAP_SECONDS = 0.002
 """At most one plan in this time: arrivals of one burst are planned together."""
 LOOK_SECONDS = 0.05
@@ -85,11 +79,7 @@ class Dispatcher:
         self.settle = self._tasks.settle
         self.end = self._tasks.end
         self.compositions = Compositions(self.registry)
-        registry = self.registry
-        policy = settings.policy(
-            registry.base_of, registry.columns_of, registry.bytes_of, self.compositions.parts_of
-        )
-        self.planner = make_planner(policy, settings.record_plans, self.spawn)
+        self.planner = self._make_planner()
         self.pool = Pool(self.planner, self.compositions)
         self.usage = Usage(self.planner)
         self.fleet = Fleet(name, numbered_from=time.time_ns())
@@ -105,37 +95,80 @@ class Dispatcher:
         self.choosing = Choosing(self.registry, settings.default_adapter)
         self.is_active: Callable[[], bool] = lambda: True
         """Whether what is parked is still this dispatcher's to give out."""
+        self.on_room: list[Callable[[], None]] = []
+        """Called whenever room may have come free."""
         self.withdrawing = Withdrawing(bus, self.fleet, self.spawn, is_active=lambda: self.is_active())
         self.rerouting = self._make_rerouting()
         self.as_now = self.rerouting.as_now
         self.samples = Samples(settings.semantic_samples)
-        self.semantic = SemanticWatch(
-            bus,
-            self.choosing.directory,
-            cache=settings.classifiers_dir,
-            waiting=self.rerouting.might_mean,
-            took=self.rerouting.on_classifier,
-        )
-        self.sessions = Sessions(bus, self.spawn, self._retry)
-        self.late_news = LateNews(spawn=self.spawn, retry=self._retry)
+        self.semantic = self._make_semantic()
+        self.sessions = Sessions(bus, self.spawn, lambda keys: self.admission.retry(keys))
+        self.late_news = LateNews(spawn=self.spawn, retry=lambda keys: self.admission.retry(keys))
         self.hand_over.on_turn = self.sessions.handed
-        self.on_room: list[Callable[[], None]] = []
-        """Called whenever room may have come free."""
         self.audit = Audit(bus, name, labels=self.registry.labels, spawn=self.spawn, enabled=settings.audit)
         self.orders = Orders(bus, self.fleet, self.spawn)
         self.keeping = self._make_keeping()
-        self.departures = Departures(
-            bus, self.pool, self.unresolved, answers=self.answers, leases=leases, spawn=self.spawn
-        )
-        self.is_cancelled = self.departures.is_cancelled
-        self.unservable = Unservable(
-            self.fleet, self.pool, registry, self.compositions, answers=self.answers, spawn=self.spawn
-        )
-        self.give_up = self.unservable.give_up
-        self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
+        self._make_ways()
         self.news = self._make_news()
         self.sending = self._make_sending()
         self.plans = self._make_plans()
+
+    def _make_planner(self) -> Planner:
+        registry = self.registry
+        policy = self.settings.policy(
+            registry.base_of, registry.columns_of, registry.bytes_of, self.compositions.parts_of
+        )
+        return make_planner(policy, self.settings.record_plans, self.spawn)
+
+    def _make_semantic(self) -> SemanticWatch:
+        return SemanticWatch(
+            self.bus,
+            self.choosing.directory,
+            cache=self.settings.classifiers_dir,
+            waiting=self.rerouting.might_mean,
+            took=self.rerouting.on_classifier,
+        )
+
+    def _make_ways(self) -> None:
+        """In, and out past all workers."""
+        self.departures = Departures(
+            self.bus,
+            self.pool,
+            self.unresolved,
+            answers=self.answers,
+            leases=self.leases,
+            spawn=self.spawn,
+        )
+        self.is_cancelled = self.departures.is_cancelled
+        self.unservable = Unservable(
+            self.fleet, self.pool, self.registry, self.compositions, answers=self.answers, spawn=self.spawn
+        )
+        self.give_up = self.unservable.give_up
+        self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
+        self.admission = self._make_admission()
+        self.retry_unresolved = self.admission.retry_unresolved
+
+    def _make_admission(self) -> Admission:
+        return Admission(
+            self.settings,
+            pool=self.pool,
+            unresolved=self.unresolved,
+            choosing=self.choosing,
+            sessions=self.sessions,
+            fleet=self.fleet,
+            setbacks=self.setbacks,
+            samples=self.samples,
+            semantic_record=lambda: self.semantic.record,
+            answers=self.answers,
+            leases=self.leases,
+            is_cancelled=self.is_cancelled,
+            may_come=self.late_news.may_come,
+            on_first=lambda group: self.arrival_order.see(group, self.plans.slots),
+            hand_to=lambda worker, jobs: self.sending.hand_to(worker, jobs),
+            changed=self._changed.set,
+            tasks=self._tasks,
+            log=self._log,
+        )
 
     def _make_keeping(self) -> Keeping:
         return Keeping(
@@ -155,7 +188,7 @@ class Dispatcher:
             self.pool,
             self.unresolved,
             withdrawing=self.withdrawing,
-            take=self._take,
+            take=lambda job: self.admission.take(job),
             changed=self._changed.set,
         )
 
@@ -231,7 +264,7 @@ class Dispatcher:
         if isinstance(read, Unreadable):
             self.spawn(self.answers.unreadable(read), f"answer-{read.delivery.key}")
         else:
-            self._take(read)
+            self.admission.take(read)
 
     def _on_worker(self) -> None:
         """One has told something."""
@@ -251,133 +284,6 @@ class Dispatcher:
         """A change in the bucket of rules."""
         self.rerouting.on_rules(key, value)
         self.semantic.on_change(key, value)
-
-    # ---- resolve and park
-
-    def _take(self, job: TakenJob) -> None:
-        """A job whose lease is held; one that nobody can tell what to do with costs the others nothing."""
-        try:
-            self._look_at(job)
-        except Exception:  # noqa: BLE001  # it is in no list now: let go of, it comes again after `ack_wait`
-            self.leases.release(job.lease)
-            self._tasks.failed += 1
-            self._log.exception(Event.LOOP_FAILED, job=job.job, tenant=job.address.tenant)
-
-    def _look_at(self, job: TakenJob) -> None:
-        if self.is_cancelled(job):
-            # Its result is stored, or about to be: once more does no harm, an ack without one would.
-            self.spawn(self.answers.cancel(job), f"cancel-{job.key}")
-        elif self._is_poison(job):
-            self.spawn(self.answers.refuse(job, refusals.delivered_too_often()), f"poison-{job.key}")
-        elif job.deadline is not None and job.deadline <= time.time():
-            self.spawn(self.answers.expire(job), f"expire-{job.key}")
-        else:
-            self._park(job)
-
-    def _is_poison(self, job: TakenJob) -> bool:
-        interruptions = self.interruptions.times(job.key)
-        return (
-            interruptions >= self.settings.max_interruptions or job.deliveries > self.settings.max_deliveries
-        )
-
-    def _park(self, job: TakenJob) -> None:
-        session: Session | None = None
-        if job.session is not None:
-            session = self.sessions.get(job.address.tenant, job.session, job.key)
-            if session is None:
-                self._put_by(job)
-                return
-        try:
-            found = self.choosing.choose(job, session)
-        except UnknownAdapterError as error:
-            self._wait_or_refuse(job, error)
-            return
-        if self.samples.per_adapter and found.rule is Rule.EXPLICIT and job.deliveries == 1:
-            self._sample(job)
-        strike = self.choosing.strike(job, found)
-        if strike is not None:
-            self._put_by(job, strike)
-            return
-        if session is not None:
-            session.turned(found, job.enqueued_at)
-        waiting = WaitingJob(
-            key=job.key,
-            group=found.made_of or BASE_GROUP,
-            tenant=job.address.tenant,
-            priority=LANES.index(job.address.lane),
-            enqueued_at=job.enqueued_at,
-            deadline=job.deadline,
-            tokens=USUAL_TOKENS + len(job.body) / BYTES_A_TOKEN,
-            home=session.worker if session is not None else None,
-            moving_seconds=self._moving_seconds(session, job) if session is not None else 0.0,
-        )
-        if job.deliveries == 1:
-            self.arrival_order.see(waiting.group, self.plans.slots)
-        parked = ParkedJob(
-            taken=job,
-            waiting=waiting,
-            adapter=found.ref,
-            rule=found.rule,
-            alias=found.alias,
-            chosen_at=self.choosing.changes,
-            session=session,
-            composition=found.composition,
-            verdict=found.verdict,
-            additions=found.additions,
-        )
-        again = job.deliveries > 1
-        holder = self.setbacks.redelivered(parked.key, time.monotonic()) if again else None
-        if holder is not None:
-            self.sending.hand_to(holder, [parked])
-        else:
-            self._put(parked)
-
-    def _sample(self, job: TakenJob) -> None:
-        standing, record = self.choosing.directory.semantic.standing, self.semantic.record
-        if standing is not None and record is not None and job.composition is None:
-            self.samples.see(job, standing.embedding, record.encoder_digest, time.monotonic())
-
-    def _moving_seconds(self, session: Session, job: TakenJob) -> float:
-        """To read anew elsewhere what the session's worker has in its cache: no more than the prompt has."""
-        known = min(session.tokens, job.prompt_bytes / BYTES_A_TOKEN)
-        return known * self.settings.prefill_seconds_per_token
-
-    def _put(self, parked: ParkedJob) -> None:
-        """Park a job. Of two deliveries of one job the newer stays, and the other's lease is let go."""
-        known = self.pool.get(parked.key)
-        if known is not None and known.taken.deliveries > parked.taken.deliveries:
-            known, parked = parked, known
-        first = known is None and parked.taken.deliveries == 1
-        self.pool.put(parked, arrived=time.time() if first else None)
-        if known is not None and known.taken.lease != parked.taken.lease:
-            self.leases.release(known.taken.lease)
-        self._changed.set()
-
-    def _wait_or_refuse(self, job: TakenJob, error: UnknownAdapterError) -> None:
-        # Workers register what they have before their first advert. With none alive nobody can know yet
-        # which adapters there are, so the job waits.
-        if not self.fleet.workers or self.late_news.may_come(job.key):
-            self._put_by(job)
-            return
-        # What workers say of files must not tell a tenant what it may not know of.
-        hidden = error.spec.partition("@")[0] in self.registry.restricted
-        refusal = refusals.unknown_adapter(error, None if hidden else self.fleet.refused(error.spec))
-        self.spawn(self.answers.refuse(job, refusal), f"refuse-{job.key}")
-
-    def _put_by(self, job: TakenJob, strike: Strike | None = None) -> None:
-        old = self.unresolved.put(job, strike)
-        if old is not None:
-            self.leases.release(old.lease)
-
-    def _retry(self, keys: Iterable[str]) -> None:
-        """There may be more known of these jobs now: their session, or what they name."""
-        for job in self.unresolved.take_keys(keys):
-            self._take(job)
-
-    def retry_unresolved(self) -> None:
-        """Adapters or workers have changed."""
-        for job in self.unresolved.take_unknown():
-            self._take(job)
 
     # ---- plan and hand over
 
@@ -428,6 +334,6 @@ class Dispatcher:
         if self.is_cancelled(taken):
             self.spawn(self.answers.cancel(taken), f"cancel-{parked.key}")
         elif (now := self.as_now(parked)) is None:
-            self._take(taken)
+            self.admission.take(taken)
         else:
-            self._put(now)
+            self.admission.put(now)

@@ -13,6 +13,9 @@ from typing import Protocol
 import nats.errors
 import nats.js.errors
 
+GAP_SECONDS = 0.25
+"""Between two looks, each a request to every bucket: a flood of misspelt names costs no more than that."""
+
 CAUGHT_UP_SECONDS = 2.0
 """A bus that is slower than this has lost more than a job that was asked for a moment too soon."""
 
@@ -58,6 +61,7 @@ class LateNews:
                 self._looked = looked
                 self._retry(looked)
                 self._looked = frozenset()
+                await asyncio.sleep(GAP_SECONDS)
         finally:
             self._looking = False
 

@@ -24,7 +24,7 @@ class Setbacks:
     def __init__(self, fleet: Fleet, whereabouts: Whereabouts, interruptions: Interruptions) -> None:
         self._fleet = fleet
         self._whereabouts = whereabouts
-        self._interruptions = interruptions
+        self.interruptions = interruptions
         self.refused_for = Counter[str]()
         self.forced = 0
         self.lapsed = 0
@@ -50,7 +50,7 @@ class Setbacks:
             return where.worker
         self._whereabouts.forget(key)
         self._fleet.on_lapse(where.worker, key, now)
-        self._interruptions.note([key])
+        self.interruptions.note([key])
         return None
 
     def given_back(self, worker: str, keys: Iterable[str]) -> None:

@@ -1,0 +1,203 @@
+"""What becomes of a job that has come in: answered, parked, or put by until somebody knows its adapter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+
+from lorayard_dispatcher.choosing import Choosing
+from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob
+from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
+from lorayard_dispatcher.pool import Pool
+from lorayard_dispatcher.samples import Samples
+from lorayard_dispatcher.session import Session
+from lorayard_dispatcher.sessions import Sessions
+from lorayard_dispatcher.setbacks import Setbacks
+from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_schemas.job import Lane
+from lorayard_schemas.semantic import SemanticRecord
+from lorayard_schemas.strike import Strike
+from lorayard_shared.jobs import refusals
+from lorayard_shared.jobs.answers import Answers
+from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
+from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.logs import Event
+from lorayard_shared.owned_tasks import OwnedTasks
+
+LANES = tuple(Lane)
+
+
+class Admission:
+    """Looks at one job at a time; what it needs to know is asked for, and never waited for."""
+
+    def __init__(
+        self,
+        settings: DispatcherSettings,
+        *,
+        pool: Pool,
+        unresolved: Unresolved,
+        choosing: Choosing,
+        sessions: Sessions,
+        fleet: Fleet,
+        setbacks: Setbacks,
+        samples: Samples,
+        semantic_record: Callable[[], SemanticRecord | None],
+        answers: Answers,
+        leases: LeaseKeeper,
+        is_cancelled: Callable[[TakenJob], bool],
+        may_come: Callable[[str], bool],
+        on_first: Callable[[str], None],
+        hand_to: Callable[[str, Sequence[ParkedJob]], None],
+        changed: Callable[[], None],
+        tasks: OwnedTasks,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        """`may_come`: whether news of what a job names may be on its way; `on_first` hears of each job's group
+        when it comes first; `hand_to` gives jobs to a worker; `changed` is told that there is work."""
+        self._settings = settings
+        self._pool = pool
+        self._unresolved = unresolved
+        self._choosing = choosing
+        self._fleet = fleet
+        self._setbacks = setbacks
+        self._samples = samples
+        self._semantic_record = semantic_record
+        self._answers = answers
+        self._leases = leases
+        self._is_cancelled = is_cancelled
+        self._may_come = may_come
+        self._on_first = on_first
+        self._hand_to = hand_to
+        self._changed = changed
+        self._tasks = tasks
+        self._log = log
+        self._sessions = sessions
+
+    def take(self, job: TakenJob) -> None:
+        """A job whose lease is held; one that nobody can tell what to do with costs the others nothing."""
+        try:
+            self._look_at(job)
+        except Exception:  # noqa: BLE001  # it is in no list now: let go of, it comes again after `ack_wait`
+            self._leases.release(job.lease)
+            self._tasks.failed += 1
+            self._log.exception(Event.LOOP_FAILED, job=job.job, tenant=job.address.tenant)
+
+    def _look_at(self, job: TakenJob) -> None:
+        if self._is_cancelled(job):
+            # Its result is stored, or about to be: once more does no harm, an ack without one would.
+            self._tasks.spawn(self._answers.cancel(job), f"cancel-{job.key}")
+        elif self._is_poison(job):
+            self._tasks.spawn(self._answers.refuse(job, refusals.delivered_too_often()), f"poison-{job.key}")
+        elif job.deadline is not None and job.deadline <= time.time():
+            self._tasks.spawn(self._answers.expire(job), f"expire-{job.key}")
+        else:
+            self._park(job)
+
+    def _is_poison(self, job: TakenJob) -> bool:
+        most = self._settings
+        interruptions = self._setbacks.interruptions.times(job.key)
+        return interruptions >= most.max_interruptions or job.deliveries > most.max_deliveries
+
+    def _park(self, job: TakenJob) -> None:
+        session: Session | None = None
+        if job.session is not None:
+            session = self._sessions.get(job.address.tenant, job.session, job.key)
+            if session is None:
+                self._put_by(job)
+                return
+        try:
+            found = self._choosing.choose(job, session)
+        except UnknownAdapterError as error:
+            self._wait_or_refuse(job, error)
+            return
+        if self._samples.per_adapter and found.rule is Rule.EXPLICIT and job.deliveries == 1:
+            self._sample(job)
+        strike = self._choosing.strike(job, found)
+        if strike is not None:
+            self._put_by(job, strike)
+            return
+        if session is not None:
+            session.turned(found, job.enqueued_at)
+        waiting = WaitingJob(
+            key=job.key,
+            group=found.made_of or BASE_GROUP,
+            tenant=job.address.tenant,
+            priority=LANES.index(job.address.lane),
+            enqueued_at=job.enqueued_at,
+            deadline=job.deadline,
+            tokens=USUAL_TOKENS + len(job.body) / BYTES_A_TOKEN,
+            home=session.worker if session is not None else None,
+            moving_seconds=self._moving_seconds(session, job) if session is not None else 0.0,
+        )
+        if job.deliveries == 1:
+            self._on_first(waiting.group)
+        parked = ParkedJob(
+            taken=job,
+            waiting=waiting,
+            adapter=found.ref,
+            rule=found.rule,
+            alias=found.alias,
+            chosen_at=self._choosing.changes,
+            session=session,
+            composition=found.composition,
+            verdict=found.verdict,
+            additions=found.additions,
+        )
+        again = job.deliveries > 1
+        holder = self._setbacks.redelivered(parked.key, time.monotonic()) if again else None
+        if holder is not None:
+            self._hand_to(holder, [parked])
+        else:
+            self.put(parked)
+
+    def _sample(self, job: TakenJob) -> None:
+        standing, record = self._choosing.directory.semantic.standing, self._semantic_record()
+        if standing is not None and record is not None and job.composition is None:
+            self._samples.see(job, standing.embedding, record.encoder_digest, time.monotonic())
+
+    def _moving_seconds(self, session: Session, job: TakenJob) -> float:
+        """To read anew elsewhere what the session's worker has in its cache: no more than the prompt has."""
+        known = min(session.tokens, job.prompt_bytes / BYTES_A_TOKEN)
+        return known * self._settings.prefill_seconds_per_token
+
+    def put(self, parked: ParkedJob) -> None:
+        """Park a job. Of two deliveries of one job the newer stays, and the other's lease is let go."""
+        known = self._pool.get(parked.key)
+        if known is not None and known.taken.deliveries > parked.taken.deliveries:
+            known, parked = parked, known
+        first = known is None and parked.taken.deliveries == 1
+        self._pool.put(parked, arrived=time.time() if first else None)
+        if known is not None and known.taken.lease != parked.taken.lease:
+            self._leases.release(known.taken.lease)
+        self._changed()
+
+    def _wait_or_refuse(self, job: TakenJob, error: UnknownAdapterError) -> None:
+        # Workers register what they have before their first advert. With none alive nobody can know yet
+        # which adapters there are, so the job waits.
+        if not self._fleet.workers or self._may_come(job.key):
+            self._put_by(job)
+            return
+        # What workers say of files must not tell a tenant what it may not know of.
+        hidden = error.spec.partition("@")[0] in self._choosing.directory.registry.restricted
+        refusal = refusals.unknown_adapter(error, None if hidden else self._fleet.refused(error.spec))
+        self._tasks.spawn(self._answers.refuse(job, refusal), f"refuse-{job.key}")
+
+    def _put_by(self, job: TakenJob, strike: Strike | None = None) -> None:
+        old = self._unresolved.put(job, strike)
+        if old is not None:
+            self._leases.release(old.lease)
+
+    def retry(self, keys: Iterable[str]) -> None:
+        """The session of these jobs is known now."""
+        for job in self._unresolved.take_keys(keys):
+            self.take(job)
+
+    def retry_unresolved(self) -> None:
+        """Adapters or workers have changed."""
+        for job in self._unresolved.take_unknown():
+            self.take(job)
