@@ -57,7 +57,7 @@ class Admission:
         tasks: OwnedTasks,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
-        """`may_come`: whether news of what a job names may be on its way; `on_first` hears of each job's group
+        """`may_come`: whether news of what a job (by key) names is on its way; `on_first` hears of a job's group
         when it comes first; `hand_to` gives jobs to a worker; `changed` is told that there is work."""
         self._settings = settings
         self._pool = pool
