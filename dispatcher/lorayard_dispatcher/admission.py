@@ -57,8 +57,8 @@ class Admission:
         tasks: OwnedTasks,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
-        """`may_come`: whether news of what a job (by key) names is on its way; `on_first` hears of a job's group
-        when it comes first; `hand_to` gives jobs to a worker; `changed` is told that there is work."""
+        """`may_come`: whether news of what a job (by key) names is on its way; `on_first` hears of each group
+        when a job of it comes first; `hand_to` gives jobs to a worker; `changed` is told that there is work."""
         self._settings = settings
         self._pool = pool
         self._unresolved = unresolved
