@@ -58,7 +58,7 @@ class Admission:
         log: structlog.stdlib.BoundLogger,
     ) -> None:
         """`may_come`: whether news of what a job (by key) names is on its way; `on_first` hears of each group
-        when a job of it comes first; `hand_to` gives jobs to a worker; `changed` is told that there is work."""
+        when a job of it comes first; `hand_to` gives jobs to a worker; `changed` is told of work."""
         self._settings = settings
         self._pool = pool
         self._unresolved = unresolved
