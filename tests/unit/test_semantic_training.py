@@ -101,6 +101,13 @@ def test_the_threshold_is_the_lowest_that_keeps_the_wanted_precision() -> None:
     assert threshold_for(confidence, correct, 0.75).threshold == LEAST_THRESHOLD
 
 
+def test_what_weighs_little_spoils_little() -> None:
+    confidence, correct = np.array([0.9, 0.8, 0.7]), np.array([True, False, True])
+    assert threshold_for(confidence, correct, 0.9).threshold == pytest.approx(0.85)
+    weights = np.array([1.0, 0.1, 1.0])
+    assert threshold_for(confidence, correct, 0.9, weights).threshold == LEAST_THRESHOLD
+
+
 def test_decisions_of_equal_confidence_stand_on_one_side_of_the_threshold() -> None:
     found = threshold_for(np.array([0.9, 0.7, 0.7]), np.array([True, True, False]), 1.0)
     assert found.threshold == pytest.approx(0.8)

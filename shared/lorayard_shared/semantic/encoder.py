@@ -28,8 +28,8 @@ MAX_DIMENSIONS = 1024
 MAX_TABLE_BYTES = 64 << 20
 MAX_TOKENIZER_BYTES = 32 << 20
 
-HEAD_BYTES = 1000
-TAIL_BYTES = 400
+HEAD_BYTES = 800
+TAIL_BYTES = 320
 """Of a long text only its ends are read: what is asked for stands there, and the time stays bounded."""
 
 _EMPHASIS = 8.0
@@ -108,7 +108,7 @@ def _tokenizer(data: bytes) -> Tokenizer:
 
 
 def _ends(text: str) -> str:
-    """As UTF-8 would take it, so that 400 unusual signs cost no more than 400 letters."""
+    """As UTF-8 would take it, so that 300 unusual signs cost no more than 300 letters."""
     if len(text) <= HEAD_BYTES // 4:
         return text.encode("utf-8", "replace").decode()
     head = text[: HEAD_BYTES + TAIL_BYTES].encode("utf-8", "replace")

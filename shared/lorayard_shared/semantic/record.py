@@ -27,7 +27,10 @@ class EncoderKind(StrEnum):
 
 
 class CrossValidation(Part):
-    """How it did on examples it was not trained on; background prompts are not among `examples`."""
+    """How it did on examples that were held back: the mean of all rounds, in whole numbers.
+
+    Background prompts are not among `examples`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +31,15 @@ DEFAULT_PRECISION = 0.95
 LEAST_EXAMPLES = 2
 """Of each adapter: one to learn from while the other is held back."""
 
-_FOLDS = 5
-_FOLDS_OF_MANY = 3
-_MANY_LABELS = 100
-"""From here on a fit takes seconds, so fewer are made."""
-_ALWAYS_LEARNT = -1
+_FOLDS, _ROUNDS_OF_FOLDS = 10, 4
+"""Held back are a tenth of the examples at a time, and all of them four times in other company: with a few
+dozen examples the threshold hangs on two or three of them, and on which lay in one fold."""
+_FOLDS_OF_MANY, _ROUNDS_OF_MANY = 3, 1
+_MANY = 50_000
+"""Rows times labels: from here on a fit takes a second, so fewer are made; and there are examples enough."""
 _STRENGTH = 20.0
 """Inverse of the penalty on weights: vectors of unit length need large ones; 5 and 80 did no better."""
-_ROUNDS = 100
+_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +48,14 @@ class _Material:
 
     vectors: NDArray[np.float32]
     truth: NDArray[np.intp]
-    folds: NDArray[np.intp]
-    """In which each is held back; `_ALWAYS_LEARNT` for those that never are."""
+    rounds: NDArray[np.intp]
+    """[rounds, judged]: of the first rows the fold, another in every round; others are only learnt."""
     labels: int
 
     @property
-    def judged(self) -> _Material:
-        """Those that are held back once."""
-        rows = self.folds != _ALWAYS_LEARNT
-        return replace(self, vectors=self.vectors[rows], truth=self.truth[rows], folds=self.folds[rows])
+    def judged_truth(self) -> NDArray[np.intp]:
+        """[rounds * judged], as the scores of those held back."""
+        return np.tile(self.truth[: self.rounds.shape[1]], len(self.rounds))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +94,9 @@ def train(
     # One thread: sums of several come in whatever order, and the digest would change from run to run.
     with threadpool_limits(limits=1):
         material = _material(known, labels, Encoder(encoder.tokenizer, encoder.table), observed)
-        judged, scores = material.judged, _held_back_scores(material)
-        temperature = best_temperature(scores, judged.truth)
-        threshold, validation = _validated(scores, judged, temperature, precision)
+        scores, truth = _held_back_scores(material), material.judged_truth
+        temperature = best_temperature(scores, truth)
+        threshold, validation = _validated(scores, truth, temperature, precision, rounds=len(material.rounds))
         weights, biases = _fit(material, np.ones(len(material.truth), bool))
     record = ClassifierRecord(
         labels=labels,
@@ -159,39 +159,48 @@ def _material(
     taken = {prompt_digest(one.prompt) for one in known}
     background = [Example(adapter=NONE, prompt=p) for p in BACKGROUND if prompt_digest(p) not in taken]
     rows = [*known, *background]
-    folds = _FOLDS if len(labels) < _MANY_LABELS else _FOLDS_OF_MANY
-    seen: Counter[str] = Counter()
-    fold_of: list[int] = []
-    for one in rows:
-        fold_of.append(seen[one.adapter] % folds)
-        seen[one.adapter] += 1
+    many = (len(rows) + len(observed)) * len(labels) > _MANY
+    rounds, folds = (_ROUNDS_OF_MANY, _FOLDS_OF_MANY) if many else (_ROUNDS_OF_FOLDS, _FOLDS)
     return _Material(
         vectors=np.stack([*(encoder.encode(one.prompt) for one in rows), *(one.vector for one in observed)]),
         truth=np.array(
             [number[name] for name in (*(one.adapter for one in rows), *(one.adapter for one in observed))],
             np.intp,
         ),
-        folds=np.array([*fold_of, *[_ALWAYS_LEARNT] * len(observed)], np.intp),
+        rounds=np.array([_dealt(rows, folds, turn) for turn in range(rounds)], np.intp),
         labels=len(labels) + 1,
     )
 
 
+def _dealt(rows: Sequence[Example], folds: int, turn: int) -> list[int]:
+    """The fold of each row: those of one label are dealt out evenly, in an order that the turn shuffles."""
+    seen: Counter[str] = Counter()
+    found = [0] * len(rows)
+    for i in sorted(range(len(rows)), key=lambda i: prompt_digest(f"{turn} {rows[i].prompt}")):
+        found[i] = seen[rows[i].adapter] % folds
+        seen[rows[i].adapter] += 1
+    return found
+
+
 def _held_back_scores(material: _Material) -> NDArray[np.float32]:
-    """Scores [n, labels] of every row that is judged by a model that was not shown it."""
-    judged = material.judged
-    scores = np.empty((len(judged.truth), material.labels), np.float32)
-    for fold in range(int(material.folds.max()) + 1):
-        weights, biases = _fit(material, material.folds != fold)
-        held = judged.folds == fold
-        scores[held] = judged.vectors[held] @ weights.T + biases
-    return scores
+    """Scores [rounds * judged, labels] by models that were not shown the row."""
+    scores = np.empty((*material.rounds.shape, material.labels), np.float32)
+    judged = material.vectors[: material.rounds.shape[1]]
+    learnt = np.ones(len(material.vectors), bool)
+    for turn, folds in enumerate(material.rounds):
+        for fold in range(int(folds.max()) + 1):
+            held = folds == fold
+            learnt[: len(held)] = ~held
+            weights, biases = _fit(material, learnt)
+            scores[turn, held] = judged[held] @ weights.T + biases
+    return scores.reshape(-1, material.labels)
 
 
 def _fit(material: _Material, rows: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights [labels, dimensions] and biases [labels]."""
-    model = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=_ROUNDS)
+    model = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=_STEPS)
     with warnings.catch_warnings():
-        # The last rounds change nothing that the temperature does not.
+        # The last steps change nothing that the temperature does not.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(material.vectors[rows], material.truth[rows])
     weights, biases = model.coef_, model.intercept_
@@ -202,24 +211,35 @@ def _fit(material: _Material, rows: NDArray[np.bool_]) -> tuple[NDArray[np.float
 
 
 def _validated(
-    scores: NDArray[np.float32], material: _Material, temperature: float, precision: float
+    scores: NDArray[np.float32],
+    truth: NDArray[np.intp],
+    temperature: float,
+    precision: float,
+    *,
+    rounds: int,
 ) -> tuple[float, CrossValidation]:
     """The threshold, and how the held-back rows fare under it."""
-    none = material.labels - 1
+    none = scores.shape[1] - 1
     found = shares(scores, temperature)
     best = found[:, :none].argmax(axis=1)
     confidence = found[np.arange(len(best)), best]
-    correct = best == material.truth
+    correct = best == truth
     leaning = confidence >= found[:, none]
-    chosen = threshold_for(confidence[leaning], correct[leaning], precision)
+    # Prompts for none count as those of one more label: how many of them a yard gets, nobody knows here.
+    worth = np.where(truth == none, (truth != none).sum() / none / max((truth == none).sum(), 1), 1.0)
+    chosen = threshold_for(confidence[leaning], correct[leaning], precision, worth[leaning])
     decided = leaning & (confidence >= chosen.threshold)
-    ours = material.truth != none
+    ours = truth != none
+
+    def mean(counted: NDArray[np.bool_]) -> int:
+        return round(int(counted.sum()) / rounds)
+
     return chosen.threshold, CrossValidation(
-        examples=int(ours.sum()),
-        decided=int((decided & ours).sum()),
-        correct=int((decided & correct).sum()),
-        background=int((~ours).sum()),
-        background_decided=int((decided & ~ours).sum()),
+        examples=mean(ours),
+        decided=mean(decided & ours),
+        correct=mean(decided & correct),
+        background=mean(~ours),
+        background_decided=mean(decided & ~ours),
         calibration_error=calibration_error(confidence, correct),
         reached=chosen.reached,
     )
