@@ -77,7 +77,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     )
     placements = BucketWatch(bus, bus.subjects.bucket("placements"), dispatcher.keeping.on_placement)
     rerouting = dispatcher.rerouting
-    aliases = BucketWatch(bus, bus.subjects.bucket("aliases"), rerouting.on_alias)
+    aliases = BucketWatch(bus, bus.subjects.bucket("aliases"), dispatcher.on_alias)
     rules = BucketWatch(bus, bus.subjects.bucket("rules"), dispatcher.on_rules)
     control = BucketWatch(bus, bus.subjects.bucket("control"), rerouting.on_control)
     watches = {

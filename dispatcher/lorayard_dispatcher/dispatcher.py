@@ -175,6 +175,7 @@ class Dispatcher:
             fleet=self.fleet,
             pool=self.pool,
             registry=self.registry,
+            aliases=self.choosing.directory.aliases,
             orders=self.orders,
             audit=self.audit,
             spawn=self.spawn,
@@ -279,6 +280,11 @@ class Dispatcher:
         self.keeping.on_declared()
         self.retry_unresolved()
         self._changed.set()
+
+    def on_alias(self, key: str, value: bytes | None) -> None:
+        """A change in the bucket of aliases: of what jobs get, and of what declarations mean."""
+        self.rerouting.on_alias(key, value)
+        self.keeping.on_declared()
 
     def on_rules(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of rules."""

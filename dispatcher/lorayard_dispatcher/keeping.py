@@ -26,6 +26,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.order import OrderOutcome, OrderVerb
 from lorayard_schemas.placement import AdapterTier
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.alias_book import AliasBook
 from lorayard_shared.jobs.placements import Placements
 from lorayard_shared.logs import Event
 
@@ -48,6 +49,7 @@ class Keeping:
         fleet: Fleet,
         pool: Pool,
         registry: AdapterRegistry,
+        aliases: AliasBook,
         orders: Orders,
         audit: Audit,
         spawn: Callable[[Coroutine[object, object, object], str], None],
@@ -62,6 +64,7 @@ class Keeping:
         self.trouble: dict[tuple[str, str], str] = {}
         """Worker and digest -> what it answered to an order that it did not follow."""
         self._fleet, self._pool, self._registry = fleet, pool, registry
+        self.aliases = aliases
         self._orders, self._audit, self._spawn = orders, audit, spawn
         self.declaring = asyncio.Lock()
         """Held while a declaration is judged and written: what is judged next counts it."""
@@ -128,7 +131,7 @@ class Keeping:
     def wishes(self) -> dict[str, Wish]:
         """What was declared, by digest."""
         if self._wishes is None:
-            self._wishes = wishes(self.placements, self._registry)
+            self._wishes = wishes(self.placements, self._registry, self.aliases)
         return self._wishes
 
     def kept_ready(self, digests: Iterable[str]) -> list[str]:

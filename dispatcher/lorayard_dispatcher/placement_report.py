@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.planning.placement import Site, Target, Wish
 from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.names import split_version
 from lorayard_schemas.placement import MOST_TOLD, AdapterTier, PlacedAdapter, PlacementReport
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.placements import meant_versions
 from lorayard_shared.jobs.resolve import UnknownAdapterError, resolve
 
 
@@ -25,7 +27,7 @@ def report(
     if adapter is None:
         records = [record for record in _records(registry) if not _is_plain(keeping, record)]
     else:
-        records = _named(adapter, registry)
+        records = _named(adapter, keeping, registry)
     sites = keeping.sites(time.monotonic())
     placed = sorted(
         (_placed(record, sites, keeping, registry) for record in records),
@@ -50,7 +52,7 @@ def _placed(
     return PlacedAdapter(
         adapter=f"{record.name}@{record.version}",
         tier=_tier(wish, sites, demand),
-        declared=keeping.placements.of(record, registry),
+        declared=keeping.placements.of(record, registry, keeping.aliases),
         merged=target.merged,
         replicas=target.replicas,
         allowed=None if target.allowed is None else tuple(sorted(target.allowed)),
@@ -86,7 +88,9 @@ def _records(registry: AdapterRegistry) -> list[AdapterRecord]:
     return [record for versions in registry.known.values() for record in versions.values()]
 
 
-def _named(adapter: str, registry: AdapterRegistry) -> list[AdapterRecord]:
+def _named(adapter: str, keeping: Keeping, registry: AdapterRegistry) -> list[AdapterRecord]:
+    if split_version(adapter)[1] is None:
+        return meant_versions(adapter, registry, keeping.aliases)
     try:
         record = resolve(adapter, None, registry.known).record
     except UnknownAdapterError:

@@ -15,12 +15,14 @@ from lorayard_dispatcher.placements import wishes
 from lorayard_dispatcher.planning import declaring
 from lorayard_dispatcher.planning.placement import Site, Wish
 from lorayard_dispatcher.planning.rankings import Rankings
+from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.names import BASE
 from lorayard_schemas.placement import PlaceAdapter, Placement, PlaceRefusal, PlaceReply, placement_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.placements import meant_versions
 from lorayard_shared.jobs.resolve import UnknownAdapterError, resolve
 
 TRIES = 5
@@ -52,7 +54,8 @@ async def place_adapter(
         except ValidationError as error:
             return _invalid(error)
         async with keeping.declaring:
-            judged = await judge(after, found.digest, registry, keeping)
+            digests = _meant(wish.adapter, found, registry, keeping)
+            judged = await judge(after, digests, registry, keeping)
             if judged.refusal is not None:
                 return judged
             body = encode(after)
@@ -86,27 +89,43 @@ def _merge(wish: PlaceAdapter, before: Placement | None) -> Placement:
     return Placement.model_validate({**base, **given, "declared_at": time.time()})
 
 
-async def judge(after: Placement, digest: str, registry: AdapterRegistry, keeping: Keeping) -> PlaceReply:
-    """Whether a declaration, laid over what was declared before, can be held by the workers that live."""
+def _meant(spec: str, found: AdapterRecord, registry: AdapterRegistry, keeping: Keeping) -> tuple[str, ...]:
+    """Digests of what a declaration is about."""
+    if "@" in spec:
+        return (found.digest,)
+    meant = meant_versions(spec, registry, keeping.aliases)
+    return tuple(record.digest for record in meant) or (found.digest,)
+
+
+async def judge(
+    after: Placement, digests: Sequence[str], registry: AdapterRegistry, keeping: Keeping
+) -> PlaceReply:
+    """Whether a declaration, laid over what was declared before, can be held by the workers that live.
+
+    `digests` are those of the versions that it is about.
+    """
     sites = keeping.sites(time.monotonic())
     declared = keeping.wishes()
-    wanted = wishes(keeping.placements.with_one(after), registry)
+    wanted = wishes(keeping.placements.with_one(after), registry, keeping.aliases)
     # In a thread: of a thousand workers and as many declarations it takes up to a second.
-    refused, told = await asyncio.to_thread(_weigh, digest, sites, declared, wanted, keeping.rankings)
+    refused, told = await asyncio.to_thread(_weigh, digests, sites, declared, wanted, keeping.rankings)
     if refused is not None:
         return _refused(refused.field, _named(refused.reason, registry))
     return PlaceReply(placement=after, warnings=tuple(told))
 
 
 def _weigh(
-    digest: str,
+    digests: Sequence[str],
     sites: Sequence[Site],
     before: Mapping[str, Wish],
     after: Mapping[str, Wish],
     rankings: Rankings,
 ) -> tuple[declaring.Refusal | None, list[str]]:
-    refused = declaring.refusal(digest, sites, before, after, rankings)
-    return refused, [] if refused is not None else declaring.warnings(digest, sites, after, rankings)
+    for digest in digests:
+        if (refused := declaring.refusal(digest, sites, before, after, rankings)) is not None:
+            return refused, []
+    told = [line for digest in digests for line in declaring.warnings(digest, sites, after, rankings)]
+    return None, list(dict.fromkeys(told))
 
 
 def _named(text: str, registry: AdapterRegistry) -> str:

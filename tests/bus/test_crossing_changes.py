@@ -127,7 +127,7 @@ async def reset(client: Client, bus: Bus) -> None:
 
 @pytest.mark.parametrize(
     ("lead", "ahead"),
-    [(split, 0), (split, -3), (split, 3), (split, 6), (promote, 0), (make_new, 0), (set_rules, 0)],
+    [(split, 0), (split, -3), (split, 3), (promote, 0), (make_new, 0), (set_rules, 0)],
 )
 async def test_nothing_leads_to_what_was_archived_at_that_moment__d2__d4(
     two: tuple[Paced, Paced], bus: Bus, lead: Callable[[Client], Coroutine[Any, Any, object]], ahead: int

@@ -89,6 +89,6 @@ async def test_of_two_looks_the_second_begins_when_the_first_has_ended__b7(dispa
 async def test_a_declaration_is_judged_beside_the_loop__b7(dispatcher: Dispatcher, others: Others) -> None:
     asked = DECLARED.model_copy(update={"replicas_min": 2})
     turns = others.turns
-    said = await judge(asked, DIGEST, dispatcher.registry, dispatcher.keeping)
+    said = await judge(asked, (DIGEST,), dispatcher.registry, dispatcher.keeping)
     assert others.turns > turns, "nothing else could run"
     assert said.warnings == ("2 replicas are wanted, and 1 can be had now",)

@@ -307,3 +307,24 @@ async def test_the_history_of_an_alias_says_who_changed_it_and_why__d4(
     await switch(yard, "rollback", STABLE, "--to", "2")
     await switch(yard, "history", STABLE)
     assert "7 (as 2)" in capsys.readouterr().out
+
+
+async def test_a_declaration_by_name_follows_what_the_name_stands_for__b7__d4(
+    yard: Yard, two_versions: Path, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=two_versions)
+    async with Client(settings=yard.settings) as client:
+
+        async def is_placed(*versions: str) -> bool:
+            told = (await client.placements(ADAPTER)).adapters
+            wanted = {f"{ADAPTER}@{version}" for version in versions}
+            held = {slot.digest for slot in (await yard.advert()).slots if slot.pinned}
+            pinned = {(await yard.record(ADAPTER, version)).digest for version in versions}
+            return {one.adapter for one in told if one.kept} == wanted and held == pinned
+
+        await client.place(ADAPTER, pin=True)
+        await client.aliases.split(STABLE, {"1": 100})
+        await wait_until(lambda: is_placed("1"))
+        await client.aliases.split(STABLE, {"1": 50, "2": 50})
+        await wait_until(lambda: is_placed("1", "2"))

@@ -6,11 +6,14 @@ import pytest
 
 from lorayard_dispatcher.placements import wishes
 from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.alias import AliasRecord, Arm
 from lorayard_schemas.codec import encode
-from lorayard_schemas.placement import Placement
+from lorayard_schemas.placement import Placement, placement_key
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.alias_book import AliasBook
+from lorayard_shared.jobs.placements import Placements
 
-ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+ONE, TWO, THREE = (f"sha256:{digit}" + digit * 63 for digit in "123")
 
 
 def registry(*digests: str) -> AdapterRegistry:
@@ -26,12 +29,40 @@ def registry(*digests: str) -> AdapterRegistry:
 
 
 def test_a_name_stands_for_its_newest_version_and_lets_go_of_the_others__b7() -> None:
-    asked = wishes([Placement(adapter="a/b/c", pin=True)], registry(ONE, TWO))
+    asked = wishes([Placement(adapter="a/b/c", pin=True)], registry(ONE, TWO), AliasBook())
     assert {digest: wish.pin for digest, wish in asked.items()} == {ONE: False, TWO: True}
+
+
+@pytest.mark.parametrize(
+    ("shares", "pinned"),
+    [
+        ({"1": 100.0}, {ONE}),
+        ({"1": 90.0, "2": 10.0}, {ONE, TWO}),
+        ({"1": 0.0, "3": 100.0}, {THREE}),
+        ({"9": 100.0}, set[str]()),
+        ({}, {THREE}),
+    ],
+)
+def test_a_name_stands_for_what_its_stable_alias_gives_a_share__b7__d4(
+    shares: dict[str, float], pinned: set[str]
+) -> None:
+    aliases, known = AliasBook(), registry(ONE, TWO, THREE)
+    arms = tuple(Arm(version=version, weight=weight) for version, weight in shares.items())
+    aliases.add(AliasRecord(adapter="a/b/c", alias="stable", revision=1, arms=arms))
+    aliases.add(
+        AliasRecord(adapter="a/b/c", alias="other", revision=1, arms=(Arm(version="2", weight=100.0),))
+    )
+    asked = wishes([Placement(adapter="a/b/c", pin=True)], known, aliases)
+    assert {digest for digest, wish in asked.items() if wish.pin} == pinned
+    assert set(asked) == {ONE, TWO, THREE}
+    declared = Placements()
+    declared.on_change(placement_key("a/b/c"), encode(Placement(adapter="a/b/c", pin=True)))
+    of = {one.digest for one in known.known["a/b/c"].values() if declared.of(one, known, aliases)}
+    assert of == pinned
 
 
 @pytest.mark.parametrize("digests", [(ONE, ONE), (ONE, TWO, ONE)])
 def test_versions_with_equal_bytes_are_one_adapter_and_what_is_asked_for_it_counts__b7(
     digests: tuple[str, ...],
 ) -> None:
-    assert wishes([Placement(adapter="a/b/c", pin=True)], registry(*digests))[ONE].pin
+    assert wishes([Placement(adapter="a/b/c", pin=True)], registry(*digests), AliasBook())[ONE].pin

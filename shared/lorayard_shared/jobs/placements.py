@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.adapter import AdapterRecord, AdapterState
+from lorayard_schemas.alias import DEFAULT_ALIAS
 from lorayard_schemas.placement import Placement, placement_key
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
+from lorayard_shared.jobs.alias_book import AliasBook
 from lorayard_shared.jobs.resolve import UnknownAdapterError, resolve
 from lorayard_shared.jobs.watched import read_under
 
@@ -31,20 +33,27 @@ class Placements:
         """As if this had been declared too."""
         return list({**self._by_key, placement_key(placement.adapter): placement}.values())
 
-    def of(self, record: AdapterRecord, registry: AdapterRegistry) -> Placement | None:
+    def of(self, record: AdapterRecord, registry: AdapterRegistry, aliases: AliasBook) -> Placement | None:
         """What counts for one version."""
         found = self._by_key.get(placement_key(f"{record.name}@{record.version}"))
-        if found is None and newest_version(record.name, registry) == record:
+        if found is None and record in meant_versions(record.name, registry, aliases):
             found = self._by_key.get(placement_key(record.name))
         return found
 
 
-def newest_version(name: str, registry: AdapterRegistry) -> AdapterRecord | None:
-    """The version that a bare name stands for."""
+def meant_versions(name: str, registry: AdapterRegistry, aliases: AliasBook) -> list[AdapterRecord]:
+    """The versions that a bare name stands for: those that serve and have a share of `stable`; where there is
+    no such alias, the newest."""
+    stable = aliases.known.get(name, {}).get(DEFAULT_ALIAS)
+    if stable is not None:
+        versions = registry.known.get(name, {})
+        found = [versions[arm.version] for arm in stable.arms if arm.weight > 0 and arm.version in versions]
+        return [record for record in found if record.state is AdapterState.ACTIVE]
     try:
-        return resolve(name, None, registry.known).record
+        newest = resolve(name, None, registry.known).record
     except UnknownAdapterError:
-        return None
+        return []
+    return [] if newest is None else [newest]
 
 
 def _key(placement: Placement) -> str:

@@ -49,10 +49,7 @@ async def answer(several: SeveralYard, record: AliasRecord, version: str, *, fai
     await several.bus.nc.publish(several.bus.subjects.done("acme", "j"), msgpack.packb(body))
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-async def test_who_takes_over_goes_on_with_what_was_counted__d4(
-    several: SeveralYard, adapters: Path, end: signal.Signals
-) -> None:
+async def test_who_takes_over_goes_on_with_what_was_counted__d4(several: SeveralYard, adapters: Path) -> None:
     first = await several.process("d1")
     await several.yard.dispatcher("d2")
     record = await try_out(several, adapters)
@@ -74,7 +71,7 @@ async def test_who_takes_over_goes_on_with_what_was_counted__d4(
         version = "2" if number % 5 == 4 else "1"
         await answer(several, record, version, failed=version == "2")
     await several.wait_until(all_are_kept)
-    first.signal(end)
+    first.signal(signal.SIGKILL)
     await several.wait_until(lambda: several.seats.holders == {0: "d2"})
     before = await kept()
 

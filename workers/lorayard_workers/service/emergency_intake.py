@@ -227,8 +227,8 @@ class EmergencyIntake:
     # ---- here or elsewhere
 
     async def _give(self, job: TakenJob, found: Resolution) -> bool:
-        placements, registry = self._placements, self._directory.registry
-        limits = [limit_of(placements.of(record, registry)) for record in found.records]
+        registry, aliases = self._directory.registry, self._directory.aliases
+        limits = [limit_of(self._placements.of(record, registry, aliases)) for record in found.records]
         assigned = _assigned(job, found)
         for worker in self._peers.in_order(found, limits):
             if worker is None:
