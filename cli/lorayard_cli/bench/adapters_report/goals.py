@@ -43,7 +43,7 @@ ROLLOUT_GOALS: Final = (
     _most("rollback_p99", "rollback to the last start on what was left, p99, s", 1.0),
     _most("rollback_p50", "the same, p50, s"),
     _most("given_after", "jobs given to the old version once the revision was seen", 0),
-    _most("begun_after", "rows begun on the old version once the revision was seen", 0),
+    _most("begun_after", "rows begun on the old version while their worker was being told"),
     _most("rollback_failed", "jobs that failed meanwhile", 0),
 )
 

@@ -113,7 +113,10 @@ def figures(done: Sequence[Rollback], seen: Seen) -> dict[str, Figure]:
         ),
         "rollback_p50": Figure(value=spread([p50])),
         "given_after": Figure(value=spread([given]), note="of all rollbacks"),
-        "begun_after": Figure(value=spread([begun]), note="of all rollbacks; handed over before it was seen"),
+        "begun_after": Figure(
+            value=spread([begun]),
+            note="of all rollbacks; given before, begun after one was given by the new revision",
+        ),
         "rollback_failed": Figure(value=spread([seen.failed])),
     }
 
