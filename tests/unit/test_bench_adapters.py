@@ -179,6 +179,14 @@ def test_a_must_without_a_figure_leaves_the_verdict_open_and_is_listed() -> None
     assert make_document(rows, gaps, found, {})["holds"] is None
 
 
+def test_a_must_that_is_reached_over_a_lesser_model_leaves_the_verdict_open() -> None:
+    found = everything()
+    found["meaning_p99_1000"] = Figure(value=spread([1.0]), whole=False)
+    rows, gaps = judge(found)
+    assert exit_code(rows) == ExitCode.OK
+    assert make_document(rows, gaps, found, {})["holds"] is None
+
+
 def test_the_document_has_every_row_with_its_limits_and_the_surroundings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -28,7 +28,7 @@ def make_document(
 ) -> dict[str, Any]:
     """Everything, for `--json`."""
     missed = any(row.holds is False for row in rows)
-    is_open = any(gap.goal.must is not None for gap in gaps)
+    is_open = any(gap.goal.must is not None for gap in gaps) or any(row.holds_so_far for row in rows)
     return {
         "bench": "adapters",
         **about,
@@ -47,7 +47,7 @@ def print_document(rows: Sequence[Row], gaps: Sequence[NotMeasured]) -> None:
     shown = table("row", *numbers, "holds", right=numbers)
     for row in rows:
         value = (f"{number:.4g}" for number in (row.value.median, row.value.low, row.value.high))
-        holds = {True: "yes", False: "NO", None: "-"}[row.holds]
+        holds = "so far" if row.holds_so_far else {True: "yes", False: "NO", None: "-"}[row.holds]
         shown.add_row(plain(row.goal.title), *value, limit_text(row.goal, row.goal.must), holds)
     out().print(shown)
     for row in rows:
