@@ -152,5 +152,8 @@ class Rerouting:
 
 def _mentions(parked: ParkedJob, adapter: str) -> bool:
     """Whether the job has a version of an adapter, or goes without one that a rule would add."""
-    names = (lacking.partition("@")[0] for lacking in parked.lacks)
-    return any(ref.name == adapter for ref in parked.refs) or adapter in names
+    if any(lacking.partition("@")[0] == adapter for lacking in parked.lacks):
+        return True
+    if parked.composition is not None:
+        return any(part.name == adapter for part in parked.composition.applied.parts)
+    return parked.adapter is not None and parked.adapter.name == adapter

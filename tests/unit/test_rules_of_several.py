@@ -13,8 +13,8 @@ from lorayard_schemas.additions import MAX_LEFT_OUT
 from lorayard_schemas.alias import AliasRecord, Arm, alias_key
 from lorayard_schemas.codec import encode
 from lorayard_schemas.composition import MAX_PARTS, Composition, CompositionPolicy
-from lorayard_schemas.routes import RULES_KEY, RouteTable
-from lorayard_schemas.rule_parts import Conflict
+from lorayard_schemas.routes import RULES_KEY, RouteTable, Stage
+from lorayard_schemas.rule_parts import Choice, Conflict
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.directory import Directory
@@ -244,6 +244,10 @@ def test_a_tenant_learns_no_more_of_what_it_may_not_use_than_of_what_is_not_ther
         assert found.additions is not None
         told.append(found.additions.model_dump_json().replace(name, "it"))
     assert told[0] == told[1]
+
+
+def test_there_is_a_word_for_everything_that_can_have_chosen__c7() -> None:
+    assert set(Choice) == {*Stage, "base"}
 
 
 def test_nothing_is_laid_on_dora_magnitudes__c7() -> None:

@@ -17,7 +17,8 @@ from lorayard_schemas.names import BASE, is_alias
 from lorayard_schemas.routes import Stage
 from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
-from lorayard_shared.jobs.added import chosen_several, origins, with_added
+from lorayard_shared.jobs.added import chosen_several, origins
+from lorayard_shared.jobs.adder import Adder
 from lorayard_shared.jobs.alias_book import AliasBook
 from lorayard_shared.jobs.asked import Asked, sticky_key
 from lorayard_shared.jobs.compose import resolve_composition
@@ -62,6 +63,7 @@ class Directory:
         self.rules = RuleBook()
         self.semantic = SemanticBook()
         self.default = default
+        self._adder = Adder()
         self._targets: dict[tuple[str, str | None], AdapterRecord | _Split] = {}
         self._at = (-1, -1)
         self._meanings_of: dict[str | None, frozenset[str]] = {}
@@ -140,7 +142,14 @@ class Directory:
         rules = [rule for rule, on in self.rules.adding if on.issuperset(came_from) and fits(rule, asked)]
         if not rules:
             return chosen
-        return with_added(chosen, rules, self.rules.conflict, partial(self._named, asked, kept))
+        return self._adder.add(
+            chosen,
+            rules,
+            self.rules.conflict,
+            partial(self._named, asked, kept),
+            tenant=asked.tenant,
+            at=(self.registry.changes, self.aliases.changes, self.rules.changes),
+        )
 
     def _at_stage(self, stage: Stage, asked: Asked, kept: Kept | None) -> Resolution | None:
         if stage is Stage.EXPLICIT:
