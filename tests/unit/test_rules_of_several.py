@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -67,11 +68,11 @@ def asked(adapter: str | None = None, **given: object) -> Asked:
     return Asked(**values)  # type: ignore[arg-type]  # as the test says
 
 
-def part(adapter: str, weight: float = 1.0) -> dict[str, object]:
+def part(adapter: str, weight: float = 1.0) -> dict[str, Any]:
     return {"adapter": adapter, "weight": weight}
 
 
-def add(*parts: tuple[str, float], **more: object) -> dict[str, object]:
+def add(*parts: tuple[str, float], **more: object) -> dict[str, Any]:
     return {"add": [part(*each) for each in parts], **more}
 
 
@@ -251,9 +252,11 @@ def test_there_is_a_word_for_everything_that_can_have_chosen__c7() -> None:
 
 
 def test_nothing_is_laid_on_dora_magnitudes__c7() -> None:
-    found = directory({"adapter": DORA}, STYLE).resolve(asked())
-    assert (made(found), left_out(found)) == ([(DORA, "1", 1.0)], [(PIRATE, "r1")])
-    assert found.composition is None
+    for adding, conflict in ((STYLE, "first"), (add((DORA, 0.5)), "sum"), (add((DORA, 0.5)), "last")):
+        found = directory({"adapter": DORA}, adding, conflict=conflict).resolve(asked())
+        named = adding["add"][0]["adapter"]
+        assert (made(found), left_out(found)) == ([(DORA, "1", 1.0)], [(named, "r1")])
+        assert found.composition is None
 
 
 def test_a_composition_stays_as_small_as_any_other__c7() -> None:

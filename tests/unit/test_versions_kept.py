@@ -8,8 +8,13 @@ import pytest
 
 from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.planning.planner import Planner
+from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import WaitingJob
+from lorayard_dispatcher.pool import Pool
+from lorayard_dispatcher.rerouting import Rerouting
 from lorayard_dispatcher.session import Session
+from lorayard_dispatcher.unresolved import Unresolved
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import AliasRecord, Arm, alias_key
 from lorayard_schemas.assignment import AssignedJob
@@ -54,11 +59,14 @@ def choosing() -> Choosing:
     return made
 
 
-def share(choosing: Choosing, revision: int, *, old: float) -> None:
+def shares(revision: int, *, old: float) -> bytes:
     """What version 1 of the style gets, in percent."""
     arms = (Arm(version="1", weight=old), Arm(version="2", weight=100 - old))
-    record = AliasRecord(adapter=STYLE, alias="stable", revision=revision, arms=arms)
-    choosing.directory.aliases.on_change(alias_key(STYLE, "stable"), encode(record))
+    return encode(AliasRecord(adapter=STYLE, alias="stable", revision=revision, arms=arms))
+
+
+def share(choosing: Choosing, revision: int, *, old: float) -> None:
+    choosing.directory.aliases.on_change(alias_key(STYLE, "stable"), shares(revision, old=old))
 
 
 def job(name: str = "j", **more: object) -> TakenJob:
@@ -87,7 +95,7 @@ def style(found: Resolution) -> str:
 
 
 def parked(taken: TakenJob, found: Resolution) -> ParkedJob:
-    waiting = WaitingJob(key=taken.key, group="g", tenant="acme", priority=2, enqueued_at=1.0)
+    waiting = WaitingJob(key=taken.key, group=found.made_of or "", tenant="acme", priority=2, enqueued_at=1.0)
     return ParkedJob(
         taken=taken,
         waiting=waiting,
@@ -138,7 +146,19 @@ def test_a_turn_keeps_the_version_that_a_rule_added_before__c7__b3(choosing: Cho
     then = choosing.choose(job("k", task=None), session)
     assert (then.rule, style(then), style(choosing.choose(job("k"), None))) == ("session", "1", "2")
     session.turned(then, 2.0)
-    assert session.origin == "task", "its origin stays what it was"
+    assert session.origin == "task"
+
+
+def test_a_session_whose_version_went_has_another_and_came_from_where_it_did__c7__b3(
+    choosing: Choosing,
+) -> None:
+    session = Session(tenant="acme", name="s")
+    named = job(address=JobAddress(lane=Lane.NORMAL, tenant="acme", adapter=ALIAS), task=None)
+    session.turned(choosing.choose(named, session), 1.0)
+    share(choosing, 2, old=0)
+    session.turned(choosing.choose(job("k", task=None), session), 2.0)
+    assert session.adapter is not None
+    assert (session.adapter.version, session.origin) == ("2", "explicit")
 
 
 def test_a_session_is_written_and_heard_with_its_versions_and_where_it_came_from__c7__b3(
@@ -202,3 +222,20 @@ def test_a_waiting_job_says_what_it_goes_without__c7(choosing: Choosing) -> None
     assert found.additions is not None
     less = found.additions.model_validate({"left_out": [{"adapter": "a/b/c@new", "rule": "r", "why": "w"}]})
     assert replace(parked(job(), found), additions=less).lacks == ("a/b/c@new",)
+
+
+def test_a_waiting_job_names_the_revision_that_stands_also_where_its_versions_stay__c7__d4(
+    choosing: Choosing,
+) -> None:
+    """A guard counts answers of that revision alone."""
+    pool, again = Pool(Planner(Policy())), list[TakenJob]()
+    rerouting = Rerouting(choosing, pool, Unresolved(), take=again.append, changed=lambda: None)
+    pool.put(parked(job(), choosing.choose(job(), None)))
+    rerouting.on_alias(alias_key(STYLE, "stable"), shares(2, old=98))
+    waits = pool.get("j")
+    assert waits is not None
+    assert waits.composition is not None
+    assert [part.alias and part.alias.revision for part in waits.composition.applied.parts] == [None, 2]
+    assert again == []
+    rerouting.on_alias(alias_key(STYLE, "stable"), shares(3, old=0))
+    assert [one.key for one in again] == ["j"]
