@@ -9,7 +9,7 @@ from lorayard_dispatcher.session import Session
 from lorayard_schemas.strike import Strike
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.asked import asked_of
-from lorayard_shared.jobs.bound import bindings, bound_text
+from lorayard_shared.jobs.bound import bound_text
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.resolve import Kept, Resolution
 from lorayard_shared.jobs.strikes import StrikeBook
@@ -60,8 +60,7 @@ class Choosing:
         for them."""
         if parked.alias is None and parked.composition is None:
             return
-        made = None if parked.composition is None else parked.composition.applied
-        bound = bindings(parked.adapter, parked.alias, made)
+        bound = parked.bound
         if not bound:
             return
         self._begun[parked.key] = bound_text(bound)

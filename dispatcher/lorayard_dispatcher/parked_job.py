@@ -11,6 +11,7 @@ from lorayard_schemas.additions import Additions
 from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.semantic import SemanticVerdict
+from lorayard_shared.jobs.bound import bindings
 from lorayard_shared.jobs.composed import ResolvedComposition
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.value import value
@@ -59,6 +60,12 @@ class ParkedJob:
         if self.composition is not None:
             return self.composition.refs
         return () if self.adapter is None else (self.adapter,)
+
+    @property
+    def bound(self) -> dict[str, str]:
+        """The versions that aliases led to."""
+        made = None if self.composition is None else self.composition.applied
+        return bindings(self.adapter, self.alias, made)
 
     @property
     def lacks(self) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ class Rerouting:
         try:
             found = self._choosing.choose(parked.taken, parked.session)
         except UnknownAdapterError:
-            return parked.alias is not None
+            return bool(parked.bound)
         except Exception:  # noqa: BLE001  # one job that nobody can choose for must not end the watch, or hide others
             self._log.exception(Event.LOOP_FAILED, job=parked.taken.job, tenant=parked.taken.address.tenant)
             return False

@@ -159,6 +159,12 @@ async def _session(bus: Bus) -> None:
         await keep(bus, "sessions", session_key("t", f"s{number}"), session)
 
 
+async def _session_of_several(bus: Bus) -> None:
+    bound = {f"{NAME}@stable": "1", "acme/tiny/x@stable": "11"}
+    session = SessionRecord(tenant="t", session="s1", bound=bound, at=0.0)
+    await keep(bus, "sessions", session_key("t", "s1"), session)
+
+
 async def _delay(bus: Bus, adapter: str, **more: str) -> None:
     target = bus.subjects.due_job(JobAddress(lane=Lane.NORMAL, tenant="t", adapter=adapter))
     given = {headers.SCHEDULE: "@at 2099-01-01T00:00:00Z", headers.SCHEDULE_TARGET: target, **more}
@@ -170,7 +176,7 @@ async def _delayed(bus: Bus) -> None:
 
 
 async def _bound(bus: Bus) -> None:
-    await _delay(bus, f"{NAME}@stable", **{headers.BOUND: f"{NAME}@stable=1"})
+    await _delay(bus, f"{NAME}@stable", **{headers.BOUND: f"acme/tiny/x@stable=11 {NAME}@stable=1"})
 
 
 async def _bound_and_due(bus: Bus) -> None:
@@ -188,6 +194,7 @@ async def _bound_and_due(bus: Bus) -> None:
         (_placement, "a placement is declared for it"),
         (_job, "1 jobs that name it are not done"),
         (_session, "2 sessions go on with it, as 's1' of tenant 't'; one ends 3600 s after"),
+        (_session_of_several, "1 sessions go on with it, as 's1' of tenant 't'"),
         (_delayed, "1 delayed jobs name it or are bound to it, as j1 of tenant 't'"),
         (_bound, "1 delayed jobs name it or are bound to it, as j1 of tenant 't'"),
         (_bound_and_due, "1 delayed jobs name it or are bound to it, as one under t"),

@@ -18,7 +18,7 @@ from lorayard_schemas.alias import AliasRecord, AliasRef, Arm, alias_key
 from lorayard_schemas.audit import AuditKind, DecisionRecord
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.headers import BOUND
-from lorayard_schemas.job import Job
+from lorayard_schemas.job import Job, Sampling
 from lorayard_schemas.result import Maker
 from lorayard_schemas.routes import RULES_KEY, RouteTable
 from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.bus, pytest.mark.model]
 WaitUntil = Callable[..., Awaitable[None]]
 
 SUMS, STYLE, MORE = (f"acme/tiny/{name}" for name in ("sums", "style", "more"))
+STABLE = f"{STYLE}@stable"
 PROMPT = "The quick brown fox"
 TOKENS = 8
 
@@ -50,8 +51,6 @@ tenant = "acme"
 on = ["task", "session"]
 add = [{{ adapter = "{STYLE}@stable", weight = -1.5 }}, {{ adapter = "acme/tiny/none" }}]
 """
-
-STABLE = f"{STYLE}@stable"
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +91,13 @@ async def client(yard: Yard) -> AsyncIterator[Client]:
         yield client
 
 
-async def alias(yard: Yard, revision: int = 1, **shares: float) -> None:
-    """`@stable` of the style, as `v2=100`."""
+async def alias(yard: Yard, revision: int = 1, *, of: str = STABLE, **shares: float) -> None:
+    """Of the style, unless it is another's, as `v2=100`."""
+    adapter, _, word = of.partition("@")
     arms = tuple(Arm(version=version[1:], weight=weight) for version, weight in shares.items())
-    record = AliasRecord(adapter=STYLE, alias="stable", revision=revision, arms=arms)
+    record = AliasRecord(adapter=adapter, alias=word, revision=revision, arms=arms)
     bucket = await yard.bus.js.key_value(yard.bus.subjects.bucket("aliases"))
-    await bucket.put(alias_key(STYLE, "stable"), encode(record))
+    await bucket.put(alias_key(adapter, word), encode(record))
 
 
 async def put(yard: Yard, *rules: Mapping[str, object], revision: int = 1) -> None:
@@ -245,27 +245,36 @@ async def test_without_a_dispatcher_workers_go_by_these_rules_too__c7__a3(
 
 
 async def test_who_waits_follows_the_aliases_of_its_parts_and_what_a_rule_lacked__c7__d4(
-    yard: Yard, folder: Path, wait_until: WaitUntil
+    yard: Yard, real: dict[str, Any], wait_until: WaitUntil
 ) -> None:
     await yard.dispatcher()
     await alias(yard, v2=100)
-    await put(
-        yard, {"task": "sum", "adapter": SUMS}, {"add": [{"adapter": STABLE}, {"adapter": f"{MORE}@new"}]}
-    )
-    worker = await yard.worker(adapters_dir=folder)
+    await alias(yard, of=f"{SUMS}@sign", v1=100)
+    style = {"add": [{"adapter": STABLE}, {"adapter": f"{MORE}@new"}]}
+    await put(yard, {"task": "sum", "adapter": SUMS}, style)
+    worker = await yard.worker(**real)
     await worker.stop()
-    await yard.publish(Job(id="a", prompt="x", task="sum"))
+    await yard.publish(Job(id="a", prompt="x", task="sum", sampling=Sampling(max_new_tokens=2)))
 
-    async def parked(label: str) -> bool:
-        return [one.adapter for one in (await yard.status()).parked] == [label]
+    async def parked(*labels: str) -> bool:
+        return [one.adapter for one in (await yard.status()).parked] == list(labels)
 
     await wait_until(lambda: parked(f"sum of 1 {SUMS}@1 + 1 {STYLE}@2"))
     await alias(yard, 2, v1=100)
     await wait_until(lambda: parked(f"sum of 1 {SUMS}@1 + 1 {STYLE}@1"))
-    record = AliasRecord(adapter=MORE, alias="new", revision=1, arms=(Arm(version="1", weight=100.0),))
-    bucket = await yard.bus.js.key_value(yard.bus.subjects.bucket("aliases"))
-    await bucket.put(alias_key(MORE, "new"), encode(record))
-    await wait_until(lambda: parked(f"sum of 1 {SUMS}@1 + 1 {STYLE}@1 + 1 {MORE}@1"))
+    await alias(yard, of=f"{MORE}@new", v1=100)
+    whole = f"sum of 1 {SUMS}@1 + 1 {STYLE}@1 + 1 {MORE}@1"
+    await wait_until(lambda: parked(whole))
+    await yard.publish(Job(id="b", prompt="x"), adapter=f"{SUMS}@sign")
+    await wait_until(lambda: parked(f"{SUMS}@1", whole))
+    await alias(yard, 3, v1=100, v2=0)
+    await alias(yard, 2, of=f"{SUMS}@sign")  # heard after the other
+    await wait_until(lambda: parked(whole))
+    await yard.worker("w2", **real)
+    made = (await maker(yard, "a")).composition
+    assert made is not None
+    led = [(part.alias.name, part.alias.revision) for part in made.parts if part.alias is not None]
+    assert led == [(STABLE, 3), (f"{MORE}@new", 1)], "a guard counts answers of the revision that stands"
 
 
 async def test_another_attempt_keeps_the_versions_of_all_its_parts__c7__d4(

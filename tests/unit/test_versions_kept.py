@@ -8,13 +8,8 @@ import pytest
 
 from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.parked_job import ParkedJob
-from lorayard_dispatcher.planning.planner import Planner
-from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import WaitingJob
-from lorayard_dispatcher.pool import Pool
-from lorayard_dispatcher.rerouting import Rerouting
 from lorayard_dispatcher.session import Session
-from lorayard_dispatcher.unresolved import Unresolved
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import AliasRecord, Arm, alias_key
 from lorayard_schemas.assignment import AssignedJob
@@ -222,20 +217,3 @@ def test_a_waiting_job_says_what_it_goes_without__c7(choosing: Choosing) -> None
     assert found.additions is not None
     less = found.additions.model_validate({"left_out": [{"adapter": "a/b/c@new", "rule": "r", "why": "w"}]})
     assert replace(parked(job(), found), additions=less).lacks == ("a/b/c@new",)
-
-
-def test_a_waiting_job_names_the_revision_that_stands_also_where_its_versions_stay__c7__d4(
-    choosing: Choosing,
-) -> None:
-    """A guard counts answers of that revision alone."""
-    pool, again = Pool(Planner(Policy())), list[TakenJob]()
-    rerouting = Rerouting(choosing, pool, Unresolved(), take=again.append, changed=lambda: None)
-    pool.put(parked(job(), choosing.choose(job(), None)))
-    rerouting.on_alias(alias_key(STYLE, "stable"), shares(2, old=98))
-    waits = pool.get("j")
-    assert waits is not None
-    assert waits.composition is not None
-    assert [part.alias and part.alias.revision for part in waits.composition.applied.parts] == [None, 2]
-    assert again == []
-    rerouting.on_alias(alias_key(STYLE, "stable"), shares(3, old=0))
-    assert [one.key for one in again] == ["j"]

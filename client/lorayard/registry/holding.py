@@ -9,10 +9,10 @@ from lorayard_schemas import headers
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.names import split_version
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.subjects import BadSubjectError
 from lorayard_shared.bus.scanning import scan
+from lorayard_shared.jobs.bound import binds, read_bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,8 @@ async def _sessions(link: Link, record: AdapterRecord) -> list[str]:
         except MalformedMessageError:
             return  # none that anybody goes on with
         kept = session.adapter
-        if kept is not None and (kept.name, kept.version) == (record.name, record.version):
+        alone = kept is not None and (kept.name, kept.version) == (record.name, record.version)
+        if alone or binds(session.bound, record.name, record.version):
             found.add(f"{session.session!r} of tenant {session.tenant!r}")
 
     bucket = link.bus.subjects.bucket("sessions")
@@ -104,8 +105,7 @@ def _target(subjects: Subjects, given: Mapping[str, str]) -> str | None:
 
 def _is_bound(given: Mapping[str, str], record: AdapterRecord) -> bool:
     """Whether an alias gave an earlier attempt this version."""
-    alias, _, version = given.get(headers.BOUND, "").partition("=")
-    return (split_version(alias)[0], version) == (record.name, record.version)
+    return binds(read_bound(given.get(headers.BOUND, "")), record.name, record.version)
 
 
 def _unseen(all_seen: bool, what: str) -> list[str]:

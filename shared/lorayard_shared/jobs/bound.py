@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.composition import AppliedComposition
+from lorayard_schemas.names import split_version
 from lorayard_schemas.session import MAX_BOUND
 
 
@@ -28,3 +29,8 @@ def read_bound(text: str) -> dict[str, str]:
     """What such a text says; of one that somebody else wrote, whatever it may be."""
     pairs = (word.partition("=") for word in text.split(" ", MAX_BOUND)[:MAX_BOUND])
     return {alias: version for alias, _, version in pairs}
+
+
+def binds(bound: Mapping[str, str], name: str, version: str) -> bool:
+    """Whether an alias of this adapter led to this version."""
+    return any(split_version(alias)[0] == name and to == version for alias, to in bound.items())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.assignment import AdapterRef, AssignedJob
 from lorayard_schemas.give_back import AliasLead, GiveBack
 from lorayard_schemas.subjects import JobAddress
@@ -43,14 +44,29 @@ class HeldJob:
                 "additions": runs.additions,
             }
         )
-        return (runs.adapter, runs.composition) != (assigned.adapter, assigned.composition)
+        return _made_of(runs) != _made_of(assigned)
 
-    def is_left_by(self, lead: AliasLead) -> bool:
-        """Whether what led it to its version leads there no more."""
-        alias, adapter = self.assigned.alias, self.assigned.adapter
-        if alias is None or adapter is None:
-            return False
-        return lead.leaves(alias.name, alias.revision, adapter.version)
+    def is_left_by(self, leads: Mapping[str, AliasLead]) -> bool:
+        """Whether what led it to a version, or a part of it, leads there no more; `leads` by name."""
+        return any(
+            (lead := leads.get(alias.name)) is not None and lead.leaves(alias.name, alias.revision, version)
+            for alias, version in led_by(self.assigned)
+        )
+
+
+def led_by(assigned: AssignedJob) -> Iterator[tuple[AliasRef, str]]:
+    """The aliases that had a say, each with the version that it led to."""
+    if assigned.alias is not None and assigned.adapter is not None:
+        yield assigned.alias, assigned.adapter.version
+    if assigned.composition is not None:
+        for part in assigned.composition.parts:
+            if part.alias is not None:
+                yield part.alias, part.version
+
+
+def _made_of(assigned: AssignedJob) -> tuple[AdapterRef | None, str | None]:
+    """What it runs with: a later revision that leads to the same is no other."""
+    return assigned.adapter, None if assigned.composition is None else assigned.composition.digest
 
 
 def adapters_of(assigned: AssignedJob) -> tuple[AdapterRef, ...]:
@@ -112,13 +128,7 @@ class HeldJobs:
         if not order.aliases:
             return named
         leads = {lead.name: lead for lead in order.aliases}
-        return named + [
-            held
-            for held in self._jobs.values()
-            if held.assigned.alias is not None
-            and (lead := leads.get(held.assigned.alias.name)) is not None
-            and held.is_left_by(lead)
-        ]
+        return named + [held for held in self._jobs.values() if held.is_left_by(leads)]
 
     def find(self, tenant: str, job: str) -> Iterable[HeldJob]:
         """The jobs of that name: two, when one was published twice."""
