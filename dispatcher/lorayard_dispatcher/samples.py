@@ -95,7 +95,10 @@ class Samples:
                 return
         self._free_at = max(now, self._free_at) + 1.0 / A_SECOND
         text = prompt_excerpt(job.body)
-        vector = embed(text) if text else b""
+        try:
+            vector = embed(text) if text else b""
+        except Exception:  # noqa: BLE001  # a text that a library stumbles on is no sample; its job goes on
+            return
         if vector:
             self._keep(drawn, place, vector)
 

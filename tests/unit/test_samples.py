@@ -121,3 +121,13 @@ def test_a_smaller_number_keeps_no_more_of_what_was_drawn_before__b4() -> None:
     fewer = Samples(3)
     fewer.begin(ENCODER, samples.told())
     assert len(fewer) == 3
+
+
+def test_a_prompt_that_cannot_be_read_is_no_sample_and_stops_no_job__b4() -> None:
+    def stumbling(text: str) -> bytes:
+        raise ValueError(text)
+
+    samples = drawing(5)
+    samples.see(job(1), stumbling, ENCODER, 0.0)
+    samples.see(job(2), embed, ENCODER, 1.0)
+    assert kept(samples.told()) == {2}

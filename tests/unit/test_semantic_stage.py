@@ -41,6 +41,8 @@ class FirstWord:
 
     def choose(self, text: str, allowed: Callable[[str], bool] | None = None) -> Said:
         self.read.append(text)
+        if text == "stumble":
+            raise ValueError("no such sign")
         found = next((one for one in self.adapters if one.endswith(text.split(" ")[0])), None)
         if found is not None and (allowed is None or allowed(found)):
             return Said(found, 0.9, runner_up=next(one for one in self.adapters if one != found))
@@ -206,3 +208,14 @@ def test_a_trace_names_what_was_meant__b4__b1() -> None:
     semantic, default = trace(book, asked("weather", job="k"), None).steps[-2:]
     assert (semantic.decides, semantic.why) == (False, "it abstains: 0.41 under 0.62")
     assert default.decides
+
+
+def test_a_prompt_that_the_classifier_stumbles_on_costs_its_job_the_verdict_only__b4() -> None:
+    book, classifier = directory(default=RHYMES)
+    found = book.resolve(asked("stumble"))
+    assert (found.rule, found.verdict is not None and found.verdict.told) == (
+        Rule.DEFAULT,
+        "the prompt cannot be judged (no such sign)",
+    )
+    book.resolve(asked("stumble"))
+    assert classifier.read == ["stumble"]

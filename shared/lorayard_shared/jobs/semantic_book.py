@@ -112,7 +112,10 @@ class Standing:
         text = prompt_excerpt(body)
         if not text:
             return SemanticVerdict(reason=NO_TEXT, revision=self.revision)
-        said = self.classifier.choose(text, allowed.__contains__)
+        try:
+            said = self.classifier.choose(text, allowed.__contains__)
+        except Exception as error:  # noqa: BLE001  # a text that a library stumbles on costs its job no more
+            return SemanticVerdict(reason=f"the prompt cannot be judged ({error})", revision=self.revision)
         return SemanticVerdict(
             adapter=said.adapter,
             confidence=min(1.0, max(0.0, said.confidence)),
