@@ -263,6 +263,19 @@ async def test_one_that_cannot_be_had_leaves_the_one_before_in_force_and_says_so
     assert (await semantic(yard)).revision == 1
 
 
+async def test_a_damaged_copy_on_disk_is_fetched_anew__b4(
+    yard: Yard, adapters: Path, artifact: Artifact, wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    await serve(yard, adapters, artifact, wait_until)
+    await yard.stop()
+    (head,) = (tmp_path / "classifiers").glob("*/head.safetensors")
+    head.write_bytes(bytes(head.stat().st_size))
+    await yard.dispatcher("d2")
+    await wait_until(lambda: _revision(yard, 1))
+    assert head.read_bytes() == artifact.files["head.safetensors"]
+    assert [folder.name for folder in head.parent.parent.iterdir()] == [head.parent.name]
+
+
 async def test_a_sweep_takes_nothing_of_a_classifier_that_one_may_return_to__b4(
     yard: Yard, artifact: Artifact, turned: Artifact
 ) -> None:
