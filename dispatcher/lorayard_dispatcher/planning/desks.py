@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from zlib import crc32
 
 from lorayard_dispatcher.planning.desk import FORGET, MOST_ASKED, Desk
+from lorayard_dispatcher.planning.name_lists import enter, enter_all, leave, leave_all, move
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import BASE_GROUP, Resident, WorkerView
 from lorayard_shared.rendezvous import weight
@@ -70,9 +71,9 @@ class Desks:
             desk = self.by_name[view.worker] = Desk(view, self._policy)
             insort(self.names, view.worker)
             self._forget_served()
-            _enter_all(self.holders, desk.resident, desk.name)
+            enter_all(self.holders, desk.resident, desk.name)
             self._join(desk, desk.resident)
-            _enter_all(self.hosts, desk.host | desk.fetching, desk.name)
+            enter_all(self.hosts, desk.host | desk.fetching, desk.name)
         else:
             if desk.asked and (landed := view.host.intersection(desk.asked)):
                 self.landed.update(landed, *[self.sums_with.get(digest, ()) for digest in landed])
@@ -86,8 +87,8 @@ class Desks:
                 # Host memory holds hundreds, of which few have changed.
                 gone = (host - desk.host) | (fetching - desk.fetching)
                 come = (desk.host - host) | (desk.fetching - fetching)
-                _leave_all(self.hosts, gone - desk.host - desk.fetching, desk.name)
-                _enter_all(self.hosts, come - host - fetching, desk.name)
+                leave_all(self.hosts, gone - desk.host - desk.fetching, desk.name)
+                enter_all(self.hosts, come - host - fetching, desk.name)
         self._list(desk)
         if desk.rows > self.most_rows:
             self.most_rows = desk.rows
@@ -103,8 +104,8 @@ class Desks:
         self._forget_served()
         desk.room = 0
         self._list(desk)
-        _leave_all(self.holders, (*desk.resident, *desk.sums), worker)
-        _leave_all(self.hosts, desk.host | desk.fetching, worker)
+        leave_all(self.holders, (*desk.resident, *desk.sums), worker)
+        leave_all(self.hosts, desk.host | desk.fetching, worker)
         self.draining.discard(worker)
         self.changed.discard(worker)
 
@@ -140,8 +141,8 @@ class Desks:
             del desk.resident[digest]
             desk.left[digest] = None
             desk.jobs.pop(digest, None)
-            _leave(self.holders, digest, desk.name)
-            _leave(self.open_holders, digest, desk.name)
+            leave(self.holders, digest, desk.name)
+            leave(self.open_holders, digest, desk.name)
         desk.free_slots = max(0, desk.free_slots + len(evicted) - len(missing))
         desk.free_columns = max(0, free)
         for digest in missing:
@@ -151,9 +152,9 @@ class Desks:
             desk.left.pop(digest, None)
             if digest not in desk.host and digest not in self._policy.parts_of:
                 desk.reads[digest] = now
-            _enter(self.holders, digest, desk.name)
+            enter(self.holders, digest, desk.name)
             if desk.room > 0:
-                _enter(self.open_holders, digest, desk.name)
+                enter(self.open_holders, digest, desk.name)
         self._join(desk, (*evicted, *missing))
 
     # ---- sums of adapters
@@ -188,12 +189,12 @@ class Desks:
             parts = self._sums[group]
             if all(part in resident for part in parts):
                 desk.sums[group] = parts
-                _enter(self.holders, group, desk.name)
+                enter(self.holders, group, desk.name)
                 if desk.is_open:
-                    _enter(self.open_holders, group, desk.name)
+                    enter(self.open_holders, group, desk.name)
             elif desk.sums.pop(group, None) is not None:
-                _leave(self.holders, group, desk.name)
-                _leave(self.open_holders, group, desk.name)
+                leave(self.holders, group, desk.name)
+                leave(self.open_holders, group, desk.name)
 
     def fetch(self, desk: Desk, group: str, now: float) -> None:
         """An adapter is on its way into host memory."""
@@ -208,7 +209,7 @@ class Desks:
         desk.read = (group, now)
         if group not in desk.host and group not in desk.fetching:
             desk.fetching.add(group)
-            _enter(self.hosts, group, desk.name)
+            enter(self.hosts, group, desk.name)
 
     def drain(self, desk: Desk, adapter: str, group: str) -> None:
         """Give an adapter no new rows there, so that its slot comes free for a group."""
@@ -347,11 +348,11 @@ class Desks:
         is_free = desk.in_flight < desk.rows and desk.room > (0 if desk.drain is None else 1)
         if is_free is not desk.is_free:
             desk.is_free = is_free
-            _move(self.free, desk.name, into=is_free)
+            move(self.free, desk.name, into=is_free)
         if is_open is not desk.is_open:
             desk.is_open = is_open
-            _move(self.open, desk.name, into=is_open)
-            change = _enter_all if is_open else _leave_all
+            move(self.open, desk.name, into=is_open)
+            change = enter_all if is_open else leave_all
             change(self.open_holders, (*desk.resident, *desk.sums) if desk.sums else desk.resident, desk.name)
 
     def _list_adapters(self, desk: Desk, before: Mapping[str, Resident]) -> None:
@@ -361,8 +362,8 @@ class Desks:
             return
         gone, come = before.keys() - after.keys(), after.keys() - before.keys()
         for index in (self.holders, self.open_holders) if desk.is_open else (self.holders,):
-            _leave_all(index, gone, desk.name)
-            _enter_all(index, come, desk.name)
+            leave_all(index, gone, desk.name)
+            enter_all(index, come, desk.name)
         self._join(desk, (*sorted(gone), *sorted(come)))
 
 
@@ -371,39 +372,3 @@ def _home_of(group: str, desks: Sequence[Desk]) -> Desk:
     if len(desks) == 1:
         return desks[0]
     return min(desks, key=lambda desk: (-weight(group, desk.name), desk.name))
-
-
-def _move(names: list[str], name: str, *, into: bool) -> None:
-    at = bisect_left(names, name)
-    if into:
-        names.insert(at, name)
-    else:
-        del names[at]
-
-
-def _enter(index: dict[str, list[str]], key: str, name: str) -> None:
-    names = index.setdefault(key, [])
-    at = bisect_left(names, name)
-    if at == len(names) or names[at] != name:
-        names.insert(at, name)
-
-
-def _leave(index: dict[str, list[str]], key: str, name: str) -> None:
-    names = index.get(key)
-    if names is None:
-        return
-    at = bisect_left(names, name)
-    if at < len(names) and names[at] == name:
-        del names[at]
-        if not names:
-            del index[key]
-
-
-def _enter_all(index: dict[str, list[str]], keys: Iterable[str], name: str) -> None:
-    for key in keys:
-        _enter(index, key, name)
-
-
-def _leave_all(index: dict[str, list[str]], keys: Iterable[str], name: str) -> None:
-    for key in keys:
-        _leave(index, key, name)

@@ -1,0 +1,238 @@
+"""The parts of a worker's service, and how they know of each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.watch import BucketWatch
+from lorayard_shared.lease import LeaseKeeper
+from lorayard_workers.adapters.catalog import CatalogEntry
+from lorayard_workers.adapters.pulled_folder import PulledFolder
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.equipment import Equipment
+from lorayard_workers.errors import EngineDiedError
+from lorayard_workers.service.desk import Desk
+from lorayard_workers.service.emergency import Emergency
+from lorayard_workers.service.emergency_intake import EmergencyIntake
+from lorayard_workers.service.execution import Execution
+from lorayard_workers.service.folder_watch import FolderWatch
+from lorayard_workers.service.held_jobs import HeldJobs
+from lorayard_workers.service.name_guard import NameGuard
+from lorayard_workers.service.orders import Orders
+from lorayard_workers.service.peers import Peers
+from lorayard_workers.service.presence import Presence
+from lorayard_workers.service.puller import Puller
+from lorayard_workers.service.returns import Returns
+from lorayard_workers.service.shelf import Shelf
+from lorayard_workers.service.validation import Validation
+from lorayard_workers.service.watchdog import Watchdog
+from lorayard_workers.service.watches import watch_from_worker
+from lorayard_workers.settings import WorkerSettings
+
+ALIVE_SECONDS = 1.0
+EMERGENCY = "emergency"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """The parts of a worker's service."""
+
+    engine: Engine
+    leases: LeaseKeeper
+    presence: Presence
+    name_guard: NameGuard
+    execution: Execution
+    desk: Desk
+    orders: Orders
+    validation: Validation
+    shelf: Shelf
+    records: BucketWatch
+    watchdog: Watchdog
+    emergency: Emergency
+    folder: FolderWatch | None
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """Their loops."""
+        loops: dict[str, Coroutine[object, object, None]] = {
+            "load-reports": self.presence.run_load_reports(),
+            "adverts": self.presence.run_adverts(),
+            "engine-watch": _watch_engine(self.engine),
+            "watchdog": self.watchdog.watch(),
+            "lease-watch": self.leases.watch(),
+            "name-watch": self.name_guard.watch(),
+            "shelf": self.shelf.run(),
+            EMERGENCY: self.emergency.run(),
+        }
+        if self.folder is not None:
+            loops["adapter-folder"] = self.folder.run()
+        return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
+
+
+def make_crew(
+    bus: Bus,
+    settings: WorkerSettings,
+    equipment: Equipment,
+    leases: LeaseKeeper,
+    served: Sequence[CatalogEntry],
+    *,
+    owns_process: bool,
+) -> Crew:
+    """Put them together; `served` is what this worker may serve from its own disk."""
+    engine = equipment.engine
+    held = HeldJobs(capacity=settings.rows + settings.lookahead)
+    presence = _presence(bus, settings, equipment, held)
+
+    def changed() -> None:
+        presence.changed()
+        emergency.nudge()
+
+    shelf = _shelf(bus, settings, equipment, served, held, changed)
+    returns = Returns(bus, engine, leases, held, tell=presence.tell_given_back)
+    execution = _execution(bus, settings, engine, leases, held, shelf, returns, changed)
+    presence.counters, presence.served = execution.tally.counters, execution.tally.served.told
+    presence.coming = lambda: shelf.coming
+    orders = Orders(
+        engine, stock=shelf, max_rank=settings.max_rank, is_draining=lambda: not presence.takes_jobs
+    )
+    validation = Validation(bus, engine, shelf, worker=settings.name, takes_jobs=lambda: presence.takes_jobs)
+    answers = partial(Desk, returns=returns, shelf=shelf, validation=validation)
+    desk = answers(bus, execution, held, presence, orders, composes=lambda: engine.residency().composes)
+    emergency = _emergency(bus, settings, leases, held, desk, presence)
+    return Crew(
+        engine=engine,
+        leases=leases,
+        presence=presence,
+        name_guard=NameGuard(bus, presence),
+        execution=execution,
+        desk=desk,
+        orders=orders,
+        validation=validation,
+        shelf=shelf,
+        records=watch_from_worker(bus, "adapters", shelf.on_record),
+        emergency=emergency,
+        folder=_folder_watch(bus, settings, equipment, shelf, presence),
+        watchdog=_watchdog(settings, engine, leases, owns_process=owns_process),
+    )
+
+
+def _execution(
+    bus: Bus,
+    settings: WorkerSettings,
+    engine: Engine,
+    leases: LeaseKeeper,
+    held: HeldJobs,
+    shelf: Shelf,
+    returns: Returns,
+    on_change: Callable[[], None],
+) -> Execution:
+    return Execution(
+        bus,
+        engine,
+        leases,
+        held,
+        worker=settings.name,
+        max_attempts=settings.max_attempts,
+        shelf=shelf,
+        returns=returns,
+        on_change=on_change,
+    )
+
+
+def _presence(bus: Bus, settings: WorkerSettings, equipment: Equipment, held: HeldJobs) -> Presence:
+    return Presence(
+        bus,
+        equipment.engine,
+        held,
+        worker=settings.name,
+        model=settings.model,
+        broken=equipment.catalog.broken,
+        labels=settings.labels,
+        bound=settings.dedicated is not None,
+    )
+
+
+def _shelf(
+    bus: Bus,
+    settings: WorkerSettings,
+    equipment: Equipment,
+    served: Sequence[CatalogEntry],
+    held: HeldJobs,
+    on_change: Callable[[], None],
+) -> Shelf:
+    pulled = PulledFolder(settings.store_dir, settings.pulled_bytes)
+    return Shelf(
+        bus,
+        equipment.engine,
+        served,
+        folders=equipment.folders,
+        pulled=pulled,
+        puller=Puller(settings, pulled, equipment.limits),
+        templates=equipment.catalog.prompt_templates(),
+        max_rank=settings.max_rank,
+        in_jobs=held.digests,
+        on_change=on_change,
+    )
+
+
+def _folder_watch(
+    bus: Bus, settings: WorkerSettings, equipment: Equipment, shelf: Shelf, presence: Presence
+) -> FolderWatch | None:
+    if equipment.scanner is None or not settings.adapters_scan_seconds:
+        return None
+    engine = equipment.engine
+
+    def kept(digest: str) -> bool:
+        residency = engine.residency()
+        held = digest in residency.host or any(slot.digest == digest for slot in residency.slots)
+        return held or equipment.keeps(digest)
+
+    return FolderWatch(
+        bus,
+        equipment.scanner,
+        shelf,
+        presence,
+        found=equipment.catalog,
+        base_digest=engine.base_digest,
+        kept=kept,
+        seconds=settings.adapters_scan_seconds,
+    )
+
+
+def _emergency(
+    bus: Bus,
+    settings: WorkerSettings,
+    leases: LeaseKeeper,
+    held: HeldJobs,
+    desk: Desk,
+    presence: Presence,
+) -> Emergency:
+    peers = Peers(settings.name, has_room=lambda: held.room > 0)
+    return Emergency(
+        bus,
+        presence,
+        EmergencyIntake(bus, leases, held, desk, peers),
+        capacity=settings.rows + settings.lookahead,
+        after_seconds=settings.emergency_after_seconds,
+        enabled=settings.emergency,
+    )
+
+
+def _watchdog(
+    settings: WorkerSettings, engine: Engine, leases: LeaseKeeper, *, owns_process: bool
+) -> Watchdog:
+    return Watchdog(
+        engine.pulses,
+        stall_seconds=settings.stall_seconds,
+        on_stall=leases.fall_silent,
+        owns_process=owns_process,
+    )
+
+
+async def _watch_engine(engine: Engine) -> None:
+    while engine.alive():  # noqa: ASYNC110  # threads set no asyncio event when they die
+        await asyncio.sleep(ALIVE_SECONDS)
+    raise EngineDiedError
