@@ -183,3 +183,13 @@ def test_whole_numbers_are_as_many_as_their_shape_says(artifact: Artifact) -> No
     files = revouched({**artifact.files, ENCODER_NAME: bytes(table[:8] + lied + table[8 + length :])})
     with pytest.raises(ArtifactError, match="does not fit its bytes"):
         artifact_of(files)
+
+
+@pytest.mark.parametrize("name", FILE_NAMES)
+def test_files_from_elsewhere_are_bounded_and_all_there(artifact: Artifact, name: str) -> None:
+    with pytest.raises(ArtifactError, match="more than") as long:
+        artifact_of({**artifact.files, name: bytes(LIMITS[name] + 1)})
+    assert long.value.file == name
+    with pytest.raises(ArtifactError, match="is missing") as missing:
+        artifact_of({other: data for other, data in artifact.files.items() if other != name})
+    assert missing.value.file == name
