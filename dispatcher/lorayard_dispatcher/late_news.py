@@ -12,6 +12,9 @@ from typing import Protocol
 
 import nats.errors
 import nats.js.errors
+import structlog
+
+from lorayard_shared.logs import Event
 
 GAP_SECONDS = 0.25
 """Between two looks, each a request to every bucket: a flood of misspelt names costs no more than that."""
@@ -42,6 +45,7 @@ class LateNews:
         self._waiting: set[str] = set()
         self._looked: frozenset[str] = frozenset()
         self._looking = False
+        self._log = structlog.get_logger()
 
     def may_come(self, key: str) -> bool:
         """Whether the job is to be kept: it will be tried again after the look."""
@@ -70,5 +74,6 @@ class LateNews:
             async with asyncio.timeout(CAUGHT_UP_SECONDS):
                 for watch in self.watches:
                     await watch.catch_up()
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError):
-            pass  # what is known has to do
+        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            # What is known has to do.
+            self._log.warning(Event.BUS_FAILED, waited_for="news", error=str(error) or type(error).__name__)
