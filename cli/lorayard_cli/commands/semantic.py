@@ -36,6 +36,9 @@ from lorayard_shared.registry.semantic_store import SemanticStore
 if TYPE_CHECKING:
     from lorayard_shared.semantic.classifier import Classifier
 
+DEMO = "demo"
+"""Instead of a file: the demo's prompts, which come with the package."""
+
 PRECISION = 0.95
 """Of its decisions so many shall be right; it abstains where it cannot be that sure."""
 
@@ -88,13 +91,14 @@ async def train(
     Parameters
     ----------
     examples
-        JSON Lines with `adapter` (a name, a version, an alias, `base`, or `none`) and `prompt`.
+        JSON Lines with `adapter` (a name, a version, an alias, `base`, or `none`) and `prompt`; the word
+        `demo` for those of the demo's adapters.
     """
     from lorayard_shared.semantic.artifact import write_artifact
     from lorayard_shared.semantic.examples import NONE, read_examples
     from lorayard_shared.semantic.training import train as make
 
-    given = read_examples(examples)
+    given = read_examples(_file(examples, "routing_examples.jsonl"))
     judged_by = read_examples(learning.held_out) if learning.held_out is not None else ()
     labels = sorted({one.adapter for one in given} - {NONE})
     async with _bus_if(learning.needs_yard, yard) as connected:
@@ -139,7 +143,7 @@ async def eval_(
     Parameters
     ----------
     held_out
-        JSON Lines as for `routes train`; those that were learnt are left out.
+        JSON Lines as for `routes train`, or the word `demo`; those that were learnt are left out.
     artifact
         A folder of `routes train --out`, instead of what is in force.
     """
@@ -147,7 +151,7 @@ async def eval_(
     from lorayard_shared.semantic.evaluation import evaluate
     from lorayard_shared.semantic.examples import read_examples
 
-    given = read_examples(held_out)
+    given = read_examples(_file(held_out, "routing_held_out.jsonl"))
     classifier: Classifier
     if artifact is not None:
         classifier, revision = Classifier.load(artifact), None
@@ -207,6 +211,12 @@ async def off(*, signature: Signature = UNSIGNED, yard: YardAddress = NEAREST, o
     async with await _bus(yard) as connected:
         made = await SemanticStore(connected).turn_off(_author(yard, signature))
     _show(made, output, in_force=True)
+
+
+def _file(given: Path, of_demo: str) -> Path:
+    if str(given) == DEMO and not given.exists():
+        return Path(__file__).parent.parent / "demo" / of_demo
+    return given
 
 
 @asynccontextmanager
