@@ -179,25 +179,29 @@ class Admission:
     def _wait_or_refuse(self, job: TakenJob, error: UnknownAdapterError) -> None:
         # Workers register what they have before their first advert. With none alive nobody can know yet
         # which adapters there are, so the job waits.
-        if not self._fleet.workers or self._may_come(job.key):
+        if not self._fleet.workers:
             self._put_by(job)
+            return
+        if self._may_come(job.key):
+            # A flood of misspelt names is not looked at with each of a hundred adverts a second.
+            self._put_by(job, called=True)
             return
         # What workers say of files must not tell a tenant what it may not know of.
         hidden = error.spec.partition("@")[0] in self._choosing.directory.registry.restricted
         refusal = refusals.unknown_adapter(error, None if hidden else self._fleet.refused(error.spec))
         self._tasks.spawn(self._answers.refuse(job, refusal), f"refuse-{job.key}")
 
-    def _put_by(self, job: TakenJob, strike: Strike | None = None) -> None:
-        old = self._unresolved.put(job, strike)
+    def _put_by(self, job: TakenJob, strike: Strike | None = None, *, called: bool = False) -> None:
+        old = self._unresolved.put(job, strike, called=called)
         if old is not None:
             self._leases.release(old.lease)
 
     def retry(self, keys: Iterable[str]) -> None:
-        """The session of these jobs is known now."""
+        """What these jobs have waited for is known now: their session, or all that is written."""
         for job in self._unresolved.take_keys(keys):
             self.take(job)
 
     def retry_unresolved(self) -> None:
-        """Adapters or workers have changed."""
+        """Adapters or workers have changed: for those that nobody will call for."""
         for job in self._unresolved.take_unknown():
             self.take(job)

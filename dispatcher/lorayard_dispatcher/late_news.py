@@ -77,3 +77,5 @@ class LateNews:
         except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
             # What is known has to do.
             self._log.warning(Event.BUS_FAILED, waited_for="news", error=str(error) or type(error).__name__)
+        except Exception:  # noqa: BLE001  # nobody else calls for these jobs: they must not wait for ever
+            self._log.exception(Event.LOOP_FAILED, what="news")

@@ -18,6 +18,8 @@ class Unresolved:
         self._jobs: dict[str, TakenJob] = {}
         self._strikes: dict[str, Strike] = {}
         """Of those jobs that are struck, by key."""
+        self._open: dict[str, None] = {}
+        """Keys of those that any change may help, in the order in which they came."""
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -30,13 +32,17 @@ class Unresolved:
         """How many are struck."""
         return len(self._strikes)
 
-    def put(self, job: TakenJob, strike: Strike | None = None) -> TakenJob | None:
-        """Keep a job; returns an older delivery of it under another lease."""
-        old = self._jobs.get(job.key)
+    def put(self, job: TakenJob, strike: Strike | None = None, *, called: bool = False) -> TakenJob | None:
+        """Keep a job; returns an older delivery of it under another lease.
+
+        `called`: somebody will call for it by its key, and until then nothing has it looked at anew.
+        """
+        old = self._take(job.key) if job.key in self._jobs else None
         self._jobs[job.key] = job
-        self._strikes.pop(job.key, None)
         if strike is not None:
             self._strikes[job.key] = strike
+        elif not called:
+            self._open[job.key] = None
         return old if old is not None and old.lease != job.lease else None
 
     def strike(self, job: TakenJob) -> Strike | None:
@@ -57,8 +63,8 @@ class Unresolved:
         return [self._take(key) for key in keys if key in self._jobs]
 
     def take_unknown(self) -> list[TakenJob]:
-        """All that are not struck, to be looked at anew."""
-        return self.take_keys(self._jobs.keys() - self._strikes.keys() if self._strikes else list(self._jobs))
+        """All that are neither struck nor to be called for, to be looked at anew."""
+        return self.take_keys(list(self._open))
 
     def take_struck(self) -> list[TakenJob]:
         """All that are, in the order in which they came."""
@@ -75,4 +81,5 @@ class Unresolved:
 
     def _take(self, key: str) -> TakenJob:
         self._strikes.pop(key, None)
+        self._open.pop(key, None)
         return self._jobs.pop(key)

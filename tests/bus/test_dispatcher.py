@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -125,6 +126,32 @@ async def test_a_job_that_cannot_be_dealt_with_is_let_go_of_and_keeps_no_other_w
     assert (len(dispatcher.leases), dispatcher.failures) == (2, 2)
     comes("odd", 11)
     assert (len(dispatcher.leases), dispatcher.failures) == (2, 3)
+
+
+class Silent:
+    """A watch that hears nothing."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def catch_up(self) -> None:
+        self.asked.set()
+        await asyncio.Event().wait()
+
+
+async def test_misspelt_names_that_wait_for_news_are_not_looked_at_with_every_advert(bus: Bus) -> None:
+    settings = DispatcherSettings.model_validate(bus.settings.model_dump())
+    dispatcher = Dispatcher(bus, LeaseKeeper(bus.settings, name="not started"), settings, "d")
+    dispatcher.fleet.on_advert(make_advert("w1"), time.monotonic())
+    watch = Silent()
+    dispatcher.late_news.watches = (watch,)
+    lease = f"$JS.ACK.{bus.subjects.stream('jobs')}.dispatch-normal.1.7.9.1700000000000000000.0"
+    subject = f"{bus.settings.prefix}.jobs.normal.acme.{subject_token(ADAPTER)}"
+    dispatcher.on_message(Heard(subject.encode(), lease.encode(), None, encode(job("typo"))))
+    assert [one.job for one in dispatcher.unresolved] == ["typo"]
+    assert dispatcher.unresolved.take_unknown() == []
+    await watch.asked.wait()
+    await dispatcher.end()
 
 
 async def test_jobs_that_cannot_be_sent_take_no_room(bus: Bus) -> None:

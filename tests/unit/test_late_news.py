@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 
 import nats.errors
+import pytest
 
 from lorayard_dispatcher.late_news import LateNews
 
@@ -17,12 +18,12 @@ class Slow:
 
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     looks: int = 0
-    fails: bool = False
+    fails: Exception | None = None
 
     async def catch_up(self) -> None:
         self.looks += 1
-        if self.fails:
-            raise nats.errors.TimeoutError
+        if self.fails is not None:
+            raise self.fails
         await self.heard.wait()
 
 
@@ -55,7 +56,7 @@ class Desk:
         await asyncio.gather(*self.tasks)
 
 
-def desk(*, fails: bool = False) -> Desk:
+def desk(*, fails: Exception | None = None) -> Desk:
     return Desk(Slow(fails=fails))
 
 
@@ -90,8 +91,9 @@ async def test_a_job_that_comes_again_is_looked_for_again() -> None:
     assert (one.refused, one.watch.looks) == (["a", "a"], 2)
 
 
-async def test_a_bus_that_does_not_answer_keeps_nobody_waiting() -> None:
-    one = desk(fails=True)
+@pytest.mark.parametrize("error", [nats.errors.TimeoutError(), ValueError("nobody expected this")])
+async def test_a_look_that_fails_keeps_nobody_waiting(error: Exception) -> None:
+    one = desk(fails=error)
     one.take("a")
     await one.settle()
     assert one.refused == ["a"]

@@ -1,0 +1,54 @@
+"""Which of the jobs that wait for news are looked at anew, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_schemas.job import Lane
+from lorayard_schemas.strike import Strike
+from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.jobs.taken_job import TakenJob
+
+STRIKE = Strike(adapter="acme/tiny/echo", why="it errs")
+
+
+def job(key: str, lease: str = "first") -> TakenJob:
+    return TakenJob(
+        key=key,
+        lease=lease,
+        subject="jobs",
+        address=JobAddress(lane=Lane.NORMAL, tenant="acme", adapter="acme/tiny/typo"),
+        job=key,
+        body=b"",
+        attempt=1,
+        history=None,
+        deliveries=1,
+        enqueued_at=0.0,
+        deadline=None,
+    )
+
+
+def test_a_job_that_somebody_will_call_for_costs_nothing_until_then() -> None:
+    """A hundred workers tell of themselves every second, and thousands of jobs may name what is not there."""
+    jobs = Unresolved()
+    jobs.put(job("open"))
+    jobs.put(job("struck"), STRIKE)
+    for number in range(3):
+        jobs.put(job(f"typo{number}"), called=True)
+    assert [one.key for one in jobs.take_unknown()] == ["open"]
+    assert [one.key for one in jobs.take_keys(["typo1", "gone"])] == ["typo1"]
+    assert (len(jobs), jobs.struck) == (3, 1)
+    assert [one.key for one in jobs.take_all()] == ["struck", "typo0", "typo2"]
+
+
+def test_what_a_job_waits_for_is_what_was_said_last() -> None:
+    jobs = Unresolved()
+    jobs.put(job("a"), called=True)
+    old = jobs.put(job("a", lease="second"))
+    assert old is not None
+    assert (old.lease, len(jobs)) == ("first", 1)
+    assert jobs.put(replace(job("a", lease="second"), deliveries=2), STRIKE) is None
+    assert jobs.take_unknown() == []
+    jobs.put(job("a", lease="second"))
+    assert ([one.key for one in jobs.take_unknown()], jobs.struck) == (["a"], 0)
