@@ -90,6 +90,11 @@ class Lane:
         alive = self._alive
         while alive.get(jobs[0].key) is not jobs[0]:
             del jobs[0]
+        if job is self.oldest:  # mostly: what is at the top of the heap makes way
+            head = jobs[0]
+            heapq.heapreplace(self._heads, (head.enqueued_at, head.key, tenant))
+            self.oldest = self._first()
+            return
         self._push(jobs[0])
 
     def _push(self, head: WaitingJob) -> None:
@@ -159,7 +164,12 @@ class Backlog:
     def pending(self, group: str) -> int:
         """How many jobs of a group wait."""
         lanes = self.groups.get(group)
-        return 0 if lanes is None else sum([lane.size for lane in lanes.values()])
+        if lanes is None:
+            return 0
+        count = 0
+        for lane in lanes.values():
+            count += lane.size
+        return count
 
     def priorities(self) -> list[int]:
         """The lanes that anything waits in, urgent first."""
@@ -167,7 +177,7 @@ class Backlog:
 
     def put(self, job: WaitingJob) -> WaitingJob | None:
         """Add a job; returns the one of the same key that it replaces, if any."""
-        replaced = self.take(job.key)
+        replaced = self.take(job.key) if job.key in self._jobs else None
         self._jobs[job.key] = job
         lanes = self.groups.get(job.group)
         if lanes is None:

@@ -107,16 +107,17 @@ class Desk:
         self.rows = max(1, view.rows)
         self.room = view.room
         self.in_flight = view.in_flight
-        self.resident = dict(view.resident)
+        resident = self.resident = dict(view.resident)
         if self.left:
             self._leave_out()
-        self.jobs = {}
-        self.idle_pins = 0
-        for digest, found in self.resident.items():
+        jobs: dict[str, int] = {}
+        idle_pins = 0
+        for digest, found in resident.items():
             if found.jobs:
-                self.jobs[digest] = found.jobs
+                jobs[digest] = found.jobs
             elif found.pinned:
-                self.idle_pins += 1
+                idle_pins += 1
+        self.jobs, self.idle_pins = jobs, idle_pins
         self.host = view.host
         self.fetching = set(view.fetching)
         if self.reads:
@@ -125,9 +126,9 @@ class Desk:
                 for digest, at in self.reads.items()
                 if digest in self.resident and digest not in self.host
             }
-        free = view.slots - len(self.resident)
+        free = view.slots - len(resident)
         self.free_slots = free if free > 0 else 0
-        self.free_columns = max(0, view.columns - self.taken_columns(self.resident)) if view.columns else 0
+        self.free_columns = max(0, view.columns - self.taken_columns(resident)) if view.columns else 0
         self._mean_bytes = None
         if self.emptied:
             self.emptied = {digest for digest in self.emptied if digest in self.resident}

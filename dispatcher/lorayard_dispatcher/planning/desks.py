@@ -254,29 +254,29 @@ class Desks:
         found = self._takers(names, group, key, queue, spare)
         if len(found) < 2:
             return found[0] if found else None
-        least = min([desk.in_flight / desk.rows for desk in found])
-        return _home_of(group, [desk for desk in found if desk.in_flight / desk.rows == least])
+        filled = [desk.in_flight / desk.rows for desk in found]
+        least = min(filled)
+        return _home_of(group, [desk for desk, part in zip(found, filled, strict=True) if part == least])
 
     def _takers(self, names: Sequence[str], group: str, key: str, queue: bool, spare: bool) -> list[Desk]:
         """As `choices`, which this repeats, like `_strangers`: workers that may take a job of a group, of
         some with room."""
         base, by_name, count = self._policy.base_of.get(group), self.by_name, len(names)
         start, left = (0, count) if count <= CHOICES else (crc32(key.encode()) % count, CHOICES)
-        parts_of = self._policy.parts_of
+        is_easy = base is None and not self._policy.parts_of
+        is_sought = names is self.free and group != BASE_GROUP  # the other lists are of those that hold it
         found: list[Desk] = []
         for at in range(start - count, start):
             desk = by_name[names[at]]
             if not (queue or desk.is_free):
                 continue
-            if group not in desk.resident and group != BASE_GROUP and group not in desk.sums:
+            if is_sought and group not in desk.resident and group not in desk.sums:
                 continue
             if desk.drain is not None and (desk.room <= 1 or not desk.gives(group)):
                 continue
             if spare and desk.spare <= desk.kept:
                 continue
-            if (base is None and not parts_of and desk.is_plain and not desk.view.columns) or desk.fits(
-                group, base
-            ):
+            if (is_easy and desk.is_plain and not desk.view.columns) or desk.fits(group, base):
                 found.append(desk)
                 left -= 1
                 if left == 0:
@@ -291,8 +291,10 @@ class Desks:
         if hosts is None:
             return others
         if free and len(self.free) < len(hosts):
-            rows = ((name, self.by_name[name]) for name in self.free)
-            hosts = [name for name, desk in rows if group in desk.host or group in desk.fetching]
+            by_name = self.by_name
+            hosts = [
+                name for name in self.free if group in (desk := by_name[name]).host or group in desk.fetching
+            ]
         near = self._strangers(hosts, group, key, free, CHOICES)
         return near + [desk for desk in others if desk not in near]
 
@@ -371,4 +373,5 @@ def _home_of(group: str, desks: Sequence[Desk]) -> Desk:
     """The one of them that a group is drawn to most."""
     if len(desks) == 1:
         return desks[0]
-    return min(desks, key=lambda desk: (-weight(group, desk.name), desk.name))
+    weights = [weight(group, desk.name) for desk in desks]
+    return desks[weights.index(max(weights))]

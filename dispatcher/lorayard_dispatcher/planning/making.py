@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -24,7 +24,6 @@ from lorayard_dispatcher.planning.values import (
     Plan,
     Prefetch,
     Queue,
-    Source,
     WaitingJob,
 )
 
@@ -144,19 +143,23 @@ class Making:
         if priority not in self._sampled:
             self._sampled.add(priority)
             backlog = self.books.backlog
-            oldest = self._eligible(priority, [group for _, _, group in backlog.heads(priority)])
-            largest = self._eligible(priority, list(backlog.largest(priority, WALK)))
+            oldest = self._eligible(priority, backlog.heads(priority))
+            largest = self._eligible(priority, list(enumerate(backlog.largest(priority, WALK))))
             pairs = zip_longest(oldest, largest)
             self.books.sampled[priority] = list(
                 dict.fromkeys(group for pair in pairs for group in pair if group is not None)
             )
         return self.books.sampled[priority]
 
-    def _eligible(self, priority: int, groups: list[str]) -> list[str]:
-        """The first few that a load would help. Where many are not, the walk goes on from look to look."""
+    def _eligible(
+        self, priority: int, groups: Sequence[tuple[float, str, str]] | Sequence[tuple[int, str]]
+    ) -> list[str]:
+        """The first few that a load would help; their names stand last. Where many are not, the walk goes on
+        from look to look."""
         most, found = self.books.policy.sample, list[str]()
         walked = self.books.walked.get(priority, 0) if len(groups) > WALK else 0
-        for group in (*groups[:WALK], *groups[walked : walked + WALK]):
+        for place in (*groups[:WALK], *groups[walked : walked + WALK]):
+            group = place[-1]
             lane = self.lane(group, priority)
             if group == BASE_GROUP or lane is None:
                 continue
@@ -179,6 +182,10 @@ class Making:
         lanes = self.books.backlog.groups.get(group)
         if lanes is None or (lane := lanes.get(priority)) is None:
             return None
+        return self.first_of(lane, group)
+
+    def first_of(self, lane: Lane, group: str) -> WaitingJob | None:
+        """The same of a lane that is at hand."""
         job = lane.head(self.books.shares)
         if job is None:
             self.held_back.add(group)
@@ -220,19 +227,7 @@ class Making:
         self.books.take(job.key)
         self.books.shares.charge(job.tenant, job.tokens)
         self.books.desks.give(desk, job.group)
-        self._decisions.append(
-            Decision(
-                job=job.key,
-                group=job.group,
-                worker=desk.name,
-                phase=phase,
-                source=Source.SLOT if load is None else load.source,
-                cost_seconds=0.0 if load is None else load.cost_seconds,
-                evicts=load.evicts[0] if load is not None and load.evicts else None,
-                evicts_more=() if load is None else load.evicts[1:],
-                age_seconds=desk.view.age_seconds,
-            )
-        )
+        self._decisions.append(_decision(job, desk, phase, load))
 
     def load(self, desk: Desk, group: str, load: Load) -> None:
         """Put an adapter on its way to a worker."""
@@ -260,3 +255,20 @@ class Making:
         self.fetch(desk, group)
         self.books.desks.drain(desk, adapter, group)
         self._drains.append(Drain(worker=desk.name, adapter=adapter, for_group=group))
+
+
+def _decision(job: WaitingJob, desk: Desk, phase: Phase, load: Load | None) -> Decision:
+    age = desk.view.age_seconds
+    if load is None:
+        return Decision(job.key, job.group, desk.name, phase, age_seconds=age)
+    return Decision(
+        job=job.key,
+        group=job.group,
+        worker=desk.name,
+        phase=phase,
+        source=load.source,
+        cost_seconds=load.cost_seconds,
+        evicts=load.evicts[0] if load.evicts else None,
+        evicts_more=load.evicts[1:],
+        age_seconds=age,
+    )

@@ -89,7 +89,8 @@ class Shares:
 
     def _note(self, served: float, tenant: str) -> None:
         heapq.heappush(self._least, (served, tenant))
-        self._stale = True
+        # Whatever anybody else is served, the floor stays.
+        self._stale = self._stale or self._least[0][1] == tenant
         if len(self._least) > 64 + 4 * len(self._waiting):
             self._least = [(self.served[name], name) for name in self._waiting - self.aside]
             heapq.heapify(self._least)

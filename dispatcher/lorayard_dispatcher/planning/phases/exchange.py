@@ -18,11 +18,12 @@ def exchange_drains(making: Making) -> None:
     if len(desks.draining) < 2:
         return
     draining = [desks.by_name[name] for name in sorted(desks.draining)]
+    late_at = {group: _late_at(making, group) for group in making.drained_for()}
     for desk in draining:
         if desk.room > 0 and _drain(desk)[0] not in desk.jobs:
             first = min(
                 (other for other in draining if other is desk or _may_swap(making, desk, other)),
-                key=lambda other: _late_at(making, _drain(other)[1]),
+                key=lambda other: late_at[_drain(other)[1]],
             )
             if first is not desk:
                 _swap(making, desk, first)

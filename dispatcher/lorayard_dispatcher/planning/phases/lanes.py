@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
+from lorayard_dispatcher.planning.backlog import Lane
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.desks import CHOICES
 from lorayard_dispatcher.planning.loads import MOST_READS, Load, Quote
@@ -46,20 +47,20 @@ def serve_lanes(making: Making, near: Collection[str]) -> None:
 
 
 def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
-    heads: list[tuple[tuple[float, float, float], str, str]] = []
+    heads: list[tuple[tuple[float, float, float], str, str, Lane]] = []
     desks = making.books.desks
     for group in near:
         if group not in desks.open_holders and group != BASE_GROUP:
             continue  # nor will it be: what is given away closes workers, and opens none
         lane = making.lane(group, priority)
         if lane is not None and lane.oldest is not None:
-            heads.append((making.turn(group, lane.oldest.enqueued_at), lane.oldest.key, group))
+            heads.append((making.turn(group, lane.oldest.enqueued_at), lane.oldest.key, group, lane))
     heapq.heapify(heads)
     while heads and desks.open:
-        group = heapq.heappop(heads)[2]
+        _, _, group, lane = heapq.heappop(heads)
         if group not in desks.open_holders and group != BASE_GROUP:
             continue  # one before it has taken the last room
-        job = making.next(group, priority)
+        job = making.first_of(lane, group)
         if job is None:
             continue
         desk = desks.holder(group, job.key, queue=making.queue, home=job.home)
@@ -69,9 +70,9 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
             making.give(job, desk, Phase.WARM if job.home != desk.name else Phase.SESSION)
         if group not in desks.open_holders and group != BASE_GROUP:
             continue
-        lane = making.lane(group, priority)
-        if lane is not None and lane.oldest is not None:
-            heapq.heappush(heads, (making.turn(group, lane.oldest.enqueued_at), lane.oldest.key, group))
+        oldest = lane.oldest
+        if oldest is not None:
+            heapq.heappush(heads, (making.turn(group, oldest.enqueued_at), oldest.key, group, lane))
 
 
 class _Wanted(NamedTuple):
