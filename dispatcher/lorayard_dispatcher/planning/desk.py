@@ -34,6 +34,7 @@ class Desk:
         "host",
         "idle_pins",
         "in_flight",
+        "is_even",
         "is_free",
         "is_open",
         "is_plain",
@@ -133,6 +134,9 @@ class Desk:
         if self.emptied:
             self.emptied = {digest for digest in self.emptied if digest in self.resident}
         self.is_plain = view.slots > 0 and view.dedicated is None and not view.lacks and not view.barred
+        # That it takes any adapter of its base model. Asked of many workers for each decision: their views,
+        # just come, would be a walk through cold memory.
+        self.is_even = self.is_plain and not view.columns
 
     def _leave_out(self) -> None:
         """Of a view that shows more than its slots hold, beside what is on its way: what had to leave for it.

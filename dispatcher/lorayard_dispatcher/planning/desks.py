@@ -276,7 +276,7 @@ class Desks:
                 continue
             if spare and desk.spare <= desk.kept:
                 continue
-            if (is_easy and desk.is_plain and not desk.view.columns) or desk.fits(group, base):
+            if (is_easy and desk.is_even) or desk.fits(group, base):
                 found.append(desk)
                 left -= 1
                 if left == 0:
