@@ -75,8 +75,10 @@ class Loads:
         if parts := self._policy.sum_of(group):
             return self._sum_load(desk, parts, now, forced=forced, first=first)
         quote = self.quote(desk, desk.columns(group), now, forced=forced, first=first)
-        if quote is None:
-            return None
+        return None if quote is None else self.quoted(desk, group, quote)
+
+    def quoted(self, desk: Desk, group: str, quote: Quote) -> Load:
+        """The load of an adapter there, which is no sum, by a quote that still stands."""
         source = Source.HOST if group in desk.host else Source.DISK
         return Load(quote.seconds(desk, group, self.scale(desk, group)), quote.evicts, source)
 
@@ -142,6 +144,7 @@ class Loads:
     def _candidates(self, desk: Desk, now: float, *, forced: bool) -> Iterator[tuple[float, float, str]]:
         """What may leave: seconds lost with it, when it was last used, and its digest."""
         policy, groups, sums_with = self._policy, self._backlog.groups, self._desks.sums_with
+        usual, is_sized = self.host_seconds(desk), bool(policy.bytes_of)
         for digest, found in desk.resident.items():
             if digest in desk.jobs or found.pinned:
                 continue
@@ -150,7 +153,7 @@ class Loads:
                 continue
             holders = len(self._desks.holders.get(digest, ())) or 1
             wanted = min(1.0, self._demand.rate(digest, now)) + (1.0 if waits else 0.0)
-            seconds = self.host_seconds(desk) * self.scale(desk, digest)
+            seconds = usual * self.scale(desk, digest) if is_sized else usual
             yield (seconds * wanted / holders, found.last_used, digest)
 
     def staged(self, desk: Desk, group: str, now: float, *, early: bool) -> bool:

@@ -123,7 +123,7 @@ class Making:
         groups = self.books.backlog.groups
         found = set(self.arrived)
         for desk in self.changed:
-            found |= desk.resident.keys() & groups.keys()
+            found.update(filter(groups.__contains__, desk.resident))
             if desk.sums:
                 found |= desk.sums.keys() & groups.keys()
         if BASE_GROUP in groups and self.books.desks.open:

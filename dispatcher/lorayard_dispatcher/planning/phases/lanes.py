@@ -254,6 +254,17 @@ class _Loading:
         quotes[columns] = None if quote is None else (desk.free_rows, quote)
         return quotes
 
+    def _priced(self, group: str, desk: Desk) -> Load:
+        """The load of an offer that has just been looked at again: what was asked for it still stands."""
+        books = self._making.books
+        if books.policy.sum_of(group):
+            load = books.loads.load(desk, group, self._making.now)
+            assert load is not None, "it has just been asked what it costs"
+            return load
+        known = self._quotes[desk.name][desk.columns(group)]
+        assert known is not None, "there was an offer"
+        return books.loads.quoted(desk, group, known[1])
+
     def _load(self, group: str, desk: Desk, *, spill: bool) -> None:
         making, priority = self._making, self._priority
         if making.next(group, priority) is None:
@@ -262,8 +273,7 @@ class _Loading:
             making.fetch(desk, group)
             making.put_off.add(group)
             return
-        load = making.books.loads.load(desk, group, making.now)
-        assert load is not None, "it has just been asked what it costs"
+        load = self._priced(group, desk)
         making.load(desk, group, load)
         self._filled.add(desk.name)
         first: Load | None = load
