@@ -144,6 +144,7 @@ class Admission:
             alias=found.alias,
             chosen_at=self._choosing.changes,
             session=session,
+            kept=session.kept if session is not None else None,
             composition=found.composition,
             verdict=found.verdict,
             additions=found.additions,

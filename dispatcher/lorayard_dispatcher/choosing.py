@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.session import Session
 from lorayard_schemas.strike import Strike
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
-from lorayard_shared.jobs.asked import asked_of
+from lorayard_shared.jobs.asked import Asked, asked_of
 from lorayard_shared.jobs.bound import bound_text
 from lorayard_shared.jobs.directory import Directory
-from lorayard_shared.jobs.resolve import Kept, Resolution
+from lorayard_shared.jobs.resolve import Resolution
 from lorayard_shared.jobs.strikes import StrikeBook
 from lorayard_shared.jobs.taken_job import TakenJob
 
@@ -40,13 +41,23 @@ class Choosing:
         Raises:
             UnknownAdapterError: what was decided on is not there for its tenant.
         """
-        begun = self._begun.get(job.key)
-        if session is None:
-            return self.directory.resolve(asked_of(job, begun))
-        kept = None
-        if session.chosen:
-            kept = Kept(adapter=session.adapter, alias=session.alias, origin=session.origin)
-        return self.directory.resolve(asked_of(job, begun, session.bound), kept)
+        kept = None if session is None else session.kept
+        return self.directory.resolve(self._asked(job, session), kept)
+
+    def choose_again(self, parked: ParkedJob) -> Resolution:
+        """The adapter of a job that had one: of a session it goes on with what its own turn had, whatever
+        later turns have brought.
+
+        Raises:
+            UnknownAdapterError: what was decided on is not there for its tenant.
+        """
+        asked = self._asked(parked.taken, parked.session)
+        if asked.body is None:
+            asked = replace(asked, meant=parked.verdict)
+        return self.directory.resolve(asked, parked.kept)
+
+    def _asked(self, job: TakenJob, session: Session | None) -> Asked:
+        return asked_of(job, self._begun.get(job.key), None if session is None else session.bound)
 
     def strike(self, job: TakenJob, found: Resolution) -> Strike | None:
         """What keeps the job from running."""

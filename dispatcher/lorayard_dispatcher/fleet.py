@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.known_worker import REST_SECONDS, SILENT_SECONDS, KnownWorker, Standing
@@ -264,6 +265,14 @@ class Fleet:
         if refused is not None:
             known.held.update({key: job for key, job in jobs.items() if key not in refused})
 
+    def doubt(self, worker: str, number: int) -> None:
+        """A hand-over had no answer: its jobs take no room there, and may be there."""
+        known = self._workers.get(worker)
+        jobs = known.given.pop(number, None) if known is not None else None
+        if known is not None and jobs is not None:
+            self._dirty.add(worker)
+            known.doubt(number, jobs)
+
     def holds(self, worker: str, key: str, now: float) -> bool:
         """Whether a worker says itself that it holds a job, and may be given work."""
         known = self._workers.get(worker)
@@ -284,9 +293,10 @@ class Fleet:
         return None
 
     def handed(self) -> Iterator[tuple[str, HeldJob]]:
-        """Everything that was given out from here and not known to have ended, and to whom."""
+        """Everything that was given out from here, or may have been, and is not known to have ended, and to
+        whom."""
         for name, known in self._workers.items():
-            for held in known.jobs:
+            for held in chain(known.jobs, *(jobs.values() for jobs in known.doubtful.values())):
                 yield name, held
 
     def holders(self) -> list[str]:

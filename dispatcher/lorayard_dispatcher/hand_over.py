@@ -83,7 +83,7 @@ class HandOver:
             self._fleet.on_unreachable(worker)
             return Fate.NOT_DELIVERED, ()
         except (nats.errors.Error, MalformedMessageError) as error:
-            self._fleet.settle(worker, number, refused=None)
+            self._fleet.doubt(worker, number)
             self._fleet.on_unreachable(worker)
             self._fall_silent(worker, jobs, error)
             return Fate.UNKNOWN, ()
@@ -139,7 +139,7 @@ def _held(parked: ParkedJob) -> HeldJob:
         job=taken.job,
         parts=made.applied.digests if made is not None and made.applied.summed else (),
         columns=(made.derived_columns or 0) if made is not None else 0,
-        parked=parked,
+        parked=parked.kept_light(),
     )
 
 

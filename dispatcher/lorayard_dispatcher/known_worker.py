@@ -29,6 +29,10 @@ REST_SECONDS = 1.0
 MOST_REST_SECONDS = 60.0
 LAPSES_FORGOTTEN_SECONDS = 600.0
 
+MOST_DOUBTFUL = 16
+"""Hand-overs without an answer: one takes seconds, and after half a minute the server gives their jobs out
+again."""
+
 MOST_ROWS = 4096
 MOST_SLOTS = 1024
 MOST_ROOM = 8192
@@ -60,6 +64,8 @@ class KnownWorker:
     load_at: float  # of the report that is believed
     given: dict[int, dict[str, HeldJob]] = field(default_factory=dict[int, dict[str, HeldJob]])
     """By number of the hand-over: not known to be there yet."""
+    doubtful: dict[int, dict[str, HeldJob]] = field(default_factory=dict[int, dict[str, HeldJob]])
+    """The same, where no answer came: there or not, so they take no room."""
     held: dict[str, HeldJob] = field(default_factory=dict[str, HeldJob])
     lacks: set[str] = field(default_factory=set[str])
     barred: frozenset[str] = frozenset()  # adapters that may not be here
@@ -131,9 +137,15 @@ class KnownWorker:
         self.rests_until = now + min(REST_SECONDS * 2**self.lapses, MOST_REST_SECONDS)
         self.lapses += 1
 
+    def doubt(self, number: int, jobs: dict[str, HeldJob]) -> None:
+        """Nobody has answered a hand-over: a later report tells what came of it."""
+        self.doubtful[number] = jobs
+        while len(self.doubtful) > MOST_DOUBTFUL:
+            del self.doubtful[min(self.doubtful)]
+
     def let_go(self, key: str) -> None:
         """A job is not its own any more."""
-        for jobs in (self.held, *self.given.values()):
+        for jobs in (self.held, *self.given.values(), *self.doubtful.values()):
             jobs.pop(key, None)
 
     def is_quiet(self, now: float) -> bool:
@@ -166,6 +178,8 @@ class KnownWorker:
             self.load_at = now
         self.load = load
         seen = load.seen.get(dispatcher, 0)
+        for number in [n for n in self.doubtful if n <= seen]:
+            self.held.update(self.doubtful.pop(number))
         for number in [n for n in self.given if n <= seen]:
             # Its answer is on the way; what was refused is not in `holding` and falls out below.
             self.held.update(self.given[number])

@@ -13,11 +13,15 @@ from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.bound import bindings
 from lorayard_shared.jobs.composed import ResolvedComposition
+from lorayard_shared.jobs.resolve import Kept
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.value import value
 
 BYTES_A_TOKEN = 4.0
 """Of English text, roughly: what a job will cost its tenant is not known before it has run."""
+
+SMALL_BYTES = 1024
+"""Of a message, less than what else is known of its job: a copy without it would be the dearer part."""
 
 REFUSALS = 2
 """Hand-overs that views may get wrong in a row; the next goes to the adapter's home and is queued there."""
@@ -34,6 +38,8 @@ class ParkedJob:
     alias: AliasRef | None = None
     chosen_at: int = 0  # changes of aliases, rules and strikes until then
     session: Session | None = None
+    kept: Kept | None = None
+    """What its session had after this turn."""
     composition: ResolvedComposition | None = None
     verdict: SemanticVerdict | None = None
     """Of the classifier, where it was asked."""
@@ -48,6 +54,15 @@ class ParkedJob:
     def after_refusal(self) -> ParkedJob:
         """After a worker would not take it. One refused though forced is planned anew."""
         return replace(self, refused=0 if self.forced else self.refused + 1)
+
+    def without_message(self) -> ParkedJob:
+        """What is known of a job once a worker has it."""
+        return replace(self, taken=replace(self.taken, body=b"", history=None))
+
+    def kept_light(self) -> ParkedJob:
+        """For as long as a worker has it, of which there are many: a large message is not kept."""
+        large = len(self.taken.body) + len(self.taken.history or "") > SMALL_BYTES
+        return self.without_message() if large else self
 
     @property
     def key(self) -> str:

@@ -88,12 +88,13 @@ class Rerouting:
     def leaves(self, parked: ParkedJob) -> bool:
         """Whether a job that was given to a worker is led elsewhere by an alias or a rule by now, or struck.
 
-        One that names its version keeps it, and so does one of a name that has a newer version.
+        One that names its version keeps it, and so does one of a name that has a newer version. Its prompt is
+        not read again.
         """
         if parked.chosen_at == self._choosing.changes:
             return False
         try:
-            found = self._choosing.choose(parked.taken, parked.session)
+            found = self._choosing.choose_again(parked.without_message())
         except UnknownAdapterError:
             return bool(parked.bound)
         except Exception:  # noqa: BLE001  # one job that nobody can choose for must not end the watch, or hide others
@@ -126,7 +127,7 @@ class Rerouting:
     def _looked_at(self, parked: ParkedJob) -> ParkedJob | None:
         """The job as it is now; None: it is to go another way."""
         try:
-            found = self._choosing.choose(parked.taken, parked.session)
+            found = self._choosing.choose_again(parked)
         except UnknownAdapterError:
             return None
         except Exception:  # noqa: BLE001  # must not end the watch; whoever takes it meets it again, and logs it

@@ -39,7 +39,7 @@ class Sender(Protocol):
         ...
 
     def follow_up(self, worker: str, accepted: Sequence[ParkedJob]) -> None:
-        """A worker has taken these: something may have changed while they were on their way."""
+        """A worker has taken these, or may have: something may have changed while they were on their way."""
         ...
 
     def give_up(self, group: str) -> None:
@@ -114,6 +114,7 @@ class Sending:
             for parked in jobs:
                 self._audit.returned(worker, parked, ReturnReason.NO_ANSWER)
                 self._usage.back(parked.key)
+            self._sender.follow_up(worker, jobs)
         self._sender.sent()
 
     def _take_back(self, worker: str, jobs: dict[str, ParkedJob], refusals: Sequence[Refusal]) -> None:

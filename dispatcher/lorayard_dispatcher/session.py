@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.session import MAX_BOUND, SessionRecord
-from lorayard_shared.jobs.resolve import Resolution, Rule
+from lorayard_shared.jobs.resolve import Kept, Resolution, Rule
 
 GROWN = 2.0
 """Times the tokens that were written last: then they are written anew, so a long conversation costs a few
@@ -41,6 +41,11 @@ class Session:
     def chosen(self) -> bool:
         """Whether a turn has brought an adapter, or the base model."""
         return self.chosen_at > -math.inf
+
+    @property
+    def kept(self) -> Kept | None:
+        """What the next turn goes on with."""
+        return Kept(adapter=self.adapter, alias=self.alias, origin=self.origin) if self.chosen else None
 
     def choose(
         self, adapter: AdapterRef | None, at: float, alias: str | None = None, origin: str | None = None

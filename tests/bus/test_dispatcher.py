@@ -13,7 +13,6 @@ from tests.bus.conftest import ADAPTER, Yard
 from tests.unit.conftest import make_advert, make_load
 
 from lorayard_dispatcher.dispatcher import Dispatcher
-from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_schemas.alias import AliasRecord, Arm, alias_key
 from lorayard_schemas.codec import encode
@@ -24,8 +23,8 @@ from lorayard_schemas.routes import RULES_KEY, RouteTable
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.topology import lane_consumer
-from lorayard_shared.jobs.resolve import Resolution
-from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_shared.jobs.asked import Asked
+from lorayard_shared.jobs.resolve import Kept, Resolution
 from lorayard_shared.lease import LeaseKeeper
 
 pytestmark = pytest.mark.bus
@@ -98,12 +97,13 @@ async def test_a_job_that_cannot_be_dealt_with_is_let_go_of_and_keeps_no_other_w
     """Its lease would be renewed for ever, for a job that stands in no list."""
     settings = DispatcherSettings.model_validate(bus.settings.model_dump())
     dispatcher = Dispatcher(bus, LeaseKeeper(bus.settings, name="not started"), settings, "d")
-    choose = dispatcher.choosing.choose
+    directory = dispatcher.choosing.directory
+    resolve = directory.resolve
 
-    def stumbles(taken: TakenJob, session: Session | None) -> Resolution:
-        if taken.job == "odd":
+    def stumbles(asked: Asked, kept: Kept | None = None) -> Resolution:
+        if asked.job == "odd":
             raise AssertionError("nobody expected this")
-        return choose(taken, session)
+        return resolve(asked, kept)
 
     def comes(name: str, sequence: int, adapter: str | None = None) -> None:
         lease = f"$JS.ACK.{bus.subjects.stream('jobs')}.dispatch-normal.1.{sequence}.9.1700000000000000000.0"
@@ -117,7 +117,7 @@ async def test_a_job_that_cannot_be_dealt_with_is_let_go_of_and_keeps_no_other_w
         comes(name, 7 + sequence, ADAPTER)  # no worker can know it yet
         comes(name, 9 + sequence)
     assert (len(dispatcher.unresolved), len(dispatcher.pool), len(dispatcher.leases)) == (2, 2, 4)
-    monkeypatch.setattr(dispatcher.choosing, "choose", stumbles)
+    monkeypatch.setattr(directory, "resolve", stumbles)
     dispatcher.retry_unresolved()
     assert [found.job for found in dispatcher.unresolved] == ["even"]
     assert (len(dispatcher.leases), dispatcher.failures) == (3, 1)

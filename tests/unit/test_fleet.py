@@ -9,7 +9,7 @@ from tests.unit.conftest import BASE_DIGEST, make_advert, make_load
 
 from lorayard_dispatcher.fleet import SETTLED_SECONDS, Fleet
 from lorayard_dispatcher.held_job import HeldJob
-from lorayard_dispatcher.known_worker import SILENT_SECONDS
+from lorayard_dispatcher.known_worker import MOST_DOUBTFUL, SILENT_SECONDS
 from lorayard_schemas.advert import RefusedAdapter, SlotAdvert, WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 
@@ -324,3 +324,31 @@ def test_an_adapter_that_a_worker_refuses_is_found_by_name_and_version() -> None
     assert fleet.refused("acme/m/t") == fleet.refused("acme/m/t@2") == said
     assert fleet.refused("acme/m/t@1") is None
     assert fleet.refused("acme/m/other") is None
+
+
+def test_jobs_of_a_hand_over_without_an_answer_take_no_room_and_are_not_forgotten__d4() -> None:
+    fleet = a_fleet()
+    number = fleet.give("w", [held("1"), held("2")])
+    fleet.doubt("w", number)
+    assert room(fleet) == 4
+    assert [job.key for _, job in fleet.handed()] == ["1", "2"]
+    assert fleet.on_death("w", 0.0) == (), "nobody knows that it had them"
+
+
+def test_a_report_tells_what_came_of_a_hand_over_without_an_answer__d4() -> None:
+    fleet = a_fleet()
+    number = fleet.give("w", [held("1"), held("2")])
+    fleet.doubt("w", number)
+    fleet.on_load(load(2, seen=number - 1), 0.0)
+    assert [job.key for _, job in fleet.handed()] == ["1", "2"]
+    fleet.on_load(load(3, seen=number, holding="2"), 0.0)
+    assert [job.key for _, job in fleet.handed()] == ["2"]
+    assert [job.key for job in fleet.on_death("w", 0.0)] == ["2"]
+
+
+def test_of_a_worker_that_never_answers_no_more_than_some_hand_overs_are_kept() -> None:
+    fleet = a_fleet()
+    for number in range(2 * MOST_DOUBTFUL):
+        fleet.doubt("w", fleet.give("w", [held(str(number))]))
+    left = [job.key for _, job in fleet.handed()]
+    assert left == [str(number) for number in range(MOST_DOUBTFUL, 2 * MOST_DOUBTFUL)]

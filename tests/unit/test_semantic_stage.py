@@ -219,3 +219,17 @@ def test_a_prompt_that_the_classifier_stumbles_on_costs_its_job_the_verdict_only
     )
     book.resolve(asked("stumble"))
     assert classifier.read == ["stumble"]
+
+
+def test_a_job_whose_message_is_not_kept_keeps_what_its_prompt_meant__b4() -> None:
+    book, classifier = directory(default=RHYMES)
+    said = book.resolve(asked("sums")).verdict
+    book.semantic.put(Standing(classifier, revision=4))
+    again = book.resolve(asked("", body=None, meant=said))
+    assert (again.rule, again.verdict, classifier.read) == (Rule.SEMANTIC, said, ["sums"])
+    gone = record(SUMS, state=AdapterState.ARCHIVED)
+    book.registry.on_change(gone.key, encode(gone))
+    assert book.resolve(asked("", body=None, meant=said)).rule == Rule.DEFAULT
+    assert book.resolve(asked("rhymes")).rule == Rule.SEMANTIC, (
+        "with its message it is read, whatever was asked"
+    )

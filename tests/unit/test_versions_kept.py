@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lorayard_dispatcher.choosing import Choosing
-from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.parked_job import SMALL_BYTES, ParkedJob
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_dispatcher.session import Session
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
@@ -217,3 +217,30 @@ def test_a_waiting_job_says_what_it_goes_without__c7(choosing: Choosing) -> None
     assert found.additions is not None
     less = found.additions.model_validate({"left_out": [{"adapter": "a/b/c@new", "rule": "r", "why": "w"}]})
     assert replace(parked(job(), found), additions=less).lacks == ("a/b/c@new",)
+
+
+def test_a_turn_keeps_its_adapter_though_a_later_turn_brings_another__b3(choosing: Choosing) -> None:
+    """A job at a worker, or one that waits, is chosen for anew with every change of the rules."""
+    session = Session(tenant="acme", name="s")
+    session.turned(choosing.choose(job(), session), 1.0)
+    second = job("k", task=None)
+    found = choosing.choose(second, session)
+    session.turned(found, 2.0)
+    waiting = replace(parked(second, found), session=session, kept=session.kept)
+    third = job("l", address=JobAddress(lane=Lane.NORMAL, tenant="acme", adapter=STYLE), task=None)
+    session.turned(choosing.choose(third, session), 3.0)
+    choosing.directory.rules.on_change(RULES_KEY, encode(RouteTable(revision=2)))
+    again = choosing.choose_again(waiting)
+    assert again.record is not None
+    assert again.record.name == TASK
+    assert choosing.choose(job("m", task=None), session).chosen.records[0].name == STYLE
+
+
+def test_of_a_job_that_a_worker_has_no_large_message_is_kept(choosing: Choosing) -> None:
+    """A worker may hold hundreds of up to half a MiB."""
+    large = job(body=bytes(SMALL_BYTES + 1))
+    kept = parked(large, choosing.choose(large, None)).kept_light()
+    assert (kept.taken.body, kept.key) == (b"", "j")
+    assert choosing.choose_again(kept) == choosing.choose(large, None)
+    small = parked(job(body=b"small"), choosing.choose(job(), None))
+    assert small.kept_light() is small

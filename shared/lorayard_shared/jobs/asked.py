@@ -8,6 +8,7 @@ from dataclasses import field
 from lorayard_schemas.alias import AliasRecord, Sticky
 from lorayard_schemas.composition import Composition
 from lorayard_schemas.plain_job import read_job
+from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.jobs.bound import read_bound
 from lorayard_shared.jobs.taken_job import TakenJob
@@ -31,6 +32,8 @@ class Asked:
     """`name@alias` -> the version that an earlier attempt had, or an earlier turn beside its one adapter."""
     body: bytes | None = None
     """The job's message: read only where its prompt has a say."""
+    meant: SemanticVerdict | None = None
+    """What was said of its prompt, of a job whose message is not kept."""
 
 
 def asked_of(job: TakenJob, begun: str | None = None, session: Mapping[str, str] | None = None) -> Asked:
@@ -48,7 +51,7 @@ def asked_of(job: TakenJob, begun: str | None = None, session: Mapping[str, str]
         task=job.task,
         metadata=job.metadata,
         bound=bound,
-        body=job.body,
+        body=job.body or None,
     )
 
 

@@ -97,7 +97,9 @@ class Standing:
         return found[1] if found is not None and found[0] == allowed else None
 
     def judge(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict:
-        """Read the prompt and say what it is for."""
+        """Read the prompt and say what it is for; without one nothing is remembered of the job."""
+        if asked.body is None:
+            return self._as_before(asked.meant, allowed)
         verdict = self._judged(asked.body, allowed)
         self.decided += verdict.adapter is not None
         self.abstained += verdict.adapter is None
@@ -106,9 +108,12 @@ class Standing:
             self._verdicts.popitem(last=False)
         return verdict
 
-    def _judged(self, body: bytes | None, allowed: frozenset[str]) -> SemanticVerdict:
-        if body is None:
-            return SemanticVerdict(reason="no prompt was given", revision=self.revision)
+    def _as_before(self, meant: SemanticVerdict | None, allowed: frozenset[str]) -> SemanticVerdict:
+        if meant is not None and (meant.adapter is None or meant.adapter in allowed):
+            return meant
+        return SemanticVerdict(reason="no prompt was given", revision=self.revision)
+
+    def _judged(self, body: bytes, allowed: frozenset[str]) -> SemanticVerdict:
         text = prompt_excerpt(body)
         if not text:
             return SemanticVerdict(reason=NO_TEXT, revision=self.revision)

@@ -19,7 +19,7 @@ class TakenJob:
     subject: str
     address: JobAddress
     job: str
-    body: bytes
+    body: bytes  # empty: it was large, and a worker has it
     attempt: int
     history: str | None
     deliveries: int

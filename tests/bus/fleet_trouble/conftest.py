@@ -22,6 +22,7 @@ from lorayard_schemas.assignment import (
     WorkerLoad,
 )
 from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.give_back import GIVE_BACK, GiveBack, GiveBackReply
 from lorayard_schemas.job import Job, JobStub
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_shared.bus.connection import Bus
@@ -49,12 +50,20 @@ class Impostor:
         self.refused: list[AssignedJob] = []
         self.holding: tuple[str, ...] = ()
         self.works = False
+        self.garbles = False
+        self.asked_back: set[str] = set()
         self._numbers = itertools.count(1)
         self._seen: dict[str, int] = {}
 
     async def start(self) -> None:
         await self.bus.nc.subscribe(self.bus.subjects.assign(self.name), "q", cb=self._assigned)
+        await self.bus.nc.subscribe(self.bus.subjects.control(self.name, GIVE_BACK), "q", cb=self._give_back)
         await self.beat()
+
+    async def _give_back(self, message: Msg) -> None:
+        keys = decode(GiveBack, message.data).keys
+        self.asked_back.update(keys)
+        await message.respond(encode(GiveBackReply(asked=len(keys))))
 
     async def beat(self, key: str | None = None, said: Mapping[str, object] | None = None) -> None:
         """Write an advert, as a rule under its own key."""
@@ -108,6 +117,9 @@ class Impostor:
                 self.refused.append(job)
             else:
                 self.accepted.append(job)
+        if self.garbles:
+            await message.respond(b"")
+            return
         await message.respond(encode(AssignmentReply(refusals=tuple(refusals), load=self.load())))
         refused = {refusal.key for refusal in refusals}
         for job in sent.jobs:
