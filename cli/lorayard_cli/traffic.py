@@ -33,13 +33,15 @@ class Traffic:
 
     observed: tuple[Observed, ...] = ()
     unused: int = 0
-    """Of adapters that no example is given for, or made by another encoder."""
+    """Of adapters that no example is given for, made by another encoder, or more than are learnt of one."""
 
     @property
     def told(self) -> str:
         """For people."""
         of = Counter(one.adapter for one in self.observed)
-        unused = f"; {self.unused} of no use (other adapters, or another encoder)" if self.unused else ""
+        unused = ""
+        if self.unused:
+            unused = f"; {self.unused} of no use (other adapters, another encoder, or too many of one)"
         return f"traffic: {len(self.observed)} embeddings of {len(of)} adapters{unused}"
 
 
@@ -66,7 +68,8 @@ async def read_traffic(connected: Bus, encoder: str, labels: Sequence[str]) -> T
             "they draw with LORAYARD_SEMANTIC_SAMPLES above 0, while a classifier of this encoder is in force"
         )
         raise CommandError(ExitCode.BAD_INPUT, "no_traffic", message, field="traffic")
-    return Traffic(observed=tuple(observed), unused=unused)
+    learnt = tuple(_some_of_each(observed))
+    return Traffic(observed=learnt, unused=unused + len(observed) - len(learnt))
 
 
 def _read(data: bytes) -> TrafficSamples | None:
@@ -87,9 +90,19 @@ def _observed(told: TrafficSamples, labels: Sequence[str]) -> Iterator[Observed]
         if label is None:
             continue
         numbers = np.frombuffer(samples.vectors, "<f2", whole * told.dimensions).astype(np.float32)
-        for vector in numbers.reshape(whole, told.dimensions)[:MOST_OF_ONE]:
+        for vector in numbers.reshape(whole, told.dimensions):
             if np.isfinite(vector).all():
                 yield Observed(adapter=label, vector=vector)
+
+
+def _some_of_each(observed: Sequence[Observed]) -> Iterator[Observed]:
+    """Of each adapter no more than are learnt, evenly of all partitions and of all names that it goes by."""
+    of_one: dict[str, list[Observed]] = {}
+    for one in observed:
+        of_one.setdefault(one.adapter, []).append(one)
+    for drawn in of_one.values():
+        most = min(len(drawn), MOST_OF_ONE)
+        yield from (drawn[number * len(drawn) // most] for number in range(most))
 
 
 def _label_of(name: str, labels: Sequence[str]) -> str | None:

@@ -17,6 +17,7 @@ from contextlib import suppress
 
 import structlog
 
+from lorayard_dispatcher import guard, samples
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.guard import Guard
 from lorayard_dispatcher.posts import Posts
@@ -37,6 +38,9 @@ from lorayard_shared.process import StoppedError, end_tasks, run_until, stop_on_
 
 KEEPING_SEAT = 0
 """There is always one."""
+
+LAST_WRITING_SECONDS = max(guard.LAST_SECONDS, samples.LAST_SECONDS) + 0.5
+"""They end it themselves; what is over this was told to stop and did not hear it."""
 
 SETTLE_SECONDS = 5.0
 WORKER_GRACE_SECONDS = 3.0
@@ -125,7 +129,7 @@ async def _serve(
     await dispatcher.keeping.look(time.monotonic())  # before the first job
     upkeep = Upkeep(bus)
     service = await serve(dispatcher, seats, upkeep)
-    guard = Guard(
+    guarding = Guard(
         bus,
         dispatcher.choosing.directory.aliases,
         spawn=dispatcher.spawn,
@@ -136,7 +140,7 @@ async def _serve(
     )
     active = [
         asyncio.create_task(keeper.run(), name="samples"),
-        asyncio.create_task(guard.run(), name="guard"),
+        asyncio.create_task(guarding.run(), name="guard"),
         asyncio.create_task(upkeep.run(), name="upkeep"),
         asyncio.create_task(seats.run(), name="seats"),
         asyncio.create_task(posts.watch(), name="pulls-watch"),
@@ -146,7 +150,7 @@ async def _serve(
     try:
         await run_until(stop, [*running, *active])
     finally:
-        await end_tasks(active)
+        await end_tasks(active, last_seconds=LAST_WRITING_SECONDS)
         await posts.end()
         await end_tasks(running)
         with suppress(TimeoutError):

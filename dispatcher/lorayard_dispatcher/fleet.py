@@ -278,6 +278,11 @@ class Fleet:
         known = self._workers.get(worker)
         return known is not None and known.standing(now) is not Standing.OUT and key in known.load.holding
 
+    def is_heard(self, worker: str, now: float) -> bool:
+        """Whether a worker has spoken just now."""
+        known = self._workers.get(worker)
+        return known is not None and known.is_heard(now)
+
     def holdings(self, now: float) -> frozenset[str] | None:
         """The keys of all jobs that workers hold; None: not every worker was heard just now."""
         if not all(known.is_heard(now) for known in self._workers.values()):

@@ -149,6 +149,8 @@ class SamplesKeeper:
         self._seats = seats
         self._encoder = encoder
         self._written_at = -math.inf
+        self._seat: int | None = None
+        """Whose object is gone on with: each keeps what was drawn for it, whoever holds it."""
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
@@ -168,17 +170,25 @@ class SamplesKeeper:
         """Begin anew with another encoder; write what is new, now and then. What fails is tried again."""
         seats, encoder = self._seats(), self._encoder()
         if not seats:
+            self._seat = None  # another dispatcher goes on with it
             return
-        name = samples_object(min(seats))
+        lowest = min(seats)
         try:
-            if encoder != self._samples.encoder:
-                before = await self._read(name)
-                self._samples.begin(encoder, before)
+            if encoder != self._samples.encoder or lowest != self._seat:
+                await self._go_on(lowest, encoder, seats)
             elif self._samples.changed and now - self._written_at >= FLUSH_SECONDS:
-                await self._write(name)
+                await self._write(samples_object(lowest))
                 self._written_at = now
         except (nats.errors.Error, nats.js.errors.Error, StoreFullError, TimeoutError) as error:
             self._log.warning(Event.SAMPLES_FAILED, error=str(error) or type(error).__name__)
+
+    async def _go_on(self, seat: int, encoder: str | None, seats: Sequence[int]) -> None:
+        """With what was drawn before for a seat; what was drawn for another stays in its object."""
+        before = self._seat
+        if before is not None and before != seat and before in seats and self._samples.changed:
+            await self._write(samples_object(before))
+        self._samples.begin(encoder, await self._read(samples_object(seat)))
+        self._seat = seat
 
     async def _write(self, name: str) -> None:
         told = self._samples.told()

@@ -30,6 +30,10 @@ AGAIN_SECONDS = 0.5
 TRY_SECONDS = 60.0
 """A worker cut off for longer counts as dead long before, and what it held is given out anew."""
 
+MOST_DEAF = 5
+"""Times in a row that nobody listens at a worker that beats: longer than it still counts as heard after its
+last beat, so it is no worker cut off. It is of a version that gives nothing back."""
+
 Spawn = Callable[[Coroutine[object, object, object], str], None]
 
 
@@ -74,12 +78,15 @@ class Withdrawing:
         self._spawn(self._insist(worker, order), f"give-back-{worker}")
 
     async def _insist(self, worker: str, order: GiveBack) -> None:
-        until = time.monotonic() + TRY_SECONDS
+        until, deaf = time.monotonic() + TRY_SECONDS, 0
         while worker in self._fleet:  # else its jobs come back anyway
             try:
                 asked = await self._request(worker, order)
             except (nats.errors.Error, MalformedMessageError) as error:
-                if time.monotonic() >= until:
+                now = time.monotonic()
+                nobody = isinstance(error, nats.errors.NoRespondersError)
+                deaf = deaf + 1 if nobody and self._fleet.is_heard(worker, now) else 0
+                if now >= until or deaf >= MOST_DEAF:
                     reason = str(error) or type(error).__name__
                     self._log.warning(Event.JOBS_NOT_WITHDRAWN, worker=worker, reason=reason)
                     return

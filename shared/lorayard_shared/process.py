@@ -76,8 +76,10 @@ async def run_until(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) ->
         task.result()
 
 
-async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait until they are over.
+async def end_tasks(
+    tasks: Iterable[asyncio.Task[Any]], *, last_seconds: float = CANCEL_AGAIN_SECONDS
+) -> None:
+    """Cancel tasks and wait until they are over; each may take `last_seconds` for what it does at last.
 
     One cancel is not always enough: `asyncio.wait_for` of Python 3.11 swallows one that meets its result
     (cpython 86296), and libraries wait by it everywhere.
@@ -86,7 +88,7 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     while pending:
         for task in pending:
             task.cancel()
-        ended, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
+        ended, pending = await asyncio.wait(pending, timeout=last_seconds)
         for task in ended:
             if not task.cancelled():
                 task.exception()  # seen; whoever owns the task has logged it or raises it

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from typing import cast
 
 import pytest
 
 from lorayard_dispatcher import samples as module
-from lorayard_dispatcher.samples import A_SECOND, Samples
-from lorayard_schemas.codec import encode
+from lorayard_dispatcher.samples import A_SECOND, FLUSH_SECONDS, Samples, SamplesKeeper
+from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.samples import TrafficSamples
 from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.bus.connection import Bus
 from lorayard_shared.jobs.taken_job import TakenJob
 
 ENCODER, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -131,3 +133,82 @@ def test_a_prompt_that_cannot_be_read_is_no_sample_and_stops_no_job__b4() -> Non
     samples.see(job(1), stumbling, ENCODER, 0.0)
     samples.see(job(2), embed, ENCODER, 1.0)
     assert kept(samples.told()) == {2}
+
+
+class InMemory:
+    """Objects that all keepers of a test share."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, bytes] = {}
+
+    @classmethod
+    def put_in(cls, monkeypatch: pytest.MonkeyPatch) -> InMemory:
+        store = cls()
+
+        def objects(_bus: Bus, _bucket: str) -> InMemory:
+            return store
+
+        monkeypatch.setattr(module, "Objects", objects)
+        return store
+
+    async def get(self, name: str, *, limit_bytes: int) -> bytes | None:
+        return self.of.get(name)
+
+    async def put(self, name: str, data: bytes) -> None:
+        self.of[name] = data
+
+    def drawn(self) -> list[set[int]]:
+        return [kept(decode(TrafficSamples, data)) for _, data in sorted(self.of.items())]
+
+
+class Desk:
+    """One dispatcher's draw, and the seats that it has."""
+
+    def __init__(self, *seats: int) -> None:
+        self.seats = seats
+        self.samples = Samples(100)
+        self._now = 0.0
+        self._keeper = SamplesKeeper(
+            cast("Bus", None), self.samples, seats=lambda: self.seats, encoder=lambda: ENCODER
+        )
+
+    async def sees(self, *numbers: int) -> None:
+        """Jobs come, and later it is time to write."""
+        await self._keeper.look(0.0)
+        self.see(*numbers)
+        await self._keeper.look(self._now)
+
+    def see(self, *numbers: int) -> None:
+        for number in numbers:
+            self._now += FLUSH_SECONDS
+            self.samples.see(job(number), embed, ENCODER, self._now)
+
+
+async def test_who_takes_over_goes_on_with_what_was_drawn_and_nothing_counts_twice__b4(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = InMemory.put_in(monkeypatch)
+    first, second = Desk(0), Desk(1)
+    await first.sees(1)
+    await second.sees(2)
+    second.seats = (0, 1)
+    await second.sees(3)
+    assert store.drawn() == [{1, 3}, {2}]
+    first.seats = ()
+    await first.sees()
+    first.seats, second.seats = (0,), (1,)
+    await first.sees(4)
+    await second.sees(5)
+    assert store.drawn() == [{1, 3, 4}, {2, 5}]
+
+
+async def test_what_was_not_written_yet_is_before_another_seat_is_gone_on_with__b4(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = InMemory.put_in(monkeypatch)
+    desk = Desk(1)
+    await desk.sees()
+    desk.see(1)
+    desk.seats = (0, 1)
+    await desk.sees(2)
+    assert store.drawn() == [{2}, {1}]
