@@ -64,18 +64,31 @@ def decided(job: str, revision: int, at: float) -> DecisionRecord:
     )
 
 
+def started(job: str, revision: int, at: float, worker: str = "w") -> Start:
+    return Start(job=job, revision=revision, worker=worker, at=at, answered_at=at + 1.0)
+
+
 def seen_rollback(*late: DecisionRecord, starts: tuple[Start, ...] = ()) -> dict[str, Figure]:
     """Jobs a and b were given before, c after; b began when the dispatcher knew already."""
     decisions = [decided("a", 2, 99.9), decided("b", 2, 100.01), decided("c", 3, 100.02), *late]
-    began = (Start(job="a", revision=2, at=100.0), Start(job="c", revision=3, at=103.0), *starts)
+    began = (started("a", 2, 100.0), started("c", 3, 103.0), *starts)
     return rollback.figures([ROLLBACK], Seen(decisions=decisions, starts=list(began)))
 
 
 def test_a_rollback_lasts_until_the_last_start_on_what_was_left__d4() -> None:
     assert seen_rollback()["rollback_p99"].value.median == 0.0
-    late = seen_rollback(starts=(Start(job="b", revision=2, at=100.25),))
+    late = seen_rollback(starts=(started("b", 2, 100.25),))
     assert late["rollback_p99"].value.median == pytest.approx(0.25)
     assert (late["given_after"].value.median, late["begun_after"].value.median) == (0, 1)
+
+
+def test_what_a_worker_begins_on_the_old_version_after_it_has_answered_by_the_new_one_counts__d4() -> None:
+    told = seen_rollback(starts=(started("b", 2, 103.5),))
+    assert told["begun_knowing"].value.median == 0, "its first answer by the new one is not out"
+    late = seen_rollback(starts=(started("b", 2, 104.5),))
+    assert (late["begun_knowing"].value.median, late["begun_after"].value.median) == (1, 1)
+    elsewhere = seen_rollback(starts=(started("b", 2, 104.5, "v"),))
+    assert elsewhere["begun_knowing"].value.median == 0, "that one has not answered yet"
 
 
 def test_a_job_given_to_the_old_version_after_one_of_the_new_revision_counts__d4() -> None:

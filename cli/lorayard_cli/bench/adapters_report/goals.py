@@ -44,6 +44,7 @@ ROLLOUT_GOALS: Final = (
     _most("rollback_p50", "the same, p50, s"),
     _most("given_after", "jobs given to the old version once the revision was seen", 0),
     _most("begun_after", "rows begun on the old version while their worker was being told"),
+    _most("begun_knowing", "rows begun on the old version at a worker that had answered by the new one", 0),
     _most("rollback_failed", "jobs that failed meanwhile", 0),
 )
 

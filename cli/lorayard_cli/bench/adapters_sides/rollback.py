@@ -7,6 +7,7 @@ version 2 takes hold, then the alias is rolled back to version 1: again and agai
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,12 +43,14 @@ AUTHOR: Final = Author(actor="bench", reason="a measurement")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A row that began: which revision its job was bound to, when it was handed over and when it ran."""
+    """A row that began: which revision its job was bound to, and where and when it ran."""
 
     job: str
     revision: int
+    worker: str
     at: float
     """Unix seconds, by the worker's clock, which is the same machine's."""
+    answered_at: float
 
 
 @dataclass(slots=True)
@@ -94,15 +97,21 @@ async def rollback_figures(yard: LiveYard, rollbacks: int) -> dict[str, Figure]:
 
 
 def figures(done: Sequence[Rollback], seen: Seen) -> dict[str, Figure]:
-    """Of each rollback: until the last start on what it left, and what began once it had been seen."""
+    """Of each rollback: until the last start on what it left, and what began once it had been seen.
+
+    A worker is told as soon as the dispatcher knows, and takes some milliseconds to answer: what it begins
+    meanwhile is counted. Once it has answered a job of the new revision it must begin nothing of the old one.
+    """
     begun_at = {decision.job: decision.at for decision in seen.decisions}
-    seconds, given, begun = list[float](), 0, 0
+    seconds, given, begun, knowing = list[float](), 0, 0, 0
     for rollback in done:
         known_at = _known_at(rollback.revision, seen.decisions)
         starts = [start for start in seen.starts if start.revision == rollback.left]
         last = max((start.at for start in starts), default=rollback.at)
         seconds.append(max(0.0, last - rollback.at))
         given += _given_after(rollback, seen.decisions)
+        told_at = _told_at(rollback.revision, seen.starts)
+        knowing += sum(start.at > told_at.get(start.worker, math.inf) for start in starts)
         begun += sum(start.at > known_at >= begun_at.get(start.job, 0.0) for start in starts)
     told = f"{len(done)} rollbacks, {IN_FLIGHT} jobs under way, {len(seen.starts):,} answered"
     told += f"; longest {max(seconds) * 1000:.0f} ms"
@@ -117,6 +126,7 @@ def figures(done: Sequence[Rollback], seen: Seen) -> dict[str, Figure]:
             value=spread([begun]),
             note="of all rollbacks; given before, begun after one was given by the new revision",
         ),
+        "begun_knowing": Figure(value=spread([knowing]), note="of all rollbacks"),
         "rollback_failed": Figure(value=spread([seen.failed])),
     }
 
@@ -124,6 +134,15 @@ def figures(done: Sequence[Rollback], seen: Seen) -> dict[str, Figure]:
 def _known_at(revision: int, decisions: Sequence[DecisionRecord]) -> float:
     """When the dispatcher knew it for certain: it gave a job out by it."""
     return min(decision.at for decision in decisions if _revision(decision) == revision)
+
+
+def _told_at(revision: int, starts: Sequence[Start]) -> dict[str, float]:
+    """When each worker had answered the first job of a revision."""
+    answered: dict[str, float] = {}
+    for start in starts:
+        if start.revision == revision:
+            answered[start.worker] = min(start.answered_at, answered.get(start.worker, math.inf))
+    return answered
 
 
 def _given_after(rollback: Rollback, decisions: Sequence[DecisionRecord]) -> int:
@@ -195,7 +214,15 @@ async def _one_job(yard: LiveYard, seen: Seen, number: int) -> None:
         return
     revision = result.alias.revision
     working = (result.timings.total_ms - result.timings.queued_ms) / 1000
-    seen.starts.append(Start(job=result.job_id, revision=revision, at=result.finished_at - working))
+    seen.starts.append(
+        Start(
+            job=result.job_id,
+            revision=revision,
+            worker=result.worker,
+            at=result.finished_at - working,
+            answered_at=result.finished_at,
+        )
+    )
     seen.answers[revision] = seen.answers.get(revision, 0) + 1
 
 
