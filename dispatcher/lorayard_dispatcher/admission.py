@@ -188,7 +188,8 @@ class Admission:
             self._put_by(job, called=True)
             return
         # What workers say of files must not tell a tenant what it may not know of.
-        hidden = error.spec.partition("@")[0] in self._choosing.directory.registry.restricted
+        restricted = self._choosing.directory.registry.restricted
+        hidden = not error.is_told or error.spec.partition("@")[0] in restricted
         refusal = refusals.unknown_adapter(error, None if hidden else self._fleet.refused(error.spec))
         self._tasks.spawn(self._answers.refuse(job, refusal), f"refuse-{job.key}")
 

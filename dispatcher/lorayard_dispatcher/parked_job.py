@@ -131,5 +131,5 @@ class ParkedJob:
         if self.alias is not None:
             given["alias"] = {"name": self.alias.name, "revision": self.alias.revision}
         if self.additions is not None:
-            given["additions"] = self.additions.model_dump()
+            given["additions"] = self.additions.for_tenant.model_dump()
         return given

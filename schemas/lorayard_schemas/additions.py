@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
 from lorayard_schemas.message import Part
 
 MAX_LEFT_OUT = 16
@@ -19,6 +24,15 @@ class LeftOut(Part):
     rule: str = ""
     """The rule that names it; empty: it was what the job had before."""
     why: str
+    unseen: SkipJsonSchema[bool] = Field(default=False, exclude=True, repr=False)
+    """The job's tenant cannot see it. Known where it was decided: it does not travel."""
+
+    @property
+    def for_tenant(self) -> LeftOut:
+        """In the same words, whether there is none of that name or others alone may use it."""
+        if not self.unseen:
+            return self
+        return LeftOut(adapter="an adapter", rule=self.rule, why="it is not there for this tenant")
 
     @property
     def label(self) -> str:
@@ -33,6 +47,13 @@ class Additions(Part):
     """The rules that added something, in their order."""
     left_out: tuple[LeftOut, ...] = ()
     """At most `MAX_LEFT_OUT`."""
+
+    @cached_property
+    def for_tenant(self) -> Additions:
+        """Without the names of what the job's tenant cannot see (D7): many jobs share it."""
+        if not any(one.unseen for one in self.left_out):
+            return self
+        return Additions(by=self.by, left_out=tuple(one.for_tenant for one in self.left_out))
 
     @property
     def label(self) -> str:

@@ -161,12 +161,14 @@ async def test_task_by_rule_and_style_by_tenant_answer_as_one_composition__c7__b
         (SUMS, "1", 1.0, None),
         (STYLE, "2", -1.5, AliasRef(name=STABLE, revision=1)),
     ]
-    assert [(one.adapter, one.rule) for one in found.left_out] == [("acme/tiny/none", "style")]
-    assert "is not registered" in found.left_out[0].why
+    assert [(one.adapter, one.rule) for one in found.left_out] == [("an adapter", "style")]
     record = await decision(yard, found.job_id, wait_until)
     assert (record.rule, record.composition) == (found.rule, found.composition)
     assert record.additions is not None
-    assert (record.additions.by, record.additions.left_out) == (found.added_by, found.left_out)
+    assert record.additions.by == found.added_by
+    (lacked,) = record.additions.left_out
+    assert (lacked.adapter, lacked.rule) == ("acme/tiny/none", "style"), "an operator is told its name"
+    assert "is not registered" in lacked.why
     capsys.readouterr()
     monkeypatch.setenv("LORAYARD_TENANT", "acme")
     await run(yard, "result", found.job_id)
@@ -241,7 +243,7 @@ async def test_without_a_dispatcher_workers_go_by_these_rules_too__c7__a3(
         (SUMS, None),
         (MORE, None),
     ]
-    assert [one.adapter for one in mixed.left_out] == ["acme/tiny/none"]
+    assert [one.rule for one in mixed.left_out] == ["r2"]
 
 
 async def test_who_waits_follows_the_aliases_of_its_parts_and_what_a_rule_lacked__c7__d4(

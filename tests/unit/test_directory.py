@@ -320,6 +320,9 @@ def test_no_rule_and_no_default_leads_a_tenant_to_it__d7(spec: str) -> None:
     by_default = Directory(book.registry, spec)
     by_default.aliases.known.update(book.aliases.known)
     assert "is not registered" in refusal(by_default, asked(tenant="x"))
+    with pytest.raises(UnknownAdapterError) as caught:
+        by_default.resolve(asked(tenant="x"))
+    assert caught.value.told.startswith("the default names an adapter that is not there")
 
 
 @pytest.mark.parametrize("alias", [None, f"{OURS}@stable"])

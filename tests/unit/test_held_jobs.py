@@ -78,3 +78,13 @@ def test_a_job_given_again_is_bound_elsewhere_only_with_other_parts__c7__d4() ->
     made = job.assigned.composition
     assert made is not None
     assert [part.version for part in made.parts] == ["9", "1"], "it runs with what it had"
+
+
+def test_a_job_given_again_tells_how_sure_was_what_decided_on_what_runs__b1() -> None:
+    meant, named = {"rule": "semantic", "confidence": 0.91}, {"rule": "default", "confidence": None}
+    for runs, again in ((meant, named), (named, meant)):
+        job, other = held("k"), held("k").assigned.model_copy(update={**again, "lease": "m"})
+        job.assigned = job.assigned.model_copy(update=runs)
+        job.give_again(other)
+        told = {"rule": job.assigned.rule, "confidence": job.assigned.confidence}
+        assert (told, job.assigned.lease) == (runs, "m")

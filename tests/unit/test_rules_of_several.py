@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from lorayard_schemas.rule_parts import Choice, Conflict
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.directory import Directory
+from lorayard_shared.jobs.refusals import unknown_adapter
 from lorayard_shared.jobs.resolve import BadCompositionError, Kept, Resolution, UnknownAdapterError
 
 BASE_DIGEST = "sha256:" + "0" * 8
@@ -245,6 +247,38 @@ def test_a_tenant_learns_no_more_of_what_it_may_not_use_than_of_what_is_not_ther
         assert found.additions is not None
         told.append(found.additions.model_dump_json().replace(name, "it"))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("name", [THEIRS, "acme/tiny/none", f"{SUMS}@nightly", f"{SUMS}@9"])
+def test_a_tenant_is_not_told_the_name_of_what_a_rule_lacks_for_it__d7(name: str) -> None:
+    found = directory(TASK, add((name, 1.0), (DORA, 1.0))).resolve(asked(task="sum"))
+    assert found.additions is not None
+    assert name in found.additions.label, "an operator is"
+    told = found.additions.for_tenant
+    assert name not in told.model_dump_json()
+    assert told.left_out[0].label == "without an adapter of r1: it is not there for this tenant"
+    assert told.left_out[1:] == found.additions.left_out[1:], "what it sees is told"
+
+
+@pytest.mark.parametrize("name", [THEIRS, "acme/tiny/none"])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [{"adapter": "?"}],
+        [{"adapters": [part(SUMS), part("?")]}],
+        [{"adapters": [part("?")], "on_missing": "skip"}],
+        [add(("?", 0.5), on=["base"], on_missing="refuse")],
+    ],
+)
+def test_a_refusal_does_not_tell_a_tenant_which_adapter_a_rule_names__d7(
+    name: str, rules: list[dict[str, Any]]
+) -> None:
+    named = json.loads(json.dumps(rules).replace("?", name))
+    with pytest.raises(UnknownAdapterError, match=name) as caught:
+        directory(*named).resolve(asked())
+    message = unknown_adapter(caught.value, None).message
+    assert name not in message
+    assert message.startswith("rule 'r0' ")
 
 
 def test_there_is_a_word_for_everything_that_can_have_chosen__c7() -> None:

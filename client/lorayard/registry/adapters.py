@@ -293,13 +293,11 @@ class Adapters:
         record = await self.find(adapter)
         async with Answering(link):
             return await remove_version(link, record, link.author(reason))
-            return await remove_version(link, record, link.author(reason))
 
     async def _step(self, step: _Step, adapter: str, reason: str) -> AdapterRecord:
         link = self._open_link()
         record = await self.find(adapter)
         async with Answering(link):
-            return await step(link, record, link.author(reason))
             return await step(link, record, link.author(reason))
 
     async def find(self, adapter: str) -> AdapterRecord:

@@ -49,6 +49,7 @@ def chosen_several(rule: RouteRule, conflict: Conflict, find: Find) -> Resolutio
             spec=rule.specs[0],
             reason=f"rule {rule.name!r} has no adapter left: {stack.left_out[0].why}",
             field="composition",
+            told=f"rule {rule.name!r} has no adapter left: {stack.left_out[0].for_tenant.why}",
         )
     found = combine(_of(recipe_of(rule), stack.layers), stack.layers, rule.label)
     return replace(found, added=Added(additions=stack.additions(()))) if stack.left_out else found
@@ -132,13 +133,13 @@ class _Stack:
             try:
                 record, alias = self._find(part.adapter)
             except UnknownAdapterError as error:
-                self._miss(rule, part, error.reason, UnknownAdapterError)
+                self._lack(rule, part, error)
                 continue
             by = () if rule.chooses else (rule.name,)
             layer = Layer(spec=part.adapter, record=record, weight=part.weight, alias=alias, by=by)
             fault = self._lay(rule, layer)
             if fault is not None:
-                self._miss(rule, part, fault, BadCompositionError)
+                self._miss(rule, part, fault)
 
     def _lay(self, rule: RouteRule, layer: Layer) -> str | None:
         """Why it cannot lie here; None: it does, or what comes twice was seen to."""
@@ -210,7 +211,21 @@ class _Stack:
         self.layers = [summed if each is other else each for each in self.layers]
         return None
 
-    def _miss(self, rule: RouteRule, part: RulePart, reason: str, error: type[UnknownAdapterError]) -> None:
+    def _lack(self, rule: RouteRule, part: RulePart, error: UnknownAdapterError) -> None:
+        """It is not there for this tenant, or for nobody: which of the two only operators are told (D7)."""
         if rule.missing is Missing.REFUSE:
-            raise error(spec=part.adapter, reason=f"rule {rule.name!r}: {reason}", field="composition")
-        self.left_out.append(LeftOut(adapter=part.adapter, rule=rule.name, why=reason[:MAX_WHY_CHARACTERS]))
+            reason = f"rule {rule.name!r}: {error.reason}"
+            found = UnknownAdapterError(spec=part.adapter, reason=reason, field="composition")
+            raise found.named_by(f"rule {rule.name!r}") from error
+        self._omit(rule, part, error.reason, unseen=True)
+
+    def _miss(self, rule: RouteRule, part: RulePart, fault: str) -> None:
+        """It is there, and cannot lie here."""
+        if rule.missing is Missing.REFUSE:
+            reason = f"rule {rule.name!r}: {fault}"
+            raise BadCompositionError(spec=part.adapter, reason=reason, field="composition")
+        self._omit(rule, part, fault, unseen=False)
+
+    def _omit(self, rule: RouteRule, part: RulePart, why: str, *, unseen: bool) -> None:
+        cut = why[:MAX_WHY_CHARACTERS]
+        self.left_out.append(LeftOut(adapter=part.adapter, rule=rule.name, why=cut, unseen=unseen))

@@ -2,7 +2,7 @@
 
 The same answer for the same request and the same revisions: nothing here is drawn, and no clock is read. A
 version that a tenant may not use is left out before anything is looked at, so that it is refused in the very
-words of one that does not exist, whatever led to it (D7).
+words of one that does not exist, whatever led to it: without its name where the job did not name it (D7).
 """
 
 from __future__ import annotations
@@ -159,10 +159,10 @@ class Directory:
         rule = self.rules.first(stage, asked)
         if rule is not None:
             if rule.adapter is not None:
-                return self._led(rule.adapter, rule.label, asked, kept)
+                return self._led_by_operator(f"rule {rule.name!r}", rule.adapter, rule.label, asked, kept)
             return chosen_several(rule, self.rules.conflict, partial(self._named, asked, kept))
         if stage is Stage.DEFAULT and self.default is not None:
-            return self._led(self.default, Rule.DEFAULT, asked, kept)
+            return self._led_by_operator("the default", self.default, Rule.DEFAULT, asked, kept)
         return None
 
     def _named(self, asked: Asked, kept: Kept | None, spec: str) -> tuple[AdapterRecord, AliasRef | None]:
@@ -171,6 +171,15 @@ class Directory:
         if isinstance(target, AdapterRecord):
             return target, None
         return self._drawn(target, asked, kept), target.ref
+
+    def _led_by_operator(
+        self, what: str, spec: str, rule: str, asked: Asked, kept: Kept | None
+    ) -> Resolution:
+        """As `_led`, by a name that the job did not say."""
+        try:
+            return self._led(spec, rule, asked, kept)
+        except UnknownAdapterError as error:
+            raise error.named_by(what) from error
 
     def _led(self, spec: str, rule: str, asked: Asked, kept: Kept | None) -> Resolution:
         if spec == BASE:

@@ -14,7 +14,7 @@ def unknown_adapter(error: UnknownAdapterError, refused_by: str | None) -> Resul
     return ResultError(
         kind=ErrorKind.PERMANENT,
         code=error.code,
-        message=f"{error.reason}; {refused_by}" if refused_by else error.reason,
+        message=f"{error.told}; {refused_by}" if refused_by else error.told,
         field=error.field,
     )
 

@@ -144,11 +144,23 @@ class UnknownAdapterError(Exception):
 
     code = "unknown_adapter"
 
-    def __init__(self, *, spec: str, reason: str, field: str = "adapter") -> None:
+    def __init__(self, *, spec: str, reason: str, field: str = "adapter", told: str | None = None) -> None:
+        """`reason` is for operators; `told` for the job's tenant, None: the same."""
         super().__init__(reason)
         self.spec = spec
         self.reason = reason
         self.field = field
+        self.told = reason if told is None else told
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the tenant may know all of it: it named the adapter itself."""
+        return self.told == self.reason
+
+    def named_by(self, what: str) -> UnknownAdapterError:
+        """The same, of a name that is not the job's: its tenant is not told it, whoever may use it (D7)."""
+        told = f"{what} names an adapter that is not there for this tenant (see `lorayard routes test`)"
+        return UnknownAdapterError(spec=self.spec, reason=self.reason, field=self.field, told=told)
 
 
 class BadCompositionError(UnknownAdapterError):

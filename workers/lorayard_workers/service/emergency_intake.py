@@ -281,7 +281,7 @@ def _assigned(job: TakenJob, found: Resolution) -> AssignedJob:
         rule=found.rule,
         confidence=_confidence(found),
         alias=found.alias,
-        additions=found.additions,
+        additions=None if found.additions is None else found.additions.for_tenant,
         waited_ms=max(0.0, (time.time() - job.enqueued_at) * 1000),
     )
 

@@ -40,6 +40,7 @@ class HeldJob:
                 "adapter": runs.adapter,
                 "composition": runs.composition,
                 "rule": runs.rule,
+                "confidence": runs.confidence,
                 "alias": runs.alias,
                 "additions": runs.additions,
             }
