@@ -174,7 +174,7 @@ async def test_task_by_rule_and_style_by_tenant_answer_as_one_composition__c7__b
     await run(yard, "result", found.job_id)
     told = capsys.readouterr()
     assert f"sum of 1 {SUMS}@1 + -1.5 {STYLE}@2" in told.err
-    assert "added by style; without acme/tiny/none of style: adapter 'acme/tiny/none' is not" in told.err
+    assert "added by style; without an adapter of style: it is not there for this tenant" in told.err
     await run(yard, "explain", found.job_id)
     assert "; added by style; without acme/tiny/none" in capsys.readouterr().out
     alone = await client.generate(PROMPT, adapter=SUMS, max_new_tokens=TOKENS)
