@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from lorayard import AdapterRecord
-from lorayard_cli.output import short_digest
+from lorayard_cli.output import folded, short_digest
 from lorayard_cli.transfer_progress import megabytes
 from lorayard_schemas.adapter import AdapterRecipe
 from lorayard_schemas.alias import AliasRecord
 
-COLUMNS = 80
-_INDENT = " " * 11
+_INDENT_COLUMNS = 11
 
 
 def sheet_lines(record: AdapterRecord, aliases: Sequence[AliasRecord]) -> list[str]:
@@ -23,9 +21,7 @@ def sheet_lines(record: AdapterRecord, aliases: Sequence[AliasRecord]) -> list[s
 
 def _wrapped(field: str, text: str) -> list[str]:
     # A digest that is cut in two cannot be copied: such a word stands as it is.
-    wrapper = textwrap.TextWrapper(COLUMNS, break_long_words=False, break_on_hyphens=False)
-    wrapper.subsequent_indent = _INDENT
-    return wrapper.wrap(f"{field:<10} {text}")
+    return folded(f"{field:<10} {text}", indent=_INDENT_COLUMNS)
 
 
 def _fields(record: AdapterRecord, aliases: Sequence[AliasRecord]) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lorayard_cli.embedded.liveness import dispatchers_line
-from lorayard_cli.output import plain
+from lorayard_cli.output import folded, plain
 from lorayard_schemas.semantic import SemanticStatus
 from lorayard_schemas.status import DispatcherStatus
+
+_HEAD_COLUMNS = 12
+"""Before what a line says of its word."""
 
 
 def dispatcher_lines(status: DispatcherStatus) -> Iterator[str]:
@@ -39,7 +42,10 @@ def _semantic(told: SemanticStatus) -> Iterator[str]:
             f"{told.abstained} abstained, {told.cost_p50_us:.0f} us each (p99 {told.cost_p99_us:.0f})"
         )
     if told.trouble:
-        yield f"[bold]semantic[/]    [yellow]{plain(told.trouble)}[/]"
+        head = " " * _HEAD_COLUMNS
+        for number, line in enumerate(folded(head + told.trouble, indent=_HEAD_COLUMNS)):
+            start = head if number else "[bold]semantic[/]    "
+            yield f"{start}[yellow]{plain(line.strip())}[/]"
 
 
 def _trouble(status: DispatcherStatus) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import textwrap
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +22,9 @@ UNWRITABLE = "backslashreplace"
 
 PIPE_WIDTH = 120
 """Columns when stdout is no terminal: a table cut to 80 would lose digests and names."""
+
+COLUMNS = 80
+"""Of a sentence: it reads the same in a terminal, a pipe and a ticket."""
 
 
 def ready_streams() -> None:
@@ -61,6 +65,13 @@ def print_text(text: str) -> None:
     """Text as it is: a model's answer is no markup."""
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     sys.stdout.flush()
+
+
+def folded(text: str, *, indent: int = 0) -> list[str]:
+    """A sentence as lines of 80 columns; those after the first begin with blanks. No word is cut."""
+    wrapper = textwrap.TextWrapper(COLUMNS, break_long_words=False, break_on_hyphens=False)
+    wrapper.subsequent_indent = " " * indent
+    return wrapper.wrap(text)
 
 
 def note(text: str) -> None:

@@ -198,7 +198,7 @@ async def test_a_rule_of_several_answers_as_the_composition_that_it_describes__c
     assert found.composition.policy == "ties"
     capsys.readouterr()
     await run(yard, "routes", "test", "--task", "mix")
-    told = capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
     assert f"-> task:mixed: everything fits: ties density=0.5 of 1.5 {STABLE} + 2 {SUMS}" in told
     assert f"=> ties of 1.5 {STYLE}@1 + 2 {SUMS}@1 through {STABLE} (revision 1)" in told
 
@@ -305,13 +305,13 @@ async def test_routes_test_says_what_would_be_added_and_what_gave_way__c7__b2(
     await run(yard, "routes", "set", str(file), "--no-check")
     capsys.readouterr()
     await run(yard, "routes", "test", "--task", "sum", "--tenant", "acme")
-    assert capsys.readouterr().out.splitlines()[-6:] == [
+    assert capsys.readouterr().out.splitlines()[-7:] == [
         f"-> task:sums: everything fits: {SUMS}",
         f"+  add:style: everything fits: -1.5 {STYLE} + 1 acme/tiny/none",
         f"+  add:again: everything fits: 3 {SUMS}",
         f"=> sum of 3 {SUMS}@1 + -1.5 {STYLE}@2",
-        "   without acme/tiny/none of style: adapter 'acme/tiny/none' is not registered; "
-        "`lorayard adapters ls` shows which are",
+        "   without acme/tiny/none of style: adapter 'acme/tiny/none' is not registered;",
+        "     `lorayard adapters ls` shows which are",
         f"   without {SUMS}@1: 3 {SUMS}@1 stands (conflict = last)",
     ]
     await run(yard, "routes", "test", "--task", "sum", "--tenant", "other", "--json")

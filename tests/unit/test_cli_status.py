@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from rich.text import Text
 
 from lorayard_cli.dispatcher_lines import dispatcher_lines
+from lorayard_schemas.semantic import SemanticStatus
 from lorayard_schemas.status import DispatcherStatus
 
 WELL = DispatcherStatus(dispatcher="d1", started_at=0.0, seats=(0,), dispatchers=("d1",))
@@ -32,3 +34,14 @@ def test_one_that_is_well_has_one_line() -> None:
 def test_what_is_worth_a_line_has_one(said: dict[str, object], words: tuple[str, ...]) -> None:
     _, line = dispatcher_lines(WELL.model_copy(update=said))
     assert all(word in line for word in words)
+
+
+def test_trouble_with_the_classifier_stands_in_80_columns() -> None:
+    trouble = "the classifier 0123456789ab cannot be had: " + "its files are damaged " * 5
+    told = SemanticStatus(trouble=trouble)
+    _, *lines = dispatcher_lines(WELL.model_copy(update={"semantic": told}))
+    shown = [Text.from_markup(line).plain for line in lines]
+    assert len(shown) > 1
+    assert all(len(line) <= 80 for line in shown)
+    assert [line[:12].strip() for line in shown] == ["semantic", *[""] * (len(shown) - 1)]
+    assert " ".join(line[12:] for line in shown) == trouble.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
-from lorayard_cli.output import note, out, plain, print_json, print_text, table
+from lorayard_cli.output import folded, note, out, plain, print_json, print_text, table
 from lorayard_cli.registry_changes import UNSIGNED, Signature
 
 
@@ -99,9 +100,16 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
         shown.add_row(*map(plain, (rule.label, _conditions(rule), f"+ {rule.outcome}")))
     if now.rules:
         out().print(shown)
-    if adding:
-        note(f"what rules add comes last, all that fit; of an adapter that comes twice: {now.settles}")
-    note(f"asked in this order: {', '.join(now.order)}; then the base model")
+    for line in foot_lines(now):
+        note(line)
+
+
+def foot_lines(now: RouteTable) -> Iterator[str]:
+    """How rules are asked; in 80 columns."""
+    if not all(rule.chooses for rule in now.rules):
+        last = f"what rules add comes last, all that fit; of an adapter that comes twice: {now.settles}"
+        yield from folded(last)
+    yield from folded(f"asked in this order: {', '.join(now.order)}; then the base model")
 
 
 async def history(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
@@ -153,14 +161,20 @@ async def which(*, request: Request = NOTHING, yard: YardAddress = NEAREST, outp
     if output.json:
         print_json(_trace_document(found))
     else:
-        for step in found.steps:
-            print_text(f"{'->' if step.decides else '  '} {step.what}: {step.why}")
-        for step in found.additions:
-            print_text(f"{'+ ' if step.decides else '  '} {step.what}: {step.why}")
-        print_text(f"=> {_chosen(found)}")
-        for told in found.left_out:
-            print_text(f"   {told.label}")
+        for line in trace_lines(found):
+            print_text(line)
     return ExitCode.OK if found.found is not None else ExitCode.UNKNOWN_ADAPTER
+
+
+def trace_lines(found: Trace) -> Iterator[str]:
+    """What was asked, what is added, what came of it, and what it goes without; in 80 columns."""
+    for step in found.steps:
+        yield from folded(f"{'->' if step.decides else '  '} {step.what}: {step.why}", indent=5)
+    for step in found.additions:
+        yield from folded(f"{'+ ' if step.decides else '  '} {step.what}: {step.why}", indent=5)
+    yield from folded(f"=> {_chosen(found)}", indent=5)
+    for told in found.left_out:
+        yield from folded(f"   {told.label}", indent=5)
 
 
 def _chosen(found: Trace) -> str:

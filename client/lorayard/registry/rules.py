@@ -12,9 +12,9 @@ import nats.js.errors
 
 from lorayard.registry.answering import Answering
 from lorayard.registry.known import read_classifier, read_directory
-from lorayard_schemas.codec import decode, encode
+from lorayard.request import GenerateRequest, build_job, pack_job
+from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.job import Job
 from lorayard_schemas.routes import RouteTable
 from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_shared.jobs.asked import Asked
@@ -112,7 +112,11 @@ class Rules:
 
         `tenant` is the client's unless given. `job` is what a split is drawn by where a request has neither
         user nor session. A request that would be refused is none the less answered: `refused` says why.
+
+        Raises:
+            InvalidRequestError: the prompt is none that can be submitted.
         """
+        body = _body(prompt) if prompt is not None else None
         link = self._open_link()
         asked = Asked(
             tenant=tenant if tenant is not None else link.tenant,
@@ -121,7 +125,7 @@ class Rules:
             session=session,
             task=task,
             metadata=dict(metadata or {}),
-            body=encode(Job(id="-", prompt=prompt)) if prompt is not None else None,
+            body=body,
         )
         async with Answering(link):
             there = await read_directory(link.bus)
@@ -170,6 +174,11 @@ def _check(wanted: RouteTable, there: Directory, source: str) -> None:
             except UnknownAdapterError as error:
                 reason = f"rule {rule.name!r}: {error.reason}; --no-check (check=False) takes it anyway"
                 raise RuleFileError(source=source, line=None, field=rule.kind, reason=reason) from error
+
+
+def _body(prompt: str) -> bytes:
+    """As a job that is submitted has it."""
+    return pack_job(build_job(GenerateRequest(prompt=prompt), job_id="-", now=0.0))
 
 
 async def _session(bus: Bus, asked: Asked) -> SessionRecord | None:
