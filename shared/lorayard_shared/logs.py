@@ -61,6 +61,7 @@ class Event(StrEnum):
     PROCESS_DRAINED = "process_drained"
     PROCESS_STARTED = "process_started"
     PROCESS_STOPPED = "process_stopped"
+    PROMPT_UNJUDGED = "prompt_unjudged"
     RESULTS_FULL = "results_full"
     RESULT_ALREADY_STORED = "result_already_stored"
     SAMPLES_FAILED = "samples_failed"

@@ -130,6 +130,27 @@ def test_a_file_of_too_many_bytes_is_refused_unread(artifact: Artifact, tmp_path
         read_artifact(tmp_path)
 
 
+def with_tokenizer(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Files], Files]:
+    return with_file(TOKENIZER_NAME, lambda data: json.dumps(change(json.loads(data))).encode())
+
+
+def of_a_model(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Files], Files]:
+    return with_tokenizer(
+        lambda document: document | {"model": document["model"] | change(document["model"])}
+    )
+
+
+def far_away(model: dict[str, Any]) -> dict[str, Any]:
+    """As many tokens as before, the last with another number."""
+    return {"vocab": {**model["vocab"], max(model["vocab"], key=model["vocab"].get): 1_000_000}}
+
+
+def endless(document: dict[str, Any]) -> dict[str, Any]:
+    """With a pattern that the library gives up on after so many tries, with a panic."""
+    pattern = {"Regex": "(a+)+(a+)+(a+)+$"}
+    return document | {"normalizer": {"type": "Replace", "pattern": pattern, "content": "x"}}
+
+
 @pytest.mark.parametrize(
     ("damage", "file", "words"),
     [
@@ -163,6 +184,8 @@ def test_a_file_of_too_many_bytes_is_refused_unread(artifact: Artifact, tmp_path
         ),
         (with_file(TOKENIZER_NAME, lambda _: b"[]"), TOKENIZER_NAME, "no tokenizer"),
         (with_file(TOKENIZER_NAME, cutting), TOKENIZER_NAME, "cuts or pads"),
+        (of_a_model(far_away), TOKENIZER_NAME, "a token 1000000 for a table of"),
+        (of_a_model(lambda _: {"unk_token": "none such"}), TOKENIZER_NAME, "fails on a text"),
     ],
 )
 def test_each_damage_is_told_with_its_file(
@@ -171,6 +194,13 @@ def test_each_damage_is_told_with_its_file(
     with pytest.raises(ArtifactError, match=words) as refused:
         artifact_of(damage(dict(artifact.files)))
     assert refused.value.file == file
+
+
+def test_a_text_that_the_tokenizer_panics_on_is_an_error_like_any_other(artifact: Artifact) -> None:
+    made = Classifier(artifact_of(with_tokenizer(endless)(dict(artifact.files))))
+    made.choose("some words")
+    with pytest.raises(ArtifactError, match=r"fails on a text: .*retry-limit"):
+        made.choose("a" * 31 + "!")
 
 
 def test_whole_numbers_are_as_many_as_their_shape_says(artifact: Artifact) -> None:

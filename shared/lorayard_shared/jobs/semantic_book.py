@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from lorayard_schemas.semantic import SemanticVerdict
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.prompt_excerpt import prompt_excerpt
+from lorayard_shared.logs import Event, process_logger
 
 REMEMBERED_JOBS = 32_768
 """Verdicts: twice as many as wait in four lanes at the default window; about 20 MB."""
@@ -120,6 +121,7 @@ class Standing:
         try:
             said = self.classifier.choose(text, allowed.__contains__)
         except Exception as error:  # noqa: BLE001  # a text that a library stumbles on costs its job no more
+            process_logger().warning(Event.PROMPT_UNJUDGED, revision=self.revision, reason=str(error))
             return SemanticVerdict(reason=f"the prompt cannot be judged ({error})", revision=self.revision)
         return SemanticVerdict(
             adapter=said.adapter,
