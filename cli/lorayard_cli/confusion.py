@@ -30,6 +30,9 @@ def figures_line(record: SemanticRecord) -> str:
 
 def evaluation_lines(found: Evaluation, threshold: float) -> Iterator[str]:
     """For people."""
+    if not found.examples:
+        yield f"nothing to judge: all {len(found.left_out)} prompts were learnt; give others"
+        return
     head = f"{'prompts for':<{NAME_COLUMNS}} {'n':>4} {'right':>5} {ABSTAINED:>9}  taken for"
     yield head
     for label, row in sorted(found.confusion.items()):

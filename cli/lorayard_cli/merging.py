@@ -81,6 +81,23 @@ def plan_merge(
     )
 
 
+def check_target(known: AdapterRecord | None, plan: MergePlan, parts: Sequence[AdapterRecord]) -> None:
+    """Whether a version that is there already may be what comes of the plan: the same recipe again may.
+
+    Raises:
+        CommandError: it is something else.
+    """
+    if known is None:
+        return
+    if known.recipe is not None:
+        other = known.recipe.digest not in (None, plan.recipe.digest)
+    else:
+        other = plan.recipe.policy in _EXACT and known.rank != sum(part.rank for part in parts)
+    if other:
+        message = f"{known.label} is there already, and is something else: give another --version"
+        raise refused("version", message)
+
+
 def _check_states(parts: Sequence[AdapterRecord]) -> None:
     for part in parts:
         if part.state is AdapterState.REFUSED:

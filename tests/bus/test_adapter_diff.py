@@ -84,8 +84,13 @@ async def test_what_cannot_be_compared_is_said__g3(
     await Records(bus).create(held, Author(actor="w1"))
     with pytest.raises(VersionUnknownError, match="workers have it on their own disks"):
         await client.adapters.diff(f"{NAME}@1", f"{NAME}@2")
+    await Records(bus).create(held.model_copy(update={"name": "acme/tiny/held"}), Author(actor="w1"))
+    with pytest.raises(VersionUnknownError, match="workers have it on their own disks"):
+        await client.adapters.diff(f"{NAME}@1", "acme/tiny/held")
     with pytest.raises(AdapterRefusedError, match="there is no such folder"):
         await client.adapters.diff(f"{NAME}@1", tmp_path / "missing")
+    with pytest.raises(AdapterRefusedError, match="it is a file; a folder is needed"):
+        await client.adapters.diff(f"{NAME}@1", folder / "adapter_config.json")
     assert await diff(settings, f"{NAME}@1", f"{NAME}@9") == ExitCode.UNKNOWN_ADAPTER
     assert await diff(settings, f"{NAME}@1", str(tmp_path)) == ExitCode.BAD_INPUT
     assert await diff(settings, NAME, NAME, "--modules", "-1") == ExitCode.BAD_INPUT

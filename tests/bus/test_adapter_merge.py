@@ -138,6 +138,7 @@ async def test_the_record_tells_the_recipe_and_the_same_recipe_gives_the_same_by
     assert max(map(len, shown.splitlines())) <= 80
     other = (f"{ONE}@1:0.7", TWO, "--policy", "dare_ties", "--density", "0.5", "--seed", "8")
     assert await merge(settings, *other) == ExitCode.BAD_INPUT  # other bytes under the same version
+    assert "is there already, and is something else" in capsys.readouterr().err
 
 
 async def test_what_cannot_be_merged_is_refused_with_its_reason__g3(

@@ -103,6 +103,7 @@ async def test_another_folder_mends_nothing_and_nothing_else_of_it_is_sent__d2(
     told = capsys.readouterr()
     assert "part 1 of 1 is missing" in told.out
     assert "--repair DIR" in told.err
+    assert f"nothing in {other} has the bytes of what is wrong" in told.err
     assert await names(bus) == before
     assert await command(settings, "verify", f"{NAME}@1", "--repair", str(folder), "--json") == ExitCode.OK
     said = json.loads(capsys.readouterr().out)

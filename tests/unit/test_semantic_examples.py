@@ -34,6 +34,12 @@ def test_a_line_is_an_example_and_empty_lines_are_none(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_may_begin_with_the_mark_of_its_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "examples.jsonl"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert [one.prompt for one in read_examples(path)] == ["add these"]
+
+
 @pytest.mark.parametrize(
     ("row", "field", "words"),
     [
@@ -42,6 +48,7 @@ def test_a_line_is_an_example_and_empty_lines_are_none(tmp_path: Path) -> None:
         ('"text"', "", "no JSON object"),
         ('{"prompt": "x"}', "adapter", "is missing"),
         ('{"adapter": "base"}', "prompt", "is missing"),
+        ('{"adapter": "base", "adapter": "none", "prompt": "x"}', "", "twice"),
         ('{"adapter": "base", "prompt": " "}', "prompt", "not empty"),
         ('{"adapter": "base", "prompt": 7}', "prompt", "must be text"),
         ('{"adapter": null, "prompt": "x"}', "adapter", "must be text"),

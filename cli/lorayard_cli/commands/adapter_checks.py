@@ -50,6 +50,8 @@ async def verify(
     else:
         for file in mended:
             print_text(f"mended: {file.name} ({file.sha256[:12]}), from {repair}")
+        if repair is not None and not mended and not sound:
+            note(f"nothing in {repair} has the bytes of what is wrong")
         _tell(checks)
     return ExitCode.OK if sound else ExitCode.FAILED
 

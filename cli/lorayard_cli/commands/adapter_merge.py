@@ -12,9 +12,10 @@ from cyclopts import Group, Parameter
 
 from lorayard import AdapterRecord, Client, Composition, PushReport
 from lorayard.composition import PolicyName, SignName, checked_composition
+from lorayard.registry.publication import PushOptions, check_said
 from lorayard_cli.commands.adapter_files import NOTHING_SAID, Said
 from lorayard_cli.connection import client
-from lorayard_cli.merging import MergePlan, plan_merge, read_weighted, refused
+from lorayard_cli.merging import MergePlan, check_target, plan_merge, read_weighted, refused
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, print_json, print_text, short_digest
 from lorayard_cli.transfer_progress import megabytes, transfer_progress
@@ -84,6 +85,7 @@ async def merge(
     """
     if not part:
         raise refused("part", "name the adapters that it is to be made of")
+    _check(name, version, said)
     async with client(yard) as connected:
         made = await _made(connected, part, how, said, name=name, version=version)
         if activate:
@@ -104,6 +106,11 @@ async def merge(
         _tell(made)
 
 
+def _check(name: str, version: str, said: Said) -> None:
+    options = PushOptions(labels=said.labels(), tenants=said.tenant, reason=said.why)
+    check_said(name=name, version=version, actor="", options=options)
+
+
 async def _made(
     connected: Client, part: tuple[str, ...], how: How, said: Said, *, name: str, version: str
 ) -> PushReport:
@@ -111,6 +118,8 @@ async def _made(
     composition = checked_composition(how.composition(weights))
     records = {spec: await connected.adapters.find(spec) for spec in weights}
     plan = plan_merge(composition, records, template_from=how.template, tenants=said.tenant)
+    known = {record.label: record for record in await connected.adapters()}
+    check_target(known.get(f"{name}@{version}"), plan, list(records.values()))
     with tempfile.TemporaryDirectory(prefix="lorayard-merge-") as place:
         folder = await _merged_folder(connected, list(records.values()), plan, Path(place))
         with transfer_progress("push") as shown:

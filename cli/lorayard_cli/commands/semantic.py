@@ -15,6 +15,8 @@ from cyclopts import Parameter
 from lorayard.registry.known import read_directory
 from lorayard.settings import client_settings
 from lorayard_cli.confusion import evaluation_document, evaluation_lines, figures_line
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.failures import CommandError
 from lorayard_cli.learning import (
     EncoderName,
     check_labels,
@@ -98,6 +100,9 @@ async def train(
     from lorayard_shared.semantic.examples import NONE, read_examples
     from lorayard_shared.semantic.training import train as make
 
+    if learning.out is not None and learning.out.exists() and not learning.out.is_dir():
+        message = f"{learning.out} is a file: --out takes a folder"
+        raise CommandError(ExitCode.USAGE, "usage", message, field="out")
     given = read_examples(_file(examples, "routing_examples.jsonl"))
     judged_by = read_examples(learning.held_out) if learning.held_out is not None else ()
     labels = sorted({one.adapter for one in given} - {NONE})

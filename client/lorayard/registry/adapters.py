@@ -311,9 +311,11 @@ class Adapters:
         if version is not None:
             async with Answering(link):
                 return (await Records(link.bus).get(name, version)).record
-        there = [record for record in await self() if record.name == name and record.in_store]
+        known = [record for record in await self() if record.name == name]
+        there = [record for record in known if record.in_store]
         if not there:
-            raise VersionUnknownError(label=adapter)
+            where = " in the store (workers have it on their own disks)" if known else ""
+            raise VersionUnknownError(label=f"{adapter}{where}")
         return max(there, key=lambda record: version_order(record.version))
 
 

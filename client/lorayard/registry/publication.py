@@ -65,12 +65,21 @@ def read_publication(
     # Late: numpy and regex are needed by publishers only, and come with `lorayard[adapters]`.
     from lorayard_shared.adapters.folder_files import judge_folder
 
-    _record(None, name=name, version=version, actor=actor, options=options)  # names, before a long read
+    check_said(name=name, version=version, actor=actor, options=options)  # before a long read
     judged = judge_folder(folder, max_bytes=max_bytes)
     record = _record(judged, name=name, version=version, actor=actor, options=options)
     files = [FileBytes(name=file, data=data) for file, data in judged.files.items()]
     files.sort(key=lambda file: len(file.data))
     return Publication(record=record, files=tuple(files), ignored=judged.ignored)
+
+
+def check_said(*, name: str, version: str, actor: str, options: PushOptions) -> None:
+    """Whether a version can be called so, whatever its files.
+
+    Raises:
+        InvalidRequestError: the name, version, a label or a tenant cannot be used.
+    """
+    _record(None, name=name, version=version, actor=actor, options=options)
 
 
 _UNREAD = "sha256:" + "0" * 64

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lorayard.registry.verifying import VersionCheck, check_versions
 from lorayard_schemas.adapter import AdapterRecord, StoredFile
-from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.errors import AdapterRefusedError, no_folder
 from lorayard_shared.registry.blobs import BlobStore, FileBytes, OnBytes, unheard
 
 
@@ -39,7 +39,7 @@ async def repair_versions(
         StoreFullError: what was mended until then stays.
     """
     if not await asyncio.to_thread(folder.is_dir):
-        raise AdapterRefusedError(folder, "there is no such folder")
+        raise no_folder(folder)
     checks = await check_versions(store, records, on_size=on_size, on_bytes=on_bytes)
     faulty = {one.file.sha256: one.file for check in checks for one in check.files if one.fault}
     mended, sent = list[StoredFile](), 0

@@ -27,6 +27,12 @@ class AdapterRefusedError(AdapterError):
         self.module = module
 
 
+def no_folder(path: Path) -> AdapterRefusedError:
+    """What lies, or does not, where an adapter's folder was said to be."""
+    reason = "it is a file; a folder is needed" if path.is_file() else "there is no such folder"
+    return AdapterRefusedError(path, reason)
+
+
 class NotPlainFileError(YardError):
     """A folder, a pipe or a device lies where a file should."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lorayard_shared.adapters.config import AdapterConfig, read_config
-from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.errors import AdapterRefusedError, no_folder
 from lorayard_shared.adapters.patterns import check_lookups
 from lorayard_shared.adapters.plain_file import read_plain_file
 from lorayard_shared.adapters.prompt_template import read_prompt_template
@@ -139,7 +139,7 @@ class AdapterFile:
 def read_adapter(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> AdapterFile:
     """Read an adapter folder. Raises AdapterRefusedError, naming what is wrong and where."""
     if not folder.is_dir():
-        raise AdapterRefusedError(folder, "there is no such folder")
+        raise no_folder(folder)
     config = read_config(folder)
     data = _read_weights(folder, max_bytes)
     table = parse_table(folder, data, len(data))

@@ -8,7 +8,7 @@ from pathlib import Path
 from lorayard_schemas.adapter import AdapterKind
 from lorayard_shared.adapters.config import CONFIG_NAME, MAX_CONFIG_BYTES
 from lorayard_shared.adapters.digest import adapter_digest
-from lorayard_shared.adapters.errors import AdapterRefusedError
+from lorayard_shared.adapters.errors import AdapterRefusedError, no_folder
 from lorayard_shared.adapters.files import MAX_WEIGHTS_BYTES, WEIGHTS_NAME, AdapterFile, read_adapter
 from lorayard_shared.adapters.finite import check_finite
 from lorayard_shared.adapters.plain_file import read_plain_file
@@ -57,7 +57,7 @@ def judge_folder(folder: Path, *, max_bytes: int = MAX_WEIGHTS_BYTES) -> JudgedF
         AdapterRefusedError: the first thing that is wrong, with file, module and numbers.
     """
     if not folder.is_dir():
-        raise AdapterRefusedError(folder, "there is no such folder")
+        raise no_folder(folder)
     names = _names(folder)
     small = _read_small(folder, names)
     adapter = read_adapter(folder, max_bytes=max_bytes)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorayard_shared.adapters.config import AdapterConfig, read_config
-from lorayard_shared.adapters.errors import AdapterRefusedError, NotPlainFileError
+from lorayard_shared.adapters.errors import AdapterRefusedError, NotPlainFileError, no_folder
 from lorayard_shared.adapters.files import (
     WEIGHTS_NAME,
     LoraPair,
@@ -76,7 +76,7 @@ def widened(stored: NDArray[np.generic]) -> Values:
 def open_weights(folder: Path) -> Generator[OpenWeights]:
     """Judge configuration and header, and keep the file open. Raises AdapterRefusedError."""
     if not folder.is_dir():
-        raise AdapterRefusedError(folder, "there is no such folder")
+        raise no_folder(folder)
     config = read_config(folder)
     try:
         handle, state = open_plain_file(folder / WEIGHTS_NAME)

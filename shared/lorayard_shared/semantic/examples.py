@@ -45,7 +45,7 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     except OSError as error:
         raise _wrong(source, f"cannot be read: {error.strerror}") from None
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # editors put the mark there
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise _wrong(source, "is not UTF-8", line=line) from None
@@ -96,7 +96,7 @@ def _parsed(text: str, source: str) -> Iterator[Example]:
 
 def _example(row: str, source: str, line: int) -> Example:
     try:
-        given: object = json.loads(row)
+        given: object = json.loads(row, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise _wrong(source, f"no JSON: {error!s:.150}", line=line) from None
     if not isinstance(given, dict):
@@ -114,6 +114,14 @@ def _example(row: str, source: str, line: int) -> Example:
         reason = f"{len(prompt)} characters, more than {MAX_PROMPT_CHARACTERS}"
         raise _wrong(source, reason, line=line, field="prompt")
     return Example(adapter=label, prompt=prompt)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse what JSON leaves open: which of two values counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field stands there twice")
+    return found
 
 
 def _text(fields: dict[str, object], name: str, source: str, line: int) -> str:
