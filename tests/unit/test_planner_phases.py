@@ -320,3 +320,12 @@ def test_of_groups_that_wait_alike_the_smallest_that_a_worker_decodes_goes_first
     assert given(decide(older, fleet, policy))[0].startswith("d")
     strict = Policy(queue_from=1.0, wait_bound_seconds=(10.0,), alike_seconds=0.0)
     assert given(decide(jobs, fleet, strict))[0].startswith("c")
+
+
+@pytest.mark.parametrize("columns", [0, 64], ids=["slots", "columns"])
+def test_where_more_adapters_wait_than_rows_are_free_those_worth_the_most_are_loaded(columns: int) -> None:
+    ages = dict.fromkeys("abcdef", 1.0) | {"g": 5.0, "h": 9.0, "z": 12.0}  # z is on disk only
+    fleet = [replace(worker(name), columns=columns) for name in ("w1", "w2")]
+    policy = Policy(columns_of=dict.fromkeys(ages, 16) if columns else {})
+    made = decide([job(group, group, age=age) for group, age in ages.items()], fleet, policy)
+    assert [decision.group for decision in made.decisions] == ["h", "g"]

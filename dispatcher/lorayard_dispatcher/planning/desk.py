@@ -64,7 +64,7 @@ class Desk:
         self._mean_bytes: float | None = None
         self.budget_seconds = 0.0
         self.budget_at: float | None = None
-        self.resident: dict[str, Resident] = {}
+        self.resident: Mapping[str, Resident] = {}
         self.jobs: dict[str, int] = {}
         self.host: frozenset[str] = frozenset()
         self.fetching: set[str] = set()
@@ -108,9 +108,9 @@ class Desk:
         self.rows = max(1, view.rows)
         self.room = view.room
         self.in_flight = view.in_flight
-        resident = self.resident = dict(view.resident)
+        resident = self.resident = view.resident  # never changed: replaced by one that is
         if self.left:
-            self._leave_out()
+            resident = self._leave_out()
         jobs: dict[str, int] = {}
         idle_pins = 0
         for digest, found in resident.items():
@@ -138,10 +138,11 @@ class Desk:
         # just come, would be a walk through cold memory.
         self.is_even = self.is_plain and not view.columns
 
-    def _leave_out(self) -> None:
+    def _leave_out(self) -> Mapping[str, Resident]:
         """Of a view that shows more than its slots hold, beside what is on its way: what had to leave for it.
         Jobs given to that would wait for a slot there."""
-        view, resident = self.view, self.resident
+        view, resident = self.view, dict(self.resident)
+        self.resident = resident
         for digest in list(self.left):
             found = resident.get(digest)
             crowded = len(resident) > view.slots or self.taken_columns(resident) > view.columns > 0
@@ -149,6 +150,7 @@ class Desk:
                 del self.left[digest]  # it has left, or another one has
             else:
                 del resident[digest]
+        return resident
 
     @property
     def spare(self) -> int:

@@ -137,8 +137,9 @@ class Desks:
         if desk.view.columns:
             free = desk.free_columns + desk.taken_columns(evicted) - desk.columns(group)
         missing = desk.missing(group)
+        resident = desk.resident = dict(desk.resident)
         for digest in evicted:
-            del desk.resident[digest]
+            del resident[digest]
             desk.left[digest] = None
             desk.jobs.pop(digest, None)
             leave(self.holders, digest, desk.name)
@@ -148,7 +149,7 @@ class Desks:
         for digest in missing:
             # What is derived may be forgotten before a view tells how large it is.
             columns = desk.columns(digest) if digest in self._policy.parts_of else 0
-            desk.resident[digest] = Resident(last_used=now, loaded_at=now, columns=columns)
+            resident[digest] = Resident(last_used=now, loaded_at=now, columns=columns)
             desk.left.pop(digest, None)
             if digest not in desk.host and digest not in self._policy.parts_of:
                 desk.reads[digest] = now

@@ -6,14 +6,17 @@ Warm bulk work must not keep an urgent job of a cold adapter waiting for its bou
 from __future__ import annotations
 
 import heapq
+import math
+from bisect import insort
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
 from lorayard_dispatcher.planning.backlog import Lane
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.desks import CHOICES
-from lorayard_dispatcher.planning.loads import MOST_READS, Load, Quote
+from lorayard_dispatcher.planning.loads import MOST_READS, MOST_SCALE, Load, Quote
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.phases.homes import kept_lanes, serve_homes
 from lorayard_dispatcher.planning.values import BASE_GROUP, Phase
@@ -87,8 +90,12 @@ class _Wanted(NamedTuple):
 
 _INDEX = itemgetter(0)
 
-_Front = tuple[float, int, str, str]
-"""The index and the stability of an offer, each negated, its group and worker: the least is the best."""
+_Front = tuple[float, float, str, str]
+"""The index and the stability of an offer, each negated, its group and worker: the least is the best. Without
+a worker it is a group whose offers are not made yet: none of them is better than this."""
+
+_Quotes = dict[str, dict[int, tuple[int, Quote] | None]]
+"""By worker and columns: its free rows, and what a load costs."""
 
 
 class _Loading:
@@ -99,10 +106,15 @@ class _Loading:
         self._priority = priority
         self._is_small = len(making.books.desks) <= SMALL
         self._wanted: dict[str, _Wanted | None] = {}
-        self._quotes: dict[str, dict[int, tuple[int, Quote] | None]] = {}
-        """By worker and columns: its free rows, and what a load costs."""
+        self._quotes: _Quotes = {}
+        self._first: _Quotes = {}
+        """Those of the start, for the offers that are not made yet."""
         self._offers: dict[str, list[tuple[float, str]]] = {}
-        """By group: its index, negated, and the worker; without the best, which is at the front."""
+        """By group: its index, negated, and the worker, the best first; without the one at the front."""
+        self._unseen: dict[str, tuple[_Wanted, list[Desk]]] = {}
+        """Groups whose offers are not made yet, and the workers that they are to."""
+        self._left: set[tuple[str, str]] = set()
+        """Adapters that loads have taken out of workers, and those: they were there at the start."""
         self._served: set[str] = set()
         """Groups that were looked after: their other offers are not what they were."""
         self._filled: set[str] = set()
@@ -115,14 +127,17 @@ class _Loading:
 
         `sample` are the groups that are worth a look wherever a worker has changed.
         """
-        for group, wanted, desks in self._pairs(sample):
-            offers = self._offers_of(group, wanted, desks)
-            if offers:
-                self._offers[group] = offers
-                self._bring_forward(group)
         by_name, free = self._making.books.desks.by_name, self._making.books.desks.free
+        pairs = list(self._pairs(sample))
+        # Where more groups wait than can be loaded, most need no look: rows run out before their turn.
+        if len(pairs) <= len(free) or not self._put_off_offers(pairs):
+            for group, wanted, desks in pairs:
+                self._make_offers(group, wanted, desks, self._quotes)
         while self._front and free:  # without a free row no offer stands
             before, _, group, name = heapq.heappop(self._front)
+            if not name:
+                self._make_late(group)
+                continue
             still = self._group(group)
             if still is None:
                 continue  # and with it all its other offers
@@ -136,14 +151,91 @@ class _Loading:
                 self._wanted.pop(group)
                 self._served.add(group)
             elif index < 0.0:
-                self._offers[group].append((index, name))
+                insort(self._offers[group], (index, name), key=_INDEX)
             self._bring_forward(group)
+
+    def _make_offers(self, group: str, wanted: _Wanted, desks: Sequence[Desk], quotes: _Quotes) -> None:
+        offers = self._offers_of(group, wanted, desks, quotes)
+        if offers:
+            offers.sort(key=_INDEX)
+            self._offers[group] = offers
+            self._bring_forward(group)
+
+    def _put_off_offers(self, pairs: Sequence[tuple[str, _Wanted, list[Desk]]]) -> bool:
+        """Groups to the front by what their best offer could be at most; False: it is not as easily told."""
+        if self._making.books.policy.parts_of:
+            return False
+        asked = set(chain.from_iterable(desks for _, _, desks in pairs))
+        self._ask_all(pairs, asked)
+        quotes = chain.from_iterable(of_desk.values() for of_desk in self._quotes.values())
+        found = [known for known in quotes if known is not None]
+        if not found:
+            return True  # nothing may leave anywhere
+        self._first = dict(self._quotes)
+        self._bound(pairs, asked, found)
+        return True
+
+    def _ask_all(self, pairs: Sequence[tuple[str, _Wanted, list[Desk]]], asked: Collection[Desk]) -> None:
+        """What any of the offers needs to know, while it is as it was at the start."""
+        for desk in asked:
+            if not desk.view.columns:
+                self._ask(desk, 0)
+        if not any(desk.view.columns for desk in asked):
+            return
+        for group, _, desks in pairs:
+            for desk in desks:
+                columns = desk.columns(group)
+                if columns not in self._quotes.get(desk.name, ()):
+                    self._ask(desk, columns)
+
+    def _bound(
+        self,
+        pairs: Sequence[tuple[str, _Wanted, list[Desk]]],
+        asked: Collection[Desk],
+        found: Sequence[tuple[int, Quote]],
+    ) -> None:
+        """What no offer of a group can be better than, by the least that any of the workers asked for."""
+        hosts, sizes = self._making.books.desks.hosts, self._making.books.policy.bytes_of
+        least_rows, most_rows = min(rows for rows, _ in found), max(rows for rows, _ in found)
+        roomy = {desk for desk in asked if desk.free_rows > least_rows}
+        lost = min(quote.lost_seconds for _, quote in found)
+        host = min(quote.host_seconds for _, quote in found)
+        disk = min(quote.disk_seconds for _, quote in found)
+        mean = max(desk.mean_bytes(sizes) for desk in asked) if sizes else 0.0
+        # Of equal ones a small fleet takes the stable home first, which nobody knows before the offers.
+        tie = -math.inf if self._is_small else 0.0
+        for group, wanted, desks in pairs:
+            size = sizes.get(group, 0) if mean else 0
+            scale = max(1 / MOST_SCALE, min(1.0, size / mean)) if size else 1.0
+            seconds = scale * host + lost
+            if group not in hosts or not any(group in desk.host or group in desk.fetching for desk in desks):
+                seconds += scale * disk
+            rows = least_rows if roomy.isdisjoint(desks) else most_rows
+            released = (rows if rows < wanted.jobs else wanted.jobs) * wanted.urgency
+            self._unseen[group] = (wanted, desks)
+            self._front.append((-released / max(seconds, LEAST_SECONDS), tie, group, ""))
+        heapq.heapify(self._front)
+
+    def _make_late(self, group: str) -> None:
+        """The offers of a group as they were at the start, less those to workers that are filled by now."""
+        found = self._unseen.pop(group, None)
+        if found is None:
+            return
+        wanted, desks = found
+        if self._left:
+            desks = [desk for desk in desks if (group, desk.name) not in self._left]
+        self._make_offers(group, wanted, desks, self._first)
+
+    def _make_all(self) -> None:
+        """Before a change that offers of the start could not be told from any more."""
+        for group in tuple(self._unseen):
+            self._make_late(group)
 
     def _pairs(self, sample: Sequence[str]) -> Iterator[tuple[str, _Wanted, list[Desk]]]:
         """Groups, and the workers that might load them: those that have changed for the sample, a few for
         groups that jobs have come for."""
         making = self._making
-        desks, base_of = making.books.desks, making.books.policy.base_of
+        desks = making.books.desks
         changed = [desk for desk in making.changed if desk.is_free]
         sampled = frozenset(sample) if changed else frozenset[str]()
         most = CHOICES if making.whole or len(desks) <= CHOICES else NEWS_CHOICES
@@ -152,13 +244,19 @@ class _Loading:
             if group != BASE_GROUP and (wanted := self._group(group)) is not None:
                 found = desks.strangers(group, group, free=True, most=most)
                 if group in sampled:
-                    base, names = base_of.get(group), {desk.name for desk in found}
-                    found += [desk for desk in changed if desk.name not in names and desk.fits(group, base)]
+                    names = {desk.name for desk in found}
+                    found += [desk for desk in self._fitting(group, changed) if desk.name not in names]
                 yield group, wanted, found
         for group in sample if changed else ():
             if group not in news and (wanted := self._group(group)) is not None:
-                base = base_of.get(group)
-                yield group, wanted, [desk for desk in changed if desk.fits(group, base)]
+                yield group, wanted, self._fitting(group, changed)
+
+    def _fitting(self, group: str, desks: Sequence[Desk]) -> list[Desk]:
+        """Those of some workers that could serve a group."""
+        policy = self._making.books.policy
+        base = policy.base_of.get(group)
+        is_easy = base is None and not policy.parts_of
+        return [desk for desk in desks if (is_easy and desk.is_even) or desk.fits(group, base)]
 
     def _bring_forward(self, group: str) -> None:
         """The best of a group's other offers to the front; of several the stable home."""
@@ -168,15 +266,16 @@ class _Loading:
             offers[:] = [offer for offer in offers if by_name[offer[1]].is_free]
         if not offers:
             return
-        best = min(offers, key=_INDEX)
-        tie = 0
+        best, tie = 0, 0
+        index, name = offers[0]
         if self._is_small:
-            tie = -weight(group, best[1])
-            for other in offers:
-                if other[0] == best[0] and (found := -weight(group, other[1])) < tie:
-                    best, tie = other, found
-        offers.remove(best)
-        heapq.heappush(self._front, (best[0], tie, group, best[1]))
+            tie = -weight(group, name)
+            for at, (other, home) in enumerate(offers):
+                if other != index:
+                    break
+                if (found := -weight(group, home)) < tie:
+                    best, tie = at, found
+        heapq.heappush(self._front, (index, tie, group, offers.pop(best)[1]))
 
     def _group(self, group: str) -> _Wanted | None:
         if group not in self._wanted:
@@ -202,13 +301,15 @@ class _Loading:
             wait_rows=books.backlog.pending(group) * books.policy.service_seconds / held if held else 0.0,
         )
 
-    def _offers_of(self, group: str, wanted: _Wanted, desks: Sequence[Desk]) -> list[tuple[float, str]]:
+    def _offers_of(
+        self, group: str, wanted: _Wanted, desks: Sequence[Desk], quotes: _Quotes
+    ) -> list[tuple[float, str]]:
         """By worker what a load there would release for what it disturbs, negated; only where it may be, and
         pays: one more holder pays where demand asks for it, or waiting takes longer than the load."""
         found: list[tuple[float, str]] = []
         jobs, urgency, held, more, wait_rows = wanted
         books = self._making.books
-        policy, loads, quotes, now = books.policy, books.loads, self._quotes, self._making.now
+        policy, loads, now = books.policy, books.loads, self._making.now
         spill, sized = policy.spill, group in policy.bytes_of
         is_sum = bool(policy.parts_of and policy.sum_of(group))
         for desk in desks:
@@ -244,7 +345,7 @@ class _Loading:
         if known is not None and not known[1].evicts and not touched:
             return before  # nothing was given to either, and what a free slot costs is nobody else's doing
         self._quotes.pop(desk.name, None)
-        offers = self._offers_of(group, wanted, (desk,))
+        offers = self._offers_of(group, wanted, (desk,), self._quotes)
         return offers[0][0] if offers else 0.0
 
     def _ask(self, desk: Desk, columns: int) -> dict[int, tuple[int, Quote] | None]:
@@ -269,6 +370,8 @@ class _Loading:
         making, priority = self._making, self._priority
         if making.next(group, priority) is None:
             return  # loads before this one have put its tenants past their share
+        if self._unseen and len(desk.fetching) >= MOST_READS - 1:
+            self._make_all()  # whether it takes more reads was asked as it was at the start
         if not making.books.loads.staged(desk, group, making.now, early=True):
             making.fetch(desk, group)
             making.put_off.add(group)
@@ -276,6 +379,8 @@ class _Loading:
         load = self._priced(group, desk)
         making.load(desk, group, load)
         self._filled.add(desk.name)
+        if self._unseen and load.evicts:
+            self._left.update([(digest, desk.name) for digest in load.evicts])
         first: Load | None = load
         phase = Phase.SPILL if spill else Phase.LOAD
         lanes = making.books.backlog.groups[group]
