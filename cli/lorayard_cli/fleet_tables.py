@@ -125,12 +125,14 @@ def refusal_documents(refused: Refusals) -> list[dict[str, Any]]:
     ]
 
 
-def refusal_table(refused: Refusals) -> Table:
-    """One row per version and reason."""
+def refusal_table(refused: Refusals, records: Iterable[AdapterRecord] = ()) -> Table:
+    """One row per version and reason; a version that serves is active, whatever became of its folder."""
     made = table("adapter", "version", "state", "by", "reason")
+    serving = {record.label for record in records if record.state is AdapterState.ACTIVE}
     for adapter, workers in refused.items():
+        state = "active" if f"{adapter.name}@{adapter.version}" in serving else "refused"
         made.add_row(
-            plain(adapter.name), plain(adapter.version), "refused", ", ".join(workers), plain(adapter.reason)
+            plain(adapter.name), plain(adapter.version), state, ", ".join(workers), plain(adapter.reason)
         )
     return made
 

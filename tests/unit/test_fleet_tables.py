@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.unit.conftest import make_advert
 
-from lorayard_cli.fleet_tables import names_by_digest, residents_by_label
+from lorayard_cli.fleet_tables import names_by_digest, refusal_table, residents_by_label
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
-from lorayard_schemas.advert import SlotAdvert
+from lorayard_schemas.advert import RefusedAdapter, SlotAdvert
 
 DIGEST = "sha256:" + "1" * 64
 HOLDS = make_advert("w1", slots=(SlotAdvert(digest=DIGEST),))
@@ -45,3 +45,10 @@ def test_bytes_that_nobody_serves_any_more_are_shown_too() -> None:
 def test_all_versions_that_serve_the_same_bytes_are_listed_with_their_workers() -> None:
     both = [ACTIVE, record("2", AdapterState.ACTIVE)]
     assert residents_by_label(both, [HOLDS]) == {"a/b/c@1": ["w1"], "a/b/c@2": ["w1"]}
+
+
+def test_a_version_that_serves_is_not_called_refused_where_its_folder_is() -> None:
+    gone = RefusedAdapter(name="a/b/c", version="1", reason="its folder was removed")
+    bad = RefusedAdapter(name="a/b/d", version="1", reason="rank 9000")
+    found = refusal_table({gone: ["w1"], bad: ["w1"]}, [ACTIVE])
+    assert list(found.columns[2].cells) == ["active", "refused"]

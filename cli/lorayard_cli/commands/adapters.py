@@ -131,7 +131,7 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     if records:
         out().print(adapter_table(records, residents))
     if refused:
-        out().print(refusal_table(refused))
+        out().print(refusal_table(refused, records))
     if not records and not refused:
         note(
             "no adapter is registered; start a worker with --adapters DIR, laid out as org/model/task/version"
