@@ -101,17 +101,24 @@ async def put_in_force(
 ) -> SemanticRecord:
     """Store the files, write the record, and take away what no revision that is kept needs any more.
 
+    What the store has already is read and put right: dispatchers take no other bytes, and the same examples
+    trained again are how a damaged classifier is mended.
+
     Raises:
+        FileMissingError: the store gives back other bytes than it was given.
         StoreFullError: what was stored until then stays, and is not sent again.
         ContendedError: others change it all the time.
     """
     blobs, store = BlobStore(connected), SemanticStore(connected)
     files = [FileBytes(name=name, data=memoryview(data)) for name, data in artifact.files.items()]
-    sent = [(await blobs.send(file)).file for file in files]
+    for file in files:
+        await blobs.mend(file)
+    stored = tuple(file.stored() for file in files)
     before = await store.past()
-    made = await store.put(record.model_copy(update={"files": tuple(sent)}), author)
+    made = await store.put(record.model_copy(update={"files": stored}), author)
     for file in files:  # a sweep beside this may have taken what was there before the record was
         await blobs.send(file)
+        await blobs.check(file.stored())
     after = await store.past()
     kept = {file.sha256 for one in after for file in one.files}
     gone = {file.sha256: file for one in before for file in one.files if file.sha256 not in kept}

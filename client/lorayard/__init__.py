@@ -50,7 +50,7 @@ from lorayard.registry.removal import RemovalReport
 from lorayard.registry.repairing import RepairReport
 from lorayard.registry.rules import Rules
 from lorayard.registry.strikes import StrikeReport, Strikes
-from lorayard.registry.verifying import FileCheck, VersionCheck
+from lorayard.registry.verifying import ClassifierCheck, FileCheck, VersionCheck
 from lorayard.request import GenerateRequest, RequestOptions
 from lorayard.result import Result
 from lorayard.settings import ClientSettings
@@ -90,6 +90,7 @@ __all__ = [
     "BusUnavailableError",
     "CancelOutcome",
     "ChatTurn",
+    "ClassifierCheck",
     "Client",
     "ClientClosedError",
     "ClientSettings",

@@ -31,6 +31,7 @@ from lorayard_schemas.result import Maker
 from lorayard_schemas.samples import TrafficSamples, samples_object
 from lorayard_schemas.semantic import SemanticRecord, SemanticStatus
 from lorayard_shared.bus.connection import connect
+from lorayard_shared.registry.blobs import BlobStore
 from lorayard_shared.registry.objects import Objects
 from lorayard_shared.registry.records import Author
 from lorayard_shared.registry.semantic_store import SemanticStore
@@ -274,6 +275,29 @@ async def test_a_damaged_copy_on_disk_is_fetched_anew__b4(
     await wait_until(lambda: _revision(yard, 1))
     assert head.read_bytes() == artifact.files["head.safetensors"]
     assert [folder.name for folder in head.parent.parent.iterdir()] == [head.parent.name]
+
+
+async def test_what_is_damaged_in_the_store_is_found_and_mended_by_the_same_training__b4__d2(
+    yard: Yard, artifact: Artifact, wait_until: WaitUntil, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = await put(yard, artifact)
+    head = next(file for file in record.files if file.name == "head.safetensors")
+    (part,) = (await BlobStore(yard.bus).manifest(head)).parts
+    await Objects(yard.bus, "blobs").put(f"part/{part}", bytes(head.size_bytes))  # of its full size
+    await yard.dispatcher()
+
+    async def in_trouble() -> bool:
+        return "`lorayard routes train` with the same examples mends it" in (await semantic(yard)).trouble
+
+    await wait_until(in_trouble)
+    await run(yard, "adapters", "verify", code=ExitCode.FAILED)
+    told = capsys.readouterr()
+    assert "classifier, revision 1: head.safetensors: part 1 of 1 has other bytes" in told.out
+    assert "routes train" in told.err
+    assert (await put(yard, artifact)).revision == 1
+    await run(yard, "adapters", "verify")
+    assert "classifier, revision 1: sound, 4 files" in capsys.readouterr().out
+    await wait_until(lambda: _revision(yard, 1))
 
 
 async def test_a_sweep_takes_nothing_of_a_classifier_that_one_may_return_to__b4(

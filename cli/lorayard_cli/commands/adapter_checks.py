@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorayard import VersionCheck
+from lorayard import ClassifierCheck, FileCheck, VersionCheck
 from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, print_json, print_text
 from lorayard_cli.transfer_progress import megabytes, transfer_progress
 from lorayard_schemas.adapter import StoredFile
+from lorayard_shared.registry.errors import FROM_EXAMPLES
 
 
 async def verify(
@@ -28,12 +29,14 @@ async def verify(
     Parameters
     ----------
     adapter
-        name@version, or a name for all of its versions; left out: every adapter.
+        name@version, or a name for all of its versions; left out: every adapter, and every revision of
+        the classifier that is kept.
     repair
         An adapter's folder: what is missing or damaged in the store and lies there with the bytes that the
         record tells of, is put right.
     """
     mended: Sequence[StoredFile] = ()
+    judges: Sequence[ClassifierCheck] = ()
     async with client(yard) as connected:
         with transfer_progress("verify") as shown:
             if repair is None:
@@ -43,36 +46,53 @@ async def verify(
                     repair, adapter, on_size=shown.size, on_bytes=shown.moved
                 )
                 checks, mended = list(report.checks), report.mended
-    sound = all(check.sound for check in checks)
+            if adapter is None:
+                judges = await connected.adapters.verify_classifiers()
+    sound = all(check.sound for check in checks) and all(one.sound for one in judges)
     if output.json:
         told = [{"name": file.name, "sha256": file.sha256} for file in mended]
-        print_json({"sound": sound, "mended": told, "adapters": list(map(_document, checks))})
+        revisions = [
+            {"revision": one.record.revision, "sound": one.sound, "files": _files(one.files)}
+            for one in judges
+        ]
+        print_json(
+            {
+                "sound": sound,
+                "mended": told,
+                "adapters": list(map(_document, checks)),
+                "classifiers": revisions,
+            }
+        )
     else:
         for file in mended:
             print_text(f"mended: {file.name} ({file.sha256[:12]}), from {repair}")
         if repair is not None and not mended and not sound:
             note(f"nothing in {repair} has the bytes of what is wrong")
         _tell(checks)
+        _tell_of_classifiers(judges)
     return ExitCode.OK if sound else ExitCode.FAILED
 
 
 def _document(check: VersionCheck) -> dict[str, object]:
-    files = [
+    return {
+        "adapter": check.record.label,
+        "digest": check.record.digest,
+        "in_store": check.record.in_store,
+        "sound": check.sound,
+        "files": _files(check.files),
+    }
+
+
+def _files(checks: Sequence[FileCheck]) -> list[dict[str, object]]:
+    return [
         {
             "name": one.file.name,
             "sha256": one.file.sha256,
             "size_bytes": one.file.size_bytes,
             "fault": one.fault,
         }
-        for one in check.files
+        for one in checks
     ]
-    return {
-        "adapter": check.record.label,
-        "digest": check.record.digest,
-        "in_store": check.record.in_store,
-        "sound": check.sound,
-        "files": files,
-    }
 
 
 def _tell(checks: Sequence[VersionCheck]) -> None:
@@ -90,3 +110,15 @@ def _tell(checks: Sequence[VersionCheck]) -> None:
         note("no adapter is registered")
     if not all(check.sound for check in checks):
         note("`lorayard adapters verify --repair DIR` puts it right from a folder that has the same bytes")
+
+
+def _tell_of_classifiers(checks: Sequence[ClassifierCheck]) -> None:
+    for check in checks:
+        label = f"classifier, revision {check.record.revision}"
+        if check.sound:
+            print_text(f"{label}: sound, {len(check.files)} files")
+        for one in check.files:
+            if one.fault is not None:
+                print_text(f"{label}: {one.file.name}: {one.fault}")
+    if not all(check.sound for check in checks):
+        note(FROM_EXAMPLES)

@@ -19,13 +19,14 @@ from lorayard.registry.pulling import pull_version
 from lorayard.registry.registering import check_same, register_version
 from lorayard.registry.removal import RemovalReport, remove_version
 from lorayard.registry.repairing import RepairReport, repair_versions
-from lorayard.registry.verifying import VersionCheck, check_versions
+from lorayard.registry.verifying import ClassifierCheck, VersionCheck, check_classifiers, check_versions
 from lorayard.yard_view import list_adapters
 from lorayard_schemas.adapter import AdapterRecord, StoredFile
 from lorayard_schemas.names import split_version, version_order
 from lorayard_shared.registry.blobs import BlobStore, OnBytes, unheard
 from lorayard_shared.registry.errors import VersionUnknownError
 from lorayard_shared.registry.records import Author, Records
+from lorayard_shared.registry.semantic_store import SemanticStore
 from lorayard_shared.registry.sweeping import ORPHAN_SECONDS, OrphanReport, Sweeper
 
 if TYPE_CHECKING:
@@ -158,6 +159,15 @@ class Adapters:
         records = await self._named(adapter)
         async with Answering(link):
             return await check_versions(BlobStore(link.bus), records, on_size=on_size, on_bytes=on_bytes)
+
+    async def verify_classifiers(
+        self, *, on_bytes: OnBytes = unheard, on_size: OnBytes = unheard
+    ) -> list[ClassifierCheck]:
+        """Read the files of every revision of the classifier that is kept, as `verify` does adapters'."""
+        link = self._open_link()
+        async with Answering(link):
+            kept = [record for record in await SemanticStore(link.bus).past() if record.is_on]
+            return await check_classifiers(BlobStore(link.bus), kept, on_size=on_size, on_bytes=on_bytes)
 
     async def repair(
         self,

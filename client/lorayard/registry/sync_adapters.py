@@ -12,7 +12,7 @@ from lorayard.registry.comparing import AdapterDiff
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions
 from lorayard.registry.removal import RemovalReport
 from lorayard.registry.repairing import RepairReport
-from lorayard.registry.verifying import VersionCheck
+from lorayard.registry.verifying import ClassifierCheck, VersionCheck
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_shared.registry.blobs import OnBytes, unheard
 from lorayard_shared.registry.sweeping import ORPHAN_SECONDS, OrphanReport
@@ -69,6 +69,12 @@ class SyncAdapters:
     ) -> list[VersionCheck]:
         """Compare what the store has with the records; raises as `Adapters.verify` does."""
         return self._thread().call(self._adapters.verify(adapter, on_bytes=on_bytes, on_size=on_size))
+
+    def verify_classifiers(
+        self, *, on_bytes: OnBytes = unheard, on_size: OnBytes = unheard
+    ) -> list[ClassifierCheck]:
+        """Compare what the store has of the classifier; raises as `Adapters.verify_classifiers` does."""
+        return self._thread().call(self._adapters.verify_classifiers(on_bytes=on_bytes, on_size=on_size))
 
     def repair(
         self,

@@ -54,6 +54,10 @@ class FileBytes:
         """Of all its bytes."""
         return hashlib.sha256(self.data).hexdigest()
 
+    def stored(self) -> StoredFile:
+        """As a record names it."""
+        return StoredFile(name=self.name, sha256=self.sha256(), size_bytes=len(self.data))
+
     def manifest(self, part_bytes: int = PART_BYTES) -> BlobManifest:
         """Its digests. They take three seconds for a gigabyte, so they are made once."""
         while -(-len(self.data) // part_bytes) > MAX_PARTS:
@@ -121,14 +125,14 @@ class BlobStore:
         )
 
     async def mend(self, file: FileBytes, *, on_bytes: OnBytes = unheard) -> int:
-        """Put right what the store has of a file: its parts and their list are read, what differs replaced.
+        """Put right what the store has of a file, which may be nothing: all of it is read, what differs sent.
 
         Returns the bytes that were sent.
 
         Raises:
             StoreFullError: what was sent until then stays.
         """
-        stored = StoredFile(name=file.name, sha256=file.sha256(), size_bytes=len(file.data))
+        stored = file.stored()
         try:
             known = await self.manifest(stored)
         except FileMissingError:

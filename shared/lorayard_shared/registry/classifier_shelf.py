@@ -18,6 +18,7 @@ from lorayard_schemas.semantic import SemanticRecord
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.errors import YardError
 from lorayard_shared.registry.blobs import BlobStore
+from lorayard_shared.registry.errors import FROM_EXAMPLES, FileMissingError
 
 KEPT = 4
 """Folders: to return to the one before fetches nothing."""
@@ -75,6 +76,10 @@ class ClassifierShelf:
             for file in record.files:
                 await self._store.fetch(file, incoming / file.name)
             await asyncio.to_thread(_settle, incoming, place)
+        except FileMissingError as error:
+            raise FileMissingError(
+                file=error.file, sha256=error.sha256, reason=error.reason, remedy=FROM_EXAMPLES
+            ) from error
         finally:
             await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
 

@@ -123,13 +123,16 @@ class StoreFullError(RegistryError):
         self.reason = reason
 
 
-class FileMissingError(RegistryError):
-    """The store lacks a file of a version, or a part of it."""
+FROM_FOLDER = "`lorayard adapters verify --repair DIR` mends it from its folder"
+FROM_EXAMPLES = "`lorayard routes train` with the same examples mends it"
 
-    def __init__(self, *, file: str, sha256: str, reason: str) -> None:
+
+class FileMissingError(RegistryError):
+    """The store lacks a file of a version or of a classifier, or a part of it; `remedy` mends it."""
+
+    def __init__(self, *, file: str, sha256: str, reason: str, remedy: str = FROM_FOLDER) -> None:
         super().__init__(
-            f"{file} (sha256 {sha256[:12]}) is not in the store as its record says: {reason}; "
-            "`lorayard adapters verify --repair DIR` mends it from its folder"
+            f"{file} (sha256 {sha256[:12]}) is not in the store as its record says: {reason}; {remedy}"
         )
         self.file = file
         self.sha256 = sha256
