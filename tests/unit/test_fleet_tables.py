@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.conftest import make_advert
 
-from lorayard_cli.fleet_tables import names_by_digest, refusal_table, residents_by_label
+from lorayard_cli.fleet_tables import names_by_digest, refusal_table, refusals, residents_by_label
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import RefusedAdapter, SlotAdvert
 
@@ -50,5 +50,5 @@ def test_all_versions_that_serve_the_same_bytes_are_listed_with_their_workers() 
 def test_a_version_that_serves_is_not_called_refused_where_its_folder_is() -> None:
     gone = RefusedAdapter(name="a/b/c", version="1", reason="its folder was removed")
     bad = RefusedAdapter(name="a/b/d", version="1", reason="rank 9000")
-    found = refusal_table({gone: ["w1"], bad: ["w1"]}, [ACTIVE])
+    found = refusal_table(refusals([make_advert("w1", refused_adapters=(gone, bad))]), [ACTIVE])
     assert list(found.columns[2].cells) == ["active", "refused"]
