@@ -21,10 +21,6 @@ from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.logs import Event
 
-_AFTER = frozenset({Rule.SEMANTIC, Rule.DEFAULT, Rule.BASE})
-"""What decides in the usual order where the classifier abstains, or itself. In another order those jobs are
-judged when the change is followed."""
-
 
 class Rerouting:
     """Chooses anew for the jobs that wait at one dispatcher."""
@@ -67,9 +63,9 @@ class Rerouting:
 
     def might_mean(self) -> Iterator[Asked]:
         """Jobs that a classifier may have a say on: nothing that is asked before it has decided."""
+        after = {Rule.SEMANTIC, Rule.BASE, *self._choosing.directory.rules.after_meaning}
         for parked in self._pool:
-            stage = parked.rule.partition(":")[0]
-            if stage in _AFTER:
+            if parked.rule.partition(":")[0] in after:
                 yield asked_of(parked.taken)
 
     def on_control(self, key: str, value: bytes | None) -> None:

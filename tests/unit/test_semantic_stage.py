@@ -17,7 +17,7 @@ from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.prompt_excerpt import prompt_excerpt
 from lorayard_shared.jobs.resolve import Kept, Rule
-from lorayard_shared.jobs.semantic_book import Standing
+from lorayard_shared.jobs.semantic_book import GONE, Standing
 from lorayard_shared.jobs.tracing import trace
 
 SUMS, RHYMES = "acme/tiny/sums", "acme/tiny/rhymes"
@@ -30,6 +30,7 @@ class Said:
     threshold: float = 0.62
     runner_up: str | None = None
     reason: str = ""
+    nearest: str | None = None
 
 
 @dataclass
@@ -137,19 +138,53 @@ def test_a_waiting_job_is_read_once_whatever_else_changes__b4() -> None:
     assert (book.semantic.decided, len(book.semantic.costs_seconds)) == (1, 1)
 
 
-def test_it_is_read_anew_when_what_may_be_chosen_changes_or_the_classifier_does__b4() -> None:
+def test_it_is_read_anew_when_the_classifier_changes__b4() -> None:
     book, classifier = directory()
     book.resolve(asked("sums"))
-    gone = record(RHYMES, state=AdapterState.ARCHIVED)
-    book.registry.on_change(gone.key, encode(gone))
-    book.resolve(asked("sums"))
-    assert len(classifier.read) == 2
     before = book.changes
     book.semantic.put(Standing(classifier, revision=4))
     assert book.changes > before
     found = book.resolve(asked("sums"))
     assert found.verdict is not None
-    assert (found.verdict.revision, len(classifier.read)) == (4, 3)
+    assert (found.verdict.revision, len(classifier.read)) == (4, 2)
+
+
+def test_a_waiting_job_is_not_read_again_when_what_may_be_chosen_changes__b4__d7() -> None:
+    """Ten thousand of them would block the loop for seconds."""
+    book, classifier = directory(default=RHYMES)
+    for change in ({"state": AdapterState.ARCHIVED}, {"tenants": ("gold",)}):
+        assert book.resolve(asked("sums")).rule == Rule.SEMANTIC
+        changed = record(SUMS, **change)
+        book.registry.on_change(changed.key, encode(changed))
+        found = book.resolve(asked("sums"))
+        assert (found.rule, found.verdict is not None and found.verdict.told) == (Rule.DEFAULT, GONE)
+        book.registry.on_change(changed.key, encode(record(SUMS)))
+    hidden = record(RHYMES, tenants=("gold",))
+    book.registry.on_change(hidden.key, encode(hidden))
+    verdict = book.resolve(asked("sums")).verdict
+    assert verdict is not None
+    assert (verdict.adapter, verdict.runner_up) == (SUMS, None)
+    assert classifier.read == ["sums"]
+
+
+def test_the_same_classifier_under_another_revision_tells_that_one__b4() -> None:
+    book, classifier = directory()
+    book.resolve(asked("sums"))
+    assert book.semantic.standing is not None
+    book.semantic.put(book.semantic.standing.under(7))
+    verdict = book.resolve(asked("sums")).verdict
+    assert verdict is not None
+    assert (verdict.revision, classifier.read) == (7, ["sums"])
+
+
+def test_a_name_that_many_tenants_may_choose_is_looked_up_once_for_all_of_them__d7() -> None:
+    book, _ = directory(record(SUMS, tenants=("a", "b")), record(RHYMES, tenants=("c",)))
+    may = book.may_choose((SUMS, RHYMES, "base"))
+    assert may.to("a") == {SUMS, "base"}
+    assert may.to("a") is may.to("b")
+    assert may.to("c") == {RHYMES, "base"}
+    assert may.to("x") == {"base"}
+    assert may.to("x") is may.to("y")
 
 
 def test_a_classifier_that_cannot_be_had_abstains_and_says_why__b4() -> None:

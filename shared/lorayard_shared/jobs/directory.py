@@ -21,6 +21,7 @@ from lorayard_shared.jobs.added import chosen_several, origins
 from lorayard_shared.jobs.adder import Adder
 from lorayard_shared.jobs.alias_book import AliasBook
 from lorayard_shared.jobs.asked import Asked, sticky_key
+from lorayard_shared.jobs.choosable import Choosable
 from lorayard_shared.jobs.compose import resolve_composition
 from lorayard_shared.jobs.resolve import (
     Kept,
@@ -38,10 +39,6 @@ from lorayard_shared.jobs.split import pick
 
 REMEMBERED_TARGETS = 65_536
 """Names that jobs ask for, by tenant where that matters; then all are looked up anew."""
-
-
-REMEMBERED_TENANTS = 1024
-"""Of which it is known what a classifier may choose for them: up to a few thousand names each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +63,8 @@ class Directory:
         self._adder = Adder()
         self._targets: dict[tuple[str, str | None], AdapterRecord | _Split] = {}
         self._at = (-1, -1)
-        self._meanings_of: dict[str | None, frozenset[str]] = {}
-        self._meanings_at = (-1, -1, -1)
-        self._tells_tenants = False
+        self._choosable = self.may_choose(())
+        self._choosable_at = (-1, -1, -1)
 
     @property
     def changes(self) -> int:
@@ -114,25 +110,19 @@ class Directory:
     def _meanings(self, tenant: str) -> frozenset[str]:
         """What the classifier may choose: what stands for something that serves, to this tenant."""
         at = (self.registry.changes, self.aliases.changes, self.semantic.changes)
-        if at != self._meanings_at or len(self._meanings_of) >= REMEMBERED_TENANTS:
-            self._meanings_of.clear()
-            self._meanings_at = at
-            restricted = self.registry.restricted
-            self._tells_tenants = any(spec.partition("@")[0] in restricted for spec in self.semantic.labels)
-        key = tenant if self._tells_tenants else None
-        found = self._meanings_of.get(key)
-        if found is None:
-            found = self._meanings_of[key] = self.may_choose(self.semantic.labels, tenant)
-        return found
+        if at != self._choosable_at:
+            self._choosable = self.may_choose(self.semantic.labels)
+            self._choosable_at = at
+        return self._choosable.to(tenant)
 
-    def may_choose(self, labels: Iterable[str], tenant: str) -> frozenset[str]:
-        """Of these names those that stand for something that serves, to this tenant."""
-        return frozenset(spec for spec in labels if self._stands(spec, tenant))
+    def may_choose(self, labels: Iterable[str]) -> Choosable:
+        """Of these names those that stand for something that serves, to each tenant."""
+        return Choosable(labels, self.registry, self._stands)
 
-    def _stands(self, spec: str, tenant: str) -> bool:
+    def _stands(self, spec: str, versions: Mapping[str, AdapterRecord]) -> bool:
         try:
             if spec != BASE:
-                self.target(spec, tenant)
+                self._look_up(spec, versions)
         except UnknownAdapterError:
             return False
         return True

@@ -22,6 +22,7 @@ REMEMBERED_JOBS = 32_768
 COSTS = 1024
 """Decisions of which the time is remembered, the newest: enough for a 99th percentile."""
 
+GONE = "what the prompt is for does not serve any more"
 NO_TEXT = "the prompt is not in the message, and its sender gave no excerpt of it"
 
 
@@ -53,6 +54,11 @@ class Judged(Protocol):
         """Why it abstained."""
         ...
 
+    @property
+    def nearest(self) -> str | None:
+        """What came first, also where it abstained: `reason` may name it."""
+        ...
+
 
 class TextClassifier(Protocol):
     """Says which adapter a text is for."""
@@ -79,7 +85,8 @@ class Standing:
         self.revision = revision
         self.labels = tuple(classifier.adapters)
         self.decided = self.abstained = 0
-        self._verdicts: OrderedDict[tuple[str, str], tuple[frozenset[str], SemanticVerdict]] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[str, str], tuple[str | None, SemanticVerdict]] = OrderedDict()
+        """By tenant and job, each with what was nearest."""
 
     def under(self, revision: int) -> Standing:
         """The same as another revision has it, with its verdicts."""
@@ -93,18 +100,33 @@ class Standing:
         return bytes(vector.astype("<f2").tobytes()) if vector.any() else b""
 
     def known(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict | None:
-        """What was said of the job before, where it might choose from the same."""
+        """What was said of the job before; what may be chosen no more it abstains from, and does not name.
+
+        No prompt is read again for that: thousands may wait, and what comes second was not meant.
+        """
         found = self._verdicts.get((asked.tenant, asked.job))
-        return found[1] if found is not None and found[0] == allowed else None
+        if found is None:
+            return None
+        nearest, verdict = found
+        if verdict.adapter is not None and verdict.adapter not in allowed:
+            return SemanticVerdict(threshold=verdict.threshold, reason=GONE, revision=self.revision)
+        changed: dict[str, object] = {}
+        if verdict.revision != self.revision:
+            changed["revision"] = self.revision
+        if verdict.runner_up is not None and verdict.runner_up not in allowed:
+            changed["runner_up"] = None
+        if nearest is not None and nearest not in allowed:
+            changed["reason"] = ""
+        return verdict.model_copy(update=changed) if changed else verdict
 
     def judge(self, asked: Asked, allowed: frozenset[str]) -> SemanticVerdict:
         """Read the prompt and say what it is for; without one nothing is remembered of the job."""
         if asked.body is None:
             return self._as_before(asked.meant, allowed)
-        verdict = self._judged(asked.body, allowed)
+        nearest, verdict = self._judged(asked.body, allowed)
         self.decided += verdict.adapter is not None
         self.abstained += verdict.adapter is None
-        self._verdicts[(asked.tenant, asked.job)] = (allowed, verdict)
+        self._verdicts[(asked.tenant, asked.job)] = (nearest, verdict)
         while len(self._verdicts) > REMEMBERED_JOBS:
             self._verdicts.popitem(last=False)
         return verdict
@@ -114,16 +136,17 @@ class Standing:
             return meant
         return SemanticVerdict(reason="no prompt was given", revision=self.revision)
 
-    def _judged(self, body: bytes, allowed: frozenset[str]) -> SemanticVerdict:
+    def _judged(self, body: bytes, allowed: frozenset[str]) -> tuple[str | None, SemanticVerdict]:
         text = prompt_excerpt(body)
         if not text:
-            return SemanticVerdict(reason=NO_TEXT, revision=self.revision)
+            return None, SemanticVerdict(reason=NO_TEXT, revision=self.revision)
         try:
             said = self.classifier.choose(text, allowed.__contains__)
         except Exception as error:  # noqa: BLE001  # a text that a library stumbles on costs its job no more
             process_logger().warning(Event.PROMPT_UNJUDGED, revision=self.revision, reason=str(error))
-            return SemanticVerdict(reason=f"the prompt cannot be judged ({error})", revision=self.revision)
-        return SemanticVerdict(
+            reason = f"the prompt cannot be judged ({error})"
+            return None, SemanticVerdict(reason=reason, revision=self.revision)
+        return said.nearest, SemanticVerdict(
             adapter=said.adapter,
             confidence=min(1.0, max(0.0, said.confidence)),
             threshold=said.threshold,

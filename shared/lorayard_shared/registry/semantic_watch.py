@@ -25,6 +25,7 @@ from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.semantic_book import Standing, TextClassifier
 from lorayard_shared.logs import Event
 from lorayard_shared.registry.classifier_shelf import ClassifierShelf, ClassifierUnusableError
+from lorayard_shared.semantic.errors import ArtifactError
 
 RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0)
 """After a failure; the last again and again: a store may be mended, a library installed."""
@@ -138,8 +139,8 @@ class SemanticWatch:
     async def _judge(self, standing: Standing) -> None:
         """What waits, before it counts: ten thousand jobs take a second."""
         asked = list(self._waiting())
-        tenants = {one.tenant for one in asked}
-        allowed = {tenant: self._directory.may_choose(standing.labels, tenant) for tenant in sorted(tenants)}
+        choosable = self._directory.may_choose(standing.labels)
+        allowed = {tenant: choosable.to(tenant) for tenant in {one.tenant for one in asked}}
         await asyncio.to_thread(_judge_all, standing, asked, allowed)
 
     def _put(self, record: SemanticRecord | None, standing: Standing | None) -> None:
@@ -171,7 +172,7 @@ async def fetch_standing(shelf: ClassifierShelf, record: SemanticRecord) -> Stan
     folder = await shelf.fetch(record)
     try:
         classifier, digest = await asyncio.to_thread(_load, folder)
-    except YardError:
+    except ArtifactError:  # not where numpy is missing: another fetch would help nobody
         await shelf.forget(record)
         raise
     if digest != record.artifact:

@@ -61,6 +61,7 @@ class Classifier:
             threshold=threshold,
             runner_up=leaning.runner_up,
             reason=reason or f"confidence {leaning.confidence:.2f}, threshold {threshold:.2f}",
+            nearest=leaning.adapter,
         )
 
     def lean(self, text: str, allowed: Callable[[str], bool] | None = None) -> Leaning:

@@ -19,6 +19,8 @@ class Verdict:
     """Second of those allowed."""
     reason: str
     """One line for people."""
+    nearest: str | None
+    """The likeliest of those allowed, chosen or not."""
 
 
 @value
