@@ -21,6 +21,7 @@ from lorayard_shared.registry.blobs import BlobStore, FileBytes
 from lorayard_shared.registry.classifier_shelf import ClassifierShelf
 from lorayard_shared.registry.records import Author
 from lorayard_shared.registry.semantic_store import SemanticStore
+from lorayard_shared.registry.semantic_watch import fetch_classifier
 from lorayard_shared.registry.sweeping import Sweeper
 from lorayard_workers.model_store import GEMMA3_270M, resolve_model
 
@@ -138,22 +139,20 @@ async def classifier_in_force(connected: Bus) -> tuple[SemanticRecord, Classifie
 
     Raises:
         CommandError: there is none.
+        ClassifierUnusableError, ArtifactError: it cannot be used here, for that reason.
         FileMissingError: the store lacks a file of it.
     """
-    record = await SemanticStore(connected).now()
     found = await find_classifier(connected)
-    if record is None or found is None:
+    if found is None:
         message = "no classifier is in force; `lorayard routes train EXAMPLES.jsonl` makes one"
         raise CommandError(ExitCode.BAD_INPUT, "no_classifier", message)
-    return record, found
+    return found
 
 
-async def find_classifier(connected: Bus) -> Classifier | None:
-    """The same; None: there is none."""
-    from lorayard_shared.semantic.classifier import Classifier
-
+async def find_classifier(connected: Bus) -> tuple[SemanticRecord, Classifier] | None:
+    """The same, with its record; None: there is none."""
     record = await SemanticStore(connected).now()
     if record is None or not record.is_on:
         return None
-    folder = await ClassifierShelf(connected, connected.settings.classifiers_dir).fetch(record)
-    return Classifier.load(folder)
+    shelf = ClassifierShelf(connected, connected.settings.classifiers_dir)
+    return record, await fetch_classifier(shelf, record)

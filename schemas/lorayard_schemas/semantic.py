@@ -11,8 +11,8 @@ from lorayard_schemas.names import AdapterSpec, Digest
 SEMANTIC_KEY = "semantic"
 """Of the bucket `yard_rules`, beside the table of rules: `routes` commands change both."""
 
-MAX_LABELS = 10_000
-"""Ten times as many adapters as the decision is specified for."""
+MAX_LABELS = 1000
+"""As many as rules: beyond that choosing takes longer than a job may wait for it."""
 
 MAX_FILES = 8
 

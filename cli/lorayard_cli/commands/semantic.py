@@ -123,7 +123,7 @@ async def train(
             artifact = taught
         rival = await find_classifier(connected) if judged_by and connected is not None else None
         if rival is not None:
-            await asyncio.to_thread(check_does_as_well, artifact, rival, judged_by)
+            await asyncio.to_thread(check_does_as_well, artifact, rival[1], judged_by)
         if learning.out is not None:
             await asyncio.to_thread(write_artifact, artifact, learning.out)
         record, reached = record_of(artifact, observed=len(seen.observed)), artifact.record.cross_validation

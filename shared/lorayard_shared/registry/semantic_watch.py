@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nats.errors
 import nats.js.errors
@@ -22,10 +23,13 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.errors import YardError
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.directory import Directory
-from lorayard_shared.jobs.semantic_book import Standing, TextClassifier
+from lorayard_shared.jobs.semantic_book import Standing
 from lorayard_shared.logs import Event
 from lorayard_shared.registry.classifier_shelf import ClassifierShelf, ClassifierUnusableError
 from lorayard_shared.semantic.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from lorayard_shared.semantic.classifier import Classifier
 
 RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0)
 """After a failure; the last again and again: a store may be mended, a library installed."""
@@ -162,7 +166,12 @@ class SemanticWatch:
 
 
 async def fetch_standing(shelf: ClassifierShelf, record: SemanticRecord) -> Standing:
-    """A classifier that is on, ready to be asked.
+    """A classifier that is on, ready to be asked; raises as `fetch_classifier`."""
+    return Standing(await fetch_classifier(shelf, record), revision=record.revision)
+
+
+async def fetch_classifier(shelf: ClassifierShelf, record: SemanticRecord) -> Classifier:
+    """What a record names, compared with its digest.
 
     Raises:
         ClassifierUnusableError, ArtifactError: it cannot be used here, for that reason.
@@ -171,18 +180,18 @@ async def fetch_standing(shelf: ClassifierShelf, record: SemanticRecord) -> Stan
     """
     folder = await shelf.fetch(record)
     try:
-        classifier, digest = await asyncio.to_thread(_load, folder)
+        classifier = await asyncio.to_thread(_load, folder)
     except ArtifactError:  # not where numpy is missing: another fetch would help nobody
         await shelf.forget(record)
         raise
-    if digest != record.artifact:
+    if (digest := classifier.digest) != record.artifact:
         await shelf.forget(record)
         raise ClassifierUnusableError(f"its files make {digest}, and the record says {record.artifact}")
-    return Standing(classifier, revision=record.revision)
+    return classifier
 
 
-def _load(folder: Path) -> tuple[TextClassifier, str]:
-    """A classifier and its digest.
+def _load(folder: Path) -> Classifier:
+    """A classifier from its files.
 
     Raises:
         ClassifierUnusableError: what reads it is not installed.
@@ -194,8 +203,7 @@ def _load(folder: Path) -> tuple[TextClassifier, str]:
     except ImportError as error:
         reason = f"{error.name or error} is not installed; run: pip install 'lorayard[semantic]'"
         raise ClassifierUnusableError(reason) from error
-    classifier = Classifier.load(folder)
-    return classifier, classifier.digest
+    return Classifier.load(folder)
 
 
 def _judge_all(standing: Standing, asked: Sequence[Asked], allowed: dict[str, frozenset[str]]) -> None:

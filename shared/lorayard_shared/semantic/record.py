@@ -9,9 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from lorayard_schemas.message import Part
 from lorayard_schemas.names import AdapterSpec, Digest
-
-MAX_LABELS = 1000
-"""As many as rules: beyond that choosing takes longer than a job may wait for it."""
+from lorayard_schemas.semantic import MAX_LABELS
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]

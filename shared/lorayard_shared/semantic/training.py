@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from lorayard_schemas.semantic import MAX_LABELS
 from lorayard_shared.semantic.artifact import HEAD_NAME, RECORD_NAME, Artifact, artifact_of
 from lorayard_shared.semantic.background import BACKGROUND
 from lorayard_shared.semantic.calibration import (
@@ -25,7 +26,7 @@ from lorayard_shared.semantic.calibration import (
 from lorayard_shared.semantic.encoder import ENCODER_NAME, TOKENIZER_NAME, Encoder, EncoderFiles
 from lorayard_shared.semantic.errors import TrainingError
 from lorayard_shared.semantic.examples import NONE, Example, examples_digest, prompt_digest
-from lorayard_shared.semantic.record import MAX_LABELS, ClassifierRecord, CrossValidation
+from lorayard_shared.semantic.record import ClassifierRecord, CrossValidation
 
 DEFAULT_PRECISION = 0.95
 LEAST_EXAMPLES = 2
