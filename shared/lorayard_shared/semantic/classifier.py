@@ -12,6 +12,8 @@ from lorayard_shared.semantic.artifact import Artifact, read_artifact
 from lorayard_shared.semantic.record import ClassifierRecord
 from lorayard_shared.semantic.verdict import Leaning, Verdict
 
+_NOT_HERE = "no adapter that may be used here is near enough"
+"""Not which one is: who asks may not know of it."""
 _FOR_NONE = "the text is like none of the examples: it looks as if it is for no adapter"
 
 
@@ -45,7 +47,8 @@ class Classifier:
     def choose(self, text: str, allowed: Callable[[str], bool] | None = None) -> Verdict:
         """Pick one of the adapters that `allowed` is true of (all without it), or abstain and say why.
 
-        `allowed` is asked once for every label, in each call.
+        `allowed` is asked of the two likeliest at most: a prompt for one that may not be used is not given
+        to another one.
         """
         leaning = self.lean(text, allowed)
         threshold = self.record.threshold
@@ -67,23 +70,21 @@ class Classifier:
     def lean(self, text: str, allowed: Callable[[str], bool] | None = None) -> Leaning:
         """The likeliest of the adapters that are allowed, whether or not that is enough to decide."""
         labels = self.adapters
-        rows = len(labels)
-        usable = np.ones(rows, bool) if allowed is None else np.fromiter(map(allowed, labels), np.bool_, rows)
-        if not usable.any():
-            return _nowhere("none of the adapters it knows may be used here")
         vector = self.embed(text)
         if not vector.any():
             return _nowhere("the text holds nothing that the encoder knows")
-        shares = self._shares(vector, usable)
+        shares = self._shares(vector)
         none = shares[-1]
         best = int(shares[:-1].argmax())
         confidence = float(shares[best])
-        shares[best] = shares[-1] = 0.0  # an adapter that may not be used has no share either
-        second = int(shares.argmax())
+        if allowed is not None and not allowed(labels[best]):
+            return _nowhere(_NOT_HERE)
+        shares[best] = shares[-1] = 0.0
+        second = labels[int(shares.argmax())] if len(labels) > 1 else None
         return Leaning(
             adapter=labels[best],
             confidence=confidence,
-            runner_up=labels[second] if shares[second] > 0 else None,
+            runner_up=second if second is not None and (allowed is None or allowed(second)) else None,
             hindrance=_FOR_NONE if none > confidence else None,
         )
 
@@ -91,13 +92,13 @@ class Classifier:
         """A vector of unit length; zeros where no token of the text is known."""
         return self._artifact.encoder.encode(text)
 
-    def _shares(self, vector: NDArray[np.float32], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Calibrated, of each label and of none; those that are not usable get nothing, and the sum is 1.
+    def _shares(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated, of each label and of none; the sum is 1.
 
-        They are left out before shares are formed: nothing of them can be told from the rest.
+        Those that may not be used have theirs, as they had when the threshold was found: without it, prompts
+        that are for them would seem to be surely for others.
         """
         scores = (self._artifact.weights @ vector + self._artifact.biases).astype(np.float64)
-        scores[:-1][~usable] = -np.inf
         shares: NDArray[np.float64] = np.exp((scores - scores.max()) / self.record.temperature)
         shares /= shares.sum()
         return shares
