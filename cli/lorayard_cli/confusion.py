@@ -56,7 +56,7 @@ def _row(label: str, row: Mapping[str, int]) -> str:
         key=lambda one: (-one[0], one[1]),
     )
     named = ", ".join(f"{_task(name)} {count}" for count, name in wrong[:MISTAKEN])
-    more = f", {len(wrong) - MISTAKEN} others" if len(wrong) > MISTAKEN else ""
+    more = f", +{len(wrong) - MISTAKEN}" if len(wrong) > MISTAKEN else ""
     total, abstained = sum(row.values()), row.get(ABSTAINED, 0)
     line = f"{_short(label):<{NAME_COLUMNS}} {total:>4} {right:>5} {abstained:>9}  {named}{more}"
     return line.rstrip()[:COLUMNS]
