@@ -24,7 +24,6 @@ from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import HandOver
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.keeping import Keeping
-from lorayard_dispatcher.late_news import LateNews
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.news import News
 from lorayard_dispatcher.orders import Orders
@@ -46,6 +45,7 @@ from lorayard_dispatcher.withdrawing import Withdrawing
 from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
+from lorayard_shared.bus.late_news import LateNews
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry

@@ -14,8 +14,12 @@ import pytest
 from tests.bus.conftest import ADAPTER, Process, Yard
 
 from lorayard import Client
+from lorayard_schemas.adapter import record_key
+from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job
+from lorayard_schemas.order import AdapterOrder, OrderVerb
 from lorayard_schemas.result import ErrorKind, JobResult, ResultState
+from lorayard_workers.service.registration import CONFLICTED
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus
@@ -231,3 +235,61 @@ async def test_what_is_pushed_too_is_fetched_when_its_folder_goes__d2_d6(
     assert maker is not None
     assert maker.digest == pushed.record.digest
     assert [path.name for path in (tmp_path / "pulled").iterdir() if not path.name.startswith(".")]
+
+
+async def test_a_version_that_was_refused_is_served_once_its_record_is_removed__d1_d6(
+    yard: Yard,
+    adapters: Path,
+    watching: Callable[..., Awaitable[Process]],
+    wait_until: WaitUntil,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    await (await watching("w1")).stop()
+    other = tmp_path / "others" / ADAPTER
+    other.mkdir(parents=True)
+    put(other / "1", seed=9)
+    await watching("w2", adapters_dir=tmp_path / "others")
+    assert CONFLICTED in (await refusal(yard, "1", "w2") or "")
+    put(other / "2", seed=8)  # looked at since
+    await wait_until(partial(registered, yard, ADAPTER, "2"))
+    was = (await yard.record(ADAPTER, "1")).digest
+    records = await yard.bus.js.key_value(yard.bus.subjects.bucket("adapters"))
+    await records.delete(record_key(ADAPTER, "1"))
+
+    async def forgiven() -> bool:
+        return await refusal(yard, "1", "w2") is None
+
+    await wait_until(forgiven)
+    assert (await yard.record(ADAPTER, "1")).digest != was
+    assert capsys.readouterr().out.count("adapter_conflicted") == 1
+
+
+async def test_altered_files_are_offered_no_more_once_the_old_bytes_are_evicted__d1_d6(
+    yard: Yard,
+    adapters: Path,
+    watching: Callable[..., Awaitable[Process]],
+    wait_until: WaitUntil,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    await yard.dispatcher()
+    await watching()
+    assert (await answer(yard, "before", f"{ADAPTER}@1")).state is ResultState.SUCCEEDED
+    other = make_tiny_adapter(tmp_path / "other", seed=9, targets=("q_proj",))
+    shutil.copy(other / WEIGHTS, adapters / ADAPTER / "1" / WEIGHTS)
+    await wait_until(partial(refusal, yard, "1"))
+    assert (await answer(yard, "on", f"{ADAPTER}@1")).state is ResultState.SUCCEEDED
+    digest = (await yard.record(ADAPTER)).digest
+    unload = yard.bus.subjects.control("w1", OrderVerb.UNLOAD)
+    await yard.bus.nc.request(unload, encode(AdapterOrder(digests=(digest,))), timeout=10)
+    said: list[str] = []
+
+    def withdrawn() -> bool:
+        said.append(capsys.readouterr().out)
+        return "".join(said).count("adapter_withdrawn") == 2  # as it was altered, and now
+
+    await wait_until(withdrawn)
+    error = (await answer(yard, "late", f"{ADAPTER}@1")).error
+    assert error is not None
+    assert (error.code, error.kind) == ("adapter_unavailable", ErrorKind.RETRYABLE)

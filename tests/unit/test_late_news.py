@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import nats.errors
 import pytest
 
-from lorayard_dispatcher.late_news import LateNews
+from lorayard_shared.bus.late_news import LateNews
 
 
 @dataclass

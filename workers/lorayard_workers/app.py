@@ -106,8 +106,9 @@ async def _run(
     owns_process: bool,
 ) -> None:
     entries, base_digest = equipment.catalog.entries, equipment.engine.base_digest
-    served = await unless_stopped(stop, register(bus, entries, worker=settings.name, base_digest=base_digest))
-    crew = make_crew(bus, settings, equipment, leases, served, owns_process=owns_process)
+    registering = register(bus, entries, worker=settings.name, base_digest=base_digest)
+    registered = await unless_stopped(stop, registering)
+    crew = make_crew(bus, settings, equipment, leases, registered, owns_process=owns_process)
     await unless_stopped(stop, crew.name_guard.check_free())
     listing = asyncio.create_task(crew.records.run(), name="records")
     try:
@@ -120,7 +121,7 @@ async def _run(
     running = [listing, *crew.start()]
     crew.presence.changed()
     structlog.get_logger().info(
-        Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=len(served)
+        Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=len(registered.served)
     )
     try:
         await run_until(stop, running)

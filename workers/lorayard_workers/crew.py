@@ -10,7 +10,7 @@ from functools import partial
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.lease import LeaseKeeper
-from lorayard_workers.adapters.catalog import CatalogEntry
+from lorayard_workers.adapters.catalog import BrokenEntry, CatalogEntry
 from lorayard_workers.adapters.pulled_folder import PulledFolder
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment
@@ -26,6 +26,7 @@ from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.peers import Peers
 from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.puller import Puller
+from lorayard_workers.service.registration import Registered
 from lorayard_workers.service.returns import Returns
 from lorayard_workers.service.shelf import Shelf
 from lorayard_workers.service.validation import Validation
@@ -77,20 +78,20 @@ def make_crew(
     settings: WorkerSettings,
     equipment: Equipment,
     leases: LeaseKeeper,
-    served: Sequence[CatalogEntry],
+    registered: Registered,
     *,
     owns_process: bool,
 ) -> Crew:
     """Put them together; `served` is what this worker may serve from its own disk."""
     engine = equipment.engine
     held = HeldJobs(capacity=settings.rows + settings.lookahead)
-    presence = _presence(bus, settings, equipment, held)
+    presence = _presence(bus, settings, equipment, held, registered)
 
     def changed() -> None:
         presence.changed()
         emergency.nudge()
 
-    shelf = _shelf(bus, settings, equipment, served, held, changed)
+    shelf = _shelf(bus, settings, equipment, registered.served, held, changed)
     returns = Returns(bus, engine, leases, held, tell=presence.tell_given_back)
     execution = _execution(bus, settings, engine, leases, held, shelf, returns, changed)
     presence.counters, presence.served = execution.tally.counters, execution.tally.served.told
@@ -114,7 +115,7 @@ def make_crew(
         shelf=shelf,
         records=watch_from_worker(bus, "adapters", shelf.on_record),
         emergency=emergency,
-        folder=_folder_watch(bus, settings, equipment, shelf, presence),
+        folder=_folder_watch(bus, settings, equipment, shelf, presence, registered.refused),
         watchdog=_watchdog(settings, engine, leases, owns_process=owns_process),
     )
 
@@ -142,14 +143,16 @@ def _execution(
     )
 
 
-def _presence(bus: Bus, settings: WorkerSettings, equipment: Equipment, held: HeldJobs) -> Presence:
+def _presence(
+    bus: Bus, settings: WorkerSettings, equipment: Equipment, held: HeldJobs, registered: Registered
+) -> Presence:
     return Presence(
         bus,
         equipment.engine,
         held,
         worker=settings.name,
         model=settings.model,
-        broken=equipment.catalog.broken,
+        broken=(*equipment.catalog.broken, *registered.refused),
         labels=settings.labels,
         bound=settings.dedicated is not None,
     )
@@ -179,7 +182,12 @@ def _shelf(
 
 
 def _folder_watch(
-    bus: Bus, settings: WorkerSettings, equipment: Equipment, shelf: Shelf, presence: Presence
+    bus: Bus,
+    settings: WorkerSettings,
+    equipment: Equipment,
+    shelf: Shelf,
+    presence: Presence,
+    refused: Sequence[BrokenEntry],
 ) -> FolderWatch | None:
     if equipment.scanner is None or not settings.adapters_scan_seconds:
         return None
@@ -196,6 +204,7 @@ def _folder_watch(
         shelf,
         presence,
         found=equipment.catalog,
+        refused=refused,
         base_digest=engine.base_digest,
         kept=kept,
         seconds=settings.adapters_scan_seconds,

@@ -16,9 +16,14 @@ from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.order import AdapterOrder
 from lorayard_schemas.placement import Placement, placement_key
 from lorayard_schemas.result import JobResult, Maker, ResultState
+from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import NAK
 from lorayard_shared.bus.puller import Puller
 from lorayard_shared.bus.topology import PIN_GROUP, lane_consumer
+from lorayard_shared.bus.watch import BucketWatch, Change
+from lorayard_shared.registry.alias_changes import SplitWish
+from lorayard_shared.registry.alias_store import AliasStore
+from lorayard_shared.registry.records import Author
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus
@@ -72,6 +77,38 @@ async def test_named_and_default_adapters_are_served_and_strange_ones_refused__b
     assert made == [(ADAPTER, "explicit"), (ADAPTER, "default")]
     (refused,) = await several.results(strange)
     assert (refused.state, refused.error and refused.error.code) == (ResultState.FAILED, "unknown_adapter")
+
+
+@pytest.mark.parametrize("named", [ADAPTER, f"{ADAPTER}@stable"])
+async def test_a_job_waits_for_the_news_of_what_it_names__d3_d4(
+    several: SeveralYard, adapters: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """Without a dispatcher as with one: what is written already is heard before anybody is refused."""
+    asked = asyncio.Event()
+
+    class Late(BucketWatch):
+        """Hears of nothing until it is to catch up."""
+
+        async def run(self) -> None:
+            if self._bucket.rpartition("_")[2] in ("adapters", "aliases"):
+                self.ready.set()
+                await asked.wait()
+            await super().run()
+
+        async def catch_up(self) -> None:
+            asked.set()
+            await super().catch_up()
+
+    def watch(bus: Bus, kind: str, change: Change) -> BucketWatch:
+        return Late(bus, bus.subjects.bucket(kind), change)
+
+    monkeypatch.setattr("lorayard_workers.service.emergency.watch_from_worker", watch)
+    await several.yard.worker("w1", adapters_dir=adapters, **SOON)
+    wish = SplitWish(adapter=ADAPTER, alias="stable", weights=(("1", 100.0),))
+    served = {"1": await several.yard.record(ADAPTER)}
+    await AliasStore(several.bus).split(wish, served, Author(actor="ana"))
+    (result,) = await several.results(await several.publish(1, adapter=named))
+    assert _maker(result).adapter == ADAPTER
 
 
 async def test_workers_go_by_the_default_of_the_dispatcher_they_heard_last__b1(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import nats.errors
@@ -133,19 +133,22 @@ class Emergency:
         )
         self._intake.begin(self._dispatchers.default_adapter)
         watches = self._watches()
-        self._running = [asyncio.create_task(watch.run(), name="watch-for-pulls") for watch in watches]
+        self._running = [
+            asyncio.create_task(watch.run(), name="watch-for-pulls") for watch in watches.values()
+        ]
         semantic = self._intake.semantic
         self._running.append(asyncio.create_task(semantic.run(), name="classifier"))
-        listed = asyncio.create_task(_known(watches, semantic), name="first-listing")
+        listed = asyncio.create_task(_known(watches.values(), semantic), name="first-listing")
         try:
             await run_until(asyncio.Event(), [*self._running, listed])
         finally:
             await end_tasks([listed])
+        self._intake.listed([watches[kind] for kind in ("adapters", "aliases")])
         self._running += [asyncio.create_task(puller.run(), name="pulls") for puller in self._pullers]
         await self._intake.cancels.begin()
         self._show(pulling=True)
 
-    def _watches(self) -> Sequence[BucketWatch]:
+    def _watches(self) -> Mapping[str, BucketWatch]:
         changes: dict[str, Change] = {
             "adapters": self._intake.on_adapter,
             "aliases": self._intake.on_alias,
@@ -154,11 +157,12 @@ class Emergency:
             "placements": self._intake.on_placement,
             "workers": self._intake.on_peer,
         }
-        return [watch_from_worker(self._bus, kind, change) for kind, change in changes.items()]
+        return {kind: watch_from_worker(self._bus, kind, change) for kind, change in changes.items()}
 
     async def _end(self) -> None:
         if not self._running:
             return
+        self._intake.ends()
         await self._intake.cancels.end()
         running, self._running = self._running, []
         await end_tasks(running)
@@ -191,7 +195,7 @@ class Emergency:
         return 1 + min(LAST_PRIORITY - 1, int(busy * LAST_PRIORITY))
 
 
-async def _known(watches: Sequence[BucketWatch], semantic: SemanticWatch) -> None:
+async def _known(watches: Iterable[BucketWatch], semantic: SemanticWatch) -> None:
     for watch in watches:
         await watch.ready.wait()
     await semantic.ready()

@@ -6,7 +6,9 @@ with room, or that only another can serve, is handed to that one with its lease,
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 import nats.errors
@@ -17,21 +19,22 @@ from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import AssignedJob, Assignment, AssignmentReply, CancelJob
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.give_back import MAX_KEYS, GiveBack, lead_of
+from lorayard_schemas.give_back import GiveBack, lead_of
 from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import NAK
 from lorayard_shared.bus.heard import Heard
+from lorayard_shared.bus.late_news import LateNews, Watch
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
-from lorayard_shared.jobs.asked import asked_of, asked_of_body
+from lorayard_shared.jobs.asked import asked_of
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.intake import Unreadable, read_message
 from lorayard_shared.jobs.placements import Placements
-from lorayard_shared.jobs.resolve import Resolution, Rule, UnknownAdapterError, kept_of
+from lorayard_shared.jobs.resolve import Resolution, UnknownAdapterError, kept_of
 from lorayard_shared.jobs.strikes import StrikeBook
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
@@ -41,7 +44,8 @@ from lorayard_shared.registry.semantic_watch import SemanticWatch
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency_cancel import EmergencyCancel
 from lorayard_workers.service.emergency_limits import limit_of
-from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
+from lorayard_workers.service.held_jobs import HeldJobs
+from lorayard_workers.service.led_elsewhere import led_elsewhere, orders_for
 from lorayard_workers.service.peers import Peers
 
 MAX_DELIVERIES = 6
@@ -76,10 +80,15 @@ class EmergencyIntake:
         self._placements = Placements()
         self.cancels = EmergencyCancel(bus, self._answers, self._tasks, lambda: peers.holders)
         self._considered: set[str] = set()
+        self._listed = False
+        self._news = LateNews(spawn=self._tasks.spawn, retry=self._have_heard)
+        self._unheard: dict[str, asyncio.Event] = {}
+        """Jobs that name what nobody here has heard of; set once all has been heard that is written."""
         self.taken = self.handed_on = 0
 
     def begin(self, default_adapter: str | None) -> None:
         """Before the first pull: what was known of an earlier time is void, and is listed anew."""
+        self._listed = False
         self._directory = Directory(AdapterRegistry(), default_adapter)
         self.semantic = self._watch_classifier()
         self._strikes = StrikeBook()
@@ -103,22 +112,21 @@ class EmergencyIntake:
 
     def on_rules(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of rules."""
-        if self._directory.rules.on_change(key, value):
-            moved = [held.key for held in self._held if self._is_led_elsewhere(held)]
-            self._desk.withdraw(GiveBack(keys=tuple(moved[:MAX_KEYS])))
+        if self._directory.rules.on_change(key, value) and self._listed:
+            self._follow_rules()
         self.semantic.on_change(key, value)
 
-    def _is_led_elsewhere(self, held: HeldJob) -> bool:
-        """Whether the rules have another adapter for a job that names none, by what it says of itself."""
-        given = held.assigned
-        if held.address.adapter is not None or given.rule in (Rule.SESSION, Rule.SEMANTIC):
-            return False
-        try:
-            found = self._directory.resolve(asked_of_body(held.address, given.body))
-        except (MalformedMessageError, UnknownAdapterError):
-            return False  # adapters may be listed after rules; and it has one that was there
-        runs = given.composition or given.adapter
-        return found.made_of != (runs.digest if runs is not None else None)
+    def listed(self, watches: Collection[Watch]) -> None:
+        """All buckets have been listed once: what is held can be compared with them. `watches` are those of
+        adapters and aliases, which a job that names a strange one waits for."""
+        self._listed = True
+        self._news.watches = watches
+        self._follow_rules()
+
+    def _follow_rules(self) -> None:
+        moved = [held for held in self._held if led_elsewhere(held, self._directory)]
+        for order in orders_for(moved):
+            self._desk.withdraw(order)
 
     def on_control(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of strikes."""
@@ -159,6 +167,10 @@ class EmergencyIntake:
             self._left.append(job.lease)
             self._leases.hold(job.lease)
 
+    def ends(self) -> None:
+        """Before its watches end: nothing more will be heard."""
+        self._news.watches = ()
+
     async def settle(self) -> None:
         """After the last pull: finish what is under way, and hand back what was kept for a dispatcher."""
         await self._tasks.settle()
@@ -190,8 +202,11 @@ class EmergencyIntake:
             await self._answers.let_go(job)
             return False
         try:
-            found = await self._resolve(job)
+            found = await self._resolve_in_time(job)
         except UnknownAdapterError as error:
+            if not self._news.watches:  # a dispatcher is back, and knows better
+                self._log.warning(Event.JOB_LEFT, job=job.job, reason=str(error))
+                return False
             await self._answers.refuse(job, refusals.unknown_adapter(error, None))
             return False
         struck = (self._strikes.find(ref, job.address.tenant) for ref in found.refs)
@@ -200,6 +215,22 @@ class EmergencyIntake:
             self._log.warning(Event.JOB_LEFT, job=job.job, reason=f"{strike.label} is struck: {strike.why}")
             return False
         return await self._give(job, found)
+
+    async def _resolve_in_time(self, job: TakenJob) -> Resolution:
+        """With all news that were written before it was asked for."""
+        try:
+            return await self._resolve(job)
+        except UnknownAdapterError:
+            heard = self._unheard.setdefault(job.key, asyncio.Event())
+            if self._news.may_come(job.key):
+                await heard.wait()
+            self._unheard.pop(job.key, None)
+            return await self._resolve(job)
+
+    def _have_heard(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if (heard := self._unheard.get(key)) is not None:
+                heard.set()
 
     async def _resolve(self, job: TakenJob) -> Resolution:
         session = await self._session(job) if self._needs_session(job) else None

@@ -40,11 +40,15 @@ class FolderWatch:
         presence: Presence,
         *,
         found: Catalog,
+        refused: Sequence[BrokenEntry],
         base_digest: str,
         kept: Callable[[str], bool],
         seconds: float,
     ) -> None:
-        """`found`: at the start. `kept`: whether an adapter, by digest, can be served without its folder."""
+        """`found`: at the start, with what of it the registry `refused`.
+
+        `kept`: whether an adapter, by digest, can be served without its folder.
+        """
         self._bus = bus
         self._scanner = scanner
         self._shelf = shelf
@@ -58,6 +62,8 @@ class FolderWatch:
         """Altered, and offered on as they were."""
         self._withdrawn: dict[Key, BrokenEntry] = {}
         """Not what lies there, or nothing does: for the advert."""
+        self._refused = {entry_key(entry): entry for entry in refused}
+        """They lie there, and the registry has something against them; asked at each look."""
         self._trouble = ""
         self._log = structlog.get_logger().bind(worker=presence.worker)
 
@@ -85,12 +91,24 @@ class FolderWatch:
         """Whether anything was to be done."""
         # A disk that hangs must not keep the process.
         now = await in_daemon_thread(self._scan, name="adapter-scan")
+        self._drop_lost(now)
         changes = changes_since(self._known, self._kept_on, now)
-        if changes:
-            await self._follow(changes, now)
+        refused = [entry for entry in now.entries if entry_key(entry) in self._refused]
+        served = 0
+        if changes or refused:
+            served = await self._follow(changes, refused, now)
+        if changes or served:
             self._presence.folder_changed()
         self._tell(now.broken)
-        return bool(changes)
+        return bool(changes or served)
+
+    def _drop_lost(self, now: Catalog) -> None:
+        """What is offered on as it was is gone from memory where others needed the room."""
+        lost = [entry for entry in self._kept_on.values() if not self._kept(entry.digest)]
+        there = {entry.digest: entry for entry in now.entries}
+        for entry in lost:
+            del self._kept_on[entry_key(entry)]
+            self._withdraw(entry, ALTERED, there)
 
     def _scan(self) -> Catalog:
         # A disk that is away for a while has not lost its adapters.
@@ -98,11 +116,18 @@ class FolderWatch:
             raise FileNotFoundError("it is no folder now; what was found there is offered on")
         return self._scanner.scan(patient=True)
 
-    async def _follow(self, changes: FolderChanges, now: Catalog) -> None:
-        served = await register(
-            self._bus, changes.new, worker=self._presence.worker, base_digest=self._base_digest
+    async def _follow(self, changes: FolderChanges, refused: Sequence[CatalogEntry], now: Catalog) -> int:
+        """How many are served that were not."""
+        fresh = {entry_key(entry): entry for entry in (*changes.new, *refused)}
+        registered = await register(
+            self._bus,
+            tuple(fresh.values()),
+            worker=self._presence.worker,
+            base_digest=self._base_digest,
+            told=tuple(self._refused.values()),
         )
-        for entry in served:
+        self._refused = {entry_key(entry): entry for entry in registered.refused}
+        for entry in registered.served:
             self._shelf.add(entry)
             self._withdrawn.pop(entry_key(entry), None)
             self._kept_on.pop(entry_key(entry), None)
@@ -113,6 +138,7 @@ class FolderWatch:
             self._kept_on.pop(entry_key(entry), None)
             self._withdraw(entry, REMOVED, there)
         self._known = {entry_key(entry): entry for entry in now.entries}
+        return len(registered.served)
 
     def _alter(self, entry: CatalogEntry, there: dict[str, CatalogEntry]) -> None:
         """The old bytes are served on where they are still to be had."""
@@ -144,8 +170,10 @@ class FolderWatch:
                     Event.ADAPTER_REFUSED, adapter=entry.name, version=entry.version, reason=entry.reason
                 )
         self._told = _told(broken)
-        keys = {entry_key(entry) for entry in broken}
-        self._presence.refuse([*broken, *(one for key, one in self._withdrawn.items() if key not in keys)])
+        told = {entry_key(entry): entry for entry in broken}
+        for key, entry in (*self._withdrawn.items(), *self._refused.items()):
+            told.setdefault(key, entry)
+        self._presence.refuse(list(told.values()))
 
 
 def _told(broken: Sequence[BrokenEntry]) -> set[tuple[Key, str]]:
