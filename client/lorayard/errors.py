@@ -30,7 +30,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   StoreFullError               operator: the object store takes no more (lorayard_shared)
   FileMissingError             publisher: the store lacks a file, or has other bytes (lorayard_shared)
   ReferencedError              caller: something names the version (lorayard_shared)
-  VersionNamedError            caller: an alias or a rule leads to the version (lorayard_shared)
+  VersionNamedError            caller: an alias, a rule or the classifier leads to it (lorayard_shared)
   ContendedError               try again: others change the same thing all the time (lorayard_shared)
   ResultTextMissingError       us: a result's text, kept by reference, is gone or is another one
 """

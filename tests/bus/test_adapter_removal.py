@@ -15,12 +15,13 @@ from lorayard import (
     InvalidRequestError,
     ReferencedError,
     SyncClient,
+    VersionNamedError,
     VersionUnknownError,
 )
 from lorayard_cli.app import run_command
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_schemas import headers
-from lorayard_schemas.adapter import AdapterRecord, AdapterState
+from lorayard_schemas.adapter import AdapterRecord, AdapterState, StoredFile
 from lorayard_schemas.alias import AliasRecord, Arm, alias_key
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.audit import RegistryChange
@@ -30,12 +31,14 @@ from lorayard_schemas.message import Message
 from lorayard_schemas.placement import Placement, placement_key
 from lorayard_schemas.routes import RouteRule, RouteTable
 from lorayard_schemas.rule_parts import RulePart
+from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord, session_key
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus import scanning
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.registry.records import Author, Records
 from lorayard_shared.registry.route_store import RouteStore
+from lorayard_shared.registry.semantic_store import SemanticStore
 from lorayard_shared.registry.sweeping import Sweeper
 from lorayard_shared.settings import YardSettings
 from lorayard_workers.tiny_model import make_tiny_adapter
@@ -140,6 +143,12 @@ async def _several(bus: Bus) -> None:
     await RouteStore(bus).put(RouteTable(rules=(several,)), ANA)
 
 
+async def _classifier(bus: Bus, label: str = LABEL) -> None:
+    digest = "sha256:" + "0" * 64
+    file = StoredFile(name="head", sha256="0" * 64, size_bytes=1)
+    await SemanticStore(bus).put(SemanticRecord(artifact=digest, files=(file,), labels=(label,)), ANA)
+
+
 async def _placement(bus: Bus) -> None:
     await keep(bus, "placements", placement_key(LABEL), Placement(adapter=LABEL, pin=True))
 
@@ -191,6 +200,7 @@ async def _bound_and_due(bus: Bus) -> None:
         (_alias, "the alias acme/tiny/echo@stable is 2=100 1=0"),
         (_rule, "the rule all leads to it"),
         (_several, "the rule all leads to it"),
+        (_classifier, "the classifier in force .revision 1. chooses it"),
         (_placement, "a placement is declared for it"),
         (_job, "1 jobs that name it are not done"),
         (_session, "2 sessions go on with it, as 's1' of tenant 't'; one ends 3600 s after"),
@@ -218,6 +228,21 @@ async def test_a_version_that_something_leads_to_stays__d2(
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "referenced"
     assert [record.label for record in await client.adapters()] == [LABEL]
     assert await is_sound(client)
+
+
+async def test_what_the_classifier_chooses_is_not_archived_until_it_has_another_version(
+    client: Client, folder: Path, bus: Bus
+) -> None:
+    await client.adapters.push(folder, name=NAME, version="1")
+    await _serve(bus)
+    await _classifier(bus, NAME)
+    with pytest.raises(VersionNamedError, match=r"serves the classifier in force \(revision 1\): lead that"):
+        await client.adapters.archive(LABEL)
+    await client.adapters.push(folder, name=NAME, version="2")
+    for state in (AdapterState.VALIDATED, AdapterState.ACTIVE):
+        await Records(bus).move(NAME, "2", state, ANA, verb="test")
+    await client.adapters.archive(LABEL)
+    await client.adapters.remove(LABEL)
 
 
 async def test_what_leads_elsewhere_holds_nothing(client: Client, folder: Path, bus: Bus) -> None:

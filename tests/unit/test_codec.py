@@ -17,6 +17,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef, Sampling
 from lorayard_schemas.message import Message
 from lorayard_schemas.result import JobResult, ResultState
+from lorayard_schemas.routes import ORDER, RouteTable
 
 MUTATIONS = 10_000
 
@@ -245,3 +246,12 @@ def _damaged(whole: bytes, damage: random.Random) -> bytes:
             case _:
                 del body[at:]
     return bytes(body)
+
+
+def test_the_usual_order_of_stages_is_not_written_and_another_is() -> None:
+    """A reader that knows fewer stages fills in its own order."""
+    written: dict[str, Any] = msgpack.unpackb(encode(RouteTable()))  # type: ignore[assignment]
+    assert "order" not in written
+    other = RouteTable(order=ORDER[::-1])
+    assert decode(RouteTable, encode(other)) == other
+    assert RouteTable().model_dump(mode="json")["order"] == list(ORDER)

@@ -279,7 +279,7 @@ class Adapters:
 
         Raises:
             InvalidRequestError: it names no version.
-            VersionNamedError: an alias or a rule leads to it.
+            VersionNamedError: an alias, a rule or the classifier leads to it.
             VersionUnknownError: there is no such version.
         """
         if split_version(adapter)[1] is None:

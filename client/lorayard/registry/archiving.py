@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lorayard.yard_view import list_adapters
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import AliasRecord
 from lorayard_shared.registry.alias_store import AliasStore
 from lorayard_shared.registry.errors import VersionNamedError
 from lorayard_shared.registry.records import Author, Records
 from lorayard_shared.registry.route_store import RouteStore
+from lorayard_shared.registry.semantic_store import SemanticStore
 
 if TYPE_CHECKING:
     from lorayard.link import Link
 
 
 async def archive_version(link: Link, record: AdapterRecord, author: Author) -> AdapterRecord:
-    """Archive a version that no alias and no rule leads to.
+    """Archive a version that no alias, no rule and no classifier leads to.
 
     It looks once more after the change, as whoever changes an alias or the rules looks at the versions after
     theirs: of two changes that cross at least one sees the other, and takes its own back. Where both do, both
@@ -42,7 +44,7 @@ async def archive_version(link: Link, record: AdapterRecord, author: Author) -> 
 
 
 async def _leading(link: Link, record: AdapterRecord) -> list[str]:
-    """The aliases and rules that lead requests to this very version."""
+    """What leads requests to this very version."""
     aliases = [
         f"alias {alias.spec}"
         for alias in await AliasStore(link.bus).list()
@@ -50,7 +52,29 @@ async def _leading(link: Link, record: AdapterRecord) -> list[str]:
     ]
     past = await RouteStore(link.bus).past()
     rules = past[-1].rules if past else ()
-    return aliases + [f"rule {rule.name}" for rule in rules if record.label in rule.specs]
+    named = [f"rule {rule.name}" for rule in rules if record.label in rule.specs]
+    return [*aliases, *named, *await _chosen(link, record)]
+
+
+async def _chosen(link: Link, record: AdapterRecord) -> list[str]:
+    """The classifier in force, if it chooses this version, or its name and no other version serves.
+
+    Of an alias that it chooses the alias itself tells.
+    """
+    now = await SemanticStore(link.bus).now()
+    if now is None or not now.is_on:
+        return []
+    if record.label in now.labels or (record.name in now.labels and await _is_last(link, record)):
+        return [f"the classifier in force (revision {now.revision})"]
+    return []
+
+
+async def _is_last(link: Link, record: AdapterRecord) -> bool:
+    """Whether its name stands for nothing without it."""
+    return record.state is AdapterState.ACTIVE and not any(
+        other.name == record.name and other.label != record.label and other.state is AdapterState.ACTIVE
+        for other in await list_adapters(link)
+    )
 
 
 def _leads(alias: AliasRecord, version: str) -> bool:

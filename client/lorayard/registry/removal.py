@@ -13,6 +13,7 @@ from lorayard_shared.registry.alias_store import AliasStore
 from lorayard_shared.registry.errors import ReferencedError
 from lorayard_shared.registry.records import Author, Records
 from lorayard_shared.registry.route_store import RouteStore
+from lorayard_shared.registry.semantic_store import SemanticStore
 from lorayard_shared.registry.sweeping import Sweeper
 
 
@@ -59,6 +60,9 @@ async def _references(link: Link, record: AdapterRecord) -> list[str]:
     past = await RouteStore(link.bus).past()
     rules = past[-1].rules if past else ()
     found += [f"the rule {rule.name} leads to it" for rule in rules if record.label in rule.specs]
+    classifier = await SemanticStore(link.bus).now()
+    if classifier is not None and classifier.is_on and record.label in classifier.labels:
+        found.append(f"the classifier in force (revision {classifier.revision}) chooses it")
     found += [
         f"a placement is declared for it (`lorayard adapters place {record.label} --reset`)"
         for placement in await list_placements(link)

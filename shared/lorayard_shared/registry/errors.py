@@ -10,7 +10,7 @@ YardError
     RuleFileError              operator: a file of rules is wrong
     RuleRevisionError          operator: there are no such rules to return to
     StrikeUnknownError         operator: just this is not struck
-    VersionNamedError          operator: an alias or a rule leads to the version
+    VersionNamedError          operator: an alias, a rule or the classifier leads to the version
     ContendedError             try again: others change the same record all the time
     RecordUnreadableError      us: a stored record is not what it claims to be
     StoreFullError             operator: the object store takes no more
@@ -74,8 +74,7 @@ class VersionNamedError(RegistryError):
 
     def __init__(self, *, label: str, by: Sequence[str]) -> None:
         super().__init__(
-            f"{label} serves {', '.join(by)}: give that another version first, "
-            "else its requests would be refused"
+            f"{label} serves {', '.join(by)}: lead that elsewhere first, else its requests would be refused"
         )
         self.label = label
         self.by = tuple(by)
