@@ -7,7 +7,7 @@ sentence embeddings" (2017); the weights stand in the table's scales.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -120,7 +120,7 @@ def _tokenizer(data: bytes) -> Tokenizer:
 
 
 @contextmanager
-def _no_failure_but_ours(what: str) -> Iterator[None]:
+def _no_failure_but_ours(what: str) -> Generator[None]:
     """Whatever the library raises is a fault of the file.
 
     It raises bare exceptions, and where its Rust code panics (a pattern that tries too long) one that is no
