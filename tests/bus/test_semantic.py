@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -237,7 +238,7 @@ async def test_it_is_turned_off_and_taken_back_with_who_and_why__b4__b1(
     assert (await maker(yard, "b")).rule == "semantic"
     capsys.readouterr()
     await run(yard, "routes", "classifier", "ls", "--json")
-    told = json.loads(capsys.readouterr().out)["revisions"]
+    told = document(capsys)["revisions"]
     assert [(one["revision"], one.get("restores"), one["why"]) for one in told] == [
         (1, None, "tried"),
         (2, None, "it rambles"),
@@ -337,7 +338,7 @@ async def test_a_test_of_a_prompt_shows_the_verdict_among_the_stages__b4__b1(
     assert f"-> semantic: {ADAPTER} at " in text
     assert f"=> {ADAPTER}@1" in text
     await run(yard, "routes", "test", "--prompt", UNLIKE, "--json")
-    told = json.loads(capsys.readouterr().out)
+    told = document(capsys)
     assert (told["rule"], told["semantic"]["adapter"]) == ("base", None)
     await run(yard, "routes", "test")
     assert "semantic: it abstains: no prompt was given" in capsys.readouterr().out
@@ -359,7 +360,7 @@ async def test_held_out_prompts_are_judged_in_a_table_of_80_columns__b4(
     assert any(line.startswith("base ") and line.endswith("echo 1") for line in lines)
     write_artifact(artifact, tmp_path / "artifact")
     await run(yard, "routes", "eval", str(held_out), "--artifact", str(tmp_path / "artifact"), "--json")
-    told = json.loads(capsys.readouterr().out)
+    told = document(capsys)
     assert (told["examples"], told["decided"], told["correct"], told["rightly_abstained"]) == (4, 3, 2, 1)
     assert told["confusion"]["base"] == {"base": 1, ADAPTER: 1}
 
@@ -412,6 +413,12 @@ async def test_without_the_setting_nothing_is_kept_of_any_job__b4(
     assert await Objects(yard.bus, "payloads").size(samples_object(0)) is None
 
 
+def document(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What a command printed; the dispatcher, which runs in this process too, logs into the same."""
+    printed = capsys.readouterr().out.splitlines()
+    return cast("dict[str, Any]", json.loads(next(line for line in printed if line.startswith("{"))))
+
+
 async def test_a_yard_is_trained_from_a_file_then_learns_from_its_traffic__b4(
     yard: Yard, adapters: Path, tmp_path: Path, wait_until: WaitUntil, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -428,7 +435,7 @@ async def test_a_yard_is_trained_from_a_file_then_learns_from_its_traffic__b4(
     await run(yard, *train_it, "--traffic", code=ExitCode.BAD_INPUT)
     capsys.readouterr()
     await run(yard, *train_it, "--why", "a first try", "--json")
-    told = json.loads(capsys.readouterr().out)
+    told = document(capsys)
     assert (told["revision"], told["examples"], told["figures"]["examples"]) == (1, 16, 16)
     await wait_until(lambda: _revision(yard, 1))
     await yard.publish(Job(id="a", prompt="zzz yyy amounts"))
@@ -444,7 +451,7 @@ async def test_a_yard_is_trained_from_a_file_then_learns_from_its_traffic__b4(
     await wait_until(drawn)
     await dispatcher.stop()
     await run(yard, *train_it, "--traffic", "--json")
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    told = document(capsys)
     assert (told["revision"], told["observed"], told["examples"]) == (2, 4, 16)
 
 
