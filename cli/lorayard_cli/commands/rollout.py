@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Group, Parameter
@@ -16,7 +15,7 @@ from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, table
-from lorayard_cli.registry_changes import UNSIGNED, Signature
+from lorayard_cli.registry_changes import UNSIGNED, Signature, print_history
 
 ROLLOUT = Group("Rollout", sort_key=1)
 
@@ -192,13 +191,7 @@ async def history(alias: str, *, yard: YardAddress = NEAREST, output: Output = T
     if output.json:
         print_json({"alias": alias, "revisions": [record.model_dump(mode="json") for record in past]})
         return
-    shown = table("revision", "at", "leads to", "by", "why", right=("revision",))
-    for record in past:
-        back = f" (as {record.restores})" if record.restores is not None else ""
-        at = datetime.fromtimestamp(record.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        row = (f"{record.revision}{back}", at, record.shares or "nothing", record.by, record.why)
-        shown.add_row(*map(plain, row))
-    out().print(shown)
+    print_history(((record, (record.shares or "nothing",)) for record in past), "leads to")
 
 
 def _read_guard(how: How) -> GuardRule:

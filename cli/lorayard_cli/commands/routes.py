@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import folded, note, out, plain, print_json, print_text, table
-from lorayard_cli.registry_changes import UNSIGNED, Signature
+from lorayard_cli.registry_changes import UNSIGNED, Signature, print_history
 
 
 @Parameter(name="*")
@@ -119,13 +118,8 @@ async def history(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None
     if output.json:
         print_json({"revisions": [_document(one) for one in past]})
         return
-    shown = table("revision", "at", "rules", "by", "why", right=("revision",))
-    for one in past:
-        back = f" (as {one.restores})" if one.restores is not None else ""
-        at = datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        names = ", ".join(rule.name for rule in one.rules) or "none"
-        shown.add_row(*map(plain, (f"{one.revision}{back}", at, names, one.by, one.why)))
-    out().print(shown)
+    rows = ((one, (", ".join(rule.name for rule in one.rules) or "none",)) for one in past)
+    print_history(rows, "rules")
 
 
 async def rollback(

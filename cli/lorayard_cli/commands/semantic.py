@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,8 +26,8 @@ from lorayard_cli.learning import (
     record_of,
 )
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
-from lorayard_cli.output import note, out, plain, print_json, print_text, short_digest, table
-from lorayard_cli.registry_changes import UNSIGNED, Signature
+from lorayard_cli.output import note, print_json, print_text, short_digest
+from lorayard_cli.registry_changes import UNSIGNED, Signature, print_history
 from lorayard_cli.traffic import Traffic, check_does_as_well, check_no_worse, read_traffic
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_shared.bus.connection import Bus, connect
@@ -182,14 +181,8 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     if not past:
         note("there has been no classifier; `lorayard routes train EXAMPLES.jsonl` makes one")
         return
-    shown = table("revision", "at", "adapters", "digest", "by", "why", right=("revision", "adapters"))
-    for one in past:
-        back = f" (as {one.restores})" if one.restores is not None else ""
-        at = datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%d %H:%M")
-        labels = len(one.labels) if one.is_on else "off"
-        digest = short_digest(one.artifact)
-        shown.add_row(*map(plain, (f"{one.revision}{back}", at, labels, digest, one.by, one.why)))
-    out().print(shown)
+    rows = ((one, (len(one.labels) if one.is_on else "off", short_digest(one.artifact))) for one in past)
+    print_history(rows, "adapters", "digest")
 
 
 async def rollback(

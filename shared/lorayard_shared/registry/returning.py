@@ -1,11 +1,15 @@
-"""Which revision a return leads to."""
+"""The next revision of what is changed as a whole, and which one a return leads to."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+from lorayard_schemas.routes import RouteTable
+from lorayard_schemas.semantic import SemanticRecord
 from lorayard_shared.registry.errors import RuleRevisionError
+from lorayard_shared.registry.records import Author
 
 
 class Revised(Protocol):
@@ -23,6 +27,7 @@ class Revised(Protocol):
 
 
 R = TypeVar("R", bound=Revised)
+S = TypeVar("S", RouteTable, SemanticRecord)
 
 
 def find_earlier(past: Sequence[R], to: int | None, *, has: str) -> R:
@@ -40,3 +45,15 @@ def find_earlier(past: Sequence[R], to: int | None, *, has: str) -> R:
     if target is None:
         raise RuleRevisionError(revision=to, kept=sorted(by_revision), has=has)
     return target
+
+
+def signed(wanted: S, past: Sequence[S], author: Author, *, restores: int | None) -> S:
+    """What is wanted as the revision after those that were; `restores` is the one that it returns to."""
+    update = {
+        "revision": past[-1].revision + 1 if past else 1,
+        "restores": restores,
+        "by": author.actor,
+        "why": author.reason,
+        "at": time.time(),
+    }
+    return wanted.model_copy(update=update)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from lorayard_schemas.routes import RULES_KEY, RouteTable
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.chronicle import Chronicle, Chronicled
 from lorayard_shared.registry.records import Author
-from lorayard_shared.registry.returning import find_earlier
+from lorayard_shared.registry.returning import find_earlier, signed
 
 
 class RouteStore:
@@ -29,7 +28,7 @@ class RouteStore:
             now = known.now
             if now is not None and _in_force(now) == _in_force(wanted):
                 return now
-            return _signed(wanted, known.past, author, restores=None)
+            return signed(wanted, known.past, author, restores=None)
 
         return await self._change(changed, author, "set")
 
@@ -42,7 +41,7 @@ class RouteStore:
 
         def changed(known: Chronicled[RouteTable]) -> RouteTable:
             target = find_earlier(known.past, to, has="the rules have")
-            return _signed(target, known.past, author, restores=target.restores or target.revision)
+            return signed(target, known.past, author, restores=target.restores or target.revision)
 
         return await self._change(changed, author, "rollback")
 
@@ -54,7 +53,7 @@ class RouteStore:
                 return known.past[-1]
             before = known.past[-2] if len(known.past) > 1 else RouteTable()
             restores = (before.restores or before.revision) if len(known.past) > 1 else None
-            return _signed(before, known.past, author, restores=restores)
+            return signed(before, known.past, author, restores=restores)
 
         await self._change(changed, author, "undo")
 
@@ -69,19 +68,6 @@ class RouteStore:
 def _in_force(table: RouteTable) -> tuple[object, ...]:
     """What decides on jobs."""
     return table.order, table.rules, table.settles
-
-
-def _signed(
-    wanted: RouteTable, past: tuple[RouteTable, ...], author: Author, *, restores: int | None
-) -> RouteTable:
-    update = {
-        "revision": past[-1].revision + 1 if past else 1,
-        "restores": restores,
-        "by": author.actor,
-        "why": author.reason,
-        "at": time.time(),
-    }
-    return wanted.model_copy(update=update)
 
 
 def _told(table: RouteTable) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from lorayard_schemas.semantic import SEMANTIC_KEY, SemanticRecord
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.chronicle import Chronicle, Chronicled
 from lorayard_shared.registry.records import Author
-from lorayard_shared.registry.returning import find_earlier
+from lorayard_shared.registry.returning import find_earlier, signed
 
 
 class SemanticStore:
@@ -34,7 +33,7 @@ class SemanticStore:
             now = known.now
             if now is not None and now.artifact == wanted.artifact:
                 return now
-            return _signed(wanted, known.past, author, restores=None)
+            return signed(wanted, known.past, author, restores=None)
 
         return await self._change(changed, author, "train")
 
@@ -44,7 +43,7 @@ class SemanticStore:
         def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
             if known.now is not None and not known.now.is_on:
                 return known.now
-            return _signed(SemanticRecord(), known.past, author, restores=None)
+            return signed(SemanticRecord(), known.past, author, restores=None)
 
         return await self._change(changed, author, "off")
 
@@ -57,7 +56,7 @@ class SemanticStore:
 
         def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
             target = find_earlier(known.past, to, has="the classifier has")
-            return _signed(target, known.past, author, restores=target.restores or target.revision)
+            return signed(target, known.past, author, restores=target.restores or target.revision)
 
         return await self._change(changed, author, "rollback")
 
@@ -70,19 +69,6 @@ class SemanticStore:
         made = await self._chronicle.change(SEMANTIC_KEY, changed, author, verb=verb, label=SEMANTIC_KEY)
         assert made is not None, "nothing is taken away"
         return made
-
-
-def _signed(
-    wanted: SemanticRecord, past: tuple[SemanticRecord, ...], author: Author, *, restores: int | None
-) -> SemanticRecord:
-    update = {
-        "revision": past[-1].revision + 1 if past else 1,
-        "restores": restores,
-        "by": author.actor,
-        "why": author.reason,
-        "at": time.time(),
-    }
-    return wanted.model_copy(update=update)
 
 
 def _told(record: SemanticRecord) -> str:
