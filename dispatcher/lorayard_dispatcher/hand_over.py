@@ -96,6 +96,7 @@ class HandOver:
         self.whereabouts.note((parked.key for parked in accepted), worker, epoch)
         for parked in accepted:
             self._leases.release(parked.taken.lease)
+            parked.taken.drop_message()
             if parked.session is not None:
                 self.on_turn(parked.session, worker, parked.taken.prompt_bytes / BYTES_A_TOKEN)
         return Fate.ANSWERED, reply.refusals
@@ -120,6 +121,7 @@ class HandOver:
     def _fall_silent(self, worker: str, jobs: Sequence[ParkedJob], error: Exception) -> None:
         for parked in jobs:
             self._leases.release(parked.taken.lease)
+            parked.taken.drop_message()
         self._log.warning(
             Event.ASSIGNMENT_LOST, worker=worker, jobs=len(jobs), error=str(error) or type(error).__name__
         )
@@ -139,7 +141,7 @@ def _held(parked: ParkedJob) -> HeldJob:
         job=taken.job,
         parts=made.applied.digests if made is not None and made.applied.summed else (),
         columns=(made.derived_columns or 0) if made is not None else 0,
-        parked=parked.kept_light(),
+        parked=parked,
     )
 
 

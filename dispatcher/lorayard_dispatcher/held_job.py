@@ -23,7 +23,7 @@ class HeldJob:
     parts: tuple[str, ...] = ()
     """Adapters that it needs in slots together, where it is a sum of several."""
     parked: ParkedJob | None = field(default=None, compare=False, repr=False)
-    """As it was given out, without a large message: to see where it would go now."""
+    """As it was given out, without its message once a worker has that: to see where it would go now."""
     columns: int = 0
     """That its derived adapter takes of the slots, where it has one."""
 

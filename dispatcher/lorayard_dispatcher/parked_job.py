@@ -20,9 +20,6 @@ from lorayard_shared.value import value
 BYTES_A_TOKEN = 4.0
 """Of English text, roughly: what a job will cost its tenant is not known before it has run."""
 
-SMALL_BYTES = 1024
-"""Of a message, less than what else is known of its job: a copy without it would be the dearer part."""
-
 REFUSALS = 2
 """Hand-overs that views may get wrong in a row; the next goes to the adapter's home and is queued there."""
 
@@ -58,11 +55,6 @@ class ParkedJob:
     def without_message(self) -> ParkedJob:
         """What is known of a job once a worker has it."""
         return replace(self, taken=replace(self.taken, body=b"", history=None))
-
-    def kept_light(self) -> ParkedJob:
-        """For as long as a worker has it, of which there are many: a large message is not kept."""
-        large = len(self.taken.body) + len(self.taken.history or "") > SMALL_BYTES
-        return self.without_message() if large else self
 
     @property
     def key(self) -> str:

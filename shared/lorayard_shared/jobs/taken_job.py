@@ -19,7 +19,7 @@ class TakenJob:
     subject: str
     address: JobAddress
     job: str
-    body: bytes  # empty: it was large, and a worker has it
+    body: bytes  # empty: a worker has it
     attempt: int
     history: str | None
     deliveries: int
@@ -31,3 +31,11 @@ class TakenJob:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     bound: str | None = None  # `name@alias=version` of an earlier attempt
     prompt_bytes: int = 0  # roughly: of the body, or of what it refers to
+
+    def drop_message(self) -> None:
+        """Its message is elsewhere, and this may be kept for as long as the job runs.
+
+        In place: a copy of each job is a tenth of what a dispatcher does for it.
+        """
+        object.__setattr__(self, "body", b"")
+        object.__setattr__(self, "history", None)
