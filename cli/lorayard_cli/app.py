@@ -82,6 +82,10 @@ _NOUNS = {
             "off": ("semantic:off", "Choose nothing by meaning any more."),
         },
     ),
+    "jobs": (
+        "Jobs that the yard has.",
+        {"scheduled": ("scheduled", "List the jobs that wait for their time.")},
+    ),
     "strikes": (
         "Adapters, versions and tenants whose jobs wait.",
         {

@@ -53,6 +53,7 @@ from lorayard.registry.strikes import StrikeReport, Strikes
 from lorayard.registry.verifying import ClassifierCheck, FileCheck, VersionCheck
 from lorayard.request import GenerateRequest, RequestOptions
 from lorayard.result import Result
+from lorayard.scheduled import ScheduledJob
 from lorayard.settings import ClientSettings
 from lorayard.submit_report import SubmitReport
 from lorayard.sync_client import SyncClient, SyncJobHandle
@@ -132,6 +133,7 @@ __all__ = [
     "RuleFileError",
     "RuleRevisionError",
     "Rules",
+    "ScheduledJob",
     "SettingsError",
     "Stage",
     "Step",

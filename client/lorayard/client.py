@@ -17,6 +17,7 @@ from lorayard.registry.rules import Rules
 from lorayard.registry.strikes import Strikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
+from lorayard.scheduled import ScheduledJob, list_scheduled
 from lorayard.settings import client_settings
 from lorayard.submit_report import SubmitReport
 from lorayard.submitter import submit_all
@@ -160,6 +161,14 @@ class Client:
             YardNotReadyError: there is no yard.
         """
         return await measure_queue(self._open_link)
+
+    async def scheduled(self, *, all_tenants: bool = False) -> list[ScheduledJob]:
+        """Jobs that wait for their time, or to be tried again, the soonest first.
+
+        Raises:
+            YardNotReadyError: there is no yard.
+        """
+        return await list_scheduled(self._open_link, all_tenants=all_tenants)
 
     @property
     def _open_link(self) -> Link:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from lorayard.delayed_door import DelayedDoor
 from lorayard.listener import ResultListener
 from lorayard.publisher import Publisher
 from lorayard.settings import ClientSettings
@@ -23,6 +24,7 @@ class Link:
     payloads: PayloadStore
     listener: ResultListener
     publisher: Publisher
+    delayed: DelayedDoor
 
     @property
     def tenant(self) -> str:
@@ -50,6 +52,7 @@ class Link:
             payloads=PayloadStore(bus),
             listener=ResultListener(bus, settings.tenant, stored),
             publisher=publisher,
+            delayed=DelayedDoor(bus, limit_bytes=settings.delayed_max_bytes),
         )
 
     async def close(self) -> None:

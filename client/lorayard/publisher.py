@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import nats.errors
@@ -29,6 +29,7 @@ from lorayard_schemas import headers
 from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.nats_client import header_block
+from lorayard_shared.bus.result_store import WRONG_LAST_SEQUENCE
 from lorayard_shared.value import value
 
 GIVE_UP_SECONDS = 15.0
@@ -50,6 +51,8 @@ class Outgoing:
     job: str
     subject: str
     body: bytes
+    schedule: Mapping[str, str] | None = None
+    """Headers of one that starts later."""
 
 
 @value
@@ -157,7 +160,7 @@ class Publisher:
     def _publish(self, named: Iterable[tuple[str, Outgoing]]) -> None:
         try:
             self._bus.nc.post_all(
-                (item.subject, f"{self._inbox}.{token}", _head(item.job), item.body) for token, item in named
+                (item.subject, f"{self._inbox}.{token}", _head(item), item.body) for token, item in named
             )
         except nats.errors.ConnectionClosedError as error:
             raise ClientClosedError from error
@@ -168,9 +171,9 @@ class Publisher:
         found = self._open.pop(message.subject[self._prefix_length :], None)
         if found is not None:
             window, index = found
-            window.answer(index, self._read(message))
+            window.answer(index, self._read(message, window.items[index]))
 
-    def _read(self, message: Heard) -> Answer:
+    def _read(self, message: Heard, item: Outgoing) -> Answer:
         if (message.headers or {}).get("Status") == NO_RESPONDERS:
             subjects = self._bus.subjects
             return YardNotReadyError(prefix=subjects.prefix, missing=f"stream {subjects.stream('jobs')}")
@@ -180,6 +183,8 @@ class Publisher:
         refusal = answer.get("error")
         if refusal is None:
             return Accepted(duplicate=bool(answer.get("duplicate")))
+        if item.schedule is not None and refusal.get("err_code") == WRONG_LAST_SEQUENCE:
+            return Accepted(duplicate=True)  # it waits for its time already, and that stays as it is
         return refusal_error(int(refusal.get("err_code", 0)), str(refusal.get("description", "")))
 
     async def _send_open_again(self) -> None:
@@ -193,8 +198,10 @@ class Publisher:
         )
 
 
-def _head(job: str) -> bytes:
-    return header_block({headers.MSG_ID: job})
+def _head(item: Outgoing) -> bytes:
+    if item.schedule is None:
+        return header_block({headers.MSG_ID: item.job})
+    return header_block({headers.MSG_ID: item.job, **item.schedule})
 
 
 def refusal_error(code: int, description: str) -> LorayardError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
+from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter, is_
 from typing import Any, Literal, TypedDict
@@ -53,6 +54,8 @@ class RequestOptions(TypedDict, total=False):
     logprobs: int | None
     json_schema: str | Mapping[str, Any] | None
     deadline_seconds: float | None
+    delay_seconds: float | None
+    at: datetime | float | None
     session: str | None
     task: str | None
     metadata: Mapping[str, str] | None
@@ -98,6 +101,10 @@ class GenerateRequest:
     stop cuts it short (`finish_reason` says so for the first)."""
     deadline_seconds: float | None = None
     """From now; a job that could not start by then expires."""
+    delay_seconds: float | None = None
+    """Start so many seconds from now, by the server's clock; at most 366 days."""
+    at: datetime | float | None = None
+    """Start then, instead: a datetime with a time zone, or unix seconds. A time that is over means now."""
     session: str | None = None
     task: str | None = None
     metadata: Mapping[str, str] | None = field(default=None, hash=False)

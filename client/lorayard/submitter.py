@@ -12,12 +12,14 @@ import nats.js.errors
 
 from lorayard.errors import (
     BusUnavailableError,
+    InvalidRequestError,
     LorayardError,
     PayloadTooLargeError,
     YardNotReadyError,
 )
 from lorayard.handle import JobHandle
 from lorayard.job_ids import keyed_job_id, random_job_id
+from lorayard.later import is_later, schedule_headers, starts_at
 from lorayard.link import Link
 from lorayard.listener import Slot
 from lorayard.publisher import Answer, Outgoing, refusal_error
@@ -25,6 +27,7 @@ from lorayard.request import GenerateRequest, LaneName, build_job, job_address, 
 from lorayard_schemas.job import INLINE_BYTES, MAX_JOB_BYTES, Job, Lane, excerpt
 from lorayard_schemas.subjects import Subjects
 from lorayard_shared.bus.payloads import MAX_BYTES
+from lorayard_shared.bus.topology import kept_seconds
 from lorayard_shared.value import value
 
 WINDOW_JOBS = 512
@@ -97,23 +100,54 @@ async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
     subject = _subject(link, request)
     keyed = request.idempotency_key is not None
     job_id = _job_id(link, request)
-    body = pack_plain(request, job_id=job_id, now=time.time())
+    now, at = time.time(), None
+    if is_later(request):
+        now = await link.delayed.now()
+        at = starts_at(request, now=now)
+    body = pack_plain(request, job_id=job_id, now=now)
     if body is None or len(body) > INLINE_BYTES:
-        body = await _packed(link, request, job_id)
+        body = await _packed(link, request, job_id, now=now, at=at)
     limit = min(MAX_JOB_BYTES, link.bus.nc.max_payload) - ENVELOPE_BYTES
     if len(body) > limit:
         raise PayloadTooLargeError(field=_largest_field(request), size_bytes=len(body), limit_bytes=limit)
+    outgoing = Outgoing(job=job_id, subject=subject, body=body)
     return _Prepared(
-        outgoing=Outgoing(job=job_id, subject=subject, body=body),
+        outgoing=outgoing if at is None else await _later(link, outgoing, at),
         slot=link.listener.slot(job_id, fresh=not keyed),
         keyed=keyed,
     )
 
 
-async def _packed(link: Link, request: GenerateRequest, job_id: str) -> bytes:
-    job = build_job(request, job_id=job_id, now=time.time())
+async def _later(link: Link, outgoing: Outgoing, at: float) -> Outgoing:
+    """The same as a schedule."""
+    subjects = link.bus.subjects
+    await link.delayed.enter(len(outgoing.body) + ENVELOPE_BYTES)
+    return Outgoing(
+        job=outgoing.job,
+        subject=subjects.delayed_job(link.tenant, outgoing.job),
+        body=outgoing.body,
+        schedule=schedule_headers(subjects, outgoing.subject, at),
+    )
+
+
+def _check_kept(link: Link, delay_seconds: float) -> None:
+    """A prompt beside its job is removed by age, and has to be there when the job runs."""
+    longest = kept_seconds(link.settings) / 2
+    if delay_seconds > longest:
+        reason = (
+            f"with one over {INLINE_BYTES} bytes a job starts within {longest / 3600:g} hours: shorten it"
+        )
+        raise InvalidRequestError(field="prompt", reason=reason)
+
+
+async def _packed(
+    link: Link, request: GenerateRequest, job_id: str, *, now: float, at: float | None
+) -> bytes:
+    job = build_job(request, job_id=job_id, now=now)
     body = pack_job(job)
     if len(body) > INLINE_BYTES and job.prompt is not None:
+        if at is not None:
+            _check_kept(link, at - now)
         body = pack_job(await _with_reference(link, job, job.prompt))
     return body
 

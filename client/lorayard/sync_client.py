@@ -23,6 +23,7 @@ from lorayard.registry.sync_rules import SyncRules
 from lorayard.registry.sync_strikes import SyncStrikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
+from lorayard.scheduled import ScheduledJob
 from lorayard.submit_report import SubmitReport
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.advert import WorkerAdvert
@@ -231,6 +232,10 @@ class SyncClient:
     def queue_depth(self) -> QueueDepth:
         """How many jobs have no result yet, by lane, tenant and adapter."""
         return self._thread.call(self._client.queue_depth())
+
+    def scheduled(self, *, all_tenants: bool = False) -> list[ScheduledJob]:
+        """Jobs that wait for their time, the soonest first."""
+        return self._thread.call(self._client.scheduled(all_tenants=all_tenants))
 
     async def _handle(self, job_id: str) -> JobHandle:
         return self._client.handle(job_id)  # on the loop: the listener belongs to it

@@ -20,6 +20,7 @@ from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.compositions import Compositions
 from lorayard_dispatcher.delayed_check import DelayedCheck
 from lorayard_dispatcher.departures import Departures
+from lorayard_dispatcher.due import Due
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import HandOver
 from lorayard_dispatcher.interruptions import Interruptions
@@ -51,6 +52,7 @@ from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.intake import Unreadable, read_message
+from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.registry.semantic_watch import SemanticWatch
@@ -147,6 +149,7 @@ class Dispatcher:
         self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
         self.admission = self._make_admission()
         self.retry_unresolved = self.admission.retry_unresolved
+        self.due = Due(self.answers, take=self.admission.take, spawn=self.spawn)
 
     def _make_admission(self) -> Admission:
         return Admission(
@@ -255,7 +258,11 @@ class Dispatcher:
         # As many more may be struck: nobody else is to wait for those.
         return window - (len(self.unresolved) - struck) - max(0, struck - window)
 
-    def on_message(self, message: Heard) -> None:
+    def on_due(self, message: Heard) -> None:
+        """A job whose time has come."""
+        self.on_message(message, self.due.on_job)
+
+    def on_message(self, message: Heard, take: Callable[[TakenJob], None] | None = None) -> None:
         """A delivery from one of the lanes."""
         self.taken += 1
         read = read_message(self.bus.subjects, message, self._log)
@@ -265,7 +272,7 @@ class Dispatcher:
         if isinstance(read, Unreadable):
             self.spawn(self.answers.unreadable(read), f"answer-{read.delivery.key}")
         else:
-            self.admission.take(read)
+            (take or self.admission.take)(read)
 
     def _on_worker(self) -> None:
         """One has told something."""

@@ -13,6 +13,7 @@ import nats.errors
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.recall import recall
 from lorayard_shared.bus.connection import ApiError
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.priority import serve_pinned
 from lorayard_shared.bus.puller import BATCH_MAX, Puller
 from lorayard_shared.bus.topology import (
@@ -147,15 +148,19 @@ class Posts:
 
     def _puller(self, consumer: ConsumerDeclaration) -> Puller:
         dispatcher = self._dispatcher
-        looks = consumer.name == CHECK_DELAYED
         return Puller(
             dispatcher.bus,
             stream=consumer.stream,
             consumer=consumer.name,
             group=PIN_GROUP,
             room=self._room(consumer),
-            on_message=dispatcher.delayed.on_message if looks else dispatcher.on_message,
+            on_message=self._reader(consumer),
         )
+
+    def _reader(self, consumer: ConsumerDeclaration) -> Callable[[Heard], None]:
+        if consumer.name == CHECK_DELAYED:
+            return self._dispatcher.delayed.on_message
+        return self._dispatcher.on_message if consumer.lane is not None else self._dispatcher.on_due
 
     def _room(self, consumer: ConsumerDeclaration) -> Callable[[], int]:
         if consumer.name == CHECK_DELAYED:

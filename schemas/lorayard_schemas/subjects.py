@@ -35,7 +35,11 @@ class Subjects:
 
     def due_job(self, address: JobAddress) -> str:
         """Where the server puts a scheduled job when its time has come."""
-        return self.job(address).replace(f"{self.prefix}.jobs.", f"{self.prefix}.due.", 1)
+        return self.due_of(self.job(address))
+
+    def due_of(self, job_subject: str) -> str:
+        """The same for a subject of `job`."""
+        return job_subject.replace(f"{self.prefix}.jobs.", f"{self.prefix}.due.", 1)
 
     def parse_job(self, subject: str) -> JobAddress:
         """Read the subject of a job, or of a scheduled job that is due.

@@ -53,6 +53,8 @@ class YardSettings(BaseSettings):
     jobs_max_bytes: int = Field(default=2**30, ge=2**20)
     """Back-pressure at the door: a publish beyond it is refused. The server reserves every such limit on its
     disk, so the defaults fit a laptop: under 4 GiB in all."""
+    delayed_max_bytes: int = Field(default=2**30, ge=2**20)
+    """Of jobs that wait for their time; clients refuse to publish more. Nothing is reserved for them."""
     results_max_bytes: int = Field(default=2**30, ge=2**20)
     payloads_max_bytes: int = Field(default=2**30, ge=2**20)
     blobs_max_bytes: int | None = Field(default=None, ge=2**20)

@@ -15,6 +15,7 @@ from lorayard_cli.answers import show_result, wait_for
 from lorayard_cli.composing import UNSAID, AdapterOptions
 from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.moments import moment, read_moment
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, no_negative
 from lorayard_cli.output import note, print_json, print_text
 from lorayard_cli.prompts import no_option, read_prompt, read_schema
@@ -33,6 +34,10 @@ class JobOptions:
     """With --wait: give up waiting after so many seconds; the job goes on."""
     deadline: float | None = None
     """The job expires when it has no answer after so many seconds."""
+    delay: Annotated[float | None, Parameter(validator=no_negative)] = None
+    """Start so many seconds from now."""
+    at: Annotated[str | None, Parameter(validator=moment)] = None
+    """Start then: 2026-12-01T07:00+01:00 (without a zone: of this machine), or unix seconds."""
     max_new_tokens: int = 256
     """Length of the answer at most."""
     temperature: float = 0.0
@@ -86,7 +91,7 @@ async def submit(
         handle = await _submitted(connected, text, adapters.single, made_of, job)
         if job.wait:
             return show_result(await wait_for(handle, job.timeout), as_json=output.json)
-    _show_handle(handle, output)
+    _show_handle(handle, output, later=job.delay is not None or job.at is not None)
     return ExitCode.OK
 
 
@@ -99,6 +104,8 @@ async def _submitted(
         composition=made_of,
         lane=job.lane,
         deadline_seconds=job.deadline,
+        delay_seconds=job.delay,
+        at=None if job.at is None else read_moment(job.at),
         max_new_tokens=job.max_new_tokens,
         temperature=job.temperature,
         top_p=job.top_p,
@@ -114,10 +121,11 @@ async def _submitted(
     )
 
 
-def _show_handle(handle: JobHandle, output: Output) -> None:
+def _show_handle(handle: JobHandle, output: Output, *, later: bool) -> None:
     if output.json:
         print_json({"job": handle.id, "existing": handle.existing})
         return
     print_text(handle.id)
     already = " (the yard had it already)" if handle.existing else ""
-    note(f"queued{already}; its answer: lorayard result {handle.id} --wait")
+    taken = "scheduled" if later else "queued"
+    note(f"{taken}{already}; its answer: lorayard result {handle.id} --wait")

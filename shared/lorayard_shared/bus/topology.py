@@ -216,12 +216,17 @@ def _key_value(
 
 
 def _objects(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
-    # A payload is needed as long as its job or result: twice the results' own time is ample.
-    payload_age = 2 * max(settings.result_ttl_seconds, 86_400) * NANOSECONDS
+    payload_age = kept_seconds(settings) * NANOSECONDS
     return (
         _object_store(settings, "blobs", max_age=0, max_bytes=settings.blobs_max_bytes or -1),
         _object_store(settings, "payloads", max_age=payload_age, max_bytes=settings.payloads_max_bytes),
     )
+
+
+def kept_seconds(settings: YardSettings) -> int:
+    """How long a payload is kept: it is needed as long as its job or result, and twice the results' own time
+    is ample."""
+    return 2 * max(settings.result_ttl_seconds, 86_400)
 
 
 def _object_store(settings: YardSettings, kind: str, **config: Any) -> StreamDeclaration:

@@ -24,6 +24,7 @@ from lorayard_shared.bus.delivery import ACK
 from lorayard_shared.bus.result_store import ResultStore, Stored
 from lorayard_shared.jobs.intake import Unreadable, dead_tenant
 from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_shared.jobs.unschedule import unschedule
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 
@@ -62,8 +63,20 @@ class Answers:
             await self._ack(job.lease)
 
     async def cancel_unseen(self, tenant: str, job: str) -> Stored:
-        """Cancel a job that is not here (yet): its one result is taken, so no later run can answer."""
-        return await self._store(tenant, job, ResultState.CANCELLED, None, 1)
+        """Cancel a job that is not here (yet): its one result is taken, so no later run can answer.
+
+        One that waits for its time is withdrawn: it may come when the result is forgotten again.
+        """
+        stored = await self._store(tenant, job, ResultState.CANCELLED, None, 1)
+        await unschedule(self._bus, tenant, job)
+        return stored
+
+    async def let_go_if_answered(self, job: TakenJob) -> bool:
+        """Ack a job that has its result already; whether it had."""
+        if not await self._results.has(job.address.tenant, job.job):
+            return False
+        await self.let_go(job)
+        return True
 
     async def unreadable(self, found: Unreadable) -> None:
         """Answer it if it says which job it is; else keep it as a dead letter."""
