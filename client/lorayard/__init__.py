@@ -61,10 +61,12 @@ from lorayard.yard_view import QueueDepth
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import AliasRecord, Arm, GuardRule, Sticky
 from lorayard_schemas.assignment import CancelOutcome
+from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.composition import AppliedComposition, AppliedPart, CompositionPolicy, MajoritySign
 from lorayard_schemas.job import ChatTurn, Lane
 from lorayard_schemas.placement import AdapterTier, Placement
 from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
+from lorayard_schemas.retry import Retry
 from lorayard_schemas.routes import Match, RouteRule, RouteTable, Stage
 from lorayard_schemas.strike import Strike
 from lorayard_shared.jobs.tracing import Step, Trace
@@ -87,6 +89,7 @@ __all__ = [
     "AppliedComposition",
     "AppliedPart",
     "Arm",
+    "AttemptRecord",
     "BusRefusedError",
     "BusUnavailableError",
     "CancelOutcome",
@@ -128,6 +131,7 @@ __all__ = [
     "Result",
     "ResultState",
     "ResultTextMissingError",
+    "Retry",
     "RouteRule",
     "RouteTable",
     "RuleFileError",

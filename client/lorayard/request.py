@@ -18,6 +18,7 @@ from lorayard.errors import InvalidRequestError
 from lorayard_schemas.codec import encode_given
 from lorayard_schemas.job import ChatTurn, Job, Lane, Sampling
 from lorayard_schemas.names import check_adapter_spec
+from lorayard_schemas.retry import Retry
 from lorayard_schemas.subjects import JobAddress
 
 LaneName = Literal["urgent", "high", "normal", "bulk"]
@@ -61,6 +62,7 @@ class RequestOptions(TypedDict, total=False):
     metadata: Mapping[str, str] | None
     idempotency_key: str | None
     template: TemplateName
+    retry: Retry | Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class GenerateRequest:
     template: TemplateName = "adapter"
     """`adapter` puts a plain prompt into the form the adapter was trained on, where it brings one along;
     `none` sends it as it is. A conversation is never touched."""
+    retry: Retry | Mapping[str, Any] | None = field(default=None, hash=False)
+    """How often and how soon it is tried again; what it leaves open is its tenant's, then the yard's."""
 
 
 _UNSAID = {field.name: field.default for field in fields(GenerateRequest)}
@@ -121,7 +125,7 @@ _JOB_NAMES = ("template", "session", "task")
 """Those that a job takes as they are."""
 
 _sampling_values = attrgetter(*_SAMPLING_NAMES)
-_UNCOMMON = (*_JOB_NAMES, "metadata", "composition")
+_UNCOMMON = (*_JOB_NAMES, "metadata", "composition", "retry")
 _uncommon = attrgetter(*_UNCOMMON)
 _UNCOMMON_UNSAID = tuple(_UNSAID[name] for name in _UNCOMMON)
 
@@ -158,6 +162,8 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
         given["metadata"] = _metadata(request.metadata)
     if request.composition is not None:
         given["composition"] = checked_composition(request.composition)
+    if request.retry is not None:
+        given["retry"] = request.retry if isinstance(request.retry, Retry) else dict(request.retry)
     given |= _given(request, _JOB_NAMES)
     try:
         if sampling := _given(request, _SAMPLING_NAMES):

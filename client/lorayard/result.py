@@ -5,6 +5,7 @@ from __future__ import annotations
 from lorayard.errors import JobCancelledError, JobExpiredError, JobFailedError
 from lorayard_schemas.additions import LeftOut
 from lorayard_schemas.alias import AliasRef
+from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.result import (
     JobResult,
@@ -57,6 +58,8 @@ class Result:
     """Where asked for, one for each token; of a very long answer the first ones."""
     timings: JobTimings
     attempt: int
+    attempts: tuple[AttemptRecord, ...]
+    """Those that failed, the oldest first: of a job that succeeded, what went before."""
     finished_at: float
     """Unix seconds."""
 
@@ -91,6 +94,7 @@ def from_wire(wire: JobResult, text: str) -> Result:
         logprobs=wire.logprobs,
         timings=wire.timings,
         attempt=wire.attempt,
+        attempts=wire.attempts,
         finished_at=wire.finished_at,
     )
 

@@ -114,6 +114,8 @@ class ParkedJob:
         }
         if taken.history is not None:
             given["history"] = taken.history
+        if taken.snoozed is not None:
+            given["snoozed"] = taken.snoozed
         if ref is not None:
             given["adapter"] = {"name": ref.name, "version": ref.version, "digest": ref.digest}
         if self.composition is not None:

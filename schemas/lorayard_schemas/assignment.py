@@ -47,6 +47,8 @@ class AssignedJob(Part):
     deliveries: int = Field(default=1, ge=1)
     history: str | None = None
     """The `Yard-History` header as it came."""
+    snoozed: str | None = None
+    """The `Yard-Snoozed` header as it came."""
     adapter: AdapterRef | None = None
     composition: AppliedComposition | None = None
     """Several adapters instead of one."""

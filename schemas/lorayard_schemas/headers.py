@@ -18,3 +18,6 @@ HISTORY = "Yard-History"
 
 BOUND = "Yard-Bound"
 """The versions that aliases gave an earlier attempt: `name@alias=version`, with a space between two."""
+
+SNOOZED = "Yard-Snoozed"
+"""How often this attempt was put off because there was no room, and since when: `3 1763858000.5`."""

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from lorayard_schemas.composition import Composition
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import JobId, SessionName
+from lorayard_schemas.retry import Retry
 
 MAX_NEW_TOKENS = 32_768
 """No completion is longer; a model's own context bounds it further."""
@@ -125,6 +126,8 @@ class Job(Message):
     """Jobs of one session keep its adapter, and its worker while that costs less than moving."""
     task: Annotated[str, StringConstraints(max_length=256)] | None = None
     metadata: dict[str, str] = Field(default_factory=dict, max_length=64)
+    retry: Retry | None = None
+    """What is to be done when it fails in a way that may pass; None: as its tenant, or the yard, has it."""
 
     @model_validator(mode="after")
     def _one_prompt(self) -> Job:

@@ -45,6 +45,7 @@ from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_schemas.strike import Strike
+from lorayard_schemas.tenant import TenantRecord
 from lorayard_schemas.trial import TrialRecord
 from lorayard_schemas.validation import ValidateAdapter, ValidateReply
 
@@ -83,6 +84,7 @@ MESSAGES: tuple[type[Message], ...] = (
     SemanticRecord,
     SessionRecord,
     Strike,
+    TenantRecord,
     TrafficSamples,
     TrialRecord,
     ValidateAdapter,

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from lorayard_schemas.additions import Additions
 from lorayard_schemas.alias import AliasRef
+from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.job import PayloadRef
 from lorayard_schemas.message import Message, Part
@@ -127,5 +128,7 @@ class JobResult(Message):
     usage: Usage = Field(default_factory=Usage)
     timings: JobTimings = Field(default_factory=JobTimings)
     attempt: int = Field(default=1, ge=1)
+    attempts: tuple[AttemptRecord, ...] = ()
+    """Those that failed, the oldest first; of a failed job the last one is what `error` tells."""
     finished_at: float = 0.0
     """Unix seconds."""

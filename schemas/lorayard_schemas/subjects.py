@@ -98,10 +98,14 @@ class Subjects:
         """All dead letters."""
         return f"{self.prefix}.dead.>"
 
-    def dead_letter(self, tenant: str, adapter: str | None) -> str:
+    def dead_letter(self, tenant: str, adapter: str | None, job: str) -> str:
         """Where a job that was given up is kept."""
         token = CHOOSE if adapter is None else subject_token(adapter)
-        return f"{self.prefix}.dead.{subject_token(tenant)}.{token}"
+        return f"{self.prefix}.dead.{subject_token(tenant)}.{token}.{job}"
+
+    def unreadable_letter(self, tenant_token: str) -> str:
+        """Where a message without a job's id is kept, by the tenant's token in its subject."""
+        return f"{self.prefix}.dead.{tenant_token}.{CHOOSE}"
 
     @property
     def audit(self) -> str:

@@ -49,6 +49,7 @@ class Event(StrEnum):
     JOB_LEFT = "job_left"
     JOB_REFUSED = "job_refused"
     JOB_RETRIED = "job_retried"
+    JOB_SNOOZED = "job_snoozed"
     JOBS_NOT_WITHDRAWN = "jobs_not_withdrawn"
     JOBS_WITHDRAWN = "jobs_withdrawn"
     LEASES_RETURNED = "leases_returned"

@@ -59,6 +59,9 @@ class YardSettings(BaseSettings):
     payloads_max_bytes: int = Field(default=2**30, ge=2**20)
     blobs_max_bytes: int | None = Field(default=None, ge=2**20)
     """Of adapters in the object store; unset: what the server's disk holds, none of it reserved."""
+    dead_letters: bool = True
+    """Whether a job that is given up leaves a dead letter beside its failed result, where neither the job nor
+    its tenant says otherwise."""
     audit_max_bytes: int = Field(default=2**28, ge=2**20)
     """Of decisions kept for `lorayard explain`; the oldest leave first, so a full stream refuses nothing."""
     audit_age_seconds: int = Field(default=30 * 86_400, ge=1)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
-import lorayard_workers.service.retry
 from lorayard_cli.explaining.evidence import Evidence, JobState
 from lorayard_cli.explaining.gather import gather
 from lorayard_cli.explaining.sentences import sentence
@@ -257,12 +256,10 @@ def fails(_request: GenerationRequest) -> Scripted:
 
 
 async def test_a_job_that_is_tried_again_says_what_failed_and_when_it_runs(
-    yard: Yard, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    yard: Yard, wait_until: WaitUntil
 ) -> None:
-    monkeypatch.setattr(lorayard_workers.service.retry, "BASE_SECONDS", 600.0)
-    monkeypatch.setattr(lorayard_workers.service.retry, "CAP_SECONDS", 601.0)
     await yard.dispatcher()
-    await yard.worker(engine=EchoEngine(script=fails))
+    await yard.worker(engine=EchoEngine(script=fails), retry_base_seconds=600.0, retry_cap_seconds=601.0)
     await yard.publish(Job(id="j", prompt="x"))
     found = await find(yard, wait_until, "j", JobState.RETRYING)
     assert "failed attempt 1 at worker w1 (hiccup: not now) and runs again in 10 min" in sentence(found)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
-import lorayard_workers.service.retry
 from lorayard import Client
 from lorayard_cli import answers
 from lorayard_cli.app import run_command
@@ -172,9 +171,8 @@ def fails_at_first() -> Callable[[GenerationRequest], Scripted]:
 
 
 async def test_a_job_that_is_tried_again_keeps_its_version_while_it_has_a_share__d4(
-    yard: Yard, two_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    yard: Yard, two_versions: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(lorayard_workers.service.retry, "CAP_SECONDS", 1.0)
     await yard.dispatcher()
     first = await yard.worker(adapters_dir=two_versions)
     async with Client(settings=yard.settings) as client:
@@ -182,7 +180,8 @@ async def test_a_job_that_is_tried_again_keeps_its_version_while_it_has_a_share_
             await client.adapters.push(two_versions / ADAPTER / version, name=ADAPTER, version=version)
     await first.stop()
     await switch(yard, "split", STABLE, "1=0.001", "2=99.999", "--no-preload")
-    await yard.worker("w2", engine=EchoEngine(script=fails_at_first()), pulled_dir=tmp_path / "pulled")
+    engine = EchoEngine(script=fails_at_first())
+    await yard.worker("w2", engine=engine, pulled_dir=tmp_path / "pulled", retry_cap_seconds=1.0)
     delayed = await yard.bus.nc.subscribe(yard.bus.subjects.delayed)
     bound = {headers.BOUND: f"{STABLE}=1", headers.ATTEMPT: "2"}
     await yard.publish(Job(id="j", prompt="x"), adapter=STABLE, headers=bound)

@@ -11,7 +11,6 @@ import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
 import lorayard_shared.bus.payloads
-import lorayard_workers.service.retry
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job, Lane, PayloadRef
 from lorayard_schemas.result import ErrorKind, JobResult, ResultState
@@ -172,14 +171,13 @@ async def test_an_empty_prompt_is_answered_with_its_field(yard: Yard) -> None:
 
 
 async def test_a_failure_that_may_pass_is_tried_again_with_its_history(
-    yard: Yard, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    yard: Yard, wait_until: WaitUntil
 ) -> None:
     """E3: through the schedule, attempt by attempt, and given up after the last."""
-    monkeypatch.setattr(lorayard_workers.service.retry, "CAP_SECONDS", 1.0)
     retry = FailureKind.RETRYABLE
     engine = ScriptedEngine({"passes": [retry], "stays": [retry] * 9})
     await yard.dispatcher()
-    await yard.worker(engine=engine, max_attempts=2)
+    await yard.worker(engine=engine, max_attempts=2, retry_cap_seconds=1.0)
     delayed = await yard.bus.nc.subscribe(yard.bus.subjects.delayed)
     await yard.publish(job("passes"), lane=Lane.HIGH)
     await yard.publish(job("stays"), lane=Lane.HIGH)
@@ -209,13 +207,10 @@ async def test_a_failure_that_may_pass_is_tried_again_with_its_history(
     await wait_until(streams_empty)
 
 
-async def test_two_tenants_with_one_job_id_are_both_tried_again(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_two_tenants_with_one_job_id_are_both_tried_again(yard: Yard) -> None:
     """The second schedule must not pass for a duplicate of the first: its job would be acked and gone."""
-    monkeypatch.setattr(lorayard_workers.service.retry, "CAP_SECONDS", 1.0)
     await yard.dispatcher()
-    await yard.worker(engine=ScriptedEngine({"x": [FailureKind.RETRYABLE] * 2}))
+    await yard.worker(engine=ScriptedEngine({"x": [FailureKind.RETRYABLE] * 2}), retry_cap_seconds=1.0)
     for tenant in ("one", "two"):
         await yard.publish(job("j", "x"), tenant=tenant)
     for tenant in ("one", "two"):

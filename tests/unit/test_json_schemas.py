@@ -30,6 +30,7 @@ from lorayard_schemas.assignment import (
     RefusalReason,
     WorkerLoad,
 )
+from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.audit import (
     DecisionRecord,
     DrainRecord,
@@ -40,7 +41,7 @@ from lorayard_schemas.audit import (
 )
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.composition import Composition, CompositionPart, CompositionPolicy
-from lorayard_schemas.dead_letter import AttemptRecord, DeadLetter
+from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.give_back import AliasLead, GiveBack, GiveBackReply
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
@@ -58,6 +59,7 @@ from lorayard_schemas.placement import (
     PlaceReply,
 )
 from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
+from lorayard_schemas.retry import Retry
 from lorayard_schemas.routes import Match, RouteRule, RouteTable
 from lorayard_schemas.samples import TrafficSamples
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
@@ -65,6 +67,7 @@ from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_schemas.strike import Strike
+from lorayard_schemas.tenant import TenantRecord
 from lorayard_schemas.trial import RateState, TrialRecord, TriedState
 from lorayard_schemas.validation import ValidateAdapter, ValidateReply, Verdict
 
@@ -208,6 +211,7 @@ SAMPLES: tuple[Message, ...] = (
         encoder="base-table",
         encoder_digest=DIGEST,
     ),
+    TenantRecord(tenant="t", retry=Retry(max_attempts=2)),
     Strike(adapter="a/b/c@1", tenant="t", why="w"),
     TrialRecord(
         adapter="a/b/c",

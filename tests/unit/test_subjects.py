@@ -78,7 +78,8 @@ def _all(s: Subjects) -> set[str]:
     return {
         *(s.jobs, s.delayed, s.due, s.results, s.tokens, s.dead, s.audit),
         *(s.job(address), s.due_job(address), s.delayed_job("t", "j"), s.result("t", "j"), s.done("t")),
-        *(s.dead_letter("t", None), s.dead_letter("t", "a/b/c"), s.assign("w"), s.control("w", "cancel")),
+        *(s.dead_letter("t", None, "j"), s.dead_letter("t", "a/b/c", "j"), s.unreadable_letter("t")),
+        *(s.assign("w"), s.control("w", "cancel")),
         *(s.dispatcher("status"), s.load("d"), s.stream("jobs"), s.bucket("workers")),
     }
 

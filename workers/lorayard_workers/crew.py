@@ -15,6 +15,7 @@ from lorayard_workers.adapters.pulled_folder import PulledFolder
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment
 from lorayard_workers.errors import EngineDiedError
+from lorayard_workers.service.attempts import Attempts, usual_policy
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency import Emergency
 from lorayard_workers.service.emergency_intake import EmergencyIntake
@@ -136,7 +137,12 @@ def _execution(
         leases,
         held,
         worker=settings.name,
-        max_attempts=settings.max_attempts,
+        attempts=Attempts(
+            bus,
+            worker=settings.name,
+            usual=usual_policy(settings),
+            snooze_seconds=settings.snooze_seconds,
+        ),
         shelf=shelf,
         returns=returns,
         on_change=on_change,

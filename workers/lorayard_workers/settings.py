@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from lorayard_schemas.advert import MAX_LABELS
+from lorayard_schemas.attempt import MAX_ATTEMPTS
+from lorayard_schemas.retry import MAX_BASE_SECONDS, MAX_CAP_SECONDS
 from lorayard_shared.settings import YardSettings
 
 DeviceName = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$")]
@@ -87,8 +89,16 @@ class WorkerSettings(YardSettings):
     """How long it must have heard of none before: longer than a stand-by takes to become active."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a stopping worker lets its rows finish before it hands the rest back."""
-    max_attempts: int = Field(default=3, ge=1)
-    """Tries of a job that fails in a way that may pass."""
+    max_attempts: int = Field(default=3, ge=1, le=MAX_ATTEMPTS)
+    """Tries of a job that fails in a way that may pass. In this and the next two a job's or a tenant's own
+    word goes before."""
+    retry_base_seconds: float = Field(default=1.0, ge=0.1, le=MAX_BASE_SECONDS)
+    """The shortest wait before another attempt."""
+    retry_cap_seconds: float = Field(default=60.0, ge=0.1, le=MAX_CAP_SECONDS)
+    """The longest."""
+    snooze_seconds: float = Field(default=3600.0, ge=0, le=7 * 86_400.0)
+    """For so long in all an attempt without room, or without its adapter, is put off at no cost; then it
+    counts as failed."""
 
     @property
     def store_dir(self) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.audit import DecisionRecord, ReturnRecord
-from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_schemas.explanation import JobExplanation, Whereabouts
 from lorayard_schemas.result import JobResult
 

@@ -16,9 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from lorayard_cli.explaining.evidence import Evidence, JobState, Queued, Schedule
 from lorayard_schemas import headers
+from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.audit import AuditKind, DecisionRecord, ReturnRecord
 from lorayard_schemas.codec import decode, encode
-from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, Whereabouts
 from lorayard_schemas.job import JobStub

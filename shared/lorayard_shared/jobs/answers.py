@@ -1,28 +1,29 @@
 """Jobs that end without being run: refused, expired, cancelled, poison, unreadable.
 
-A job with a readable id is always answered with a result; only what cannot be answered becomes a dead letter.
-The delivery is acked after the answer is stored, never before.
+A job with a readable id is always answered with a result; one that is given up leaves a dead letter
+beside it, and what cannot be answered is a dead letter alone. The delivery is acked after all of that, never
+before.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 
 import nats.errors
 import nats.js.errors
 import structlog
 
-from lorayard_schemas import headers
-from lorayard_schemas.codec import encode
+from lorayard_schemas.attempt import AttemptRecord, read_history
 from lorayard_schemas.dead_letter import DeadLetter
-from lorayard_schemas.names import CHOOSE
 from lorayard_schemas.result import ErrorKind, JobResult, ResultError, ResultState
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK
 from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.jobs.dead_letters import DeadLetters, letter_of
 from lorayard_shared.jobs.intake import Unreadable, dead_tenant
+from lorayard_shared.jobs.retry_policy import RetryWishes
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.jobs.unschedule import unschedule
 from lorayard_shared.lease import LeaseKeeper
@@ -39,13 +40,54 @@ class Answers:
         self._bus = bus
         self._results = results
         self._leases = leases
+        self._letters = DeadLetters(bus)
+        self._wishes = RetryWishes(bus)
         self._log = structlog.get_logger()
         self.count = 0
 
-    async def refuse(self, job: TakenJob, error: ResultError) -> None:
-        """A failed result that names what is wrong."""
+    async def refuse(
+        self, job: TakenJob, error: ResultError, interruptions: Sequence[AttemptRecord] = ()
+    ) -> None:
+        """A failed result that names what is wrong, and a dead letter where another try may do better.
+
+        `interruptions` are the deaths of workers under it, for its history.
+        """
         self._log.info(Event.JOB_REFUSED, job=job.job, tenant=job.address.tenant, code=error.code)
-        await self._finish(job, ResultState.FAILED, error)
+        attempts = (*read_history(job.history), *interruptions)
+        with self._lease_kept(job.lease):
+            letter = await self._bury_job(job, error, attempts)
+            became = await self._store(
+                job.address.tenant, job.job, ResultState.FAILED, error, job.attempt, attempts
+            )
+            if letter is not None and became is Stored.BEFORE:
+                with suppress(nats.errors.Error, nats.js.errors.Error):  # then a redrive finds the result
+                    await self._letters.take_back(letter)  # it was not given up
+            await self._ack(job.lease)
+
+    async def _bury_job(
+        self, job: TakenJob, error: ResultError, attempts: Sequence[AttemptRecord]
+    ) -> int | None:
+        if error.kind is ErrorKind.PERMANENT or not await self._leaves_letter(job):
+            return None
+        letter = letter_of(
+            subject=job.subject,
+            address=job.address,
+            job=job.job,
+            key=job.key,
+            body=job.body,
+            code=error.code,
+            reason=error.message,
+            deliveries=job.deliveries,
+            attempts=attempts,
+        )
+        return await self._letters.bury(letter)
+
+    async def _leaves_letter(self, job: TakenJob) -> bool:
+        if not job.body:
+            return False  # a large one that a worker has: who has it leaves the letter
+        wishes = await self._wishes.of(job.body, job.address.tenant)
+        said = (wish.dead_letter for wish in wishes if wish is not None)
+        return next((word for word in said if word is not None), self._bus.settings.dead_letters)
 
     async def expire(self, job: TakenJob) -> None:
         """Its deadline has passed: it never runs."""
@@ -101,12 +143,20 @@ class Answers:
 
     async def _finish(self, job: TakenJob, state: ResultState, error: ResultError | None) -> Stored:
         with self._lease_kept(job.lease):
-            stored = await self._store(job.address.tenant, job.job, state, error, job.attempt)
+            stored = await self._store(
+                job.address.tenant, job.job, state, error, job.attempt, read_history(job.history)
+            )
             await self._ack(job.lease)
         return stored
 
     async def _store(
-        self, tenant: str, job: str, state: ResultState, error: ResultError | None, attempt: int
+        self,
+        tenant: str,
+        job: str,
+        state: ResultState,
+        error: ResultError | None,
+        attempt: int,
+        attempts: Sequence[AttemptRecord] = (),
     ) -> Stored:
         stored = await self._results.store(
             JobResult(
@@ -115,6 +165,7 @@ class Answers:
                 state=state,
                 error=error,
                 attempt=attempt,
+                attempts=tuple(attempts),
                 finished_at=time.time(),
             )
         )
@@ -134,12 +185,7 @@ class Answers:
             truncated=len(found.body) > DEAD_BODY_BYTES,
             at=time.time(),
         )
-        subject = f"{self._bus.settings.prefix}.dead.{dead_tenant(found.subject)}.{CHOOSE}"
-        # The message id makes a second burial, after a lost answer, a duplicate.
-        await self._bus.js.publish(
-            subject, encode(letter), headers={headers.MSG_ID: f"dead-{found.delivery.key}"}
-        )
-        self._log.warning(Event.JOB_DEAD, subject=found.subject, sequence=found.delivery.sequence)
+        await self._letters.bury_unreadable(letter, dead_tenant(found.subject), found.delivery.key)
 
     async def _ack(self, lease: str) -> None:
         try:

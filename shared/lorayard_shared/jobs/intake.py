@@ -89,6 +89,7 @@ def read_delivery(
         task=job.task,
         metadata=job.metadata,
         bound=message_headers.get(headers.BOUND),
+        snoozed=message_headers.get(headers.SNOOZED),
         prompt_bytes=job.prompt_ref.size_bytes if job.prompt_ref is not None else len(body),
     )
 

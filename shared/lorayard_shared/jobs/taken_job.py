@@ -30,6 +30,7 @@ class TakenJob:
     task: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     bound: str | None = None  # `name@alias=version` of an earlier attempt
+    snoozed: str | None = None  # how often and since when it was put off
     prompt_bytes: int = 0  # roughly: of the body, or of what it refers to
 
     def drop_message(self) -> None:

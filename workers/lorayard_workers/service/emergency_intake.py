@@ -307,6 +307,7 @@ def _assigned(job: TakenJob, found: Resolution) -> AssignedJob:
         attempt=job.attempt,
         deliveries=job.deliveries,
         history=job.history,
+        snoozed=job.snoozed,
         adapter=found.ref,
         composition=found.composition.applied if found.composition is not None else None,
         rule=found.rule,

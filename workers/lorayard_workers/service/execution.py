@@ -13,9 +13,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
 import nats.errors
+import nats.js.errors
 import structlog
 
-from lorayard_schemas.dead_letter import AttemptRecord
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.give_back import GiveBack
 from lorayard_schemas.job import Job, PayloadRef
@@ -34,15 +34,14 @@ from lorayard_workers.engine.protocol import (
     DeadlinePassed,
     Engine,
     Failed,
-    FailureKind,
     Outcome,
 )
 from lorayard_workers.errors import CapacityError
+from lorayard_workers.service.attempts import Attempts
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of
 from lorayard_workers.service.job_composition import is_lost, lost
 from lorayard_workers.service.job_request import Prompt, not_fetched, request_of, unreadable
 from lorayard_workers.service.outcomes import job_result, packed_result, result_state
-from lorayard_workers.service.retry import schedule_retry
 from lorayard_workers.service.returns import Returns, goes_back
 from lorayard_workers.service.shelf import Shelf, UnfitError
 from lorayard_workers.service.tally import Tally
@@ -65,7 +64,7 @@ class Execution:
         held: HeldJobs,
         *,
         worker: str,
-        max_attempts: int,
+        attempts: Attempts,
         shelf: Shelf,
         returns: Returns,
         on_change: Callable[[], None],
@@ -75,7 +74,7 @@ class Execution:
         self._leases = leases
         self._held = held
         self._worker = worker
-        self._max_attempts = max_attempts
+        self._attempts = attempts
         self._shelf = shelf
         self._returns = returns
         self._on_change = on_change
@@ -284,11 +283,15 @@ class Execution:
         self._on_change()
 
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
-        if isinstance(outcome, Failed) and self._may_retry(held, outcome):
-            await self._retry(held, outcome)
+        if isinstance(outcome, Failed):
+            if await self._attempts.again(held, outcome):
+                self._let_go(held)
+                return
+            letter = await self._attempts.bury(held, outcome)
+            await self._attempts.stored(await self._store(held, outcome), letter)
         else:
             await self._store(held, outcome)
-            self.tally.add(held.address.tenant, outcome)
+        self.tally.add(held.address.tenant, outcome)
         self._let_go(held)
 
     async def _give_back(self, jobs: Sequence[HeldJob]) -> None:
@@ -303,12 +306,11 @@ class Execution:
             self._log.warning(Event.BUS_FAILED, jobs=[held.job for held in jobs], error=str(error))
         self._on_change()
 
-    def _may_retry(self, held: HeldJob, outcome: Failed) -> bool:
-        return outcome.kind is FailureKind.RETRYABLE and held.assigned.attempt < self._max_attempts
-
-    async def _store(self, held: HeldJob, outcome: Outcome) -> None:
+    async def _store(self, held: HeldJob, outcome: Outcome) -> Stored:
         result = job_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
-        self._note(held, outcome, await self._results.store(result))
+        became = await self._results.store(result)
+        self._note(held, outcome, became)
+        return became
 
     def _packed(self, held: HeldJob, outcome: Outcome) -> PackedResult:
         body = packed_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
@@ -319,17 +321,6 @@ class Execution:
             self._log.info(Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant)
         else:
             self._log.debug(Event.JOB_FINISHED, job=held.job, state=result_state(outcome))
-
-    async def _retry(self, held: HeldJob, outcome: Failed) -> None:
-        failure = AttemptRecord(
-            attempt=held.assigned.attempt,
-            worker=self._worker,
-            code=outcome.code,
-            message=outcome.message,
-            at=time.time(),
-        )
-        delay = await schedule_retry(self._bus, held, failure)
-        self._log.warning(Event.JOB_RETRIED, job=held.job, code=outcome.code, in_seconds=round(delay, 1))
 
     def _let_go(self, held: HeldJob) -> None:
         self._ack([held])
@@ -351,7 +342,7 @@ class Execution:
     async def _guard(self, held: HeldJob, work: Coroutine[object, object, None]) -> None:
         try:
             await work
-        except nats.errors.Error as error:
+        except (nats.errors.Error, nats.js.errors.Error) as error:
             self._log.warning(Event.BUS_FAILED, job=held.job, error=str(error) or type(error).__name__)
             self._fall_silent(held)
         except Exception:  # noqa: BLE001  # one job's trouble must not end the worker; its lease brings it back

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job
 from lorayard_shared.adapters.prompt_template import fill
-from lorayard_shared.errors import PayloadMissingError
+from lorayard_shared.errors import PayloadMissingError, YardError
 from lorayard_workers.engine.protocol import ChatMessage, Failed, FailureKind, GenerationRequest
+from lorayard_workers.errors import CapacityError
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.job_composition import engine_composition
 from lorayard_workers.service.job_sampling import engine_sampling
@@ -52,11 +53,16 @@ def unreadable(held: HeldJob, error: MalformedMessageError | PayloadMissingError
 
 
 def not_fetched(held: HeldJob, error: Exception) -> Failed:
-    """Its adapter's files are not to be had now."""
+    """Its adapter's files are not to be had now: the store lacks some, or the moment is wrong."""
+    code = "adapter_not_fetched"
+    if isinstance(error, CapacityError):
+        code = "no_room"
+    elif not isinstance(error, YardError):
+        code = "store_unreachable"
     return Failed(
         request_id=held.key,
         kind=FailureKind.RETRYABLE,
-        code="adapter_not_fetched",
+        code=code,
         message=f"the adapter's files could not be fetched from the store: {error}",
         field="adapter",
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgpack
 
+from lorayard_schemas.attempt import AttemptRecord, read_history
 from lorayard_schemas.codec import encode
 from lorayard_schemas.result import (
     ErrorKind,
@@ -59,6 +60,7 @@ def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str
             tier=outcome.tier.value if isinstance(outcome, Succeeded) else "none",
         ),
         attempt=assigned.attempt,
+        attempts=_attempts(held, outcome, worker),
         finished_at=time.time(),
         **_rest(outcome, assigned.waited_ms),
     )
@@ -88,6 +90,10 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
         maker["alias"] = {"name": assigned.alias.name, "revision": assigned.alias.revision}
     if assigned.additions is not None:
         maker["additions"] = assigned.additions.model_dump()
+    history: dict[str, Any] = {}
+    if assigned.history is not None:
+        failed = read_history(assigned.history)
+        history["attempts"] = [record.model_dump(exclude_none=True) for record in failed]
     return msgpack.packb(
         {
             "v": 1,
@@ -110,9 +116,20 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
                 "total_ms": timings.total_ms,
             },
             "attempt": assigned.attempt,
+            **history,
             "finished_at": time.time(),
         }
     )
+
+
+def _attempts(held: HeldJob, outcome: Outcome, worker: str) -> tuple[AttemptRecord, ...]:
+    """Those that failed, this one included."""
+    before = read_history(held.assigned.history)
+    if not isinstance(outcome, Failed):
+        return before
+    attempt, code, message = held.assigned.attempt, outcome.code, outcome.message
+    last = AttemptRecord(attempt=attempt, worker=worker, code=code, message=message, at=time.time())
+    return (*before, last)
 
 
 def _rest(outcome: Outcome, waited_ms: float) -> dict[str, Any]:
