@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self, Unpack
 
+from lorayard.batch import submit_together
 from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.job_ids import check_job_id
@@ -94,9 +95,18 @@ class Client:
             raise entry
         return entry
 
-    async def submit_many(self, requests: Iterable[GenerateRequest]) -> SubmitReport[JobHandle]:
-        """Submit many jobs, hundreds in flight at once; the report has a handle or an error for each."""
-        return SubmitReport(entries=await submit_all(self._open_link, requests))
+    async def submit_many(
+        self, requests: Iterable[GenerateRequest], *, atomic: bool = False
+    ) -> SubmitReport[JobHandle]:
+        """Submit many jobs, hundreds in flight at once; the report has a handle or an error for each.
+
+        `atomic` makes it all or none: up to 1,000 jobs that the yard takes together.
+
+        Raises:
+            InvalidRequestError: more requests than an atomic batch holds.
+        """
+        submit = submit_together if atomic else submit_all
+        return SubmitReport(entries=await submit(self._open_link, requests))
 
     def handle(self, job_id: str) -> JobHandle:
         """The handle of a job submitted before, here or in any other process of the tenant.

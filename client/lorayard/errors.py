@@ -3,6 +3,8 @@
 LorayardError                  base of all (the same class as lorayard_shared.errors.YardError)
   InvalidRequestError          caller: a field of the request is wrong; also a ValueError
     PayloadTooLargeError       caller: the request does not fit, even by reference
+    IdempotencyConflictError   caller: another request was submitted under the same key; that one stands
+  NotSentError                 caller: another request of the same atomic batch was refused
   ClientClosedError            caller: used outside of its `async with` block
   JobFailedError               caller (kind permanent), or try later (retryable), or us (poison)
   JobCancelledError            nobody: the job was cancelled
@@ -70,6 +72,7 @@ __all__ = [
     "ClientClosedError",
     "ContendedError",
     "FileMissingError",
+    "IdempotencyConflictError",
     "InvalidRequestError",
     "JobCancelledError",
     "JobError",
@@ -79,6 +82,7 @@ __all__ = [
     "LorayardError",
     "NoDispatcherError",
     "NotPreloadedError",
+    "NotSentError",
     "NotValidatedError",
     "PayloadTooLargeError",
     "ReferencedError",
@@ -119,6 +123,28 @@ class PayloadTooLargeError(InvalidRequestError):
         super().__init__(field=field, reason=f"{size_bytes} bytes, at most {limit_bytes} can be sent")
         self.size_bytes = size_bytes
         self.limit_bytes = limit_bytes
+
+
+class IdempotencyConflictError(InvalidRequestError):
+    """Another request was submitted under the same idempotency key: that one stands, this one was not sent
+    or was dropped by the bus."""
+
+    def __init__(self, *, key: str, job_id: str) -> None:
+        super().__init__(
+            field="idempotency_key",
+            reason=f"{key!r} stands for another request, job {job_id}: ask its handle, or use another key",
+        )
+        self.key = key
+        self.job_id = job_id
+
+
+class NotSentError(LorayardError):
+    """Nothing is wrong with this request, but it was to be all or none, and that at `index` was refused."""
+
+    def __init__(self, *, index: int, cause: LorayardError) -> None:
+        super().__init__(f"not sent, for request {index} of its batch was refused: {cause}")
+        self.index = index
+        self.cause = cause
 
 
 class ClientClosedError(LorayardError):

@@ -61,6 +61,8 @@ class Accepted:
 
     duplicate: bool
     """It had it already, from an earlier try or under the same idempotency key."""
+    sequence: int | None = None
+    """Of a duplicate: where the first one lies."""
 
 
 Answer = Accepted | LorayardError
@@ -125,7 +127,7 @@ class Publisher:
             for token in tokens:
                 self._open.pop(token, None)
         return [
-            self._unconfirmed(item) if answer is None else answer
+            unconfirmed(self._bus, item) if answer is None else answer
             for item, answer in zip(items, window.answers, strict=True)
         ]
 
@@ -133,17 +135,9 @@ class Publisher:
         # Nobody listens on a job's subject when there is no yard, but also while a cluster elects a leader.
         if not any(isinstance(answer, YardNotReadyError) for answer in window.answers):
             return
-        try:
-            await self._bus.api(f"STREAM.INFO.{self._bus.subjects.stream('jobs')}")
-        except ApiError as error:
-            if error.code == STREAM_NOT_FOUND:
-                return
-        except nats.errors.NoRespondersError:
-            return  # not even JetStream
-        except nats.errors.Error:
-            pass
-        window.take_back(YardNotReadyError)
-        await asyncio.sleep(LEADERLESS_PAUSE_SECONDS)
+        if not await is_missing(self._bus):
+            window.take_back(YardNotReadyError)
+            await asyncio.sleep(LEADERLESS_PAUSE_SECONDS)
 
     def _send_unanswered(self, window: _Window) -> list[str]:
         tokens: list[str] = []
@@ -175,27 +169,57 @@ class Publisher:
 
     def _read(self, message: Heard, item: Outgoing) -> Answer:
         if (message.headers or {}).get("Status") == NO_RESPONDERS:
-            subjects = self._bus.subjects
-            return YardNotReadyError(prefix=subjects.prefix, missing=f"stream {subjects.stream('jobs')}")
-        if b'"error"' not in message.data:
-            return Accepted(duplicate=b'"duplicate"' in message.data)
-        answer = json.loads(message.data)
-        refusal = answer.get("error")
-        if refusal is None:
-            return Accepted(duplicate=bool(answer.get("duplicate")))
-        if item.schedule is not None and refusal.get("err_code") == WRONG_LAST_SEQUENCE:
+            return missing_yard(self._bus)
+        answer = read_answer(message.data)
+        if item.schedule is not None and is_refused(answer, WRONG_LAST_SEQUENCE):
             return Accepted(duplicate=True)  # it waits for its time already, and that stays as it is
-        return refusal_error(int(refusal.get("err_code", 0)), str(refusal.get("description", "")))
+        return answer
 
     async def _send_open_again(self) -> None:
         # What was on its way to the old server may be lost; the Msg-Id makes a second copy harmless.
         self._publish([(token, window.items[index]) for token, (window, index) in self._open.items()])
 
-    def _unconfirmed(self, item: Outgoing) -> SubmitUnconfirmedError:
-        last = self._bus.last_error
-        return SubmitUnconfirmedError(
-            job_id=item.job, waited_seconds=GIVE_UP_SECONDS, last_error=str(last) if last else ""
-        )
+
+def unconfirmed(bus: Bus, item: Outgoing) -> SubmitUnconfirmedError:
+    """Nobody said whether it is stored."""
+    last = bus.last_error
+    return SubmitUnconfirmedError(
+        job_id=item.job, waited_seconds=GIVE_UP_SECONDS, last_error=str(last) if last else ""
+    )
+
+
+async def is_missing(bus: Bus) -> bool:
+    """Whether there is no stream of jobs, for sure."""
+    try:
+        await bus.api(f"STREAM.INFO.{bus.subjects.stream('jobs')}")
+    except ApiError as error:
+        return error.code == STREAM_NOT_FOUND
+    except nats.errors.NoRespondersError:
+        return True  # not even JetStream
+    except nats.errors.Error:
+        pass
+    return False
+
+
+def missing_yard(bus: Bus) -> YardNotReadyError:
+    """Nobody listens on a job's subject."""
+    return YardNotReadyError(prefix=bus.subjects.prefix, missing=f"stream {bus.subjects.stream('jobs')}")
+
+
+def is_refused(answer: Answer | None, code: int) -> bool:
+    """Whether the server refused the message for that."""
+    return isinstance(answer, BusRefusedError) and answer.code == code
+
+
+def read_answer(data: bytes) -> Answer:
+    """What the stream said of a message."""
+    if b'"error"' not in data and b'"duplicate"' not in data:
+        return Accepted(duplicate=False)
+    answer = json.loads(data)
+    refusal = answer.get("error")
+    if refusal is None:
+        return Accepted(duplicate=bool(answer.get("duplicate")), sequence=int(answer.get("seq", 0)) or None)
+    return refusal_error(int(refusal.get("err_code", 0)), str(refusal.get("description", "")))
 
 
 def _head(item: Outgoing) -> bytes:

@@ -146,8 +146,8 @@ def job_address(
     return JobAddress(lane=_lane(lane), tenant=tenant, adapter=_adapter(adapter))
 
 
-def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
-    """The request as the message that travels.
+def build_job(request: GenerateRequest, *, job_id: str, now: float, digest: str | None = None) -> Job:
+    """The request as the message that travels; `digest` is that of a request with an idempotency key.
 
     Raises:
         InvalidRequestError: naming the first field at fault.
@@ -155,6 +155,8 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
     prompt, messages = _prompt(request.prompt)
     # Only what was given: the yard's defaults are the same, and cost every reader of the job as much again.
     given: dict[str, Any] = {"id": job_id, "created_at": now}
+    if digest is not None:
+        given["request_digest"] = digest
     given["prompt" if messages is None else "messages"] = prompt if messages is None else messages
     if request.deadline_seconds is not None:
         given["deadline"] = _deadline(request.deadline_seconds, now)
@@ -173,7 +175,9 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float) -> Job:
         raise _invalid(error) from error
 
 
-def pack_plain(request: GenerateRequest, *, job_id: str, now: float) -> bytes | None:
+def pack_plain(
+    request: GenerateRequest, *, job_id: str, now: float, digest: str | None = None
+) -> bytes | None:
     """The bytes of a job whose prompt is a text, with nothing beside it but sampling and a deadline.
 
     Its model would take four times as long as the rest. None: `build_job` has to see to it, or to say what is
@@ -185,6 +189,8 @@ def pack_plain(request: GenerateRequest, *, job_id: str, now: float) -> bytes | 
     if not all(map(is_, _uncommon(request), _UNCOMMON_UNSAID)):
         return None
     given: dict[str, Any] = {"id": job_id, "prompt": prompt, "created_at": now}
+    if digest is not None:
+        given["request_digest"] = digest
     try:
         if request.deadline_seconds is not None:
             given["deadline"] = _deadline(request.deadline_seconds, now)

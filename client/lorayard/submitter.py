@@ -10,6 +10,7 @@ from functools import lru_cache
 import nats.errors
 import nats.js.errors
 
+from lorayard.conflicts import Claim, find_conflicts
 from lorayard.errors import (
     BusUnavailableError,
     InvalidRequestError,
@@ -22,8 +23,9 @@ from lorayard.job_ids import keyed_job_id, random_job_id
 from lorayard.later import is_later, schedule_headers, starts_at
 from lorayard.link import Link
 from lorayard.listener import Slot
-from lorayard.publisher import Answer, Outgoing, refusal_error
+from lorayard.publisher import Accepted, Answer, Outgoing, refusal_error
 from lorayard.request import GenerateRequest, LaneName, build_job, job_address, pack_job, pack_plain
+from lorayard.request_digest import request_digest
 from lorayard_schemas.job import INLINE_BYTES, MAX_JOB_BYTES, Job, Lane, excerpt
 from lorayard_schemas.subjects import Subjects
 from lorayard_shared.bus.payloads import MAX_BYTES
@@ -40,23 +42,30 @@ ENVELOPE_BYTES = 4096
 
 
 @value
-class _Prepared:
+class Prepared:
     """A checked request."""
 
     outgoing: Outgoing
     slot: Slot
-    keyed: bool
+    key: str | None
+    digest: str | None
+    """Of the request, where it has a key."""
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the yard may have had its job before."""
+        return self.key is not None
 
 
 async def submit_all(link: Link, requests: Iterable[GenerateRequest]) -> list[JobHandle | LorayardError]:
     """One entry per request, in their order; a bad one harms no other."""
     await link.listener.listen()  # before the first publish, so that no result goes by unheard
     entries: list[JobHandle | LorayardError] = []
-    window: list[_Prepared | LorayardError] = []
+    window: list[Prepared | LorayardError] = []
     window_bytes = 0
     source = iter(requests)
     while request := next(source, None):
-        prepared = await _prepare_or_error(link, request)
+        prepared = await prepare_or_error(link, request)
         window.append(prepared)
         window_bytes += 0 if isinstance(prepared, LorayardError) else len(prepared.outgoing.body)
         if len(window) >= WINDOW_JOBS or window_bytes >= WINDOW_BYTES:
@@ -66,22 +75,52 @@ async def submit_all(link: Link, requests: Iterable[GenerateRequest]) -> list[Jo
 
 
 async def _submit_window(
-    link: Link, window: Sequence[_Prepared | LorayardError]
+    link: Link, window: Sequence[Prepared | LorayardError]
 ) -> list[JobHandle | LorayardError]:
-    prepared = [entry for entry in window if isinstance(entry, _Prepared)]
-    if keyed := [entry.slot for entry in prepared if entry.keyed]:
-        # Beyond the stream's duplicate window the key still holds: what is answered is not run again.
-        await link.listener.ask(keyed)
+    prepared = [entry for entry in window if isinstance(entry, Prepared)]
+    await ask_keyed(link, prepared)
     unanswered = [entry for entry in prepared if entry.slot.body is None]
     answers = await link.publisher.send([entry.outgoing for entry in unanswered])
     by_entry = {id(entry): answer for entry, answer in zip(unanswered, answers, strict=True)}
-    return [
-        entry if isinstance(entry, LorayardError) else _handle(link, entry, by_entry.get(id(entry)))
-        for entry in window
-    ]
+    handles = await make_handles(link, [(entry, by_entry.get(id(entry))) for entry in prepared])
+    found = iter(handles)
+    return [entry if isinstance(entry, LorayardError) else next(found) for entry in window]
 
 
-def _handle(link: Link, prepared: _Prepared, answer: Answer | None) -> JobHandle | LorayardError:
+async def ask_keyed(link: Link, prepared: Sequence[Prepared]) -> None:
+    """Beyond the stream's duplicate window a key still holds: what is answered is not run again."""
+    if keyed := [entry.slot for entry in prepared if entry.keyed]:
+        await link.listener.ask(keyed)
+
+
+async def make_handles(
+    link: Link, answered: Sequence[tuple[Prepared, Answer | None]]
+) -> list[JobHandle | LorayardError]:
+    """A handle for each that the yard has; no answer means that its result was there."""
+    entries = [_handle(link, entry, answer) for entry, answer in answered]
+    claims = {
+        place: Claim(key=entry.key, digest=entry.digest, slot=entry.slot, place=_place(entry, answer))
+        for place, (entry, answer) in enumerate(answered)
+        if entry.key is not None and entry.digest is not None and _existing(entries[place])
+    }
+    if claims:
+        conflicts = await find_conflicts(link, list(claims.values()))
+        for place, conflict in zip(claims, conflicts, strict=True):
+            entries[place] = conflict or entries[place]
+    return entries
+
+
+def _existing(entry: JobHandle | LorayardError) -> bool:
+    return isinstance(entry, JobHandle) and entry.existing
+
+
+def _place(entry: Prepared, answer: Answer | None) -> str | int | None:
+    if entry.outgoing.schedule is not None:
+        return entry.outgoing.subject
+    return answer.sequence if isinstance(answer, Accepted) else None
+
+
+def _handle(link: Link, prepared: Prepared, answer: Answer | None) -> JobHandle | LorayardError:
     if isinstance(answer, LorayardError):
         return answer
     # Without a key a duplicate is our own second try.
@@ -89,14 +128,15 @@ def _handle(link: Link, prepared: _Prepared, answer: Answer | None) -> JobHandle
     return JobHandle(link, prepared.slot, existing=existing)
 
 
-async def _prepare_or_error(link: Link, request: GenerateRequest) -> _Prepared | LorayardError:
+async def prepare_or_error(link: Link, request: GenerateRequest) -> Prepared | LorayardError:
+    """The request as it goes out, or what is wrong with it."""
     try:
         return await _prepare(link, request)
     except LorayardError as error:
         return error
 
 
-async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
+async def _prepare(link: Link, request: GenerateRequest) -> Prepared:
     subject = _subject(link, request)
     keyed = request.idempotency_key is not None
     job_id = _job_id(link, request)
@@ -104,17 +144,19 @@ async def _prepare(link: Link, request: GenerateRequest) -> _Prepared:
     if is_later(request):
         now = await link.delayed.now()
         at = starts_at(request, now=now)
-    body = pack_plain(request, job_id=job_id, now=now)
+    digest = request_digest(request) if keyed else None
+    body = pack_plain(request, job_id=job_id, now=now, digest=digest)
     if body is None or len(body) > INLINE_BYTES:
-        body = await _packed(link, request, job_id, now=now, at=at)
+        body = await _packed(link, request, job_id, now=now, at=at, digest=digest)
     limit = min(MAX_JOB_BYTES, link.bus.nc.max_payload) - ENVELOPE_BYTES
     if len(body) > limit:
         raise PayloadTooLargeError(field=_largest_field(request), size_bytes=len(body), limit_bytes=limit)
     outgoing = Outgoing(job=job_id, subject=subject, body=body)
-    return _Prepared(
+    return Prepared(
         outgoing=outgoing if at is None else await _later(link, outgoing, at),
         slot=link.listener.slot(job_id, fresh=not keyed),
-        keyed=keyed,
+        key=request.idempotency_key,
+        digest=digest,
     )
 
 
@@ -141,9 +183,9 @@ def _check_kept(link: Link, delay_seconds: float) -> None:
 
 
 async def _packed(
-    link: Link, request: GenerateRequest, job_id: str, *, now: float, at: float | None
+    link: Link, request: GenerateRequest, job_id: str, *, now: float, at: float | None, digest: str | None
 ) -> bytes:
-    job = build_job(request, job_id=job_id, now=now)
+    job = build_job(request, job_id=job_id, now=now, digest=digest)
     body = pack_job(job)
     if len(body) > INLINE_BYTES and job.prompt is not None:
         if at is not None:

@@ -180,11 +180,13 @@ class SyncClient:
         thread = self._thread
         return SyncJobHandle(thread, thread.call(self._client.submit(prompt, **options)))
 
-    def submit_many(self, requests: Iterable[GenerateRequest]) -> SubmitReport[SyncJobHandle]:
-        """Submit many jobs; the report has a handle or an error for each."""
+    def submit_many(
+        self, requests: Iterable[GenerateRequest], *, atomic: bool = False
+    ) -> SubmitReport[SyncJobHandle]:
+        """Submit many jobs; the report has a handle or an error for each. `atomic`: all of them or none."""
         thread = self._thread
         # The iterable runs in the caller's thread: it may block, or call this client.
-        report = thread.call(self._client.submit_many(list(requests)))
+        report = thread.call(self._client.submit_many(list(requests), atomic=atomic))
         return SubmitReport(
             entries=[
                 entry if isinstance(entry, LorayardError) else SyncJobHandle(thread, entry)

@@ -98,6 +98,10 @@ def excerpt(text: str) -> str:
     return f"{text[:EXCERPT_HEAD_CHARACTERS]} {text[-EXCERPT_TAIL_CHARACTERS:]}"
 
 
+RequestDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""128 bits in hex: whoever makes it compares it, so how is his affair."""
+
+
 class PayloadRef(Part):
     """Text kept in the payload store because it is too big for a message."""
 
@@ -125,6 +129,9 @@ class Job(Message):
     session: SessionName | None = None
     """Jobs of one session keep its adapter, and its worker while that costs less than moving."""
     task: Annotated[str, StringConstraints(max_length=256)] | None = None
+    request_digest: RequestDigest | None = None
+    """Of what was asked under an idempotency key; the result repeats it, so that another request under the
+    same key is found out."""
     metadata: dict[str, str] = Field(default_factory=dict, max_length=64)
     retry: Retry | None = None
     """What is to be done when it fails in a way that may pass; None: as its tenant, or the yard, has it."""

@@ -16,7 +16,8 @@ from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job, Sampling
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
-_PLAIN = frozenset({"v", "id", "prompt", "sampling", "created_at", "deadline", "template"})
+_PLAIN = frozenset({"v", "id", "prompt", "sampling", "created_at", "deadline", "template", "request_digest"})
+_DIGEST = re.compile(r"[0-9a-f]{32}").fullmatch
 _TEMPLATES = ("adapter", "none")
 
 SAMPLINGS = 1024
@@ -65,7 +66,12 @@ def _is_plain(told: dict[str, Any]) -> bool:
         and _is_time(told.get("created_at", 0.0))
         and ("deadline" not in told or _is_time(told["deadline"]))
         and told.get("template", "adapter") in _TEMPLATES
+        and ("request_digest" not in told or _is_digest(told["request_digest"]))
     )
+
+
+def _is_digest(told: object) -> bool:
+    return type(told) is str and _DIGEST(told) is not None
 
 
 def _is_time(seconds: object) -> bool:

@@ -11,7 +11,7 @@ from lorayard_schemas.additions import Additions
 from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.composition import AppliedComposition
-from lorayard_schemas.job import PayloadRef
+from lorayard_schemas.job import PayloadRef, RequestDigest
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest, JobId
 
@@ -130,5 +130,7 @@ class JobResult(Message):
     attempt: int = Field(default=1, ge=1)
     attempts: tuple[AttemptRecord, ...] = ()
     """Those that failed, the oldest first; of a failed job the last one is what `error` tells."""
+    request_digest: RequestDigest | None = None
+    """As the job had it."""
     finished_at: float = 0.0
     """Unix seconds."""

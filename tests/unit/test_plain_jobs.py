@@ -47,6 +47,7 @@ BODIES = st.fixed_dictionaries(
         "created_at": st.floats() | ODD,
         "deadline": st.floats() | ODD,
         "sampling": SAMPLINGS | ODD,
+        "request_digest": st.sampled_from(["0" * 32, "0" * 31, "0" * 32 + "\n"]) | ODD,
         "session": st.text(max_size=2),
         "metadata": st.dictionaries(st.text(max_size=2), st.text(max_size=2), max_size=2),
         "later": ODD,
@@ -72,6 +73,7 @@ def test_what_is_read_as_plain_is_what_the_model_reads(told: dict[str, Any]) -> 
     "fields",
     [
         {},
+        {"request_digest": "0123456789abcdef" * 2},
         {"v": 1, "created_at": 1.5, "deadline": 2.5, "template": "none"},
         {"sampling": {}},
         {"sampling": {"max_new_tokens": 8, "temperature": 0.5, "stop": ["."], "logit_bias": {"3": 1.0}}},

@@ -57,7 +57,13 @@ class Answers:
         with self._lease_kept(job.lease):
             letter = await self._bury_job(job, error, attempts)
             became = await self._store(
-                job.address.tenant, job.job, ResultState.FAILED, error, job.attempt, attempts
+                job.address.tenant,
+                job.job,
+                ResultState.FAILED,
+                error,
+                job.attempt,
+                attempts,
+                job.request_digest,
             )
             if letter is not None and became is Stored.BEFORE:
                 with suppress(nats.errors.Error, nats.js.errors.Error):  # then a redrive finds the result
@@ -144,7 +150,13 @@ class Answers:
     async def _finish(self, job: TakenJob, state: ResultState, error: ResultError | None) -> Stored:
         with self._lease_kept(job.lease):
             stored = await self._store(
-                job.address.tenant, job.job, state, error, job.attempt, read_history(job.history)
+                job.address.tenant,
+                job.job,
+                state,
+                error,
+                job.attempt,
+                read_history(job.history),
+                job.request_digest,
             )
             await self._ack(job.lease)
         return stored
@@ -157,6 +169,7 @@ class Answers:
         error: ResultError | None,
         attempt: int,
         attempts: Sequence[AttemptRecord] = (),
+        request_digest: str | None = None,
     ) -> Stored:
         stored = await self._results.store(
             JobResult(
@@ -166,6 +179,7 @@ class Answers:
                 error=error,
                 attempt=attempt,
                 attempts=tuple(attempts),
+                request_digest=request_digest,
                 finished_at=time.time(),
             )
         )

@@ -90,6 +90,7 @@ def read_delivery(
         metadata=job.metadata,
         bound=message_headers.get(headers.BOUND),
         snoozed=message_headers.get(headers.SNOOZED),
+        request_digest=job.request_digest,
         prompt_bytes=job.prompt_ref.size_bytes if job.prompt_ref is not None else len(body),
     )
 

@@ -31,6 +31,7 @@ class TakenJob:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     bound: str | None = None  # `name@alias=version` of an earlier attempt
     snoozed: str | None = None  # how often and since when it was put off
+    request_digest: str | None = None  # for its result
     prompt_bytes: int = 0  # roughly: of the body, or of what it refers to
 
     def drop_message(self) -> None:

@@ -163,6 +163,7 @@ class Execution:
         except MalformedMessageError as error:
             self._spawn(held, self._finish(held, unreadable(held, error)), "finish")
             return
+        held.request_digest = job.request_digest
         if is_lost(job, held.assigned):
             self._spawn(held, self._finish(held, lost(held.key)), "finish")
         elif job.prompt_ref is not None:

@@ -24,6 +24,8 @@ class HeldJob:
     cancelled: bool = False
     withdrawn: bool = False
     """It goes back, unless it has begun."""
+    request_digest: str | None = None
+    """For its result; known once its body was read."""
 
     @property
     def key(self) -> str:

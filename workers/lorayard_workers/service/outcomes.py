@@ -61,6 +61,7 @@ def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str
         ),
         attempt=assigned.attempt,
         attempts=_attempts(held, outcome, worker),
+        request_digest=held.request_digest,
         finished_at=time.time(),
         **_rest(outcome, assigned.waited_ms),
     )
@@ -94,8 +95,10 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
     if assigned.history is not None:
         failed = read_history(assigned.history)
         history["attempts"] = [record.model_dump(exclude_none=True) for record in failed]
+    digest = {} if held.request_digest is None else {"request_digest": held.request_digest}
     return msgpack.packb(
         {
+            **digest,
             "v": 1,
             "job": held.job,
             "tenant": held.address.tenant,

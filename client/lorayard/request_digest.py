@@ -1,0 +1,34 @@
+"""What tells two requests under one idempotency key apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import msgpack
+
+from lorayard.request import GenerateRequest, build_job, pack_job, pack_plain
+from lorayard_schemas.job import Lane, Sampling
+
+_SAMPLING_DEFAULTS = Sampling().model_dump(mode="json")
+
+
+def request_digest(request: GenerateRequest) -> str:
+    """128 bits of what is asked, in hex. Lane and deadline do not count: they say when, not what.
+
+    Raises:
+        InvalidRequestError: naming the first field at fault.
+    """
+    asked = replace(request, lane=Lane.NORMAL, deadline_seconds=None, idempotency_key=None)
+    body = pack_plain(asked, job_id="j", now=0.0) or pack_job(build_job(asked, job_id="j", now=0.0))
+    told: dict[str, Any] = msgpack.unpackb(body)  # type: ignore[assignment]  # it packs a map
+    said = {**told, "adapter": request.adapter}
+    if "sampling" in told:
+        said["sampling"] = {
+            name: value for name, value in told["sampling"].items() if value != _SAMPLING_DEFAULTS[name]
+        }
+    # Sorted, and without what nobody said: another version of the client may pack otherwise.
+    plain = json.dumps({name: value for name, value in said.items() if value}, sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()[:32]
