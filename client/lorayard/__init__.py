@@ -33,6 +33,7 @@ from lorayard.errors import (
     RuleRevisionError,
     SettingsError,
     StoreFullError,
+    StreamRestartedError,
     StrikeUnknownError,
     SubmitUnconfirmedError,
     TransitionError,
@@ -57,6 +58,7 @@ from lorayard.request import GenerateRequest, RequestOptions
 from lorayard.result import Result
 from lorayard.scheduled import ScheduledJob
 from lorayard.settings import ClientSettings
+from lorayard.streaming.events import JobEvent
 from lorayard.submit_report import SubmitReport
 from lorayard.sync_client import SyncClient, SyncJobHandle
 from lorayard.yard_view import QueueDepth
@@ -71,6 +73,7 @@ from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
 from lorayard_schemas.retry import Retry
 from lorayard_schemas.routes import Match, RouteRule, RouteTable, Stage
 from lorayard_schemas.strike import Strike
+from lorayard_schemas.token_event import EventKind
 from lorayard_shared.jobs.tracing import Step, Trace
 
 try:
@@ -104,6 +107,7 @@ __all__ = [
     "CompositionPolicy",
     "ContendedError",
     "ErrorKind",
+    "EventKind",
     "FileCheck",
     "FileMissingError",
     "GenerateRequest",
@@ -112,6 +116,7 @@ __all__ = [
     "InvalidRequestError",
     "JobCancelledError",
     "JobError",
+    "JobEvent",
     "JobExpiredError",
     "JobFailedError",
     "JobHandle",
@@ -147,6 +152,7 @@ __all__ = [
     "Step",
     "Sticky",
     "StoreFullError",
+    "StreamRestartedError",
     "Strike",
     "StrikeReport",
     "StrikeUnknownError",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -107,6 +108,23 @@ class Client:
         """
         submit = submit_together if atomic else submit_all
         return SubmitReport(entries=await submit(self._open_link, requests))
+
+    async def stream(
+        self, prompt: Prompt, *, timeout_seconds: float | None = None, **options: Unpack[RequestOptions]
+    ) -> AsyncGenerator[str]:
+        """Submit one job and give its answer in pieces: `async for piece in yard.stream("Tell me ...")`.
+
+        Whoever stops reading leaves the job running; `submit(..., stream=True)` gives a handle to cancel it.
+
+        Raises:
+            InvalidRequestError, YardFullError, YardNotReadyError, SubmitUnconfirmedError: as `submit`.
+            JobError, StreamRestartedError, JobTimeoutError: as `JobHandle.text_stream`.
+        """
+        options["stream"] = True
+        handle = await self.submit(prompt, **options)
+        async with aclosing(handle.text_stream(timeout_seconds=timeout_seconds)) as text:
+            async for piece in text:
+                yield piece
 
     def handle(self, job_id: str) -> JobHandle:
         """The handle of a job submitted before, here or in any other process of the tenant.

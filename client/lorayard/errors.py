@@ -10,6 +10,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   JobCancelledError            nobody: the job was cancelled
   JobExpiredError              caller: its deadline passed first
   JobTimeoutError              caller: waited long enough; the job goes on; also a TimeoutError
+  StreamRestartedError         caller: another run wrote another text; the result is whole and right
   YardFullError                wait and submit again: back-pressure
   SubmitUnconfirmedError       submit again with the same idempotency key, or ask the handle
   BusUnavailableError          operator: no server answers at the address (lorayard_shared)
@@ -91,6 +92,7 @@ __all__ = [
     "RuleRevisionError",
     "SettingsError",
     "StoreFullError",
+    "StreamRestartedError",
     "StrikeUnknownError",
     "SubmitUnconfirmedError",
     "TransitionError",
@@ -200,6 +202,18 @@ class JobTimeoutError(LorayardError, TimeoutError):
         )
         self.job_id = job_id
         self.timeout_seconds = timeout_seconds
+
+
+class StreamRestartedError(LorayardError):
+    """What was given out of a text is void: the job was begun anew, and the new run writes something else."""
+
+    def __init__(self, *, job_id: str, text: str) -> None:
+        super().__init__(
+            f"job {job_id} was begun anew and now writes another text than the {len(text)} characters given "
+            "out so far; `result` has the one that counts, and `events` says where such a text begins"
+        )
+        self.job_id = job_id
+        self.text = text
 
 
 class YardFullError(LorayardError):

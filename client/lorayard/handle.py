@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from lorayard.errors import (
     UnreadableRecordError,
 )
 from lorayard.result import Result, from_wire, raise_unless_succeeded
+from lorayard.streaming.follower import Follower, checked_after
+from lorayard.streaming.pieces import pieces
 from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
@@ -25,10 +27,9 @@ from lorayard_schemas.result import JobResult
 from lorayard_shared.errors import PayloadMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from lorayard.link import Link
     from lorayard.listener import Slot
+    from lorayard.streaming.events import JobEvent
 
 
 class JobHandle:
@@ -96,6 +97,31 @@ class JobHandle:
             return await self._link.listener.look(self._slot) is not None
         except nats.errors.Error as error:
             raise _unavailable(self._link, error) from error
+
+    def events(self, *, after: int = 0, timeout_seconds: float | None = None) -> AsyncGenerator[JobEvent]:
+        """What happens to the job, as it happens, until it has ended: `async for event in handle.events()`.
+
+        `after` is the `sequence` of an event: what came behind it, here or in any other process. Where the
+        yard does not know any more what the reader has, it begins with a `RESTARTED`. A job that was not
+        submitted with `stream=True` has its text in one piece, just before it ends.
+
+        Raises:
+            InvalidRequestError: `after` is no sequence.
+            JobTimeoutError: the job has not ended in the time given; it goes on.
+            ClientClosedError: the client was closed meanwhile.
+            YardNotReadyError, UnreadableRecordError, ResultTextMissingError: as `outcome`.
+        """
+        return Follower(self._link, self, after=checked_after(after)).follow(timeout_seconds)
+
+    def text_stream(self, *, timeout_seconds: float | None = None) -> AsyncGenerator[str]:
+        """The answer in pieces as it is written; together they are the result's text.
+
+        Raises:
+            JobFailedError, JobCancelledError, JobExpiredError: at the end, when there is no answer.
+            StreamRestartedError: the job was begun anew, and goes on differently from what was given out.
+            JobTimeoutError, ClientClosedError, YardNotReadyError: as `events`.
+        """
+        return pieces(self, timeout_seconds)
 
     async def cancel(self) -> CancelOutcome:
         """End the job, queued or running.

@@ -63,6 +63,7 @@ class RequestOptions(TypedDict, total=False):
     idempotency_key: str | None
     template: TemplateName
     retry: Retry | Mapping[str, Any] | None
+    stream: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ class GenerateRequest:
     `none` sends it as it is. A conversation is never touched."""
     retry: Retry | Mapping[str, Any] | None = field(default=None, hash=False)
     """How often and how soon it is tried again; what it leaves open is its tenant's, then the yard's."""
+    stream: bool = False
+    """Tell its tokens while it runs, to `JobHandle.events` and `text_stream`."""
 
 
 _UNSAID = {field.name: field.default for field in fields(GenerateRequest)}
@@ -166,7 +169,7 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float, digest: str 
         given["composition"] = checked_composition(request.composition)
     if request.retry is not None:
         given["retry"] = request.retry if isinstance(request.retry, Retry) else dict(request.retry)
-    given |= _given(request, _JOB_NAMES)
+    given |= _given(request, (*_JOB_NAMES, "stream"))
     try:
         if sampling := _given(request, _SAMPLING_NAMES):
             given["sampling"] = _sampling(sampling)
@@ -191,6 +194,10 @@ def pack_plain(
     given: dict[str, Any] = {"id": job_id, "prompt": prompt, "created_at": now}
     if digest is not None:
         given["request_digest"] = digest
+    if request.stream is not False:
+        if request.stream is not True:
+            return None
+        given["stream"] = True
     try:
         if request.deadline_seconds is not None:
             given["deadline"] = _deadline(request.deadline_seconds, now)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -24,6 +25,7 @@ from lorayard.registry.sync_strikes import SyncStrikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
 from lorayard.scheduled import ScheduledJob
+from lorayard.streaming.events import JobEvent
 from lorayard.submit_report import SubmitReport
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.advert import WorkerAdvert
@@ -61,6 +63,15 @@ class _LoopThread:
             future.cancel()
             raise
 
+    def iterate(self, source: AsyncGenerator[T]) -> Iterator[T]:
+        """What it gives, one after the other; closed when the caller stops."""
+        try:
+            while (more := self.call(_next(source))) is not None:
+                yield more[0]
+        finally:
+            with suppress(ClientClosedError):
+                self.call(source.aclose())
+
     def stop(self) -> None:
         """End the loop and every call that is in it."""
         with self._lock:
@@ -76,6 +87,13 @@ class _LoopThread:
         self._stop = asyncio.Event()
         self._ready.set()
         await self._stop.wait()
+
+
+async def _next(source: AsyncGenerator[T]) -> tuple[T] | None:
+    """None: there is no more. A `StopAsyncIteration` would not come through a future."""
+    async for one in source:
+        return (one,)
+    return None
 
 
 class SyncJobHandle:
@@ -111,6 +129,14 @@ class SyncJobHandle:
     def done(self) -> bool:
         """Whether the job has ended, as the yard knows it."""
         return self._thread.call(self._handle.done())
+
+    def events(self, *, after: int = 0, timeout_seconds: float | None = None) -> Iterator[JobEvent]:
+        """What happens to the job until it has ended; raises as `JobHandle.events` does."""
+        return self._thread.iterate(self._handle.events(after=after, timeout_seconds=timeout_seconds))
+
+    def text_stream(self, *, timeout_seconds: float | None = None) -> Iterator[str]:
+        """The answer in pieces as it is written; raises as `JobHandle.text_stream` does."""
+        return self._thread.iterate(self._handle.text_stream(timeout_seconds=timeout_seconds))
 
     def cancel(self) -> CancelOutcome:
         """End the job, queued or running; raises as `JobHandle.cancel` does."""
@@ -179,6 +205,13 @@ class SyncClient:
         """Submit one job; raises as `Client.submit` does."""
         thread = self._thread
         return SyncJobHandle(thread, thread.call(self._client.submit(prompt, **options)))
+
+    def stream(
+        self, prompt: Prompt, *, timeout_seconds: float | None = None, **options: Unpack[RequestOptions]
+    ) -> Iterator[str]:
+        """Submit one job and give its answer in pieces; raises as `Client.stream` does."""
+        thread = self._thread
+        return thread.iterate(self._client.stream(prompt, timeout_seconds=timeout_seconds, **options))
 
     def submit_many(
         self, requests: Iterable[GenerateRequest], *, atomic: bool = False

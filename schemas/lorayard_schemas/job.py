@@ -135,6 +135,8 @@ class Job(Message):
     metadata: dict[str, str] = Field(default_factory=dict, max_length=64)
     retry: Retry | None = None
     """What is to be done when it fails in a way that may pass; None: as its tenant, or the yard, has it."""
+    stream: bool = False
+    """Whether its tokens and its progress are told while it runs (`TokenEvent`)."""
 
     @model_validator(mode="after")
     def _one_prompt(self) -> Job:

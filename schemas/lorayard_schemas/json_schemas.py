@@ -46,6 +46,7 @@ from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_schemas.strike import Strike
 from lorayard_schemas.tenant import TenantRecord
+from lorayard_schemas.token_event import TokenEvent
 from lorayard_schemas.trial import TrialRecord
 from lorayard_schemas.validation import ValidateAdapter, ValidateReply
 
@@ -85,6 +86,7 @@ MESSAGES: tuple[type[Message], ...] = (
     SessionRecord,
     Strike,
     TenantRecord,
+    TokenEvent,
     TrafficSamples,
     TrialRecord,
     ValidateAdapter,

@@ -16,7 +16,9 @@ from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job, Sampling
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
-_PLAIN = frozenset({"v", "id", "prompt", "sampling", "created_at", "deadline", "template", "request_digest"})
+_PLAIN = frozenset(
+    {"v", "id", "prompt", "sampling", "created_at", "deadline", "template", "request_digest", "stream"}
+)
 _DIGEST = re.compile(r"[0-9a-f]{32}").fullmatch
 _TEMPLATES = ("adapter", "none")
 
@@ -67,6 +69,7 @@ def _is_plain(told: dict[str, Any]) -> bool:
         and ("deadline" not in told or _is_time(told["deadline"]))
         and told.get("template", "adapter") in _TEMPLATES
         and ("request_digest" not in told or _is_digest(told["request_digest"]))
+        and type(told.get("stream", False)) is bool
     )
 
 

@@ -93,6 +93,19 @@ class Subjects:
         """All streamed tokens."""
         return f"{self.prefix}.tokens.>"
 
+    def token_events(self, tenant: str, job: str) -> str:
+        """Where a worker tells what it writes on a streamed job."""
+        return f"{self.prefix}.tokens.{subject_token(tenant)}.{job}"
+
+    @property
+    def told_all(self) -> str:
+        """Where every stored event of a streamed job is announced."""
+        return f"{self.prefix}.told.>"
+
+    def told(self, tenant: str, job: str) -> str:
+        """Where stored events of a job are announced: listen here, never on `tokens`."""
+        return f"{self.prefix}.told.{subject_token(tenant)}.{job}"
+
     @property
     def dead(self) -> str:
         """All dead letters."""

@@ -70,6 +70,7 @@ class Event(StrEnum):
     SEAT_LOST = "seat_lost"
     SEAT_TAKEN = "seat_taken"
     SESSIONS_FAILED = "sessions_failed"
+    TOKENS_NOT_STORED = "tokens_not_stored"
     VERSION_STOPPED = "version_stopped"
     WATCH_RESTARTED = "watch_restarted"
     WORKER_APPEARED = "worker_appeared"

@@ -62,6 +62,8 @@ class YardSettings(BaseSettings):
     dead_letters: bool = True
     """Whether a job that is given up leaves a dead letter beside its failed result, where neither the job nor
     its tenant says otherwise."""
+    tokens_max_bytes: int = Field(default=2**27, ge=2**20)
+    """Of streamed tokens, kept for 10 minutes at most; the oldest leave first."""
     audit_max_bytes: int = Field(default=2**28, ge=2**20)
     """Of decisions kept for `lorayard explain`; the oldest leave first, so a full stream refuses nothing."""
     audit_age_seconds: int = Field(default=30 * 86_400, ge=1)

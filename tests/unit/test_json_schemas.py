@@ -68,6 +68,7 @@ from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_schemas.strike import Strike
 from lorayard_schemas.tenant import TenantRecord
+from lorayard_schemas.token_event import EventKind, TokenEvent
 from lorayard_schemas.trial import RateState, TrialRecord, TriedState
 from lorayard_schemas.validation import ValidateAdapter, ValidateReply, Verdict
 
@@ -203,6 +204,7 @@ SAMPLES: tuple[Message, ...] = (
         guard=GuardRule(),
     ),
     RouteTable(rules=(RouteRule(name="r", task=Match(prefix="sum"), adapter="a/b/c@stable"),)),
+    TokenEvent(job="j", kind=EventKind.TOKENS, worker="w", attempt=1, text="é", tokens=1),
     TrafficSamples(encoder=DIGEST, dimensions=4),
     SemanticRecord(
         artifact=DIGEST,

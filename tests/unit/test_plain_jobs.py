@@ -44,6 +44,7 @@ BODIES = st.fixed_dictionaries(
         "id": st.sampled_from(["j", "a" * 64, "a" * 65, "a b", "ü", "j\n"]) | ODD,
         "prompt": st.text(max_size=4) | ODD,
         "template": st.sampled_from(["adapter", "none", "other"]) | ODD,
+        "stream": st.booleans() | ODD,
         "created_at": st.floats() | ODD,
         "deadline": st.floats() | ODD,
         "sampling": SAMPLINGS | ODD,
@@ -74,7 +75,7 @@ def test_what_is_read_as_plain_is_what_the_model_reads(told: dict[str, Any]) -> 
     [
         {},
         {"request_digest": "0123456789abcdef" * 2},
-        {"v": 1, "created_at": 1.5, "deadline": 2.5, "template": "none"},
+        {"v": 1, "created_at": 1.5, "deadline": 2.5, "template": "none", "stream": True},
         {"sampling": {}},
         {"sampling": {"max_new_tokens": 8, "temperature": 0.5, "stop": ["."], "logit_bias": {"3": 1.0}}},
     ],
@@ -97,6 +98,7 @@ UNUSUAL: tuple[bytes, ...] = (
     packed(created_at=-1.0),
     packed(deadline=float("inf")),
     packed(template=["adapter"]),
+    packed(stream="yes"),
 )
 
 
@@ -129,6 +131,7 @@ REQUESTS = st.fixed_dictionaries(
         "deadline_seconds": ODD,
         "session": st.none() | st.text(max_size=2),
         "template": st.sampled_from(["adapter", "none"]),
+        "stream": st.booleans() | ODD,
         "metadata": st.none() | st.just({"a": "b"}),
     },
 )

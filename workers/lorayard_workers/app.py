@@ -113,6 +113,7 @@ async def _run(
     listing = asyncio.create_task(crew.records.run(), name="records")
     try:
         await unless_stopped(stop, _listed(crew.records, listing))
+        await crew.teller.listen()
         service = await crew.desk.serve()
         await unless_stopped(stop, bus.nc.flush())
     except BaseException:

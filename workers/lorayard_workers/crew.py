@@ -30,6 +30,7 @@ from lorayard_workers.service.puller import Puller
 from lorayard_workers.service.registration import Registered
 from lorayard_workers.service.returns import Returns
 from lorayard_workers.service.shelf import Shelf
+from lorayard_workers.service.token_teller import TokenTeller
 from lorayard_workers.service.validation import Validation
 from lorayard_workers.service.watchdog import Watchdog
 from lorayard_workers.service.watches import watch_from_worker
@@ -48,6 +49,7 @@ class Crew:
     presence: Presence
     name_guard: NameGuard
     execution: Execution
+    teller: TokenTeller
     desk: Desk
     orders: Orders
     validation: Validation
@@ -94,7 +96,8 @@ def make_crew(
 
     shelf = _shelf(bus, settings, equipment, registered.served, held, changed)
     returns = Returns(bus, engine, leases, held, tell=presence.tell_given_back)
-    execution = _execution(bus, settings, engine, leases, held, shelf, returns, changed)
+    teller = TokenTeller(bus, held, worker=settings.name, epoch=presence.epoch)
+    execution = _execution(bus, settings, engine, leases, held, shelf, returns, teller, changed)
     presence.counters, presence.served = execution.tally.counters, execution.tally.served.told
     presence.coming = lambda: shelf.coming
     orders = Orders(
@@ -110,6 +113,7 @@ def make_crew(
         presence=presence,
         name_guard=NameGuard(bus, presence),
         execution=execution,
+        teller=teller,
         desk=desk,
         orders=orders,
         validation=validation,
@@ -129,6 +133,7 @@ def _execution(
     held: HeldJobs,
     shelf: Shelf,
     returns: Returns,
+    teller: TokenTeller,
     on_change: Callable[[], None],
 ) -> Execution:
     return Execution(
@@ -145,6 +150,7 @@ def _execution(
         ),
         shelf=shelf,
         returns=returns,
+        teller=teller,
         on_change=on_change,
     )
 

@@ -35,7 +35,7 @@ async def scan(bus: Bus, kind: str, subject: str, look: Look, *, seconds: float)
     """
     end, sequence = asyncio.get_running_loop().time() + seconds, 0
     while asyncio.get_running_loop().time() < end:
-        page = await _page(bus, kind, subject, sequence + 1)
+        page = await read_page(bus, kind, subject, sequence + 1)
         for message in page:
             headers = message.headers or {}
             sequence = int(headers["Nats-Sequence"])
@@ -45,7 +45,12 @@ async def scan(bus: Bus, kind: str, subject: str, look: Look, *, seconds: float)
     return False
 
 
-async def _page(bus: Bus, stream: str, subject: str, sequence: int) -> list[Heard]:
+async def read_page(bus: Bus, stream: str, subject: str, sequence: int) -> list[Heard]:
+    """The next messages under a subject, from a sequence on; none: there are no more.
+
+    Raises:
+        nats.errors.Error: the bus did not answer.
+    """
     found: list[Heard] = []
     end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lorayard_schemas.job import Lane
+from lorayard_schemas.token_event import TOKENS_AGE_SECONDS
 from lorayard_shared.settings import YardSettings
 
 NANOSECONDS: Final = 1_000_000_000
@@ -136,7 +137,14 @@ def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
             max_bytes=settings.results_max_bytes,
             republish={"src": s.results, "dest": f"{settings.prefix}.done.>"},
         ),
-        _stream(settings, "tokens", [s.tokens], max_age=600 * NANOSECONDS, max_bytes=128 * 2**20),
+        _stream(
+            settings,
+            "tokens",
+            [s.tokens],
+            max_age=TOKENS_AGE_SECONDS * NANOSECONDS,
+            max_bytes=settings.tokens_max_bytes,
+            republish={"src": s.tokens, "dest": s.told_all},
+        ),
         _stream(settings, "dead", [s.dead], max_age=30 * day, max_bytes=256 * 2**20),
         _stream(
             settings,

@@ -302,6 +302,8 @@ class EngineCore:
         self.failures = 0
         for row, piece in batch:
             row.cached_tokens = piece.place.stop
+            if row.feed is not None and not piece.wants_logits:
+                self._fed.append(row)
         for row, token in zip(chosen, tokens, strict=True):
             try:
                 self._take(row, token)

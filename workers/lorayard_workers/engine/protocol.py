@@ -222,6 +222,8 @@ class TokenChunk:
 
     `text` may be empty, or of earlier tokens: what could become a stop string, or is half a character, is
     held back until that is decided. A token that ends the row has no text.
+
+    A prompt that takes several steps gives chunks without tokens, after each step but the last.
     """
 
     request_id: str
@@ -229,6 +231,8 @@ class TokenChunk:
     token_ids: tuple[int, ...]
     text: str
     logprobs: tuple[TokenLogprob, ...] | None = None  # of `token_ids`, where asked for
+    prompt_done: int = 0  # tokens of the prompt that were read, in a chunk without tokens
+    prompt_tokens: int = 0  # all of them
 
 
 OnTokens = Callable[[TokenChunk], None]
@@ -308,9 +312,10 @@ class Engine(Protocol):
 
         Whatever `sink` raises ends in the log: it is called on a thread that all requests share.
 
-        `on_tokens` is called on the engine's thread after each step that gave the row tokens: never after
-        its outcome, never once `cancel` was called. It must only hand over: one that raises, or takes a
-        second in all, is called no more, and the log says so. The row goes on without it.
+        `on_tokens` is called on the engine's thread after each step that gave the row tokens, or took in a
+        part of its prompt: never after its outcome, never once `cancel` was called. It must only hand over:
+        one that raises, or takes a second in all, is called no more, and the log says so. The row goes on
+        without it.
         """
         ...
 

@@ -120,9 +120,14 @@ class Row:
         return FinishReason.LENGTH if full else None
 
     def deliver(self) -> None:
-        """Give the tokens taken since the last call to whoever wanted them as they come."""
-        if self.feed is not None and self.text is not None and not self.cancelled:
+        """Give the tokens taken since the last call, or before them how much of the prompt was read, to
+        whoever wanted them as they come."""
+        if self.feed is None or self.text is None or self.cancelled:
+            return
+        if self.output_ids:
             self.feed.deliver(self.text.take())
+        else:
+            self.feed.tell_prompt(self.cached_tokens, len(self.prompt_ids))
 
     def tokens(self, start: int, stop: int) -> list[int]:
         """Of prompt and output, by position."""

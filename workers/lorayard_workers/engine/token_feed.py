@@ -32,6 +32,21 @@ class TokenFeed:
         if logprob is not None:
             self._logprobs.append(logprob)
 
+    def tell_prompt(self, done: int, tokens: int) -> None:
+        """Say how much of a prompt was read that takes several steps."""
+        if self._on_tokens is None:
+            return
+        chunk = TokenChunk(
+            request_id=self._request_id,
+            index=self._next_index,
+            token_ids=(),
+            text="",
+            prompt_done=done,
+            prompt_tokens=tokens,
+        )
+        self._next_index += 1
+        self._call(self._on_tokens, chunk)
+
     def deliver(self, text: str) -> None:
         """Give out a chunk, if there is anything new."""
         if self._on_tokens is None or not (self._token_ids or text):

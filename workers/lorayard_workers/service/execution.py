@@ -45,6 +45,7 @@ from lorayard_workers.service.outcomes import job_result, packed_result, result_
 from lorayard_workers.service.returns import Returns, goes_back
 from lorayard_workers.service.shelf import Shelf, UnfitError
 from lorayard_workers.service.tally import Tally
+from lorayard_workers.service.token_teller import TokenTeller
 
 DRAIN_LOOK_SECONDS = 0.05
 STORE_SECONDS = 5.0
@@ -67,6 +68,7 @@ class Execution:
         attempts: Attempts,
         shelf: Shelf,
         returns: Returns,
+        teller: TokenTeller,
         on_change: Callable[[], None],
     ) -> None:
         self._bus = bus
@@ -77,6 +79,7 @@ class Execution:
         self._attempts = attempts
         self._shelf = shelf
         self._returns = returns
+        self._teller = teller
         self._on_change = on_change
         self._payloads = PayloadStore(bus)
         self._results = ResultStore(bus, self._payloads)
@@ -192,7 +195,8 @@ class Execution:
         elif missing := self._missing(held):
             self._spawn(held, self._bring(held, job, prompt, missing), "bring")
         else:
-            self._engine.submit(request_of(held, job, prompt, self._shelf.templates), self._sink)
+            on_tokens = self._teller.open(held) if job.stream else None
+            self._engine.submit(request_of(held, job, prompt, self._shelf.templates), self._sink, on_tokens)
 
     def _missing(self, held: HeldJob) -> list[str]:
         """Adapters of the job whose files are still in the store."""
@@ -308,16 +312,19 @@ class Execution:
         self._on_change()
 
     async def _store(self, held: HeldJob, outcome: Outcome) -> Stored:
+        self._teller.flush(held)
         result = job_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
         became = await self._results.store(result)
         self._note(held, outcome, became)
         return became
 
     def _packed(self, held: HeldJob, outcome: Outcome) -> PackedResult:
+        self._teller.flush(held)
         body = packed_result(held, outcome, worker=self._worker, base_digest=self._engine.base_digest)
         return PackedResult(tenant=held.address.tenant, job=held.job, body=body)
 
     def _note(self, held: HeldJob, outcome: Outcome, stored: Stored) -> None:
+        self._teller.ended(held, result_state(outcome))
         if stored is Stored.BEFORE:
             self._log.info(Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant)
         else:

@@ -1,0 +1,1 @@
+"""Following a job while it runs: its events in their order, and its text as it comes."""
