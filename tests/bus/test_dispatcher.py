@@ -9,12 +9,14 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
+from nats.aio.msg import Msg
 from tests.bus.conftest import ADAPTER, Yard
 from tests.unit.conftest import make_advert, make_load
 
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_schemas.alias import AliasRecord, Arm, alias_key
+from lorayard_schemas.assignment import AssignmentReply, Refusal, RefusalReason
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.names import subject_token
@@ -172,6 +174,32 @@ async def test_jobs_that_cannot_be_sent_take_no_room(bus: Bus) -> None:
     await dispatcher.settle()
     (view,) = dispatcher.fleet.views(now, time.time())
     assert (view.room, len(leases), dispatcher.failures) == (4, 0, 1)
+
+
+async def test_a_job_keeps_its_message_until_a_worker_has_it(bus: Bus) -> None:
+    """A worker may hold hundreds of up to half a MiB; one that it refuses is sent again, whole."""
+    settings = DispatcherSettings.model_validate(bus.settings.model_dump())
+    dispatcher = Dispatcher(bus, LeaseKeeper(bus.settings, name="not started"), settings, "d")
+    dispatcher.fleet.on_advert(make_advert("w1", load=make_load("w1", room=4)), time.monotonic())
+    subject = f"{bus.settings.prefix}.jobs.normal.acme._"
+    for number in (1, 2):
+        lease = f"$JS.ACK.{bus.subjects.stream('jobs')}.dispatch-normal.1.{number}.9.1700000000000000000.0"
+        dispatcher.on_message(Heard(subject.encode(), lease.encode(), None, encode(job(f"j{number}"))))
+    taken, refused = [dispatcher.pool.take(parked.key) for parked in tuple(dispatcher.pool)]
+    assert taken is not None
+    assert refused is not None
+
+    async def answer(message: Msg) -> None:
+        refusals = (Refusal(key=refused.key, reason=RefusalReason.NO_ROOM),)
+        load = make_load("w1", number=2, room=3)
+        await message.respond(encode(AssignmentReply(refusals=refusals, load=load)))
+
+    await bus.nc.subscribe(bus.subjects.assign("w1"), cb=answer)
+    dispatcher.sending.hand_to("w1", [taken, refused])
+    await dispatcher.settle()
+    assert [held.parked for _, held in dispatcher.fleet.handed()] == [taken]
+    (parked,) = dispatcher.pool
+    assert (taken.taken.body, parked.taken.body) == (b"", encode(job("j2")))
 
 
 async def test_how_often_a_job_was_refused_is_known_whatever_changes_elsewhere__d4(bus: Bus) -> None:
