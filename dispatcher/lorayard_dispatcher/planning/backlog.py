@@ -188,7 +188,9 @@ class Backlog:
         before, size = lane.oldest, lane.size
         lane.put(job)
         self._note(job, lane, before, size)
-        groups = self.waiting_of.setdefault(job.tenant, {})
+        groups = self.waiting_of.get(job.tenant)
+        if groups is None:
+            groups = self.waiting_of[job.tenant] = {}
         groups[job.group] = groups.get(job.group, 0) + 1
         if job.deadline is not None:
             heapq.heappush(self._deadlines, (self._policy.bound(job), job.key))

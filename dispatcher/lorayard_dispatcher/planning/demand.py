@@ -28,10 +28,12 @@ class Demand:
         """One more job."""
         if self._fixed:
             return
-        bucket = int(now / BUCKET_SECONDS)
-        rate, at, count = self._rolled(group, bucket)
-        self._rates[group] = (rate, at, count + 1)
-        if len(self._rates) > self._most:
+        bucket, rates = int(now / BUCKET_SECONDS), self._rates
+        found = rates.get(group)
+        if found is None or found[1] != bucket:
+            found = self._rolled(group, bucket)
+        rates[group] = (found[0], bucket, found[2] + 1)
+        if len(rates) > self._most:
             self._forget(bucket)
 
     def rate(self, group: str, now: float) -> float:

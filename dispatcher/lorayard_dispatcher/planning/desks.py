@@ -7,6 +7,7 @@ as with ten, and the same calls make the same choice in every process.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from zlib import crc32
@@ -249,24 +250,23 @@ class Desks:
                 names = self.free
         at_home = self.by_name.get(home) if home is not None else None
         if at_home is not None and at_home.room > 0 and self.keeps(at_home, group):
-            found = self._takers((at_home.name,), group, key, queue, spare)
+            found = self._least_filled((at_home.name,), group, key, queue, spare)
             if found:
                 return at_home
-        found = self._takers(names, group, key, queue, spare)
-        if len(found) < 2:
-            return found[0] if found else None
-        filled = [desk.in_flight / desk.rows for desk in found]
-        least = min(filled)
-        return _home_of(group, [desk for desk, part in zip(found, filled, strict=True) if part == least])
+        found = self._least_filled(names, group, key, queue, spare)
+        return _home_of(group, found) if found else None
 
-    def _takers(self, names: Sequence[str], group: str, key: str, queue: bool, spare: bool) -> list[Desk]:
-        """As `choices`, which this repeats, like `_strangers`: workers that may take a job of a group, of
-        some with room."""
+    def _least_filled(
+        self, names: Sequence[str], group: str, key: str, queue: bool, spare: bool
+    ) -> list[Desk]:
+        """As `choices`, which this repeats, like `_strangers`: of some workers with room those that may take
+        a job of a group, and of these the least filled."""
         base, by_name, count = self._policy.base_of.get(group), self.by_name, len(names)
         start, left = (0, count) if count <= CHOICES else (crc32(key.encode()) % count, CHOICES)
         is_easy = base is None and not self._policy.parts_of
         is_sought = names is self.free and group != BASE_GROUP  # the other lists are of those that hold it
         found: list[Desk] = []
+        least = math.inf
         for at in range(start - count, start):
             desk = by_name[names[at]]
             if not (queue or desk.is_free):
@@ -278,7 +278,11 @@ class Desks:
             if spare and desk.spare <= desk.kept:
                 continue
             if (is_easy and desk.is_even) or desk.fits(group, base):
-                found.append(desk)
+                filled = desk.in_flight / desk.rows
+                if filled < least:
+                    least, found = filled, [desk]
+                elif filled == least:
+                    found.append(desk)
                 left -= 1
                 if left == 0:
                     break

@@ -24,6 +24,7 @@ from lorayard_dispatcher.planning.values import (
     Plan,
     Prefetch,
     Queue,
+    Source,
     WaitingJob,
 )
 
@@ -260,7 +261,7 @@ class Making:
 def _decision(job: WaitingJob, desk: Desk, phase: Phase, load: Load | None) -> Decision:
     age = desk.view.age_seconds
     if load is None:
-        return Decision(job.key, job.group, desk.name, phase, age_seconds=age)
+        return Decision(job.key, job.group, desk.name, phase, Source.SLOT, 0.0, None, (), age)
     return Decision(
         job=job.key,
         group=job.group,

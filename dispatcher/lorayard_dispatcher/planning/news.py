@@ -28,8 +28,10 @@ class News:
 
     def take(self, waiting: Container[str], most: int) -> list[str]:
         """The next ones to look at, of those with jobs that wait."""
-        fresh = sorted(self._new - self._queued)
+        fresh = sorted(self._new - self._queued if self._queued else self._new)
         self._new.clear()
+        if not self._queue and len(fresh) <= most:
+            return [group for group in fresh if group in waiting]
         self._queue.extend(fresh)
         self._queued.update(fresh)
         found: list[str] = []

@@ -19,14 +19,14 @@ def exchange_drains(making: Making) -> None:
         return
     draining = [desks.by_name[name] for name in sorted(desks.draining)]
     late_at = {group: _late_at(making, group) for group in making.drained_for()}
+    in_turn: list[Desk] = []
     for desk in draining:
         if desk.room > 0 and _drain(desk)[0] not in desk.jobs:
-            first = min(
-                (other for other in draining if other is desk or _may_swap(making, desk, other)),
-                key=lambda other: late_at[_drain(other)[1]],
-            )
+            in_turn = in_turn or sorted(draining, key=lambda other: late_at[_drain(other)[1]])
+            first = next(other for other in in_turn if other is desk or _may_swap(making, desk, other))
             if first is not desk:
                 _swap(making, desk, first)
+                in_turn = []  # what two of them drain for is another
 
 
 def _swap(making: Making, desk: Desk, other: Desk) -> None:

@@ -19,7 +19,7 @@ from lorayard_dispatcher.planning.desks import CHOICES
 from lorayard_dispatcher.planning.loads import MOST_READS, MOST_SCALE, Load, Quote
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.phases.homes import kept_lanes, serve_homes
-from lorayard_dispatcher.planning.values import BASE_GROUP, Phase
+from lorayard_dispatcher.planning.values import BASE_GROUP, Phase, WaitingJob
 from lorayard_shared.rendezvous import weight
 
 NEWS_CHOICES = 4
@@ -60,22 +60,28 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
             heads.append((making.turn(group, lane.oldest.enqueued_at), lane.oldest.key, group, lane))
     heapq.heapify(heads)
     while heads and desks.open:
-        _, _, group, lane = heapq.heappop(heads)
-        if group not in desks.open_holders and group != BASE_GROUP:
-            continue  # one before it has taken the last room
-        job = making.first_of(lane, group)
-        if job is None:
-            continue
-        desk = desks.holder(group, job.key, queue=making.queue, home=job.home)
-        if desk is None:
-            continue
-        if job.home is None or not making.stays(job, desk):
-            making.give(job, desk, Phase.WARM if job.home != desk.name else Phase.SESSION)
-        if group not in desks.open_holders and group != BASE_GROUP:
-            continue
-        oldest = lane.oldest
-        if oldest is not None:
-            heapq.heappush(heads, (making.turn(group, oldest.enqueued_at), oldest.key, group, lane))
+        _, _, group, lane = heads[0]
+        oldest = _give_first(making, group, lane)
+        if oldest is None:
+            heapq.heappop(heads)
+        else:
+            heapq.heapreplace(heads, (making.turn(group, oldest.enqueued_at), oldest.key, group, lane))
+
+
+def _give_first(making: Making, group: str, lane: Lane) -> WaitingJob | None:
+    """The first job of a group to a worker that holds its adapter; the oldest that another one may take."""
+    desks = making.books.desks
+    if group not in desks.open_holders and group != BASE_GROUP:
+        return None  # one before it has taken the last room
+    job = making.first_of(lane, group)
+    if job is None:
+        return None
+    desk = desks.holder(group, job.key, queue=making.queue, home=job.home)
+    if desk is None:
+        return None
+    if job.home is None or not making.stays(job, desk):
+        making.give(job, desk, Phase.WARM if job.home != desk.name else Phase.SESSION)
+    return lane.oldest if group in desks.open_holders or group == BASE_GROUP else None
 
 
 class _Wanted(NamedTuple):
@@ -262,8 +268,7 @@ class _Loading:
         """The best of a group's other offers to the front; of several the stable home."""
         offers = self._offers[group]
         if self._filled:  # most offers are to workers that another group has filled
-            by_name = self._making.books.desks.by_name
-            offers[:] = [offer for offer in offers if by_name[offer[1]].is_free]
+            self._drop_filled(offers)
         if not offers:
             return
         best, tie = 0, 0
@@ -276,6 +281,18 @@ class _Loading:
                 if (found := -weight(group, home)) < tie:
                     best, tie = at, found
         heapq.heappush(self._front, (index, tie, group, offers.pop(best)[1]))
+
+    def _drop_filled(self, offers: list[tuple[float, str]]) -> None:
+        """Offers that stand no more, up to the first that is asked for: in a large fleet the best alone."""
+        by_name = self._making.books.desks.by_name
+        if self._is_small:
+            offers[:] = [offer for offer in offers if by_name[offer[1]].is_free]
+            return
+        for at, (_, name) in enumerate(offers):
+            if by_name[name].is_free:
+                del offers[:at]
+                return
+        offers.clear()
 
     def _group(self, group: str) -> _Wanted | None:
         if group not in self._wanted:
