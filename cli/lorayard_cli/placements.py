@@ -5,7 +5,7 @@ from __future__ import annotations
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.output import note, print_json, print_text
-from lorayard_schemas.placement import PlacedAdapter, Placement, PlaceReply
+from lorayard_schemas.placement import AdapterPriority, PlacedAdapter, Placement, PlaceReply
 
 
 def read_replicas(text: str) -> tuple[int | None, int | None]:
@@ -37,6 +37,8 @@ def placement_text(placement: Placement) -> str:
         parts.append(f"{'only' if placement.only else 'preferably'} on {', '.join(placement.on)}")
     if placement.pin:
         parts.append("pinned")
+    if placement.priority is not AdapterPriority.NORMAL:
+        parts.append(f"priority {placement.priority.value}")
     return ", ".join(parts)
 
 

@@ -27,6 +27,8 @@ class PlaceOptions(TypedDict, total=False):
     """Nowhere else, even if none of those lives."""
     pin: bool
     """Its replicas stay in their slots."""
+    priority: str
+    """`low`, `normal` or `high`: what its jobs count where slots, memory and disks are dealt out."""
     reset: bool
     """Begin from the defaults."""
 
@@ -65,5 +67,6 @@ def _wish(adapter: str, options: PlaceOptions) -> PlaceAdapter:
         on=None if on is None else tuple(on),
         only=options.get("only"),
         pin=options.get("pin"),
+        priority=options.get("priority"),
         reset=options.get("reset", False),
     )

@@ -81,6 +81,8 @@ class Dispatcher:
         self.settle = self._tasks.settle
         self.end = self._tasks.end
         self.compositions = Compositions(self.registry)
+        self.worth_of: dict[str, float] = {}
+        """Adapter digest -> what its jobs count, where a priority was declared."""
         self.planner = self._make_planner()
         self.pool = Pool(self.planner, self.compositions)
         self.usage = Usage(self.planner)
@@ -118,7 +120,11 @@ class Dispatcher:
     def _make_planner(self) -> Planner:
         registry = self.registry
         policy = self.settings.policy(
-            registry.base_of, registry.columns_of, registry.bytes_of, self.compositions.parts_of
+            registry.base_of,
+            registry.columns_of,
+            registry.bytes_of,
+            self.compositions.parts_of,
+            self.worth_of,
         )
         return make_planner(policy, self.settings.record_plans, self.spawn)
 
@@ -318,6 +324,9 @@ class Dispatcher:
                 self.unservable.look(looked)
             if self.registry.changed:
                 self.registry.changed = False
+                worths = self.keeping.placements.worths(self.registry.known)
+                self.worth_of.clear()
+                self.worth_of.update(worths)
                 self.planner.expect(self.keeping.kept_ready(self.registry.active()))
             if len(self.pool) or self.planner.prewarms(time.time()):
                 if self.is_active():

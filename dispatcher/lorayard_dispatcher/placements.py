@@ -45,6 +45,7 @@ def _wish(placement: Placement, record: AdapterRecord, columns_of: Mapping[str, 
         only=placement.only,
         pin=placement.pin,
         columns=columns_of.get(record.digest, 0),
+        worth=2.0**placement.priority.doublings,
     )
 
 

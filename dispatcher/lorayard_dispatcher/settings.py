@@ -57,9 +57,10 @@ class DispatcherSettings(YardSettings):
         columns_of: Mapping[str, int],
         bytes_of: Mapping[str, int],
         parts_of: Mapping[str, tuple[str, ...]],
+        worth_of: Mapping[str, float],
     ) -> Policy:
-        """The constants of planning. What is by digest (base model, columns, bytes, parts) is kept up by its
-        owner."""
+        """The constants of planning. What is by digest (base model, columns, bytes, parts, worth) is kept up
+        by its owner."""
         return Policy(
             wait_bound_seconds=self.wait_bound_seconds,
             overdue_share=self.overdue_share,
@@ -71,4 +72,5 @@ class DispatcherSettings(YardSettings):
             columns_of=columns_of,
             bytes_of=bytes_of,
             parts_of=parts_of,
+            worth_of=worth_of,
         )

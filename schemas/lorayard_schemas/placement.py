@@ -37,6 +37,22 @@ class AdapterTier(StrEnum):
     """Loaded for its jobs, and forgotten after them."""
 
 
+class AdapterPriority(StrEnum):
+    """What one job of an adapter counts where slots, host memory and disks are dealt out."""
+
+    LOW = "low"
+    """A quarter of a usual one."""
+    NORMAL = "normal"
+    HIGH = "high"
+    """Four usual ones."""
+
+    @property
+    def doublings(self) -> int:
+        """Of its worth beside a usual adapter's: two are enough to stand out, and few enough that four jobs,
+        or four seconds of waiting, still make up for it."""
+        return {AdapterPriority.LOW: -2, AdapterPriority.NORMAL: 0, AdapterPriority.HIGH: 2}[self]
+
+
 def _placeable(spec: str) -> str:
     if spec == BASE:
         raise ValueError("the base model is no adapter: it is on every worker that is not merged")
@@ -61,6 +77,8 @@ class Placement(Message):
     """Nowhere else, even if none of them lives: its jobs wait. Else they may go anywhere then."""
     pin: bool = False
     """Its replicas, one at least, stay in their slots."""
+    priority: AdapterPriority = AdapterPriority.NORMAL
+    """Whose turn it is among equals; a name's counts for all its versions that have no declaration."""
     declared_at: float = 0.0
     """Unix seconds."""
 
@@ -88,6 +106,7 @@ class PlaceAdapter(Message):
     on: tuple[str, ...] | None = None
     only: bool | None = None
     pin: bool | None = None
+    priority: str | None = None
     reset: bool = False
     """Begin from the defaults."""
 

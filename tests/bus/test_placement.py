@@ -15,7 +15,7 @@ from lorayard_cli.app import run_command
 from lorayard_schemas.audit import PlacementRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
-from lorayard_schemas.placement import AdapterTier, PlacedAdapter, Placement
+from lorayard_schemas.placement import AdapterPriority, AdapterTier, PlacedAdapter, Placement
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus
@@ -382,3 +382,44 @@ async def test_pin_and_unpin_leave_what_else_is_declared_as_it_is__d6(
     assert await declared("unpin", ADAPTER) == {**usual, "pin": False, "on": ("w1", "w2")}
     said = await commanded(yard, capsys, "adapters", "pin", "acme/tiny/none")
     assert "is not registered" in str(said["error"])
+
+
+async def test_what_has_priority_stays_in_a_slot_when_another_has_to_leave__b7__c3(
+    yard: Yard, client: Client, two: Path, capsys: pytest.CaptureFixture[str], wait_until: WaitUntil
+) -> None:
+    make_tiny_adapter(two / "acme/tiny/third" / "1", seed=3, targets=("q_proj",))
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=two, slots=2)
+    await yard.record(ADAPTER)
+    told = await commanded(yard, capsys, "adapters", "place", ADAPTER, "--priority", "high")
+    assert "'priority': 'high'" in str(told["placement"])
+
+    async def stays() -> bool:
+        """Though it was used the longest ago each time that the third comes."""
+        found = await client.generate("p", adapter=ADAPTER)
+        for adapter in (OTHER, "acme/tiny/third"):
+            await client.generate("p", adapter=adapter)
+        return found.tier == "slot"
+
+    await wait_until(stays)
+    assert await stays(), "and each time"
+    shown = (await placed(client)).declared
+    assert shown is not None
+    assert shown.priority is AdapterPriority.HIGH
+    await client.place(ADAPTER, priority="normal")
+
+    async def leaves() -> bool:
+        return not await stays()
+
+    await wait_until(leaves)
+
+
+async def test_a_priority_that_is_none_is_refused_by_its_field__b7(
+    yard: Yard, client: Client, adapters: Path
+) -> None:
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=adapters)
+    await yard.record(ADAPTER)
+    with pytest.raises(InvalidRequestError, match=r"priority: .*'low', 'normal' or 'high'") as caught:
+        await client.place(ADAPTER, priority="urgent")
+    assert caught.value.field == "priority"

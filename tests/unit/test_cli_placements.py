@@ -6,7 +6,7 @@ import pytest
 
 from lorayard_cli.failures import CommandError
 from lorayard_cli.placements import placement_lines, placement_text, read_replicas
-from lorayard_schemas.placement import AdapterTier, PlacedAdapter, Placement
+from lorayard_schemas.placement import AdapterPriority, AdapterTier, PlacedAdapter, Placement
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,9 @@ def test_a_declaration_is_one_line() -> None:
         on=("w1", "zone=a"),
         only=True,
         pin=True,
+        priority=AdapterPriority.HIGH,
     )
-    assert placement_text(full) == "tier shared, replicas 1:2, only on w1, zone=a, pinned"
+    assert placement_text(full) == "tier shared, replicas 1:2, only on w1, zone=a, pinned, priority high"
 
 
 def test_where_it_should_be_stands_above_where_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -163,3 +164,30 @@ def test_past_frequency_fades__c3() -> None:
 
 def test_a_clock_that_steps_back_does_no_harm() -> None:
     assert Usage().touched(100.0).touched(50.0) == Usage(weight=2.0, last_used=100.0)
+
+
+@pytest.mark.parametrize(
+    ("doublings", "victim"),
+    [
+        pytest.param({}, "used-2", id="the least used"),
+        pytest.param({"used-2": 2.0}, "used-5", id="of which each use counts four"),
+        pytest.param({"used-5": -2.0}, "used-5", id="or a quarter"),
+    ],
+)
+def test_uses_of_what_operators_prefer_count_more__c3(doublings: dict[str, float], victim: str) -> None:
+    residents = [
+        Candidate(
+            key=f"used-{uses}",
+            usage=Usage(weight=uses, last_used=9.0),
+            doublings=doublings.get(f"used-{uses}", 0.0),
+        )
+        for uses in (2, 5, 9)
+    ]
+    assert choose_victims(residents, 1) == (victim,)
+
+
+@pytest.mark.parametrize(("ago", "victim"), [(100.0, "usual"), (130.0, "high")])
+def test_what_nobody_has_used_yet_is_kept_longer_by_as_many_half_lives__c3(ago: float, victim: str) -> None:
+    high = Candidate(key="high", usage=Usage(last_used=1000.0 - ago), doublings=2.0)
+    usual = Candidate(key="usual", usage=Usage(last_used=1000.0))
+    assert choose_victims([high, usual], 1) == (victim,)

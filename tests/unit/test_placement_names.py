@@ -8,7 +8,7 @@ from lorayard_dispatcher.placements import wishes
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.alias import AliasRecord, Arm
 from lorayard_schemas.codec import encode
-from lorayard_schemas.placement import Placement, placement_key
+from lorayard_schemas.placement import AdapterPriority, Placement, placement_key
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.alias_book import AliasBook
 from lorayard_shared.jobs.placements import Placements
@@ -66,3 +66,27 @@ def test_versions_with_equal_bytes_are_one_adapter_and_what_is_asked_for_it_coun
     digests: tuple[str, ...],
 ) -> None:
     assert wishes([Placement(adapter="a/b/c", pin=True)], registry(*digests), AliasBook())[ONE].pin
+
+
+def test_a_names_priority_counts_for_all_versions_that_have_no_declaration_of_their_own__b7() -> None:
+    known, declared = registry(ONE, TWO, THREE), Placements()
+    assert not declared.have_priorities
+    assert declared.worths(known.known) == {}
+    of_name = Placement(adapter="a/b/c", priority=AdapterPriority.HIGH)
+    of_two = Placement(adapter="a/b/c@2", pin=True)
+    of_three = Placement(adapter="a/b/c@3", priority=AdapterPriority.LOW)
+    for one in (of_name, of_two, of_three):
+        declared.on_change(placement_key(one.adapter), encode(one))
+    assert declared.have_priorities
+    assert declared.worths(known.known) == {ONE: 4.0, THREE: 0.25}
+    assert not of_name.asks_nothing
+    declared.on_change(placement_key("a/b/c"), None)
+    assert declared.worths(known.known) == {THREE: 0.25}
+
+
+def test_of_versions_with_the_same_bytes_the_higher_priority_counts__b7() -> None:
+    known, declared = registry(ONE, ONE), Placements()
+    for version, priority in (("1", AdapterPriority.HIGH), ("2", AdapterPriority.LOW)):
+        one = Placement(adapter=f"a/b/c@{version}", priority=priority)
+        declared.on_change(placement_key(one.adapter), encode(one))
+    assert declared.worths(known.known) == {ONE: 4.0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,8 @@ from lorayard_dispatcher.planning.values import Decision, Phase, Resident, Sourc
 
 NORMAL = 2
 POLICY = Policy(wait_bound_seconds=(4.0, 4.0, 4.0, 4.0))
+PARTIAL = replace(POLICY, worth_of={**dict.fromkeys("ab", 4.0), **dict.fromkeys("xy", 0.25)})
+"""Of an operator who prefers what is hot anyway."""
 STEP_SECONDS = 0.05
 LONGEST_SECONDS = 1.0
 """No row runs longer."""
@@ -75,8 +77,8 @@ class Worker:
 class Yard:
     """Workers and what waits, step by step."""
 
-    def __init__(self, *, workers: int, slots: int, rows: int, seed: int) -> None:
-        self.planner = Planner(POLICY)
+    def __init__(self, *, workers: int, slots: int, rows: int, seed: int, policy: Policy = POLICY) -> None:
+        self.planner = Planner(policy)
         self.workers = {f"w{number}": Worker(f"w{number}", slots, rows) for number in range(workers)}
         self.chance = random.Random(seed)
         self.now = 1000.0
@@ -134,9 +136,11 @@ class Yard:
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.integers(0, 10_000))
-def test_hot_adapters_above_capacity_keep_no_cold_one_out_past_the_bound__b9(seed: int) -> None:
-    yard = Yard(workers=2, slots=2, rows=4, seed=seed)
+@given(st.integers(0, 10_000), st.sampled_from([POLICY, PARTIAL]))
+def test_hot_adapters_above_capacity_keep_no_cold_one_out_past_the_bound__b9(
+    seed: int, policy: Policy
+) -> None:
+    yard = Yard(workers=2, slots=2, rows=4, seed=seed, policy=policy)
     hot = dict.fromkeys("abcd", 1.1 * 8 / 0.6 / 4)
     cold = dict.fromkeys("xyz", 0.1)
     for _ in range(int(40 / STEP_SECONDS)):

@@ -80,6 +80,7 @@ policies = st.builds(
     tenant_weights=st.dictionaries(st.sampled_from(TENANTS), st.sampled_from([0.5, 4.0])),
     queue_from=st.sampled_from([0.0, 4.0]),
     quantum_tokens=st.sampled_from([0.0, 500.0, math.inf]),
+    worth_of=st.dictionaries(st.sampled_from(GROUPS[1:]), st.sampled_from([0.25, 4.0]), max_size=2),
 )
 served_before = st.dictionaries(st.sampled_from(TENANTS), st.sampled_from([0.0, 400.0, 2000.0]))
 demands = st.dictionaries(st.sampled_from(GROUPS), st.sampled_from([0.1, 5.0]))

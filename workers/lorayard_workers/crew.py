@@ -25,6 +25,7 @@ from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.peers import Peers
+from lorayard_workers.service.preferences import Preferences
 from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.puller import Puller
 from lorayard_workers.service.registration import Registered
@@ -55,6 +56,8 @@ class Crew:
     validation: Validation
     shelf: Shelf
     records: BucketWatch
+    preferences: Preferences
+    placements: BucketWatch
     watchdog: Watchdog
     emergency: Emergency
     folder: FolderWatch | None
@@ -69,6 +72,8 @@ class Crew:
             "lease-watch": self.leases.watch(),
             "name-watch": self.name_guard.watch(),
             "shelf": self.shelf.run(),
+            "placements": self.placements.run(),
+            "preferences": self.preferences.run(),
             EMERGENCY: self.emergency.run(),
         }
         if self.folder is not None:
@@ -107,6 +112,8 @@ def make_crew(
     answers = partial(Desk, returns=returns, shelf=shelf, validation=validation)
     desk = answers(bus, execution, held, presence, orders, composes=lambda: engine.residency().composes)
     emergency = _emergency(bus, settings, leases, held, desk, presence)
+    preferences = Preferences(shelf.records, engine.weigh)
+    shelf.heard = preferences.on_record
     return Crew(
         engine=engine,
         leases=leases,
@@ -119,6 +126,8 @@ def make_crew(
         validation=validation,
         shelf=shelf,
         records=watch_from_worker(bus, "adapters", shelf.on_record),
+        preferences=preferences,
+        placements=watch_from_worker(bus, "placements", preferences.on_placement),
         emergency=emergency,
         folder=_folder_watch(bus, settings, equipment, shelf, presence, registered.refused),
         watchdog=_watchdog(settings, engine, leases, owns_process=owns_process),

@@ -21,7 +21,7 @@ from lorayard_cli.fleet_tables import (
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, print_json, print_text
 from lorayard_cli.placements import placement_lines, read_replicas, tell_placed
-from lorayard_schemas.placement import AdapterTier, PlacedAdapter
+from lorayard_schemas.placement import AdapterPriority, AdapterTier, PlacedAdapter
 
 PLACEMENT = Group("Placement", sort_key=1)
 
@@ -42,6 +42,9 @@ class Where:
     """Nowhere else, even if none of those lives: its jobs wait then."""
     pin: Annotated[bool | None, Parameter(negative="--unpin")] = None
     """Its replicas stay in their slots."""
+    priority: AdapterPriority | None = None
+    """Where slots, memory and disks are dealt out, one of its jobs counts as four with `high`, as a quarter
+    of one with `low`. No job goes past one that is due by it, and no tenant past its share."""
     reset: Annotated[bool, Parameter(negative="")] = False
     """Begin from the defaults: all traffic decides."""
 
@@ -58,6 +61,8 @@ class Where:
             made["only"] = self.only
         if self.pin is not None:
             made["pin"] = self.pin
+        if self.priority is not None:
+            made["priority"] = self.priority.value
         return made
 
 

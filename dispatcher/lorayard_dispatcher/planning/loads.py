@@ -18,6 +18,10 @@ from lorayard_dispatcher.planning.values import Source
 MOST_SCALE = 64.0
 """Times a load as measured: ranks lie between 1 and some hundred, and no size should rule a plan alone."""
 
+IDLE_SECONDS = 60.0
+"""By so much longer is an adapter kept that nobody asks for, for each doubling of its worth: the half-life by
+which workers value what they hold (their `memory.eviction`), who choose what really leaves."""
+
 MOST_READS = 4
 """Adapters on their way into a worker's host memory past which no lane asks it for more: its disk reads one
 after the other, 0.3 s each, and what is asked for later is wanted elsewhere by then."""
@@ -142,9 +146,11 @@ class Loads:
         return _enough(desk, sorted(candidates), short, first)
 
     def _candidates(self, desk: Desk, now: float, *, forced: bool) -> Iterator[tuple[float, float, str]]:
-        """What may leave: seconds lost with it, when it was last used, and its digest."""
+        """What may leave: seconds lost with it, when it was last used (later where it counts more), and its
+        digest."""
         policy, groups, sums_with = self._policy, self._backlog.groups, self._desks.sums_with
         usual, is_sized = self.host_seconds(desk), bool(policy.bytes_of)
+        worth_of = policy.worth_of
         for digest, found in desk.resident.items():
             if digest in desk.jobs or found.pinned:
                 continue
@@ -154,7 +160,11 @@ class Loads:
             holders = len(self._desks.holders.get(digest, ())) or 1
             wanted = min(1.0, self._demand.rate(digest, now)) + (1.0 if waits else 0.0)
             seconds = usual * self.scale(desk, digest) if is_sized else usual
-            yield (seconds * wanted / holders, found.last_used, digest)
+            last_used = found.last_used
+            if worth_of and (worth := worth_of.get(digest)):
+                wanted *= worth
+                last_used += IDLE_SECONDS * math.log2(worth)
+            yield (seconds * wanted / holders, last_used, digest)
 
     def staged(self, desk: Desk, group: str, now: float, *, early: bool) -> bool:
         """Whether it may be committed there now: from host memory always, from disk where little is read.

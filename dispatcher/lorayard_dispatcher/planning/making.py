@@ -146,7 +146,8 @@ class Making:
             backlog = self.books.backlog
             oldest = self._eligible(priority, backlog.heads(priority))
             largest = self._eligible(priority, list(enumerate(backlog.largest(priority, WALK))))
-            pairs = zip_longest(oldest, largest)
+            preferred = self._preferred(priority) if self.books.policy.worth_of else ()
+            pairs = zip_longest(preferred, oldest, largest)
             self.books.sampled[priority] = list(
                 dict.fromkeys(group for pair in pairs for group in pair if group is not None)
             )
@@ -172,6 +173,18 @@ class Making:
                 return found
         self.books.walked[priority] = walked + WALK if walked + WALK < len(groups) else 0
         return found
+
+    def _preferred(self, priority: int) -> list[str]:
+        """The oldest of those whose jobs count more than usual ones: among hundreds of groups they would be
+        looked at late."""
+        groups, shares = self.books.backlog.groups, self.books.shares
+        found: list[tuple[float, str]] = []
+        for group, worth in self.books.policy.worth_of.items():
+            if worth <= 1.0 or group not in groups or (lane := groups[group].get(priority)) is None:
+                continue
+            if lane.oldest is not None and lane.eligible(shares, 1):
+                found.append((lane.oldest.enqueued_at, group))
+        return [group for _, group in sorted(found)[: self.books.policy.sample]]
 
     def lane(self, group: str, priority: int) -> Lane | None:
         """The jobs of a group in a lane, if any wait."""
@@ -202,6 +215,13 @@ class Making:
             if group in desks.by_name[name].jobs:
                 return (at // alike, self.books.backlog.pending(group), at)
         return (at // alike, math.inf, at)
+
+    def warm_turn(self, group: str, at: float) -> tuple[float, ...]:
+        """The same of jobs that are not due yet: of those that are equally old what counts more is first."""
+        turn, policy = self.turn(group, at), self.books.policy
+        if not policy.worth_of:
+            return turn
+        return (at // policy.alike_seconds if policy.alike_seconds else at, -policy.worth(group), *turn[1:])
 
     def has_room(self, desk: Desk, *, spare: bool = False) -> bool:
         """Whether a job that it is warm for may go there."""

@@ -64,6 +64,7 @@ class Wish:
     only: bool = False
     pin: bool = False
     columns: int = 0
+    worth: float = 1.0  # of one of its jobs beside usual ones
     inferred: int = 0  # of `auto`: workers that its traffic is worth
 
     @property
@@ -86,9 +87,9 @@ class Wish:
         return max(self.least, 1) if self.pin else self.least
 
     @property
-    def first(self) -> tuple[int, str]:
-        """Whose turn it is: what was declared comes before what was inferred."""
-        return (int(self.tier is not AdapterTier.MERGED), self.digest)
+    def first(self) -> tuple[int, float, str]:
+        """Whose turn it is: what was declared comes before what was inferred, then what is worth more."""
+        return (int(self.tier is not AdapterTier.MERGED), -self.worth, self.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

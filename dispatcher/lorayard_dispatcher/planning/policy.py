@@ -67,6 +67,10 @@ class Policy:
     bytes_of: Mapping[str, int] = field(default_factory=dict[str, int])
     """Adapter digest -> size of its file: loads take as long as there is to copy."""
 
+    worth_of: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Adapter digest -> what one of its jobs counts beside usual ones where loads, evictions, drains and
+    copies are weighed; without an entry 1. It is asked for nothing while it is empty."""
+
     parts_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Composition -> the adapters that it is made of. One that has columns of its own is derived from them,
     and takes one slot; any other is their sum, and takes a slot and the columns of each."""
@@ -84,6 +88,10 @@ class Policy:
         """Whether a worker could ever serve a group."""
         parts, slots = self.parts_of.get(group, ()), len(self.sum_of(group)) or 1
         return view.serves(group, self.base_of.get(group), self.columns(group), parts, slots)
+
+    def worth(self, group: str) -> float:
+        """What one job of an adapter counts."""
+        return self.worth_of.get(group, 1.0)
 
     def late_at(self, enqueued_at: float, priority: int) -> float:
         """When a job without a deadline becomes overdue, unix seconds."""

@@ -7,8 +7,9 @@ asked for, so that whoever loads them next finds them near.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
+from types import MappingProxyType
 
 from lorayard_dispatcher.planning.demand import Demand
 
@@ -17,6 +18,8 @@ SWEEP_SECONDS = 5.0
 
 MOST_LOOKED_AT = 64
 """Adapters in one plan: ten thousand are walked in eight seconds."""
+
+UNWEIGHED: Mapping[str, float] = MappingProxyType({})
 
 
 class Prewarming:
@@ -41,10 +44,14 @@ class Prewarming:
             return False
         return bool(self._left) or self.copies < most_copies or self._is_sweep_due(now)
 
-    def next(self, demand: Demand, most_copies: int, now: float) -> list[str]:
-        """Adapters to look at now; they come again until they are `done`."""
+    def next(
+        self, demand: Demand, most_copies: int, now: float, worth_of: Mapping[str, float] = UNWEIGHED
+    ) -> list[str]:
+        """Adapters to look at now; they come again until they are `done`. What is worth more comes first."""
         if not self._left and self.is_due(most_copies, now):
             self._go_on(demand, now)
+            if worth_of:
+                self._left = dict.fromkeys(sorted(self._left, key=lambda group: -worth_of.get(group, 1.0)))
         return list(islice(self._left, MOST_LOOKED_AT))
 
     def done(self, adapter: str) -> None:

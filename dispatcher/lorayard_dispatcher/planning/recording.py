@@ -29,7 +29,7 @@ VERSION = 2
 _SETS = ("host", "fetching", "lacks", "barred")
 
 
-BY_DIGEST = ("base_of", "columns_of", "bytes_of", "parts_of")
+BY_DIGEST = ("base_of", "columns_of", "bytes_of", "parts_of", "worth_of")
 """What a policy says of each adapter: kept up by its owner."""
 
 
@@ -119,6 +119,7 @@ class RecordedPlanner(Planner):
             and policy.columns_of == known["columns_of"]
             and policy.bytes_of == known["bytes_of"]
             and policy.parts_of == known["parts_of"]
+            and policy.worth_of == known["worth_of"]
         )
         if not same:
             self._known = _by_digest(policy)

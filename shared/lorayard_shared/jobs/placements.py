@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import DEFAULT_ALIAS
-from lorayard_schemas.placement import Placement, placement_key
+from lorayard_schemas.names import split_version
+from lorayard_schemas.placement import AdapterPriority, Placement, placement_key
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.alias_book import AliasBook
 from lorayard_shared.jobs.resolve import UnknownAdapterError, resolve
@@ -38,6 +39,27 @@ class Placements:
         found = self._by_key.get(placement_key(f"{record.name}@{record.version}"))
         if found is None and record in meant_versions(record.name, registry, aliases):
             found = self._by_key.get(placement_key(record.name))
+        return found
+
+    @property
+    def have_priorities(self) -> bool:
+        """Whether a priority was declared for anything."""
+        return any(one.priority is not AdapterPriority.NORMAL for one in self)
+
+    def worths(self, known: Mapping[str, Mapping[str, AdapterRecord]]) -> dict[str, float]:
+        """Digest -> what its jobs count beside usual ones, of those for which a priority was declared: the
+        version's own declaration, else its name's. `known` is name -> version -> record."""
+        if not self.have_priorities:
+            return {}
+        found: dict[str, float] = {}
+        for name in {split_version(one.adapter)[0] for one in self}:
+            of_name = self._by_key.get(placement_key(name))
+            for version, record in known.get(name, {}).items():
+                declared = self._by_key.get(placement_key(f"{name}@{version}"), of_name)
+                if declared is not None and declared.priority is not AdapterPriority.NORMAL:
+                    # Versions with equal bytes are one adapter: the higher word counts.
+                    worth = 2.0**declared.priority.doublings
+                    found[record.digest] = max(worth, found.get(record.digest, 0.0))
         return found
 
 

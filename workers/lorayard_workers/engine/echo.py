@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
 from lorayard_workers.engine.dedication import Dedication
@@ -196,6 +196,11 @@ class EchoEngine:
         """Let it be evicted again."""
         with self._changed:
             self._memory.unpin(digest)
+
+    def weigh(self, doublings: Mapping[str, float]) -> None:
+        """Have adapters leave slots later, or sooner."""
+        with self._changed:
+            self._memory.doublings = doublings
 
     def preload(self, digest: str) -> None:
         """Pretend to bring an adapter into a slot."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lorayard_workers.engine.protocol import Tier
 from lorayard_workers.errors import CapacityError
+from lorayard_workers.memory.eviction import HALF_LIFE_SECONDS
 
 EWMA_SHARE = 0.2
 """As in the loader of real engines, which imports a model's code."""
@@ -42,6 +44,8 @@ class EchoSlots:
     disk_loads: int = 0
     evictions: int = 0
     pinned: frozenset[str] = frozenset()
+    doublings: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Of what an adapter's uses count, by digest."""
     _leaving: set[str] = field(default_factory=set[str])
 
     def lease(self, digest: str, now: float) -> tuple[Tier, float] | None:
@@ -166,9 +170,13 @@ class EchoSlots:
             self.host.popitem(last=False)
 
     def _evict(self) -> bool:
-        victim = next((d for d, slot in self.slots.items() if slot.rows == 0 and d not in self.pinned), None)
-        if victim is None:
+        idle = [d for d, slot in self.slots.items() if slot.rows == 0 and d not in self.pinned]
+        if not idle:
             return False
+        victim = idle[0]
+        if self.doublings:  # as real engines do with what was used as often
+            kept = HALF_LIFE_SECONDS
+            victim = min(idle, key=lambda d: self.slots[d].last_used + kept * self.doublings.get(d, 0.0))
         del self.slots[victim]
         self.evictions += 1
         return True

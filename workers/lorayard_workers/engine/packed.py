@@ -209,6 +209,10 @@ class PackedEngine:
             self._pins.discard(digest)
             self._inbox.put(partial(self._core.residents.unpin, digest))
 
+    def weigh(self, doublings: Mapping[str, float]) -> None:
+        """Have adapters leave later, or sooner."""
+        self._host.worth.doublings = doublings
+
     def preload(self, digest: str) -> None:
         """Bring an adapter into a slot if that hurts no row."""
         self._inbox.put(partial(self._core.residents.preload, digest))
@@ -263,7 +267,7 @@ class PackedEngine:
 
     def _build_core(self) -> EngineCore:
         config = self._config
-        slots = fit_slots(self._base, config)
+        slots = fit_slots(self._base, config, self._host.worth)
         size = RunnerSize(
             columns=slots.column_count,
             rows=config.rows,

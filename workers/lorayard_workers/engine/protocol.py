@@ -7,7 +7,7 @@ engine's choosing. So the event loop of the service never blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -364,6 +364,11 @@ class Engine(Protocol):
 
     def unload(self, digest: str) -> None:
         """Unpin an adapter, and free its slot and host memory as soon as no row uses or awaits it."""
+        ...
+
+    def weigh(self, doublings: Mapping[str, float]) -> None:
+        """Have adapters leave slots and host memory later, or sooner: by digest, doublings of what their uses
+        count (+1: two for one), instead of those told before."""
         ...
 
     def residency(self) -> Residency:

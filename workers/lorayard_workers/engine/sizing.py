@@ -16,6 +16,7 @@ from lorayard_workers.engine.patching import find_groups
 from lorayard_workers.engine.refusals import cache_shape, check_supported
 from lorayard_workers.errors import BaseModelUnsupportedError
 from lorayard_workers.memory.budget import check_pins, column_bytes, column_count
+from lorayard_workers.memory.eviction import Worth
 from lorayard_workers.memory.slots import DeviceSlots
 
 MIN_CONTEXT_TOKENS = 16
@@ -50,7 +51,7 @@ def fit_cache(base: BaseModel, config: EngineConfig) -> CacheSize:
     return CacheSize(blocks=blocks, context=context)
 
 
-def fit_slots(base: BaseModel, config: EngineConfig) -> DeviceSlots:
+def fit_slots(base: BaseModel, config: EngineConfig, worth: Worth) -> DeviceSlots:
     """The books of as many columns as the settings pay for.
 
     Raises BaseModelUnsupportedError for a model without nameable linears, CapacityError for too small a
@@ -64,7 +65,9 @@ def fit_slots(base: BaseModel, config: EngineConfig) -> DeviceSlots:
         max_rank=config.max_rank,
         column_bytes=column_bytes(layouts, config.precision.dtype.itemsize),
     )
-    return DeviceSlots(count=config.slots, max_rank=config.max_rank, columns=columns, pinned=config.pinned)
+    return DeviceSlots(
+        count=config.slots, max_rank=config.max_rank, columns=columns, pinned=config.pinned, worth=worth
+    )
 
 
 def check_start_pins(config: EngineConfig, adapters: Mapping[str, Path], slots: DeviceSlots) -> None:

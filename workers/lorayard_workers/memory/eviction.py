@@ -7,7 +7,7 @@ half-life this is plain LRU, with a long one plain LFU.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 HALF_LIFE_SECONDS = 60.0
@@ -39,6 +39,16 @@ class Usage:
         return math.log2(self.weight) + self.last_used / half_life_seconds
 
 
+class Worth:
+    """What operators say of adapters: by digest, doublings of what a use counts. Told as a whole, from any
+    thread."""
+
+    __slots__ = ("doublings",)
+
+    def __init__(self) -> None:
+        self.doublings: Mapping[str, float] = {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A resident of a tier, as eviction sees it."""
@@ -48,6 +58,12 @@ class Candidate:
     size: int = 1
     in_use: bool = False
     pinned: bool = False
+    doublings: float = 0.0
+    """Of what its uses count, by its adapter's priority."""
+
+    def last_used(self, half_life_seconds: float) -> float:
+        """Later than it was, where its uses count more: what was never used has no rank that could double."""
+        return self.usage.last_used + half_life_seconds * self.doublings
 
     @property
     def evictable(self) -> bool:
@@ -73,8 +89,8 @@ def choose_victims(
     same input gives the same victims in whatever order it comes.
     """
     order = sorted(
-        ((c.usage.rank(half_life_seconds), c) for c in candidates if c.evictable),
-        key=lambda pair: (pair[0], pair[1].usage.last_used, pair[1].key),
+        ((c.usage.rank(half_life_seconds) + c.doublings, c) for c in candidates if c.evictable),
+        key=lambda pair: (pair[0], pair[1].last_used(half_life_seconds), pair[1].key),
     )
     enough = _shortest_prefix([c.size for _, c in order], need, need_count)
     if not enough:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from lorayard_workers.errors import CapacityError, InvariantError
-from lorayard_workers.memory.eviction import Candidate, Usage, choose_victims
+from lorayard_workers.memory.eviction import Candidate, Usage, Worth, choose_victims
 from lorayard_workers.memory.packing import HostAdapter
 
 AHEAD_SECONDS = 10.0
@@ -33,6 +33,8 @@ class HostTier:
     budget_bytes: int
     needed: Callable[[], Collection[str]] = frozenset
     """What rows use or wait for: a prefetch never evicts it, a load only where nothing else would do."""
+    worth: Worth = field(default_factory=Worth)
+    """Of slots too."""
     _held: dict[str, _Held] = field(default_factory=dict[str, _Held])
     _used_bytes: int = 0
     _largest_bytes: int = 0  # that was ever held
@@ -131,7 +133,7 @@ class HostTier:
         excess = self._used_bytes + size_bytes - self.budget_bytes
         if excess <= 0:
             return True
-        now = time.time()
+        now, doublings = time.time(), self.worth.doublings
         victims = choose_victims(
             [
                 Candidate(
@@ -139,6 +141,7 @@ class HostTier:
                     usage=held.usage,
                     size=held.adapter.size_bytes,
                     in_use=spared is not None and (digest in spared or held.fresh_until > now),
+                    doublings=doublings.get(digest, 0.0),
                 )
                 for digest, held in self._held.items()
             ],

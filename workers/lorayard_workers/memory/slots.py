@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from lorayard_workers.engine.protocol import SlotView
 from lorayard_workers.errors import InvariantError
 from lorayard_workers.memory.columns import Columns
-from lorayard_workers.memory.eviction import Candidate, Usage, choose_victims
+from lorayard_workers.memory.eviction import Candidate, Usage, Worth, choose_victims
 from lorayard_workers.memory.layout import RANK_PAGE, padded_rank
 
 EQUAL_VALUE = 1.0
@@ -76,6 +76,7 @@ class DeviceSlots:
     max_rank: int
     columns: int | None = None
     pinned: frozenset[str] = frozenset()
+    worth: Worth = field(default_factory=Worth)
     evictions: int = 0
     _slots: dict[str, Slot] = field(default_factory=dict[str, Slot])
 
@@ -191,7 +192,7 @@ class DeviceSlots:
             raise InvariantError(f"device slots: leases outlive their rows: {leased}")
 
     def _victims(self, wanted: Room, spared: frozenset[str]) -> tuple[str, ...] | None:
-        missing = wanted.beyond(self.free)
+        missing, doublings = wanted.beyond(self.free), self.worth.doublings
         candidates = [
             Candidate(
                 key=slot.digest,
@@ -199,6 +200,7 @@ class DeviceSlots:
                 size=len(slot.columns),
                 in_use=bool(slot.rows) or slot.digest in spared,
                 pinned=slot.digest in self.pinned,
+                doublings=doublings.get(slot.digest, 0.0),
             )
             for slot in self._slots.values()
         ]

@@ -81,6 +81,8 @@ class Shelf:
         self._in_jobs = in_jobs
         self._on_change = on_change
         self._by_key: dict[str, AdapterRecord] = {}
+        self.heard: Callable[[], None] = lambda: None
+        """Called after each change of a record."""
         self._stored: dict[str, AdapterRecord] = {}
         self._unfit: dict[str, str] = {}
         self._asked: dict[str, float] = {}
@@ -119,6 +121,11 @@ class Shelf:
         self._take(key, value)
         if before is not None and forgets and before.digest not in self._stored:
             self._keep_another(before.digest)
+        self.heard()
+
+    def records(self) -> Iterable[AdapterRecord]:
+        """All that are registered, as far as was heard."""
+        return self._by_key.values()
 
     def _keep_another(self, digest: str) -> None:
         """Two versions may have the same bytes: where one goes, the other serves on."""

@@ -50,14 +50,15 @@ def serve_lanes(making: Making, near: Collection[str]) -> None:
 
 
 def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
-    heads: list[tuple[tuple[float, float, float], str, str, Lane]] = []
+    heads: list[tuple[tuple[float, ...], str, str, Lane]] = []
     desks = making.books.desks
+    turn = making.warm_turn if making.books.policy.worth_of else making.turn
     for group in near:
         if group not in desks.open_holders and group != BASE_GROUP:
             continue  # nor will it be: what is given away closes workers, and opens none
         lane = making.lane(group, priority)
         if lane is not None and lane.oldest is not None:
-            heads.append((making.turn(group, lane.oldest.enqueued_at), lane.oldest.key, group, lane))
+            heads.append((turn(group, lane.oldest.enqueued_at), lane.oldest.key, group, lane))
     heapq.heapify(heads)
     while heads and desks.open:
         _, _, group, lane = heads[0]
@@ -65,7 +66,7 @@ def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
         if oldest is None:
             heapq.heappop(heads)
         else:
-            heapq.heapreplace(heads, (making.turn(group, oldest.enqueued_at), oldest.key, group, lane))
+            heapq.heapreplace(heads, (turn(group, oldest.enqueued_at), oldest.key, group, lane))
 
 
 def _give_first(making: Making, group: str, lane: Lane) -> WaitingJob | None:
@@ -88,7 +89,7 @@ class _Wanted(NamedTuple):
     """A group of which jobs could be loaded somewhere."""
 
     jobs: int  # within their tenants' shares, up to a batch
-    urgency: float  # by the age of the oldest: what one of them counts
+    urgency: float  # by the age of the oldest, and its adapter's worth: what one of them counts
     held: int
     more: bool  # whether demand asks for more holders
     wait_rows: float  # seconds until its holders have served it, times rows of one worker
@@ -312,7 +313,7 @@ class _Loading:
         held = len(books.desks.holders.get(group, ()))
         return _Wanted(
             jobs=jobs,
-            urgency=1.0 + max(0.0, making.now - lane.oldest.enqueued_at),
+            urgency=(1.0 + max(0.0, making.now - lane.oldest.enqueued_at)) * books.policy.worth(group),
             held=held,
             more=held > 0 and held < books.loads.replicas(group, making.now),
             wait_rows=books.backlog.pending(group) * books.policy.service_seconds / held if held else 0.0,

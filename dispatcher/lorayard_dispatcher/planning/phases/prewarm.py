@@ -14,7 +14,8 @@ def prewarm(making: Making) -> None:
     """One read at a time for each worker, and none where a job waits for one; each copy at a stable home."""
     books = making.books
     prewarming = books.prewarming
-    for group in prewarming.next(books.demand, books.policy.prewarm_copies, making.now):
+    policy = books.policy
+    for group in prewarming.next(books.demand, policy.prewarm_copies, making.now, policy.worth_of):
         able = _able(making, group) if _copies(making, group) < prewarming.copies else []
         idle = [desk for desk in able if desk.reader_is_idle(making.now, books.policy.fetch_seconds)]
         if able and not idle:

@@ -35,6 +35,7 @@ def rotate(making: Making) -> None:
             if lane.eligible(making.books.shares, 1) == 0:
                 continue
             waited = lane.size * max(0.0, making.now - lane.oldest.enqueued_at)
+            waited *= making.books.policy.worth(group)
             found = _least_useful(making, group, waited, crowded)
             if found is not None:
                 drained_for.add(group)
@@ -70,11 +71,14 @@ def _least_useful(
 
 
 def _worth(making: Making, adapter: str) -> float:
-    """Jobs that each holder will have for it; those of tenants past their share count less."""
+    """Jobs that each holder will have for it; those of tenants past their share count less, and those of an
+    adapter with a priority by its worth."""
     books = making.books
     coming = books.demand.rate(adapter, making.now) * books.policy.service_seconds
     pending = books.backlog.pending(adapter)
-    worth = (pending + coming) / (len(books.desks.holders.get(adapter, ())) or 1)
+    worth = (
+        books.policy.worth(adapter) * (pending + coming) / (len(books.desks.holders.get(adapter, ())) or 1)
+    )
     if pending == 0:
         return worth
     lanes = books.backlog.groups[adapter].values()
