@@ -53,6 +53,7 @@ _NOUNS = {
             "validate": ("adapter_states:validate", "Have a worker try a version that was pushed."),
             "activate": ("adapter_states:activate", "Let a version serve."),
             "archive": ("adapter_states:archive", "Let a version serve no more, and keep it."),
+            "amend": ("adapter_amend:amend", "Change its labels, and who may use it."),
             "rm": ("adapter_states:rm", "Take a version out of the registry and the store, for good."),
             "aliases": ("rollout:aliases", "List the aliases and what they lead to."),
             "history": ("rollout:history", "Show what an alias was, who changed it, and why."),

@@ -287,7 +287,8 @@ class Dispatcher:
 
     def on_adapter(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of adapters."""
-        self.registry.on_change(key, value)
+        if (amended := self.registry.on_change(key, value)) is not None:
+            self.rerouting.on_access(amended)
         if (stored := self.registry.stored_under(key)) is not None:
             self.fleet.on_stored(stored)
         self.keeping.on_declared()

@@ -1,4 +1,4 @@
-"""What waits follows what has changed: aliases, rules and strikes (D4).
+"""What waits follows what has changed: aliases, rules, strikes, and who may use what (D4, D7).
 
 All in the breath in which the change is heard, so that no plan after it gives out what was chosen before.
 """
@@ -15,6 +15,7 @@ from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.unresolved import Unresolved
 from lorayard_dispatcher.withdrawing import Withdrawing
+from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.alias import AliasRecord
 from lorayard_shared.jobs.asked import Asked, asked_of
 from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
@@ -56,6 +57,17 @@ class Rerouting:
         """A change in the bucket of rules."""
         if self._choosing.directory.rules.on_change(key, value):
             self._follow_everywhere(lambda _: True)
+
+    def on_access(self, record: AdapterRecord) -> None:
+        """A version is for other tenants than it was: jobs of those who may not use it any more go another
+        way, or nowhere, unless they have begun."""
+
+        def is_shut_out(parked: ParkedJob) -> bool:
+            has = any((ref.name, ref.version) == (record.name, record.version) for ref in parked.refs)
+            return has and not record.allows(parked.taken.address.tenant)
+
+        self._follow(is_shut_out)
+        self._withdrawing.follow(is_shut_out)
 
     def on_classifier(self) -> None:
         """Another classifier is in force, or none."""

@@ -297,3 +297,32 @@ async def test_a_job_that_a_worker_gives_back_is_not_taken_for_its_victim__g1(st
     await started.free()
     assert {made.version for made in await started.made(JOBS)} == {"1"}
     assert (await started.yard.status()).lapsed == 0
+
+
+async def test_jobs_of_a_tenant_that_is_shut_out_run_nowhere_unless_they_have_begun__d7(
+    started: Full,
+) -> None:
+    """One has the row, some lie behind it, and some wait at the dispatcher."""
+    await started.free()
+    await started.hold("begun", f"{ADAPTER}@1")
+    await started.publish(JOBS, f"{ADAPTER}@1")
+    await started.lie_there("1")
+    async with Client(settings=started.yard.settings) as client:
+        await client.adapters.amend(f"{ADAPTER}@1", tenants=["other"])
+    refused = [await started.yard.result(job) for job in JOBS]
+    assert {result.error.code for result in refused if result.error} == {"unknown_adapter"}
+    assert not any("other" in result.error.message for result in refused if result.error)
+    await started.left("1", "begun")
+    assert await started.yard.cancel("begun") == CancelOutcome.CANCELLED
+    (begun,) = await started.made(["begun"])
+    assert begun.version == "1"
+
+
+async def test_and_without_a_dispatcher_as_well__d7__f2(full: Full, tmp_path: Path) -> None:
+    await full.worker(tmp_path, emergency=True, emergency_after_seconds=0.3)
+    await full.publish(JOBS, f"{ADAPTER}@1")
+    await full.lie_there("1")
+    async with Client(settings=full.yard.settings) as client:
+        await client.adapters.amend(f"{ADAPTER}@1", tenants=["other"])
+    refused = [await full.yard.result(job) for job in JOBS]
+    assert {result.error.code for result in refused if result.error} == {"unknown_adapter"}

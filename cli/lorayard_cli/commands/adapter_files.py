@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -33,15 +34,23 @@ class Said:
 
     def labels(self) -> dict[str, str]:
         """As the client takes them."""
-        found: dict[str, str] = {}
-        for given in self.label:
-            key, equals, value = given.partition("=")
-            if not equals:
-                raise CommandError(
-                    ExitCode.USAGE, "usage", f"--label {given!r}: write it as key=value", field="label"
-                )
-            found[key] = value
-        return found
+        return read_labels(self.label)
+
+
+def read_labels(given: Iterable[str]) -> dict[str, str]:
+    """Of `key=value` each.
+
+    Raises:
+        CommandError: one is not.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            message = f"--label {text!r}: write it as key=value"
+            raise CommandError(ExitCode.USAGE, "usage", message, field="label")
+        found[key] = value
+    return found
 
 
 NOTHING_SAID = Said()

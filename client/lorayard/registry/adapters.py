@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from lorayard.errors import InvalidRequestError
 from lorayard.registry.activation import activate_version, validate_version
+from lorayard.registry.amending import Amendment, amend_version, read_amendment
 from lorayard.registry.answering import Answering
 from lorayard.registry.archiving import archive_version
 from lorayard.registry.comparing import AdapterDiff, Side, compare_sides, folder_meant
@@ -286,6 +288,33 @@ class Adapters:
             raise InvalidRequestError(field="adapter", reason=f"say which version of {adapter}: name@version")
         return await self._step(archive_version, adapter, reason)
 
+    async def amend(
+        self,
+        adapter: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        unlabel: Iterable[str] = (),
+        tenants: Sequence[str] | None = None,
+        all_tenants: bool = False,
+        reason: str = "",
+    ) -> AdapterRecord:
+        """Change what is said of a version, and who may use it; its bytes never change.
+
+        `labels` are set and keys in `unlabel` taken away; other labels stay. `tenants` are all who may use it
+        from now on. Waiting jobs of anybody else are refused as if it did not exist, or get what else leads
+        to them; what has begun runs on. `adapter` is `name@version`.
+
+        Raises:
+            InvalidRequestError: a label or a tenant cannot be used, there is nothing to change, or no version
+                is named; nothing was changed.
+            VersionUnknownError: there is no such version.
+            ContendedError: others changed it every time that this was tried.
+        """
+        amendment = read_amendment(labels=labels, unlabel=unlabel, tenants=tenants, all_tenants=all_tenants)
+        if split_version(adapter)[1] is None:
+            raise InvalidRequestError(field="adapter", reason=f"say which version of {adapter}: name@version")
+        return await self._step(partial(_amend, amendment), adapter, reason)
+
     async def remove(self, adapter: str, *, reason: str = "") -> RemovalReport:
         """Take a version out of the registry, and out of the store what no other version needs of it.
 
@@ -327,6 +356,10 @@ class Adapters:
             where = " in the store (workers have it on their own disks)" if known else ""
             raise VersionUnknownError(label=f"{adapter}{where}")
         return max(there, key=lambda record: version_order(record.version))
+
+
+async def _amend(amendment: Amendment, link: Link, record: AdapterRecord, author: Author) -> AdapterRecord:
+    return await amend_version(link, record, amendment, author)
 
 
 _Step = Callable[["Link", AdapterRecord, Author], Awaitable[AdapterRecord]]

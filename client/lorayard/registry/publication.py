@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from pydantic import ValidationError
 
-from lorayard.errors import InvalidRequestError
+from lorayard.registry.amending import unusable
 from lorayard_schemas.adapter import AdapterKind, AdapterRecipe, AdapterRecord, AdapterState, StoredFile
 from lorayard_shared.registry.blobs import FileBytes
 
@@ -104,11 +104,7 @@ def _record(
             change=options.get("reason", ""),
         )
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else "adapter"
-        where = " ".join(str(part) for part in first["loc"][1:])
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        raise InvalidRequestError(field=field, reason=f"{where}: {reason}" if where else reason) from None
+        raise unusable(error) from None
 
 
 class _Weights(TypedDict, total=False):

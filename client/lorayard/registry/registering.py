@@ -28,7 +28,8 @@ def check_same(known: AdapterRecord, publication: Publication) -> None:
         if given and given != before:
             raise InvalidRequestError(
                 field=field,
-                reason=f"{wanted.label} is registered with {before or 'none'}, and a push leaves it as it is",
+                reason=f"{wanted.label} is registered with {before or 'none'}, and a push leaves it so; "
+                "to change it: lorayard adapters amend",
             )
     _check_files(known, {file.name: file.sha256() for file in publication.files})
 

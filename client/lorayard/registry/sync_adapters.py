@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -115,6 +115,28 @@ class SyncAdapters:
     def archive(self, adapter: str, *, reason: str = "") -> AdapterRecord:
         """Let a version serve no more; raises as `Adapters.archive` does."""
         return self._thread().call(self._adapters.archive(adapter, reason=reason))
+
+    def amend(
+        self,
+        adapter: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        unlabel: Iterable[str] = (),
+        tenants: Sequence[str] | None = None,
+        all_tenants: bool = False,
+        reason: str = "",
+    ) -> AdapterRecord:
+        """Change what is said of a version, and who may use it; see `Adapters.amend`."""
+        return self._thread().call(
+            self._adapters.amend(
+                adapter,
+                labels=labels,
+                unlabel=unlabel,
+                tenants=tenants,
+                all_tenants=all_tenants,
+                reason=reason,
+            )
+        )
 
     def remove(self, adapter: str, *, reason: str = "") -> RemovalReport:
         """Take a version out of the registry; raises as `Adapters.remove` does."""

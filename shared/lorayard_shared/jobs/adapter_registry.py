@@ -28,26 +28,34 @@ class AdapterRegistry:
         """Since the start."""
         self.restricted: set[str] = set()
         """Names of which some version is not for every tenant."""
+        self.access_changes = 0
+        """Since the start: that a version was given to other tenants."""
         self.changed = False
         """Whether records have come or gone since this was last set back."""
         self._log = structlog.get_logger()
 
-    def on_change(self, key: str, value: bytes | None) -> None:
+    def on_change(self, key: str, value: bytes | None) -> AdapterRecord | None:
         """Take one change of the bucket; one that cannot be read is logged and counts as absent.
 
-        So does a copy under another key, which would hide the version that it is a copy of.
+        So does a copy under another key, which would hide the version that it is a copy of. Returns a version
+        that is for other tenants now than it was.
         """
+        before = self._by_key.get(key)
         self.changed = True
         self.changes += 1
         self._forget(key)
         if value is None:
-            return
+            return None
         try:
             record = decode_record(key, value)
         except MalformedMessageError as error:
             self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
-            return
+            return None
         self._put(key, record)
+        if before is None or before.tenants == record.tenants:
+            return None
+        self.access_changes += 1
+        return record
 
     def add(self, record: AdapterRecord) -> None:
         """Take a record from elsewhere than a watch."""

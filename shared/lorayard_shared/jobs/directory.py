@@ -68,8 +68,9 @@ class Directory:
 
     @property
     def changes(self) -> int:
-        """Of aliases, rules and the classifier since the start."""
-        return self.aliases.changes + self.rules.changes + self.semantic.changes
+        """Of aliases, rules, the classifier and who may use what since the start."""
+        found = self.aliases.changes + self.rules.changes + self.semantic.changes
+        return found + self.registry.access_changes
 
     def resolve(self, asked: Asked, kept: Kept | None = None) -> Resolution:
         """The adapter of a job, with what rules add to it; `kept` is what its session has, if anything.

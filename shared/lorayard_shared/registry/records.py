@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import nats.js.errors
 from nats.js.kv import KeyValue
@@ -107,10 +108,12 @@ class Records:
         author: Author,
         *,
         verb: str,
+        told: Callable[[AdapterRecord], str] = attrgetter("state"),
     ) -> KeptRecord:
         """Change a record; `changed` is asked anew where another writer was faster.
 
-        A record that it leaves as it is, is not written. What it raises ends the try.
+        A record that it leaves as it is, is not written. What it raises ends the try. `told` puts what has
+        changed into words for the audit record.
 
         Raises:
             VersionUnknownError, RecordUnreadableError: there is none.
@@ -129,7 +132,7 @@ class Records:
                 revision = await bucket.update(record_key(name, version), encode(wanted), last=known.revision)
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue
-            await self._tell(verb, author, revision, known.record, wanted)
+            await self._tell(verb, author, revision, known.record, wanted, told)
             return KeptRecord(record=wanted, revision=revision)
         raise ContendedError(label=f"{name}@{version}", tries=TRIES)
 
@@ -191,6 +194,7 @@ class Records:
         revision: int,
         before: AdapterRecord | None,
         after: AdapterRecord | None,
+        told: Callable[[AdapterRecord], str] = attrgetter("state"),
     ) -> None:
         record = after or before
         assert record is not None, "something was changed"
@@ -204,8 +208,8 @@ class Records:
                 key=record.label,
                 revision=revision,
                 digest=record.digest,
-                before=before.state if before is not None else "",
-                after=after.state if after is not None else "",
+                before=told(before) if before is not None else "",
+                after=told(after) if after is not None else "",
                 reason=author.reason,
             ),
         )

@@ -45,7 +45,7 @@ from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency_cancel import EmergencyCancel
 from lorayard_workers.service.emergency_limits import limit_of
 from lorayard_workers.service.held_jobs import HeldJobs
-from lorayard_workers.service.led_elsewhere import led_elsewhere, orders_for
+from lorayard_workers.service.led_elsewhere import is_shut_out, led_elsewhere, orders_for
 from lorayard_workers.service.peers import Peers
 
 MAX_DELIVERIES = 6
@@ -101,7 +101,9 @@ class EmergencyIntake:
 
     def on_adapter(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of adapters."""
-        self._directory.registry.on_change(key, value)
+        if (amended := self._directory.registry.on_change(key, value)) is not None:
+            for order in orders_for([held for held in self._held if is_shut_out(held, amended)]):
+                self._desk.withdraw(order)
 
     def on_alias(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of aliases."""

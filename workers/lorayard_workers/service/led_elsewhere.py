@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.give_back import MAX_KEYS, GiveBack
 from lorayard_shared.jobs.asked import asked_of_body
@@ -32,6 +33,15 @@ def led_elsewhere(held: HeldJob, directory: Directory) -> bool:
         return False  # it has one that was there
     runs = given.composition or given.adapter
     return found.made_of != (runs.digest if runs is not None else None)
+
+
+def is_shut_out(held: HeldJob, record: AdapterRecord) -> bool:
+    """Whether its tenant may not use a version any more that it was given."""
+    given = held.assigned
+    parts = given.composition.parts if given.composition is not None else ()
+    refs = (*parts, *((given.adapter,) if given.adapter is not None else ()))
+    has = any((ref.name, ref.version) == (record.name, record.version) for ref in refs)
+    return has and not record.allows(held.address.tenant)
 
 
 def orders_for(held: Iterable[HeldJob]) -> Iterator[GiveBack]:
