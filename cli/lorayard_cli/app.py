@@ -87,6 +87,15 @@ _NOUNS = {
         "Jobs that the yard has.",
         {"scheduled": ("scheduled", "List the jobs that wait for their time.")},
     ),
+    "limits": (
+        "How much tenants and adapters may be asked for.",
+        {
+            "set": ("set_", "Set limits of a tenant, an adapter or a pair."),
+            "ls": ("ls", "List the limits."),
+            "show": ("show", "Show limits, and what is used of them now."),
+            "rm": ("rm", "Take limits away."),
+        },
+    ),
     "strikes": (
         "Adapters, versions and tenants whose jobs wait.",
         {

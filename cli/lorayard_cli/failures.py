@@ -19,6 +19,7 @@ from lorayard.errors import (
     JobExpiredError,
     JobFailedError,
     JobTimeoutError,
+    LimitReachedError,
     NoDispatcherError,
     NotPreloadedError,
     NotValidatedError,
@@ -43,6 +44,7 @@ from lorayard_shared.registry.classifier_shelf import ClassifierUnusableError
 from lorayard_shared.registry.errors import (
     AliasRefusedError,
     FileMissingError,
+    LimitsUnknownError,
     ReferencedError,
     RegistryError,
     RuleFileError,
@@ -124,6 +126,8 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (ArtifactError, ExitCode.BAD_INPUT, "bad_classifier"),
     (ClassifierUnusableError, ExitCode.FAILED, "classifier_unusable"),
     (RuleRevisionError, ExitCode.BAD_INPUT, "no_such_revision"),
+    (LimitsUnknownError, ExitCode.BAD_INPUT, "no_limits"),
+    (LimitReachedError, ExitCode.NOT_READY, "limit_reached"),
     (StrikeUnknownError, ExitCode.BAD_INPUT, "no_strike"),
     (RegistryError, ExitCode.FAILED, "registry_failed"),
     (YardError, ExitCode.FAILED, "yard_failed"),
@@ -231,5 +235,7 @@ def _failed_exit_code(error: ResultError | None) -> ExitCode:
         return ExitCode.FAILED
     if error.code == "unknown_adapter":
         return ExitCode.UNKNOWN_ADAPTER
+    if error.retry_after_seconds is not None:  # over a limit, or shed: come again
+        return ExitCode.NOT_READY
     # A permanent failure is the request's own fault.
     return ExitCode.BAD_INPUT if error.kind is ErrorKind.PERMANENT else ExitCode.FAILED

@@ -21,6 +21,8 @@ from lorayard.errors import (
     JobExpiredError,
     JobFailedError,
     JobTimeoutError,
+    LimitReachedError,
+    LimitsUnknownError,
     LorayardError,
     NoDispatcherError,
     NotPreloadedError,
@@ -49,6 +51,7 @@ from lorayard.handle import JobHandle
 from lorayard.registry.adapters import Adapters, PushReport
 from lorayard.registry.aliases import Aliases, SwitchReport
 from lorayard.registry.comparing import AdapterDiff
+from lorayard.registry.limits import AdmissionLimits, LimitsChange
 from lorayard.registry.removal import RemovalReport
 from lorayard.registry.repairing import RepairReport
 from lorayard.registry.rules import Rules
@@ -68,6 +71,7 @@ from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.composition import AppliedComposition, AppliedPart, CompositionPolicy, MajoritySign
 from lorayard_schemas.job import ChatTurn, Lane
+from lorayard_schemas.limit import Limits
 from lorayard_schemas.placement import AdapterTier, Placement
 from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
 from lorayard_schemas.retry import Retry
@@ -88,6 +92,7 @@ __all__ = [
     "AdapterState",
     "AdapterTier",
     "Adapters",
+    "AdmissionLimits",
     "AliasRecord",
     "AliasRefusedError",
     "Aliases",
@@ -122,6 +127,10 @@ __all__ = [
     "JobHandle",
     "JobTimeoutError",
     "Lane",
+    "LimitReachedError",
+    "Limits",
+    "LimitsChange",
+    "LimitsUnknownError",
     "LorayardError",
     "MajoritySign",
     "Match",

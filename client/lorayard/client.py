@@ -15,6 +15,7 @@ from lorayard.link import Link
 from lorayard.placing import PlaceOptions, ask_placements, place_adapter
 from lorayard.registry.adapters import Adapters
 from lorayard.registry.aliases import Aliases
+from lorayard.registry.limits import AdmissionLimits
 from lorayard.registry.rules import Rules
 from lorayard.registry.strikes import Strikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
@@ -151,6 +152,11 @@ class Client:
     def rules(self) -> Rules:
         """What chooses the adapter of jobs that name none: `await yard.rules.set(Path("rules.toml"))`."""
         return Rules(lambda: self._open_link)
+
+    @property
+    def limits(self) -> AdmissionLimits:
+        """How much may be asked for: `await yard.limits.set(tenant="a", max_pending=500, reason="...")`."""
+        return AdmissionLimits(lambda: self._open_link)
 
     @property
     def strikes(self) -> Strikes:

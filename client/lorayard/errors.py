@@ -6,6 +6,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
     IdempotencyConflictError   caller: another request was submitted under the same key; that one stands
   NotSentError                 caller: another request of the same atomic batch was refused
   ClientClosedError            caller: used outside of its `async with` block
+  LimitReachedError            a limit of the tenant or the adapter: wait, then submit again
   JobFailedError               caller (kind permanent), or try later (retryable), or us (poison)
   JobCancelledError            nobody: the job was cancelled
   JobExpiredError              caller: its deadline passed first
@@ -26,6 +27,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   AliasRefusedError            caller: an alias cannot become that (lorayard_shared)
   RuleFileError                caller: rules that cannot be used (lorayard_shared)
   RuleRevisionError            caller: there are no such rules to return to (lorayard_shared)
+  LimitsUnknownError           caller: just these are not limited (lorayard_shared)
   StrikeUnknownError           caller: just this is not struck (lorayard_shared)
   VersionTakenError            publisher: the version stands for other bytes (lorayard_shared)
   VersionUnknownError          caller: there is no such version (lorayard_shared)
@@ -42,6 +44,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lorayard_schemas.limit import ReachedLimit
 from lorayard_schemas.result import ErrorKind
 from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.errors import BusUnavailableError, SettingsError, YardError
@@ -49,6 +52,7 @@ from lorayard_shared.registry.errors import (
     AliasRefusedError,
     ContendedError,
     FileMissingError,
+    LimitsUnknownError,
     ReferencedError,
     RuleFileError,
     RuleRevisionError,
@@ -79,7 +83,10 @@ __all__ = [
     "JobError",
     "JobExpiredError",
     "JobFailedError",
+    "JobLimitReachedError",
     "JobTimeoutError",
+    "LimitReachedError",
+    "LimitsUnknownError",
     "LorayardError",
     "NoDispatcherError",
     "NotPreloadedError",
@@ -104,6 +111,8 @@ __all__ = [
     "YardNotReadyError",
     "YardRefusedError",
 ]
+
+_UNTOLD = ReachedLimit(name="")
 
 LorayardError = YardError
 # One class and not a subclass: `except LorayardError` must also catch what shared/ raises under the client.
@@ -174,8 +183,36 @@ class JobFailedError(JobError):
         self.code = error.code if error else "unknown"
         self.message = error.message if error else "the yard gave no reason"
         self.field = error.field if error else None
+        self.retry_after_seconds = error.retry_after_seconds if error else None
+        """Sooner it would fail again; None: nobody knows."""
         where = f"{self.field}: " if self.field else ""
         super().__init__(f"job {result.job_id} failed: {where}{self.message} ({self.code})", result=result)
+
+
+class LimitReachedError(LorayardError):
+    """A limit of the tenant or of the adapter is used up, as `limit` says.
+
+    Raised before anything is published, where it is known that the yard would refuse it, and for a job that
+    the yard has refused, which is a `JobFailedError` too.
+    """
+
+    def __init__(
+        self, message: str, *, limit: ReachedLimit = _UNTOLD, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
+        """Sooner it would be refused again; None: it is more than the limit by itself."""
+
+
+class JobLimitReachedError(JobFailedError, LimitReachedError):
+    """The yard has refused the job: one error for who catches failed jobs and who catches limits."""
+
+    def __init__(self, *, result: Result) -> None:
+        super().__init__(result=result)
+        if result.error is not None and result.error.limit is not None:
+            self.limit = result.error.limit
+            self.retry_after_seconds = result.error.retry_after_seconds
 
 
 class JobCancelledError(JobError):

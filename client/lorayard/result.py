@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lorayard.errors import JobCancelledError, JobExpiredError, JobFailedError
+from lorayard.errors import JobCancelledError, JobExpiredError, JobFailedError, JobLimitReachedError
 from lorayard_schemas.additions import LeftOut
 from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.attempt import AttemptRecord
@@ -109,6 +109,8 @@ def raise_unless_succeeded(result: Result) -> Result:
         case ResultState.SUCCEEDED:
             return result
         case ResultState.FAILED:
+            if result.error is not None and result.error.limit is not None:
+                raise JobLimitReachedError(result=result)
             raise JobFailedError(result=result)
         case ResultState.CANCELLED:
             raise JobCancelledError(result=result)

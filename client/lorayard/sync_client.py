@@ -20,6 +20,7 @@ from lorayard.handle import JobHandle
 from lorayard.placing import PlaceOptions
 from lorayard.registry.sync_adapters import SyncAdapters
 from lorayard.registry.sync_aliases import SyncAliases
+from lorayard.registry.sync_limits import SyncAdmissionLimits
 from lorayard.registry.sync_rules import SyncRules
 from lorayard.registry.sync_strikes import SyncStrikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
@@ -246,6 +247,11 @@ class SyncClient:
     def rules(self) -> SyncRules:
         """What chooses the adapter of jobs that name none: `yard.rules.set(Path("rules.toml"))`."""
         return SyncRules(self._client.rules, lambda: self._thread)
+
+    @property
+    def limits(self) -> SyncAdmissionLimits:
+        """How much may be asked for: `yard.limits.set(tenant="a", max_pending=500, reason="...")`."""
+        return SyncAdmissionLimits(self._client.limits, lambda: self._thread)
 
     @property
     def strikes(self) -> SyncStrikes:

@@ -9,6 +9,7 @@ import structlog
 
 from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.limits import Limits
 from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob
 from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
 from lorayard_dispatcher.pool import Pool
@@ -45,6 +46,7 @@ class Admission:
         sessions: Sessions,
         fleet: Fleet,
         setbacks: Setbacks,
+        limits: Limits,
         samples: Samples,
         semantic_record: Callable[[], SemanticRecord | None],
         answers: Answers,
@@ -77,6 +79,7 @@ class Admission:
         self._tasks = tasks
         self._log = log
         self._sessions = sessions
+        self._limits = limits
 
     def take(self, job: TakenJob) -> None:
         """A job whose lease is held; one that nobody can tell what to do with costs the others nothing."""
@@ -120,6 +123,8 @@ class Admission:
         strike = self._choosing.strike(job, found)
         if strike is not None:
             self._put_by(job, strike)
+            return
+        if self._limits.gates and not self._limits.lets(job, found):
             return
         if session is not None:
             session.turned(found, job.enqueued_at)

@@ -84,6 +84,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     aliases = BucketWatch(bus, bus.subjects.bucket("aliases"), dispatcher.on_alias)
     rules = BucketWatch(bus, bus.subjects.bucket("rules"), dispatcher.on_rules)
     control = BucketWatch(bus, bus.subjects.bucket("control"), rerouting.on_control)
+    tenants = BucketWatch(bus, bus.subjects.bucket("tenants"), dispatcher.limits.on_change)
     watches = {
         "adapters": adapters,
         "workers": workers,
@@ -91,6 +92,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         "aliases": aliases,
         "rules": rules,
         "control": control,
+        "tenants": tenants,
     }
     dispatcher.late_news.watches = (adapters, aliases)
     await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.news.load)
@@ -114,6 +116,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
 async def _known(dispatcher: Dispatcher, *watches: BucketWatch) -> None:
     for watch in watches:
         await watch.ready.wait()
+    await dispatcher.limits.ready()
     await dispatcher.semantic.ready()
 
 
@@ -139,6 +142,7 @@ async def _serve(
         bus, dispatcher.samples, seats=lambda: seats.held, encoder=dispatcher.semantic.encoder
     )
     active = [
+        asyncio.create_task(dispatcher.limits.run(), name="limits"),
         asyncio.create_task(keeper.run(), name="samples"),
         asyncio.create_task(guarding.run(), name="guard"),
         asyncio.create_task(upkeep.run(), name="upkeep"),
@@ -153,6 +157,7 @@ async def _serve(
         await end_tasks(active, last_seconds=LAST_WRITING_SECONDS)
         await posts.end()
         await end_tasks(running)
+        await dispatcher.limits.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
                 await dispatcher.settle()

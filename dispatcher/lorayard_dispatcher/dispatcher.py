@@ -25,6 +25,7 @@ from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import HandOver
 from lorayard_dispatcher.interruptions import Interruptions
 from lorayard_dispatcher.keeping import Keeping
+from lorayard_dispatcher.limits import Limits
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.news import News
 from lorayard_dispatcher.orders import Orders
@@ -33,6 +34,7 @@ from lorayard_dispatcher.plan_log import make_planner
 from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.plans import Plans
 from lorayard_dispatcher.pool import Pool
+from lorayard_dispatcher.refusing import Refusing
 from lorayard_dispatcher.rerouting import Rerouting
 from lorayard_dispatcher.samples import Samples
 from lorayard_dispatcher.sending import Sending
@@ -87,7 +89,9 @@ class Dispatcher:
         self.pool = Pool(self.planner, self.compositions)
         self.usage = Usage(self.planner)
         self.fleet = Fleet(name, numbered_from=time.time_ns())
-        self.answers = Answers(bus, ResultStore(bus, PayloadStore(bus)), leases)
+        results = ResultStore(bus, PayloadStore(bus))
+        self.answers = Answers(bus, results, leases)
+        self.refusing = Refusing(bus, results, answers=self.answers, leases=leases, spawn=self.spawn)
         self.hand_over = HandOver(bus, self.fleet, leases, name)
         self.interruptions = Interruptions()
         self.arrival_order = ArrivalOrder()
@@ -152,6 +156,19 @@ class Dispatcher:
             self.fleet, self.pool, self.registry, self.compositions, answers=self.answers, spawn=self.spawn
         )
         self.give_up = self.unservable.give_up
+        self.limits = Limits(
+            self.bus,
+            name=self.name,
+            started_at=self.started_at,
+            window=self.settings.window,
+            pool=self.pool,
+            unresolved=self.unresolved,
+            fleet=self.fleet,
+            refusing=self.refusing,
+            leases=self.leases,
+            retry=lambda keys: self.admission.retry(keys),
+            spawn=self.spawn,
+        )
         self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
         self.admission = self._make_admission()
         self.retry_unresolved = self.admission.retry_unresolved
@@ -166,6 +183,7 @@ class Dispatcher:
             sessions=self.sessions,
             fleet=self.fleet,
             setbacks=self.setbacks,
+            limits=self.limits,
             samples=self.samples,
             semantic_record=lambda: self.semantic.record,
             answers=self.answers,
@@ -260,9 +278,9 @@ class Dispatcher:
     def room_due(self) -> int:
         """The same for retried jobs, of whatever lane."""
         window = self.settings.window
-        struck = self.unresolved.struck
-        # As many more may be struck: nobody else is to wait for those.
-        return window - (len(self.unresolved) - struck) - max(0, struck - window)
+        aside = self.unresolved.aside
+        # As many more may be struck or held: nobody else is to wait for those.
+        return window - (len(self.unresolved) - aside) - max(0, aside - window) - len(self.refusing)
 
     def on_due(self, message: Heard) -> None:
         """A job whose time has come."""

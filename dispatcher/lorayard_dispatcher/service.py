@@ -26,6 +26,7 @@ from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.explanation import ExplainJob
+from lorayard_schemas.limit import AskLimits, LimitsReport
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_shared.bus.result_store import Stored
@@ -76,6 +77,7 @@ def _verbs(desk: _Desk) -> tuple[tuple[str, Callable[[Request], Awaitable[None]]
     return (
         ("cancel", desk.cancel),
         ("status", desk.status),
+        ("limits", desk.limits),
         ("place", desk.place),
         ("placements", desk.placements),
     )
@@ -185,6 +187,15 @@ class _Desk:
         dispatcher = self._dispatcher
         told = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, wish.adapter)
         await request.respond(encode(told))
+
+    async def limits(self, request: Request) -> None:
+        """What is used of limits."""
+        wish = await read_request(AskLimits, request) if request.data else AskLimits()
+        if wish is None:
+            return
+        dispatcher = self._dispatcher
+        uses = dispatcher.limits.report(wish.tenant, wish.adapter)
+        await request.respond(encode(LimitsReport(dispatcher=dispatcher.name, limits=uses)))
 
     async def status(self, request: Request) -> None:
         """Counts and what waits."""

@@ -18,6 +18,8 @@ class Unresolved:
         self._jobs: dict[str, TakenJob] = {}
         self._strikes: dict[str, Strike] = {}
         """Of those jobs that are struck, by key."""
+        self._held: set[str] = set()
+        """Those that a limit keeps back for a while."""
         self._open: dict[str, None] = {}
         """Keys of those that any change may help, in the order in which they came."""
 
@@ -31,6 +33,17 @@ class Unresolved:
     def struck(self) -> int:
         """How many are struck."""
         return len(self._strikes)
+
+    @property
+    def aside(self) -> int:
+        """How many are struck or kept back by a limit: they may take a window of their own."""
+        return len(self._strikes) + len(self._held)
+
+    def hold(self, job: TakenJob) -> TakenJob | None:
+        """Keep a job that a limit lets in later, and that is called for then; returns as `put` does."""
+        old = self.put(job, called=True)
+        self._held.add(job.key)
+        return old
 
     def put(self, job: TakenJob, strike: Strike | None = None, *, called: bool = False) -> TakenJob | None:
         """Keep a job; returns an older delivery of it under another lease.
@@ -82,4 +95,5 @@ class Unresolved:
     def _take(self, key: str) -> TakenJob:
         self._strikes.pop(key, None)
         self._open.pop(key, None)
+        self._held.discard(key)
         return self._jobs.pop(key)

@@ -7,6 +7,8 @@ BATCH_ID = "Nats-Batch-Id"
 BATCH_SEQUENCE = "Nats-Batch-Sequence"
 BATCH_COMMIT = "Nats-Batch-Commit"
 TTL = "Nats-TTL"
+INCREMENT = "Nats-Incr"
+"""Added to a counter of the server, which answers with the sum."""
 SCHEDULE = "Nats-Schedule"
 SCHEDULE_TARGET = "Nats-Schedule-Target"
 

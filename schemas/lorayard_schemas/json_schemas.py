@@ -28,6 +28,7 @@ from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
 from lorayard_schemas.job import Job
+from lorayard_schemas.limit import AskLimits, ClosedDoor, Limits, LimitsReport
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.placement import (
@@ -54,12 +55,14 @@ MESSAGES: tuple[type[Message], ...] = (
     AdapterOrder,
     AdapterRecord,
     AliasRecord,
+    AskLimits,
     AskPlacements,
     Assignment,
     AssignmentReply,
     BlobManifest,
     CancelJob,
     CancelReply,
+    ClosedDoor,
     DeadLetter,
     DecisionRecord,
     DispatcherAdvert,
@@ -71,6 +74,8 @@ MESSAGES: tuple[type[Message], ...] = (
     Job,
     JobExplanation,
     JobResult,
+    Limits,
+    LimitsReport,
     OrderReply,
     PlaceAdapter,
     PlaceReply,

@@ -12,6 +12,7 @@ from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.job import PayloadRef, RequestDigest
+from lorayard_schemas.limit import ReachedLimit
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest, JobId
 
@@ -45,6 +46,10 @@ class ResultError(Part):
     message: str
     """For people: names the thing and what to do."""
     field: str | None = None
+    retry_after_seconds: float | None = None
+    """Of `limit_reached` and `shed`: sooner it would be refused again. None: nobody knows, or never."""
+    limit: ReachedLimit | None = None
+    """Of `limit_reached`: which one."""
 
 
 class Maker(Part):

@@ -158,6 +158,25 @@ class Subjects:
         """Where workers report load to one dispatcher."""
         return f"{self.prefix}.load.{subject_token(dispatcher)}"
 
+    def door(self, tenant: str) -> str:
+        """Where a tenant's clients hear what would be refused now."""
+        return f"{self.prefix}.door.{subject_token(tenant)}"
+
+    @property
+    def limit_gossip(self) -> str:
+        """Where dispatchers tell each other what they let in of limits."""
+        return f"{self.prefix}.limits"
+
+    @property
+    def usages(self) -> str:
+        """All counters of what is used of quotas."""
+        return f"{self.prefix}.usage.>"
+
+    def usage(self, tenant: str | None, adapter: str | None, limit: str, window: str) -> str:
+        """The counter of one quota in one window."""
+        whose = ["-" if name is None else f"={subject_token(name)}" for name in (tenant, adapter)]
+        return f"{self.prefix}.usage.{whose[0]}.{whose[1]}.{limit}.{window}"
+
     def stream(self, kind: str) -> str:
         """A stream's name: `YARD_JOBS` for `jobs`."""
         return f"{self.prefix}_{kind}".upper().replace("-", "_")

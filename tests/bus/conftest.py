@@ -253,7 +253,7 @@ class Yard:
     def __init__(self, settings: YardSettings, bus: Bus, wait_until: Callable[..., Awaitable[None]]) -> None:
         self.settings = settings
         self.bus = bus
-        self._wait_until = wait_until
+        self.wait_until = wait_until
         self._started: list[Process] = []
 
     async def dispatcher(self, name: str = "d1", **given: object) -> Process:
@@ -262,7 +262,7 @@ class Yard:
         stop = asyncio.Event()
         run = run_dispatcher(DispatcherSettings.model_validate(values), stop=stop)
         process = self._keep(run, stop, name)
-        await self._wait_until(lambda: self._answers(process, name))
+        await self.wait_until(lambda: self._answers(process, name))
         return process
 
     async def worker(
@@ -282,7 +282,7 @@ class Yard:
             else run_worker(settings, stop=stop, equip=lambda _: Equipment(engine=engine, catalog=Catalog()))
         )
         process = self._keep(run, stop, name)
-        await self._wait_until(lambda: self._advertised(process, name))
+        await self.wait_until(lambda: self._advertised(process, name))
         return process
 
     async def publish(
@@ -308,7 +308,7 @@ class Yard:
             found.extend([result] if result is not None else [])
             return result is not None
 
-        await self._wait_until(stored)
+        await self.wait_until(stored)
         return found[0]
 
     async def stored(self, job: str, *, tenant: str = "acme") -> JobResult | None:

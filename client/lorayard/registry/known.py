@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.names import BASE, split_version
 from lorayard_schemas.seat import DISPATCHER_KEY, DispatcherAdvert
 from lorayard_shared.errors import YardError
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
@@ -30,6 +31,15 @@ async def read_registry(bus: Bus) -> AdapterRegistry:
     for record in await Chronicle(bus, "adapters", AdapterRecord, told=lambda one: one.state).list():
         found.add(record)
     return found
+
+
+def is_registered(known: AdapterRegistry, adapter: str) -> bool:
+    """Whether an adapter, or a version of it, is there; the base model always is."""
+    if adapter == BASE:
+        return True
+    name, version = split_version(adapter)
+    versions = known.known.get(name, {})
+    return bool(versions) if version is None else version in versions
 
 
 async def read_directory(bus: Bus) -> Directory:

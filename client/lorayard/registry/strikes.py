@@ -11,14 +11,13 @@ from pydantic import ValidationError
 
 from lorayard.errors import InvalidRequestError
 from lorayard.registry.answering import Answering
-from lorayard.registry.known import read_registry
-from lorayard_schemas.names import BASE, split_version
+from lorayard.registry.known import is_registered, read_registry
+from lorayard_schemas.names import BASE
 from lorayard_schemas.strike import Strike
 from lorayard_shared.registry.strike_store import StrikeStore
 
 if TYPE_CHECKING:
     from lorayard.link import Link
-    from lorayard_shared.jobs.adapter_registry import AdapterRegistry
     from lorayard_shared.registry.records import Author
 
 
@@ -63,7 +62,7 @@ class Strikes:
         strike = _strike(adapter, tenant, author)
         async with Answering(link):
             await StrikeStore(link.bus).add(strike, author)
-            registered = _is_registered(await read_registry(link.bus), strike.adapter or BASE)
+            registered = is_registered(await read_registry(link.bus), strike.adapter or BASE)
         return StrikeReport(strike=strike, registered=registered)
 
     async def lift(self, *, adapter: str | None = None, tenant: str | None = None, reason: str = "") -> None:
@@ -89,11 +88,3 @@ def _strike(adapter: str | None, tenant: str | None, author: Author) -> Strike:
         field = "reason" if field == "why" else field
         reason = str(first["msg"]).removeprefix("Value error, ")
         raise InvalidRequestError(field=field, reason=reason) from error
-
-
-def _is_registered(known: AdapterRegistry, adapter: str) -> bool:
-    if adapter == BASE:
-        return True
-    name, version = split_version(adapter)
-    versions = known.known.get(name, {})
-    return bool(versions) if version is None else version in versions

@@ -153,6 +153,17 @@ def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
             max_age=settings.audit_age_seconds * NANOSECONDS,
             max_bytes=settings.audit_max_bytes,
         ),
+        # Counters: the server refuses a time to live for each, so all live for longer than a month's quota.
+        _stream(
+            settings,
+            "usage",
+            [s.usages],
+            max_msgs_per_subject=1,
+            max_age=70 * day,
+            duplicate_window=120 * NANOSECONDS,
+            allow_msg_counter=True,
+            allow_msg_ttl=False,
+        ),
     )
 
 

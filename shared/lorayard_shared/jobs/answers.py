@@ -95,6 +95,10 @@ class Answers:
         said = (wish.dead_letter for wish in wishes if wish is not None)
         return next((word for word in said if word is not None), self._bus.settings.dead_letters)
 
+    async def end(self, job: TakenJob, state: ResultState, error: ResultError) -> None:
+        """End it so; whoever asks for it has told why."""
+        await self._finish(job, state, error)
+
     async def expire(self, job: TakenJob) -> None:
         """Its deadline has passed: it never runs."""
         self._log.info(Event.JOB_EXPIRED, job=job.job, tenant=job.address.tenant)

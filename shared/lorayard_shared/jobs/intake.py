@@ -91,8 +91,15 @@ def read_delivery(
         bound=message_headers.get(headers.BOUND),
         snoozed=message_headers.get(headers.SNOOZED),
         request_digest=job.request_digest,
-        prompt_bytes=job.prompt_ref.size_bytes if job.prompt_ref is not None else len(body),
+        prompt_bytes=_prompt_bytes(job, body),
+        max_new_tokens=job.sampling.max_new_tokens,
     )
+
+
+def _prompt_bytes(job: Job, body: bytes) -> int:
+    if job.prompt is not None:
+        return len(job.prompt)
+    return job.prompt_ref.size_bytes if job.prompt_ref is not None else len(body)
 
 
 def _check_size(subject: str, body: bytes, message_headers: Mapping[str, str]) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lorayard_schemas.limit import ReachedLimit
 from lorayard_schemas.result import ErrorKind, ResultError
 from lorayard_shared.jobs.composed import ResolvedComposition
 from lorayard_shared.jobs.resolve import UnknownAdapterError
+
+LIMIT_REACHED = "limit_reached"
+SHED = "shed"
 
 
 def unknown_adapter(error: UnknownAdapterError, refused_by: str | None) -> ResultError:
@@ -76,6 +80,26 @@ def delivered_too_often() -> ResultError:
         kind=ErrorKind.POISON,
         code="delivered_too_often",
         message="its worker died under it again and again: it seems to end whoever runs it",
+    )
+
+
+def limit_reached(message: str, limit: ReachedLimit, retry_after_seconds: float | None) -> ResultError:
+    """Somebody's limit is used up; without a time to come again the job alone is more than all of it."""
+    never = retry_after_seconds is None
+    return ResultError(
+        kind=ErrorKind.PERMANENT if never else ErrorKind.RETRYABLE,
+        code=LIMIT_REACHED,
+        message=message,
+        field=("max_new_tokens" if "tokens" in limit.name else "prompt") if never else None,
+        retry_after_seconds=retry_after_seconds,
+        limit=limit,
+    )
+
+
+def shed(message: str, retry_after_seconds: float | None) -> ResultError:
+    """It would only have waited in vain, or in the way of more urgent work."""
+    return ResultError(
+        kind=ErrorKind.RETRYABLE, code=SHED, message=message, retry_after_seconds=retry_after_seconds
     )
 
 

@@ -32,7 +32,8 @@ class TakenJob:
     bound: str | None = None  # `name@alias=version` of an earlier attempt
     snoozed: str | None = None  # how often and since when it was put off
     request_digest: str | None = None  # for its result
-    prompt_bytes: int = 0  # roughly: of the body, or of what it refers to
+    prompt_bytes: int = 0  # roughly: characters, of a conversation the body's bytes
+    max_new_tokens: int = 0
 
     def drop_message(self) -> None:
         """Its message is elsewhere, and this may be kept for as long as the job runs.

@@ -9,6 +9,7 @@ YardError
     AliasRefusedError          caller: an alias cannot become that
     RuleFileError              operator: a file of rules is wrong
     RuleRevisionError          operator: there are no such rules to return to
+    LimitsUnknownError         operator: just these are not limited
     StrikeUnknownError         operator: just this is not struck
     VersionNamedError          operator: an alias, a rule or the classifier leads to the version
     ContendedError             try again: others change the same record all the time
@@ -167,6 +168,16 @@ class RuleRevisionError(RegistryError):
         super().__init__(f"{has} {which}; kept are {', '.join(map(str, kept)) or 'none'}")
         self.revision = revision
         self.field = "to"
+
+
+class LimitsUnknownError(RegistryError):
+    """Just these are not limited; nothing was changed."""
+
+    def __init__(self, *, label: str, there: Sequence[str] = ()) -> None:
+        has = f"{label} has only {', '.join(there)}" if there else f"{label} has no limits"
+        super().__init__(f"{has}; `lorayard limits ls` shows all")
+        self.label = label
+        self.field = "limits"
 
 
 class StrikeUnknownError(RegistryError):
