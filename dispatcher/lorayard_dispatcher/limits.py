@@ -299,7 +299,7 @@ def _used(body: bytes) -> float:
     """Tokens that a stored result tells of."""
     try:
         told: Any = msgpack.unpackb(body)
-        usage = told.get("usage") or {}
+        usage: Any = told.get("usage") or {}
         return float(usage.get("prompt_tokens", 0)) + float(usage.get("completion_tokens", 0))
     except (ValueError, TypeError, AttributeError, msgpack.UnpackException):
         return 0.0

@@ -28,7 +28,7 @@ from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
 from lorayard_schemas.job import Job
-from lorayard_schemas.limit import AskLimits, ClosedDoor, Limits, LimitsReport
+from lorayard_schemas.limit import AskLimits, ClosedDoor, LimitGossip, Limits, LimitsReport
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.placement import (
@@ -74,6 +74,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Job,
     JobExplanation,
     JobResult,
+    LimitGossip,
     Limits,
     LimitsReport,
     OrderReply,

@@ -68,12 +68,12 @@ class Limits(Message):
     """`*`: every tenant by itself that has none of its own."""
     adapter: AdapterSpec | None = None
     """All its versions; `base` for the base model."""
-    rates: dict[Measure, Rate] = Field(default_factory=dict)
-    per_day: dict[Measure, Amount] = Field(default_factory=dict)
+    rates: dict[Measure, Rate] = Field(default_factory=dict[Measure, Rate])
+    per_day: dict[Measure, Amount] = Field(default_factory=dict[Measure, Amount])
     """Quotas of a calendar day, UTC."""
-    per_month: dict[Measure, Amount] = Field(default_factory=dict)
+    per_month: dict[Measure, Amount] = Field(default_factory=dict[Measure, Amount])
     """Quotas of a calendar month, UTC."""
-    max_pending: dict[Measure, Amount] = Field(default_factory=dict)
+    max_pending: dict[Measure, Amount] = Field(default_factory=dict[Measure, Amount])
     """Accepted and not answered yet, waiting or running."""
     why: Text = ""
     by: Text = ""

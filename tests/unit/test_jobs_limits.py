@@ -137,7 +137,11 @@ def test_a_changed_limit_keeps_what_was_used__e5() -> None:
 
 def test_what_another_dispatcher_let_in_counts_here__e5() -> None:
     gate = Gate(
-        Limits(tenant="acme", rates={Measure.REQUESTS: Rate(amount=1, burst=2)}, max_pending={"requests": 3}),
+        Limits(
+            tenant="acme",
+            rates={Measure.REQUESTS: Rate(amount=1, burst=2)},
+            max_pending={Measure.REQUESTS: 3},
+        ),
         0.0,
     )
     gate.hear((2.0, 0.0, 0.0), 0.0)

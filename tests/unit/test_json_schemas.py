@@ -46,6 +46,19 @@ from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason,
 from lorayard_schemas.give_back import AliasLead, GiveBack, GiveBackReply
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
 from lorayard_schemas.json_schemas import MESSAGES, schema_files, write
+from lorayard_schemas.limit import (
+    AskLimits,
+    ClosedDoor,
+    LimitGossip,
+    Limits,
+    LimitsInUse,
+    LimitsReport,
+    LimitUse,
+    Measure,
+    Rate,
+    ReachedLimit,
+    SpentHere,
+)
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderAnswer, OrderOutcome, OrderReply
 from lorayard_schemas.placement import (
@@ -214,6 +227,23 @@ SAMPLES: tuple[Message, ...] = (
         encoder_digest=DIGEST,
     ),
     TenantRecord(tenant="t", retry=Retry(max_attempts=2)),
+    AskLimits(tenant="t"),
+    ClosedDoor(limit=ReachedLimit(name="requests_rate", tenant="t", value=2.0, per_seconds=1.0), seconds=0.5),
+    LimitGossip(
+        dispatcher="d",
+        started_at=1.0,
+        gates={"limit.a=t._": SpentHere(spent=(1.0, 2.0, 3.0), pending=(1.0, 0.0, 0.0))},
+    ),
+    Limits(
+        tenant="t",
+        rates={Measure.REQUESTS: Rate(amount=2.0, burst=4.0)},
+        per_day={Measure.TOKENS: 1000.0},
+        max_pending={Measure.REQUESTS: 9.0},
+    ),
+    LimitsReport(
+        dispatcher="d",
+        limits=(LimitsInUse(tenant="t", uses=(LimitUse(name="max_pending", value=9.0, used=1.0),)),),
+    ),
     Strike(adapter="a/b/c@1", tenant="t", why="w"),
     TrialRecord(
         adapter="a/b/c",
