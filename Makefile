@@ -94,7 +94,7 @@ $(PEERS)/.ready: benchmarks/peers/requirements.txt benchmarks/peers/requirements
 bench-peers: $(READY) $(PEERS)/.ready ## the bus path beside other job queues of Python (3 minutes; wants redis-server)
 	$(BIN)/python benchmarks/record.py peers
 
-schemas: $(READY) ## write schemas/json anew from the models
+schemas: $(READY) ## write schemas/json and schemas/asyncapi.json anew from the models
 	$(BIN)/python -m lorayard_schemas.json_schemas
 
 demo-adapters: $(READY) ## train the demo's adapters anew (minutes)

@@ -15,6 +15,7 @@ from lorayard_schemas.assignment import (
     CancelReply,
     WorkerLoad,
 )
+from lorayard_schemas.asyncapi import write_asyncapi
 from lorayard_schemas.audit import (
     DecisionRecord,
     DrainRecord,
@@ -122,4 +123,6 @@ def _schema(message: type[Message]) -> str:
 
 
 if __name__ == "__main__":
-    write(Path(__file__).parent.parent / "json")
+    SCHEMAS = Path(__file__).parent.parent
+    write(SCHEMAS / "json")
+    write_asyncapi(SCHEMAS)

@@ -6,6 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+CONTRACT_VERSION = "1.0.0"
+"""Of what travels, as a whole: the first number is the `v` of every message, the second grows with subjects,
+messages and fields that are new, the third with words."""
+
 
 class Part(BaseModel):
     """A nested value inside a message."""
