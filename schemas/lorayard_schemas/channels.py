@@ -38,6 +38,7 @@ from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_schemas.strike import Strike
 from lorayard_schemas.tenant import TenantRecord
+from lorayard_schemas.token_event import TokenEvent
 from lorayard_schemas.trial import TrialRecord
 from lorayard_schemas.validation import ValidateAdapter, ValidateReply
 
@@ -160,6 +161,10 @@ _RETRY_HEADERS = (
     Header(name=headers.SNOOZED, meaning="How often this attempt was put off, and since when."),
 )
 _RESULT_HEADERS = (Header(name="Nats-Subject", meaning="Where it is stored: `yard.results.{tenant}.{job}`."),)
+_EVENT_HEADERS = (
+    Header(name="Nats-Subject", meaning="Where it is stored: `yard.tokens.{tenant}.{job}`."),
+    Header(name="Nats-Sequence", meaning="Its place in the stream: go on behind.", pattern="^[1-9][0-9]*$"),
+)
 
 _SERVICE = (Plain.SERVICE_ERROR,)
 RECEIVE, SEND = Side.RECEIVE, Side.SEND
@@ -189,6 +194,21 @@ PUBLIC: tuple[Channel, ...] = (
         summary="Hear results as they are stored; `*` for the job hears all of a tenant.",
         side=SEND,
         bodies=(Carried(name="HeardResult", model=JobResult, headers=_RESULT_HEADERS),),
+    ),
+    Channel(
+        name="told",
+        address="yard.told.{tenant}.{job}",
+        summary="Hear the tokens and the progress of a job with `stream`, as they are stored.",
+        side=SEND,
+        bodies=(Carried(name="HeardEvent", model=TokenEvent, headers=_EVENT_HEADERS),),
+    ),
+    Channel(
+        name="tokens",
+        address="yard.tokens.{tenant}.{job}",
+        summary="Where these events are stored: what was missed is read by sequence.",
+        side=SEND,
+        bodies=(TokenEvent,),
+        kept="YARD_TOKENS",
     ),
     Channel(
         name="storedResult",

@@ -14,6 +14,7 @@ from lorayard_schemas.placement import AskPlacements, PlaceAdapter, Placement, P
 from lorayard_schemas.result import ErrorKind, JobResult, JobTimings, Maker, ResultError, ResultState, Usage
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_schemas.strike import Strike
+from lorayard_schemas.token_event import EventKind, TokenEvent
 
 _SUMMARY = "acme/gemma3-270m/summary"
 _DIGEST = "sha256:582ddb5e3d2914eea3ee04f8d29068dbdfb6253d8d3f7a917dd1f51f985513a9"
@@ -96,6 +97,31 @@ EXAMPLES: tuple[tuple[str, Message], ...] = (
                 AttemptRecord(attempt=1, worker="w1", code="engine_error", message="out of memory", at=_AT),
             ),
             finished_at=_AT + 9,
+        ),
+    ),
+    (
+        "text",
+        TokenEvent(
+            job="report-2026-0001",
+            kind=EventKind.TOKENS,
+            worker="w1",
+            attempt=1,
+            index=2,
+            tokens=2,
+            offset_bytes=6,
+            text=" brown fox",
+            at=_AT,
+        ),
+    ),
+    (
+        "ended",
+        TokenEvent(
+            job="report-2026-0001",
+            kind=EventKind.ENDED,
+            worker="w1",
+            attempt=1,
+            state=ResultState.SUCCEEDED,
+            at=_AT + 1,
         ),
     ),
     ("cancel", CancelJob(tenant="docs", job="report-2026-0001")),
