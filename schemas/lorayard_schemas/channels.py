@@ -166,7 +166,7 @@ _EVENT_HEADERS = (
     Header(name="Nats-Sequence", meaning="Its place in the stream: go on behind.", pattern="^[1-9][0-9]*$"),
 )
 
-_SERVICE = (Plain.SERVICE_ERROR,)
+_SERVICE: tuple[Body, ...] = (Plain.SERVICE_ERROR,)
 RECEIVE, SEND = Side.RECEIVE, Side.SEND
 
 PUBLIC: tuple[Channel, ...] = (
@@ -339,7 +339,7 @@ AUDIT: tuple[Channel, ...] = (
 def _inside(
     name: str, address: str, summary: str, body: type[Message], *replies: type[Message], side: Side = RECEIVE
 ) -> Channel:
-    told = (*replies, *_SERVICE) if replies else ()
+    told: tuple[Body, ...] = (*replies, *_SERVICE) if replies else ()
     return Channel(
         name=name, address=address, summary=summary, side=side, bodies=(body,), replies=told, inside=True
     )
