@@ -96,6 +96,15 @@ _NOUNS = {
             "rm": ("rm", "Take limits away."),
         },
     ),
+    "dead": (
+        "Jobs that the yard gave up.",
+        {
+            "ls": ("ls", "List dead letters."),
+            "show": ("show", "Show why a job was given up, what was tried, and the job."),
+            "redrive": ("redrive", "Try jobs again, each once and under a new id."),
+            "purge": ("purge", "Throw dead letters away."),
+        },
+    ),
     "strikes": (
         "Adapters, versions and tenants whose jobs wait.",
         {

@@ -6,6 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from lorayard.client import Client
 from lorayard.composition import Composition
+from lorayard.dead.letter import DeadQuery, Letter
+from lorayard.dead.letters import DeadLetters
+from lorayard.dead.redriving import Redriven, RedriveOutcome
 from lorayard.errors import (
     AdapterRefusedError,
     AliasRefusedError,
@@ -21,6 +24,7 @@ from lorayard.errors import (
     JobExpiredError,
     JobFailedError,
     JobTimeoutError,
+    LetterUnknownError,
     LimitReachedError,
     LimitsUnknownError,
     LorayardError,
@@ -111,6 +115,8 @@ __all__ = [
     "Composition",
     "CompositionPolicy",
     "ContendedError",
+    "DeadLetters",
+    "DeadQuery",
     "ErrorKind",
     "EventKind",
     "FileCheck",
@@ -127,6 +133,8 @@ __all__ = [
     "JobHandle",
     "JobTimeoutError",
     "Lane",
+    "Letter",
+    "LetterUnknownError",
     "LimitReachedError",
     "Limits",
     "LimitsChange",
@@ -142,6 +150,8 @@ __all__ = [
     "Placement",
     "PushReport",
     "QueueDepth",
+    "RedriveOutcome",
+    "Redriven",
     "ReferencedError",
     "RemovalReport",
     "RepairReport",

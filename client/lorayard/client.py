@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from lorayard.batch import submit_together
+from lorayard.dead.letters import DeadLetters
 from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.job_ids import check_job_id
@@ -162,6 +163,11 @@ class Client:
     def strikes(self) -> Strikes:
         """Whose jobs wait: `await yard.strikes.add(adapter=..., reason="it rambles")`."""
         return Strikes(lambda: self._open_link)
+
+    @property
+    def dead(self) -> DeadLetters:
+        """Jobs that were given up: `await yard.dead.list()`, `await yard.dead.redrive(number)`."""
+        return DeadLetters(lambda: self._open_link)
 
     async def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive.

@@ -28,6 +28,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   RuleFileError                caller: rules that cannot be used (lorayard_shared)
   RuleRevisionError            caller: there are no such rules to return to (lorayard_shared)
   LimitsUnknownError           caller: just these are not limited (lorayard_shared)
+  LetterUnknownError           caller: there is no such dead letter, or several of that job id
   StrikeUnknownError           caller: just this is not struck (lorayard_shared)
   VersionTakenError            publisher: the version stands for other bytes (lorayard_shared)
   VersionUnknownError          caller: there is no such version (lorayard_shared)
@@ -85,6 +86,7 @@ __all__ = [
     "JobFailedError",
     "JobLimitReachedError",
     "JobTimeoutError",
+    "LetterUnknownError",
     "LimitReachedError",
     "LimitsUnknownError",
     "LorayardError",
@@ -295,6 +297,23 @@ class NoDispatcherError(LorayardError):
         super().__init__(f"no dispatcher took the order {order!r} ({reason}); start one, then try again")
         self.order = order
         self.reason = reason
+
+
+class LetterUnknownError(LorayardError):
+    """There is no such dead letter, or a job's id alone does not say which."""
+
+    def __init__(self, *, letter: int | str, numbers: Sequence[int]) -> None:
+        if numbers:
+            told = f"several tenants have a dead letter of job {letter}: name one of {list(numbers)}"
+        else:
+            what = f"of job {letter}" if isinstance(letter, str) else str(letter)
+            told = (
+                f"no dead letter {what}: redriven or purged, or it never was; `lorayard dead ls` lists them"
+            )
+        super().__init__(told)
+        self.letter = letter
+        self.numbers = tuple(numbers)
+        self.field = "letter"
 
 
 class BusRefusedError(LorayardError):

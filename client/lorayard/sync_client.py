@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from lorayard.client import Client
+from lorayard.dead.sync_letters import SyncDeadLetters
 from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.placing import PlaceOptions
@@ -257,6 +258,11 @@ class SyncClient:
     def strikes(self) -> SyncStrikes:
         """Whose jobs wait: `yard.strikes.add(adapter=..., reason="it rambles")`."""
         return SyncStrikes(self._client.strikes, lambda: self._thread)
+
+    @property
+    def dead(self) -> SyncDeadLetters:
+        """Jobs that were given up: `yard.dead.list()`, `yard.dead.redrive(number)`."""
+        return SyncDeadLetters(self._client.dead, lambda: self._thread)
 
     def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive."""

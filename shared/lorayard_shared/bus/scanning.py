@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
 import nats.errors
 
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
+from lorayard_shared.value import value
 
 PAGE_MESSAGES = 1000
 PAGE_BYTES = 4 * 2**20
@@ -37,12 +38,45 @@ async def scan(bus: Bus, kind: str, subject: str, look: Look, *, seconds: float)
     while asyncio.get_running_loop().time() < end:
         page = await read_page(bus, kind, subject, sequence + 1)
         for message in page:
-            headers = message.headers or {}
-            sequence = int(headers["Nats-Sequence"])
-            look(headers["Nats-Subject"], headers, message.data)
+            lying = _lying(message)
+            sequence = lying.sequence
+            look(lying.subject, lying.headers, lying.body)
         if not page:
             return True
     return False
+
+
+@value
+class Lying:
+    """A message as it lies in a stream."""
+
+    sequence: int
+    subject: str
+    headers: dict[str, str]
+    body: bytes
+
+
+async def walk(bus: Bus, kind: str, subject: str) -> AsyncGenerator[list[Lying]]:
+    """The same, page by page and with all the time that the reader takes: no more than a page is in memory.
+
+    Raises:
+        nats.errors.Error: the bus did not answer.
+    """
+    sequence = 0
+    while page := await read_page(bus, kind, subject, sequence + 1):
+        lying = [_lying(message) for message in page]
+        sequence = lying[-1].sequence
+        yield lying
+
+
+def _lying(message: Heard) -> Lying:
+    headers = message.headers or {}
+    return Lying(
+        sequence=int(headers["Nats-Sequence"]),
+        subject=headers["Nats-Subject"],
+        headers=headers,
+        body=message.data,
+    )
 
 
 async def read_page(bus: Bus, stream: str, subject: str, sequence: int) -> list[Heard]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
 import nats.js.errors
 import structlog
@@ -17,6 +16,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import MAX_JOB_BYTES
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.deleting import delete_message
 from lorayard_shared.bus.result_store import WRONG_LAST_SEQUENCE
 from lorayard_shared.logs import Event
 
@@ -97,7 +97,7 @@ class DeadLetters:
 
     async def take_back(self, sequence: int) -> None:
         """The job was answered otherwise: its letter goes."""
-        await self._bus.js.delete_msg(self._stream, sequence)
+        await delete_message(self._bus, self._stream, sequence)
 
     async def _is_there(self, subject: str, letter: DeadLetter) -> bool:
         """Whether what stands there is this letter; another one makes way."""
@@ -112,6 +112,5 @@ class DeadLetters:
         if known is not None and (known.subject, known.sequence) == (letter.subject, letter.sequence):
             return True
         assert found.seq is not None, "every stored message has one"
-        with suppress(nats.js.errors.NotFoundError):
-            await self._bus.js.delete_msg(self._stream, found.seq)
+        await delete_message(self._bus, self._stream, found.seq)
         return False

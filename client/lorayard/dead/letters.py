@@ -1,0 +1,169 @@
+"""`client.dead`: the dead letters of a yard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Unpack
+
+import nats.js.errors
+
+from lorayard.dead.letter import DeadQuery, Letter, read_letter
+from lorayard.dead.redriving import Redriven, check_adapter, failed, redrive, take_away
+from lorayard.errors import InvalidRequestError, LetterUnknownError, LorayardError
+from lorayard.job_ids import check_job_id
+from lorayard.registry.answering import Answering
+from lorayard_schemas.names import subject_token
+from lorayard_shared.bus.scanning import walk
+
+if TYPE_CHECKING:
+    from lorayard.link import Link
+
+TOGETHER = 32
+"""Letters redriven at once: a round trip for all, and far below every buffer."""
+
+LISTED = 1000
+"""Letters that `list` gives where no limit is named: each may be as large as a message."""
+
+
+class DeadLetters:
+    """The dead letters of one yard, of all tenants whose letters this connection may read.
+
+    Every method raises YardNotReadyError or BusUnavailableError where there is no yard, or no bus.
+    """
+
+    def __init__(self, link: Callable[[], Link]) -> None:
+        self._open_link = link
+
+    async def list(self, **query: Unpack[DeadQuery]) -> list[Letter]:
+        """The letters that a query means, the oldest first; no more than its `limit`, or 1,000."""
+        query.setdefault("limit", LISTED)
+        return [letter async for letter in self.all(**query)]
+
+    async def all(self, **query: Unpack[DeadQuery]) -> AsyncGenerator[Letter]:
+        """The same, one after the other and however many, a page of them in memory at a time."""
+        link = self._open_link()
+        left = query.get("limit", -1)
+        if "limit" in query and left < 1:
+            raise InvalidRequestError(field="limit", reason=f"a number from 1 up is needed, got {left}")
+        async with Answering(link), aclosing(self._walk(link, query)) as found:
+            async for letter in found:
+                yield letter
+                left -= 1
+                if left == 0:
+                    return
+
+    async def show(self, letter: int | str) -> Letter:
+        """One letter: by its number, or by the id of its job.
+
+        Raises:
+            LetterUnknownError: there is none, or several tenants have one of that job id.
+        """
+        link = self._open_link()
+        async with Answering(link):
+            return await self._find(link, letter)
+
+    async def redrive(self, letter: int | str, *, to_adapter: str | None = None) -> Redriven:
+        """Try its job again under a new id, which the report names; with another adapter if one is given.
+
+        Called twice, it queues the job once.
+
+        Raises:
+            LetterUnknownError: there is none: redriven or purged before, or it never was.
+            InvalidRequestError: jobs cannot be sent to that adapter.
+        """
+        link, adapter = self._open_link(), check_adapter(to_adapter)
+        async with Answering(link):
+            return await redrive(link, await self._find(link, letter), adapter)
+
+    async def redrive_all(
+        self, *, to_adapter: str | None = None, **query: Unpack[DeadQuery]
+    ) -> AsyncGenerator[Redriven]:
+        """Redrive every letter that a query means; a report for each, as it is done.
+
+        Raises:
+            InvalidRequestError: jobs cannot be sent to that adapter.
+        """
+        link, adapter = self._open_link(), check_adapter(to_adapter)
+        waiting: list[Letter] = []
+        async with aclosing(self.all(**query)) as found:
+            async for letter in found:
+                waiting.append(letter)
+                if len(waiting) == TOGETHER:
+                    for report in await self._redrive_together(link, waiting, adapter):
+                        yield report
+                    waiting = []
+        for report in await self._redrive_together(link, waiting, adapter):
+            yield report
+
+    async def purge(self, letter: int | str) -> Letter:
+        """Throw a letter away, for good; what it was.
+
+        Raises:
+            LetterUnknownError: there is none.
+        """
+        link = self._open_link()
+        async with Answering(link):
+            found = await self._find(link, letter)
+            await take_away(link, found)
+        return found
+
+    async def purge_all(self, **query: Unpack[DeadQuery]) -> AsyncGenerator[Letter]:
+        """Throw away every letter that a query means; each as it goes."""
+        link = self._open_link()
+        async with aclosing(self.all(**query)) as found:
+            async for letter in found:
+                async with Answering(link):
+                    gone = await take_away(link, letter)
+                if gone:
+                    yield letter
+
+    async def _redrive_together(
+        self, link: Link, letters: list[Letter], adapter: str | None
+    ) -> list[Redriven]:
+        return await asyncio.gather(*(self._redrive_one(link, letter, adapter) for letter in letters))
+
+    async def _redrive_one(self, link: Link, letter: Letter, adapter: str | None) -> Redriven:
+        try:
+            async with Answering(link):
+                return await redrive(link, letter, adapter)
+        except LorayardError as error:
+            return failed(letter, error)
+
+    async def _walk(self, link: Link, query: DeadQuery) -> AsyncGenerator[Letter]:
+        subjects = link.bus.subjects
+        tenant = query.get("tenant")
+        subject = subjects.dead if tenant is None else f"{subjects.prefix}.dead.{subject_token(tenant)}.>"
+        async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
+            async for page in pages:
+                for lying in page:
+                    letter = read_letter(lying.sequence, lying.body)
+                    if letter is not None and letter.fits(query):
+                        yield letter
+
+    async def _find(self, link: Link, letter: int | str) -> Letter:
+        found = await (
+            self._by_number(link, letter) if isinstance(letter, int) else self._by_job(link, letter)
+        )
+        if len(found) != 1:
+            raise LetterUnknownError(letter=letter, numbers=[one.number for one in found])
+        return found[0]
+
+    async def _by_number(self, link: Link, number: int) -> list[Letter]:
+        try:
+            stored = await link.bus.js.get_msg(link.bus.subjects.stream("dead"), seq=number, direct=True)
+        except nats.js.errors.NotFoundError:
+            return []
+        found = read_letter(number, stored.data or b"")
+        return [] if found is None else [found]
+
+    async def _by_job(self, link: Link, job: str) -> list[Letter]:
+        subjects = link.bus.subjects
+        found: list[Letter] = []
+        subject = f"{subjects.prefix}.dead.*.*.{check_job_id(job)}"
+        async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
+            async for page in pages:
+                letters = [read_letter(lying.sequence, lying.body) for lying in page]
+                found += [letter for letter in letters if letter is not None]
+        return found
