@@ -47,7 +47,7 @@ class DeadLetters:
         left = query.get("limit", -1)
         if "limit" in query and left < 1:
             raise InvalidRequestError(field="limit", reason=f"a number from 1 up is needed, got {left}")
-        async with Answering(link), aclosing(self._walk(link, query)) as found:
+        async with Answering(link), aclosing(_walk(link, query)) as found:
             async for letter in found:
                 yield letter
                 left -= 1
@@ -62,7 +62,7 @@ class DeadLetters:
         """
         link = self._open_link()
         async with Answering(link):
-            return await self._find(link, letter)
+            return await _find(link, letter)
 
     async def redrive(self, letter: int | str, *, to_adapter: str | None = None) -> Redriven:
         """Try its job again under a new id, which the report names; with another adapter if one is given.
@@ -75,7 +75,7 @@ class DeadLetters:
         """
         link, adapter = self._open_link(), check_adapter(to_adapter)
         async with Answering(link):
-            return await redrive(link, await self._find(link, letter), adapter)
+            return await redrive(link, await _find(link, letter), adapter)
 
     async def redrive_all(
         self, *, to_adapter: str | None = None, **query: Unpack[DeadQuery]
@@ -91,10 +91,10 @@ class DeadLetters:
             async for letter in found:
                 waiting.append(letter)
                 if len(waiting) == TOGETHER:
-                    for report in await self._redrive_together(link, waiting, adapter):
+                    for report in await _redrive_together(link, waiting, adapter):
                         yield report
                     waiting = []
-        for report in await self._redrive_together(link, waiting, adapter):
+        for report in await _redrive_together(link, waiting, adapter):
             yield report
 
     async def purge(self, letter: int | str) -> Letter:
@@ -105,7 +105,7 @@ class DeadLetters:
         """
         link = self._open_link()
         async with Answering(link):
-            found = await self._find(link, letter)
+            found = await _find(link, letter)
             await take_away(link, found)
         return found
 
@@ -119,51 +119,53 @@ class DeadLetters:
                 if gone:
                     yield letter
 
-    async def _redrive_together(
-        self, link: Link, letters: list[Letter], adapter: str | None
-    ) -> list[Redriven]:
-        return await asyncio.gather(*(self._redrive_one(link, letter, adapter) for letter in letters))
 
-    async def _redrive_one(self, link: Link, letter: Letter, adapter: str | None) -> Redriven:
-        try:
-            async with Answering(link):
-                return await redrive(link, letter, adapter)
-        except LorayardError as error:
-            return failed(letter, error)
+async def _redrive_together(link: Link, letters: list[Letter], adapter: str | None) -> list[Redriven]:
+    return await asyncio.gather(*(_redrive_one(link, letter, adapter) for letter in letters))
 
-    async def _walk(self, link: Link, query: DeadQuery) -> AsyncGenerator[Letter]:
-        subjects = link.bus.subjects
-        tenant = query.get("tenant")
-        subject = subjects.dead if tenant is None else f"{subjects.prefix}.dead.{subject_token(tenant)}.>"
-        async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
-            async for page in pages:
-                for lying in page:
-                    letter = read_letter(lying.sequence, lying.body)
-                    if letter is not None and letter.fits(query):
-                        yield letter
 
-    async def _find(self, link: Link, letter: int | str) -> Letter:
-        found = await (
-            self._by_number(link, letter) if isinstance(letter, int) else self._by_job(link, letter)
-        )
-        if len(found) != 1:
-            raise LetterUnknownError(letter=letter, numbers=[one.number for one in found])
-        return found[0]
+async def _redrive_one(link: Link, letter: Letter, adapter: str | None) -> Redriven:
+    try:
+        async with Answering(link):
+            return await redrive(link, letter, adapter)
+    except LorayardError as error:
+        return failed(letter, error)
 
-    async def _by_number(self, link: Link, number: int) -> list[Letter]:
-        try:
-            stored = await link.bus.js.get_msg(link.bus.subjects.stream("dead"), seq=number, direct=True)
-        except nats.js.errors.NotFoundError:
-            return []
-        found = read_letter(number, stored.data or b"")
-        return [] if found is None else [found]
 
-    async def _by_job(self, link: Link, job: str) -> list[Letter]:
-        subjects = link.bus.subjects
-        found: list[Letter] = []
-        subject = f"{subjects.prefix}.dead.*.*.{check_job_id(job)}"
-        async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
-            async for page in pages:
-                letters = [read_letter(lying.sequence, lying.body) for lying in page]
-                found += [letter for letter in letters if letter is not None]
-        return found
+async def _walk(link: Link, query: DeadQuery) -> AsyncGenerator[Letter]:
+    subjects = link.bus.subjects
+    tenant = query.get("tenant")
+    subject = subjects.dead if tenant is None else f"{subjects.prefix}.dead.{subject_token(tenant)}.>"
+    async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
+        async for page in pages:
+            for lying in page:
+                letter = read_letter(lying.sequence, lying.body)
+                if letter is not None and letter.fits(query):
+                    yield letter
+
+
+async def _find(link: Link, letter: int | str) -> Letter:
+    found = await (_by_number(link, letter) if isinstance(letter, int) else _by_job(link, letter))
+    if len(found) != 1:
+        raise LetterUnknownError(letter=letter, numbers=[one.number for one in found])
+    return found[0]
+
+
+async def _by_number(link: Link, number: int) -> list[Letter]:
+    try:
+        stored = await link.bus.js.get_msg(link.bus.subjects.stream("dead"), seq=number, direct=True)
+    except nats.js.errors.NotFoundError:
+        return []
+    found = read_letter(number, stored.data or b"")
+    return [] if found is None else [found]
+
+
+async def _by_job(link: Link, job: str) -> list[Letter]:
+    subjects = link.bus.subjects
+    found: list[Letter] = []
+    subject = f"{subjects.prefix}.dead.*.*.{check_job_id(job)}"
+    async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
+        async for page in pages:
+            letters = [read_letter(lying.sequence, lying.body) for lying in page]
+            found += [letter for letter in letters if letter is not None]
+    return found
