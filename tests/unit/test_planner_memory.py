@@ -8,10 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from lorayard_dispatcher.planning import demand, shares
+from lorayard_dispatcher.planning import demand, pulls, shares
+from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.planning.values import Resident, WaitingJob, WorkerView
+from lorayard_shared.rendezvous import strongest
 
 TURN = 400
 """Jobs in one turn of the yard; after it no name comes again."""
@@ -41,6 +43,17 @@ def test_an_old_job_that_stays_does_not_keep_the_names_of_those_that_overtake_it
         planner.put(_job(f"{number}", "a", "quick", at=2.0 + number, deadline=1e9))
         planner.take("first" if number == 0 else f"{number - 1}")
     assert _entries(planner) <= before + 200
+
+
+def test_homes_that_are_remembered_are_the_same_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups times workers would be millions."""
+    monkeypatch.setattr(pulls, "MOST_KEPT", 8)
+    fleet = [Desk(WorkerView(worker=f"w{number}", room=1), Policy()) for number in range(4)]
+    homes = pulls.Pulls()
+    for group in [f"g{number}" for number in range(20)] * 2:
+        found = [homes.strongest(group, fleet).name for _ in range(2)]
+        assert found == strongest(group, [desk.name for desk in fleet], 1) * 2
+        assert sum(len(cast("Any", kept)) for kept in _containers(homes, set())) <= 2 * 8
 
 
 def _turn(planner: Planner, turn: int) -> None:

@@ -15,8 +15,8 @@ from zlib import crc32
 from lorayard_dispatcher.planning.desk import FORGET, MOST_ASKED, Desk
 from lorayard_dispatcher.planning.name_lists import enter, enter_all, leave, leave_all, move
 from lorayard_dispatcher.planning.policy import Policy
+from lorayard_dispatcher.planning.pulls import Pulls
 from lorayard_dispatcher.planning.values import BASE_GROUP, Resident, WorkerView
-from lorayard_shared.rendezvous import weight
 
 NOBODY: Sequence[str] = ()
 
@@ -33,6 +33,7 @@ class Desks:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._pulls = Pulls()
         self.by_name: dict[str, Desk] = {}
         self.names: list[str] = []
         """All workers, sorted."""
@@ -254,7 +255,7 @@ class Desks:
             if found:
                 return at_home
         found = self._least_filled(names, group, key, queue, spare)
-        return _home_of(group, found) if found else None
+        return self._pulls.strongest(group, found) if found else None
 
     def _least_filled(
         self, names: Sequence[str], group: str, key: str, queue: bool, spare: bool
@@ -372,11 +373,3 @@ class Desks:
             leave_all(index, gone, desk.name)
             enter_all(index, come, desk.name)
         self._join(desk, (*sorted(gone), *sorted(come)))
-
-
-def _home_of(group: str, desks: Sequence[Desk]) -> Desk:
-    """The one of them that a group is drawn to most."""
-    if len(desks) == 1:
-        return desks[0]
-    weights = [weight(group, desk.name) for desk in desks]
-    return desks[weights.index(max(weights))]
