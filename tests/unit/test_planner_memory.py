@@ -53,7 +53,7 @@ def test_homes_that_are_remembered_are_the_same_and_bounded(monkeypatch: pytest.
     for group in [f"g{number}" for number in range(20)] * 2:
         found = [homes.strongest(group, fleet).name for _ in range(2)]
         assert found == strongest(group, [desk.name for desk in fleet], 1) * 2
-        assert sum(len(cast("Any", kept)) for kept in _containers(homes, set())) <= 2 * 8
+        assert sum(len(kept) for kept in _containers(homes, set())) <= 2 * 8
 
 
 def _turn(planner: Planner, turn: int) -> None:
