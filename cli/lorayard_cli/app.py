@@ -61,6 +61,11 @@ _NOUNS = {
             "promote": ("rollout:promote", "Give one version of an alias all of its requests."),
             "rollback": ("rollout:rollback", "Return an alias to an earlier revision."),
             "unalias": ("rollout:unalias", "Take an alias away."),
+            "pause": ("control:pause_adapter", "Start none of its jobs for a while."),
+            "resume": ("control:resume_adapter", "Let them start again."),
+            "drain": ("control:drain_adapter", "Empty it before maintenance."),
+            "cap": ("control:cap_adapter", "Have at most so many of its jobs at workers at once."),
+            "uncap": ("control:uncap_adapter", "Take its cap away."),
         },
     ),
     "routes": (
@@ -113,7 +118,41 @@ _NOUNS = {
             "lift": ("lift", "Let them run again."),
         },
     ),
-    "workers": ("Workers of the yard.", {"ls": ("ls", "List the workers and what they hold.")}),
+    "workers": (
+        "Workers of the yard.",
+        {
+            "ls": ("ls", "List the workers and what they hold."),
+            "pause": ("control:pause_worker", "Start none of its jobs for a while."),
+            "resume": ("control:resume_worker", "Let it take jobs again."),
+            "drain": ("control:drain_worker", "Empty it before maintenance."),
+            "undrain": ("control:resume_worker", "Let it take jobs again."),
+            "scale": ("control:scale_worker", "Have it run at most so many jobs at once."),
+        },
+    ),
+    "lanes": (
+        "The four lanes of jobs.",
+        {
+            "pause": ("control:pause_lane", "Start none of its jobs for a while."),
+            "resume": ("control:resume_lane", "Let them start again."),
+            "drain": ("control:drain_lane", "Empty it before maintenance."),
+            "cap": ("control:cap_lane", "Have at most so many of its jobs at workers at once."),
+            "uncap": ("control:uncap_lane", "Take its cap away."),
+        },
+    ),
+    "tenants": (
+        "Whose jobs there are.",
+        {
+            "pause": ("control:pause_tenant", "Start none of its jobs for a while."),
+            "resume": ("control:resume_tenant", "Let them start again."),
+            "drain": ("control:drain_tenant", "Empty it before maintenance."),
+            "cap": ("control:cap_tenant", "Have at most so many of its jobs at workers at once."),
+            "uncap": ("control:uncap_tenant", "Take its cap away."),
+        },
+    ),
+    "control": (
+        "What somebody has paused and capped.",
+        {"ls": ("ls", "List what is paused, drained and capped, by whom, and why.")},
+    ),
     "models": ("Base models on this machine.", {"prepare": ("prepare", "Make a base model ready to load.")}),
     "bench": (
         "Measure the yard.",

@@ -32,6 +32,10 @@ def dispatcher_lines(status: DispatcherStatus) -> Iterator[str]:
         yield f"[bold]sessions[/]    {status.sessions} in memory; {kept}"
     if status.semantic is not None:
         yield from _semantic(status.semantic)
+    back = {"struck": status.struck, "paused": status.paused, "capped": status.capped}
+    if any(back.values()):
+        counts = ", ".join(f"{count} {word}" for word, count in back.items() if count)
+        yield f"[bold]held back[/]   {counts}"
     yield from _trouble(status)
 
 

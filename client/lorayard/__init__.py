@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from lorayard.client import Client
 from lorayard.composition import Composition
+from lorayard.control import Control, Controls, Running
 from lorayard.dead.letter import DeadQuery, Letter
 from lorayard.dead.letters import DeadLetters
 from lorayard.dead.redriving import Redriven, RedriveOutcome
@@ -16,6 +17,7 @@ from lorayard.errors import (
     BusUnavailableError,
     ClientClosedError,
     ContendedError,
+    DrainTimeoutError,
     FileMissingError,
     IdempotencyConflictError,
     InvalidRequestError,
@@ -32,6 +34,7 @@ from lorayard.errors import (
     NotPreloadedError,
     NotSentError,
     NotValidatedError,
+    PauseUnknownError,
     PayloadTooLargeError,
     ReferencedError,
     ResultTextMissingError,
@@ -74,6 +77,7 @@ from lorayard_schemas.alias import AliasRecord, Arm, GuardRule, Sticky
 from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.composition import AppliedComposition, AppliedPart, CompositionPolicy, MajoritySign
+from lorayard_schemas.control import Cap, Controlled, Pause
 from lorayard_schemas.job import ChatTurn, Lane
 from lorayard_schemas.limit import Limits
 from lorayard_schemas.placement import AdapterTier, Placement
@@ -107,6 +111,7 @@ __all__ = [
     "BusRefusedError",
     "BusUnavailableError",
     "CancelOutcome",
+    "Cap",
     "ChatTurn",
     "ClassifierCheck",
     "Client",
@@ -115,8 +120,12 @@ __all__ = [
     "Composition",
     "CompositionPolicy",
     "ContendedError",
+    "Control",
+    "Controlled",
+    "Controls",
     "DeadLetters",
     "DeadQuery",
+    "DrainTimeoutError",
     "ErrorKind",
     "EventKind",
     "FileCheck",
@@ -146,6 +155,8 @@ __all__ = [
     "NotPreloadedError",
     "NotSentError",
     "NotValidatedError",
+    "Pause",
+    "PauseUnknownError",
     "PayloadTooLargeError",
     "Placement",
     "PushReport",
@@ -165,6 +176,7 @@ __all__ = [
     "RuleFileError",
     "RuleRevisionError",
     "Rules",
+    "Running",
     "ScheduledJob",
     "SettingsError",
     "Stage",

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from lorayard.batch import submit_together
+from lorayard.control import Control
 from lorayard.dead.letters import DeadLetters
 from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
@@ -168,6 +169,11 @@ class Client:
     def dead(self) -> DeadLetters:
         """Jobs that were given up: `await yard.dead.list()`, `await yard.dead.redrive(number)`."""
         return DeadLetters(lambda: self._open_link)
+
+    @property
+    def control(self) -> Control:
+        """What starts and how much: `await yard.control.pause("lane", "bulk", reason="maintenance")`."""
+        return Control(lambda: self._open_link)
 
     async def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive.

@@ -10,6 +10,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   JobFailedError               caller (kind permanent), or try later (retryable), or us (poison)
   JobCancelledError            nobody: the job was cancelled
   JobExpiredError              caller: its deadline passed first
+  DrainTimeoutError            caller: something still runs; it stays paused; also a TimeoutError
   JobTimeoutError              caller: waited long enough; the job goes on; also a TimeoutError
   StreamRestartedError         caller: another run wrote another text; the result is whole and right
   YardFullError                wait and submit again: back-pressure
@@ -30,6 +31,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   LimitsUnknownError           caller: just these are not limited (lorayard_shared)
   LetterUnknownError           caller: there is no such dead letter, or several of that job id
   StrikeUnknownError           caller: just this is not struck (lorayard_shared)
+  PauseUnknownError            caller: just this is not paused, or has no cap (lorayard_shared)
   VersionTakenError            publisher: the version stands for other bytes (lorayard_shared)
   VersionUnknownError          caller: there is no such version (lorayard_shared)
   TransitionError              caller: a version's state does not allow it (lorayard_shared)
@@ -54,6 +56,7 @@ from lorayard_shared.registry.errors import (
     ContendedError,
     FileMissingError,
     LimitsUnknownError,
+    PauseUnknownError,
     ReferencedError,
     RuleFileError,
     RuleRevisionError,
@@ -77,6 +80,7 @@ __all__ = [
     "BusUnavailableError",
     "ClientClosedError",
     "ContendedError",
+    "DrainTimeoutError",
     "FileMissingError",
     "IdempotencyConflictError",
     "InvalidRequestError",
@@ -94,6 +98,7 @@ __all__ = [
     "NotPreloadedError",
     "NotSentError",
     "NotValidatedError",
+    "PauseUnknownError",
     "PayloadTooLargeError",
     "ReferencedError",
     "ResultTextMissingError",
@@ -253,6 +258,21 @@ class StreamRestartedError(LorayardError):
         )
         self.job_id = job_id
         self.text = text
+
+
+class DrainTimeoutError(LorayardError, TimeoutError):
+    """Something that is drained still runs; it stays paused, and what runs goes on."""
+
+    def __init__(self, *, kind: str, name: str, seconds: float, jobs: int) -> None:
+        running = "1 job" if jobs == 1 else f"{jobs} jobs"
+        super().__init__(
+            f"{kind} {name} is not empty after {seconds:g} s: {running} at its workers; it stays paused, "
+            f"and `lorayard {kind}s drain {name}` waits on"
+        )
+        self.kind = kind
+        self.name = name
+        self.seconds = seconds
+        self.jobs = jobs
 
 
 class YardFullError(LorayardError):

@@ -29,6 +29,7 @@ from lorayard.result import Result
 from lorayard.scheduled import ScheduledJob
 from lorayard.streaming.events import JobEvent
 from lorayard.submit_report import SubmitReport
+from lorayard.sync_control import SyncControl
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import CancelOutcome
@@ -263,6 +264,11 @@ class SyncClient:
     def dead(self) -> SyncDeadLetters:
         """Jobs that were given up: `yard.dead.list()`, `yard.dead.redrive(number)`."""
         return SyncDeadLetters(self._client.dead, lambda: self._thread)
+
+    @property
+    def control(self) -> SyncControl:
+        """What starts and how much: `yard.control.pause("lane", "bulk", reason="maintenance")`."""
+        return SyncControl(self._client.control, lambda: self._thread)
 
     def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive."""

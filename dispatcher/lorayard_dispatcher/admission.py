@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 
 import structlog
 
+from lorayard_dispatcher.ceilings import Ceilings
 from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.limits import Limits
@@ -19,9 +20,9 @@ from lorayard_dispatcher.sessions import Sessions
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_schemas.control import Cap, Hold
 from lorayard_schemas.job import Lane
 from lorayard_schemas.semantic import SemanticRecord
-from lorayard_schemas.strike import Strike
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
@@ -48,6 +49,8 @@ class Admission:
         setbacks: Setbacks,
         limits: Limits,
         samples: Samples,
+        ceilings: Ceilings,
+        postpone: Callable[[TakenJob], Coroutine[object, object, None]],
         semantic_record: Callable[[], SemanticRecord | None],
         answers: Answers,
         leases: LeaseKeeper,
@@ -59,7 +62,8 @@ class Admission:
         tasks: OwnedTasks,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
-        """`may_come`: whether news of what a job (by key) names is on its way; `on_first` hears of each group
+        """`may_come`: whether news of what a job (by key) names is on its way; `postpone` puts a job off;
+        `on_first` hears of each group
         when a job of it comes first; `hand_to` gives jobs to a worker; `changed` is told of work."""
         self._settings = settings
         self._pool = pool
@@ -68,6 +72,8 @@ class Admission:
         self._fleet = fleet
         self._setbacks = setbacks
         self._samples = samples
+        self._ceilings = ceilings
+        self._postpone = postpone
         self._semantic_record = semantic_record
         self._answers = answers
         self._leases = leases
@@ -120,9 +126,12 @@ class Admission:
             return
         if self._samples.per_adapter and found.rule is Rule.EXPLICIT and job.deliveries == 1:
             self._sample(job)
-        strike = self._choosing.strike(job, found)
-        if strike is not None:
-            self._put_by(job, strike)
+        hold = self._choosing.hold(job, found)
+        if hold is not None:
+            self._put_by(job, hold)
+            return
+        if self._choosing.controls.caps_any and (full := self._ceilings.full(job, found.refs)) is not None:
+            self._put_by(job, full)
             return
         if self._limits.gates and not self._limits.lets(job, found):
             return
@@ -178,6 +187,8 @@ class Admission:
             known, parked = parked, known
         first = known is None and parked.taken.deliveries == 1
         self._pool.put(parked, arrived=time.time() if first else None)
+        if self._choosing.controls.caps_any:
+            self._ceilings.let_in(parked)
         if known is not None and known.taken.lease != parked.taken.lease:
             self._leases.release(known.taken.lease)
         self._changed()
@@ -198,8 +209,17 @@ class Admission:
         refusal = refusals.unknown_adapter(error, None if hidden else self._fleet.refused(error.spec))
         self._tasks.spawn(self._answers.refuse(job, refusal), f"refuse-{job.key}")
 
-    def _put_by(self, job: TakenJob, strike: Strike | None = None, *, called: bool = False) -> None:
-        old = self._unresolved.put(job, strike, called=called)
+    def put_by(self, job: TakenJob, hold: Hold | Cap) -> None:
+        """It is held back."""
+        self._put_by(job, hold)
+
+    def _put_by(self, job: TakenJob, hold: Hold | Cap | None = None, *, called: bool = False) -> None:
+        # As many of one consumer may be held back as it has waiting: more would fill its window, and nobody
+        # behind them be seen.
+        if hold is not None and self._unresolved.kept(job.lease) >= self._settings.window:
+            self._tasks.spawn(self._postpone(job), f"postpone-{job.key}")
+            return
+        old = self._unresolved.put(job, hold, called=called)
         if old is not None:
             self._leases.release(old.lease)
 

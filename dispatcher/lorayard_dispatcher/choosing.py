@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.session import Session
-from lorayard_schemas.strike import Strike
+from lorayard_schemas.control import Hold
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.asked import Asked, asked_of
 from lorayard_shared.jobs.bound import bound_text
+from lorayard_shared.jobs.controls import ControlBook
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.resolve import Resolution
-from lorayard_shared.jobs.strikes import StrikeBook
 from lorayard_shared.jobs.taken_job import TakenJob
 
 REMEMBERED_JOBS = 100_000
@@ -21,19 +21,19 @@ REMEMBERED_JOBS = 100_000
 
 
 class Choosing:
-    """The directory of one dispatcher, its strikes, and what was begun."""
+    """The directory of one dispatcher, its strikes, pauses and limits, and what was begun."""
 
     def __init__(self, registry: AdapterRegistry, default: str | None) -> None:
         self.directory = Directory(registry, default)
-        self.strikes = StrikeBook()
+        self.controls = ControlBook()
         self._begun: OrderedDict[str, str] = OrderedDict()
         """Job key -> `bound_text` of what aliases led it to. A restarted dispatcher draws anew, and gets the
         same unless weights have changed meanwhile."""
 
     @property
     def changes(self) -> int:
-        """Of aliases, rules and strikes since the start: what was chosen before another one may be wrong."""
-        return self.directory.changes + self.strikes.changes
+        """Of aliases, rules, strikes and pauses since the start: what was chosen before one may be wrong."""
+        return self.directory.changes + self.controls.changes
 
     def choose(self, job: TakenJob, session: Session | None) -> Resolution:
         """The adapter of a job.
@@ -59,12 +59,9 @@ class Choosing:
     def _asked(self, job: TakenJob, session: Session | None) -> Asked:
         return asked_of(job, self._begun.get(job.key), None if session is None else session.bound)
 
-    def strike(self, job: TakenJob, found: Resolution) -> Strike | None:
-        """What keeps the job from running."""
-        if not self.strikes:
-            return None
-        struck = (self.strikes.find(ref, job.address.tenant) for ref in found.refs)
-        return next((strike for strike in struck if strike is not None), None)
+    def hold(self, job: TakenJob, found: Resolution) -> Hold | None:
+        """What keeps the job from starting."""
+        return self.controls.hold(job.address, found.refs) if self.controls.holds_any else None
 
     def begin(self, parked: ParkedJob) -> None:
         """A job is given to a worker: given out again, it keeps its versions while their aliases have any use

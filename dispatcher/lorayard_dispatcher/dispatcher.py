@@ -16,6 +16,7 @@ import structlog
 from lorayard_dispatcher.admission import LANES, Admission
 from lorayard_dispatcher.arrival_order import ArrivalOrder
 from lorayard_dispatcher.audit import Audit
+from lorayard_dispatcher.ceilings import Ceilings
 from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.compositions import Compositions
 from lorayard_dispatcher.delayed_check import DelayedCheck
@@ -54,6 +55,7 @@ from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.intake import Unreadable, read_message
+from lorayard_shared.jobs.postponing import postpone
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.owned_tasks import OwnedTasks
@@ -101,6 +103,13 @@ class Dispatcher:
         self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
         self.unresolved = Unresolved()
         self.choosing = Choosing(self.registry, settings.default_adapter)
+        self.ceilings = Ceilings(
+            self.choosing.controls,
+            self.fleet,
+            self.unresolved,
+            is_parked=lambda key: self.pool.get(key) is not None,
+            retry=lambda keys: self.admission.retry(keys),
+        )
         self.is_active: Callable[[], bool] = lambda: True
         """Whether what is parked is still this dispatcher's to give out."""
         self.on_room: list[Callable[[], None]] = []
@@ -185,6 +194,8 @@ class Dispatcher:
             setbacks=self.setbacks,
             limits=self.limits,
             samples=self.samples,
+            ceilings=self.ceilings,
+            postpone=lambda job: postpone(self.bus, self.leases, job, now=time.time()),
             semantic_record=lambda: self.semantic.record,
             answers=self.answers,
             leases=self.leases,
@@ -218,6 +229,7 @@ class Dispatcher:
             withdrawing=self.withdrawing,
             take=lambda job: self.admission.take(job),
             changed=self._changed.set,
+            on_controls=self._on_controls,
         )
 
     def _make_news(self) -> News:
@@ -257,6 +269,8 @@ class Dispatcher:
             usage=self.usage,
             audit=self.audit,
             choosing=self.choosing,
+            ceilings=self.ceilings,
+            put_by=lambda job, cap: self.admission.put_by(job, cap),
             sending=self.sending,
             orders=self.orders,
         )
@@ -271,16 +285,19 @@ class Dispatcher:
     def room(self, lane: Lane) -> int:
         """How many more jobs of a lane may be taken: parked ones cost memory and leases.
 
-        Each lane has a window of its own, or bulk work would keep urgent jobs from being seen at all.
+        Each lane has a window of its own, or bulk work would keep urgent jobs from being seen at all. A lane
+        that is paused is not pulled: its jobs stay where they are, and take no leases.
         """
+        if self.choosing.controls.paused_lane(lane) is not None:
+            return 0
         return self.room_due() - self.pool.count(LANES.index(lane))
 
     def room_due(self) -> int:
         """The same for retried jobs, of whatever lane."""
         window = self.settings.window
-        aside = self.unresolved.aside
-        # As many more may be struck or held: nobody else is to wait for those.
-        return window - (len(self.unresolved) - aside) - max(0, aside - window) - len(self.refusing)
+        # As many more may be kept back: nobody else is to wait for those.
+        waiting = len(self.unresolved) - self.unresolved.aside + max(0, self.unresolved.due_later - window)
+        return window - waiting - len(self.refusing)
 
     def on_due(self, message: Heard) -> None:
         """A job whose time has come."""
@@ -318,6 +335,14 @@ class Dispatcher:
         self.rerouting.on_alias(key, value)
         self.keeping.on_declared()
 
+    def _on_controls(self) -> None:
+        """Strikes, pauses or caps are others: what waits is counted anew, and lanes are pulled or not."""
+        for parked in list(self.pool) if self.choosing.controls.caps_any else ():
+            if self.choosing.controls.caps(parked.taken.address, parked.counts_as):
+                self.pool.take(parked.key)
+                self.admission.take(parked.taken)
+        self.sent()
+
     def on_rules(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of rules."""
         self.rerouting.on_rules(key, value)
@@ -340,6 +365,8 @@ class Dispatcher:
                 self.lookout.look(looked)
                 self.usage.look(self.fleet.heard())
                 self.departures.expire()
+                self.rerouting.lapse(time.time())
+                self.ceilings.turn_over()
                 self.unservable.look(looked)
             if self.registry.changed:
                 self.registry.changed = False
@@ -347,6 +374,8 @@ class Dispatcher:
                 self.worth_of.clear()
                 self.worth_of.update(worths)
                 self.planner.expect(self.keeping.kept_ready(self.registry.active()))
+            if self.unresolved.capped:
+                self.ceilings.look()
             if len(self.pool) or self.planner.prewarms(time.time()):
                 if self.is_active():
                     self.plans.make()

@@ -9,8 +9,12 @@ from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
 from lorayard_dispatcher.waiting import Fit, wait_reason
+from lorayard_schemas.control import Cap, Pause, told
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
+from lorayard_schemas.strike import Strike
 from lorayard_shared.jobs.taken_job import TakenJob
+
+_HELD = {Strike: WaitReason.STRUCK, Pause: WaitReason.PAUSED, Cap: WaitReason.CAPPED}
 
 
 def explain_job(dispatcher: Dispatcher, wish: ExplainJob) -> JobExplanation:
@@ -78,8 +82,8 @@ def _placement(dispatcher: Dispatcher, adapters: Iterable[str]) -> str:
 
 
 def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
-    """It is struck; or no worker is alive: they register what they have, so nobody knows what there is."""
-    strike = dispatcher.unresolved.strike(taken)
+    """It is held back; or no worker is alive: they register what they have, so nobody knows what there is."""
+    hold = dispatcher.unresolved.kept_by(taken)
     # Else its session is being read, which takes a moment.
     reason = WaitReason.NEXT_PLAN if dispatcher.fleet.workers else WaitReason.NO_WORKER
     return JobExplanation(
@@ -90,8 +94,8 @@ def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
         lane=taken.address.lane,
         waited_seconds=max(0.0, time.time() - taken.enqueued_at),
         attempt=taken.attempt,
-        reason=reason if strike is None else WaitReason.STRUCK,
-        detail="" if strike is None else f"{strike.label}, by {strike.by or 'somebody'}: {strike.why}",
+        reason=reason if hold is None else _HELD[type(hold)],
+        detail="" if hold is None else told(hold),
     )
 
 

@@ -183,11 +183,11 @@ class Fleet:
             self._dirty.add(worker)
 
     def living(self, now: float) -> tuple[KnownWorker, ...]:
-        """Workers that beat and do not stop, sorted by name; also those that rest for a moment."""
+        """Workers that beat, sorted by name, but those that stop or are paused; also those that rest."""
         return tuple(
             known
             for _, known in sorted(self._workers.items())
-            if not known.load.draining and now <= known.advert_at + SILENT_SECONDS
+            if not (known.load.draining or known.load.paused) and now <= known.advert_at + SILENT_SECONDS
         )
 
     def bar(self, barred: Mapping[str, frozenset[str]], strangers: frozenset[str]) -> None:
@@ -276,7 +276,10 @@ class Fleet:
     def holds(self, worker: str, key: str, now: float) -> bool:
         """Whether a worker says itself that it holds a job, and may be given work."""
         known = self._workers.get(worker)
-        return known is not None and known.standing(now) is not Standing.OUT and key in known.load.holding
+        if known is None or key not in known.load.holding:
+            return False
+        # A paused one goes on with what it has.
+        return known.standing(now) is not Standing.OUT or (known.load.paused and known.is_heard(now))
 
     def is_heard(self, worker: str, now: float) -> bool:
         """Whether a worker has spoken just now."""
@@ -303,6 +306,14 @@ class Fleet:
         for name, known in self._workers.items():
             for held in chain(known.jobs, *(jobs.values() for jobs in known.doubtful.values())):
                 yield name, held
+
+    def loads(self) -> Iterator[WorkerLoad]:
+        """What every worker says that it holds."""
+        return (known.load for known in self._workers.values())
+
+    def tell_again(self, worker: str) -> None:
+        """A planner believes something of it that did not happen."""
+        self._dirty.add(worker)
 
     def holders(self) -> list[str]:
         """Workers that hold jobs, whoever gave them."""

@@ -50,7 +50,7 @@ class Standing(StrEnum):
     STALE = "stale"
     """Its adapters are believed, its load is not."""
     OUT = "out"
-    """It gets nothing: silent, stopping, out of reach, or resting after it contradicted itself."""
+    """It gets nothing: silent, stopping, paused, out of reach, or resting after it contradicted itself."""
 
 
 @dataclass(slots=True)
@@ -113,7 +113,13 @@ class KnownWorker:
 
     def standing(self, now: float) -> Standing:
         """What its word is worth."""
-        if self.suspect or self.load.draining or self.advert.trouble or now <= self.rests_until:
+        if (
+            self.suspect
+            or self.load.draining
+            or self.load.paused
+            or self.advert.trouble
+            or now <= self.rests_until
+        ):
             return Standing.OUT
         if now > self.advert_at + SILENT_SECONDS:
             return Standing.OUT

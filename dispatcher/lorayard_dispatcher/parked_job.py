@@ -33,7 +33,7 @@ class ParkedJob:
     adapter: AdapterRef | None
     rule: str
     alias: AliasRef | None = None
-    chosen_at: int = 0  # changes of aliases, rules and strikes until then
+    chosen_at: int = 0  # changes of aliases, rules, strikes and pauses until then
     session: Session | None = None
     kept: Kept | None = None
     """What its session had after this turn."""
@@ -67,6 +67,11 @@ class ParkedJob:
         if self.composition is not None:
             return self.composition.refs
         return () if self.adapter is None else (self.adapter,)
+
+    @property
+    def counts_as(self) -> tuple[AdapterRef | None, ...]:
+        """As `refs`, with None for the base model: what pauses and limits go by."""
+        return self.refs or (None,)
 
     @property
     def bound(self) -> dict[str, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from lorayard_dispatcher.audit import Audit
+from lorayard_dispatcher.ceilings import Ceilings
 from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.lookout import Lookout
@@ -15,6 +17,8 @@ from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.sending import Sending
 from lorayard_dispatcher.usage import Usage
+from lorayard_schemas.control import Cap
+from lorayard_shared.jobs.taken_job import TakenJob
 
 
 class Plans:
@@ -30,12 +34,15 @@ class Plans:
         usage: Usage,
         audit: Audit,
         choosing: Choosing,
+        ceilings: Ceilings,
+        put_by: Callable[[TakenJob, Cap], None],
         sending: Sending,
         orders: Orders,
     ) -> None:
         self._planner, self._pool = planner, pool
         self._fleet, self._lookout = fleet, lookout
         self._usage, self._audit, self._choosing = usage, audit, choosing
+        self._ceilings, self._put_by = ceilings, put_by
         self._sending, self._orders = sending, orders
         self.handed_over = self.warm = self.cold = 0
         self._slots: dict[str, int] = {}
@@ -53,9 +60,14 @@ class Plans:
             made = self._planner.plan(now)
         self._audit.plan(made)
         by_worker: dict[str, list[ParkedJob]] = {}
+        capped = self._choosing.controls.caps_any
         for decision in made.decisions:
             parked = self._pool.take(decision.job)
             assert parked is not None, "the planner is told of this very pool"
+            if capped and (full := self._ceilings.give(parked)) is not None:
+                self._put_by(parked.taken, full)
+                self._fleet.tell_again(decision.worker)
+                continue
             self.handed_over += 1
             self.cold += decision.load
             self.warm += not decision.load

@@ -1,10 +1,11 @@
-"""What waits follows what has changed: aliases, rules, strikes, and who may use what (D4, D7).
+"""What waits follows what has changed: aliases, rules, strikes, pauses, and who may use what (D4, D7, E5).
 
 All in the breath in which the change is heard, so that no plan after it gives out what was chosen before.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -35,8 +36,11 @@ class Rerouting:
         withdrawing: Withdrawing,
         take: Callable[[TakenJob], None],
         changed: Callable[[], None],
+        on_controls: Callable[[], None],
     ) -> None:
-        """`take` gets jobs that are to be looked at anew; `changed` is told that there may be room."""
+        """`take` gets jobs that are to be looked at anew; `changed` is told that there may be room, and
+        `on_controls` that strikes, pauses or caps are others."""
+        self._on_controls = on_controls
         self._withdrawing = withdrawing
         self._choosing = choosing
         self._pool = pool
@@ -81,11 +85,20 @@ class Rerouting:
                 yield asked_of(parked.taken)
 
     def on_control(self, key: str, value: bytes | None) -> None:
-        """A change in the bucket of strikes."""
-        if self._choosing.strikes.on_change(key, value):
-            for job in self._unresolved.take_struck():
-                self._take(job)
-            self._follow_everywhere(lambda _: True)
+        """A change in the bucket of strikes, pauses and caps."""
+        if self._choosing.controls.on_change(key, value, time.time()):
+            self._on_holds()
+
+    def lapse(self, now: float) -> None:
+        """Pauses whose time is over end (unix seconds)."""
+        if self._choosing.controls.lapse(now):
+            self._on_holds()
+
+    def _on_holds(self) -> None:
+        for job in self._unresolved.take_held():
+            self._take(job)
+        self._follow_everywhere(lambda _: True)
+        self._on_controls()
 
     def as_now(self, parked: ParkedJob) -> ParkedJob | None:
         """The job by what leads to its adapter now; None: it is to go another way."""
@@ -94,7 +107,7 @@ class Rerouting:
         return self._looked_at(parked)  # what a rule could not add may be there by now
 
     def leaves(self, parked: ParkedJob) -> bool:
-        """Whether a job that was given to a worker is led elsewhere by an alias or a rule by now, or struck.
+        """Whether a job that was given to a worker is led elsewhere by an alias or a rule by now, or held.
 
         One that names its version keeps it, and so does one of a name that has a newer version. Its prompt is
         not read again.
@@ -111,7 +124,7 @@ class Rerouting:
         named = found.rule == parked.rule == Rule.EXPLICIT and found.alias is parked.alias is None
         named = named and found.composition is None  # whose parts may be aliases
         moved = found.made_of != (parked.waiting.group or None) or found.ref != parked.adapter
-        return (moved and not named) or self._choosing.strike(parked.taken, found) is not None
+        return (moved and not named) or self._choosing.hold(parked.taken, found) is not None
 
     def _follow_everywhere(
         self, may_move: Callable[[ParkedJob], bool], alias: AliasRecord | None = None
@@ -142,7 +155,7 @@ class Rerouting:
             return None
         if found.made_of != (parked.waiting.group or None) or found.ref != parked.adapter:
             return None
-        if self._choosing.strike(parked.taken, found) is not None:
+        if self._choosing.hold(parked.taken, found) is not None:
             return None
         told = (found.rule, found.verdict)
         if found.rule == Rule.SESSION:  # it is its own turn that it kept

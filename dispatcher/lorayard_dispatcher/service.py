@@ -209,6 +209,7 @@ def _outcome(stored: Stored) -> CancelOutcome:
 def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) -> DispatcherStatus:
     names = dispatcher.registry.labels
     placed = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, None, most=MOST_MISPLACED)
+    struck, paused, capped = dispatcher.unresolved.counts()
     waiting: dict[str, list[float]] = {}
     for (group, _), jobs in dispatcher.pool.queues.items():
         name = "base" if group == BASE_GROUP else names.get(group, group)
@@ -227,7 +228,9 @@ def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) ->
             ParkedGroup(adapter=name, jobs=len(times), oldest_seconds=max(0.0, now - min(times)))
             for name, times in sorted(waiting.items())
         ),
-        struck=dispatcher.unresolved.struck,
+        struck=struck,
+        paused=paused,
+        capped=capped,
         handing_over=dispatcher.sending.under_way,
         workers=dispatcher.fleet.workers,
         taken=dispatcher.taken,

@@ -77,6 +77,10 @@ class Assignment(Message):
     jobs: tuple[AssignedJob, ...] = Field(min_length=1)
 
 
+MAX_COUNTED = 1024
+"""Things paused or capped that a report tells of: of others no dispatcher knows what another gave out."""
+
+
 class RefusalReason(StrEnum):
     """Why a worker would not take a job."""
 
@@ -113,6 +117,10 @@ class WorkerLoad(Message):
     """Keys of jobs that it hands back sound and not begun, once this one report is answered: no lease has run
     out."""
     draining: bool = False
+    paused: bool = False
+    """Somebody has paused or drained it: it takes no jobs, and finishes what has begun."""
+    counted: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict, max_length=MAX_COUNTED)
+    """Jobs that it holds of each thing (`lane:bulk`) that it knows to be paused or capped."""
     served: dict[str, Annotated[int, Field(ge=0, le=MAX_TOLD_TOKENS)]] = Field(
         default_factory=dict, max_length=MAX_TOLD_TENANTS
     )

@@ -59,6 +59,10 @@ class WaitReason(StrEnum):
     """Nothing: it goes with the next plan, unless others come first."""
     STRUCK = "struck"
     """Somebody has struck its adapter or its tenant; `detail` says who, and why."""
+    PAUSED = "paused"
+    """Somebody has paused or drained its lane, tenant or adapter; `detail` says who, why, and until when."""
+    CAPPED = "capped"
+    """As many jobs of its lane, tenant or adapter are at workers as somebody allows; `detail` says which."""
     PLANNER = "planner"
     """The planner holds it back; `detail` says why."""
 

@@ -25,6 +25,7 @@ from lorayard_schemas.audit import (
     ReturnRecord,
 )
 from lorayard_schemas.blob import BlobManifest
+from lorayard_schemas.control import Cap, Pause
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
@@ -78,7 +79,9 @@ MESSAGES: tuple[type[Message], ...] = (
     LimitGossip,
     Limits,
     LimitsReport,
+    Cap,
     OrderReply,
+    Pause,
     PlaceAdapter,
     PlaceReply,
     Placement,

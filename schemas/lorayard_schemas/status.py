@@ -32,6 +32,10 @@ class DispatcherStatus(Message):
     parked: tuple[ParkedGroup, ...] = ()
     struck: int = 0
     """Jobs that wait for a strike to be lifted."""
+    paused: int = 0
+    """Jobs here that wait for the end of a pause; most of a paused lane stay in their stream."""
+    capped: int = 0
+    """Jobs here that wait because as many of their adapter, tenant or lane run as somebody allows."""
     handing_over: int = 0
     workers: tuple[str, ...] = ()
     taken: int = 0

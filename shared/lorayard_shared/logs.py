@@ -78,6 +78,8 @@ class Event(StrEnum):
     WORKER_DIED = "worker_died"
     WORKER_HUNG = "worker_hung"
     WORKER_LEFT = "worker_left"
+    WORKER_PAUSED = "worker_paused"
+    WORKER_RESUMED = "worker_resumed"
 
 
 def process_logger(**bound: object) -> structlog.typing.FilteringBoundLogger:

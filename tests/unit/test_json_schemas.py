@@ -41,6 +41,7 @@ from lorayard_schemas.audit import (
 )
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.composition import Composition, CompositionPart, CompositionPolicy
+from lorayard_schemas.control import Cap, Controlled, Pause
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.give_back import AliasLead, GiveBack, GiveBackReply
@@ -245,6 +246,8 @@ SAMPLES: tuple[Message, ...] = (
         limits=(LimitsInUse(tenant="t", uses=(LimitUse(name="max_pending", value=9.0, used=1.0),)),),
     ),
     Strike(adapter="a/b/c@1", tenant="t", why="w"),
+    Pause(kind=Controlled.LANE, name="bulk", why="w"),
+    Cap(kind=Controlled.TENANT, name="t", why="w", most=2),
     TrialRecord(
         adapter="a/b/c",
         alias="stable",

@@ -13,10 +13,10 @@ from lorayard_shared.jobs.taken_job import TakenJob
 STRIKE = Strike(adapter="acme/tiny/echo", why="it errs")
 
 
-def job(key: str, lease: str = "first") -> TakenJob:
+def job(key: str, lease: int = 1) -> TakenJob:
     return TakenJob(
         key=key,
-        lease=lease,
+        lease=f"$JS.ACK.YARD_JOBS.dispatch-normal.{lease}.1.1.1700000000000000000.0",
         subject="jobs",
         address=JobAddress(lane=Lane.NORMAL, tenant="acme", adapter="acme/tiny/typo"),
         job=key,
@@ -38,17 +38,17 @@ def test_a_job_that_somebody_will_call_for_costs_nothing_until_then() -> None:
         jobs.put(job(f"typo{number}"), called=True)
     assert [one.key for one in jobs.take_unknown()] == ["open"]
     assert [one.key for one in jobs.take_keys(["typo1", "gone"])] == ["typo1"]
-    assert (len(jobs), jobs.struck) == (3, 1)
+    assert (len(jobs), jobs.aside) == (3, 1)
     assert [one.key for one in jobs.take_all()] == ["struck", "typo0", "typo2"]
 
 
 def test_what_a_job_waits_for_is_what_was_said_last() -> None:
     jobs = Unresolved()
     jobs.put(job("a"), called=True)
-    old = jobs.put(job("a", lease="second"))
+    old = jobs.put(job("a", lease=2))
     assert old is not None
-    assert (old.lease, len(jobs)) == ("first", 1)
-    assert jobs.put(replace(job("a", lease="second"), deliveries=2), STRIKE) is None
+    assert (old.lease, len(jobs)) == (job("a").lease, 1)
+    assert jobs.put(replace(job("a", lease=2), deliveries=2), STRIKE) is None
     assert jobs.take_unknown() == []
-    jobs.put(job("a", lease="second"))
-    assert ([one.key for one in jobs.take_unknown()], jobs.struck) == (["a"], 0)
+    jobs.put(job("a", lease=2))
+    assert ([one.key for one in jobs.take_unknown()], jobs.aside) == (["a"], 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import structlog
@@ -110,16 +110,17 @@ async def _run(
     registered = await unless_stopped(stop, registering)
     crew = make_crew(bus, settings, equipment, leases, registered, owns_process=owns_process)
     await unless_stopped(stop, crew.name_guard.check_free())
-    listing = asyncio.create_task(crew.records.run(), name="records")
+    watches = {"records": crew.records, "control": crew.control_watch}
+    listing = [asyncio.create_task(watch.run(), name=name) for name, watch in watches.items()]
     try:
-        await unless_stopped(stop, _listed(crew.records, listing))
+        await unless_stopped(stop, _listed(watches.values(), listing))
         await crew.teller.listen()
         service = await crew.desk.serve()
         await unless_stopped(stop, bus.nc.flush())
     except BaseException:
-        await end_tasks([listing])
+        await end_tasks(listing)
         raise
-    running = [listing, *crew.start()]
+    running = [*listing, *crew.start()]
     crew.presence.changed()
     structlog.get_logger().info(
         Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=len(registered.served)
@@ -133,7 +134,7 @@ async def _run(
         raise
     finally:
         await end_tasks(task for task in running if task.get_name() == EMERGENCY)
-        if crew.presence.takes_jobs:
+        if crew.presence.is_well:
             await crew.presence.begin_draining()
             await crew.execution.drain(settings.drain_seconds)
             structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
@@ -145,14 +146,19 @@ async def _run(
         await end_service(bus, service)
 
 
-async def _listed(records: BucketWatch, listing: asyncio.Task[None]) -> None:
-    """Know what is in the store before anybody asks: an order for what is there would be refused, and the
-    worker be taken for one that cannot have it."""
-    ready = asyncio.create_task(records.ready.wait(), name="records-ready")
+async def _listed(watches: Iterable[BucketWatch], listing: Sequence[asyncio.Task[None]]) -> None:
+    """Know what is in the store, and what is paused, before anybody asks: an order for what is there would be
+    refused, and the worker be taken for one that cannot have it; and a paused one must not start anything."""
+    ready = asyncio.create_task(_all_ready(watches), name="listed")
     try:
-        await asyncio.wait([ready, listing], timeout=LISTED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([ready, *listing], timeout=LISTED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end_tasks([ready])
+
+
+async def _all_ready(watches: Iterable[BucketWatch]) -> None:
+    for watch in watches:
+        await watch.ready.wait()
 
 
 def _report_broken(catalog: Catalog) -> None:

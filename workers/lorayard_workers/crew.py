@@ -16,6 +16,7 @@ from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment
 from lorayard_workers.errors import EngineDiedError
 from lorayard_workers.service.attempts import Attempts, usual_policy
+from lorayard_workers.service.control import Control
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency import Emergency
 from lorayard_workers.service.emergency_intake import EmergencyIntake
@@ -58,6 +59,8 @@ class Crew:
     records: BucketWatch
     preferences: Preferences
     placements: BucketWatch
+    control: Control
+    control_watch: BucketWatch
     watchdog: Watchdog
     emergency: Emergency
     folder: FolderWatch | None
@@ -74,6 +77,7 @@ class Crew:
             "shelf": self.shelf.run(),
             "placements": self.placements.run(),
             "preferences": self.preferences.run(),
+            "control": self.control.run(),
             EMERGENCY: self.emergency.run(),
         }
         if self.folder is not None:
@@ -109,7 +113,9 @@ def make_crew(
         engine, stock=shelf, max_rank=settings.max_rank, is_draining=lambda: not presence.takes_jobs
     )
     validation = Validation(bus, engine, shelf, worker=settings.name, takes_jobs=lambda: presence.takes_jobs)
-    answers = partial(Desk, returns=returns, shelf=shelf, validation=validation)
+    control = Control(settings.name, held, returns, on_change=changed)
+    presence.paused, presence.counted = lambda: control.paused, control.counted
+    answers = partial(Desk, returns=returns, shelf=shelf, validation=validation, is_held=control.holds)
     desk = answers(bus, execution, held, presence, orders, composes=lambda: engine.residency().composes)
     emergency = _emergency(bus, settings, leases, held, desk, presence)
     preferences = Preferences(shelf.records, engine.weigh)
@@ -128,6 +134,8 @@ def make_crew(
         records=watch_from_worker(bus, "adapters", shelf.on_record),
         preferences=preferences,
         placements=watch_from_worker(bus, "placements", preferences.on_placement),
+        control=control,
+        control_watch=watch_from_worker(bus, "control", control.on_change),
         emergency=emergency,
         folder=_folder_watch(bus, settings, equipment, shelf, presence, registered.refused),
         watchdog=_watchdog(settings, engine, leases, owns_process=owns_process),
@@ -244,7 +252,7 @@ def _emergency(
     return Emergency(
         bus,
         presence,
-        EmergencyIntake(bus, leases, held, desk, peers),
+        EmergencyIntake(bus, leases, held, desk, peers, counted=presence.counted),
         capacity=settings.rows + settings.lookahead,
         after_seconds=settings.emergency_after_seconds,
         enabled=settings.emergency,

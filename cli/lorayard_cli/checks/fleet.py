@@ -10,6 +10,7 @@ from lorayard_cli.embedded.liveness import ask_dispatcher, dispatchers_line
 from lorayard_cli.fleet_tables import refusals
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.control import told
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_shared.bus.connection import Bus
 
@@ -38,6 +39,12 @@ async def check_fleet(bus: Bus, client: Client) -> AsyncIterator[Finding]:
             "emergency",
             f"{', '.join(alone)} hear of no dispatcher and pull jobs by themselves, without a plan",
             "start one: lorayard dispatcher",
+        )
+    for pause in (await client.control.list()).pauses:
+        yield warn(
+            pause.word,
+            f"{told(pause)}: its jobs wait",
+            f"when that is over: lorayard {pause.kind}s resume {pause.name}",
         )
     if workers:
         yield _base_model(workers)

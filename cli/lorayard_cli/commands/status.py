@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lorayard import QueueDepth
+from lorayard import Controls, QueueDepth
 from lorayard_cli.connection import client
 from lorayard_cli.dispatcher_lines import dispatcher_lines
 from lorayard_cli.embedded.liveness import ask_dispatcher
@@ -21,6 +21,7 @@ from lorayard_cli.fleet_tables import (
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import out, plain, print_json
 from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.control import told
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_shared.bus.connection import connect
 from lorayard_shared.settings import YardSettings
@@ -35,6 +36,7 @@ class _Glance:
     dispatcher: DispatcherStatus | None
     workers: list[WorkerAdvert]
     names: dict[str, str]
+    controls: Controls
 
 
 async def status(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> int:
@@ -59,6 +61,7 @@ async def _look(yard: YardAddress) -> _Glance:
             dispatcher=await ask_dispatcher(bus),
             workers=await connected.workers(),
             names=names_by_digest(await connected.adapters()),
+            controls=await connected.control.list(),
         )
 
 
@@ -73,6 +76,8 @@ def _document(glance: _Glance) -> dict[str, object]:
             "unfinished": queue_documents(glance.depth),
         },
         "dispatcher": dispatcher.model_dump(mode="json") if dispatcher is not None else None,
+        "paused": [pause.model_dump(mode="json") for pause in glance.controls.pauses],
+        "capped": [cap.model_dump(mode="json") for cap in glance.controls.caps],
         "workers": worker_documents(glance.workers, glance.names),
         "hit_rate": hit_rate(glance.workers),
     }
@@ -94,6 +99,10 @@ def _print(glance: _Glance) -> None:
     else:
         for line in dispatcher_lines(dispatcher):
             console.print(line)
+    for pause in glance.controls.pauses:
+        console.print(f"[bold]{pause.word:<12}[/][yellow]{plain(told(pause))}[/]")
+    for cap in glance.controls.caps:
+        console.print(f"[bold]capped[/]     {plain(told(cap))}")
     console.print(f"[bold]queue[/]       {_jobs(depth.total)} unfinished{delayed}")
     if depth.unfinished:
         console.print(queue_table(depth))

@@ -99,6 +99,10 @@ def _reason(live: JobExplanation, tenant: str) -> str:
             return f"there is room for {adapter}, so it goes with one of the next plans"
         case WaitReason.STRUCK:
             return f"somebody has struck {live.detail}; `lorayard strikes lift` lets it run"
+        case WaitReason.PAUSED:
+            return f"somebody has paused {live.detail}; `lorayard control ls` shows what is paused"
+        case WaitReason.CAPPED:
+            return f"{live.detail}; it goes when another one has ended"
         case WaitReason.PLANNER | None:
             return live.detail or "the planner gives no reason"
 

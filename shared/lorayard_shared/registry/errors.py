@@ -11,6 +11,7 @@ YardError
     RuleRevisionError          operator: there are no such rules to return to
     LimitsUnknownError         operator: just these are not limited
     StrikeUnknownError         operator: just this is not struck
+    PauseUnknownError          operator: just this is not paused, or has no cap
     VersionNamedError          operator: an alias, a rule or the classifier leads to the version
     ContendedError             try again: others change the same record all the time
     RecordUnreadableError      us: a stored record is not what it claims to be
@@ -188,3 +189,11 @@ class StrikeUnknownError(RegistryError):
         self.adapter = adapter
         self.tenant = tenant
         self.field = "adapter" if adapter is not None else "tenant"
+
+
+class PauseUnknownError(RegistryError):
+    """Just this is not paused, or has no cap; nothing was changed."""
+
+    def __init__(self, *, label: str, word: str) -> None:
+        super().__init__(f"{label} is not {word}; `lorayard control ls` shows what is paused and capped")
+        self.label = label

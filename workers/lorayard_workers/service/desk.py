@@ -58,7 +58,9 @@ class Desk:
         shelf: Shelf,
         composes: Callable[[], bool],
         validation: Validation,
+        is_held: Callable[[HeldJob], bool],
     ) -> None:
+        """`is_held`: whether somebody keeps a job from starting."""
         self._bus = bus
         self._execution = execution
         self._held = held
@@ -68,6 +70,7 @@ class Desk:
         self._shelf = shelf
         self._composes = composes
         self._validation = validation
+        self._is_held = is_held
         self._log = structlog.get_logger().bind(worker=presence.worker)
 
     async def serve(self) -> Service:
@@ -172,13 +175,16 @@ class Desk:
             # Of a stream that was deleted and made anew: the end of the one would be that of the other.
             detail = f"job {known.job} of the same number in an older stream still runs"
             return Refusal(key=assigned.key, reason=RefusalReason.NO_ROOM, detail=detail)
-        self._execution.accept(HeldJob(assigned=assigned, address=address, job=job))
+        held = HeldJob(assigned=assigned, address=address, job=job)
+        # Whoever has given it had not heard yet that it is paused: it goes straight back.
+        held.withdrawn = self._is_held(held)
+        self._execution.accept(held)
         return None
 
     def _reason_against_all(self, assignment: Assignment) -> RefusalReason | None:
         if assignment.epoch != self._presence.epoch:
             return RefusalReason.STALE_EPOCH
-        return RefusalReason.DRAINING if not self._presence.takes_jobs else None
+        return RefusalReason.DRAINING if not self._presence.is_well else None
 
     def _missing(self, assigned: AssignedJob) -> str | None:
         """The first adapter of the job that cannot be had here."""
@@ -188,6 +194,8 @@ class Desk:
     def _reason_against(self, assigned: AssignedJob, serves_only: str | None) -> RefusalReason | None:
         if self._held.get(assigned.key) is not None:
             return None  # the same job under a new lease needs no room
+        if not self._presence.takes_jobs:
+            return RefusalReason.DRAINING
         digest = assigned.adapter.digest if assigned.adapter is not None else None
         if self._missing(assigned) is not None:
             return RefusalReason.UNKNOWN_ADAPTER

@@ -12,10 +12,12 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import nats.errors
 import structlog
 
+from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.declare import CONSUMER_NOT_FOUND
 from lorayard_shared.bus.priority import serve_by_priority
@@ -87,6 +89,8 @@ class Emergency:
         while True:
             self._dispatchers.changed.clear()
             await self._look()
+            if self._running:
+                self._intake.look()
             for task in self._running:
                 if task.done():
                     task.result()
@@ -180,12 +184,14 @@ class Emergency:
             stream=consumer.stream,
             consumer=consumer.name,
             group=PIN_GROUP,
-            room=self._room,
+            room=partial(self._room, consumer.lane),
             on_message=self._intake.on_message,
             priority=self._priority,
         )
 
-    def _room(self) -> int:
+    def _room(self, lane: Lane | None) -> int:
+        if lane is not None and self._intake.controls.paused_lane(lane) is not None:
+            return 0
         room = self._intake.room
         return -(-room // max(SHARE, len(self._pullers))) if self._presence.takes_jobs else 0
 

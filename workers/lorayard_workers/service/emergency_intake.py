@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 
 import nats.errors
@@ -18,6 +18,7 @@ import structlog
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import AssignedJob, Assignment, AssignmentReply, CancelJob
 from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.control import Cap, told
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.give_back import GiveBack, lead_of
 from lorayard_schemas.session import SessionRecord, session_key
@@ -31,11 +32,11 @@ from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.asked import asked_of
+from lorayard_shared.jobs.controls import ControlBook
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.intake import Unreadable, read_message
 from lorayard_shared.jobs.placements import Placements
 from lorayard_shared.jobs.resolve import Resolution, UnknownAdapterError, kept_of
-from lorayard_shared.jobs.strikes import StrikeBook
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
@@ -45,6 +46,7 @@ from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency_cancel import EmergencyCancel
 from lorayard_workers.service.emergency_limits import limit_of
 from lorayard_workers.service.held_jobs import HeldJobs
+from lorayard_workers.service.kept_back import KeptBack
 from lorayard_workers.service.led_elsewhere import is_shut_out, led_elsewhere, orders_for
 from lorayard_workers.service.peers import Peers
 
@@ -62,7 +64,18 @@ ASK_SECONDS = 5.0
 class EmergencyIntake:
     """What becomes of the deliveries of one worker's own pulls."""
 
-    def __init__(self, bus: Bus, leases: LeaseKeeper, held: HeldJobs, desk: Desk, peers: Peers) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        leases: LeaseKeeper,
+        held: HeldJobs,
+        desk: Desk,
+        peers: Peers,
+        *,
+        counted: Callable[[], Mapping[str, int]],
+    ) -> None:
+        """`counted`: jobs held here of what is capped."""
+        self._counted = counted
         self._bus = bus
         self._leases = leases
         self._held = held
@@ -70,7 +83,8 @@ class EmergencyIntake:
         self._peers = peers
         self._directory = Directory(AdapterRegistry(), None)
         self.semantic = self._watch_classifier()
-        self._strikes = StrikeBook()
+        self.controls = ControlBook()
+        self._kept = KeptBack(bus, leases, retry=self._consider)
         self._results = ResultStore(bus, PayloadStore(bus))
         self._answers = Answers(bus, self._results, leases)
         self._log = structlog.get_logger()
@@ -91,7 +105,7 @@ class EmergencyIntake:
         self._listed = False
         self._directory = Directory(AdapterRegistry(), default_adapter)
         self.semantic = self._watch_classifier()
-        self._strikes = StrikeBook()
+        self.controls = ControlBook()
         self._peers.forget()
         self._placements = Placements()
         self.taken = self.handed_on = 0
@@ -131,8 +145,16 @@ class EmergencyIntake:
             self._desk.withdraw(order)
 
     def on_control(self, key: str, value: bytes | None) -> None:
-        """A change in the bucket of strikes."""
-        self._strikes.on_change(key, value)
+        """A change in the bucket of strikes, pauses and caps."""
+        if self.controls.on_change(key, value, time.time()):
+            self._kept.look_again()
+
+    def look(self) -> None:
+        """Now and then: pauses end by themselves, and what is capped has ended elsewhere."""
+        now = time.time()
+        self._kept.expire(now)
+        if self.controls.lapse(now) or self.controls.caps_any:
+            self._kept.look_again()
 
     def on_placement(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of declarations."""
@@ -159,8 +181,11 @@ class EmergencyIntake:
         if isinstance(read, Unreadable):
             self._tasks.spawn(self._answers.unreadable(read), f"answer-{read.delivery.key}")
         else:
-            self._considered.add(read.key)
-            self._tasks.spawn(self._take(read), f"take-{read.key}")
+            self._consider(read)
+
+    def _consider(self, job: TakenJob) -> None:
+        self._considered.add(job.key)
+        self._tasks.spawn(self._take(job), f"take-{job.key}")
 
     def _put_by(self, job: TakenJob) -> None:
         """Keep it for a dispatcher: given out again with each lease, it would soon count as poison."""
@@ -176,7 +201,7 @@ class EmergencyIntake:
     async def settle(self) -> None:
         """After the last pull: finish what is under way, and hand back what was kept for a dispatcher."""
         await self._tasks.settle()
-        left, self._left = self._left, []
+        left, self._left = [*self._left, *self._kept.let_go()], []
         for lease in left:
             self._leases.release(lease)
             with suppress(nats.errors.Error):  # then the lease runs out by itself
@@ -211,12 +236,19 @@ class EmergencyIntake:
                 return False
             await self._answers.refuse(job, refusals.unknown_adapter(error, None))
             return False
-        struck = (self._strikes.find(ref, job.address.tenant) for ref in found.refs)
-        strike = next((each for each in struck if each is not None), None)
-        if strike is not None:
-            self._log.warning(Event.JOB_LEFT, job=job.job, reason=f"{strike.label} is struck: {strike.why}")
-            return False
+        hold = self.controls.hold(job.address, found.refs) or self._full(job, found)
+        if hold is not None:
+            self._log.info(Event.JOB_LEFT, job=job.job, reason=told(hold))
+            await self._kept.keep(job)
+            return True
         return await self._give(job, found)
+
+    def _full(self, job: TakenJob, found: Resolution) -> Cap | None:
+        """A cap that is reached by what this worker and its peers say that they hold."""
+        for cap in self.controls.caps(job.address, found.refs):
+            if self._peers.count(cap.thing) + self._counted().get(cap.thing, 0) >= cap.most:
+                return cap
+        return None
 
     async def _resolve_in_time(self, job: TakenJob) -> Resolution:
         """With all news that were written before it was asked for."""

@@ -86,7 +86,7 @@ class HeldJobs:
     """Accepted and unfinished jobs by key."""
 
     def __init__(self, *, capacity: int) -> None:
-        self._capacity = capacity
+        self._usual = self._capacity = capacity
         self._jobs: dict[str, HeldJob] = {}
 
     def __iter__(self) -> Iterator[HeldJob]:
@@ -104,9 +104,28 @@ class HeldJobs:
         """How many more jobs are taken."""
         return max(0, self._capacity - len(self._jobs))
 
+    @property
+    def capped(self) -> bool:
+        """Whether somebody has it take fewer than it could."""
+        return self._capacity < self._usual
+
+    def cap(self, most: int | None) -> None:
+        """Take so many from now on, and none in advance; None: as many as there are rows, and a few more."""
+        self._capacity = self._usual if most is None else min(most, self._usual)
+
+    @property
+    def most_rows(self) -> int:
+        """How many may run at once."""
+        return self._capacity
+
+    @property
+    def beyond(self) -> list[str]:
+        """Keys of those that are held beyond the cap: the youngest."""
+        return list(self._jobs)[self._capacity :] if self.capped else []
+
     def takes(self, *, forced: bool) -> bool:
         """Whether one more is taken; a forced one goes a little beyond the room."""
-        return len(self._jobs) < self._capacity + (FORCED_JOBS if forced else 0)
+        return len(self._jobs) < self._capacity + (FORCED_JOBS if forced and not self.capped else 0)
 
     @property
     def keys(self) -> tuple[str, ...]:

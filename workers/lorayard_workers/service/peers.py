@@ -73,6 +73,11 @@ class Peers:
         asked = order[: MOST_ASKED + 1]
         return asked if None in asked else [*asked[:-1], None]
 
+    def count(self, thing: str) -> int:
+        """Jobs of something capped that the others say they hold."""
+        others = (advert for advert in self._adverts.values() if advert.worker != self._me)
+        return sum(advert.load.counted.get(thing, 0) for advert in others)
+
     def _within(self, limits: Sequence[Limit]) -> list[WorkerAdvert]:
         """Those that all of them name; one that names nobody that lives, and does not insist, names all."""
         within = list(self._adverts.values())
@@ -99,7 +104,9 @@ class Peers:
         self._room[worker.worker] = reply.load.room
 
     def _may_serve(self, advert: WorkerAdvert, found: Resolution) -> bool:
-        if advert.worker == self._me or advert.load.draining or self._room[advert.worker] <= 0:
+        if advert.worker == self._me or self._room[advert.worker] <= 0:
+            return False
+        if advert.load.draining or advert.load.paused:
             return False
         if advert.dedicated is not None and advert.dedicated != found.made_of:
             return False

@@ -69,6 +69,10 @@ class Presence:
         self.worker = worker
         self.epoch = time.time_ns()
         self.draining = False
+        self.paused: Callable[[], bool] = bool
+        """Whether somebody has it take no jobs for a while."""
+        self.counted: Callable[[], dict[str, int]] = dict
+        """Jobs held of what is paused or capped."""
         self.emergency = False
         """Whether it pulls jobs by itself."""
         self.trouble = ""
@@ -109,7 +113,12 @@ class Presence:
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether it neither stops nor is unwell."""
+        """Whether it neither stops nor is unwell, and is not paused."""
+        return self.is_well and not self.paused()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it neither stops nor is about to end."""
         return not self.draining and not self.trouble
 
     def changed(self) -> None:
@@ -140,6 +149,8 @@ class Presence:
             room=self._held.room if self.takes_jobs else 0,
             holding=self._held.keys,
             draining=self.draining,
+            paused=self.paused(),
+            counted=self.counted(),
             served=self.served(),
         )
 
@@ -250,7 +261,7 @@ class Presence:
             folder_changes=self._folder_changes,
             refused_adapters=self._refused,
             rows_running=residency.rows_running,
-            rows_max=residency.rows_max,
+            rows_max=min(residency.rows_max, self._held.most_rows),
             load_ms_host=residency.load_ms_host,
             load_ms_disk=residency.load_ms_disk,
             slot_bytes=residency.slot_bytes,
