@@ -46,14 +46,11 @@ def _headers(bus: Bus, job: TakenJob, now: float) -> dict[str, str]:
     if job.deadline is not None:
         seconds = max(0.0, min(seconds, job.deadline - now))  # it is answered in time, as expired
     at = datetime.fromtimestamp(now, UTC) + timedelta(seconds=seconds)
-    told = {
+    carried = {headers.HISTORY: job.history, headers.BOUND: job.bound, headers.SNOOZED: job.snoozed}
+    return {
         headers.MSG_ID: f"{job.key}-{job.deliveries}-later",
         headers.SCHEDULE: f"@at {at.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}",
         headers.SCHEDULE_TARGET: bus.subjects.due_job(job.address),
         headers.ATTEMPT: str(job.attempt),
+        **{name: value for name, value in carried.items() if value is not None},
     }
-    if job.history is not None:
-        told[headers.HISTORY] = job.history
-    if job.bound is not None:
-        told[headers.BOUND] = job.bound
-    return told
