@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import nats.errors
@@ -32,20 +31,7 @@ from lorayard_shared.bus.topology import topology
 from lorayard_shared.settings import YardSettings
 from lorayard_workers.adapters.catalog import Catalog
 from lorayard_workers.app import run_worker
-from lorayard_workers.engine.echo import EchoEngine
-from lorayard_workers.engine.protocol import (
-    Cancelled,
-    Engine,
-    FinishReason,
-    GenerationRequest,
-    OnTokens,
-    Outcome,
-    Sink,
-    Succeeded,
-    Tier,
-    Timings,
-    TokenChunk,
-)
+from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment
 from lorayard_workers.settings import WorkerSettings
 from lorayard_workers.tiny_model import make_tiny_adapter
@@ -145,83 +131,6 @@ async def make_settings(bus_url: str) -> AsyncIterator[Callable[..., Awaitable[Y
     yield make
     for settings in made:
         await _remove(settings)
-
-
-class Writing(EchoEngine):
-    """An engine that writes what a test says, when it says so; requests are known by their prompts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._asked: dict[str, _Asked] = {}
-
-    def __contains__(self, prompt: str) -> bool:
-        return prompt in self._asked
-
-    def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
-        self._asked[str(request.prompt)] = _Asked(request, sink, on_tokens)
-
-    def cancel(self, request_id: str) -> None:
-        for prompt, asked in list(self._asked.items()):
-            if asked.request.request_id == request_id:
-                del self._asked[prompt]
-                asked.sink(Cancelled(request_id=request_id))
-
-    def streams(self, prompt: str) -> bool:
-        return self._asked[prompt].on_tokens is not None
-
-    def key(self, prompt: str) -> str:
-        return self._asked[prompt].request.request_id
-
-    def read(self, prompt: str, tokens: int, *, of: int) -> None:
-        """Take in a part of the prompt."""
-        self._asked[prompt].tell((), prompt_done=tokens, prompt_tokens=of)
-
-    def say(self, prompt: str, text: str) -> None:
-        """Write some text, a token for each character."""
-        asked = self._asked[prompt]
-        asked.text += text
-        asked.tell(tuple(map(ord, text)), text)
-
-    def end(self, prompt: str, outcome: Outcome | None = None) -> None:
-        """Answer, with what was written unless given."""
-        asked = self._asked.pop(prompt)
-        asked.sink(outcome or asked.succeeded())
-
-
-@dataclass
-class _Asked:
-    request: GenerationRequest
-    sink: Sink
-    on_tokens: OnTokens | None
-    text: str = ""
-    chunks: int = 0
-
-    def tell(
-        self, tokens: tuple[int, ...], text: str = "", *, prompt_done: int = 0, prompt_tokens: int = 0
-    ) -> None:
-        if self.on_tokens is None:
-            return
-        chunk = TokenChunk(
-            request_id=self.request.request_id,
-            index=self.chunks,
-            token_ids=tokens,
-            text=text,
-            prompt_done=prompt_done,
-            prompt_tokens=prompt_tokens,
-        )
-        self.chunks += 1
-        self.on_tokens(chunk)
-
-    def succeeded(self) -> Succeeded:
-        return Succeeded(
-            request_id=self.request.request_id,
-            text=self.text,
-            finish_reason=FinishReason.STOP,
-            prompt_tokens=1,
-            completion_tokens=len(self.text),
-            tier=Tier.NONE,
-            timings=Timings(),
-        )
 
 
 class Process:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.bus.conftest import Writing, Yard
+from tests.bus.conftest import Yard
+from tests.bus.streams.conftest import Reader, Writing
 
 from lorayard import (
     Client,
     EventKind,
     InvalidRequestError,
     JobCancelledError,
-    JobEvent,
     JobHandle,
     JobTimeoutError,
     ResultState,
@@ -27,53 +27,6 @@ from lorayard_workers.engine.protocol import Cancelled
 pytestmark = pytest.mark.bus
 
 WaitUntil = Callable[..., Awaitable[None]]
-
-
-class Reader:
-    """Reads a job's events in a task, as a service would."""
-
-    def __init__(self, handle: JobHandle, *, after: int = 0) -> None:
-        self.heard: list[JobEvent] = []
-        self._task = asyncio.create_task(self._read(handle, after))
-
-    async def _read(self, handle: JobHandle, after: int) -> None:
-        async for event in handle.events(after=after):
-            self.heard.append(event)
-
-    @property
-    def text(self) -> str:
-        text = ""
-        for event in self.heard:
-            text = "" if event.kind is EventKind.RESTARTED else text + event.text
-        return text
-
-    @property
-    def kinds(self) -> list[EventKind]:
-        """Without those that only say more of the same."""
-        kinds = [event.kind for event in self.heard]
-        return [kind for at, kind in enumerate(kinds) if at == 0 or kinds[at - 1] is not kind]
-
-    async def end(self) -> None:
-        await self._task
-
-    async def leave(self) -> None:
-        self._task.cancel()
-        await asyncio.wait({self._task})
-
-
-@pytest.fixture
-async def writing(yard: Yard) -> Writing:
-    """A yard whose one worker writes what the test says."""
-    writing = Writing()
-    await yard.dispatcher()
-    await yard.worker(engine=writing)
-    return writing
-
-
-@pytest.fixture
-async def client(yard: Yard) -> AsyncIterator[Client]:
-    async with Client(settings=yard.settings) as client:
-        yield client
 
 
 async def test_text_is_heard_while_it_is_written__c12(
