@@ -31,12 +31,17 @@ def show_result(result: Result, *, as_json: bool) -> int:
         print_json(result_document(result))
     elif result.succeeded:
         print_text(result.text)
-        note(made_by(result))
-        if told := Additions(by=result.added_by, left_out=result.left_out).label:
-            note(told)
+        note_maker(result)
     if not result.succeeded:
         note(f"error: {why_not(result)}")
     return outcome_exit_code(result.state, result.error)
+
+
+def note_maker(result: Result) -> None:
+    """Say on standard error who answered."""
+    note(made_by(result))
+    if told := Additions(by=result.added_by, left_out=result.left_out).label:
+        note(told)
 
 
 def result_document(result: Result) -> dict[str, Any]:

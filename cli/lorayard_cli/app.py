@@ -24,8 +24,9 @@ _COMMANDS = "lorayard_cli.commands"
 _VERBS = {
     "up": "Run a yard on this machine: bus, dispatcher and workers.",
     "demo": "Show a yard at work on a real model with three adapters.",
-    "submit": "Submit one prompt; with --wait, print its answer.",
+    "submit": "Submit one prompt; with --wait or --stream, print its answer.",
     "result": "Print a job's result.",
+    "events": "Follow a job while it runs.",
     "explain": "Say why a job waits, or why it went where it went.",
     "cancel": "Cancel a job.",
     "summarize": "Summarize text and markdown files, one JSON line each.",

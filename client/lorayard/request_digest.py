@@ -16,12 +16,13 @@ _SAMPLING_DEFAULTS = Sampling().model_dump(mode="json")
 
 
 def request_digest(request: GenerateRequest) -> str:
-    """128 bits of what is asked, in hex. Lane and deadline do not count: they say when, not what.
+    """128 bits of what is asked, in hex. Lane, deadline and stream do not count: they say when and how, not
+    what.
 
     Raises:
         InvalidRequestError: naming the first field at fault.
     """
-    asked = replace(request, lane=Lane.NORMAL, deadline_seconds=None, idempotency_key=None)
+    asked = replace(request, lane=Lane.NORMAL, deadline_seconds=None, stream=False, idempotency_key=None)
     body = pack_plain(asked, job_id="j", now=0.0) or pack_job(build_job(asked, job_id="j", now=0.0))
     told: dict[str, Any] = msgpack.unpackb(body)  # type: ignore[assignment]  # it packs a map
     said = {**told, "adapter": request.adapter}

@@ -62,6 +62,18 @@ def test_a_job_is_fetched_later_by_its_id(up: Up) -> None:
     assert up.run("result", job).out == "Later\n"
 
 
+def test_an_answer_is_printed_while_it_is_written_and_a_job_is_followed__e2(up: Up) -> None:
+    ran = up.run("submit", "--stream", "--adapter", "acme/tiny/a", "One [bold]after[/] the other")
+    assert (ran.exit_code, ran.out) == (ExitCode.OK, "One [bold]after[/] the other\n")
+    assert "acme/tiny/a@1" in ran.err
+    *events, result = up.run("submit", "--stream", "--json", "Told").lines
+    assert (events[0]["kind"], events[-1]["kind"], result["text"]) == ("started", "ended", "Told")
+    followed = up.run("events", result["job"], "--after", str(events[0]["sequence"]), "--json")
+    assert followed.exit_code == ExitCode.OK
+    assert [event["kind"] for event in followed.lines] == [event["kind"] for event in events[1:]]
+    assert "'Told'" in up.run("events", result["job"]).out
+
+
 def test_the_same_idempotency_key_gives_the_same_job(up: Up) -> None:
     first, second = (up.run("submit", "--json", "--idempotency-key", "k1", "Once").document for _ in range(2))
     assert first["job"] == second["job"]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from lorayard import Client, Composition, GenerateRequest, JobHandle, Result
+from lorayard import Client, Composition, EventKind, GenerateRequest, JobHandle, Result
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.provisions import TINY_ADAPTERS
 from lorayard_cli.embedded.yard import EmbeddedYard
@@ -118,6 +118,7 @@ def _requests() -> list[GenerateRequest]:
             prompt=f"document {number}: the quick brown fox",
             adapter=adapters[number % len(adapters)],
             max_new_tokens=96,
+            stream=True,
         )
         for number in range(JOBS)
     ]
@@ -135,7 +136,12 @@ def _composed_requests() -> list[GenerateRequest]:
 
 
 async def _follow(handle: JobHandle, ledger: Ledger) -> None:
-    ledger.answered[handle.id] = await handle.outcome()
+    """Whoever is killed in mid-stream: what was heard of a job is its answer in the end."""
+    text = ""
+    async for event in handle.events():
+        text = "" if event.kind is EventKind.RESTARTED else text + event.text
+    result = ledger.answered[handle.id] = await handle.outcome()
+    assert text == result.text
 
 
 async def _kill_at_random(yard: EmbeddedYard, ledger: Ledger, kills: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from lorayard_cli.answers import show_result, wait_for
 from lorayard_cli.composing import UNSAID, AdapterOptions
 from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.following import show_stream
 from lorayard_cli.moments import moment, read_moment
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, no_negative
 from lorayard_cli.output import note, print_json, print_text
@@ -30,8 +31,10 @@ class JobOptions:
     """How urgent it is."""
     wait: Annotated[bool, Parameter(negative="")] = False
     """Wait for the answer and print it."""
+    stream: Annotated[bool, Parameter(negative="")] = False
+    """Print the answer while it is written; with --json its events, one on a line, and then the result."""
     timeout: Annotated[float | None, Parameter(validator=no_negative)] = None
-    """With --wait: give up waiting after so many seconds; the job goes on."""
+    """With --wait or --stream: give up waiting after so many seconds; the job goes on."""
     deadline: float | None = None
     """The job expires when it has no answer after so many seconds."""
     delay: Annotated[float | None, Parameter(validator=no_negative)] = None
@@ -76,7 +79,7 @@ async def submit(
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> int:
-    """Submit one prompt and print the job's id, or with --wait its answer.
+    """Submit one prompt and print the job's id, or with --wait or --stream its answer.
 
     Parameters
     ----------
@@ -89,6 +92,8 @@ async def submit(
     text = read_prompt(prompt, file)
     async with client(yard) as connected:
         handle = await _submitted(connected, text, adapters.single, made_of, job)
+        if job.stream:
+            return await show_stream(handle, job.timeout, as_json=output.json)
         if job.wait:
             return show_result(await wait_for(handle, job.timeout), as_json=output.json)
     _show_handle(handle, output, later=job.delay is not None or job.at is not None)
@@ -118,6 +123,7 @@ async def _submitted(
         session=job.session,
         idempotency_key=job.idempotency_key,
         template=job.template,
+        stream=job.stream,
     )
 
 
