@@ -111,6 +111,19 @@ _NOUNS = {
             "purge": ("purge", "Throw dead letters away."),
         },
     ),
+    "schedules": (
+        "Jobs that come again and again.",
+        {
+            "add": ("add", "Have a job come whenever a cron expression is due."),
+            "ls": ("ls", "List the schedules, and when each is due next."),
+            "show": ("show", "Show one of them."),
+            "rm": ("rm", "Take one away."),
+            "pause": ("pause", "Have nothing of it come due."),
+            "resume": ("resume", "Let it go on."),
+            "run-now": ("run_now", "Submit its job once more, now."),
+            "history": ("history", "Show its last occurrences, and what became of them."),
+        },
+    ),
     "strikes": (
         "Adapters, versions and tenants whose jobs wait.",
         {

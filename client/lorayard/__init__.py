@@ -40,6 +40,7 @@ from lorayard.errors import (
     ResultTextMissingError,
     RuleFileError,
     RuleRevisionError,
+    ScheduleUnknownError,
     SettingsError,
     StoreFullError,
     StreamRestartedError,
@@ -62,6 +63,7 @@ from lorayard.registry.limits import AdmissionLimits, LimitsChange
 from lorayard.registry.removal import RemovalReport
 from lorayard.registry.repairing import RepairReport
 from lorayard.registry.rules import Rules
+from lorayard.registry.schedules import Schedules, ScheduleView
 from lorayard.registry.strikes import StrikeReport, Strikes
 from lorayard.registry.verifying import ClassifierCheck, FileCheck, VersionCheck
 from lorayard.request import GenerateRequest, RequestOptions
@@ -84,6 +86,7 @@ from lorayard_schemas.placement import AdapterTier, Placement
 from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
 from lorayard_schemas.retry import Retry
 from lorayard_schemas.routes import Match, RouteRule, RouteTable, Stage
+from lorayard_schemas.schedule import CatchUp, Overlap, Schedule, ScheduledRun, ScheduleState
 from lorayard_schemas.strike import Strike
 from lorayard_schemas.token_event import EventKind
 from lorayard_shared.jobs.tracing import Step, Trace
@@ -112,6 +115,7 @@ __all__ = [
     "BusUnavailableError",
     "CancelOutcome",
     "Cap",
+    "CatchUp",
     "ChatTurn",
     "ClassifierCheck",
     "Client",
@@ -155,6 +159,7 @@ __all__ = [
     "NotPreloadedError",
     "NotSentError",
     "NotValidatedError",
+    "Overlap",
     "Pause",
     "PauseUnknownError",
     "PayloadTooLargeError",
@@ -177,7 +182,13 @@ __all__ = [
     "RuleRevisionError",
     "Rules",
     "Running",
+    "Schedule",
+    "ScheduleState",
+    "ScheduleUnknownError",
+    "ScheduleView",
     "ScheduledJob",
+    "ScheduledRun",
+    "Schedules",
     "SettingsError",
     "Stage",
     "Step",

@@ -19,6 +19,7 @@ from lorayard.registry.adapters import Adapters
 from lorayard.registry.aliases import Aliases
 from lorayard.registry.limits import AdmissionLimits
 from lorayard.registry.rules import Rules
+from lorayard.registry.schedules import Schedules
 from lorayard.registry.strikes import Strikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
@@ -174,6 +175,11 @@ class Client:
     def control(self) -> Control:
         """What starts and how much: `await yard.control.pause("lane", "bulk", reason="maintenance")`."""
         return Control(lambda: self._open_link)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Jobs that come again: `await yard.schedules.add("digest", "Sum up: ...", cron="0 7 * * 1-5")`."""
+        return Schedules(lambda: self._open_link)
 
     async def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive.

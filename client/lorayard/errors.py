@@ -30,6 +30,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   RuleRevisionError            caller: there are no such rules to return to (lorayard_shared)
   LimitsUnknownError           caller: just these are not limited (lorayard_shared)
   LetterUnknownError           caller: there is no such dead letter, or several of that job id
+  ScheduleUnknownError         caller: there is no such schedule (lorayard_shared)
   StrikeUnknownError           caller: just this is not struck (lorayard_shared)
   PauseUnknownError            caller: just this is not paused, or has no cap (lorayard_shared)
   VersionTakenError            publisher: the version stands for other bytes (lorayard_shared)
@@ -60,6 +61,7 @@ from lorayard_shared.registry.errors import (
     ReferencedError,
     RuleFileError,
     RuleRevisionError,
+    ScheduleUnknownError,
     StoreFullError,
     StrikeUnknownError,
     TransitionError,
@@ -104,6 +106,7 @@ __all__ = [
     "ResultTextMissingError",
     "RuleFileError",
     "RuleRevisionError",
+    "ScheduleUnknownError",
     "SettingsError",
     "StoreFullError",
     "StreamRestartedError",

@@ -23,6 +23,7 @@ from lorayard.registry.sync_adapters import SyncAdapters
 from lorayard.registry.sync_aliases import SyncAliases
 from lorayard.registry.sync_limits import SyncAdmissionLimits
 from lorayard.registry.sync_rules import SyncRules
+from lorayard.registry.sync_schedules import SyncSchedules
 from lorayard.registry.sync_strikes import SyncStrikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
@@ -269,6 +270,14 @@ class SyncClient:
     def control(self) -> SyncControl:
         """What starts and how much: `yard.control.pause("lane", "bulk", reason="maintenance")`."""
         return SyncControl(self._client.control, lambda: self._thread)
+
+    @property
+    def schedules(self) -> SyncSchedules[SyncJobHandle]:
+        """Jobs that come again: `yard.schedules.add("digest", "Summarize: ...", cron="0 7 * * 1-5")`."""
+        thread = self._thread
+        return SyncSchedules(
+            self._client.schedules, lambda: self._thread, lambda handle: SyncJobHandle(thread, handle)
+        )
 
     def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive."""

@@ -21,6 +21,7 @@ from lorayard_dispatcher import guard, samples
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.guard import Guard
 from lorayard_dispatcher.posts import Posts
+from lorayard_dispatcher.recurring import Recurring
 from lorayard_dispatcher.samples import SamplesKeeper
 from lorayard_dispatcher.seats import Seats
 from lorayard_dispatcher.service import serve
@@ -85,6 +86,8 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     rules = BucketWatch(bus, bus.subjects.bucket("rules"), dispatcher.on_rules)
     control = BucketWatch(bus, bus.subjects.bucket("control"), rerouting.on_control)
     tenants = BucketWatch(bus, bus.subjects.bucket("tenants"), dispatcher.limits.on_change)
+    recurring = Recurring(bus, is_active=lambda: dispatcher.keeping.is_active())
+    schedules = BucketWatch(bus, recurring.bucket, recurring.on_change)
     watches = {
         "adapters": adapters,
         "workers": workers,
@@ -93,6 +96,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         "rules": rules,
         "control": control,
         "tenants": tenants,
+        "schedules": schedules,
     }
     dispatcher.late_news.watches = (adapters, aliases)
     await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.news.load)
@@ -108,7 +112,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         # Jobs only once it is known which adapters and workers there are.
         await run_until(stop, [*running, listed])
         if not stop.is_set():
-            await _serve(dispatcher, bus, stop, running)
+            await _serve(dispatcher, bus, stop, running, recurring)
     finally:
         await end_tasks([*running, listed])
 
@@ -121,7 +125,11 @@ async def _known(dispatcher: Dispatcher, *watches: BucketWatch) -> None:
 
 
 async def _serve(
-    dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event, running: Sequence[asyncio.Task[None]]
+    dispatcher: Dispatcher,
+    bus: Bus,
+    stop: asyncio.Event,
+    running: Sequence[asyncio.Task[None]],
+    recurring: Recurring,
 ) -> None:
     posts = Posts(dispatcher)
     seats = Seats(bus, dispatcher.name, started_at=dispatcher.started_at, post=posts)
@@ -145,6 +153,7 @@ async def _serve(
         asyncio.create_task(dispatcher.limits.run(), name="limits"),
         asyncio.create_task(keeper.run(), name="samples"),
         asyncio.create_task(guarding.run(), name="guard"),
+        asyncio.create_task(recurring.run(), name="recurring"),
         asyncio.create_task(upkeep.run(), name="upkeep"),
         asyncio.create_task(seats.run(), name="seats"),
         asyncio.create_task(posts.watch(), name="pulls-watch"),

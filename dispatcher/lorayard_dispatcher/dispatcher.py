@@ -181,7 +181,7 @@ class Dispatcher:
         self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
         self.admission = self._make_admission()
         self.retry_unresolved = self.admission.retry_unresolved
-        self.due = Due(self.answers, take=self.admission.take, spawn=self.spawn)
+        self.due = Due(self.bus, self.answers, self.leases, take=self.admission.take, spawn=self.spawn)
 
     def _make_admission(self) -> Admission:
         return Admission(

@@ -32,6 +32,7 @@ from lorayard_schemas.placement import AskPlacements, PlaceAdapter, Placement, P
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.routes import RouteTable
 from lorayard_schemas.samples import TrafficSamples
+from lorayard_schemas.schedule import Schedule, ScheduleState
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
@@ -307,6 +308,8 @@ BUCKETS: tuple[Channel, ...] = (
         TrialRecord,
     ),
     _bucket("tenantRecords", "tenants", "{key}", "What holds for a tenant's jobs.", TenantRecord),
+    _bucket("plans", "schedules", "plan.{tenant}.{key}", "Jobs that come again and again.", Schedule),
+    _bucket("plansDone", "schedules", "state.{tenant}.{key}", "How far each has come.", ScheduleState),
     _bucket("placed", "placements", "{key}", "Where adapters shall be.", Placement),
     _bucket("sessions", "sessions", "{key}", "Adapter and worker of a session's last turn.", SessionRecord),
     _bucket(

@@ -27,3 +27,6 @@ BOUND = "Yard-Bound"
 
 SNOOZED = "Yard-Snoozed"
 """How often this attempt was put off because there was no room, and since when: `3 1763858000.5`."""
+
+PLAN = "Yard-Schedule"
+"""The schedule that a due job is an occurrence of."""

@@ -43,6 +43,7 @@ from lorayard_schemas.placement import (
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.routes import RouteTable
 from lorayard_schemas.samples import TrafficSamples
+from lorayard_schemas.schedule import Schedule, ScheduleState
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
@@ -91,6 +92,8 @@ MESSAGES: tuple[type[Message], ...] = (
     RegistryChange,
     ReturnRecord,
     RouteTable,
+    Schedule,
+    ScheduleState,
     SeatHolder,
     SemanticRecord,
     SessionRecord,

@@ -50,6 +50,7 @@ class Event(StrEnum):
     JOB_REFUSED = "job_refused"
     JOB_RETRIED = "job_retried"
     JOB_SNOOZED = "job_snoozed"
+    OCCURRENCE_PLACED = "occurrence_placed"
     JOBS_NOT_WITHDRAWN = "jobs_not_withdrawn"
     JOBS_WITHDRAWN = "jobs_withdrawn"
     LEASES_RETURNED = "leases_returned"

@@ -76,6 +76,7 @@ from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, Re
 from lorayard_schemas.retry import Retry
 from lorayard_schemas.routes import Match, RouteRule, RouteTable
 from lorayard_schemas.samples import TrafficSamples
+from lorayard_schemas.schedule import Ahead, Schedule, ScheduledRun, ScheduleState
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
@@ -196,6 +197,22 @@ SAMPLES: tuple[Message, ...] = (
         maker=Maker(worker="w", digest=DIGEST),
     ),
     DispatcherAdvert(dispatcher="d", started_at=1.0, seats=(0, 1), pid=2),
+    Schedule(
+        name="digest",
+        tenant="acme",
+        cron="0 7 * * 1-5",
+        tz="Europe/Zurich",
+        job=Job(id="digest", prompt="x"),
+        deadline_seconds=60.0,
+        start=1.0,
+        end=2.0,
+    ),
+    ScheduleState(
+        name="digest",
+        tenant="acme",
+        ahead=Ahead(at=1.0, due=2.0, revision=1),
+        runs=(ScheduledRun(job="digest-20261123T120000Z", at=1.0, state=ResultState.SUCCEEDED),),
+    ),
     SeatHolder(dispatcher="d", started_at=1.0, since=2.0),
     RegistryChange(
         at=1.0,

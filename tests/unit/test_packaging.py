@@ -50,7 +50,7 @@ def test_no_folder_of_a_part_lacks_its_init() -> None:
 def test_the_clients_needs_are_few() -> None:
     """It lives in other people's services: what it brings along, they all get (A2)."""
     needs = {need.partition(">")[0] for need in _pyproject()["project"]["dependencies"]}
-    assert needs == {"msgpack", "nats-py", "pydantic", "pydantic-settings", "structlog"}
+    assert needs == {"cronsim", "msgpack", "nats-py", "pydantic", "pydantic-settings", "structlog"}
 
 
 def test_an_echo_yard_runs_with_the_embedded_extra_alone() -> None:

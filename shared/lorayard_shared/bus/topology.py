@@ -210,6 +210,7 @@ def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
         _key_value(settings, "rules", history=16),
         _key_value(settings, "tenants", history=16),
         _key_value(settings, "control", history=16),
+        _key_value(settings, "schedules", history=16),
         _key_value(settings, "sessions", live=True, max_age=settings.session_ttl_seconds * NANOSECONDS),
     )
 

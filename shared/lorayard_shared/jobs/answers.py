@@ -21,6 +21,7 @@ from lorayard_schemas.result import ErrorKind, JobResult, ResultError, ResultSta
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK
 from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.dead_letters import DeadLetters, letter_of
 from lorayard_shared.jobs.intake import Unreadable, dead_tenant
 from lorayard_shared.jobs.retry_policy import RetryWishes
@@ -109,6 +110,11 @@ class Answers:
         self._log.info(Event.JOB_CANCELLED, job=job.job, tenant=job.address.tenant)
         return await self._finish(job, ResultState.CANCELLED, None)
 
+    async def overlapped(self, job: TakenJob) -> Stored:
+        """An occurrence of a schedule that came due while an earlier one was at work."""
+        self._log.info(Event.JOB_CANCELLED, job=job.job, tenant=job.address.tenant, code=refusals.OVERLAPPED)
+        return await self._finish(job, ResultState.CANCELLED, refusals.overlapped())
+
     async def let_go(self, job: TakenJob) -> None:
         """It has its one answer already."""
         with self._lease_kept(job.lease):
@@ -123,9 +129,13 @@ class Answers:
         await unschedule(self._bus, tenant, job)
         return stored
 
+    async def has_result(self, tenant: str, job: str) -> bool:
+        """Whether a result of it is stored, as far as anybody can say."""
+        return await self._results.has(tenant, job)
+
     async def let_go_if_answered(self, job: TakenJob) -> bool:
         """Ack a job that has its result already; whether it had."""
-        if not await self._results.has(job.address.tenant, job.job):
+        if not await self.has_result(job.address.tenant, job.job):
             return False
         await self.let_go(job)
         return True

@@ -93,6 +93,7 @@ def read_delivery(
         request_digest=job.request_digest,
         prompt_bytes=_prompt_bytes(job, body),
         max_new_tokens=job.sampling.max_new_tokens,
+        plan=message_headers.get(headers.PLAN),
     )
 
 

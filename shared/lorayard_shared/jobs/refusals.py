@@ -11,6 +11,7 @@ from lorayard_shared.jobs.resolve import UnknownAdapterError
 
 LIMIT_REACHED = "limit_reached"
 SHED = "shed"
+OVERLAPPED = "overlapped"
 
 
 def unknown_adapter(error: UnknownAdapterError, refused_by: str | None) -> ResultError:
@@ -71,6 +72,15 @@ def base_unavailable() -> ResultError:
         message="every worker serves one adapter alone; start one without LORAYARD_DEDICATED, "
         "or name one of these adapters",
         field="adapter",
+    )
+
+
+def overlapped() -> ResultError:
+    """Its schedule skips what comes due while an earlier one is at work."""
+    return ResultError(
+        kind=ErrorKind.PERMANENT,
+        code=OVERLAPPED,
+        message="an earlier occurrence of the schedule has no result yet, and the schedule skips then",
     )
 
 

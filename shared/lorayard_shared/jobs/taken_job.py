@@ -34,6 +34,7 @@ class TakenJob:
     request_digest: str | None = None  # for its result
     prompt_bytes: int = 0  # roughly: characters, of a conversation the body's bytes
     max_new_tokens: int = 0
+    plan: str | None = None  # the schedule that it is an occurrence of
 
     def drop_message(self) -> None:
         """Its message is elsewhere, and this may be kept for as long as the job runs.

@@ -12,6 +12,7 @@ YardError
     LimitsUnknownError         operator: just these are not limited
     StrikeUnknownError         operator: just this is not struck
     PauseUnknownError          operator: just this is not paused, or has no cap
+    ScheduleUnknownError       caller: there is no such schedule
     VersionNamedError          operator: an alias, a rule or the classifier leads to the version
     ContendedError             try again: others change the same record all the time
     RecordUnreadableError      us: a stored record is not what it claims to be
@@ -179,6 +180,18 @@ class LimitsUnknownError(RegistryError):
         super().__init__(f"{has}; `lorayard limits ls` shows all")
         self.label = label
         self.field = "limits"
+
+
+class ScheduleUnknownError(RegistryError):
+    """The tenant has no schedule of that name; nothing was changed."""
+
+    def __init__(self, *, name: str, tenant: str) -> None:
+        super().__init__(
+            f"tenant {tenant} has no schedule {name!r}; `lorayard schedules ls` shows what there is"
+        )
+        self.name = name
+        self.tenant = tenant
+        self.field = "name"
 
 
 class StrikeUnknownError(RegistryError):

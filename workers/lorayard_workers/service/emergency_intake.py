@@ -42,6 +42,7 @@ from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.registry.semantic_watch import SemanticWatch
+from lorayard_shared.schedules.overlap import Overlaps
 from lorayard_workers.service.desk import Desk
 from lorayard_workers.service.emergency_cancel import EmergencyCancel
 from lorayard_workers.service.emergency_limits import limit_of
@@ -92,6 +93,7 @@ class EmergencyIntake:
         self._left: list[str] = []
         """Leases of jobs that wait for a dispatcher."""
         self._placements = Placements()
+        self._overlaps = Overlaps(bus, self._answers)
         self.cancels = EmergencyCancel(bus, self._answers, self._tasks, lambda: peers.holders)
         self._considered: set[str] = set()
         self._listed = False
@@ -227,6 +229,8 @@ class EmergencyIntake:
             job.address.tenant, job.job
         ):  # cancelled, say: nobody here has heard of it
             await self._answers.let_go(job)
+            return False
+        if job.plan is not None and await self._overlaps.settled(job):
             return False
         try:
             found = await self._resolve_in_time(job)

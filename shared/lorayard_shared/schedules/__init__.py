@@ -1,0 +1,1 @@
+"""Recurring jobs: what a cron expression means, and what is to be done when."""

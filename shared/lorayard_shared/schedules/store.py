@@ -1,0 +1,181 @@
+"""Schedules in their bucket: plans with who changed them and why, and how far each has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import cast
+
+import nats.js.errors
+from nats.js.kv import KeyValue
+
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.schedule import (
+    PLANS,
+    Schedule,
+    ScheduleState,
+    occurrence_id,
+    plan_key,
+    state_key,
+)
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.jobs.unschedule import unschedule
+from lorayard_shared.registry.chronicle import Chronicle, Chronicled
+from lorayard_shared.registry.errors import ContendedError, ScheduleUnknownError
+from lorayard_shared.registry.records import Author
+
+BUCKET = "schedules"
+TRIES = 10
+
+
+class ScheduleStore:
+    """Every method raises `nats.errors.Error` where nobody answers, and changes ContendedError."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._plans = Chronicle(bus, BUCKET, Schedule, told=_told, prefix=PLANS)
+        self._opened: KeyValue | None = None
+
+    async def list(self) -> list[Schedule]:
+        """All of them, by tenant and name."""
+        return sorted(await self._plans.list(), key=lambda one: (one.tenant, one.name))
+
+    async def find(self, tenant: str, name: str) -> Schedule | None:
+        """One of them."""
+        return (await self._plans.read(plan_key(tenant, name))).now
+
+    async def get(self, tenant: str, name: str) -> Schedule:
+        """The same.
+
+        Raises:
+            ScheduleUnknownError: there is none.
+        """
+        found = await self.find(tenant, name)
+        if found is None:
+            raise ScheduleUnknownError(name=name, tenant=tenant)
+        return found
+
+    async def put(self, wanted: Schedule, author: Author, *, verb: str) -> Schedule:
+        """Write a plan, whatever was there."""
+
+        def changed(known: Chronicled[Schedule]) -> Schedule:
+            return _signed(wanted, known.past, author)
+
+        return await self._change(wanted.tenant, wanted.name, changed, author, verb)
+
+    async def pause(self, tenant: str, name: str, author: Author, *, paused: bool) -> Schedule:
+        """Have nothing come due until it is resumed, or let it go on.
+
+        Raises:
+            ScheduleUnknownError: there is none.
+        """
+
+        def changed(known: Chronicled[Schedule]) -> Schedule:
+            if known.now is None:
+                raise ScheduleUnknownError(name=name, tenant=tenant)
+            if known.now.paused == paused:
+                return known.now
+            return _signed(known.now.model_copy(update={"paused": paused}), known.past, author)
+
+        verb = "pause" if paused else "resume"
+        return await self._change(tenant, name, changed, author, verb)
+
+    async def remove(self, tenant: str, name: str, author: Author) -> None:
+        """Take it away, and what lies ahead of it.
+
+        Raises:
+            ScheduleUnknownError: there is none.
+        """
+        await self.get(tenant, name)
+        label = _label(tenant, name)
+        await self._plans.change(plan_key(tenant, name), lambda _: None, author, verb="remove", label=label)
+        await self.clear(tenant, name)
+
+    async def clear(self, tenant: str, name: str) -> None:
+        """Withdraw what lies ahead of a schedule that is no more, and forget how far it had come."""
+        state, revision = await self.state(tenant, name)
+        await self.withdraw(state)
+        if revision:
+            await (await self._bucket()).delete(state_key(tenant, name))
+
+    async def withdraw(self, state: ScheduleState) -> None:
+        """Have the server not let go what lies ahead."""
+        if state.ahead is not None:
+            await unschedule(self._bus, state.tenant, occurrence_id(state.name, state.ahead.at))
+
+    async def state(self, tenant: str, name: str) -> tuple[ScheduleState, int]:
+        """How far it has come, and the revision that a change follows."""
+        fresh = ScheduleState(name=name, tenant=tenant)
+        try:
+            entry = await (await self._bucket()).get(state_key(tenant, name))
+        except nats.js.errors.KeyDeletedError as error:
+            return fresh, cast("int", error.entry.revision) if error.entry is not None else 0  # pyright: ignore[reportUnknownMemberType]  # nats-py
+        except nats.js.errors.KeyNotFoundError:
+            return fresh, 0
+        try:
+            return decode(ScheduleState, entry.value or b""), entry.revision or 0
+        except MalformedMessageError:
+            return fresh, entry.revision or 0  # somebody else's bytes: what is written over them is ours
+
+    async def try_state(self, state: ScheduleState, revision: int) -> bool:
+        """Write it, unless somebody was faster."""
+        try:
+            bucket = await self._bucket()
+            await bucket.update(state_key(state.tenant, state.name), encode(state), last=revision)
+        except nats.js.errors.KeyWrongLastSequenceError:
+            return False
+        return True
+
+    async def change_state(
+        self, tenant: str, name: str, changed: Callable[[ScheduleState], ScheduleState]
+    ) -> ScheduleState:
+        """Write what `changed` makes of it; it is asked anew where another writer was first."""
+        for _ in range(TRIES):
+            known, revision = await self.state(tenant, name)
+            wanted = changed(known)
+            if wanted == known or await self.try_state(wanted, revision):
+                return wanted
+        raise ContendedError(label=_label(tenant, name), tries=TRIES)
+
+    async def _change(
+        self,
+        tenant: str,
+        name: str,
+        changed: Callable[[Chronicled[Schedule]], Schedule],
+        author: Author,
+        verb: str,
+    ) -> Schedule:
+        label = _label(tenant, name)
+        made = await self._plans.change(plan_key(tenant, name), changed, author, verb=verb, label=label)
+        assert made is not None, "nothing is taken away"
+        if made.paused:  # while no dispatcher lives nobody else would
+            await self.withdraw((await self.state(tenant, name))[0])
+        return made
+
+    async def _bucket(self) -> KeyValue:
+        if self._opened is None:
+            self._opened = await self._bus.js.key_value(self._bus.subjects.bucket(BUCKET))
+        return self._opened
+
+
+def _signed(wanted: Schedule, past: tuple[Schedule, ...], author: Author) -> Schedule:
+    now = time.time()
+    return wanted.model_copy(
+        update={
+            "since": now,
+            "at": now,
+            "by": author.actor,
+            "why": author.reason,
+            "revision": past[-1].revision + 1 if past else 1,
+        }
+    )
+
+
+def _label(tenant: str, name: str) -> str:
+    return f"{tenant}/{name}"
+
+
+def _told(one: Schedule) -> str:
+    paused = "paused, " if one.paused else ""
+    return f"{paused}{one.cron} {one.tz}, {one.adapter or 'any adapter'}"

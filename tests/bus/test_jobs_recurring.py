@@ -1,0 +1,308 @@
+"""Schedules over a real server: placed ahead, let go by the server, each occurrence once (E4)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+import pytest
+
+from lorayard import (
+    CancelOutcome,
+    Client,
+    InvalidRequestError,
+    ResultState,
+    Schedule,
+    ScheduledRun,
+    ScheduleUnknownError,
+    SyncClient,
+)
+from lorayard_dispatcher.recurring import Recurring
+from lorayard_schemas.codec import encode
+from lorayard_schemas.job import INLINE_BYTES
+from lorayard_schemas.result import JobResult
+from lorayard_schemas.schedule import ScheduleState, occurrence_id, plan_key
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.registry.records import Author
+from lorayard_shared.schedules.deciding import Placing
+from lorayard_shared.schedules.placing import place
+from lorayard_shared.schedules.store import BUCKET, ScheduleStore
+from lorayard_shared.settings import YardSettings
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+HOUR = 3600.0
+HOURLY = "0 * * * *"
+
+
+class Process(Protocol):
+    """A dispatcher or worker of the yard."""
+
+    async def stop(self) -> None: ...
+
+
+class Yard(Protocol):
+    """A yard to start dispatchers and workers in (see conftest)."""
+
+    bus: Bus
+
+    async def dispatcher(self, name: str = "d1", **given: object) -> Process: ...
+    async def worker(self, name: str = "w1", **given: object) -> Process: ...
+    async def result(self, job: str, *, tenant: str = "acme") -> JobResult: ...
+    async def stored(self, job: str, *, tenant: str = "acme") -> JobResult | None: ...
+    async def cancel(self, job: str, *, tenant: str = "acme") -> CancelOutcome: ...
+    async def left(self, kind: str = "jobs") -> int: ...
+
+
+@pytest.fixture
+async def client(settings: YardSettings) -> AsyncIterator[Client]:
+    async with Client(settings=settings, tenant="acme") as client:
+        yield client
+
+
+async def since(bus: Bus, name: str, seconds_ago: float) -> Schedule:
+    """Make a schedule as old as that."""
+    store = ScheduleStore(bus)
+    old = (await store.get("acme", name)).model_copy(update={"since": time.time() - seconds_ago})
+    bucket = await bus.js.key_value(bus.subjects.bucket(BUCKET))
+    await bucket.put(plan_key("acme", name), encode(old))
+    return old
+
+
+async def keeper(bus: Bus, clock: Callable[[], float] = time.time) -> Recurring:
+    """One dispatcher's part alone, with what the bucket holds."""
+    made = Recurring(bus, is_active=lambda: True, clock=clock)
+    bucket = await bus.js.key_value(bus.subjects.bucket(BUCKET))
+    for key in await bucket.keys():
+        made.on_change(key, (await bucket.get(key)).value)
+    return made
+
+
+async def test_the_next_occurrence_lies_on_the_server_which_lets_it_go_alone__e4(
+    yard: Yard, client: Client, wait_until: WaitUntil
+) -> None:
+    made = await client.schedules.add("digest", "x", cron=HOURLY, tz="Europe/Zurich", reason="wanted")
+    assert (made.revision, made.why, made.tenant) == (1, "wanted", "acme")
+    dispatcher = await yard.dispatcher()
+
+    async def ahead() -> bool:
+        return bool(await client.scheduled())
+
+    await wait_until(ahead)
+    (waits,) = await client.scheduled()
+    view = await client.schedules.get("digest")
+    assert (waits.at, waits.job_id) == (view.upcoming[0], occurrence_id("digest", view.upcoming[0]))
+    await dispatcher.stop()
+    assert await client.scheduled() == [waits]
+
+
+async def test_several_dispatchers_and_a_fail_over_place_an_occurrence_once__e4(
+    bus: Bus, client: Client
+) -> None:
+    await client.schedules.add("digest", "x", cron="*/10 * * * *", catch_up="all", overlap="queue")
+    plan = await since(bus, "digest", 1800)
+    now = [plan.since + 1.0]
+    both = [await keeper(bus, lambda: now[0]) for _ in range(3)]
+    await asyncio.gather(*(one.look() for one in both))
+    for step in (601.0, 601.0, 30.0, -300.0, 400.0):
+        now[0] += step
+        await asyncio.gather(*(one.look() for one in both))
+        late = await keeper(bus, lambda: now[0])  # takes over, and knows what the bucket tells
+        await late.look()
+    state, _ = await ScheduleStore(bus).state("acme", "digest")
+    ids = [run.job for run in state.runs]
+    assert state.ahead is not None
+    assert len(set(ids)) == len(ids)
+    waiting = {one.job_id for one in await client.scheduled()}
+    depth = await client.queue_depth()
+    assert sum(depth.unfinished.values()) + len(waiting) == len(
+        {*ids, occurrence_id("digest", state.ahead.at)}
+    )
+
+
+async def test_a_missed_one_is_made_up_and_the_history_tells_of_it__e4(
+    yard: Yard, client: Client, bus: Bus, wait_until: WaitUntil
+) -> None:
+    await client.schedules.add("digest", "x", cron=HOURLY, catch_up="last", max_new_tokens=3)
+    await client.schedules.add("broken", "x", cron=HOURLY, catch_up="last", adapter="acme/tiny/none")
+    for name in ("digest", "broken"):
+        await since(bus, name, 3 * HOUR)
+    await yard.worker()
+    await yard.dispatcher()
+
+    async def ended(name: str) -> bool:
+        runs = await client.schedules.history(name)
+        return bool(runs) and runs[0].state is not None
+
+    await wait_until(lambda: ended("digest"))
+    await wait_until(lambda: ended("broken"))
+    (run,) = await client.schedules.history("digest")
+    assert (run.state, run.how, run.at % HOUR) == (ResultState.SUCCEEDED, "caught_up", 0.0)
+    (failed,) = await client.schedules.history("broken")
+    assert (failed.state, failed.code) == (ResultState.FAILED, "unknown_adapter")
+    assert (await client.schedules.get("digest")).state.missed in (1, 2)
+
+
+async def let_go(bus: Bus, plan: Schedule, minutes: list[int]) -> list[str]:
+    """Occurrences of a full hour and so many minutes, all due now, as a dispatcher notes them."""
+    store, hour = ScheduleStore(bus), time.time() // HOUR * HOUR - HOUR
+    moments = [hour + 60 * minute for minute in minutes]
+    ids = [occurrence_id(plan.name, at) for at in moments]
+    runs = tuple(ScheduledRun(job=job, at=at) for job, at in zip(ids, moments, strict=True))
+    await store.change_state(
+        "acme",
+        plan.name,
+        lambda state: state.model_copy(update={"runs": runs, "until": time.time()}),
+    )
+    for job, at in zip(ids, moments, strict=True):
+        state = ScheduleState(name=plan.name, tenant="acme")
+        await place(bus, plan, state, Placing(job=job, at=at, due=time.time()))
+    return ids
+
+
+async def test_skip_lets_none_come_while_another_is_at_work__e4(yard: Yard, client: Client, bus: Bus) -> None:
+    plan = await client.schedules.add("digest", "x", cron=HOURLY, overlap="skip")
+    await yard.dispatcher()  # without a worker nothing ends
+    first, second = await let_go(bus, plan, [0, 1])
+    skipped = await yard.result(second)
+    assert (skipped.state, skipped.error and skipped.error.code) == (ResultState.CANCELLED, "overlapped")
+    assert await yard.stored(first) is None
+    await yard.worker()
+    assert (await yard.result(first)).state is ResultState.SUCCEEDED
+
+
+async def test_queue_has_it_wait_for_the_earlier_one__e4(
+    yard: Yard, client: Client, bus: Bus, wait_until: WaitUntil
+) -> None:
+    plan = await client.schedules.add("digest", "x", cron=HOURLY, overlap="queue")
+    await yard.dispatcher()
+    first, second = await let_go(bus, plan, [0, 1])
+
+    async def waits() -> bool:
+        return any(one.job_id == second for one in await client.scheduled())
+
+    await wait_until(waits)
+    await yard.worker()
+    both = [await yard.result(first), await yard.result(second)]
+    assert [one.state for one in both] == [ResultState.SUCCEEDED] * 2
+    assert both[0].finished_at <= both[1].finished_at
+
+
+async def test_replace_cancels_the_earlier_one__e4(yard: Yard, client: Client, bus: Bus) -> None:
+    plan = await client.schedules.add("digest", "x", cron=HOURLY, overlap="replace")
+    await yard.dispatcher()
+    first, second = await let_go(bus, plan, [0, 1])
+    assert (await yard.result(first)).state is ResultState.CANCELLED
+    assert await yard.stored(second) is None
+    await yard.worker()
+    assert (await yard.result(second)).state is ResultState.SUCCEEDED
+
+
+async def test_a_paused_or_removed_one_is_withdrawn_though_no_dispatcher_lives__e4(
+    bus: Bus, client: Client
+) -> None:
+    await client.schedules.add("digest", "x", cron=HOURLY)
+    one = await keeper(bus)
+    await one.look()
+    assert len(await client.scheduled()) == 1
+    paused = await client.schedules.pause("digest", reason="too much")
+    assert (paused.paused, paused.why, await client.scheduled()) == (True, "too much", [])
+    await (await keeper(bus)).look()
+    assert await client.scheduled() == []
+    await client.schedules.resume("digest")
+    await (await keeper(bus)).look()
+    assert len(await client.scheduled()) == 1
+    await client.schedules.remove("digest")
+    assert await client.scheduled() == []
+    assert await client.schedules.list() == []
+    for verb in (client.schedules.remove, client.schedules.pause, client.schedules.run_now):
+        with pytest.raises(ScheduleUnknownError, match="digest"):
+            await verb("digest")
+
+
+async def test_one_that_was_placed_as_it_was_taken_away_is_withdrawn_after_all(
+    bus: Bus, client: Client
+) -> None:
+    await client.schedules.add("digest", "x", cron=HOURLY)
+    await (await keeper(bus)).look()
+    bucket = await bus.js.key_value(bus.subjects.bucket(BUCKET))
+    await bucket.delete(plan_key("acme", "digest"))
+    one = Recurring(bus, is_active=lambda: True)
+    state, _ = await ScheduleStore(bus).state("acme", "digest")
+    one.on_change("state.acme.digest", encode(state))
+    await one.look()
+    assert await client.scheduled() == []
+
+
+async def test_run_now_is_one_more_and_stands_in_the_history__e4(yard: Yard, client: Client) -> None:
+    await client.schedules.add("digest", "x", cron=HOURLY, max_new_tokens=2)
+    await client.schedules.pause("digest")
+    await yard.dispatcher()
+    await yard.worker()
+    handle = await client.schedules.run_now("digest")
+    assert handle.id.startswith("digest-now-")
+    assert (await handle.outcome(10)).state is ResultState.SUCCEEDED
+    (run,) = await client.schedules.history("digest")
+    assert (run.job, run.how, run.state) == (handle.id, "by_hand", ResultState.SUCCEEDED)
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"name": "no dots."}, "name"),
+    ({"name": "a" * 41}, "name"),
+    ({"cron": "* * * *"}, "cron"),
+    ({"tz": "Nowhere/At_all"}, "tz"),
+    ({"overlap": "both"}, "overlap"),
+    ({"catch_up": "some"}, "catch_up"),
+    ({"catch_up_most": 0}, "catch_up_most"),
+    ({"jitter_seconds": 3600.0}, "jitter_seconds"),
+    ({"end": 1.0}, "end"),
+    ({"start": "soon"}, "start"),
+    ({"deadline_seconds": -1}, "deadline_seconds"),
+    ({"temperature": 99.0}, "temperature"),
+    ({"adapter": "No Adapter"}, "adapter"),
+    ({"idempotency_key": "k"}, "idempotency_key"),
+    ({"delay_seconds": 1}, "delay_seconds"),
+    ({"prompt": ""}, "prompt"),
+    ({"prompt": "x" * INLINE_BYTES}, "prompt"),
+]
+
+
+async def test_what_cannot_recur_is_refused_by_its_field__e4(client: Client) -> None:
+    for given, field in BAD:
+        values: dict[str, Any] = {"name": "digest", "prompt": "x", "cron": HOURLY, **given}
+        name, prompt = values.pop("name"), values.pop("prompt")
+        with pytest.raises(InvalidRequestError) as error:
+            await client.schedules.add(name, prompt, **values)
+        assert error.value.field == field
+    assert await client.schedules.list() == []
+
+
+def test_the_blocking_client_has_the_same_verbs(settings: YardSettings) -> None:
+    with SyncClient(settings=settings, tenant="acme") as client:
+        client.schedules.add("digest", "x", cron="@daily", overlap="queue")
+        with pytest.raises(InvalidRequestError, match="digest"):
+            client.schedules.add("digest", "y", cron="@daily")
+        client.schedules.add("digest", "y", cron="@weekly", replacing=True)
+        (view,) = client.schedules.list()
+        assert (view.schedule.cron, view.schedule.revision) == ("@weekly", 2)
+        client.schedules.pause("digest")
+        assert client.schedules.get("digest").upcoming == ()
+        client.schedules.resume("digest")
+        handle = client.schedules.run_now("digest")
+        assert [run.job for run in client.schedules.history("digest")] == [handle.id]
+        client.schedules.remove("digest")
+        assert client.schedules.list() == []
+
+
+async def test_who_changed_it_and_why_is_kept(bus: Bus) -> None:
+    async with Client(settings=bus.settings, tenant="acme") as client:
+        await client.schedules.add("digest", "x", cron=HOURLY, reason="first")
+    store = ScheduleStore(bus)
+    await store.pause("acme", "digest", Author(actor="ops", reason="night"), paused=True)
+    stream = bus.subjects.stream("audit")
+    last = await bus.js.get_msg(stream, subject=bus.subjects.registry_audit("schedules", "acme/digest", "2"))
+    assert b"ops" in (last.data or b"")
+    assert b"night" in (last.data or b"")
