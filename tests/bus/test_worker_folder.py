@@ -46,6 +46,12 @@ def put(folder: Path, seed: int = 2) -> Path:
     return made.rename(folder)
 
 
+def alter(folder: Path, apart: Path) -> None:
+    """Other weights in the place of those that a worker has read."""
+    other = make_tiny_adapter(apart / "other", seed=9, targets=("q_proj",))
+    shutil.copy(other / WEIGHTS, folder / WEIGHTS)
+
+
 async def answer(yard: Yard, name: str, adapter: str) -> JobResult:
     await yard.publish(Job(id=name, prompt=name), adapter=adapter)
     return await yard.result(name)
@@ -60,6 +66,11 @@ async def refusal(yard: Yard, version: str, worker: str = "w1") -> str | None:
     """What the advert says of a version that is not served."""
     told = (await yard.advert(worker)).refused_adapters
     return next((one.reason for one in told if one.version == version), None)
+
+
+async def is_taken(yard: Yard, version: str, worker: str = "w1") -> bool:
+    """Whether a worker has nothing against a version any more."""
+    return await refusal(yard, version, worker) is None
 
 
 async def test_what_is_put_there_serves_without_a_restart__d5_d6(
@@ -123,11 +134,7 @@ async def test_an_adapter_whose_folder_is_removed_is_answered_with_the_reason__d
     assert "its folder was removed" in gone.error.message
     assert (await answer(yard, "other", f"{ADAPTER}@1")).state is ResultState.SUCCEEDED
     put(adapters / ADAPTER / "2")  # the same bytes: it serves again
-
-    async def serves() -> bool:
-        return await refusal(yard, "2") is None
-
-    await wait_until(serves)
+    await wait_until(partial(is_taken, yard, "2"))
     assert (await answer(yard, "back", f"{ADAPTER}@2")).state is ResultState.SUCCEEDED
 
 
@@ -143,8 +150,7 @@ async def test_other_bytes_under_a_version_are_refused_and_the_old_ones_served_o
     await watching()
     before = await answer(yard, "before", f"{ADAPTER}@1")  # it is in a slot now
     shutil.copy(adapters / ADAPTER / "1" / WEIGHTS, tmp_path / WEIGHTS)
-    other = make_tiny_adapter(tmp_path / "other", seed=9, targets=("q_proj",))
-    shutil.copy(other / WEIGHTS, adapters / ADAPTER / "1" / WEIGHTS)
+    alter(adapters / ADAPTER / "1", tmp_path)
     await wait_until(partial(refusal, yard, "1"))
     put(adapters / ADAPTER / "2")
     await wait_until(partial(registered, yard, ADAPTER, "2"))
@@ -154,11 +160,7 @@ async def test_other_bytes_under_a_version_are_refused_and_the_old_ones_served_o
     assert after.maker.digest == before.maker.digest == (await yard.record(ADAPTER)).digest
     assert capsys.readouterr().out.count("adapter_conflicted") == 1
     shutil.copy(tmp_path / WEIGHTS, adapters / ADAPTER / "1" / WEIGHTS)
-
-    async def forgiven() -> bool:
-        return await refusal(yard, "1") is None
-
-    await wait_until(forgiven)
+    await wait_until(partial(is_taken, yard, "1"))
 
 
 async def test_a_worker_that_lacked_an_adapter_is_asked_again_when_its_folder_has_changed__b6_d6(
@@ -256,11 +258,7 @@ async def test_a_version_that_was_refused_is_served_once_its_record_is_removed__
     was = (await yard.record(ADAPTER, "1")).digest
     records = await yard.bus.js.key_value(yard.bus.subjects.bucket("adapters"))
     await records.delete(record_key(ADAPTER, "1"))
-
-    async def forgiven() -> bool:
-        return await refusal(yard, "1", "w2") is None
-
-    await wait_until(forgiven)
+    await wait_until(partial(is_taken, yard, "1", "w2"))
     assert (await yard.record(ADAPTER, "1")).digest != was
     assert capsys.readouterr().out.count("adapter_conflicted") == 1
 
@@ -276,8 +274,7 @@ async def test_altered_files_are_offered_no_more_once_the_old_bytes_are_evicted_
     await yard.dispatcher()
     await watching()
     assert (await answer(yard, "before", f"{ADAPTER}@1")).state is ResultState.SUCCEEDED
-    other = make_tiny_adapter(tmp_path / "other", seed=9, targets=("q_proj",))
-    shutil.copy(other / WEIGHTS, adapters / ADAPTER / "1" / WEIGHTS)
+    alter(adapters / ADAPTER / "1", tmp_path)
     await wait_until(partial(refusal, yard, "1"))
     assert (await answer(yard, "on", f"{ADAPTER}@1")).state is ResultState.SUCCEEDED
     digest = (await yard.record(ADAPTER)).digest

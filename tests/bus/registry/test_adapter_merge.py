@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,6 @@ PROMPT = "The quick brown fox"
 @pytest.fixture(scope="module")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-async def client(settings: YardSettings) -> AsyncIterator[Client]:
-    async with Client(settings=settings) as client:
-        yield client
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,17 +25,6 @@ pytestmark = pytest.mark.bus
 
 NAME, OTHER = "acme/tiny/echo", "acme/tiny/other"
 WEIGHTS = "adapter_model.safetensors"
-
-
-@pytest.fixture
-async def client(settings: YardSettings) -> AsyncIterator[Client]:
-    async with Client(settings=settings) as client:
-        yield client
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make_tiny_adapter(tmp_path / "mine", seed=1)
 
 
 async def verify(settings: YardSettings, *arguments: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,24 +41,12 @@ from lorayard_shared.registry.route_store import RouteStore
 from lorayard_shared.registry.semantic_store import SemanticStore
 from lorayard_shared.registry.sweeping import Sweeper
 from lorayard_shared.settings import YardSettings
-from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus
 
 NAME, LABEL = "acme/tiny/echo", "acme/tiny/echo@1"
 ANA = Author(actor="ana")
 WHOLE = Arm(version="1", weight=100.0)
-
-
-@pytest.fixture
-async def client(settings: YardSettings) -> AsyncIterator[Client]:
-    async with Client(settings=settings) as client:
-        yield client
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make_tiny_adapter(tmp_path / "mine", seed=1)
 
 
 async def objects(bus: Bus) -> int:

@@ -33,7 +33,7 @@ from lorayard_workers.engine.protocol import (
     WeightedAdapter,
 )
 from lorayard_workers.engine.recipe import recipe_digest
-from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
+from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = [pytest.mark.bus, pytest.mark.model]
 
@@ -47,11 +47,6 @@ THREE = Composition({ONE: 1.0, TWO: 0.5, FEW: 2.0})
 
 
 @pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("adapters")
     make_tiny_adapter(root / ONE / "1", seed=1)
@@ -60,25 +55,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = make_tiny_adapter(root / OWN / "1", seed=4)
     (own / "prompt_template.txt").write_text("Say: {prompt}!")
     return root
-
-
-@pytest.fixture
-def real(tiny_model: Path, folder: Path) -> dict[str, Any]:
-    """Settings of a worker that runs the tiny model."""
-    return {
-        "engine": "packed",
-        "model": str(tiny_model),
-        "adapters_dir": folder,
-        "dtype": "fp32",
-        "device": "cpu",
-        "threads": 1,
-        "slots": 3,
-        "max_rank": 16,
-        "rows": 4,
-        "context_tokens": 256,
-        "disk_bytes": 0,
-        "json_schemas": False,
-    }
 
 
 @pytest.fixture

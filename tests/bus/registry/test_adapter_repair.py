@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,17 +28,6 @@ pytestmark = pytest.mark.bus
 NAME = "acme/tiny/echo"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 ANA = Author(actor="ana")
-
-
-@pytest.fixture
-async def client(settings: YardSettings) -> AsyncIterator[Client]:
-    async with Client(settings=settings) as client:
-        yield client
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make_tiny_adapter(tmp_path / "mine", seed=1)
 
 
 @pytest.fixture

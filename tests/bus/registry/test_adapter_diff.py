@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,17 +19,6 @@ from lorayard_workers.tiny_model import LAYERS, make_tiny_adapter
 pytestmark = pytest.mark.bus
 
 NAME = "acme/tiny/echo"
-
-
-@pytest.fixture
-async def client(settings: YardSettings) -> AsyncIterator[Client]:
-    async with Client(settings=settings) as client:
-        yield client
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make_tiny_adapter(tmp_path / "mine", seed=1)
 
 
 async def diff(settings: YardSettings, *arguments: str) -> int:

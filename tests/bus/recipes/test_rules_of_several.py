@@ -21,7 +21,7 @@ from lorayard_schemas.headers import BOUND
 from lorayard_schemas.job import Job, Sampling
 from lorayard_schemas.result import Maker
 from lorayard_schemas.routes import RULES_KEY, RouteTable
-from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
+from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = [pytest.mark.bus, pytest.mark.model]
 
@@ -54,35 +54,11 @@ add = [{{ adapter = "{STYLE}@stable", weight = -1.5 }}, {{ adapter = "acme/tiny/
 
 
 @pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("adapters")
     for seed, name in enumerate((f"{SUMS}/1", f"{STYLE}/1", f"{STYLE}/2", f"{MORE}/1")):
         make_tiny_adapter(root / name, seed=seed + 1)
     return root
-
-
-@pytest.fixture
-def real(tiny_model: Path, folder: Path) -> dict[str, Any]:
-    """Settings of a worker that runs the tiny model."""
-    return {
-        "engine": "packed",
-        "model": str(tiny_model),
-        "adapters_dir": folder,
-        "dtype": "fp32",
-        "device": "cpu",
-        "threads": 1,
-        "slots": 3,
-        "max_rank": 16,
-        "rows": 4,
-        "context_tokens": 256,
-        "disk_bytes": 0,
-        "json_schemas": False,
-    }
 
 
 @pytest.fixture
