@@ -15,7 +15,7 @@ class Charge:
 
     __slots__ = ("cost", "gates", "since", "until")
 
-    def __init__(self, gates: tuple[Gate, ...], cost: Cost, *, since: float, until: float) -> None:
+    def __init__(self, gates: tuple[Gate, ...], cost: Cost, since: float, until: float) -> None:
         """Monotonic seconds: it came at `since`, and goes in at `until`."""
         self.gates = gates
         self.cost = cost
@@ -40,10 +40,8 @@ class Admitted:
         return self._charges.get(name)
 
     def put(self, name: Name, charge: Charge) -> None:
-        """It is pending from here on."""
+        """It is pending from here on, and its gates have counted it."""
         self._charges[name] = charge
-        for gate in charge.gates:
-            gate.hold(charge.cost)
 
     def take(self, name: Name) -> Charge | None:
         """It is pending no more, or not here."""

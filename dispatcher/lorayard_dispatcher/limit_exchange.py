@@ -42,7 +42,6 @@ SILENT_SECONDS = 3.0
 
 Whose = tuple[str | None, str | None]
 _Three = tuple[float, float, float]
-_NOTHING = SpentHere(spent=(0.0, 0.0, 0.0), pending=(0.0, 0.0, 0.0))
 
 
 class LimitExchange:
@@ -96,7 +95,9 @@ class LimitExchange:
             here = (_three(gate.spent), _three(gate.pending))
             if sure or self._told.get(gate.key) != here:
                 self._told[gate.key] = here
-                changed[limits_key(*gate.key)] = SpentHere(spent=here[0], pending=here[1])
+                changed[limits_key(*gate.key)] = SpentHere(
+                    spent=here[0], pending=here[1], owed=gate.owed(now)
+                )
         if sure:
             self._sure_at = now + SURE_SECONDS
         if changed:
@@ -116,9 +117,8 @@ class LimitExchange:
         gates = {limits_key(*gate.key): gate for gate in self._gates}
         for key, here in gossip.gates.items():
             if (gate := gates.get(key)) is not None:
-                # What one that is older than this had let in before it was first heard of is long paid for.
-                last = before.get(key, _NOTHING if gossip.started_at > self._started_at else here)
-                gate.hear(_grown(last, here), now)
+                last = before.get(key)
+                gate.hear(_first(here) if last is None else _grown(last, here), now)
                 gate.elsewhere[gossip.dispatcher] = here.pending
         self._heard[gossip.dispatcher] = (gossip.started_at, now, {**before, **gossip.gates})
         if known is None:
@@ -187,6 +187,12 @@ def _confirmation(answer: Heard | None) -> JsonMap | None:
 
 def _three(values: list[float]) -> tuple[float, float, float]:
     return (values[0], values[1], values[2])
+
+
+def _first(here: SpentHere) -> tuple[float, float, float]:
+    """Of one that was not heard of before: most of what it ever let in is long paid for."""
+    owed = [min(spent, missing) for spent, missing in zip(here.spent, here.owed, strict=True)]
+    return (owed[0], owed[1], owed[2])
 
 
 def _grown(before: SpentHere, now: SpentHere) -> tuple[float, float, float]:

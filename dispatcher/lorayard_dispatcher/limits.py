@@ -23,7 +23,7 @@ from lorayard_dispatcher.admitted import Admitted, Charge, Name
 from lorayard_dispatcher.doors import Doors
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.limit_exchange import LimitExchange
-from lorayard_dispatcher.limiting.gate import Cost, Gate, Reached, told, wire_limit
+from lorayard_dispatcher.limiting.gate import TOKENS, Cost, Gate, Reached, told, wire_limit
 from lorayard_dispatcher.limiting.gates import Gates
 from lorayard_dispatcher.parked_job import BYTES_A_TOKEN
 from lorayard_dispatcher.pool import Pool
@@ -117,7 +117,11 @@ class Limits:
 
     def lets(self, job: TakenJob, found: Resolution) -> bool:
         """Whether a job goes on; else it is refused, or kept back and called for later."""
-        adapters = tuple([BASE if ref is None else ref.name for ref in found.refs])
+        refs = found.refs
+        if len(refs) == 1:
+            adapters: tuple[str, ...] = (BASE if refs[0] is None else refs[0].name,)
+        else:
+            adapters = tuple([BASE if ref is None else ref.name for ref in refs])
         tenant, now = job.address.tenant, time.monotonic()
         gates = self.gates.find(tenant, adapters, now)
         if not gates:
@@ -127,14 +131,17 @@ class Limits:
         if charge is not None:
             return charge.until <= now or self._hold(job, charge, name)
         size = max(len(job.body), job.prompt_bytes)
-        cost = Cost(1.0, job.prompt_bytes / BYTES_A_TOKEN + job.max_new_tokens, float(size))
+        cost = (1.0, job.prompt_bytes / BYTES_A_TOKEN + job.max_new_tokens, float(size))
         until = now
         if job.deliveries == 1 and job.attempt == 1 and job.snoozed is None:
             wait = self._ask(job, gates, cost, now)
             if wait is None:
                 return False
             until += wait
-        charge = Charge(gates, cost, since=now, until=until)
+        else:
+            for gate in gates:
+                gate.hold(cost)
+        charge = Charge(gates, cost, now, until)
         self.admitted.put(name, charge)
         return until <= now or self._hold(job, charge, name)
 
@@ -223,7 +230,7 @@ class Limits:
         now, unix, used = time.monotonic(), time.time(), _used(message.data)
         for gate in charge.gates:
             gate.ended(now)
-            gate.settle(used - charge.cost.tokens, now, unix)
+            gate.settle(used - charge.cost[TOKENS], now, unix)
 
     async def _hear_ends(self) -> None:
         """Listen where it must be known when jobs end, and nowhere else: the results' texts come along."""

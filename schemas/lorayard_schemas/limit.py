@@ -213,6 +213,8 @@ class SpentHere(Part):
     spent: tuple[float, float, float]
     """Requests, tokens and bytes."""
     pending: tuple[float, float, float]
+    owed: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Missing in the buckets of its rates: who hears of this dispatcher for the first time goes by that."""
 
 
 class LimitGossip(Message):

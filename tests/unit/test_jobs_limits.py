@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lorayard_dispatcher.limiting.calendar_window import Period, window_at
-from lorayard_dispatcher.limiting.gate import Cost, Gate, Reached, told
+from lorayard_dispatcher.limiting.gate import Gate, Reached, told
 from lorayard_dispatcher.limiting.gates import Gates
 from lorayard_dispatcher.limiting.token_bucket import TokenBucket
 from lorayard_schemas.codec import encode
 from lorayard_schemas.limit import Limits, Measure, Rate, limits_key
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
-ONE = Cost(1.0, 10.0, 100.0)
+ONE = (1.0, 10.0, 100.0)
 
 steps = st.lists(st.tuples(st.floats(0, 5), st.floats(0.01, 20)), min_size=1, max_size=60)
 
@@ -117,11 +117,11 @@ def test_of_several_limits_the_one_that_lasts_longest_is_told__e5() -> None:
 def test_what_was_not_used_comes_back_and_what_was_used_beyond_is_owed__e5() -> None:
     record = Limits(tenant="acme", rates={Measure.TOKENS: Rate(amount=1, burst=100)})
     gate = Gate(record, 0.0)
-    gate.spend(Cost(1.0, 100.0, 0.0), 0.0, NOON)
+    gate.spend((1.0, 100.0, 0.0), 0.0, NOON)
     gate.settle(-60.0, 0.0, NOON)  # it took 40
-    assert gate.look(Cost(1.0, 60.0, 0.0), 0.0, NOON) == 0.0
+    assert gate.look((1.0, 60.0, 0.0), 0.0, NOON) == 0.0
     gate.settle(30.0, 0.0, NOON)
-    over = gate.look(Cost(1.0, 60.0, 0.0), 0.0, NOON)
+    over = gate.look((1.0, 60.0, 0.0), 0.0, NOON)
     assert isinstance(over, Reached)
     assert over.retry_after_seconds == pytest.approx(30.0)
 

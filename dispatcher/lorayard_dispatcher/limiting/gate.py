@@ -25,13 +25,10 @@ RATE_MEMORY_SECONDS = 10.0
 
 Three = tuple[float, float, float]
 
+Cost = Three
+"""What a job is expected to take: requests, tokens, bytes. A plain tuple: one is made for each job."""
 
-class Cost(NamedTuple):
-    """What a job is expected to take."""
-
-    requests: float
-    tokens: float
-    bytes: float
+TOKENS = MEASURES.index(Measure.TOKENS)
 
 
 class Reached(NamedTuple):
@@ -112,9 +109,8 @@ class Gate:
     @property
     def counts_pending(self) -> bool:
         """Whether it must be known when jobs end, or what they really used."""
-        tokens = MEASURES.index(Measure.TOKENS)
         used = {rate.measure for rate in self.rates} | {quota.index for quota in self.quotas}
-        return bool(self.max_pending) or tokens in used
+        return bool(self.max_pending) or TOKENS in used
 
     def look(self, cost: Cost, now: float, unix: float) -> float | Reached:
         """Seconds that a job has to wait, or the limit that refuses it. The longest lasting are asked first,
@@ -130,28 +126,31 @@ class Gate:
                 retry = None if amount > most else self._pending_retry()
                 return Reached(self, name, index, most, used, None, retry)
         longest = 0.0
-        for rate in self.rates:
-            wait = rate.bucket.wait_seconds(cost[rate.measure], now)
-            if wait > rate.patience_seconds:
-                retry = wait - rate.patience_seconds
-                return Reached(self, rate.name, rate.measure, rate.value, None, rate.per_seconds, retry)
+        for name, measure, bucket, patience, value, per_seconds in self.rates:
+            wait = bucket.wait_seconds(cost[measure], now)
+            if wait > patience:
+                return Reached(self, name, measure, value, None, per_seconds, wait - patience)
             if wait > longest:
                 longest = wait
         return longest
 
     def spend(self, cost: Cost, now: float, unix: float) -> None:
-        """A job comes in."""
-        for rate in self.rates:
-            rate.bucket.take(cost[rate.measure], now)
+        """A job comes in, and is pending here."""
+        for _, measure, bucket, _, _, _ in self.rates:
+            bucket.take(cost[measure], now)
         for quota in self.quotas:
-            quota.add(cost[quota.index], unix)
+            quota.count(unix).untold += cost[quota.index]
         spent = self.spent
         spent[0] += cost[0]
         spent[1] += cost[1]
         spent[2] += cost[2]
+        pending = self.pending
+        pending[0] += cost[0]
+        pending[1] += cost[1]
+        pending[2] += cost[2]
 
     def hold(self, cost: Cost) -> None:
-        """A job is pending here."""
+        """A job that was counted elsewhere is pending here."""
         pending = self.pending
         pending[0] += cost[0]
         pending[1] += cost[1]
@@ -172,19 +171,25 @@ class Gate:
 
     def settle(self, tokens: float, now: float, unix: float) -> None:
         """A job took so many tokens more than expected, or less."""
-        index = MEASURES.index(Measure.TOKENS)
         for rate in self.rates:
-            if rate.measure == index:
+            if rate.measure == TOKENS:
                 rate.bucket.give(-tokens, now)
         for quota in self.quotas:
-            if quota.index == index:
+            if quota.index == TOKENS:
                 quota.add(tokens, unix)
-        self.spent[index] += tokens
+        self.spent[TOKENS] += tokens
 
     def hear(self, spent: Three, now: float) -> None:
         """Another dispatcher has let in so much more."""
         for rate in self.rates:
             rate.bucket.give(-spent[rate.measure], now)
+
+    def owed(self, now: float) -> Three:
+        """Missing in the buckets."""
+        owed = [0.0, 0.0, 0.0]
+        for rate in self.rates:
+            owed[rate.measure] = max(0.0, rate.bucket.size - rate.bucket.level(now))
+        return (owed[0], owed[1], owed[2])
 
     def pending_now(self, index: int) -> float:
         """Of one measure, here and elsewhere."""

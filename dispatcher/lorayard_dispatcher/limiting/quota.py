@@ -34,7 +34,17 @@ class Count:
 class Quota:
     """One measure's amount for one period."""
 
-    __slots__ = ("_counts", "_window", "amount", "index", "name", "period")
+    __slots__ = (
+        "_begins_at",
+        "_count",
+        "_counts",
+        "_ends_at",
+        "_window",
+        "amount",
+        "index",
+        "name",
+        "period",
+    )
 
     def __init__(self, *, name: str, index: int, period: Period, amount: float) -> None:
         """`index` is that of the measure within a cost."""
@@ -42,22 +52,21 @@ class Quota:
         self.index = index
         self.period = period
         self.amount = amount
-        self._window: Window | None = None
+        self._window = window_at(period, 0.0)
+        self._count = Count()
+        self._begins_at = self._ends_at = -1.0  # of no window yet
         self._counts: dict[str, Count] = {}
 
     def window(self, unix: float) -> Window:
         """The one that counts now."""
-        window = self._window
-        if window is None or not window.holds(unix):
-            self._window = window = window_at(self.period, unix)
-            self._counts.setdefault(window.name, Count())
-            while len(self._counts) > KEPT:
-                self._forget(window.name)
-        return window
+        self.count(unix)
+        return self._window
 
     def count(self, unix: float) -> Count:
         """Of that window."""
-        return self._counts[self.window(unix).name]
+        if not self._begins_at <= unix < self._ends_at:
+            self._turn(unix)
+        return self._count
 
     def counts(self) -> dict[str, Count]:
         """By the names of their windows."""
@@ -69,7 +78,14 @@ class Quota:
 
     def take_over(self, old: Quota) -> None:
         """Go on with what was counted before the amount was changed."""
-        self._counts, self._window = old._counts, old._window
+        self._counts = old._counts
+
+    def _turn(self, unix: float) -> None:
+        self._window = window = window_at(self.period, unix)
+        self._begins_at, self._ends_at = window.begins_at, window.ends_at
+        self._count = self._counts.setdefault(window.name, Count())
+        while len(self._counts) > KEPT:
+            self._forget(window.name)
 
     def _forget(self, current: str) -> None:
         # The one with nothing left to tell, the oldest first.

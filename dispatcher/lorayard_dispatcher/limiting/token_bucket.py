@@ -23,14 +23,16 @@ class TokenBucket:
     def level(self, now: float) -> float:
         """What is in it; below 0 it is owed."""
         passed = now - self._at
-        if passed > 0.0:
-            self._level = min(self.size, self._level + passed * self.per_second)
-        self._at = now
+        if passed:
+            self._at = now
+            if passed > 0.0:
+                level = self._level + passed * self.per_second
+                self._level = level if level < self.size else self.size
         return self._level
 
     def wait_seconds(self, amount: float, now: float) -> float:
         """Until there is as much; 0: it is there. More than the bucket holds goes when it is full."""
-        lacking = min(amount, self.size) - self.level(now)
+        lacking = (amount if amount < self.size else self.size) - self.level(now)
         return lacking / self.per_second if lacking > 0.0 else 0.0
 
     def take(self, amount: float, now: float) -> None:
