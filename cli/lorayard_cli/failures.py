@@ -81,6 +81,8 @@ class Failure:
     """Stable and in snake case, for programs."""
     message: str
     field: str | None = None
+    retry_after_seconds: float | None = None
+    """When there may be room again, where that is known."""
 
 
 class CommandError(Exception):
@@ -198,7 +200,13 @@ def explain(error: BaseException) -> Failure:
         return Failure(exit_code=exit_code, code=error.code, message=str(error), field=error.field)
     for kind, exit_code, code in _KNOWN:
         if isinstance(error, kind):
-            return Failure(exit_code=exit_code, code=code, message=_message(error, code), field=_field(error))
+            return Failure(
+                exit_code=exit_code,
+                code=code,
+                message=_message(error, code),
+                field=_field(error),
+                retry_after_seconds=getattr(error, "retry_after_seconds", None),
+            )
     return Failure(
         exit_code=ExitCode.FAILED,
         code="internal",

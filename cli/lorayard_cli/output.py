@@ -84,7 +84,13 @@ def report(failure: Failure, *, as_json: bool) -> None:
     """Say what went wrong: a line on stderr, and with `--json` an object on stdout too."""
     note(f"error: {failure.message}")
     if as_json:
-        error = {"code": failure.code, "message": failure.message, "field": failure.field}
+        error: dict[str, object] = {
+            "code": failure.code,
+            "message": failure.message,
+            "field": failure.field,
+        }
+        if failure.retry_after_seconds is not None:
+            error["retry_after_seconds"] = failure.retry_after_seconds
         print_json({"error": error})
 
 

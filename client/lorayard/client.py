@@ -10,7 +10,7 @@ from typing import Self, Unpack
 from lorayard.batch import submit_together
 from lorayard.control import Control
 from lorayard.dead.letters import DeadLetters
-from lorayard.errors import ClientClosedError, LorayardError
+from lorayard.errors import ClientClosedError, JobFailedError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.job_ids import check_job_id
 from lorayard.link import Link
@@ -27,6 +27,7 @@ from lorayard.scheduled import ScheduledJob, list_scheduled
 from lorayard.settings import client_settings
 from lorayard.submit_report import SubmitReport
 from lorayard.submitter import submit_all
+from lorayard.waiting_for_room import Patience, submit_patiently
 from lorayard.yard_view import QueueDepth, list_workers, measure_queue
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.placement import PlacementReport, PlaceReply
@@ -75,9 +76,16 @@ class Client:
             await link.close()
 
     async def generate(
-        self, prompt: Prompt, *, timeout_seconds: float | None = None, **options: Unpack[RequestOptions]
+        self,
+        prompt: Prompt,
+        *,
+        timeout_seconds: float | None = None,
+        wait_for_room_seconds: float | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Result:
         """Submit one job and wait for its answer. `options` are the fields of `GenerateRequest`.
+
+        `wait_for_room_seconds` is as for `submit`, also for a job that the yard has taken and refused then.
 
         Raises:
             InvalidRequestError: a field cannot be used.
@@ -85,23 +93,46 @@ class Client:
             JobTimeoutError: not within `timeout_seconds`; the job goes on.
             YardFullError, YardNotReadyError, SubmitUnconfirmedError: the job was not taken.
         """
-        handle = await self.submit(prompt, **options)
-        return await handle.result(timeout_seconds)
+        patience = Patience(wait_for_room_seconds)
+        while True:
+            handle = await self._submit(GenerateRequest(prompt, **options), patience)
+            try:
+                return await handle.result(timeout_seconds)
+            except JobFailedError as error:
+                # Under a key there is one job and one answer, and this is it.
+                if error.retry_after_seconds is None or options.get("idempotency_key") is not None:
+                    raise
+                if not await patience.pause([error]):
+                    raise
 
-    async def submit(self, prompt: Prompt, **options: Unpack[RequestOptions]) -> JobHandle:
+    async def submit(
+        self, prompt: Prompt, *, wait_for_room_seconds: float | None = None, **options: Unpack[RequestOptions]
+    ) -> JobHandle:
         """Submit one job; await the handle for its answer. `options` are the fields of `GenerateRequest`.
+
+        While the yard is full, or a limit is known to be used up, it is tried again for
+        `wait_for_room_seconds`, when the yard says that there will be room; None: not at all.
 
         Raises:
             InvalidRequestError: a field cannot be used.
             YardFullError, YardNotReadyError, SubmitUnconfirmedError: the job was not taken.
+            LimitReachedError: a limit of the tenant or the adapter is used up.
         """
-        (entry,) = await submit_all(self._open_link, [GenerateRequest(prompt, **options)])
+        return await self._submit(GenerateRequest(prompt, **options), Patience(wait_for_room_seconds))
+
+    async def _submit(self, request: GenerateRequest, patience: Patience) -> JobHandle:
+        link = self._open_link
+        (entry,) = await submit_patiently(link, [request], patience, submit_all, whole=False)
         if isinstance(entry, LorayardError):
             raise entry
         return entry
 
     async def submit_many(
-        self, requests: Iterable[GenerateRequest], *, atomic: bool = False
+        self,
+        requests: Iterable[GenerateRequest],
+        *,
+        atomic: bool = False,
+        wait_for_room_seconds: float | None = None,
     ) -> SubmitReport[JobHandle]:
         """Submit many jobs, hundreds in flight at once; the report has a handle or an error for each.
 
@@ -111,7 +142,9 @@ class Client:
             InvalidRequestError: more requests than an atomic batch holds.
         """
         submit = submit_together if atomic else submit_all
-        return SubmitReport(entries=await submit(self._open_link, requests))
+        patience = Patience(wait_for_room_seconds)
+        entries = await submit_patiently(self._open_link, requests, patience, submit, whole=atomic)
+        return SubmitReport(entries=entries)
 
     async def stream(
         self, prompt: Prompt, *, timeout_seconds: float | None = None, **options: Unpack[RequestOptions]

@@ -281,11 +281,14 @@ class DrainTimeoutError(LorayardError, TimeoutError):
 class YardFullError(LorayardError):
     """The job queue takes no more: back-pressure, not a fault."""
 
-    def __init__(self, *, reason: str) -> None:
+    def __init__(self, *, reason: str, retry_after_seconds: float | None = None) -> None:
+        when = "" if retry_after_seconds is None else f" in {retry_after_seconds:.2g} s"
         super().__init__(
-            f"the yard's job queue is full ({reason}); wait for workers to catch up and submit again"
+            f"the yard's job queue is full ({reason}); wait for workers to catch up and submit again{when}"
         )
         self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+        """As jobs leave the queue now; None: nobody knows."""
 
 
 class SubmitUnconfirmedError(LorayardError):

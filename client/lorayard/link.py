@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from lorayard.delayed_door import DelayedDoor
+from lorayard.limit_door import LimitDoor
 from lorayard.listener import ResultListener
 from lorayard.publisher import Publisher
 from lorayard.settings import ClientSettings
@@ -25,6 +26,7 @@ class Link:
     listener: ResultListener
     publisher: Publisher
     delayed: DelayedDoor
+    door: LimitDoor
 
     @property
     def tenant(self) -> str:
@@ -52,6 +54,7 @@ class Link:
             payloads=PayloadStore(bus),
             listener=ResultListener(bus, settings.tenant, stored),
             publisher=publisher,
+            door=LimitDoor(bus, settings.tenant),
             delayed=DelayedDoor(bus, limit_bytes=settings.delayed_max_bytes),
         )
 

@@ -60,6 +60,7 @@ class Prepared:
 async def submit_all(link: Link, requests: Iterable[GenerateRequest]) -> list[JobHandle | LorayardError]:
     """One entry per request, in their order; a bad one harms no other."""
     await link.listener.listen()  # before the first publish, so that no result goes by unheard
+    await link.door.listen()
     entries: list[JobHandle | LorayardError] = []
     window: list[Prepared | LorayardError] = []
     window_bytes = 0
@@ -79,12 +80,25 @@ async def _submit_window(
 ) -> list[JobHandle | LorayardError]:
     prepared = [entry for entry in window if isinstance(entry, Prepared)]
     await ask_keyed(link, prepared)
-    unanswered = [entry for entry in prepared if entry.slot.body is None]
+    by_entry: dict[int, Answer] = _refused_at_the_door(link, prepared)
+    unanswered = [entry for entry in prepared if entry.slot.body is None and id(entry) not in by_entry]
     answers = await link.publisher.send([entry.outgoing for entry in unanswered])
-    by_entry = {id(entry): answer for entry, answer in zip(unanswered, answers, strict=True)}
+    by_entry |= {id(entry): answer for entry, answer in zip(unanswered, answers, strict=True)}
     handles = await make_handles(link, [(entry, by_entry.get(id(entry))) for entry in prepared])
     found = iter(handles)
     return [entry if isinstance(entry, LorayardError) else next(found) for entry in window]
+
+
+def _refused_at_the_door(link: Link, prepared: Sequence[Prepared]) -> dict[int, Answer]:
+    """What the yard would refuse anyway. Not what has a key, for the yard may have that job already, nor what
+    is for later."""
+    refused: dict[int, Answer] = {}
+    for entry in prepared if link.door.is_shut else ():
+        if not entry.keyed and entry.outgoing.schedule is None:
+            error = link.door.refusal(entry.outgoing.subject)
+            if error is not None:
+                refused[id(entry)] = error
+    return refused
 
 
 async def ask_keyed(link: Link, prepared: Sequence[Prepared]) -> None:

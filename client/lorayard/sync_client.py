@@ -199,16 +199,31 @@ class SyncClient:
                 thread.stop()
 
     def generate(
-        self, prompt: Prompt, *, timeout_seconds: float | None = None, **options: Unpack[RequestOptions]
+        self,
+        prompt: Prompt,
+        *,
+        timeout_seconds: float | None = None,
+        wait_for_room_seconds: float | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Result:
         """Submit one job and wait for its answer; raises as `Client.generate` does."""
         thread = self._thread
-        return thread.call(self._client.generate(prompt, timeout_seconds=timeout_seconds, **options))
+        return thread.call(
+            self._client.generate(
+                prompt,
+                timeout_seconds=timeout_seconds,
+                wait_for_room_seconds=wait_for_room_seconds,
+                **options,
+            )
+        )
 
-    def submit(self, prompt: Prompt, **options: Unpack[RequestOptions]) -> SyncJobHandle:
+    def submit(
+        self, prompt: Prompt, *, wait_for_room_seconds: float | None = None, **options: Unpack[RequestOptions]
+    ) -> SyncJobHandle:
         """Submit one job; raises as `Client.submit` does."""
         thread = self._thread
-        return SyncJobHandle(thread, thread.call(self._client.submit(prompt, **options)))
+        work = self._client.submit(prompt, wait_for_room_seconds=wait_for_room_seconds, **options)
+        return SyncJobHandle(thread, thread.call(work))
 
     def stream(
         self, prompt: Prompt, *, timeout_seconds: float | None = None, **options: Unpack[RequestOptions]
@@ -218,12 +233,20 @@ class SyncClient:
         return thread.iterate(self._client.stream(prompt, timeout_seconds=timeout_seconds, **options))
 
     def submit_many(
-        self, requests: Iterable[GenerateRequest], *, atomic: bool = False
+        self,
+        requests: Iterable[GenerateRequest],
+        *,
+        atomic: bool = False,
+        wait_for_room_seconds: float | None = None,
     ) -> SubmitReport[SyncJobHandle]:
         """Submit many jobs; the report has a handle or an error for each. `atomic`: all of them or none."""
         thread = self._thread
         # The iterable runs in the caller's thread: it may block, or call this client.
-        report = thread.call(self._client.submit_many(list(requests), atomic=atomic))
+        report = thread.call(
+            self._client.submit_many(
+                list(requests), atomic=atomic, wait_for_room_seconds=wait_for_room_seconds
+            )
+        )
         return SubmitReport(
             entries=[
                 entry if isinstance(entry, LorayardError) else SyncJobHandle(thread, entry)

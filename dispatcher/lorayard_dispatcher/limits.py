@@ -21,6 +21,7 @@ from nats.aio.subscription import Subscription
 
 from lorayard_dispatcher.admitted import Admitted, Charge, Name
 from lorayard_dispatcher.doors import Doors
+from lorayard_dispatcher.drain import Drain
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.limit_exchange import LimitExchange
 from lorayard_dispatcher.limiting.gate import TOKENS, Cost, Gate, Reached, told, wire_limit
@@ -84,6 +85,7 @@ class Limits:
         self.admitted = Admitted()
         self.exchange = LimitExchange(bus, self.gates, name=name, started_at=started_at)
         self.doors = Doors(bus)
+        self.drain = Drain(bus)
         self._held: list[tuple[float, str, Name]] = []
         """A heap: when, which delivery, whose."""
         self._waiting: dict[Name, tuple[Gate, ...]] = {}
@@ -262,6 +264,7 @@ class Limits:
         swept = time.monotonic()
         while True:
             await self.exchange.turn()
+            await self.drain.sample()
             if self.gates and time.monotonic() - swept >= SWEEP_SECONDS:
                 swept = time.monotonic()
                 self._sweep(swept)

@@ -194,8 +194,18 @@ class _Desk:
         if wish is None:
             return
         dispatcher = self._dispatcher
+        drain = dispatcher.limits.drain
         uses = dispatcher.limits.report(wish.tenant, wish.adapter)
-        await request.respond(encode(LimitsReport(dispatcher=dispatcher.name, limits=uses)))
+        await request.respond(
+            encode(
+                LimitsReport(
+                    dispatcher=dispatcher.name,
+                    limits=uses,
+                    drain_per_second=drain.per_second,
+                    room_in_seconds=drain.room_in_seconds,
+                )
+            )
+        )
 
     async def status(self, request: Request) -> None:
         """Counts and what waits."""

@@ -205,6 +205,8 @@ class LimitsReport(Message):
     limits: tuple[LimitsInUse, ...] = ()
     drain_per_second: float | None = None
     """Jobs that leave the queue; None: not known yet."""
+    room_in_seconds: float | None = None
+    """Until a full queue has room again, as jobs leave it now."""
 
 
 class SpentHere(Part):

@@ -63,6 +63,8 @@ class JobOptions:
     """Jobs of one session may be kept together."""
     idempotency_key: str | None = None
     """Submitting again with the same key gives the same job."""
+    wait_for_room: Annotated[float | None, Parameter(validator=no_negative)] = None
+    """While the yard is full or a limit is used up, try again for so many seconds."""
     template: Literal["adapter", "none"] = "adapter"
     """adapter puts the prompt into the form the adapter was trained on; none sends it as it is."""
 
@@ -124,6 +126,7 @@ async def _submitted(
         idempotency_key=job.idempotency_key,
         template=job.template,
         stream=job.stream,
+        wait_for_room_seconds=job.wait_for_room,
     )
 
 
