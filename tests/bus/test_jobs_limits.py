@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -238,16 +239,30 @@ async def test_a_flood_of_refusals_leaves_no_job_unanswered_and_others_go_on__e5
     await client.limits.set(tenant="acme", requests_per_day=5, reason="a trial account")
     await yard.dispatcher()
     await yard.worker()
-    report = await client.submit_many(GenerateRequest(f"p{number}") for number in range(2000))
+    names = [f"flood-{number}" for number in range(1000)]
+    await asyncio.gather(*(yard.publish(Job(id=name, prompt="p"), tenant="acme") for name in names))
     async with Client(settings=yard.settings, tenant="other") as other:
         result = await other.generate("hello", timeout_seconds=20)
 
-    outcomes = [await handle.outcome(timeout_seconds=30) for handle in report.handles]
+    outcomes = await results(yard, names)
 
     assert result.succeeded
-    assert sum(one.succeeded for one in outcomes) == 5
-    assert sum(one.error is not None and one.error.code == "limit_reached" for one in outcomes) == 1995
+    assert sum(one.state is ResultState.SUCCEEDED for one in outcomes) == 5
+    assert len(refused(outcomes)) == 995
     assert await yard.left() == 0
+
+
+async def test_a_flood_of_a_client_is_refused_at_its_own_door_or_by_the_yard__e5(
+    yard: Yard, client: Client
+) -> None:
+    await client.limits.set(tenant="acme", requests_per_day=5, reason="a trial account")
+    await yard.dispatcher()
+    await yard.worker()
+    report = await client.submit_many(GenerateRequest(f"p{number}") for number in range(2000))
+    outcomes = [await handle.outcome(timeout_seconds=30) for handle in report.handles]
+    assert sum(one.succeeded for one in outcomes) == 5
+    assert {type(error) for _, error in report.errors} <= {LimitReachedError}
+    assert len(outcomes) + len(report.errors) == 2000
 
 
 async def test_a_refused_job_raises_what_says_which_limit_and_when__e5(yard: Yard, client: Client) -> None:
