@@ -25,7 +25,7 @@ from lorayard_schemas.job import Lane
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.answers import Answers
-from lorayard_shared.jobs.resolve import Rule, UnknownAdapterError
+from lorayard_shared.jobs.resolve import Resolution, Rule, UnknownAdapterError
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
@@ -137,6 +137,19 @@ class Admission:
             return
         if session is not None:
             session.turned(found, job.enqueued_at)
+        parked = self._bound(job, found, session)
+        holder: str | None = None
+        if job.deliveries == 1:
+            self._on_first(parked.waiting.group)
+        else:
+            holder = self._setbacks.redelivered(parked.key, time.monotonic())
+        if holder is not None:
+            self._hand_to(holder, [parked])
+        else:
+            self.put(parked)
+
+    def _bound(self, job: TakenJob, found: Resolution, session: Session | None) -> ParkedJob:
+        """The job with what was found for it."""
         waiting = WaitingJob(
             key=job.key,
             group=found.made_of or BASE_GROUP,
@@ -148,9 +161,7 @@ class Admission:
             home=session.worker if session is not None else None,
             moving_seconds=self._moving_seconds(session, job) if session is not None else 0.0,
         )
-        if job.deliveries == 1:
-            self._on_first(waiting.group)
-        parked = ParkedJob(
+        return ParkedJob(
             taken=job,
             waiting=waiting,
             adapter=found.ref,
@@ -163,12 +174,6 @@ class Admission:
             verdict=found.verdict,
             additions=found.additions,
         )
-        again = job.deliveries > 1
-        holder = self._setbacks.redelivered(parked.key, time.monotonic()) if again else None
-        if holder is not None:
-            self._hand_to(holder, [parked])
-        else:
-            self.put(parked)
 
     def _sample(self, job: TakenJob) -> None:
         standing, record = self._choosing.directory.semantic.standing, self._semantic_record()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
 import nats.errors
@@ -216,14 +216,20 @@ def _outcome(stored: Stored) -> CancelOutcome:
     return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
 
 
-def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) -> DispatcherStatus:
+def _parked(dispatcher: Dispatcher, now: float) -> Iterator[ParkedGroup]:
+    """What waits there, by the name of its adapter."""
     names = dispatcher.registry.labels
-    placed = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, None, most=MOST_MISPLACED)
-    struck, paused, capped = dispatcher.unresolved.counts()
     waiting: dict[str, list[float]] = {}
     for (group, _), jobs in dispatcher.pool.queues.items():
         name = "base" if group == BASE_GROUP else names.get(group, group)
         waiting.setdefault(name, []).extend(job.enqueued_at for job in jobs)
+    for name, times in sorted(waiting.items()):
+        yield ParkedGroup(adapter=name, jobs=len(times), oldest_seconds=max(0.0, now - min(times)))
+
+
+def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) -> DispatcherStatus:
+    placed = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, None, most=MOST_MISPLACED)
+    struck, paused, capped = dispatcher.unresolved.counts()
     return DispatcherStatus(
         dispatcher=dispatcher.name,
         started_at=dispatcher.started_at,
@@ -234,10 +240,7 @@ def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) ->
             for partition, holder in sorted(seats.holders.items())
             if partition not in seats.held
         },
-        parked=tuple(
-            ParkedGroup(adapter=name, jobs=len(times), oldest_seconds=max(0.0, now - min(times)))
-            for name, times in sorted(waiting.items())
-        ),
+        parked=tuple(_parked(dispatcher, now)),
         struck=struck,
         paused=paused,
         capped=capped,

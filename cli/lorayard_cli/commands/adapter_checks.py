@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lorayard import ClassifierCheck, FileCheck, VersionCheck
@@ -50,19 +50,7 @@ async def verify(
                 judges = await connected.adapters.verify_classifiers()
     sound = all(check.sound for check in checks) and all(one.sound for one in judges)
     if output.json:
-        told = [{"name": file.name, "sha256": file.sha256} for file in mended]
-        revisions = [
-            {"revision": one.record.revision, "sound": one.sound, "files": _files(one.files)}
-            for one in judges
-        ]
-        print_json(
-            {
-                "sound": sound,
-                "mended": told,
-                "adapters": list(map(_document, checks)),
-                "classifiers": revisions,
-            }
-        )
+        print_json({"sound": sound, **_all_of(mended, checks, judges)})
     else:
         for file in mended:
             print_text(f"mended: {file.name} ({file.sha256[:12]}), from {repair}")
@@ -71,6 +59,19 @@ async def verify(
         _tell(checks)
         _tell_of_classifiers(judges)
     return ExitCode.OK if sound else ExitCode.FAILED
+
+
+def _all_of(
+    mended: Iterable[StoredFile], checks: Iterable[VersionCheck], judges: Iterable[ClassifierCheck]
+) -> dict[str, object]:
+    return {
+        "mended": [{"name": file.name, "sha256": file.sha256} for file in mended],
+        "adapters": [_document(check) for check in checks],
+        "classifiers": [
+            {"revision": one.record.revision, "sound": one.sound, "files": _files(one.files)}
+            for one in judges
+        ],
+    }
 
 
 def _document(check: VersionCheck) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,10 @@ from lorayard_shared.registry.records import Author
 from lorayard_shared.registry.semantic_store import SemanticStore
 
 if TYPE_CHECKING:
+    from lorayard_shared.semantic.artifact import Artifact
     from lorayard_shared.semantic.classifier import Classifier
+    from lorayard_shared.semantic.encoder import EncoderFiles
+    from lorayard_shared.semantic.examples import Example
 
 DEMO = "demo"
 """Instead of a file: the demo's prompts, which come with the package."""
@@ -97,7 +100,6 @@ async def train(
     """
     from lorayard_shared.semantic.artifact import write_artifact
     from lorayard_shared.semantic.examples import NONE, read_examples
-    from lorayard_shared.semantic.training import train as make
 
     if learning.out is not None and learning.out.exists() and not learning.out.is_dir():
         message = f"{learning.out} is a file: --out takes a folder"
@@ -112,14 +114,7 @@ async def train(
         seen = Traffic()
         if learning.traffic and connected is not None:
             seen = await read_traffic(connected, encoder.digest, labels)
-        artifact = await asyncio.to_thread(make, given, encoder, precision=learning.precision)
-        if learning.traffic:
-            note(seen.told)
-            taught = await asyncio.to_thread(
-                make, given, encoder, precision=learning.precision, observed=seen.observed
-            )
-            check_no_worse(taught.record.cross_validation, artifact.record.cross_validation)
-            artifact = taught
+        artifact = await _made(given, encoder, learning, seen)
         rival = await find_classifier(connected) if judged_by and connected is not None else None
         if rival is not None:
             await asyncio.to_thread(check_does_as_well, artifact, rival[1], judged_by)
@@ -133,6 +128,23 @@ async def train(
         if not learning.dry_run and connected is not None:
             record = await put_in_force(connected, artifact, record, _author(yard, signature))
     _show(record, output, in_force=not learning.dry_run)
+
+
+async def _made(
+    given: Sequence[Example], encoder: EncoderFiles, learning: Learning, seen: Traffic
+) -> Artifact:
+    """A classifier of the examples; with what traffic has shown, where that makes it no worse."""
+    from lorayard_shared.semantic.training import train as make
+
+    artifact = await asyncio.to_thread(make, given, encoder, precision=learning.precision)
+    if not learning.traffic:
+        return artifact
+    note(seen.told)
+    taught = await asyncio.to_thread(
+        make, given, encoder, precision=learning.precision, observed=seen.observed
+    )
+    check_no_worse(taught.record.cross_validation, artifact.record.cross_validation)
+    return taught
 
 
 async def eval_(

@@ -73,6 +73,10 @@ async def summarize(
         lane=lane,
         in_flight=_positive(in_flight, "in_flight"),
     )
+    return await _run(yard, paths, order, out)
+
+
+async def _run(yard: YardAddress, paths: list[Path], order: SummaryOrder, out: Path | None) -> int:
     total = sum(1 for _ in find_files(paths))
     if not total:
         raise CommandError(
@@ -80,11 +84,11 @@ async def summarize(
         )
     with _target(out) as stream, progress(total, "summarize") as advance:
         tally = _Tally(stream, advance, total)
-        await _run(yard, paths, order, tally)
+        await _write(yard, paths, order, tally)
     return tally.finish()
 
 
-async def _run(yard: YardAddress, paths: list[Path], order: SummaryOrder, tally: _Tally) -> None:
+async def _write(yard: YardAddress, paths: list[Path], order: SummaryOrder, tally: _Tally) -> None:
     try:
         async with client(yard) as connected:
             await summarize_files(connected, find_files(paths), order, tally.take)

@@ -18,12 +18,12 @@ from lorayard.registry.archiving import archive_version
 from lorayard.registry.comparing import AdapterDiff, Side, compare_sides, folder_meant
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions, read_publication
 from lorayard.registry.pulling import pull_version
-from lorayard.registry.registering import check_same, register_version
+from lorayard.registry.registering import check_same, store_version
 from lorayard.registry.removal import RemovalReport, remove_version
 from lorayard.registry.repairing import RepairReport, repair_versions
 from lorayard.registry.verifying import ClassifierCheck, VersionCheck, check_classifiers, check_versions
 from lorayard.yard_view import list_adapters
-from lorayard_schemas.adapter import AdapterRecord, StoredFile
+from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.names import split_version, version_order
 from lorayard_shared.registry.blobs import BlobStore, OnBytes, unheard
 from lorayard_shared.registry.errors import VersionUnknownError
@@ -88,34 +88,25 @@ class Adapters:
             YardNotReadyError, BusUnavailableError: there is no yard, or no bus.
         """
         link = self._open_link()
-        actor = link.settings.actor
-        reading = asyncio.to_thread(
+        publication = await asyncio.to_thread(
             read_publication,
             Path(folder),
             name=name,
             version=version,
-            actor=actor,
+            actor=link.settings.actor,
             options=options,
             max_bytes=max_bytes,
         )
-        publication = await reading
         on_size(publication.size_bytes)
         async with Answering(link):
             records = Records(link.bus)
             known = await records.find(name, version)
             if known is not None:
                 await asyncio.to_thread(check_same, known.record, publication)
-            store, stored, sent = BlobStore(link.bus), list[StoredFile](), 0
-            for file in publication.files:
-                done = await store.send(file, on_bytes=on_bytes)
-                stored.append(done.file)
-                sent += done.sent_bytes
             author = link.author(options.get("reason", ""))
-            kept = await register_version(records, publication.stored(stored), author)
-            for file in publication.files:  # a removal that had not seen this record may have taken parts
-                sent += (await store.send(file)).sent_bytes
+            record, sent = await store_version(BlobStore(link.bus), records, publication, author, on_bytes)
         return PushReport(
-            record=kept.record,
+            record=record,
             sent_bytes=sent,
             size_bytes=publication.size_bytes,
             existing=known is not None and known.record.in_store,

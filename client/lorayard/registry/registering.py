@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from lorayard.errors import InvalidRequestError
 from lorayard.registry.publication import Publication
-from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.adapter import AdapterRecord, StoredFile
+from lorayard_shared.registry.blobs import BlobStore, OnBytes
 from lorayard_shared.registry.errors import VersionTakenError
 from lorayard_shared.registry.records import Author, KeptRecord, Records
 
@@ -34,7 +35,27 @@ def check_same(known: AdapterRecord, publication: Publication) -> None:
     _check_files(known, {file.name: file.sha256() for file in publication.files})
 
 
-async def register_version(records: Records, record: AdapterRecord, author: Author) -> KeptRecord:
+async def store_version(
+    store: BlobStore, records: Records, publication: Publication, author: Author, on_bytes: OnBytes
+) -> tuple[AdapterRecord, int]:
+    """Send what the store lacks, and register the version: its record, and the bytes that were sent.
+
+    Raises:
+        VersionTakenError: it stands for other bytes, or for these in other files.
+        StoreFullError: what was sent until then is kept.
+    """
+    stored, sent = list[StoredFile](), 0
+    for file in publication.files:
+        done = await store.send(file, on_bytes=on_bytes)
+        stored.append(done.file)
+        sent += done.sent_bytes
+    kept = await _register(records, publication.stored(stored), author)
+    for file in publication.files:  # a removal that had not seen this record may have taken parts
+        sent += (await store.send(file)).sent_bytes
+    return kept.record, sent
+
+
+async def _register(records: Records, record: AdapterRecord, author: Author) -> KeptRecord:
     """Create the record, or add the files to the one that is there for the same bytes.
 
     Raises:

@@ -113,6 +113,12 @@ def train(
         wanted_precision=precision,
         cross_validation=validation,
     )
+    return _artifact(record, weights, biases, encoder)
+
+
+def _artifact(
+    record: ClassifierRecord, weights: NDArray[np.float32], biases: NDArray[np.float32], encoder: EncoderFiles
+) -> Artifact:
     return artifact_of(
         {
             RECORD_NAME: (record.model_dump_json(indent=1) + "\n").encode(),
