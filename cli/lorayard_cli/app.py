@@ -28,7 +28,7 @@ _VERBS = {
     "result": "Print a job's result.",
     "events": "Follow a job while it runs.",
     "explain": "Say why a job waits, or why it went where it went.",
-    "cancel": "Cancel a job.",
+    "cancel": "Cancel jobs, by id or by what they have in common.",
     "summarize": "Summarize text and markdown files, one JSON line each.",
     "status": "Show the queue, the dispatcher and the workers.",
     "sim": "What recorded traffic would do to a yard, under several routers.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
+from lorayard.cancel_many import CancelQuery, CancelReport
 from lorayard.client import Client
 from lorayard.composition import Composition
 from lorayard.control import Control, Controls, Running
@@ -114,6 +115,8 @@ __all__ = [
     "BusRefusedError",
     "BusUnavailableError",
     "CancelOutcome",
+    "CancelQuery",
+    "CancelReport",
     "Cap",
     "CatchUp",
     "ChatTurn",

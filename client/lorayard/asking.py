@@ -20,7 +20,9 @@ ANSWER_SECONDS = 5.0
 M = TypeVar("M", bound=Message)
 
 
-async def ask(link: Link, order: str, body: Message, answer: type[M]) -> M:
+async def ask(
+    link: Link, order: str, body: Message, answer: type[M], *, seconds: float = ANSWER_SECONDS
+) -> M:
     """Send an order and read the answer.
 
     Raises:
@@ -34,11 +36,11 @@ async def ask(link: Link, order: str, body: Message, answer: type[M]) -> M:
         )
     try:
         subject = link.bus.subjects.dispatcher(order)
-        reply = await link.bus.nc.request(subject, encode(body), timeout=ANSWER_SECONDS)
+        reply = await link.bus.nc.request(subject, encode(body), timeout=seconds)
     except nats.errors.NoRespondersError as error:
         raise NoDispatcherError(order=order, reason="none is running") from error
     except nats.errors.TimeoutError as error:
-        raise NoDispatcherError(order=order, reason=f"no answer in {ANSWER_SECONDS:g} s") from error
+        raise NoDispatcherError(order=order, reason=f"no answer in {seconds:g} s") from error
     headers = reply.headers or {}
     if (description := headers.get("Nats-Service-Error")) is not None:
         code = headers.get("Nats-Service-Error-Code", "")

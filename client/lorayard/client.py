@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from lorayard.batch import submit_together
+from lorayard.cancel_many import MOST, CancelQuery, CancelReport, cancel_many, cancel_where
 from lorayard.control import Control
 from lorayard.dead.letters import DeadLetters
 from lorayard.errors import ClientClosedError, JobFailedError, LorayardError
@@ -173,6 +174,28 @@ class Client:
         """
         link = self._open_link
         return JobHandle(link, link.listener.slot(check_job_id(job_id), fresh=False), existing=True)
+
+    async def cancel_many(self, job_ids: Iterable[str]) -> CancelReport:
+        """Cancel jobs of the tenant by their ids, many at once; the report has what became of each.
+
+        Raises:
+            InvalidRequestError: one of them cannot be a job's id; none was cancelled.
+        """
+        return await cancel_many(self._open_link, job_ids)
+
+    async def cancel_where(
+        self, query: CancelQuery, *, most: int = MOST, dry_run: bool = False
+    ) -> CancelReport:
+        """Cancel the tenant's unfinished jobs that fit a query, in whatever state, the oldest first.
+
+        At most so many: the report says how many more fit. With `dry_run` it only says which fit.
+
+        Raises:
+            InvalidRequestError: the query cannot be.
+            YardNotReadyError: there is no yard.
+            BusUnavailableError: the bus is away, or has more jobs than can be looked through.
+        """
+        return await cancel_where(self._open_link, query, most=most, dry_run=dry_run)
 
     @property
     def adapters(self) -> Adapters:

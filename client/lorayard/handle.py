@@ -124,10 +124,9 @@ class JobHandle:
         return pieces(self, timeout_seconds)
 
     async def cancel(self) -> CancelOutcome:
-        """End the job, queued or running.
+        """End the job, queued, waiting for its time, or running; also while no dispatcher lives.
 
         Raises:
-            NoDispatcherError: nobody took the order.
             YardRefusedError: a dispatcher did, and answered with an error.
             BusUnavailableError: the bus is away.
         """

@@ -14,6 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from lorayard.cancel_many import MOST, CancelQuery, CancelReport
 from lorayard.client import Client
 from lorayard.dead.sync_letters import SyncDeadLetters
 from lorayard.errors import ClientClosedError, LorayardError
@@ -258,6 +259,16 @@ class SyncClient:
         """The handle of a job submitted before; raises as `Client.handle` does."""
         thread = self._thread
         return SyncJobHandle(thread, thread.call(self._handle(job_id)))
+
+    def cancel_many(self, job_ids: Iterable[str]) -> CancelReport:
+        """Cancel jobs of the tenant by their ids; the report has what became of each."""
+        thread = self._thread
+        # The iterable runs in the caller's thread: it may block, or call this client.
+        return thread.call(self._client.cancel_many(list(job_ids)))
+
+    def cancel_where(self, query: CancelQuery, *, most: int = MOST, dry_run: bool = False) -> CancelReport:
+        """Cancel the tenant's unfinished jobs that fit a query; raises as `Client.cancel_where` does."""
+        return self._thread.call(self._client.cancel_where(query, most=most, dry_run=dry_run))
 
     @property
     def adapters(self) -> SyncAdapters:

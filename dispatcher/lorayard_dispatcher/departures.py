@@ -11,10 +11,12 @@ import nats.errors
 
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.unresolved import Unresolved
+from lorayard_schemas.assignment import CancelJob, CancelOutcome
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import NAK, read_ack_subject
 from lorayard_shared.bus.result_store import Stored
 from lorayard_shared.jobs.answers import Answers
+from lorayard_shared.jobs.cancelling import cancel_unheld
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 
@@ -47,10 +49,12 @@ class Departures:
         taken = self._take_out(tenant, job)
         return await self._answers.cancel(taken) if taken is not None else None
 
-    async def cancel_unseen(self, tenant: str, job: str) -> Stored:
+    async def cancel_unseen(self, wish: CancelJob) -> CancelOutcome:
         """Cancel a job that neither this dispatcher nor a worker holds, and drop it when it comes."""
-        self.remember(tenant, job)
-        return await self._answers.cancel_unseen(tenant, job)
+        self.remember(wish.tenant, wish.job)
+        return await cancel_unheld(
+            self._bus, wish, lambda: self._answers.cancel_unseen(wish.tenant, wish.job)
+        )
 
     def remember(self, tenant: str, job: str) -> None:
         """Drop a job when it comes: somebody has cancelled it."""

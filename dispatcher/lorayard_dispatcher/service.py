@@ -31,8 +31,8 @@ from lorayard_schemas.placement import AskPlacements, PlaceAdapter
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_shared.bus.result_store import Stored
 from lorayard_shared.bus.service import read_request
+from lorayard_shared.jobs.cancelling import end_at_workers
 
-WORKER_SECONDS = 2.0
 PARKED_SECONDS = 0.2
 """Only a dispatcher that has the job answers, so a job that nobody has costs this wait."""
 CANCEL_PARKED = "cancel-parked"
@@ -121,12 +121,14 @@ class _Desk:
         stored = await self._dispatcher.departures.cancel(wish.tenant, wish.job)
         if stored is not None:
             return _outcome(stored)
-        if await self._ask_workers(wish):
-            return CancelOutcome.CANCELLED
-        elsewhere = await self._ask_dispatchers(wish)
-        if elsewhere is not None:
-            return elsewhere
-        return _outcome(await self._dispatcher.departures.cancel_unseen(wish.tenant, wish.job))
+        # Side by side: one that does not answer must not hold up the others.
+        elsewhere = asyncio.create_task(self._ask_dispatchers(wish), name=f"cancel-{wish.job}")
+        try:
+            if await self._ask_workers(wish):
+                return CancelOutcome.CANCELLED
+            return await elsewhere or await self._dispatcher.departures.cancel_unseen(wish)
+        finally:
+            elsewhere.cancel()
 
     async def _ask_dispatchers(self, wish: CancelJob) -> CancelOutcome | None:
         bus = self._dispatcher.bus
@@ -141,17 +143,7 @@ class _Desk:
         holder = self._dispatcher.fleet.holder(wish.tenant, wish.job)
         # A dispatcher that was restarted does not know what others handed over: ask them all.
         workers = [holder] if holder is not None else list(self._dispatcher.fleet.workers)
-        answers = await asyncio.gather(*(self._ask(worker, wish) for worker in workers))
-        return any(answers)
-
-    async def _ask(self, worker: str, wish: CancelJob) -> bool:
-        bus = self._dispatcher.bus
-        try:
-            subject = bus.subjects.control(worker, "cancel")
-            reply = await bus.nc.request(subject, encode(wish), timeout=WORKER_SECONDS)
-            return decode(CancelReply, reply.data).outcome is CancelOutcome.CANCELLED
-        except (nats.errors.Error, MalformedMessageError):
-            return False
+        return await end_at_workers(self._dispatcher.bus, workers, wish)
 
     async def explain(self, request: Request) -> None:
         """What is known here of one job; a dispatcher that knows nothing of it says so."""

@@ -139,6 +139,8 @@ class CancelJob(Message):
 
     tenant: Annotated[str, StringConstraints(min_length=1)]
     job: JobId
+    seen: bool = False
+    """Whoever asks has seen it in a stream: it need not be looked for."""
 
 
 class CancelOutcome(StrEnum):
@@ -148,6 +150,9 @@ class CancelOutcome(StrEnum):
     """A cancelled result is stored, or will be between two tokens."""
     FINISHED = "finished"
     """Too late: another result was stored first."""
+    UNKNOWN = "unknown"
+    """No stream has such a job, and there is no result of it. One that comes while results are kept does not
+    run."""
     NOT_HERE = "not_here"
     """This worker does not hold the job."""
 

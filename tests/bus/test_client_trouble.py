@@ -232,7 +232,7 @@ async def test_a_refused_cancel_says_why(settings: YardSettings, bus: Bus) -> No
             await yard.handle("j1").cancel()
 
 
-async def test_a_cancel_without_a_dispatcher_says_so(settings: YardSettings) -> None:
+async def test_what_only_a_dispatcher_does_says_so_without_one(settings: YardSettings) -> None:
     async with Client(settings=settings) as yard:
         with pytest.raises(NoDispatcherError, match="none is running"):
-            await yard.handle("j1").cancel()
+            await yard.placements()

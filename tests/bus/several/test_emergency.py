@@ -124,7 +124,7 @@ async def test_workers_go_by_the_default_of_the_dispatcher_they_heard_last__b1(
 
 async def test_expired_cancelled_and_unreadable_jobs_end_as_they_would__g1(several: SeveralYard) -> None:
     dispatcher = await several.yard.dispatcher("d1")
-    assert await several.yard.cancel("unseen") == "cancelled"
+    assert await several.yard.cancel("unseen") == "unknown"
     await dispatcher.stop()
     await several.yard.publish(Job(id="late", prompt="say", deadline=time.time() - 1.0))
     await several.yard.publish(Job(id="unseen", prompt="say"))

@@ -6,10 +6,8 @@ and lets it go; so does whoever has just taken it, as both look once more.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
-import nats.errors
 import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -18,12 +16,11 @@ from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.bus.result_store import Stored
 from lorayard_shared.jobs.answers import Answers
+from lorayard_shared.jobs.cancelling import cancel_unheld, end_at_workers
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
 
-WORKER_SECONDS = 2.0
 QUEUE = "q"
 """As dispatchers answer: one of all, and one that is back is asked like any other."""
 
@@ -67,19 +64,12 @@ class EmergencyCancel:
     async def _cancel(self, wish: CancelJob) -> CancelOutcome:
         if await self.end_held(wish):
             return CancelOutcome.CANCELLED
-        stored = await self._answers.cancel_unseen(wish.tenant, wish.job)
-        await self.end_held(wish)  # taken since it was asked for
-        return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
+        outcome = await cancel_unheld(
+            self._bus, wish, lambda: self._answers.cancel_unseen(wish.tenant, wish.job)
+        )
+        taken_since = await self.end_held(wish)
+        return CancelOutcome.CANCELLED if taken_since and outcome is CancelOutcome.UNKNOWN else outcome
 
     async def end_held(self, wish: CancelJob) -> bool:
         """End a job wherever it is held; whether it was anywhere."""
-        answers = await asyncio.gather(*(self._ask(worker, wish) for worker in self._holders()))
-        return any(answers)
-
-    async def _ask(self, worker: str, wish: CancelJob) -> bool:
-        subject = self._bus.subjects.control(worker, "cancel")
-        try:
-            reply = await self._bus.nc.request(subject, encode(wish), timeout=WORKER_SECONDS)
-            return decode(CancelReply, reply.data).outcome is CancelOutcome.CANCELLED
-        except (nats.errors.Error, MalformedMessageError):
-            return False
+        return await end_at_workers(self._bus, self._holders(), wish)

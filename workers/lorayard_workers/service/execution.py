@@ -50,6 +50,10 @@ from lorayard_workers.service.token_teller import TokenTeller
 DRAIN_LOOK_SECONDS = 0.05
 STORE_SECONDS = 5.0
 
+CANCEL_GRACE_SECONDS = 0.4
+"""A row ends between two steps, and its result says how far it came. Whoever cancels a job has its answer
+within a second, however long a step takes."""
+
 CANCEL_LOOK_SECONDS = 0.25
 """Between two looks whether a job was cancelled while its adapter is fetched: it ends within a second."""
 
@@ -114,9 +118,17 @@ class Execution:
         found = False
         for held in self._held.find(tenant, job):
             found = True
+            if not held.cancelled:
+                self._spawn(held, self._cancelled_in_time(held), "cancel")
             held.cancelled = True
             self._engine.cancel(held.key)
         return found
+
+    async def _cancelled_in_time(self, held: HeldJob) -> None:
+        """Answer for a job whose row takes long to end, as a step of it does; it keeps its row until then."""
+        await asyncio.sleep(CANCEL_GRACE_SECONDS)
+        if self._held.get(held.key) is held:
+            await self._store(held, Cancelled(request_id=held.key))
 
     async def drain(self, seconds: float) -> None:
         """Let held jobs finish for a while; hand the rest back to the stream at once."""

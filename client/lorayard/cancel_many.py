@@ -1,0 +1,163 @@
+"""Cancel many jobs: by their ids, or all that fit a query."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import nats.errors
+
+from lorayard.cancel import cancel_job
+from lorayard.errors import BusUnavailableError, InvalidRequestError, LorayardError
+from lorayard.job_ids import check_job_id
+from lorayard_schemas import headers
+from lorayard_schemas.assignment import CancelOutcome
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import Lane
+from lorayard_schemas.names import split_version, subject_token
+from lorayard_schemas.plain_job import read_job
+from lorayard_schemas.subjects import BadSubjectError, JobAddress
+from lorayard_shared.bus.scanning import scan
+
+if TYPE_CHECKING:
+    from lorayard.link import Link
+
+AT_ONCE = 64
+"""Orders under way: a dispatcher answers each beside the others, and has other work, too."""
+
+MOST = 10_000
+"""Cancelled by one query unless more are allowed: a query that fits too much is more often a mistake."""
+
+SCAN_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelQuery:
+    """Which unfinished jobs of the client's tenant are meant: those that fit all that is given."""
+
+    adapter: str | None = None
+    """As jobs name it: a name (any version), or `name@version`; `base`. Those that name none don't fit."""
+    lane: str | None = None
+    session: str | None = None
+    older_than_seconds: float | None = None
+    """Since they were published; for those that are tried again since that was decided."""
+
+    def check(self) -> None:
+        """Raises:
+        InvalidRequestError: nothing is given, or what is given cannot be.
+        """
+        if self.lane is not None and self.lane not in tuple(Lane):
+            raise InvalidRequestError(field="lane", reason=f"one of {', '.join(Lane)}")
+        if self.older_than_seconds is not None and not self.older_than_seconds >= 0:
+            raise InvalidRequestError(field="older_than_seconds", reason="must not be negative")
+
+    def fits(self, address: JobAddress, session: str | None, age_seconds: float) -> bool:
+        """Whether a job is meant."""
+        if self.lane is not None and address.lane != self.lane:
+            return False
+        if self.older_than_seconds is not None and age_seconds < self.older_than_seconds:
+            return False
+        if self.session is not None and session != self.session:
+            return False
+        if self.adapter is None:
+            return True
+        named = address.adapter or ""
+        return self.adapter in (named, split_version(named)[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelReport:
+    """What became of each."""
+
+    outcomes: Mapping[str, CancelOutcome | LorayardError]
+    """By job id."""
+    beyond: int = 0
+    """Jobs that fitted, too, and were left alone: more than was allowed."""
+
+    def count(self, outcome: CancelOutcome) -> int:
+        """How many ended so."""
+        return Counter(one for one in self.outcomes.values() if not isinstance(one, LorayardError))[outcome]
+
+    @property
+    def errors(self) -> dict[str, LorayardError]:
+        """Those that may not have been cancelled, and why."""
+        return {job: one for job, one in self.outcomes.items() if isinstance(one, LorayardError)}
+
+
+async def cancel_many(link: Link, job_ids: Iterable[str], *, seen: bool = False) -> CancelReport:
+    """Cancel jobs of the client's tenant; trouble with one leaves the others alone.
+
+    Raises:
+        InvalidRequestError: one of them cannot be a job's id; none was cancelled.
+    """
+    ids = list(dict.fromkeys(check_job_id(job_id) for job_id in job_ids))
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def cancel(job_id: str) -> CancelOutcome | LorayardError:
+        async with gate:
+            try:
+                return await cancel_job(link, job_id, seen=seen)
+            except LorayardError as error:
+                return error
+
+    outcomes = await asyncio.gather(*map(cancel, ids))
+    return CancelReport(outcomes=dict(zip(ids, outcomes, strict=True)))
+
+
+async def cancel_where(link: Link, query: CancelQuery, *, most: int, dry_run: bool) -> CancelReport:
+    """Cancel the unfinished jobs that fit, the oldest first, in whatever state; see `Client.cancel_where`."""
+    query.check()
+    if most < 1:
+        raise InvalidRequestError(field="most", reason="must be 1 or more")
+    found = await _find(link, query)
+    meant, beyond = found[:most], max(0, len(found) - most)
+    if dry_run:
+        return CancelReport(outcomes=dict.fromkeys(meant, CancelOutcome.NOT_HERE), beyond=beyond)
+    report = await cancel_many(link, meant, seen=True)
+    return CancelReport(outcomes=report.outcomes, beyond=beyond)
+
+
+async def _find(link: Link, query: CancelQuery) -> list[str]:
+    """Ids of the jobs that fit, the oldest first."""
+    subjects, tenant = link.bus.subjects, subject_token(link.tenant)
+    found: list[tuple[float, str]] = []
+    now = time.time()
+
+    def look(subject: str, message_headers: dict[str, str], body: bytes) -> None:
+        with suppress(BadSubjectError, MalformedMessageError, ValueError):
+            address = subjects.parse_job(message_headers.get(headers.SCHEDULE_TARGET, subject))
+            job, at = read_job(body), _stored_at(message_headers, now)
+            if query.fits(address, job.session, now - at):
+                found.append((at, job.id))
+
+    await link.delayed.now()  # a scan takes a stream that is not there for an empty one
+    for kind, pattern in (
+        ("jobs", f"jobs.{query.lane or '*'}.{tenant}.>"),
+        ("delayed", f"due.{query.lane or '*'}.{tenant}.>"),
+        ("delayed", f"delayed.{tenant}.*"),
+    ):
+        try:
+            stream = subjects.stream(kind)
+            whole = await scan(link.bus, stream, f"{subjects.prefix}.{pattern}", look, seconds=SCAN_SECONDS)
+        except nats.errors.Error as error:
+            reason = str(error).removeprefix("nats: ") or type(error).__name__
+            raise BusUnavailableError(url=link.settings.url, reason=reason) from error
+        if not whole:
+            reason = f"looking through the jobs took over {SCAN_SECONDS:g} s; nothing was cancelled"
+            raise BusUnavailableError(url=link.settings.url, reason=reason)
+    return list(dict.fromkeys(job for _, job in sorted(found)))
+
+
+def _stored_at(message_headers: Mapping[str, str], now: float) -> float:
+    """Unix seconds, by the server's clock."""
+    text = message_headers.get("Nats-Time-Stamp", "")
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return now
