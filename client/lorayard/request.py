@@ -55,6 +55,9 @@ class RequestOptions(TypedDict, total=False):
     logprobs: int | None
     json_schema: str | Mapping[str, Any] | None
     deadline_seconds: float | None
+    start_within_seconds: float | None
+    run_limit_seconds: float | None
+    run_limit_hard_seconds: float | None
     delay_seconds: float | None
     at: datetime | float | None
     session: str | None
@@ -104,6 +107,13 @@ class GenerateRequest:
     stop cuts it short (`finish_reason` says so for the first)."""
     deadline_seconds: float | None = None
     """From now; a job that could not start by then expires."""
+    start_within_seconds: float | None = None
+    """From now, or from when it starts at the earliest: one that still waits then expires; one that runs goes
+    on."""
+    run_limit_seconds: float | None = None
+    """It ends so long after its first step, between two tokens, with what it has (`finish_reason` `time`)."""
+    run_limit_hard_seconds: float | None = None
+    """It fails so long after its first step, with code `run_limit`."""
     delay_seconds: float | None = None
     """Start so many seconds from now, by the server's clock; at most 366 days."""
     at: datetime | float | None = None
@@ -124,11 +134,11 @@ class GenerateRequest:
 
 _UNSAID = {field.name: field.default for field in fields(GenerateRequest)}
 _SAMPLING_NAMES = tuple(name for name in Sampling.model_fields if name in _UNSAID)
-_JOB_NAMES = ("template", "session", "task")
+_JOB_NAMES = ("template", "session", "task", "run_limit_seconds", "run_limit_hard_seconds")
 """Those that a job takes as they are."""
 
 _sampling_values = attrgetter(*_SAMPLING_NAMES)
-_UNCOMMON = (*_JOB_NAMES, "metadata", "composition", "retry")
+_UNCOMMON = (*_JOB_NAMES, "metadata", "composition", "retry", "start_within_seconds")
 _uncommon = attrgetter(*_UNCOMMON)
 _UNCOMMON_UNSAID = tuple(_UNSAID[name] for name in _UNCOMMON)
 
@@ -149,8 +159,17 @@ def job_address(
     return JobAddress(lane=_lane(lane), tenant=tenant, adapter=_adapter(adapter))
 
 
-def build_job(request: GenerateRequest, *, job_id: str, now: float, digest: str | None = None) -> Job:
-    """The request as the message that travels; `digest` is that of a request with an idempotency key.
+def build_job(
+    request: GenerateRequest,
+    *,
+    job_id: str,
+    now: float,
+    digest: str | None = None,
+    start: float | None = None,
+) -> Job:
+    """The request as the message that travels.
+
+    `digest` is that of a request with an idempotency key, `start` when one for later is due.
 
     Raises:
         InvalidRequestError: naming the first field at fault.
@@ -163,6 +182,8 @@ def build_job(request: GenerateRequest, *, job_id: str, now: float, digest: str 
     given["prompt" if messages is None else "messages"] = prompt if messages is None else messages
     if request.deadline_seconds is not None:
         given["deadline"] = _deadline(request.deadline_seconds, now)
+    if request.start_within_seconds is not None:
+        given["start_by"] = _until("start_within_seconds", request.start_within_seconds, start or now)
     if request.metadata is not None:
         given["metadata"] = _metadata(request.metadata)
     if request.composition is not None:
@@ -312,12 +333,14 @@ def _schema_text(schema: str | Mapping[str, Any] | None) -> str | None:
         ) from error
 
 
-def _deadline(deadline_seconds: float | None, now: float) -> float | None:
-    if deadline_seconds is None:
-        return None
-    if not isinstance(deadline_seconds, int | float) or not 0 < deadline_seconds < float("inf"):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
-        raise InvalidRequestError(field="deadline_seconds", reason="a number above 0 is needed")
-    return now + deadline_seconds
+def _deadline(deadline_seconds: float, now: float) -> float:
+    return _until("deadline_seconds", deadline_seconds, now)
+
+
+def _until(field: str, seconds: object, now: float) -> float:
+    if not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        raise InvalidRequestError(field=field, reason="a number above 0 is needed")
+    return now + seconds
 
 
 def _metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:

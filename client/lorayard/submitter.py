@@ -199,7 +199,7 @@ def _check_kept(link: Link, delay_seconds: float) -> None:
 async def _packed(
     link: Link, request: GenerateRequest, job_id: str, *, now: float, at: float | None, digest: str | None
 ) -> bytes:
-    job = build_job(request, job_id=job_id, now=now, digest=digest)
+    job = build_job(request, job_id=job_id, now=now, digest=digest, start=at)
     body = pack_job(job)
     if len(body) > INLINE_BYTES and job.prompt is not None:
         if at is not None:

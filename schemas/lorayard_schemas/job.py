@@ -112,6 +112,10 @@ class PayloadRef(Part):
     """Of a prompt its beginning and its end: its meaning is judged by that. Empty: it is not known."""
 
 
+RunSeconds = Annotated[float, Field(gt=0.0, le=86_400.0, allow_inf_nan=False)]
+"""Of one row: a day is longer than any answer takes."""
+
+
 class Job(Message):
     """One piece of work. Exactly one of `prompt`, `messages` and `prompt_ref` is given."""
 
@@ -135,6 +139,12 @@ class Job(Message):
     metadata: dict[str, str] = Field(default_factory=dict, max_length=64)
     retry: Retry | None = None
     """What is to be done when it fails in a way that may pass; None: as its tenant, or the yard, has it."""
+    start_by: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)  # unix seconds
+    """A job whose first attempt has not begun by then expires; once begun it may take its time."""
+    run_limit_seconds: RunSeconds | None = None
+    """It ends so long after its first step with what it has, and `finish_reason` `time`."""
+    run_limit_hard_seconds: RunSeconds | None = None
+    """It fails so long after its first step, as `run_limit`."""
     stream: bool = False
     """Whether its tokens and its progress are told while it runs (`TokenEvent`)."""
 

@@ -124,7 +124,7 @@ class JobResult(Message):
     state: ResultState
     text: str | None = None
     text_ref: PayloadRef | None = None
-    finish_reason: Literal["stop", "length"] | None = None
+    finish_reason: Literal["stop", "length", "time"] | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
     """Where asked for, one for each completion token, the first ones as far as they fit into the message."""
     error: ResultError | None = None

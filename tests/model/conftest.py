@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.files import read_adapter
@@ -27,6 +29,7 @@ from lorayard_workers.engine.protocol import (
     Succeeded,
     TokenChunk,
 )
+from lorayard_workers.engine.runner import ModelRunner, Piece
 from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
 
 OUTCOME_SECONDS = 30.0
@@ -191,3 +194,25 @@ def part_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def part_digests(part_folders: dict[str, Path]) -> dict[str, str]:
     """Name -> digest of the same."""
     return {name: adapter_digest(read_adapter(folder)) for name, folder in part_folders.items()}
+
+
+AfterSteps = Callable[[int, Callable[[], None]], None]
+
+
+@pytest.fixture
+def after_steps(monkeypatch: pytest.MonkeyPatch) -> AfterSteps:
+    """Does something on the engine thread after so many steps: no race with the rows' own end."""
+    forward = ModelRunner.forward
+
+    def arrange(steps: int, action: Callable[[], None]) -> None:
+        taken = itertools.count(1)
+
+        def counted(self: ModelRunner, pieces: Sequence[Piece]) -> Tensor:
+            logits = forward(self, pieces)
+            if next(taken) == steps:
+                action()
+            return logits
+
+        monkeypatch.setattr(ModelRunner, "forward", counted)
+
+    return arrange

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from tests.model.conftest import ask, text_of
-from torch import Tensor
+from tests.model.conftest import AfterSteps, ask, text_of
 
 from lorayard_workers.engine.prepare import Preparation
 from lorayard_workers.engine.protocol import (
@@ -25,7 +23,6 @@ from lorayard_workers.engine.protocol import (
     Succeeded,
     Tier,
 )
-from lorayard_workers.engine.runner import ModelRunner, Piece
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 StartYard = Callable[..., Any]
@@ -180,28 +177,6 @@ def test_a_long_prompt_in_chunks_answers_like_one_in_a_single_step__c11(start_ya
     whole = start_yard(prefill_tokens=512).run(request)
     chunked = start_yard(prefill_tokens=10).run(request, ask("b", prompt="meanwhile " * 5))
     assert text_of(whole["a"]) == text_of(chunked["a"])
-
-
-AfterSteps = Callable[[int, Callable[[], None]], None]
-
-
-@pytest.fixture
-def after_steps(monkeypatch: pytest.MonkeyPatch) -> AfterSteps:
-    """Does something on the engine thread after so many steps: no race with the rows' own end."""
-    forward = ModelRunner.forward
-
-    def arrange(steps: int, action: Callable[[], None]) -> None:
-        taken = itertools.count(1)
-
-        def counted(self: ModelRunner, pieces: Sequence[Piece]) -> Tensor:
-            logits = forward(self, pieces)
-            if next(taken) == steps:
-                action()
-            return logits
-
-        monkeypatch.setattr(ModelRunner, "forward", counted)
-
-    return arrange
 
 
 def test_cancelled_rows_end_and_free_their_slot__c12(start_yard: StartYard, after_steps: AfterSteps) -> None:

@@ -23,6 +23,7 @@ from lorayard_workers.service.emergency_intake import EmergencyIntake
 from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.folder_watch import FolderWatch
 from lorayard_workers.service.held_jobs import HeldJobs
+from lorayard_workers.service.job_request import RunLimits
 from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.peers import Peers
@@ -168,6 +169,7 @@ def _execution(
         shelf=shelf,
         returns=returns,
         teller=teller,
+        limits=RunLimits(default_seconds=settings.run_limit_seconds, most_seconds=settings.max_run_seconds),
         on_change=on_change,
     )
 

@@ -89,6 +89,10 @@ class WorkerSettings(YardSettings):
     """How long it must have heard of none before: longer than a stand-by takes to become active."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a stopping worker lets its rows finish before it hands the rest back."""
+    run_limit_seconds: float | None = Field(default=None, gt=0, le=86_400)
+    """After so long a row ends with what it has, where its job does not say; unset: it runs to its end."""
+    max_run_seconds: float | None = Field(default=None, gt=0, le=86_400)
+    """The same whatever its job says."""
     max_attempts: int = Field(default=3, ge=1, le=MAX_ATTEMPTS)
     """Tries of a job that fails in a way that may pass. In this and the next two a job's or a tenant's own
     word goes before."""

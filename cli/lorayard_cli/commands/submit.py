@@ -37,6 +37,12 @@ class JobOptions:
     """With --wait or --stream: give up waiting after so many seconds; the job goes on."""
     deadline: float | None = None
     """The job expires when it has no answer after so many seconds."""
+    start_within: float | None = None
+    """The job expires when it still waits after so many seconds; one that runs goes on."""
+    run_limit: float | None = None
+    """It ends so many seconds after its first step, with what it has."""
+    run_limit_hard: float | None = None
+    """It fails so many seconds after its first step."""
     delay: Annotated[float | None, Parameter(validator=no_negative)] = None
     """Start so many seconds from now."""
     at: Annotated[str | None, Parameter(validator=moment)] = None
@@ -111,6 +117,9 @@ async def _submitted(
         composition=made_of,
         lane=job.lane,
         deadline_seconds=job.deadline,
+        start_within_seconds=job.start_within,
+        run_limit_seconds=job.run_limit,
+        run_limit_hard_seconds=job.run_limit_hard,
         delay_seconds=job.delay,
         at=None if job.at is None else read_moment(job.at),
         max_new_tokens=job.max_new_tokens,

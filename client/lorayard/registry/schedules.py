@@ -36,6 +36,7 @@ UPCOMING = 5
 _NOT_HERE = {
     "idempotency_key": "the name and the time of an occurrence make its id: leave it out",
     "delay_seconds": "cron, start and jitter_seconds say when: leave it out",
+    "start_within_seconds": "deadline_seconds counts from each occurrence: use that",
     "at": "cron, start and jitter_seconds say when: leave it out",
 }
 

@@ -83,7 +83,7 @@ def read_delivery(
         history=message_headers.get(headers.HISTORY),
         deliveries=delivery.deliveries,
         enqueued_at=delivery.stored_at,
-        deadline=job.deadline,
+        deadline=_ends_waiting(job, attempt),
         session=job.session,
         composition=job.composition,
         task=job.task,
@@ -101,6 +101,13 @@ def _prompt_bytes(job: Job, body: bytes) -> int:
     if job.prompt is not None:
         return len(job.prompt)
     return job.prompt_ref.size_bytes if job.prompt_ref is not None else len(body)
+
+
+def _ends_waiting(job: Job, attempt: int) -> float | None:
+    """When one that still waits expires; a further attempt has begun before."""
+    if job.start_by is None or attempt > 1:
+        return job.deadline
+    return job.start_by if job.deadline is None else min(job.start_by, job.deadline)
 
 
 def _check_size(subject: str, body: bytes, message_headers: Mapping[str, str]) -> None:

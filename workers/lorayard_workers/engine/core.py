@@ -16,7 +16,7 @@ from lorayard_workers.engine.cache_room import CacheRoom
 from lorayard_workers.engine.dedication import Dedication
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.prepare import failure_of
-from lorayard_workers.engine.protocol import Failed, FinishReason, Outcome, Residency, Tier
+from lorayard_workers.engine.protocol import Failed, FinishReason, Outcome, Residency, Succeeded, Tier
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.row_blocks import RowBlocks
@@ -138,6 +138,7 @@ class EngineCore:
         """Unix time at which a waiting row must be ended though nothing else happens."""
         rows = (*self.waiting, *self.preempted)
         deadlines = [row.request.deadline for row in rows if row.request.deadline is not None]
+        deadlines += [row.request.start_by for row in self.waiting if row.request.start_by is not None]
         return min(deadlines, default=None)
 
     def fail_all(self, error: Exception) -> None:
@@ -162,8 +163,10 @@ class EngineCore:
     def _end_by_caller(self) -> None:
         now = time.time()
         for row in self._started():
-            outcome = row.ended_by_caller(now)
+            outcome = row.ended_by_caller(now) or row.ended_by_time()
             if outcome is not None:
+                if isinstance(outcome, Succeeded) and row.feed is not None:
+                    self._fed.append(row)  # what was held back of its text
                 self._end(row, outcome)
         ended = [(row, row.ended_unstarted(now)) for row in self.waiting]
         self.waiting = [row for row, outcome in ended if outcome is None]

@@ -33,6 +33,7 @@ from lorayard_workers.engine.protocol import (
     Succeeded,
     Tier,
     Timings,
+    ran_too_long,
     withdrawn,
 )
 from lorayard_workers.engine.telling import tell
@@ -253,7 +254,8 @@ class EchoEngine:
 
     def _answer_now(self, row: _Row) -> Outcome:
         deadline, adapter = row.request.deadline, row.request.adapter
-        if deadline is not None and deadline <= row.submitted:
+        late = deadline is not None and deadline <= row.submitted
+        if late or (row.request.start_by is not None and row.request.start_by <= row.submitted):
             return DeadlinePassed(request_id=row.request.request_id)
         if adapter is not None:
             with self._changed:
@@ -330,6 +332,7 @@ class EchoEngine:
     def _seconds_to_next(self, now: float) -> float | None:
         moments = [finish for finish, _, _ in self._running[:1]]
         moments += [row.request.deadline for row in self._rows() if row.request.deadline is not None]
+        moments += [moment for row in self._rows() for moment in _limits(row)]
         soonest = min(moments, default=math.inf)
         return max(0.0, soonest - now) if soonest < math.inf else None
 
@@ -340,6 +343,8 @@ class EchoEngine:
                 ended.append((row, Cancelled(request_id=row.request.request_id)))
             elif row.request.deadline is not None and row.request.deadline <= now:
                 ended.append((row, DeadlinePassed(request_id=row.request.request_id)))
+            elif (timed := _ended_by_time(row, now)) is not None:
+                ended.append((row, timed))
             elif row.withdrawn:
                 ended.append((row, withdrawn(row.request.request_id)))
             elif not row.started and self._dedication.refuses(row.request):
@@ -389,3 +394,34 @@ class EchoEngine:
     def _release(self, row: _Row) -> None:
         if row.request.adapter is not None and row.tier is not Tier.MERGED:
             self._memory.release(row.request.adapter)
+
+
+def _limits(row: _Row) -> list[float]:
+    """When it is to be looked at for a limit of its own time."""
+    request = row.request
+    if not row.started:
+        return [] if request.start_by is None else [request.start_by]
+    given = (request.run_seconds, request.run_hard_seconds)
+    return [row.started + seconds for seconds in given if seconds is not None]
+
+
+def _ended_by_time(row: _Row, now: float) -> Outcome | None:
+    """What it comes to when one of them is over; a text that is echoed late has no beginning to tell."""
+    request = row.request
+    if not row.started:
+        late = request.start_by is not None and request.start_by <= now
+        return DeadlinePassed(request_id=request.request_id) if late else None
+    ran = now - row.started
+    if request.run_hard_seconds is not None and ran >= request.run_hard_seconds:
+        return ran_too_long(request.request_id, request.run_hard_seconds)
+    if request.run_seconds is None or ran < request.run_seconds:
+        return None
+    return Succeeded(
+        request_id=request.request_id,
+        text="",
+        finish_reason=FinishReason.TIME,
+        prompt_tokens=len(request.prompt),
+        completion_tokens=0,
+        tier=row.tier,
+        timings=Timings(total_ms=(now - row.submitted) * 1000),
+    )

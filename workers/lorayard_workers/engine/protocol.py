@@ -40,6 +40,8 @@ class FinishReason(StrEnum):
     """End-of-sequence token, a stop token or a stop string."""
     LENGTH = "length"
     """`max_new_tokens`, or the context is full."""
+    TIME = "time"
+    """`run_seconds` are over."""
 
 
 WITHDRAWN = "withdrawn"
@@ -123,6 +125,9 @@ class GenerationRequest:
     composition: Composition | None = None  # instead of `adapter`
     sampling: Sampling = field(default_factory=Sampling)
     deadline: float | None = None  # unix seconds: a row past it is ended between two steps
+    start_by: float | None = None  # unix seconds: the same of a row that has not started
+    run_seconds: float | None = None  # after its first step it ends with what it has
+    run_hard_seconds: float | None = None  # after its first step it fails, as `run_limit`
 
 
 @value
@@ -200,6 +205,21 @@ class DeadlinePassed:
 
     request_id: str
     used_tokens: int = field(default=0, compare=False)  # computed for it until then, as in `Succeeded`
+
+
+RUN_LIMIT = "run_limit"
+"""Code of the failure of a request that ran too long."""
+
+
+def ran_too_long(request_id: str, seconds: float) -> Failed:
+    """What a request comes to whose hard limit is over. Another attempt would take as long again."""
+    return Failed(
+        request_id=request_id,
+        kind=FailureKind.PERMANENT,
+        code=RUN_LIMIT,
+        message=f"it ran for {seconds:g} s, as long as it may; ask for fewer tokens, or raise the limit",
+        field="run_limit_hard_seconds",
+    )
 
 
 def withdrawn(request_id: str) -> Failed:

@@ -20,6 +20,7 @@ from lorayard_workers.engine.protocol import (
     Timings,
     TokenLogprob,
     WeightedAdapter,
+    ran_too_long,
     withdrawn,
 )
 from lorayard_workers.engine.recipe import recipe_digest
@@ -146,9 +147,23 @@ class Row:
             return DeadlinePassed(request_id=self.request.request_id, used_tokens=self.used_tokens)
         return None
 
+    def ended_by_time(self) -> Outcome | None:
+        """The outcome of a started row that ran as long as it may; what it waited in between counts too."""
+        request = self.request
+        if request.run_seconds is None and request.run_hard_seconds is None:
+            return None
+        ran = time.perf_counter() - self.started
+        if request.run_hard_seconds is not None and ran >= request.run_hard_seconds:
+            return ran_too_long(request.request_id, request.run_hard_seconds)
+        if request.run_seconds is not None and ran >= request.run_seconds:
+            return self.succeeded(FinishReason.TIME)
+        return None
+
     def ended_unstarted(self, now: float) -> Outcome | None:
         """The same of a row that has not started, which may have been withdrawn as well."""
         ended = self.ended_by_caller(now)
+        if ended is None and self.request.start_by is not None and self.request.start_by <= now:
+            return DeadlinePassed(request_id=self.request.request_id)
         return withdrawn(self.request.request_id) if ended is None and self.withdrawn else ended
 
     def succeeded(self, reason: FinishReason) -> Succeeded:

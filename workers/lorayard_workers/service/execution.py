@@ -40,7 +40,7 @@ from lorayard_workers.errors import CapacityError
 from lorayard_workers.service.attempts import Attempts
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of
 from lorayard_workers.service.job_composition import is_lost, lost
-from lorayard_workers.service.job_request import Prompt, not_fetched, request_of, unreadable
+from lorayard_workers.service.job_request import Prompt, RunLimits, not_fetched, request_of, unreadable
 from lorayard_workers.service.outcomes import job_result, packed_result, result_state
 from lorayard_workers.service.returns import Returns, goes_back
 from lorayard_workers.service.shelf import Shelf, UnfitError
@@ -73,6 +73,7 @@ class Execution:
         shelf: Shelf,
         returns: Returns,
         teller: TokenTeller,
+        limits: RunLimits,
         on_change: Callable[[], None],
     ) -> None:
         self._bus = bus
@@ -84,6 +85,7 @@ class Execution:
         self._shelf = shelf
         self._returns = returns
         self._teller = teller
+        self._limits = limits
         self._on_change = on_change
         self._payloads = PayloadStore(bus)
         self._results = ResultStore(bus, self._payloads)
@@ -208,7 +210,8 @@ class Execution:
             self._spawn(held, self._bring(held, job, prompt, missing), "bring")
         else:
             on_tokens = self._teller.open(held) if job.stream else None
-            self._engine.submit(request_of(held, job, prompt, self._shelf.templates), self._sink, on_tokens)
+            request = request_of(held, job, prompt, self._shelf.templates, self._limits)
+            self._engine.submit(request, self._sink, on_tokens)
 
     def _missing(self, held: HeldJob) -> list[str]:
         """Adapters of the job whose files are still in the store."""

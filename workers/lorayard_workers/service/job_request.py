@@ -8,6 +8,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job
 from lorayard_shared.adapters.prompt_template import fill
 from lorayard_shared.errors import PayloadMissingError, YardError
+from lorayard_shared.value import value
 from lorayard_workers.engine.protocol import ChatMessage, Failed, FailureKind, GenerationRequest
 from lorayard_workers.errors import CapacityError
 from lorayard_workers.service.held_jobs import HeldJob
@@ -17,7 +18,33 @@ from lorayard_workers.service.job_sampling import engine_sampling
 Prompt = str | tuple[ChatMessage, ...]
 
 
-def request_of(held: HeldJob, job: Job, prompt: Prompt, templates: Mapping[str, str]) -> GenerationRequest:
+@value
+class RunLimits:
+    """How long a worker lets rows run; None: as long as they want."""
+
+    default_seconds: float | None = None
+    """Of jobs that do not say."""
+    most_seconds: float | None = None
+    """Whatever they say."""
+
+    def soft_seconds(self, asked: float | None) -> float | None:
+        """After so long a row ends with what it has."""
+        wanted = asked if asked is not None else self.default_seconds
+        if wanted is None or self.most_seconds is None:
+            return wanted if wanted is not None else self.most_seconds
+        return min(wanted, self.most_seconds)
+
+
+UNLIMITED = RunLimits()
+
+
+def request_of(
+    held: HeldJob,
+    job: Job,
+    prompt: Prompt,
+    templates: Mapping[str, str],
+    limits: RunLimits = UNLIMITED,
+) -> GenerationRequest:
     """As the engine takes it; `templates` are by adapter digest."""
     made_of = held.assigned.composition
     digest = held.assigned.adapter.digest if held.assigned.adapter else None
@@ -30,6 +57,9 @@ def request_of(held: HeldJob, job: Job, prompt: Prompt, templates: Mapping[str, 
         composition=None if made_of is None else engine_composition(made_of),
         sampling=engine_sampling(job.sampling),
         deadline=job.deadline,
+        start_by=job.start_by if held.assigned.attempt == 1 else None,
+        run_seconds=limits.soft_seconds(job.run_limit_seconds),
+        run_hard_seconds=job.run_limit_hard_seconds,
     )
 
 
