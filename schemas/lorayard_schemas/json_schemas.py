@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
@@ -31,7 +32,7 @@ from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
 from lorayard_schemas.job import Job
 from lorayard_schemas.limit import AskLimits, ClosedDoor, LimitGossip, Limits, LimitsReport
-from lorayard_schemas.message import Message
+from lorayard_schemas.message import LEAST_WHOLE, WHOLE_END, Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.placement import (
     AskPlacements,
@@ -108,6 +109,8 @@ MESSAGES: tuple[type[Message], ...] = (
     WorkerLoad,
 )
 
+_BOUNDS = (("minimum", LEAST_WHOLE), ("exclusiveMaximum", WHOLE_END))
+
 
 def schema_files() -> dict[str, str]:
     """File name -> content, for every message that travels."""
@@ -124,8 +127,21 @@ def write(folder: Path) -> None:
 def _schema(message: type[Message]) -> str:
     # Bytes are msgpack binary; in JSON bodies they cannot stand as they are.
     schema = message.model_json_schema(mode="validation")
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_plain_numbers(schema)}
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+def _plain_numbers(schema: Any) -> Any:
+    """Without the bounds that every whole number has."""
+    if isinstance(schema, list):
+        return [_plain_numbers(each) for each in schema]  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(schema, dict):
+        return schema
+    return {  # pyright: ignore[reportUnknownVariableType]
+        key: _plain_numbers(value)
+        for key, value in schema.items()  # pyright: ignore[reportUnknownVariableType]
+        if (key, value) not in _BOUNDS
+    }
 
 
 if __name__ == "__main__":

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 CONTRACT_VERSION = "1.0.0"
 """Of what travels, as a whole: the first number is the `v` of every message, the second grows with subjects,
 messages and fields that are new, the third with words."""
 
 
+LEAST_WHOLE, WHOLE_END = -(2**63), 2**64
+"""What msgpack can say of whole numbers. JSON, a text or a large fraction says more: as a number it could be
+read, and not be written again."""
+
+
+def _bounded(schema: Any) -> Any:
+    """A core schema in which no whole number is without bounds."""
+    if isinstance(schema, list):
+        return [_bounded(each) for each in schema]  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(schema, dict):
+        return schema
+    told: dict[Any, Any] = {key: _bounded(value) for key, value in schema.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if told.get("type") == "int":
+        if "ge" not in told and "gt" not in told:
+            told["ge"] = LEAST_WHOLE
+        if "le" not in told and "lt" not in told:
+            told["lt"] = WHOLE_END
+    return told
+
+
 class Part(BaseModel):
     """A nested value inside a message."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Every whole number is one that can travel."""
+        bounded: CoreSchema = _bounded(handler(source))
+        return bounded
 
 
 class Message(Part):

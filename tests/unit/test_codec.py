@@ -16,6 +16,7 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef, Sampling
 from lorayard_schemas.message import Message
+from lorayard_schemas.placement import PlaceAdapter
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_schemas.routes import ORDER, RouteTable
 
@@ -199,6 +200,19 @@ def test_bytes_that_are_no_message_are_malformed_as_a_whole(body: bytes) -> None
         decode(Job, body)
     assert caught.value.field == ""
     assert caught.value.reason
+
+
+@pytest.mark.parametrize("number", [2**64, -(10**30), 1e30, "9" * 30])
+def test_a_number_that_no_message_can_carry_is_refused_by_name(number: float | str) -> None:
+    """Read, it could not be written again."""
+    with pytest.raises(MalformedMessageError) as caught:
+        decode(PlaceAdapter, json.dumps({"adapter": "a/b/c", "replicas_max": number}).encode())
+    assert caught.value.field == "replicas_max"
+
+
+def test_the_largest_number_that_can_travel_does() -> None:
+    largest = decode(PlaceAdapter, json.dumps({"adapter": "a/b/c", "replicas_max": 2**64 - 1}).encode())
+    assert decode(PlaceAdapter, encode(largest)) == largest
 
 
 def test_a_cancel_without_a_tenant_is_refused() -> None:
