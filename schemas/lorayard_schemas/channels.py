@@ -22,10 +22,12 @@ from lorayard_schemas.audit import (
     ReturnRecord,
 )
 from lorayard_schemas.blob import BlobManifest
+from lorayard_schemas.control import Cap, Pause
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
 from lorayard_schemas.job import Job
+from lorayard_schemas.limit import AskLimits, ClosedDoor, LimitGossip, Limits, LimitsReport
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter, Placement, PlacementReport, PlaceReply
@@ -268,6 +270,21 @@ PUBLIC: tuple[Channel, ...] = (
         replies=(PlacementReport, *_SERVICE),
     ),
     Channel(
+        name="limits",
+        address="yard.dispatcher.limits",
+        summary="How much is used of limits.",
+        side=RECEIVE,
+        bodies=(AskLimits,),
+        replies=(LimitsReport, *_SERVICE),
+    ),
+    Channel(
+        name="door",
+        address="yard.door.{tenant}",
+        summary="Jobs of the tenant would surely be refused now, for a limit; or are taken again.",
+        side=SEND,
+        bodies=(ClosedDoor,),
+    ),
+    Channel(
         name="deadLetters",
         address="yard.dead.{tenant}.{adapter}.{job}",
         summary="Jobs that the yard gave up; read them from the stream.",
@@ -299,14 +316,13 @@ BUCKETS: tuple[Channel, ...] = (
     _bucket("aliases", "aliases", "{key}.{alias}", "Words for versions, with weights.", AliasRecord),
     _bucket("rules", "rules", "table", "What chooses the adapter of jobs that name none.", RouteTable),
     _bucket("classifier", "rules", "semantic", "The classifier in force.", SemanticRecord),
+    _bucket("strikes", "control", "strike.{key}", "Whose jobs wait.", Strike),
+    _bucket("pauses", "control", "pause.{key}", "What starts no jobs for a while.", Pause),
+    _bucket("caps", "control", "cap.{key}", "How many run at once.", Cap),
     _bucket(
-        "control",
-        "control",
-        "{key}",
-        "Whose jobs wait; and `trial.*`: the guard's counts.",
-        Strike,
-        TrialRecord,
+        "limitRecords", "control", "limit.{key}", "What tenants and adapters may ask for.", Limits
     ),
+    _bucket("trials", "control", "trial.{key}", "What the guard has counted.", TrialRecord),
     _bucket("tenantRecords", "tenants", "{key}", "What holds for a tenant's jobs.", TenantRecord),
     _bucket("plans", "schedules", "plan.{tenant}.{key}", "Jobs that come again and again.", Schedule),
     _bucket("plansDone", "schedules", "state.{tenant}.{key}", "How far each has come.", ScheduleState),
@@ -375,6 +391,7 @@ INSIDE: tuple[Channel, ...] = (
     _inside("validate", f"{_CONTROL}.validate", "Try a version.", ValidateAdapter, ValidateReply),
     _inside("adapterOrder", f"{_CONTROL}.{{order}}", "Load, pin, dedicate ...", AdapterOrder, OrderReply),
     _inside("cancelParked", "yard.dispatcher.cancel-parked", "Who has it parked?", CancelJob, CancelReply),
+    _inside("limitGossip", "yard.limits", "What a dispatcher let in of limits.", LimitGossip, side=SEND),
     _inside("load", "yard.load.{dispatcher}", "What a worker holds now.", WorkerLoad, side=SEND),
     Channel(
         name="blobs",

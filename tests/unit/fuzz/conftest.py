@@ -180,7 +180,7 @@ class Spoiler:
                 del spoiled[key]
             case 1:
                 spoiled[key] = self.odd()
-            case 2 if isinstance(spoiled, dict):
+            case 2 if is_map(value):
                 spoiled[self.odd_key()] = spoiled[key]
             case 3:
                 spoiled[key] = [spoiled[key]]
