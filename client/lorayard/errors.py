@@ -26,6 +26,9 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   NotValidatedError            publisher: a worker refused the version; or operator: none could try it
   NotPreloadedError            operator: no worker has a version that an alias was to lead to
   AliasRefusedError            caller: an alias cannot become that (lorayard_shared)
+  ExtraMissingError            caller: a call needs a library that an extra brings; also an ImportError
+  NoClassifierError            caller: nothing chooses by meaning in this yard
+  LabelUnknownError            caller: a classifier would choose what does not serve (lorayard_shared)
   RuleFileError                caller: rules that cannot be used (lorayard_shared)
   RuleRevisionError            caller: there are no such rules to return to (lorayard_shared)
   LimitsUnknownError           caller: just these are not limited (lorayard_shared)
@@ -56,6 +59,7 @@ from lorayard_shared.registry.errors import (
     AliasRefusedError,
     ContendedError,
     FileMissingError,
+    LabelUnknownError,
     LimitsUnknownError,
     PauseUnknownError,
     ReferencedError,
@@ -92,10 +96,12 @@ __all__ = [
     "JobFailedError",
     "JobLimitReachedError",
     "JobTimeoutError",
+    "LabelUnknownError",
     "LetterUnknownError",
     "LimitReachedError",
     "LimitsUnknownError",
     "LorayardError",
+    "NoClassifierError",
     "NoDispatcherError",
     "NotPreloadedError",
     "NotSentError",
@@ -126,6 +132,22 @@ _UNTOLD = ReachedLimit(name="")
 
 LorayardError = YardError
 # One class and not a subclass: `except LorayardError` must also catch what shared/ raises under the client.
+
+
+class ExtraMissingError(LorayardError, ImportError):
+    """A call needs a library that is not installed."""
+
+    def __init__(self, *, extra: str, package: str, what: str) -> None:
+        super().__init__(f"{what} needs {package}; run: pip install 'lorayard[{extra}]'")
+        self.extra = extra
+        self.package = package
+
+
+class NoClassifierError(LorayardError):
+    """Nothing chooses by meaning in this yard, and what was asked for needs what does."""
+
+    def __init__(self) -> None:
+        super().__init__("no classifier is in force; `lorayard routes train EXAMPLES.jsonl` makes one")
 
 
 class InvalidRequestError(LorayardError, ValueError):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.conftest import tiny_encoder, topic_examples
 
-from lorayard_cli.learning import find_classifier, put_in_force, record_of
+from lorayard.registry.classifying import find_classifier, put_in_force, record_of
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.errors import YardError

@@ -30,10 +30,12 @@ from lorayard import (
 )
 from lorayard.registry.adapters import Adapters
 from lorayard.registry.aliases import Aliases
+from lorayard.registry.classifiers import Classifiers
 from lorayard.registry.rules import Rules
 from lorayard.registry.strikes import Strikes
 from lorayard.registry.sync_adapters import SyncAdapters
 from lorayard.registry.sync_aliases import SyncAliases
+from lorayard.registry.sync_classifiers import SyncClassifiers
 from lorayard.registry.sync_rules import SyncRules
 from lorayard.registry.sync_strikes import SyncStrikes
 from lorayard.settings import client_settings
@@ -248,7 +250,13 @@ async def test_blocking_callers_have_them_too__e2(yard: Yard, two_versions: Path
 
 @pytest.mark.parametrize(
     ("sync", "plain"),
-    [(SyncAdapters, Adapters), (SyncAliases, Aliases), (SyncRules, Rules), (SyncStrikes, Strikes)],
+    [
+        (SyncAdapters, Adapters),
+        (SyncAliases, Aliases),
+        (SyncRules, Rules),
+        (SyncClassifiers, Classifiers),
+        (SyncStrikes, Strikes),
+    ],
 )
 def test_every_verb_has_its_blocking_twin_with_the_same_arguments__e2(sync: type, plain: type) -> None:
     def verbs(of: type) -> dict[str, list[str]]:

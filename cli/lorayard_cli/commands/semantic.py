@@ -11,20 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from lorayard.errors import NoClassifierError
+from lorayard.registry.classifiers import PRECISION
+from lorayard.registry.classifying import check_labels, find_classifier, put_in_force, record_of
 from lorayard.registry.known import read_directory
 from lorayard.settings import client_settings
 from lorayard_cli.confusion import evaluation_document, evaluation_lines, figures_line
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
-from lorayard_cli.learning import (
-    EncoderName,
-    check_labels,
-    classifier_in_force,
-    find_classifier,
-    make_encoder,
-    put_in_force,
-    record_of,
-)
+from lorayard_cli.learning import EncoderName, make_encoder
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, print_json, print_text, short_digest
 from lorayard_cli.registry_changes import UNSIGNED, Signature, print_history
@@ -42,9 +37,6 @@ if TYPE_CHECKING:
 
 DEMO = "demo"
 """Instead of a file: the demo's prompts, which come with the package."""
-
-PRECISION = 0.95
-"""Of its decisions so many shall be right; it abstains where it cannot be that sure."""
 
 
 @Parameter(name="*")
@@ -126,7 +118,8 @@ async def train(
         if not reached.reached:
             note(f"no threshold gave {learning.precision:g}: give more examples, or a lower --precision")
         if not learning.dry_run and connected is not None:
-            record = await put_in_force(connected, artifact, record, _author(yard, signature))
+            author, checked_as = _author(yard, signature), str(examples) if learning.check else None
+            record = await put_in_force(connected, artifact, record, author, checked_as=checked_as)
     _show(record, output, in_force=not learning.dry_run)
 
 
@@ -173,8 +166,11 @@ async def eval_(
         classifier, revision = Classifier.load(artifact), None
     else:
         async with await _bus(yard) as connected:
-            record, classifier = await classifier_in_force(connected)
-            revision = record.revision
+            standing = await find_classifier(connected)
+        if standing is None:
+            raise NoClassifierError
+        record, classifier = standing
+        revision = record.revision
     found = await asyncio.to_thread(evaluate, classifier, given)
     if output.json:
         print_json(evaluation_document(found, classifier.digest, revision))

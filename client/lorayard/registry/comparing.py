@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorayard.registry.extras import needing
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_shared.registry.blobs import BlobStore, OnBytes
 from lorayard_shared.registry.errors import VersionUnknownError
@@ -86,9 +87,10 @@ async def _fetched(
 
 def _compared(first: Side, one: Path, second: Side, other: Path) -> AdapterDiff:
     # Late: numpy and regex come with `lorayard[adapters]`.
-    from lorayard_shared.adapters.comparing import compare
-    from lorayard_shared.adapters.open_weights import open_weights
-    from lorayard_shared.adapters.settings_diff import compare_labels, compare_settings
+    with needing("adapters", "comparing adapters"):
+        from lorayard_shared.adapters.comparing import compare
+        from lorayard_shared.adapters.open_weights import open_weights
+        from lorayard_shared.adapters.settings_diff import compare_labels, compare_settings
 
     with open_weights(one) as before, open_weights(other) as after:
         fields = list(compare_settings(before, after))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from pydantic import ValidationError
 
 from lorayard.registry.amending import unusable
+from lorayard.registry.extras import needing
 from lorayard_schemas.adapter import AdapterKind, AdapterRecipe, AdapterRecord, AdapterState, StoredFile
 from lorayard_shared.registry.blobs import FileBytes
 
@@ -63,7 +64,8 @@ def read_publication(
         InvalidRequestError: the name, version, a label or a tenant cannot be used.
     """
     # Late: numpy and regex are needed by publishers only, and come with `lorayard[adapters]`.
-    from lorayard_shared.adapters.folder_files import judge_folder
+    with needing("adapters", "pushing an adapter"):
+        from lorayard_shared.adapters.folder_files import judge_folder
 
     check_said(name=name, version=version, actor=actor, options=options)  # before a long read
     judged = judge_folder(folder, max_bytes=max_bytes)

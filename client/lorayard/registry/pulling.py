@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from lorayard.errors import InvalidRequestError
+from lorayard.registry.extras import needing
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_shared.registry.blobs import BlobStore, OnBytes
 from lorayard_shared.registry.errors import FileMissingError, VersionUnknownError
@@ -43,7 +44,8 @@ def _make_room(folder: Path, waiting: Path) -> None:
 
 def _settle(record: AdapterRecord, waiting: Path, folder: Path) -> None:
     """Nothing in the folder but what belongs there, and its digest is the record's."""
-    from lorayard_shared.adapters.folder_files import judge_folder
+    with needing("adapters", "checking what was pulled"):
+        from lorayard_shared.adapters.folder_files import judge_folder
 
     wanted = {file.name for file in record.files}
     for other in waiting.iterdir():

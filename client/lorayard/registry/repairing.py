@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorayard.registry.extras import needing
 from lorayard.registry.verifying import VersionCheck, check_versions
 from lorayard_schemas.adapter import AdapterRecord, StoredFile
 from lorayard_shared.adapters.errors import AdapterRefusedError, no_folder
@@ -59,7 +60,8 @@ async def repair_versions(
 def _same_file(folder: Path, wanted: StoredFile) -> FileBytes | None:
     """The folder's file of that name, if it has the bytes that the record tells of."""
     # Late: numpy comes with `lorayard[adapters]`.
-    from lorayard_shared.adapters.plain_file import read_plain_file
+    with needing("adapters", "mending from a folder"):
+        from lorayard_shared.adapters.plain_file import read_plain_file
 
     try:
         data = read_plain_file(folder, wanted.name, wanted.size_bytes)

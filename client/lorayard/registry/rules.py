@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import nats.js.errors
 
 from lorayard.registry.answering import Answering
+from lorayard.registry.classifiers import Classifiers
 from lorayard.registry.known import read_classifier, read_directory
 from lorayard.request import GenerateRequest, build_job, pack_job
 from lorayard_schemas.codec import decode
@@ -43,6 +44,11 @@ class Rules:
 
     def __init__(self, link: Callable[[], Link]) -> None:
         self._open_link = link
+
+    @property
+    def classifier(self) -> Classifiers:
+        """What chooses by what a prompt means: `await yard.rules.classifier.put("./classifier")`."""
+        return Classifiers(self._open_link)
 
     async def set(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lorayard.registry.calls import Calls
 from lorayard.registry.rules import Rules
+from lorayard.registry.sync_classifiers import SyncClassifiers
 from lorayard_schemas.routes import RouteTable
 from lorayard_shared.jobs.tracing import Trace
 
@@ -17,6 +18,11 @@ class SyncRules:
     def __init__(self, rules: Rules, thread: Callable[[], Calls]) -> None:
         self._rules = rules
         self._thread = thread
+
+    @property
+    def classifier(self) -> SyncClassifiers:
+        """What chooses by what a prompt means: `yard.rules.classifier.put("./classifier")`."""
+        return SyncClassifiers(self._rules.classifier, self._thread)
 
     def set(
         self,

@@ -8,6 +8,7 @@ YardError
     ReferencedError            caller: something names the version
     AliasRefusedError          caller: an alias cannot become that
     RuleFileError              operator: a file of rules is wrong
+    LabelUnknownError          operator: a classifier would choose what does not serve
     RuleRevisionError          operator: there are no such rules to return to
     LimitsUnknownError         operator: just these are not limited
     StrikeUnknownError         operator: just this is not struck
@@ -160,6 +161,17 @@ class RuleFileError(RegistryError):
         self.line = line
         self.field = field
         self.reason = reason
+
+
+class LabelUnknownError(RegistryError):
+    """A classifier would choose what does not serve; nothing was changed."""
+
+    def __init__(self, *, label: str, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}; --no-check (check=False) takes it anyway")
+        self.label = label
+        self.source = source
+        self.reason = reason
+        self.field = "adapter"
 
 
 class RuleRevisionError(RegistryError):

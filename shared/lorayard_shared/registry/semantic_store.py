@@ -60,6 +60,18 @@ class SemanticStore:
 
         return await self._change(changed, author, "rollback")
 
+    async def take_back(self, made: SemanticRecord, author: Author) -> None:
+        """Put what was before in force again, unless somebody has changed it since."""
+
+        def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
+            if known.now != made:
+                return known.past[-1]
+            before = known.past[-2] if len(known.past) > 1 else SemanticRecord()
+            restores = (before.restores or before.revision) if len(known.past) > 1 else None
+            return signed(before, known.past, author, restores=restores)
+
+        await self._change(changed, author, "undo")
+
     async def _change(
         self,
         changed: Callable[[Chronicled[SemanticRecord]], SemanticRecord],

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorayard_shared.semantic.artifact import Artifact, read_artifact
+from lorayard_shared.semantic.encoder import ENCODER_NAME, TOKENIZER_NAME, EncoderFiles
 from lorayard_shared.semantic.record import ClassifierRecord
 from lorayard_shared.semantic.verdict import Leaning, Verdict
 
@@ -43,6 +44,14 @@ class Classifier:
     def adapters(self) -> tuple[str, ...]:
         """The labels it tells apart, sorted: adapter specs as rules have them, or `base`."""
         return self._artifact.record.labels
+
+    @property
+    def encoder_files(self) -> EncoderFiles:
+        """What reads the texts, for another classifier over the same."""
+        files = self._artifact.files
+        return EncoderFiles(
+            kind=self.record.encoder_kind, tokenizer=files[TOKENIZER_NAME], table=files[ENCODER_NAME]
+        )
 
     def choose(self, text: str, allowed: Callable[[str], bool] | None = None) -> Verdict:
         """Pick one of the adapters that `allowed` is true of (all without it), or abstain and say why.

@@ -17,9 +17,9 @@ from tokenizers.models import WordLevel
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
+from lorayard.registry.classifying import put_in_force, record_of
 from lorayard_cli.app import run_command
 from lorayard_cli.exit_codes import ExitCode
-from lorayard_cli.learning import put_in_force, record_of
 from lorayard_schemas.result import Maker
 from lorayard_schemas.semantic import SemanticRecord, SemanticStatus
 from lorayard_shared.bus.connection import connect
