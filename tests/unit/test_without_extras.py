@@ -83,7 +83,7 @@ def test_client_dispatcher_and_commands_are_imported_without_them() -> None:
 def test_every_call_that_needs_one_names_the_extra() -> None:
     lines, _ = told(CLIENT)
     assert lines == [
-        "adapters: pushing an adapter needs numpy; run: pip install 'lorayard[adapters]'",
+        "adapters: pushing an adapter needs regex; run: pip install 'lorayard[adapters]'",
         "semantic: reading a classifier needs numpy; run: pip install 'lorayard[semantic]'",
         "routing: training a classifier needs numpy; run: pip install 'lorayard[routing]'",
         "semantic: judging a classifier needs numpy; run: pip install 'lorayard[semantic]'",
