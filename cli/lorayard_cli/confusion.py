@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from lorayard_cli.output import counted
 from lorayard_schemas.semantic import SemanticRecord
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ def figures_line(record: SemanticRecord) -> str:
     found = record.figures
     right = "-" if found.accuracy is None else f"{found.accuracy:.1%}"
     share = found.decided / found.examples if found.examples else 0.0
+    of = f"{counted(found.examples, 'example')} of {counted(len(record.labels), 'adapter')}"
     return (
-        f"cross-validated on {found.examples} examples of {len(record.labels)} adapters: "
+        f"cross-validated on {of}: "
         f"{share:.1%} decided, {right} of those right (threshold {record.threshold:.2f})"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lorayard_cli.embedded.liveness import dispatchers_line
-from lorayard_cli.output import folded, plain
+from lorayard_cli.output import counted, folded, plain
 from lorayard_schemas.semantic import SemanticStatus
 from lorayard_schemas.status import DispatcherStatus
 
@@ -23,7 +23,7 @@ def dispatcher_lines(status: DispatcherStatus) -> Iterator[str]:
     if len(status.dispatchers) > 1 or not status.seats:
         yield f"[bold]dispatchers[/] {plain(dispatchers_line(status))}"
     if status.placements:
-        kept = f"{status.placements_kept} of {status.placements} adapters where they should be"
+        kept = f"{status.placements_kept} of {counted(status.placements, 'adapter')} where they should be"
         named = ", ".join(status.misplaced)
         yield f"[bold]placement[/]   {kept}" + (f"; not yet {plain(named)}" if named else "")
     if status.sessions:
@@ -42,8 +42,9 @@ def dispatcher_lines(status: DispatcherStatus) -> Iterator[str]:
 def _semantic(told: SemanticStatus) -> Iterator[str]:
     if told.revision:
         yield (
-            f"[bold]semantic[/]    revision {told.revision}, {told.labels} adapters: {told.decided} decided, "
-            f"{told.abstained} abstained, {told.cost_p50_us:.0f} us each (p99 {told.cost_p99_us:.0f})"
+            f"[bold]semantic[/]    revision {told.revision}, {counted(told.labels, 'adapter')}: "
+            f"{told.decided} decided, {told.abstained} abstained, "
+            f"{told.cost_p50_us:.0f} us each (p99 {told.cost_p99_us:.0f})"
         )
     if told.trouble:
         head = " " * _HEAD_COLUMNS

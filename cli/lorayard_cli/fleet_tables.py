@@ -8,11 +8,14 @@ from typing import Any
 from rich.table import Table
 
 from lorayard import QueueDepth
-from lorayard_cli.output import plain, short_digest, table
+from lorayard_cli.output import counted, plain, short_digest, table
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import RefusedAdapter, WorkerAdvert
 from lorayard_schemas.job import Lane
-from lorayard_schemas.names import BASE
+from lorayard_schemas.names import BASE, version_order
+
+MOST_VERSIONS = 8
+"""Of one adapter in a sentence, the newest."""
 
 Refusals = dict[RefusedAdapter, list[str]]
 """A refused version -> the workers that refuse it."""
@@ -117,6 +120,27 @@ def refusals(adverts: Iterable[WorkerAdvert]) -> Refusals:
     return found
 
 
+def apart(refused: Refusals, records: Iterable[AdapterRecord]) -> tuple[Refusals, dict[str, Refusals]]:
+    """What is served nowhere; and by label what some worker has against a version that serves: it stands in
+    the table of those that do, and its folder was changed or removed."""
+    serving = {record.label for record in records if record.state is AdapterState.ACTIVE}
+    nowhere: Refusals = {}
+    troubles: dict[str, Refusals] = {}
+    for adapter, workers in refused.items():
+        label = f"{adapter.name}@{adapter.version}"
+        of = troubles.setdefault(label, {}) if label in serving else nowhere
+        of[adapter] = workers
+    return nowhere, troubles
+
+
+def several_versions(records: Iterable[AdapterRecord]) -> str:
+    """`2 versions (1 archived, 2 active)`."""
+    ordered = sorted(records, key=lambda record: version_order(record.version))
+    told = ", ".join(f"{record.version} {record.state}" for record in ordered[-MOST_VERSIONS:])
+    earlier = "... " if len(ordered) > MOST_VERSIONS else ""
+    return f"{counted(len(ordered), 'version')} ({earlier}{told})"
+
+
 def refusal_documents(refused: Refusals) -> list[dict[str, Any]]:
     """One entry per version and reason."""
     return [
@@ -125,14 +149,12 @@ def refusal_documents(refused: Refusals) -> list[dict[str, Any]]:
     ]
 
 
-def refusal_table(refused: Refusals, records: Iterable[AdapterRecord] = ()) -> Table:
-    """One row per version and reason; a version that serves is active, whatever became of its folder."""
+def refusal_table(refused: Refusals) -> Table:
+    """One row per version and reason."""
     made = table("adapter", "version", "state", "by", "reason")
-    serving = {record.label for record in records if record.state is AdapterState.ACTIVE}
     for adapter, workers in refused.items():
-        state = "active" if f"{adapter.name}@{adapter.version}" in serving else "refused"
         made.add_row(
-            plain(adapter.name), plain(adapter.version), state, ", ".join(workers), plain(adapter.reason)
+            plain(adapter.name), plain(adapter.version), "refused", ", ".join(workers), plain(adapter.reason)
         )
     return made
 

@@ -55,6 +55,11 @@ def _console(*, stderr: bool) -> Console:
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 adapter`, `2 adapters`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def print_json(document: Any) -> None:
     """One JSON document on a line of its own."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
+from lorayard_cli.output import counted
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.samples import MAX_SAMPLES_BYTES, TrafficSamples, samples_object
@@ -42,7 +43,7 @@ class Traffic:
         unused = ""
         if self.unused:
             unused = f"; {self.unused} of no use (other adapters, another encoder, or too many of one)"
-        return f"traffic: {len(self.observed)} embeddings of {len(of)} adapters{unused}"
+        return f"traffic: {counted(len(self.observed), 'embedding')} of {counted(len(of), 'adapter')}{unused}"
 
 
 async def read_traffic(connected: Bus, encoder: str, labels: Sequence[str]) -> Traffic:

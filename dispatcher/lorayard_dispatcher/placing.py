@@ -43,7 +43,7 @@ async def place_adapter(
     try:
         found = resolve(wish.adapter, None, registry.known).record
     except UnknownAdapterError as error:
-        return _refused("adapter", str(error))
+        return _refused("adapter", str(error).removeprefix("adapter "))
     if found is None:
         return _refused("adapter", f"{BASE!r} is no adapter: every worker that is not merged has it")
     bucket, key = await bus.js.key_value(bus.subjects.bucket("placements")), placement_key(wish.adapter)
@@ -138,6 +138,8 @@ def _named(text: str, registry: AdapterRegistry) -> str:
 def _invalid(error: ValidationError) -> PlaceReply:
     first = error.errors(include_url=False)[0]
     field = str(first["loc"][0]) if first["loc"] else ""
+    if field == "on" and first["type"] == "string_pattern_mismatch":
+        return _refused(field, f"{first['input']!r} is neither a worker's name nor label=value of its labels")
     return _refused(_FIELDS.get(field, field), f"{first['msg']}, got {first['input']!r}")
 
 

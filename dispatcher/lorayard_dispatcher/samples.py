@@ -28,6 +28,7 @@ from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.logs import Event
 from lorayard_shared.registry.errors import StoreFullError
 from lorayard_shared.registry.objects import Objects
+from lorayard_shared.semantic.errors import ArtifactError
 
 A_SECOND = 20
 """Embeddings at most: some tenths of a millisecond each, under one hundredth of a core."""
@@ -97,7 +98,8 @@ class Samples:
         text = prompt_excerpt(job.body)
         try:
             vector = embed(text) if text else b""
-        except Exception:  # noqa: BLE001  # a text that a library stumbles on is no sample; its job goes on
+        except ArtifactError as error:  # it is no sample, and its job goes on
+            structlog.get_logger().warning(Event.PROMPT_UNJUDGED, job=job.job, reason=str(error))
             return
         if vector:
             self._keep(drawn, place, vector)

@@ -423,3 +423,40 @@ async def test_a_priority_that_is_none_is_refused_by_its_field__b7(
     with pytest.raises(InvalidRequestError, match=r"priority: .*'low', 'normal' or 'high'") as caught:
         await client.place(ADAPTER, priority="urgent")
     assert caught.value.field == "priority"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("acme/tiny/ehco",), "adapter: 'acme/tiny/ehco' is not registered"),
+        ((ADAPTER, "--worker", ""), "on: '' is neither a worker's name nor label=value of its labels"),
+        ((ADAPTER, "--worker", "W 1"), "on: 'W 1' is neither a worker's name"),
+    ],
+)
+async def test_a_pin_that_cannot_be_is_refused_in_words_for_people__b7(
+    yard: Yard, adapters: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=adapters)
+    await yard.record(ADAPTER)
+    address = ["--url", yard.settings.url, "--prefix", yard.settings.prefix]
+    assert await asyncio.to_thread(run_command, ["adapters", "pin", *arguments, *address]) == 5
+    said = capsys.readouterr().err
+    assert f"error: {says}" in said
+    assert "^" not in said
+
+
+async def test_of_several_versions_the_one_that_is_shown_is_told__d1(
+    yard: Yard, adapters: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_tiny_adapter(adapters / ADAPTER / "2", seed=2, targets=("q_proj",))
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=adapters)
+    await yard.record(ADAPTER, "2")
+    address = ["--url", yard.settings.url, "--prefix", yard.settings.prefix]
+    await asyncio.to_thread(run_command, ["adapters", "show", ADAPTER, *address])
+    assert "has 2 versions (1 active, 2 active); this is 2, and name@version shows" in capsys.readouterr().err
+    await asyncio.to_thread(run_command, ["adapters", "show", f"{ADAPTER}@1", *address])
+    assert "versions" not in capsys.readouterr().err
+    told = await commanded(yard, capsys, "adapters", "show", ADAPTER)
+    assert told["versions"] == [{"version": "1", "state": "active"}, {"version": "2", "state": "active"}]

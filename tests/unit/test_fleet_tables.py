@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from tests.unit.conftest import make_advert
 
-from lorayard_cli.fleet_tables import names_by_digest, refusal_table, refusals, residents_by_label
+from lorayard_cli.fleet_tables import (
+    apart,
+    names_by_digest,
+    refusal_table,
+    refusals,
+    residents_by_label,
+    several_versions,
+)
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import RefusedAdapter, SlotAdvert
 
@@ -50,5 +57,13 @@ def test_all_versions_that_serve_the_same_bytes_are_listed_with_their_workers() 
 def test_a_version_that_serves_is_not_called_refused_where_its_folder_is() -> None:
     gone = RefusedAdapter(name="a/b/c", version="1", reason="its folder was removed")
     bad = RefusedAdapter(name="a/b/d", version="1", reason="rank 9000")
-    found = refusal_table(refusals([make_advert("w1", refused_adapters=(gone, bad))]), [ACTIVE])
-    assert list(found.columns[2].cells) == ["active", "refused"]
+    refused, troubles = apart(refusals([make_advert("w1", refused_adapters=(gone, bad))]), [ACTIVE, PUSHED])
+    assert refused == {bad: ["w1"]}
+    assert troubles == {"a/b/c@1": {gone: ["w1"]}}
+    assert list(refusal_table(refused).columns[0].cells) == ["a/b/d"]
+
+
+def test_all_versions_are_told_with_their_states_the_newest_last() -> None:
+    assert several_versions([PUSHED, ACTIVE]) == "2 versions (1 active, 2 pushed)"
+    many = [record(str(number), AdapterState.ACTIVE) for number in range(1, 12)]
+    assert several_versions(many).startswith("11 versions (... 4 active, 5 active")

@@ -6,6 +6,7 @@ import random
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from lorayard_dispatcher import samples as module
 from lorayard_dispatcher.samples import A_SECOND, FLUSH_SECONDS, Samples, SamplesKeeper
@@ -15,6 +16,7 @@ from lorayard_schemas.samples import TrafficSamples
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_shared.semantic.errors import ArtifactError
 
 ENCODER, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
@@ -127,12 +129,22 @@ def test_a_smaller_number_keeps_no_more_of_what_was_drawn_before__b4() -> None:
 
 def test_a_prompt_that_cannot_be_read_is_no_sample_and_stops_no_job__b4() -> None:
     def stumbling(text: str) -> bytes:
-        raise ValueError(text)
+        raise ArtifactError("tokenizer.json", "fails on a text")
 
     samples = drawing(5)
-    samples.see(job(1), stumbling, ENCODER, 0.0)
+    with capture_logs() as logs:
+        samples.see(job(1), stumbling, ENCODER, 0.0)
     samples.see(job(2), embed, ENCODER, 1.0)
     assert kept(samples.told()) == {2}
+    assert [log["event"] for log in logs] == ["prompt_unjudged"]
+
+
+def test_a_mistake_of_ours_is_none_of_the_prompts__b4() -> None:
+    def mistaken(text: str) -> bytes:
+        raise TypeError(text)
+
+    with pytest.raises(TypeError):
+        drawing(5).see(job(1), mistaken, ENCODER, 0.0)
 
 
 class InMemory:

@@ -13,10 +13,12 @@ from lorayard_cli.adapter_sheet import sheet_lines
 from lorayard_cli.connection import client
 from lorayard_cli.fleet_tables import (
     adapter_table,
+    apart,
     refusal_documents,
     refusal_table,
     refusals,
     residents_by_label,
+    several_versions,
 )
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, print_json, print_text
@@ -81,6 +83,7 @@ async def show(adapter: str, *, yard: YardAddress = NEAREST, output: Output = TE
         placed = await _placed(connected, adapter)
         record = await connected.adapters.find(placed.adapter if placed is not None else adapter)
         known = await connected.aliases.list()
+        versions = [one for one in await connected.adapters() if one.name == record.name]
     aliases = [
         alias
         for alias in known
@@ -89,10 +92,14 @@ async def show(adapter: str, *, yard: YardAddress = NEAREST, output: Output = TE
     if output.json:
         where = {} if placed is None else {**placed.model_dump(mode="json"), "kept": placed.kept}
         told = [alias.model_dump(mode="json") for alias in aliases]
-        print_json({**where, "record": record.model_dump(mode="json"), "aliases": told})
+        others = [{"version": one.version, "state": one.state} for one in versions]
+        print_json({**where, "record": record.model_dump(mode="json"), "aliases": told, "versions": others})
         return
     where_lines = ["placed     no dispatcher tells"] if placed is None else placement_lines(placed)[1:]
     print_text("\n".join([*sheet_lines(record, aliases), *where_lines]))
+    if "@" not in adapter and len(versions) > 1:
+        told_versions = f"{adapter} has {several_versions(versions)}"
+        note(f"{told_versions}; this is {record.version}, and name@version shows another")
 
 
 async def _placed(connected: Client, adapter: str) -> PlacedAdapter | None:
@@ -126,17 +133,25 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     async with client(yard) as connected:
         records, adverts = await connected.adapters(), await connected.workers()
     residents, refused = residents_by_label(records, adverts), refusals(adverts)
+    refused, troubles = apart(refused, records)
     if output.json:
         documents = [
-            {**record.model_dump(mode="json"), "workers": residents.get(record.label, [])}
+            {
+                **record.model_dump(mode="json"),
+                "workers": residents.get(record.label, []),
+                "trouble": refusal_documents(troubles.get(record.label, {})),
+            }
             for record in records
         ]
         print_json({"adapters": documents, "refused": refusal_documents(refused)})
         return
     if records:
         out().print(adapter_table(records, residents))
+    for label, trouble in troubles.items():
+        for adapter, workers in trouble.items():
+            note(f"{label} serves, but {', '.join(workers)}: {adapter.reason}")
     if refused:
-        out().print(refusal_table(refused, records))
+        out().print(refusal_table(refused))
     if not records and not refused:
         note(
             "no adapter is registered; start a worker with --adapters DIR, laid out as org/model/task/version"

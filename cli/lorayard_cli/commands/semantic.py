@@ -21,7 +21,7 @@ from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.learning import EncoderName, make_encoder
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
-from lorayard_cli.output import note, print_json, print_text, short_digest
+from lorayard_cli.output import counted, note, print_json, print_text, short_digest
 from lorayard_cli.registry_changes import UNSIGNED, Signature, print_history
 from lorayard_cli.traffic import Traffic, check_does_as_well, check_no_worse, read_traffic
 from lorayard_schemas.semantic import SemanticRecord
@@ -249,7 +249,9 @@ def _show(made: SemanticRecord, output: Output, *, in_force: bool) -> None:
     elif not in_force:
         print_text("nothing was put into force (--dry-run)")
     elif made.is_on:
-        print_text(f"a classifier of {len(made.labels)} adapters is in force (revision {made.revision})")
+        print_text(
+            f"a classifier of {counted(len(made.labels), 'adapter')} is in force (revision {made.revision})"
+        )
     else:
         print_text(f"no classifier is in force any more (revision {made.revision})")
 

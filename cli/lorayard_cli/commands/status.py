@@ -19,7 +19,7 @@ from lorayard_cli.fleet_tables import (
     worker_table,
 )
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
-from lorayard_cli.output import out, plain, print_json
+from lorayard_cli.output import counted, out, plain, print_json
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.control import told
 from lorayard_schemas.status import DispatcherStatus
@@ -103,7 +103,7 @@ def _print(glance: _Glance) -> None:
         console.print(f"[bold]{pause.word:<12}[/][yellow]{plain(told(pause))}[/]")
     for cap in glance.controls.caps:
         console.print(f"[bold]capped[/]     {plain(told(cap))}")
-    console.print(f"[bold]queue[/]       {_jobs(depth.total)} unfinished{delayed}")
+    console.print(f"[bold]queue[/]       {counted(depth.total, 'job')} unfinished{delayed}")
     if depth.unfinished:
         console.print(queue_table(depth))
     console.print(f"[bold]hit rate[/]    {percent(hit_rate(glance.workers))}")
@@ -112,7 +112,3 @@ def _print(glance: _Glance) -> None:
         console.print(worker_table(glance.workers, glance.names))
     else:
         console.print("[bold]workers[/]     [red]none is alive[/]; start one with `lorayard worker`")
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count} jobs"

@@ -9,6 +9,7 @@ from lorayard_schemas import headers
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.plain_job import read_job
 from lorayard_schemas.session import SessionRecord
 from lorayard_schemas.subjects import BadSubjectError
 from lorayard_shared.bus.scanning import scan
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 SCAN_SECONDS = 30.0
 """For the sessions, and for the jobs: some 100,000 a second are read of the one, on a machine of today."""
+
+_COMPOSITION = b"composition"
+"""As it stands in a job's body, whichever encoding that has."""
 
 
 @dataclass(slots=True)
@@ -39,13 +43,13 @@ class _Found:
 async def find_holders(link: Link, record: AdapterRecord) -> list[str]:
     """Sessions that go on with this version, and jobs to be tried again or later that get it; for people.
 
-    What cannot be looked through in time counts as a holder, for nobody knows. A job of several adapters
-    names its parts in its body only, which is not read.
+    What cannot be looked through in time counts as a holder, for nobody knows. Jobs of several adapters name
+    their parts in their bodies, which are read for that.
 
     Raises:
         nats.errors.Error: the bus did not answer.
     """
-    return [*await _sessions(link, record), *await _jobs(link, record)]
+    return [*await _sessions(link, record), *await _jobs(link, record), *await _parts(link, record)]
 
 
 async def _sessions(link: Link, record: AdapterRecord) -> list[str]:
@@ -77,13 +81,15 @@ async def _sessions(link: Link, record: AdapterRecord) -> list[str]:
 async def _jobs(link: Link, record: AdapterRecord) -> list[str]:
     subjects, found = link.bus.subjects, _Found()
 
-    def look_delayed(subject: str, given: Mapping[str, str], _body: bytes) -> None:
-        if _target(subjects, given) == record.label or _is_bound(given, record):
+    def look_delayed(subject: str, given: Mapping[str, str], body: bytes) -> None:
+        named = _target(subjects, given) == record.label or _names_part(body, record)
+        if named or _is_bound(given, record):
             tenant, _, job = subject.removeprefix(subjects.delayed.removesuffix(">")).rpartition(".")
             found.add(f"{job} of tenant {tenant!r}")
 
-    def look_due(subject: str, given: Mapping[str, str], _body: bytes) -> None:
-        if _is_bound(given, record):  # those that name it are counted with the others
+    def look_due(subject: str, given: Mapping[str, str], body: bytes) -> None:
+        # Those that name it alone are counted with the others.
+        if _is_bound(given, record) or _names_part(body, record):
             found.add(f"one under {subject}")
 
     stream = subjects.stream("delayed")
@@ -93,6 +99,32 @@ async def _jobs(link: Link, record: AdapterRecord) -> list[str]:
     if found.count:
         told.append(f"{found.count} delayed jobs name it or are bound to it, as {found.first}")
     return told
+
+
+async def _parts(link: Link, record: AdapterRecord) -> list[str]:
+    """Jobs that wait or run, and are composed of it."""
+    subjects, found = link.bus.subjects, _Found()
+
+    def look(subject: str, _given: Mapping[str, str], body: bytes) -> None:
+        if _names_part(body, record):
+            found.add(f"one under {subject}")
+
+    all_seen = await scan(link.bus, subjects.stream("jobs"), subjects.jobs, look, seconds=SCAN_SECONDS)
+    told = _unseen(all_seen, "jobs")
+    if found.count:
+        told.append(f"{found.count} jobs that are not done are composed of it, as {found.first}")
+    return told
+
+
+def _names_part(body: bytes, record: AdapterRecord) -> bool:
+    """Whether a job says that this version is a part of what it wants."""
+    if _COMPOSITION not in body:
+        return False  # nearly all
+    try:
+        composition = read_job(body).composition
+    except MalformedMessageError:
+        return False  # whoever takes it refuses it
+    return composition is not None and any(part.adapter == record.label for part in composition.parts)
 
 
 def _target(subjects: Subjects, given: Mapping[str, str]) -> str | None:

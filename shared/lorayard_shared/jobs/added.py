@@ -172,7 +172,7 @@ class _Stack:
         """By the table's policy. What leaves is told, with what took its place."""
         match self._conflict:
             case Conflict.SUM:
-                return self._sum(rivals[0], layer)
+                return self._sum(rule, rivals[0], layer)
             case Conflict.REFUSE:
                 there = rivals[0].record.label
                 reason = f"rule {rule.name!r} names {layer.record.label}, and {there} is there already"
@@ -199,16 +199,22 @@ class _Stack:
         return None
 
     def _leave(self, gone: Layer, rule: str, stays: Layer) -> None:
-        why = f"{stays.weight:g} {stays.record.label} stands (conflict = {self._conflict})"
+        copy = ", which has the same bytes," if _is_copy(gone, stays) else ""
+        why = f"{stays.weight:g} {stays.record.label}{copy} stands (conflict = {self._conflict})"
         self.left_out.append(LeftOut(adapter=gone.record.label, rule=rule, why=why))
 
-    def _sum(self, other: Layer, layer: Layer) -> str | None:
+    def _sum(self, rule: RouteRule, other: Layer, layer: Layer) -> str | None:
         weight = other.weight + layer.weight
         if weight == 0 or abs(weight) > MAX_WEIGHT:
             return f"its weights sum to {weight:g}: they must not be 0, nor beyond {MAX_WEIGHT:g}"
         by = tuple(dict.fromkeys((*other.by, *layer.by)))
         summed = replace(other, weight=weight, by=by)
         self.layers = [summed if each is other else each for each in self.layers]
+        if _is_copy(layer, other):  # nobody who reads the two names would know
+            why = (
+                f"it has the same bytes as {other.record.label}, which has the weight of both now, {weight:g}"
+            )
+            self.left_out.append(LeftOut(adapter=layer.record.label, rule=rule.name, why=why))
         return None
 
     def _lack(self, rule: RouteRule, part: RulePart, error: UnknownAdapterError) -> None:
@@ -229,3 +235,8 @@ class _Stack:
     def _omit(self, rule: RouteRule, part: RulePart, why: str, *, unseen: bool) -> None:
         cut = why[:MAX_WHY_CHARACTERS]
         self.left_out.append(LeftOut(adapter=part.adapter, rule=rule.name, why=cut, unseen=unseen))
+
+
+def _is_copy(one: Layer, other: Layer) -> bool:
+    """Whether two names stand for the same bytes."""
+    return one.record.label != other.record.label and one.record.digest == other.record.digest

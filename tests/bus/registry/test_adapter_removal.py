@@ -26,7 +26,8 @@ from lorayard_schemas.alias import AliasRecord, Arm, alias_key
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.audit import RegistryChange
 from lorayard_schemas.codec import decode, encode
-from lorayard_schemas.job import Lane
+from lorayard_schemas.composition import Composition, CompositionPart
+from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.message import Message
 from lorayard_schemas.placement import Placement, placement_key
 from lorayard_schemas.routes import RouteRule, RouteTable
@@ -181,9 +182,27 @@ async def _bound_and_due(bus: Bus) -> None:
     await bus.js.publish(subject, b"waits", headers={headers.BOUND: f"{NAME}@stable=1"})
 
 
+def composed(*adapters: str) -> bytes:
+    parts = tuple(CompositionPart(adapter=adapter) for adapter in adapters)
+    return encode(Job(id="j2", prompt="x", composition=Composition(parts=parts)))
+
+
+async def _composed(bus: Bus) -> None:
+    address = JobAddress(lane=Lane.NORMAL, tenant="t", adapter=None)
+    for body in (composed(LABEL, "a/b/c"), composed(f"{NAME}@11"), b"composition, and nothing to read"):
+        await bus.js.publish(bus.subjects.job(address), body)
+
+
+async def _composed_and_due(bus: Bus) -> None:
+    address = JobAddress(lane=Lane.NORMAL, tenant="t", adapter=None)
+    await bus.js.publish(bus.subjects.due_job(address), composed("a/b/c", LABEL))
+
+
 @pytest.mark.parametrize(
     ("name_it", "reason"),
     [
+        (_composed, "1 jobs that are not done are composed of it, as one under t"),
+        (_composed_and_due, "1 delayed jobs name it or are bound to it, as one under t"),
         (_serve, "it serves: archive it first"),
         (_alias, "the alias acme/tiny/echo@stable is 2=100 1=0"),
         (_rule, "the rule all leads to it"),

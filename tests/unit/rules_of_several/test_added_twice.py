@@ -22,6 +22,7 @@ from tests.unit.rules_of_several.conftest import (
     part,
 )
 
+from lorayard_schemas.codec import encode
 from lorayard_schemas.composition import MAX_PARTS
 from lorayard_schemas.rule_parts import Conflict
 from lorayard_shared.jobs.resolve import BadCompositionError
@@ -98,3 +99,35 @@ def test_whatever_rules_add_there_comes_a_sound_composition_or_a_refusal__c7(
     assert {name for name, _, _ in parts}.isdisjoint({OTHER, DORA})
     assert set(added_by(found)) <= {f"r{number}" for number in range(1, len(rules) + 1)}
     assert found == book.resolve(asked(task="sum")), "the same request gets the same"
+
+
+COPY = "acme/tiny/copy"
+
+
+@pytest.mark.parametrize(
+    ("conflict", "weights", "says"),
+    [
+        ("sum", [1.5], "which has the weight of both now, 1.5"),
+        ("first", [1.0], f"1 {SUMS}@2, which has the same bytes, stands"),
+        ("last", [0.5], f"0.5 {COPY}@1, which has the same bytes, stands"),
+    ],
+)
+def test_two_names_with_the_same_bytes_are_told_to_be_one__c7(
+    conflict: str, weights: list[float], says: str
+) -> None:
+    book = directory(TASK, add((COPY, 0.5)), conflict=conflict)
+    known = book.registry.known[SUMS]["2"]
+    copy = known.model_copy(update={"name": COPY, "version": "1"})
+    book.registry.on_change(copy.key, encode(copy))
+    found = book.resolve(asked(task="sum"))
+    assert [weight for _, _, weight in made(found)] == weights
+    assert found.additions is not None
+    (told,) = found.additions.left_out
+    assert says in told.why
+    assert told.rule == ("" if conflict == "last" else "r1")
+
+
+def test_one_name_that_is_summed_is_told_nothing_of__c7() -> None:
+    """Its weights were to be summed, and the answer has the sum."""
+    found = directory(TASK, add((SUMS, 0.5)), conflict="sum").resolve(asked(task="sum"))
+    assert (made(found), left_out(found)) == ([(SUMS, "2", 1.5)], [])
