@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from lorayard.errors import ExtraMissingError
@@ -16,7 +16,7 @@ _BROUGHT = {
 
 
 @contextmanager
-def needing(extra: str, what: str) -> Iterator[None]:
+def needing(extra: str, what: str) -> Generator[None]:
     """Around an import of what an extra brings; `what` needs it, for people.
 
     Raises:

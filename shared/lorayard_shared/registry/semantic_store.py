@@ -66,8 +66,9 @@ class SemanticStore:
         def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
             if known.now != made:
                 return known.past[-1]
-            before = known.past[-2] if len(known.past) > 1 else SemanticRecord()
-            restores = (before.restores or before.revision) if len(known.past) > 1 else None
+            past = known.past
+            before, was = (past[-2], True) if len(past) > 1 else (SemanticRecord(), False)
+            restores = (before.restores or before.revision) if was else None
             return signed(before, known.past, author, restores=restores)
 
         await self._change(changed, author, "undo")
