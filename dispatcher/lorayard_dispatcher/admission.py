@@ -10,6 +10,7 @@ import structlog
 from lorayard_dispatcher.ceilings import Ceilings
 from lorayard_dispatcher.choosing import Choosing
 from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.isolation import Isolation
 from lorayard_dispatcher.limits import Limits
 from lorayard_dispatcher.parked_job import BYTES_A_TOKEN, ParkedJob
 from lorayard_dispatcher.planning.values import BASE_GROUP, USUAL_TOKENS, WaitingJob
@@ -52,6 +53,7 @@ class Admission:
         ceilings: Ceilings,
         postpone: Callable[[TakenJob], Coroutine[object, object, None]],
         semantic_record: Callable[[], SemanticRecord | None],
+        isolation: Isolation,
         answers: Answers,
         leases: LeaseKeeper,
         is_cancelled: Callable[[TakenJob], bool],
@@ -86,33 +88,70 @@ class Admission:
         self._log = log
         self._sessions = sessions
         self._limits = limits
+        self._isolation = isolation
 
     def take(self, job: TakenJob) -> None:
         """A job whose lease is held; one that nobody can tell what to do with costs the others nothing."""
         try:
             self._look_at(job)
         except Exception:  # noqa: BLE001  # it is in no list now: let go of, it comes again after `ack_wait`
-            self._leases.release(job.lease)
-            self._tasks.failed += 1
-            self._log.exception(Event.LOOP_FAILED, job=job.job, tenant=job.address.tenant)
+            self._lose(job)
+
+    def _lose(self, job: TakenJob) -> None:
+        self._leases.release(job.lease)
+        self._tasks.failed += 1
+        self._log.exception(Event.LOOP_FAILED, job=job.job, tenant=job.address.tenant)
 
     def _look_at(self, job: TakenJob) -> None:
         if self._is_cancelled(job):
             # Its result is stored, or about to be: once more does no harm, an ack without one would.
             self._tasks.spawn(self._answers.cancel(job), f"cancel-{job.key}")
-        elif self._is_poison(job):
-            self._tasks.spawn(self._answers.refuse(job, refusals.delivered_too_often()), f"poison-{job.key}")
+            return
+        holder = self._setbacks.redelivered(job, time.monotonic()) if job.deliveries > 1 else None
+        if job.deliveries > 1 and self._is_poison(job):
+            history = self._setbacks.interruptions.history(job)
+            refusal = self._answers.refuse(job, refusals.delivered_too_often(), history)
+            self._tasks.spawn(refusal, f"poison-{job.key}")
         elif job.deadline is not None and job.deadline <= time.time():
             self._tasks.spawn(self._answers.expire(job), f"expire-{job.key}")
+        elif holder is None and self._is_suspect(job):
+            self._put_aside(job)
         else:
-            self._park(job)
+            self._park(job, holder)
 
     def _is_poison(self, job: TakenJob) -> bool:
-        most = self._settings
-        interruptions = self._setbacks.interruptions.times(job.key)
-        return interruptions >= most.max_interruptions or job.deliveries > most.max_deliveries
+        interruptions = self._setbacks.interruptions
+        return interruptions.is_poison(job) or job.deliveries > self._settings.max_deliveries
 
-    def _park(self, job: TakenJob) -> None:
+    def _is_suspect(self, job: TakenJob) -> bool:
+        return job.deliveries > 1 and self._setbacks.interruptions.is_suspect(job)
+
+    def _put_aside(self, job: TakenJob) -> None:
+        """It is run alone as soon as a worker is free for it."""
+        self._put_by(job, called=True)
+        self._isolation.wait(job)
+
+    def aim(self, job: TakenJob) -> ParkedJob | None:
+        """What a job would run with as things stand; None: nobody knows now."""
+        session = None
+        if job.session is not None:
+            session = self._sessions.get(job.address.tenant, job.session, job.key)
+            if session is None:
+                return None
+        try:
+            return self._bound(job, self._choosing.choose(job, session), session)
+        except UnknownAdapterError:
+            return None
+
+    def give(self, job: TakenJob, worker: str | None) -> None:
+        """A suspect's turn: to this worker, or to be planned as any other."""
+        try:
+            self._park(job, worker)
+        except Exception:  # noqa: BLE001  # as in `take`
+            self._lose(job)
+
+    def _park(self, job: TakenJob, worker: str | None = None) -> None:
+        """Park it; with a worker, that one gets it at once."""
         session: Session | None = None
         if job.session is not None:
             session = self._sessions.get(job.address.tenant, job.session, job.key)
@@ -138,13 +177,10 @@ class Admission:
         if session is not None:
             session.turned(found, job.enqueued_at)
         parked = self._bound(job, found, session)
-        holder: str | None = None
         if job.deliveries == 1:
             self._on_first(parked.waiting.group)
-        else:
-            holder = self._setbacks.redelivered(parked.key, time.monotonic())
-        if holder is not None:
-            self._hand_to(holder, [parked])
+        if worker is not None:
+            self._hand_to(worker, [parked])
         else:
             self.put(parked)
 

@@ -88,7 +88,9 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
     tenants = BucketWatch(bus, bus.subjects.bucket("tenants"), dispatcher.limits.on_change)
     recurring = Recurring(bus, is_active=lambda: dispatcher.keeping.is_active())
     schedules = BucketWatch(bus, recurring.bucket, recurring.on_change)
+    interruptions = BucketWatch(bus, bus.subjects.bucket("interruptions"), dispatcher.interruptions.on_change)
     watches = {
+        "interruptions": interruptions,
         "adapters": adapters,
         "workers": workers,
         "placements": placements,

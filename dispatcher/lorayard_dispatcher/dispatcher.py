@@ -25,6 +25,7 @@ from lorayard_dispatcher.due import Due
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.hand_over import HandOver
 from lorayard_dispatcher.interruptions import Interruptions
+from lorayard_dispatcher.isolation import Isolation
 from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.limits import Limits
 from lorayard_dispatcher.lookout import Lookout
@@ -55,6 +56,7 @@ from lorayard_shared.bus.result_store import ResultStore
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.answers import Answers
 from lorayard_shared.jobs.intake import Unreadable, read_message
+from lorayard_shared.jobs.interruption_store import InterruptionStore
 from lorayard_shared.jobs.postponing import postpone
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
@@ -95,12 +97,17 @@ class Dispatcher:
         self.answers = Answers(bus, results, leases)
         self.refusing = Refusing(bus, results, answers=self.answers, leases=leases, spawn=self.spawn)
         self.hand_over = HandOver(bus, self.fleet, leases, name)
-        self.interruptions = Interruptions()
+        self.interruptions = Interruptions(InterruptionStore(bus), most=settings.max_interruptions)
         self.arrival_order = ArrivalOrder()
         self.started_at = time.time()
         self.taken = 0
         self.lookout = Lookout(self.fleet, name)
-        self.setbacks = Setbacks(self.fleet, self.hand_over.whereabouts, self.interruptions)
+        self.setbacks = Setbacks(
+            self.fleet,
+            self.hand_over.whereabouts,
+            self.interruptions,
+            write=lambda noted: self.spawn(self.interruptions.write(noted), "write-deaths"),
+        )
         self.unresolved = Unresolved()
         self.choosing = Choosing(self.registry, settings.default_adapter)
         self.ceilings = Ceilings(
@@ -178,6 +185,13 @@ class Dispatcher:
             retry=lambda keys: self.admission.retry(keys),
             spawn=self.spawn,
         )
+        self.isolation = Isolation(
+            self.fleet,
+            self.unresolved,
+            aim=lambda job: self.admission.aim(job),
+            serves=self.unservable.able,
+            give=lambda job, worker: self.admission.give(job, worker),
+        )
         self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
         self.admission = self._make_admission()
         self.retry_unresolved = self.admission.retry_unresolved
@@ -193,6 +207,7 @@ class Dispatcher:
             fleet=self.fleet,
             setbacks=self.setbacks,
             limits=self.limits,
+            isolation=self.isolation,
             samples=self.samples,
             ceilings=self.ceilings,
             postpone=lambda job: postpone(self.bus, self.leases, job, now=time.time()),
@@ -368,6 +383,8 @@ class Dispatcher:
                 self.rerouting.lapse(time.time())
                 self.ceilings.turn_over()
                 self.unservable.look(looked)
+            if self.isolation and self.is_active():
+                self.isolation.look(time.monotonic())
             if self.registry.changed:
                 self.registry.changed = False
                 worths = self.keeping.placements.worths(self.registry.known)
@@ -403,7 +420,8 @@ class Dispatcher:
         taken = parked.taken
         if self.is_cancelled(taken):
             self.spawn(self.answers.cancel(taken), f"cancel-{parked.key}")
-        elif (now := self.as_now(parked)) is None:
+        elif (now := self.as_now(parked)) is None or taken.deliveries > 1:
+            # It may be a suspect, which is not to be planned with others.
             self.admission.take(taken)
         else:
             self.admission.put(now)

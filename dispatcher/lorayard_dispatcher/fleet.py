@@ -278,8 +278,23 @@ class Fleet:
         known = self._workers.get(worker)
         if known is None or key not in known.load.holding:
             return False
-        # A paused one goes on with what it has.
-        return known.standing(now) is not Standing.OUT or (known.load.paused and known.is_heard(now))
+        # A paused one goes on with what it has, and so does one that is kept for one job.
+        goes_on = known.reserved or (known.load.paused and known.is_heard(now))
+        return goes_on or known.standing(now) is not Standing.OUT
+
+    def keys_at(self, worker: str) -> frozenset[str]:
+        """The keys of all jobs that it says it holds, or that were handed to it from here since."""
+        known = self._workers.get(worker)
+        if known is None:
+            return frozenset()
+        return frozenset(known.load.holding).union(job.key for job in known.jobs)
+
+    def reserve(self, worker: str, *, reserved: bool) -> None:
+        """Have planners give it nothing, or again something: it is kept for one job."""
+        known = self._workers.get(worker)
+        if known is not None:
+            known.reserved = reserved
+            self._dirty.add(worker)
 
     def is_heard(self, worker: str, now: float) -> bool:
         """Whether a worker has spoken just now."""

@@ -50,7 +50,8 @@ class Standing(StrEnum):
     STALE = "stale"
     """Its adapters are believed, its load is not."""
     OUT = "out"
-    """It gets nothing: silent, stopping, paused, out of reach, or resting after it contradicted itself."""
+    """It gets nothing: silent, stopping, paused, out of reach, kept for a job that is to run alone, or
+    resting after it contradicted itself."""
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class KnownWorker:
     ordered: frozenset[str] = frozenset()  # adapters it was asked to fetch, and may be fetching
     loaded_at: dict[str, float] = field(default_factory=dict[str, float])
     suspect: bool = False  # until its next advert
+    reserved: bool = False  # kept for one job that is to run alone
     rests_until: float = -math.inf
     lapses: int = 0  # in a row
     host: frozenset[str] = frozenset()
@@ -114,7 +116,8 @@ class KnownWorker:
     def standing(self, now: float) -> Standing:
         """What its word is worth."""
         if (
-            self.suspect
+            self.reserved
+            or self.suspect
             or self.load.draining
             or self.load.paused
             or self.advert.trouble

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 from nats.aio.msg import Msg
@@ -12,10 +12,11 @@ from lorayard_dispatcher.advert_reading import AdvertReader
 from lorayard_dispatcher.departures import Departures
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
-from lorayard_dispatcher.interruptions import Interruptions
+from lorayard_dispatcher.interruptions import Interruptions, Noted
 from lorayard_dispatcher.keeping import Keeping
 from lorayard_dispatcher.orders import Orders
 from lorayard_dispatcher.setbacks import Setbacks
+from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
@@ -63,10 +64,19 @@ class News:
         if advert.worker not in self._fleet:
             self._log.info(Event.WORKER_APPEARED, worker=advert.worker, epoch=advert.epoch)
             self._keeping.look_soon()
-        self._interrupted(self._fleet.on_advert(advert, time.monotonic()))
+        self._hear(advert)
         self._orders.on_advert(advert)
         self._on_advert()
         self._tell_contradicted()
+
+    def _hear(self, advert: WorkerAdvert) -> None:
+        worker, holding = advert.worker, frozenset[str]()
+        differs = worker in self._fleet and self._fleet.epoch(worker) != advert.epoch
+        if differs:
+            holding = self._fleet.keys_at(worker)
+        left = self._fleet.on_advert(advert, time.monotonic())
+        if differs and self._fleet.epoch(worker) == advert.epoch:
+            self._interrupted(worker, left, holding)
 
     def _tell_contradicted(self) -> None:
         for worker in self._fleet.contradicted():
@@ -86,7 +96,8 @@ class News:
             self._give_back(self._fleet.on_death(key, now))
         elif key in self._fleet:
             self._log.warning(Event.WORKER_DIED, worker=key)
-            self._interrupted(self._fleet.on_death(key, now))
+            holding = self._fleet.keys_at(key)
+            self._interrupted(key, self._fleet.on_death(key, now), holding)
 
     async def load(self, message: Msg) -> None:
         """A worker finished something."""
@@ -102,13 +113,22 @@ class News:
             await message.respond(b"")  # its jobs come back only when this was heard
         self._on_load()
 
-    def _interrupted(self, jobs: Sequence[HeldJob]) -> None:
-        """A worker died with these jobs."""
-        self._interruptions.note(job.key for job in jobs)
-        self._give_back(jobs)
+    def _interrupted(self, worker: str, jobs: Sequence[HeldJob], holding: Collection[str]) -> None:
+        """A worker died with these jobs, and with others that it held."""
+        noted = self._interruptions.died(worker, jobs, holding)
+        if jobs:
+            self._spawn(self._note_and_return(noted, jobs), "return-leases")
+
+    async def _note_and_return(self, noted: Sequence[Noted], jobs: Sequence[HeldJob]) -> None:
+        """First the count, or whoever gets them next would not know of it."""
+        await self._interruptions.write(noted)
+        await self._return(jobs)
 
     def _give_back(self, jobs: Sequence[HeldJob]) -> None:
-        """NAK the leases of a worker that is gone: its jobs need not wait for `ack_wait`."""
         if jobs:
-            self._log.warning(Event.LEASES_RETURNED, jobs=len(jobs))
-            self._spawn(self._departures.nak(job.lease for job in jobs), "return-leases")
+            self._spawn(self._return(jobs), "return-leases")
+
+    async def _return(self, jobs: Sequence[HeldJob]) -> None:
+        """NAK the leases of a worker that is gone: its jobs need not wait for `ack_wait`."""
+        self._log.warning(Event.LEASES_RETURNED, jobs=len(jobs))
+        await self._departures.nak(job.lease for job in jobs)

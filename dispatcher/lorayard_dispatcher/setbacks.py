@@ -7,36 +7,49 @@ contradicts itself rests.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from lorayard_dispatcher.fleet import Fleet
-from lorayard_dispatcher.interruptions import Interruptions
+from lorayard_dispatcher.interruptions import Interruptions, Noted
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.blind import by_rendezvous
 from lorayard_dispatcher.planning.policy import Policy
 from lorayard_dispatcher.whereabouts import Whereabouts
 from lorayard_schemas.assignment import RefusalReason
+from lorayard_shared.jobs.taken_job import TakenJob
 
 
 class Setbacks:
     """Says who gets such a job at once; None: it is planned anew."""
 
-    def __init__(self, fleet: Fleet, whereabouts: Whereabouts, interruptions: Interruptions) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        whereabouts: Whereabouts,
+        interruptions: Interruptions,
+        *,
+        write: Callable[[Sequence[Noted]], object],
+    ) -> None:
+        """`write` has other dispatchers know of deaths."""
         self._fleet = fleet
         self._whereabouts = whereabouts
         self.interruptions = interruptions
+        self._write = write
         self.refused_for = Counter[str]()
         self.forced = 0
         self.lapsed = 0
         self.returned = 0
 
-    def redelivered(self, key: str, now: float) -> str | None:
+    def redelivered(self, job: TakenJob, now: float) -> str | None:
         """A job has come again: when a worker had accepted it, its lease ran out.
 
         A worker that says it still holds it, as after an outage of the bus, gets the new lease, so that it
         runs once. The second time it hangs, and others come first; who lets such a job go counts as dead
         for the job's own count. `now` is monotonic seconds.
         """
+        key = job.key
+        if noted := self.interruptions.came_again(job):
+            self._write(noted)
         where = self._whereabouts.get(key)
         if where is None or where.worker not in self._fleet:
             return None
@@ -49,8 +62,9 @@ class Setbacks:
         if not where.again and self._fleet.holds(where.worker, key, now):
             return where.worker
         self._whereabouts.forget(key)
+        holding = self._fleet.keys_at(where.worker)
         self._fleet.on_lapse(where.worker, key, now)
-        self.interruptions.note([key])
+        self._write(self.interruptions.lapsed(where.worker, job, holding))
         return None
 
     def given_back(self, worker: str, keys: Iterable[str]) -> None:

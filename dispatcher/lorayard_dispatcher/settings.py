@@ -37,8 +37,9 @@ class DispatcherSettings(YardSettings):
     early_reads: int = Field(default=2, ge=0, le=64)
     """Adapters on disk that a worker may be given jobs of at once; of others a copy is fetched first. 0: jobs
     wait for the copy wherever rows run."""
-    max_interruptions: int = Field(default=5, ge=1)
-    """A job whose workers died under it so often is answered as poison."""
+    max_interruptions: int = Field(default=3, ge=1, le=20)
+    """A job whose workers died under it so often is answered as poison; before the last time it is run alone,
+    so that what shares a batch with it is cleared."""
     max_deliveries: int = Field(default=500, ge=2)
     """The fuse behind that, by the server's count, which also rises while a job only waits."""
     infer_tiers: bool = True

@@ -91,6 +91,10 @@ class Unresolved:
             self._open[job.key] = None
         return old if old is not None and old.lease != job.lease else None
 
+    def get(self, key: str) -> TakenJob | None:
+        """The job, if it is here."""
+        return self._jobs.get(key)
+
     def kept_by(self, job: TakenJob) -> Hold | Cap | None:
         """What the job is kept back by."""
         return self._holds.get(job.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from lorayard_dispatcher.compositions import Compositions
@@ -55,6 +56,19 @@ class Unservable:
             served = self._fleet.can_serve(group, base, columns, parts=parts, slots=slots)
             if self._fleet.all_lack(group, parts) or (settled and not served):
                 self._answer(group)
+
+    def able(self, parked: ParkedJob) -> list[str]:
+        """The live workers that can run a job, the least busy first."""
+        group = parked.waiting.group
+        base, columns = self._registry.base_of.get(group), self._registry.columns_of.get(group, 0)
+        views = self._fleet.views(time.monotonic(), time.time())
+        able = [
+            view
+            for view in views
+            if group not in view.barred
+            and (view.serves(group, base, columns) if parked.composition is None else parked.fits(view))
+        ]
+        return [view.worker for view in sorted(able, key=lambda view: view.in_flight)]
 
     def _answer(self, group: str) -> None:
         for parked in [parked for parked in self._pool if parked.waiting.group == group]:

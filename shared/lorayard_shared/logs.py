@@ -46,6 +46,7 @@ class Event(StrEnum):
     JOB_DEAD = "job_dead"
     JOB_EXPIRED = "job_expired"
     JOB_FINISHED = "job_finished"
+    JOB_ISOLATED = "job_isolated"
     JOB_LEFT = "job_left"
     JOB_REFUSED = "job_refused"
     JOB_RETRIED = "job_retried"

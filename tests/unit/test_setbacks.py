@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from tests.unit.conftest import make_advert, make_load
@@ -10,7 +12,7 @@ from tests.unit.conftest import make_advert, make_load
 from lorayard_dispatcher.advert_reading import SHOWN, AdvertReader, read_advert
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
-from lorayard_dispatcher.interruptions import Interruptions
+from lorayard_dispatcher.interruptions import Interruptions, Noted
 from lorayard_dispatcher.known_worker import (
     LAPSES_FORGOTTEN_SECONDS,
     MOST_REST_SECONDS,
@@ -78,7 +80,12 @@ class Yard:
             self.fleet.on_advert(one, 0.0)
         self.whereabouts = Whereabouts()
         self.interruptions = Interruptions()
-        self.setbacks = Setbacks(self.fleet, self.whereabouts, self.interruptions)
+        self.written: list[Sequence[Noted]] = []
+        self.setbacks = Setbacks(self.fleet, self.whereabouts, self.interruptions, write=self.written.append)
+
+    def again(self) -> str | None:
+        """The job comes a second time."""
+        return self.setbacks.redelivered(replace(parked().taken, deliveries=2), 0.0)
 
 
 # ---- refused
@@ -132,7 +139,7 @@ def test_a_worker_that_still_holds_what_came_again_gets_its_new_lease_once() -> 
     """After an outage of the bus: run elsewhere, it would run twice."""
     yard = Yard(advert("w", holding=("k",)))
     yard.whereabouts.note(["k"], "w", EPOCH)
-    assert yard.setbacks.redelivered("k", 0.0) == "w"
+    assert yard.again() == "w"
     assert not yard.interruptions.times("k")
 
 
@@ -141,17 +148,17 @@ def test_a_worker_that_lets_its_lease_run_out_again_rests_and_the_job_goes_elsew
     yard = Yard(advert("w", holding=("k",)), advert("v"))
     yard.whereabouts.note(["k"], "w", EPOCH)
     yard.whereabouts.note(["k"], "w", EPOCH)
-    assert yard.setbacks.redelivered("k", 0.0) is None
+    assert yard.again() is None
     assert [view.worker for view in yard.fleet.views(0.1, 0.0)] == ["v"]
     assert yard.interruptions.times("k") == 1
-    assert yard.setbacks.redelivered("k", 0.0) is None
+    assert yard.again() is None
     assert yard.interruptions.times("k") == 1, "nobody has it now, so nobody lets it go"
 
 
 def test_a_worker_that_says_nothing_of_a_job_it_accepted_rests() -> None:
     yard = Yard()
     yard.whereabouts.note(["k"], "w", EPOCH)
-    assert yard.setbacks.redelivered("k", 0.0) is None
+    assert yard.again() is None
     assert [view.worker for view in yard.fleet.views(0.1, 0.0)] == ["v"]
 
 
@@ -160,7 +167,7 @@ def test_a_job_that_was_let_go_is_not_its_workers_when_that_dies() -> None:
     yard = Yard(advert("w"))
     yard.fleet.give("w", [HeldJob(key="k", lease="old", group="", tenant="t", job="j")])
     yard.whereabouts.note(["k"], "w", EPOCH)
-    assert yard.setbacks.redelivered("k", 0.0) is None
+    assert yard.again() is None
     assert yard.fleet.on_death("w", 1.0) == ()
 
 
@@ -184,14 +191,14 @@ def test_a_worker_that_lets_leases_run_out_again_and_again_rests_longer() -> Non
 def test_a_new_life_of_the_worker_is_not_blamed() -> None:
     yard = Yard(advert("w", epoch=EPOCH + 1))
     yard.whereabouts.note(["k"], "w", EPOCH)
-    assert yard.setbacks.redelivered("k", 0.0) is None
+    assert yard.again() is None
     assert yard.fleet.views(0.1, 0.0)
     assert (yard.setbacks.lapsed, yard.interruptions.times("k")) == (0, 0)
 
 
 def test_a_job_that_nobody_accepted_is_just_planned() -> None:
     yard = Yard()
-    assert yard.setbacks.redelivered("k", 0.0) is None
+    assert yard.again() is None
     assert len(yard.fleet.views(0.1, 0.0)) == 2
 
 
@@ -255,6 +262,6 @@ def test_a_job_that_a_stopping_worker_hands_back_counts_against_nobody__g1() -> 
         yard.whereabouts.note(["k"], "w", EPOCH)
         report = make_load("w", epoch=EPOCH, number=sequence).model_copy(update={"draining": True})
         yard.fleet.on_load(report, 0.0)
-        assert yard.setbacks.redelivered("k", 0.0) is None
+        assert yard.again() is None
     assert yard.interruptions.times("k") == 0
     assert (yard.setbacks.lapsed, yard.whereabouts.get("k")) == (0, None)

@@ -200,6 +200,7 @@ def _stream(settings: YardSettings, kind: str, subjects: list[str], **config: An
 
 
 def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
+    day = 86_400 * NANOSECONDS
     return (
         # History 1: when the newest value expires, an older one would show again.
         _key_value(settings, "workers", live=True, subject_delete_marker_ttl=10 * NANOSECONDS),
@@ -211,6 +212,7 @@ def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
         _key_value(settings, "tenants", history=16),
         _key_value(settings, "control", history=16),
         _key_value(settings, "schedules", history=16),
+        _key_value(settings, "interruptions", live=True, max_age=day),
         _key_value(settings, "sessions", live=True, max_age=settings.session_ttl_seconds * NANOSECONDS),
     )
 

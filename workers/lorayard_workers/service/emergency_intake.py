@@ -35,6 +35,7 @@ from lorayard_shared.jobs.asked import asked_of
 from lorayard_shared.jobs.controls import ControlBook
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.intake import Unreadable, read_message
+from lorayard_shared.jobs.interruption_store import InterruptionStore
 from lorayard_shared.jobs.placements import Placements
 from lorayard_shared.jobs.resolve import Resolution, UnknownAdapterError, kept_of
 from lorayard_shared.jobs.taken_job import TakenJob
@@ -51,7 +52,7 @@ from lorayard_workers.service.kept_back import KeptBack
 from lorayard_workers.service.led_elsewhere import is_shut_out, led_elsewhere, orders_for
 from lorayard_workers.service.peers import Peers
 
-MAX_DELIVERIES = 6
+MAX_DELIVERIES = 4
 """A job given out more often waits for a dispatcher: it may end whoever runs it, and only a dispatcher counts
 the deaths of workers. As many as by default make a job poison, and one."""
 
@@ -88,6 +89,7 @@ class EmergencyIntake:
         self._kept = KeptBack(bus, leases, retry=self._consider)
         self._results = ResultStore(bus, PayloadStore(bus))
         self._answers = Answers(bus, self._results, leases)
+        self._deaths = InterruptionStore(bus)
         self._log = structlog.get_logger()
         self._tasks = OwnedTasks(self._log)
         self._left: list[str] = []
@@ -232,6 +234,9 @@ class EmergencyIntake:
             return False
         if job.plan is not None and await self._overlaps.settled(job):
             return False
+        if job.deliveries > 1 and len(await self._deaths.deaths(job.key, job.address.tenant, job.job)) > 1:
+            self._put_by(job)  # its next run is to be alone, and only a dispatcher sees to that
+            return True
         try:
             found = await self._resolve_in_time(job)
         except UnknownAdapterError as error:
