@@ -26,6 +26,7 @@ from lorayard_schemas.control import Cap, Pause
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
+from lorayard_schemas.interruption import InterruptionRecord
 from lorayard_schemas.job import Job
 from lorayard_schemas.limit import AskLimits, ClosedDoor, LimitGossip, Limits, LimitsReport
 from lorayard_schemas.message import Message
@@ -326,6 +327,7 @@ BUCKETS: tuple[Channel, ...] = (
     _bucket("plansDone", "schedules", "state.{tenant}.{key}", "How far each has come.", ScheduleState),
     _bucket("placed", "placements", "{key}", "Where adapters shall be.", Placement),
     _bucket("sessions", "sessions", "{key}", "Adapter and worker of a session's last turn.", SessionRecord),
+    _bucket("deaths", "interruptions", "{key}", "Workers that died under a job.", InterruptionRecord),
     _bucket(
         "dispatchers", "dispatchers", "{key}", "Who lives, and who is active.", DispatcherAdvert, SeatHolder
     ),

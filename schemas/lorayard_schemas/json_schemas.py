@@ -30,6 +30,7 @@ from lorayard_schemas.control import Cap, Pause
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
+from lorayard_schemas.interruption import InterruptionRecord
 from lorayard_schemas.job import Job
 from lorayard_schemas.limit import AskLimits, ClosedDoor, LimitGossip, Limits, LimitsReport
 from lorayard_schemas.message import LEAST_WHOLE, WHOLE_END, Message
@@ -75,6 +76,7 @@ MESSAGES: tuple[type[Message], ...] = (
     ExplainJob,
     GiveBack,
     GiveBackReply,
+    InterruptionRecord,
     Job,
     JobExplanation,
     JobResult,

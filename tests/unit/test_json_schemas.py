@@ -45,6 +45,7 @@ from lorayard_schemas.control import Cap, Controlled, Pause
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.give_back import AliasLead, GiveBack, GiveBackReply
+from lorayard_schemas.interruption import Interruption, InterruptionRecord
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
 from lorayard_schemas.json_schemas import MESSAGES, schema_files, write
 from lorayard_schemas.limit import (
@@ -243,6 +244,9 @@ SAMPLES: tuple[Message, ...] = (
         labels=("a/b/c@stable", "base"),
         encoder="base-table",
         encoder_digest=DIGEST,
+    ),
+    InterruptionRecord(
+        tenant="t", job="j", deaths=(Interruption(delivery=1, worker="w", at=1.0, alone=True),)
     ),
     TenantRecord(tenant="t", retry=Retry(max_attempts=2)),
     AskLimits(tenant="t"),
