@@ -60,9 +60,7 @@ def test_bytes_that_are_no_text_do_no_harm(noise: bytes) -> None:
 def test_what_is_given_out_adds_up_to_the_text_and_holds_no_stop(
     noise: bytes, stop: list[str], unstoppable: int
 ) -> None:
-    stream = TextStream(
-        TokenTexts(ByteTokenizer()), tuple(stop), unstoppable_tokens=unstoppable, streamed=True
-    )
+    stream = TextStream(TokenTexts(ByteTokenizer()), tuple(stop), unstoppable_tokens=unstoppable)
     given_out = ""
     for byte in noise:
         stopped = stream.push(byte)
@@ -85,7 +83,7 @@ def test_what_is_given_out_adds_up_to_the_text_and_holds_no_stop(
     ],
 )
 def test_the_beginning_of_a_stop_string_is_held_back(text: str, stop: str, early: str) -> None:
-    stream = TextStream(TokenTexts(ByteTokenizer()), (stop,), streamed=True)
+    stream = TextStream(TokenTexts(ByteTokenizer()), (stop,))
     for byte in text.encode():
         stream.push(byte)
     assert stream.take() == early

@@ -159,7 +159,11 @@ class PackedEngine:
 
     def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
         """Queue a request; its prompt is turned into tokens on the loader thread."""
-        feed = None if on_tokens is None else TokenFeed(request.request_id, on_tokens)
+        feed = (
+            None
+            if on_tokens is None
+            else TokenFeed(request.request_id, on_tokens, seconds=request.chunk_seconds)
+        )
         row = Row(request=request, sink=sink, feed=feed)
         with self._open_lock:
             self._open.add(row)

@@ -60,7 +60,6 @@ class Preparation:
             self._token_texts,
             sampling.stop,
             unstoppable_tokens=sampling.min_new_tokens,
-            streamed=row.feed is not None,
         )
 
     def _prompt_ids(self, request: GenerationRequest) -> list[int]:

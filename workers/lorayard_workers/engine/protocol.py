@@ -128,6 +128,9 @@ class GenerationRequest:
     start_by: float | None = None  # unix seconds: the same of a row that has not started
     run_seconds: float | None = None  # after its first step it ends with what it has
     run_hard_seconds: float | None = None  # after its first step it fails, as `run_limit`
+    chunk_seconds: float = 0.0
+    """Between two chunks of its tokens at least, but for the first and the last: decoding is done for several
+    tokens at once then, and for all rows in the same steps."""
 
 
 @value
@@ -236,7 +239,7 @@ Outcome = Succeeded | Failed | Cancelled | DeadlinePassed
 Sink = Callable[[Outcome], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class TokenChunk:
     """What a row has written since its last chunk; the texts of all its chunks together are its text.
 
@@ -333,9 +336,9 @@ class Engine(Protocol):
         Whatever `sink` raises ends in the log: it is called on a thread that all requests share.
 
         `on_tokens` is called on the engine's thread after each step that gave the row tokens, or took in a
-        part of its prompt: never after its outcome, never once `cancel` was called. It must only hand over:
-        one that raises, or takes a second in all, is called no more, and the log says so. The row goes on
-        without it.
+        part of its prompt (more seldom with `chunk_seconds`): never after its outcome, never once `cancel`
+        was called. It must only hand over: one that raises, or takes a second in all, is called no more, and
+        the log says so. The row goes on without it.
         """
         ...
 

@@ -123,7 +123,7 @@ class Row:
     def deliver(self) -> None:
         """Give the tokens taken since the last call, or before them how much of the prompt was read, to
         whoever wanted them as they come."""
-        if self.feed is None or self.text is None or self.cancelled:
+        if self.feed is None or self.text is None or self.cancelled or not self.feed.is_due():
             return
         if self.output_ids:
             self.feed.deliver(self.text.take())
@@ -170,6 +170,8 @@ class Row:
         """The outcome of a generation that has ended."""
         assert self.text is not None  # set with the prompt
         text, stopped = self.text.finish()
+        if self.feed is not None:
+            self.feed.over = True
         now = time.perf_counter()
         return Succeeded(
             request_id=self.request.request_id,

@@ -19,9 +19,18 @@ class TokenTexts:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._known: dict[int, str] = {}
+        self._alone: dict[int, str] = {}
 
     def decode(self, ids: list[int]) -> str:
         """Their text together, without special tokens."""
+        if len(ids) != 1:
+            return self._decoded(ids)
+        # Of text that is followed, every token is once the context of the next.
+        if (text := self._alone.get(ids[0])) is None:
+            text = self._alone[ids[0]] = self._decoded(ids)
+        return text
+
+    def _decoded(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def of(self, token: int) -> str:
@@ -42,13 +51,11 @@ class TextStream:
         stop: tuple[str, ...] = (),
         *,
         unstoppable_tokens: int = 0,
-        streamed: bool = False,
     ) -> None:
         """Stop strings are not looked for in the text of the first `unstoppable_tokens`."""
         self._texts = texts
         self._stop = stop
         self._unstoppable_tokens = unstoppable_tokens
-        self._follows = streamed or bool(stop)
         self._given_end = 0  # the text before this was taken
         self._search_start = 0
         self._ids: list[int] = []
@@ -59,10 +66,10 @@ class TextStream:
     def push(self, token_id: int) -> bool:
         """Take a token; True if the text now holds a stop string.
 
-        Unless streamed or with stop strings, nothing is decoded before the end.
+        Without stop strings nothing is decoded before somebody asks for it.
         """
         self._ids.append(token_id)
-        if not self._follows:
+        if not self._stop:
             return False
         piece = self._next_piece()
         searched = max(0, len(self._text) - max(map(len, self._stop), default=0) + 1)
@@ -74,6 +81,10 @@ class TextStream:
 
     def take(self) -> str:
         """The text since the last call, as far as it is certain: no beginning of a stop string."""
+        if not self._stop:
+            self._text += self._next_piece()
+            start, self._given_end = self._given_end, len(self._text)
+            return self._text[start:]
         cut = self._cut(self._text, self._given_end)
         start, self._given_end = (
             self._given_end,
@@ -91,6 +102,7 @@ class TextStream:
             cut = self._cut(self._text, self._given_end)  # found on the way: later tokens do not count
             text = text if cut is None else self._text
         self._stop, self._text = (), text if cut is None else text[:cut]
+        self._context_start = self._read_end = len(self._ids)
         return self._text, cut is not None
 
     def told(self, raw: RawLogprob) -> TokenLogprob:
@@ -104,11 +116,20 @@ class TextStream:
         )
 
     def _next_piece(self) -> str:
-        text = self._unread()
-        pending = len(self._ids) - self._read_end
-        if text.endswith(_INCOMPLETE) and pending <= _MAX_PENDING_TOKENS:
+        """The text of the tokens that are not in it yet, but for half a character at their end."""
+        tokens = len(self._ids)
+        if self._read_end == tokens:
             return ""
-        self._context_start, self._read_end = self._read_end, len(self._ids)
+        known = len(self._texts.decode(self._ids[self._context_start : self._read_end]))
+        for end in range(tokens, max(self._read_end, tokens - _MAX_PENDING_TOKENS), -1):
+            text = self._texts.decode(self._ids[self._context_start : end])[known:]
+            if not text.endswith(_INCOMPLETE):
+                self._context_start, self._read_end = self._read_end, end
+                return text
+        if tokens - self._read_end <= _MAX_PENDING_TOKENS:
+            return ""
+        text = self._unread()
+        self._context_start, self._read_end = self._read_end, tokens
         return text
 
     def _unread(self) -> str:

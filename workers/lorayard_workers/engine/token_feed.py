@@ -18,7 +18,12 @@ hundredth of it."""
 class TokenFeed:
     """One row's callback, with what has not been given to it yet. One that harms the engine is dropped."""
 
-    def __init__(self, request_id: str, on_tokens: OnTokens) -> None:
+    def __init__(self, request_id: str, on_tokens: OnTokens, *, seconds: float = 0.0) -> None:
+        """`seconds` between two chunks at least."""
+        self.over = False
+        """The row has ended: what is left is due."""
+        self._seconds = seconds
+        self._turn = -1.0
         self._request_id = request_id
         self._on_tokens: OnTokens | None = on_tokens
         self._next_index = 0
@@ -31,6 +36,17 @@ class TokenFeed:
         self._token_ids.append(token_id)
         if logprob is not None:
             self._logprobs.append(logprob)
+
+    def is_due(self) -> bool:
+        """Whether it is time for a chunk: all rows have their turns at the same times."""
+        if not self._seconds or self.over:
+            return True
+        turn = time.perf_counter() // self._seconds
+        if turn == self._turn:
+            return False
+        # Not after the prompt's: the first token comes at once.
+        self._turn = turn if self._token_ids else -1.0
+        return True
 
     def tell_prompt(self, done: int, tokens: int) -> None:
         """Say how much of a prompt was read that takes several steps."""

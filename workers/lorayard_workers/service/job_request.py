@@ -15,6 +15,9 @@ from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.job_composition import engine_composition
 from lorayard_workers.service.job_sampling import engine_sampling
 
+CHUNK_SECONDS = 0.05
+"""20 events a second read as fluently as one for each token, and cost far less."""
+
 Prompt = str | tuple[ChatMessage, ...]
 
 
@@ -60,6 +63,7 @@ def request_of(
         start_by=job.start_by if held.assigned.attempt == 1 else None,
         run_seconds=limits.soft_seconds(job.run_limit_seconds),
         run_hard_seconds=job.run_limit_hard_seconds,
+        chunk_seconds=CHUNK_SECONDS if job.stream else 0.0,
     )
 
 

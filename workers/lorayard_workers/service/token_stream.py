@@ -16,9 +16,11 @@ from lorayard_schemas.result import ResultState
 from lorayard_schemas.token_event import TOKENS_AGE_SECONDS, EventKind
 from lorayard_workers.engine.protocol import TokenChunk
 from lorayard_workers.service.held_jobs import HeldJob
+from lorayard_workers.service.job_request import CHUNK_SECONDS
 
-EVENT_SECONDS = 0.05
-"""Between two events of a job: 20 a second read as fluently as one for each token, and cost far less."""
+EVENT_SECONDS = 0.8 * CHUNK_SECONDS
+"""Between two events of a job, whatever its engine gives out: less than between two chunks, so that none of
+those waits for the next."""
 
 UNANSWERED_EVENTS = 4
 """Of one job, that the server has not confirmed: a slow bus is sent fewer and longer events, not more."""
@@ -41,7 +43,6 @@ class TokenStream:
         self.held = held
         self.subject = subject
         self.unanswered = 0
-        self.heard = False  # by the engine's thread: its first chunk came
         self._run: dict[str, Any] = {
             "v": 1,
             "job": held.job,

@@ -1,9 +1,9 @@
 """Tells what streamed jobs write while they run, and never holds up who writes it.
 
-The engine's thread only lays its chunks on a list. The loop takes them every 50 ms, one event for each job
-and all of them in one piece; a job's first chunk it takes at once. Events are published like any message and
-nobody waits for the server's answers; but they are read, and a job with an event that was not stored says its
-whole text again. So a slow bus, or none, makes for fewer and longer events.
+The engine's thread only lays its chunks on a list, those of all rows every 50 ms. The loop makes one event of
+what a job has, and sends those of all jobs in one piece. Events are published like any message and nobody
+waits for the server's answers; but they are read, and a job with an event that was not stored says its whole
+text again. So a slow bus, or none, makes for fewer and longer events.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ class TokenTeller:
         self._streams: dict[str, TokenStream] = {}
         self._lock = threading.Lock()
         self._chunks: list[tuple[TokenStream, TokenChunk]] = []
-        self._awake = False  # a look at the chunks is on its way
         self._timer: asyncio.TimerHandle | None = None
         self._inbox = bus.nc.new_inbox()
         self._prefix_length = len(self._inbox) + 1
@@ -90,12 +89,12 @@ class TokenTeller:
     # ---- from the engine's thread
 
     def _hear(self, stream: TokenStream, chunk: TokenChunk) -> None:
+        # Under a lock: a chunk that came just as the loop took the last one would wake nobody.
         with self._lock:
             self._chunks.append((stream, chunk))
-            if self._awake and stream.heard:
-                return
-            stream.heard = self._awake = True
-        self._call_soon(self._tell)
+            first = len(self._chunks) == 1
+        if first:
+            self._call_soon(self._tell)
 
     def _call_soon(self, call: Callable[[], None]) -> None:
         try:
@@ -106,31 +105,26 @@ class TokenTeller:
     # ---- on the loop
 
     def _tell(self) -> None:
-        """Send what is due, and look again as long as there is something."""
-        heard = self._sort_chunks()
+        """Send what is due, and look again as long as something waits."""
+        self._sort_chunks()
         now = self._loop.time()
         self._forget_unanswered(before=now - ANSWER_SECONDS, refused=True)
         streams = [stream for stream in self._streams.values() if self._is_held(stream)]
         if self._bus.connected:
             due = [(stream, stream.next(now)) for stream in streams if stream.is_due(now)]
             self._send([(stream, body) for stream, body in due if body is not None], now)
-        if self._timer is not None:
-            return
-        with self._lock:
-            self._awake = heard or bool(self._chunks) or any(stream.waits for stream in streams)
-        if self._awake:
+        if self._timer is None and any(stream.waits for stream in streams):
             self._timer = self._loop.call_later(EVENT_SECONDS, self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None
         self._tell()
 
-    def _sort_chunks(self) -> bool:
+    def _sort_chunks(self) -> None:
         with self._lock:
             chunks, self._chunks = self._chunks, []
         for stream, chunk in chunks:
             stream.take(chunk)
-        return bool(chunks)
 
     def _is_held(self, stream: TokenStream) -> bool:
         """Whether the job is still this worker's: it says nothing more on one that it has let go."""
