@@ -136,6 +136,7 @@ _NOUNS = {
         "Workers of the yard.",
         {
             "ls": ("ls", "List the workers and what they hold."),
+            "show": ("show", "Show one, and the last words of its earlier lives."),
             "pause": ("control:pause_worker", "Start none of its jobs for a while."),
             "resume": ("control:resume_worker", "Let it take jobs again."),
             "drain": ("control:drain_worker", "Empty it before maintenance."),

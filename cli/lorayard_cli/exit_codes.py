@@ -31,9 +31,14 @@ class ExitCode(IntEnum):
     """It took longer than allowed. The job, if any, goes on."""
     WORKER_SPENT = 10
     """A worker's engine died or hangs: it let go of its jobs, and its supervisor starts it again."""
+    WORKER_RECYCLED = 11
+    """A worker has done its share, or grown too large: it has drained, and its supervisor starts it again."""
     INTERRUPTED = 130
     """Ctrl-C; what was done is kept."""
 
+
+NO_CRASH: Final = frozenset({ExitCode.WORKER_RECYCLED})
+"""A child that ends with one of these is started again at once."""
 
 NO_USE_IN_RESTARTING: Final = frozenset(
     {ExitCode.USAGE, ExitCode.BAD_INPUT, ExitCode.MODEL_MISSING, ExitCode.PORT_IN_USE}

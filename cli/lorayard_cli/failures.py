@@ -70,6 +70,7 @@ from lorayard_workers.errors import (
     AdapterUnknownError,
     BaseModelError,
     WorkerError,
+    WorkerRecycledError,
     WorkerSpentError,
 )
 from lorayard_workers.model_store import ModelStoreError
@@ -155,6 +156,7 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (BaseModelError, ExitCode.MODEL_MISSING, "model_missing"),
     (ModelStoreError, ExitCode.MODEL_MISSING, "model_missing"),
     (WorkerSpentError, ExitCode.WORKER_SPENT, "worker_spent"),
+    (WorkerRecycledError, ExitCode.WORKER_RECYCLED, "worker_recycled"),
     (WorkerError, ExitCode.FAILED, "worker_failed"),
     (nats.js.errors.ServiceUnavailableError, ExitCode.NO_BUS, "bus_refused"),
     (nats.errors.NoRespondersError, ExitCode.NO_BUS, "bus_refused"),

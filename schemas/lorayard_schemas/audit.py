@@ -37,6 +37,8 @@ class AuditKind(StrEnum):
     """A worker is to bring an adapter into host memory: `PrefetchRecord`."""
     PLACEMENT = "placement"
     """A worker is told where an adapter shall be: `PlacementRecord`."""
+    END = "end"
+    """A worker ended itself: `WorkerEndRecord`."""
     REGISTRY = "registry"
     """An adapter version, or what names point at, was changed: `RegistryChange`."""
 
@@ -119,6 +121,32 @@ class DrainRecord(Message):
     """`name@version`, or the digest of one that is not registered any more."""
     for_adapter: str
     """That waits for the slot."""
+
+
+class WorkerEnd(StrEnum):
+    """Why a worker ended itself."""
+
+    HUNG = "hung"
+    """A thread of it made no progress."""
+    SPENT = "spent"
+    """Its engine died."""
+    RECYCLED = "recycled"
+    """It had done as many jobs, or taken as much memory, as it was allowed."""
+
+
+class WorkerEndRecord(Message):
+    """The last words of a worker that ended itself, on `yard.audit.end.{worker}`."""
+
+    at: float
+    worker: str
+    end: WorkerEnd
+    reason: str
+    stacks: str = ""
+    """Where every thread stood, of one that hung."""
+    jobs: tuple[str, ...] = ()
+    """That it held: leases, of which the server gives the jobs out again."""
+    resident_bytes: int = Field(default=0, ge=0)
+    """The memory that it had."""
 
 
 class PrefetchRecord(Message):

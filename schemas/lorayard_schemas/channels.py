@@ -20,6 +20,7 @@ from lorayard_schemas.audit import (
     PrefetchRecord,
     RegistryChange,
     ReturnRecord,
+    WorkerEndRecord,
 )
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.control import Cap, Pause
@@ -348,6 +349,7 @@ def _audit(name: str, address: str, summary: str, body: type[Message]) -> Channe
 AUDIT: tuple[Channel, ...] = (
     _audit("decisions", "decision.{tenant}.{job}", "A job was handed over, and why there.", DecisionRecord),
     _audit("returns", "return.{tenant}.{job}", "A worker did not take a job.", ReturnRecord),
+    _audit("ends", "end.{worker}", "The last words of a worker that ended itself.", WorkerEndRecord),
     _audit("drains", "drain.{worker}", "A worker was freed for an adapter.", DrainRecord),
     _audit("prefetches", "prefetch.{worker}", "Adapters were fetched ahead.", PrefetchRecord),
     _audit("orders", "placement.{worker}", "An order about an adapter, and why.", PlacementRecord),

@@ -24,6 +24,7 @@ from lorayard_schemas.audit import (
     PrefetchRecord,
     RegistryChange,
     ReturnRecord,
+    WorkerEndRecord,
 )
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.control import Cap, Pause
@@ -108,6 +109,7 @@ MESSAGES: tuple[type[Message], ...] = (
     ValidateAdapter,
     ValidateReply,
     WorkerAdvert,
+    WorkerEndRecord,
     WorkerLoad,
 )
 

@@ -36,6 +36,7 @@ class LeaseKeeper:
         self._renew_seconds = settings.renew_seconds
         self._name = name
         self._due: dict[str, float] = {}  # lease -> monotonic time of its next renewal
+        self._words: list[tuple[str, bytes]] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._silent = threading.Event()
@@ -78,6 +79,12 @@ class LeaseKeeper:
         """Renew nothing any more, whatever is held from now on: who holds the jobs does not answer them."""
         self._silent.set()
 
+    def say(self, subject: str, body: bytes) -> None:
+        """Publish a message over this connection, which works while a loop hangs; before the thread ends, if
+        the server is there."""
+        with self._lock:
+            self._words.append((subject, body))
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._due)
@@ -118,6 +125,19 @@ class LeaseKeeper:
             while not self._stopping.is_set():
                 await asyncio.sleep(min(tick, 0.5))
                 await self._renew_due(bus)
+                await self._say_all(bus)
+            await self._say_all(bus)
+
+    async def _say_all(self, bus: Bus) -> None:
+        if not self._words or not bus.connected:
+            return
+        with self._lock:
+            words, self._words = self._words, []
+        for subject, body in words:
+            with suppress(nats.errors.Error):
+                await bus.nc.publish(subject, body)
+        with suppress(nats.errors.Error, TimeoutError):
+            await bus.nc.flush()
 
     async def _renew_due(self, bus: Bus) -> None:
         now, looked_at = time.monotonic(), self._looked_at

@@ -61,7 +61,7 @@ OTHER_SETTINGS = frozenset(
     {"name", "model", "adapters_dir", "dedicated", "engine", "lookahead", "drain_seconds", "max_attempts"}
     | {"labels", "stall_seconds", "emergency", "emergency_after_seconds", "pulled_dir", "pulled_bytes"}
     | {"echo_delay_seconds", "echo_reply", "echo_load_seconds", "echo_disk_seconds", "echo_hangs_on"}
-    | {"run_limit_seconds", "max_run_seconds"}
+    | {"run_limit_seconds", "max_run_seconds", "recycle_jobs", "recycle_rss_bytes"}
     | {"adapters_scan_seconds", "retry_base_seconds", "retry_cap_seconds", "snooze_seconds"}
 )
 """Of the worker around the engine, of what it works with, or of the echo engine."""

@@ -39,6 +39,7 @@ def test_exit_codes_never_change() -> None:
         "NOT_READY": 8,
         "TIMED_OUT": 9,
         "WORKER_SPENT": 10,
+        "WORKER_RECYCLED": 11,
         "INTERRUPTED": 130,
     }
 

@@ -38,6 +38,8 @@ from lorayard_schemas.audit import (
     PrefetchRecord,
     RegistryChange,
     ReturnRecord,
+    WorkerEnd,
+    WorkerEndRecord,
 )
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.composition import Composition, CompositionPart, CompositionPolicy
@@ -165,6 +167,7 @@ SAMPLES: tuple[Message, ...] = (
         worker="w",
     ),
     ReturnRecord(at=1.0, dispatcher="d", job="j", tenant="t", worker="w", reason="no_room"),
+    WorkerEndRecord(at=1.0, worker="w", end=WorkerEnd.HUNG, reason="r", stacks="s", jobs=("j",)),
     DrainRecord(at=1.0, dispatcher="d", plan=1, worker="w", adapter="a/b/c@1", for_adapter="a/b/d@1"),
     PlacementRecord(
         at=1.0, dispatcher="d", plan=0, worker="w", adapter="a/b/c@1", order="load", because="it belongs here"

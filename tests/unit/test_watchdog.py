@@ -50,7 +50,7 @@ watchdog.MOST_LOOK_SECONDS = 0.05
 async def main():
     works = Pulse("engine")
     works.mark("a step")
-    dog = watchdog.Watchdog((works,), stall_seconds=0.4, on_stall=lambda: None, owns_process=True)
+    dog = watchdog.Watchdog((works,), stall_seconds=0.4, on_stall=lambda *_: None, owns_process=True)
     watching = asyncio.create_task(dog.watch())
     await looks(2)
     stop = "kill -STOP $0; sleep 2; kill -CONT $0"
@@ -75,7 +75,7 @@ watchdog.ENDING_SECONDS = 0.2
 
 async def main():
     told = threading.Event()
-    dog = watchdog.Watchdog((), stall_seconds=0.2, on_stall=told.set, owns_process=True)
+    dog = watchdog.Watchdog((), stall_seconds=0.2, on_stall=lambda *_: told.set(), owns_process=True)
     watching = asyncio.create_task(dog.watch())
     await asyncio.sleep(0)
     told.wait()  # the loop does not come on from here
@@ -93,7 +93,7 @@ import ctypes
 watchdog.ENDING_SECONDS = 0.2
 
 async def main():
-    dog = watchdog.Watchdog((), stall_seconds=0.2, on_stall=lambda: None, owns_process=True)
+    dog = watchdog.Watchdog((), stall_seconds=0.2, on_stall=lambda *_: None, owns_process=True)
     watching = asyncio.create_task(dog.watch())
     await looks(1)
     while True:

@@ -34,7 +34,7 @@ from lorayard_shared.process import (
 from lorayard_workers.adapters.catalog import Catalog
 from lorayard_workers.crew import EMERGENCY, make_crew
 from lorayard_workers.equipment import Equipment, equip
-from lorayard_workers.errors import WorkerHungError, WorkerSpentError
+from lorayard_workers.errors import WorkerHungError, WorkerRecycledError, WorkerSpentError
 from lorayard_workers.service.registration import register
 from lorayard_workers.settings import WorkerSettings
 
@@ -55,6 +55,7 @@ async def run_worker(
         BusUnavailableError: no server at the address.
         WorkerError: model or settings cannot be used.
         WorkerSpentError: its engine stopped by itself or hangs; this process must be started anew.
+        WorkerRecycledError: it has drained, and a fresh process shall take its place.
         SettingsError: another worker runs under this name.
     """
     signalled = stop is None
@@ -109,6 +110,7 @@ async def _run(
     registering = register(bus, entries, worker=settings.name, base_digest=base_digest)
     registered = await unless_stopped(stop, registering)
     crew = make_crew(bus, settings, equipment, leases, registered, owns_process=owns_process)
+    crew.recycling.check()
     await unless_stopped(stop, crew.name_guard.check_free())
     watches = {"records": crew.records, "control": crew.control_watch}
     listing = [asyncio.create_task(watch.run(), name=name) for name, watch in watches.items()]
@@ -127,7 +129,11 @@ async def _run(
     )
     try:
         await run_until(stop, running)
+    except WorkerRecycledError as error:
+        crew.words.recycled(error)
+        raise
     except WorkerSpentError as error:
+        crew.words.spent(error)
         leases.fall_silent()
         await crew.presence.fail(str(error))
         await crew.execution.abandon()

@@ -14,7 +14,7 @@ from lorayard_workers.adapters.catalog import BrokenEntry, CatalogEntry
 from lorayard_workers.adapters.pulled_folder import PulledFolder
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment
-from lorayard_workers.errors import EngineDiedError
+from lorayard_workers.errors import EngineDiedError, WorkerHungError
 from lorayard_workers.service.attempts import Attempts, usual_policy
 from lorayard_workers.service.control import Control
 from lorayard_workers.service.desk import Desk
@@ -24,12 +24,14 @@ from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.folder_watch import FolderWatch
 from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.job_request import RunLimits
+from lorayard_workers.service.last_words import LastWords
 from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.peers import Peers
 from lorayard_workers.service.preferences import Preferences
 from lorayard_workers.service.presence import Presence
 from lorayard_workers.service.puller import Puller
+from lorayard_workers.service.recycling import Recycling
 from lorayard_workers.service.registration import Registered
 from lorayard_workers.service.returns import Returns
 from lorayard_workers.service.shelf import Shelf
@@ -63,6 +65,8 @@ class Crew:
     control: Control
     control_watch: BucketWatch
     watchdog: Watchdog
+    words: LastWords
+    recycling: Recycling
     emergency: Emergency
     folder: FolderWatch | None
 
@@ -81,6 +85,8 @@ class Crew:
             "control": self.control.run(),
             EMERGENCY: self.emergency.run(),
         }
+        if self.recycling.wanted:
+            loops["recycling"] = self.recycling.run()
         if self.folder is not None:
             loops["adapter-folder"] = self.folder.run()
         return [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
@@ -121,6 +127,7 @@ def make_crew(
     emergency = _emergency(bus, settings, leases, held, desk, presence)
     preferences = Preferences(shelf.records, engine.weigh)
     shelf.heard = preferences.on_record
+    words = LastWords(leases, bus.subjects, held, worker=settings.name)
     return Crew(
         engine=engine,
         leases=leases,
@@ -139,7 +146,16 @@ def make_crew(
         control_watch=watch_from_worker(bus, "control", control.on_change),
         emergency=emergency,
         folder=_folder_watch(bus, settings, equipment, shelf, presence, registered.refused),
-        watchdog=_watchdog(settings, engine, leases, owns_process=owns_process),
+        watchdog=_watchdog(settings, engine, leases, words, owns_process=owns_process),
+        words=words,
+        recycling=Recycling(
+            bus,
+            worker=settings.name,
+            jobs_done=lambda: execution.tally.ended,
+            after_jobs=settings.recycle_jobs,
+            after_bytes=settings.recycle_rss_bytes,
+            drain_seconds=settings.drain_seconds,
+        ),
     )
 
 
@@ -262,12 +278,16 @@ def _emergency(
 
 
 def _watchdog(
-    settings: WorkerSettings, engine: Engine, leases: LeaseKeeper, *, owns_process: bool
+    settings: WorkerSettings, engine: Engine, leases: LeaseKeeper, words: LastWords, *, owns_process: bool
 ) -> Watchdog:
+    def on_stall(stall: WorkerHungError, stacks: str) -> None:
+        words.hung(stall, stacks)
+        leases.fall_silent()
+
     return Watchdog(
         engine.pulses,
         stall_seconds=settings.stall_seconds,
-        on_stall=leases.fall_silent,
+        on_stall=on_stall,
         owns_process=owns_process,
     )
 

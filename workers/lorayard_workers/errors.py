@@ -106,6 +106,14 @@ class WorkerSpentError(WorkerError):
     """This process answers nothing any more: its jobs belong elsewhere, and it must be started anew."""
 
 
+class WorkerRecycledError(WorkerError):
+    """This process has grown old: it has drained, and shall be started anew."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"recycled: {reason}")
+        self.reason = reason
+
+
 class EngineDiedError(WorkerSpentError):
     """The engine stopped by itself."""
 

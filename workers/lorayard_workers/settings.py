@@ -93,6 +93,10 @@ class WorkerSettings(YardSettings):
     """After so long a row ends with what it has, where its job does not say; unset: it runs to its end."""
     max_run_seconds: float | None = Field(default=None, gt=0, le=86_400)
     """The same whatever its job says."""
+    recycle_jobs: int | None = Field(default=None, ge=1)
+    """After so many jobs it drains and ends, to be started anew: one worker of a yard at a time."""
+    recycle_rss_bytes: int | None = Field(default=None, ge=1 << 20)
+    """The same when it takes so much memory."""
     max_attempts: int = Field(default=3, ge=1, le=MAX_ATTEMPTS)
     """Tries of a job that fails in a way that may pass. In this and the next two a job's or a tenant's own
     word goes before."""

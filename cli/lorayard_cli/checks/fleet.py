@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from lorayard import Client, YardNotReadyError
 from lorayard_cli.checks.finding import Finding, fail, ok, warn
 from lorayard_cli.embedded.liveness import ask_dispatcher, dispatchers_line
 from lorayard_cli.fleet_tables import refusals
+from lorayard_cli.worker_ends import worker_ends
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.audit import WorkerEnd, WorkerEndRecord
 from lorayard_schemas.control import told
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_shared.bus.connection import Bus
+
+ENDS_SECONDS = 86_400.0
+"""Told of for a day."""
 
 START_WORKER = "start one: lorayard worker --name w1 --adapters DIR (or a whole yard: lorayard up)"
 
@@ -40,6 +46,8 @@ async def check_fleet(bus: Bus, client: Client) -> AsyncIterator[Finding]:
             f"{', '.join(alone)} hear of no dispatcher and pull jobs by themselves, without a plan",
             "start one: lorayard dispatcher",
         )
+    for finding in _ends(await worker_ends(bus), time.time()):
+        yield finding
     for pause in (await client.control.list()).pauses:
         yield warn(
             pause.word,
@@ -90,6 +98,18 @@ def _workers(workers: Sequence[WorkerAdvert], waiting: int) -> Finding:
         return fail("workers", f"none is alive{stuck}", START_WORKER)
     names = ", ".join(advert.worker for advert in workers)
     return ok("workers", f"{len(workers)} alive ({names}), {waiting} unfinished jobs")
+
+
+def _ends(ends: Sequence[WorkerEndRecord], now: float) -> Iterator[Finding]:
+    """Workers that hung, or whose engines died, lately; the newest end of each."""
+    lately = [one for one in ends if one.end is not WorkerEnd.RECYCLED and one.at > now - ENDS_SECONDS]
+    for worker, last in {one.worker: one for one in lately}.items():
+        times = sum(1 for one in lately if one.worker == worker)
+        yield warn(
+            "worker ended",
+            f"{worker} ended itself {times} times in a day, last: {last.reason}",
+            f"what it stood at: lorayard workers show {worker} --stacks",
+        )
 
 
 def _base_model(workers: Sequence[WorkerAdvert]) -> Finding:

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from lorayard_cli.embedded.backoff import RestartPolicy, crashes_in_a_row, delay_seconds
 from lorayard_cli.embedded.bound_to_parent import bound
-from lorayard_cli.exit_codes import NO_USE_IN_RESTARTING
+from lorayard_cli.exit_codes import NO_CRASH, NO_USE_IN_RESTARTING
 
 KEPT_LINES = 20
 """Of a child's last words, for the message when it is given up."""
@@ -101,6 +101,9 @@ class Child:
                 return self._change(ChildState.STOPPED, exit_code=exit_code)
             if exit_code in NO_USE_IN_RESTARTING:
                 return self._change(ChildState.GIVEN_UP, exit_code=exit_code)
+            if exit_code in NO_CRASH:
+                self._change(ChildState.WAITING, exit_code=exit_code, retry_seconds=0.0)
+                continue
             crashes = crashes_in_a_row(crashes, time.monotonic() - started, self._policy)
             wait = delay_seconds(crashes, self._policy)
             self._change(ChildState.WAITING, exit_code=exit_code, retry_seconds=wait)

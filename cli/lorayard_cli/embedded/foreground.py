@@ -10,7 +10,7 @@ from lorayard_cli.embedded.child import ChildChange, ChildState
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.provisions import TINY_ADAPTERS
 from lorayard_cli.embedded.yard import EmbeddedYard
-from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.exit_codes import NO_CRASH, ExitCode
 from lorayard_cli.output import err, note, plain, print_json
 from lorayard_workers.model_store import GEMMA3_270M, TINY
 
@@ -90,7 +90,9 @@ def _print_line(name: str, line: str) -> None:
 
 
 def _print_change(change: ChildChange) -> None:
-    if change.state is ChildState.WAITING:
+    if change.state is ChildState.WAITING and change.exit_code in NO_CRASH:
+        note(f"{change.name} has drained to be started anew (exit code {change.exit_code})")
+    elif change.state is ChildState.WAITING:
         note(
             f"{change.name} ended unexpectedly ({_ending(change.exit_code)}); "
             f"starting it again in {change.retry_seconds:.2g} s"

@@ -13,9 +13,12 @@ class Tally:
     def __init__(self) -> None:
         self.served = ServedTokens()
         self._succeeded = self._failed = self._completion_tokens = 0
+        self.ended = 0
+        """Jobs, however."""
 
     def add(self, tenant: str, outcome: Outcome) -> None:
         """A job of a tenant has ended."""
+        self.ended += 1
         if not isinstance(outcome, Failed):  # what failed is at nobody's charge
             self.served.add(tenant, outcome.used_tokens)
         if isinstance(outcome, Succeeded):

@@ -56,10 +56,11 @@ class Watchdog:
         pulses: Iterable[Pulse],
         *,
         stall_seconds: float,
-        on_stall: Callable[[], None],
+        on_stall: Callable[[WorkerHungError, str], None],
         owns_process: bool,
     ) -> None:
-        """`on_stall` is called on the watchdog's thread. `owns_process`: it may end it by force, too.
+        """`on_stall` is called on the watchdog's thread, with where every thread stands. `owns_process`: it
+        may end it by force, too.
 
         By force means: when the loop does not end it after a stall, or no Python thread comes to run because
         foreign code keeps the interpreter's lock.
@@ -113,8 +114,9 @@ class Watchdog:
 
     def _give_up(self, stall: WorkerHungError) -> None:
         self._arm(ENDING_SECONDS)
-        self._log.error(Event.WORKER_HUNG, reason=str(stall), stacks=stacks())
-        self._on_stall()
+        told = stacks()
+        self._log.error(Event.WORKER_HUNG, reason=str(stall), stacks=told)
+        self._on_stall(stall, told)
         self._tell(self._stall.set_result, stall)
 
     def _note_pause(self) -> None:

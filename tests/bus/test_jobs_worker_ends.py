@@ -1,0 +1,131 @@
+"""Workers that hang say where; workers that have grown old make room for fresh ones, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import pytest
+
+from lorayard_cli.worker_ends import worker_ends
+from lorayard_schemas.assignment import WorkerLoad
+from lorayard_schemas.audit import WorkerEnd
+from lorayard_schemas.job import Job
+from lorayard_schemas.result import JobResult, ResultState
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.errors import SettingsError
+from lorayard_workers.errors import WorkerHungError, WorkerRecycledError
+from lorayard_workers.service.recycling import Recycling
+from lorayard_workers.service.resident import resident_bytes
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+EVIL = "what the engine hangs on"
+
+
+class Process(Protocol):
+    """A dispatcher or worker of the yard."""
+
+    async def stop(self) -> None: ...
+
+    @property
+    def running(self) -> bool: ...
+
+
+class Advert(Protocol):
+    """What a worker says of itself."""
+
+    @property
+    def load(self) -> WorkerLoad: ...
+
+
+class Yard(Protocol):
+    """A yard to start dispatchers and workers in (see conftest)."""
+
+    bus: Bus
+
+    async def dispatcher(self, name: str = "d1", **given: object) -> Process: ...
+    async def worker(self, name: str = "w1", **given: object) -> Process: ...
+    async def publish(self, body: Job | bytes) -> int: ...
+    async def result(self, job: str, *, tenant: str = "acme") -> JobResult: ...
+    async def left(self, kind: str = "jobs") -> int: ...
+
+
+async def test_a_worker_that_hangs_leaves_its_stacks_where_an_operator_finds_them(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    hung = await yard.worker(echo_hangs_on=EVIL, stall_seconds=0.3)
+    await yard.publish(Job(id="j", prompt=EVIL))
+    await wait_until(lambda: not hung.running)
+    with pytest.raises(WorkerHungError):
+        await hung.stop()
+    (end,) = await worker_ends(yard.bus, "w1")
+    assert (end.end, len(end.jobs)) == (WorkerEnd.HUNG, 1)
+    assert "echo-engine" in end.reason
+    assert "echo.py" in end.stacks
+    assert end.resident_bytes > 2**20
+    assert await worker_ends(yard.bus) == [end]
+    assert await worker_ends(yard.bus, "w2") == []
+
+
+async def test_a_worker_is_recycled_after_its_jobs_and_loses_none(yard: Yard, wait_until: WaitUntil) -> None:
+    await yard.dispatcher()
+    old = await yard.worker("w1", recycle_jobs=3, echo_delay_seconds=0.05)
+    for number in range(20):
+        await yard.publish(Job(id=f"j{number}", prompt="x"))
+    await wait_until(lambda: not old.running)
+    with pytest.raises(WorkerRecycledError, match="recycled after 3"):
+        await old.stop()
+    await yard.worker("w1", recycle_jobs=1000)
+    results = [await yard.result(f"j{number}") for number in range(20)]
+    assert {(result.state, result.attempt) for result in results} == {(ResultState.SUCCEEDED, 1)}
+    (end,) = await worker_ends(yard.bus, "w1")
+    assert end.end is WorkerEnd.RECYCLED
+    assert await yard.left("results") == 20
+
+
+async def test_only_one_worker_of_a_yard_is_recycled_at_a_time(yard: Yard, wait_until: WaitUntil) -> None:
+    await yard.dispatcher()
+    both = [await yard.worker(name, recycle_jobs=1) for name in ("w1", "w2")]
+    for number in range(40):
+        await yard.publish(Job(id=f"j{number}", prompt="x"))
+    await wait_until(lambda: not all(one.running for one in both))
+    (first,) = [number for number, one in enumerate(both) if not one.running]
+    with pytest.raises(WorkerRecycledError):
+        await both[first].stop()
+    for number in range(40):
+        await yard.result(f"j{number}")
+    assert both[1 - first].running
+    again = await yard.worker(f"w{first + 1}", recycle_jobs=1000)  # it is there again: the other's turn
+    await yard.publish(Job(id="last", prompt="x"))
+    await yard.result("last")
+    await wait_until(lambda: not both[1 - first].running)
+    with pytest.raises(WorkerRecycledError):
+        await both[1 - first].stop()
+    assert again.running
+
+
+async def test_memory_counts_only_beyond_what_the_worker_starts_with(bus: Bus) -> None:
+    def made(taken: list[int], done: list[int]) -> Recycling:
+        return Recycling(
+            bus,
+            worker="w1",
+            jobs_done=lambda: done[0],
+            after_jobs=None,
+            after_bytes=1000,
+            drain_seconds=1.0,
+            resident=lambda: taken[0],
+        )
+
+    with pytest.raises(SettingsError, match="RECYCLE_RSS_BYTES"):
+        made([1000], [0]).check()
+    taken, done = [999], [0]
+    one = made(taken, done)
+    one.check()
+    taken[0] = 1000
+    assert one.reason() is None
+    done[0] = 1
+    assert "1000 bytes" in (one.reason() or "")
+    assert resident_bytes() > 2**20
