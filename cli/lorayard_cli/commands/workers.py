@@ -39,8 +39,10 @@ async def show(
         names = names_by_digest(await connected.adapters())
         ends = await worker_ends(bus, name)
     if output.json:
-        (alive,) = worker_documents(adverts, names) or [None]
-        print_json({"worker": alive, "ends": [end.model_dump(mode="json") for end in ends]})
+        alive = worker_documents(adverts, names)
+        print_json(
+            {"worker": alive[0] if alive else None, "ends": [end.model_dump(mode="json") for end in ends]}
+        )
     else:
         _print(name, adverts, names, ends, stacks=stacks)
     return ExitCode.OK if adverts or ends else ExitCode.FAILED
