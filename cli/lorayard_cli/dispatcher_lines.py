@@ -30,6 +30,7 @@ def dispatcher_lines(status: DispatcherStatus) -> Iterator[str]:
         turns = status.session_turns_kept + status.session_turns_moved
         kept = f"{status.session_turns_kept} of {turns} further turns went where the one before ran"
         yield f"[bold]sessions[/]    {status.sessions} in memory; {kept}"
+    yield from _limits(status)
     if status.semantic is not None:
         yield from _semantic(status.semantic)
     back = {"struck": status.struck, "paused": status.paused, "capped": status.capped}
@@ -37,6 +38,18 @@ def dispatcher_lines(status: DispatcherStatus) -> Iterator[str]:
         counts = ", ".join(f"{count} {word}" for word, count in back.items() if count)
         yield f"[bold]held back[/]   {counts}"
     yield from _trouble(status)
+
+
+def _limits(status: DispatcherStatus) -> Iterator[str]:
+    if status.limits:
+        told = f"{status.limits_refused} refused, {status.limits_waiting} waiting for a rate"
+        tight = f"; used up: {plain(', '.join(status.limits_tight))}" if status.limits_tight else ""
+        yield f"[bold]limits[/]      {told}{tight}"
+    if status.shed_hopeless or status.shed_by_lane:
+        yield (
+            f"[bold]shed[/]        {status.shed_hopeless} beyond their deadlines, "
+            f"{status.shed_by_lane} from lanes that were too long"
+        )
 
 
 def _semantic(told: SemanticStatus) -> Iterator[str]:

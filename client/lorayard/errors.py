@@ -258,7 +258,8 @@ class JobExpiredError(JobError):
     """The job's deadline passed before it had an answer."""
 
     def __init__(self, *, result: Result) -> None:
-        super().__init__(f"job {result.job_id} expired: its deadline passed first", result=result)
+        why = result.error.message if result.error is not None else "its deadline passed first"
+        super().__init__(f"job {result.job_id} expired: {why}", result=result)
 
 
 class JobTimeoutError(LorayardError, TimeoutError):

@@ -20,6 +20,7 @@ from lorayard_dispatcher.session import Session
 from lorayard_dispatcher.sessions import Sessions
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_dispatcher.shedding import Shedding
 from lorayard_dispatcher.unresolved import Unresolved
 from lorayard_schemas.control import Cap, Hold
 from lorayard_schemas.job import Lane
@@ -49,6 +50,7 @@ class Admission:
         fleet: Fleet,
         setbacks: Setbacks,
         limits: Limits,
+        shedding: Shedding,
         samples: Samples,
         ceilings: Ceilings,
         postpone: Callable[[TakenJob], Coroutine[object, object, None]],
@@ -89,6 +91,7 @@ class Admission:
         self._sessions = sessions
         self._limits = limits
         self._isolation = isolation
+        self._shedding = shedding
 
     def take(self, job: TakenJob) -> None:
         """A job whose lease is held; one that nobody can tell what to do with costs the others nothing."""
@@ -165,14 +168,18 @@ class Admission:
             return
         if self._samples.per_adapter and found.rule is Rule.EXPLICIT and job.deliveries == 1:
             self._sample(job)
+        if (job.deadline is not None or self._shedding.bounded) and not self._shedding.lets(
+            job, found.made_of or BASE_GROUP
+        ):
+            return
+        if self._limits.gates and not self._limits.lets(job, found):
+            return
         hold = self._choosing.hold(job, found)
         if hold is not None:
             self._put_by(job, hold)
             return
         if self._choosing.controls.caps_any and (full := self._ceilings.full(job, found.refs)) is not None:
             self._put_by(job, full)
-            return
-        if self._limits.gates and not self._limits.lets(job, found):
             return
         if session is not None:
             session.turned(found, job.enqueued_at)

@@ -153,6 +153,7 @@ async def _serve(
     )
     active = [
         asyncio.create_task(dispatcher.limits.run(), name="limits"),
+        asyncio.create_task(dispatcher.shedding.run(), name="shedding"),
         asyncio.create_task(keeper.run(), name="samples"),
         asyncio.create_task(guarding.run(), name="guard"),
         asyncio.create_task(recurring.run(), name="recurring"),

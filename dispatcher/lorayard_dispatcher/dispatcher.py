@@ -43,6 +43,7 @@ from lorayard_dispatcher.sending import Sending
 from lorayard_dispatcher.sessions import Sessions
 from lorayard_dispatcher.setbacks import Setbacks
 from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_dispatcher.shedding import EXTRA_ROOM, Shedding
 from lorayard_dispatcher.unresolved import Unresolved
 from lorayard_dispatcher.unservable import Unservable
 from lorayard_dispatcher.usage import Usage
@@ -192,6 +193,15 @@ class Dispatcher:
             serves=self.unservable.able,
             give=lambda job, worker: self.admission.give(job, worker),
         )
+        self.shedding = Shedding(
+            self.bus,
+            pool=self.pool,
+            refusing=self.refusing,
+            drain=self.limits.drain,
+            policy=self.planner.policy,
+            enabled=self.settings.shed_hopeless,
+            bounds=self.settings.lane_bounds,
+        )
         self.delayed = DelayedCheck(self.answers, self.spawn, self._log)
         self.admission = self._make_admission()
         self.retry_unresolved = self.admission.retry_unresolved
@@ -208,6 +218,7 @@ class Dispatcher:
             setbacks=self.setbacks,
             limits=self.limits,
             isolation=self.isolation,
+            shedding=self.shedding,
             samples=self.samples,
             ceilings=self.ceilings,
             postpone=lambda job: postpone(self.bus, self.leases, job, now=time.time()),
@@ -271,6 +282,7 @@ class Dispatcher:
             usage=self.usage,
             audit=self.audit,
             policy=self.planner.policy,
+            handed=self.shedding.handed,
             tasks=self._tasks,
             log=self._log,
         )
@@ -305,7 +317,8 @@ class Dispatcher:
         """
         if self.choosing.controls.paused_lane(lane) is not None:
             return 0
-        return self.room_due() - self.pool.count(LANES.index(lane))
+        room = self.room_due() - self.pool.count(LANES.index(lane))
+        return room if room > EXTRA_ROOM or not self.shedding.sheds(lane) else EXTRA_ROOM
 
     def room_due(self) -> int:
         """The same for retried jobs, of whatever lane."""

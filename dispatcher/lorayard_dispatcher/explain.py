@@ -86,6 +86,9 @@ def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
     hold = dispatcher.unresolved.kept_by(taken)
     # Else its session is being read, which takes a moment.
     reason = WaitReason.NEXT_PLAN if dispatcher.fleet.workers else WaitReason.NO_WORKER
+    limited = dispatcher.limits.why(taken.address.tenant, taken.job)
+    if limited is not None:
+        reason = WaitReason.LIMIT
     return JobExplanation(
         dispatcher=dispatcher.name,
         where=Whereabouts.PARKED,
@@ -95,7 +98,8 @@ def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
         waited_seconds=max(0.0, time.time() - taken.enqueued_at),
         attempt=taken.attempt,
         reason=reason if hold is None else _HELD[type(hold)],
-        detail="" if hold is None else told(hold),
+        detail=told(hold) if hold is not None else limited[0] if limited is not None else "",
+        moves_in_seconds=None if limited is None else limited[1],
     )
 
 

@@ -65,6 +65,7 @@ class Sending:
         usage: Usage,
         audit: Audit,
         policy: Policy,
+        handed: Callable[[Sequence[ParkedJob]], None],
         tasks: OwnedTasks,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
@@ -76,6 +77,7 @@ class Sending:
         self._usage = usage
         self._audit = audit
         self._policy = policy
+        self._handed = handed
         self._spawn: Callable[..., object] = tasks.spawn
         self._log = log
         self.under_way = 0
@@ -86,6 +88,7 @@ class Sending:
         """Send jobs to one worker, in as many requests as they need."""
         for parked in jobs:
             self._usage.handed(worker, parked.waiting)
+        self._handed(jobs)
         for batch in batches(jobs):
             self.under_way += len(batch)
             number = self._hand_over.begin(worker, batch)

@@ -16,6 +16,7 @@ from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.explain import explain_job
+from lorayard_dispatcher.limit_status import limit_status
 from lorayard_dispatcher.placement_report import report
 from lorayard_dispatcher.placing import place_adapter
 from lorayard_dispatcher.planning.values import BASE_GROUP
@@ -261,6 +262,7 @@ def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) ->
         session_turns_kept=dispatcher.sessions.kept,
         session_turns_moved=dispatcher.sessions.moved,
         sessions_failed=dispatcher.sessions.failed,
+        **limit_status(dispatcher.limits, dispatcher.shedding),
         semantic=semantic_status(dispatcher),
         audit_lost=dispatcher.audit.lost,
         missing=upkeep.missing,

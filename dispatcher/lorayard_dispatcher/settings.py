@@ -12,6 +12,7 @@ from lorayard_dispatcher.planning.policy import Policy
 from lorayard_shared.settings import YardSettings
 
 Seconds = Annotated[float, Field(gt=0)]
+Jobs = Annotated[int, Field(ge=1)] | None
 Weight = Annotated[float, Field(gt=0, le=1e6)]
 
 
@@ -42,6 +43,10 @@ class DispatcherSettings(YardSettings):
     so that what shares a batch with it is cleared."""
     max_deliveries: int = Field(default=500, ge=2)
     """The fuse behind that, by the server's count, which also rises while a job only waits."""
+    shed_hopeless: bool = True
+    """Whether a job that would surely wait beyond its deadline is told so when it comes."""
+    lane_bounds: tuple[Jobs, Jobs, Jobs, Jobs] = (None, None, None, None)
+    """Per lane, urgent first: where more jobs wait, lower lanes are refused, and then the lane itself."""
     infer_tiers: bool = True
     """Whether traffic alone may have an adapter merged into workers of its own."""
     semantic_samples: int = Field(default=0, ge=0, le=1000)

@@ -63,6 +63,8 @@ class WaitReason(StrEnum):
     """Somebody has paused or drained its lane, tenant or adapter; `detail` says who, why, and until when."""
     CAPPED = "capped"
     """As many jobs of its lane, tenant or adapter are at workers as somebody allows; `detail` says which."""
+    LIMIT = "limit"
+    """A rate keeps it back; `detail` says whose, `moves_in_seconds` for how long."""
     PLANNER = "planner"
     """The planner holds it back; `detail` says why."""
 

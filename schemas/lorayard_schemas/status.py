@@ -82,6 +82,22 @@ class DispatcherStatus(Message):
     """The others: that worker was gone, or busy for longer than reading the conversation anew takes."""
     sessions_failed: int = 0
     """Reads and writes of the bucket of sessions that failed."""
+    limits: int = 0
+    """Tenants, adapters and pairs of both whose limits are at work."""
+    limits_refused: int = 0
+    """Jobs over a limit."""
+    limits_refused_for: dict[str, int] = Field(default_factory=dict)
+    """The same by limit, as `requests_rate`."""
+    limits_waiting: int = 0
+    """Jobs that a rate keeps back now."""
+    limits_delayed: int = 0
+    """Jobs that a rate has kept back for a while."""
+    limits_tight: tuple[str, ...] = ()
+    """Some limits that are used up now, for people."""
+    shed_hopeless: int = 0
+    """Jobs told at once that they would wait beyond their deadlines."""
+    shed_by_lane: int = 0
+    """Jobs refused as too many of their lane, or of a more urgent one, wait."""
     semantic: SemanticStatus | None = None
     """Of its classifier; None: none was put into force."""
     audit_lost: int = 0

@@ -9,6 +9,8 @@ import pytest
 from tests.bus.conftest import Yard
 
 from lorayard import Client, GenerateRequest, JobFailedError, LimitReachedError
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason
 from lorayard_schemas.job import Job, Sampling
 from lorayard_schemas.result import ErrorKind, JobResult, ResultState
 from lorayard_shared.settings import YardSettings
@@ -87,14 +89,24 @@ async def test_a_job_over_a_rate_waits_its_turn_where_the_limit_says_so_and_no_l
 
 
 async def test_a_job_that_waits_for_its_turn_can_be_cancelled_and_explained__e5(
-    yard: Yard, client: Client
+    yard: Yard, client: Client, wait_until: WaitUntil
 ) -> None:
     await client.limits.set(tenant="acme", requests_per_minute=1, wait_seconds=600, reason="smooth")
     await yard.dispatcher()
     await yard.worker()
     first, second = await publish(yard, 2)
     await yard.result(first)
+    wish = encode(ExplainJob(tenant="acme", job=second))
 
+    async def held() -> bool:
+        reply = await yard.bus.nc.request(yard.bus.subjects.dispatcher("explain"), wish, timeout=5)
+        told = decode(JobExplanation, reply.data)
+        return (told.reason, told.detail) == (WaitReason.LIMIT, "tenant acme")
+
+    await wait_until(held)
+    status = await yard.status()
+    assert (status.limits, status.limits_waiting) == (1, 1)
+    assert status.limits_tight == ("requests_rate of tenant acme",)
     assert await yard.cancel(second) == "cancelled"
     assert (await yard.result(second)).state is ResultState.CANCELLED
 

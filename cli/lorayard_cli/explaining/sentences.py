@@ -101,6 +101,9 @@ def _reason(live: JobExplanation, tenant: str) -> str:
             return f"somebody has struck {live.detail}; `lorayard strikes lift` lets it run"
         case WaitReason.PAUSED:
             return f"somebody has paused {live.detail}; `lorayard control ls` shows what is paused"
+        case WaitReason.LIMIT:
+            wait = seconds(live.moves_in_seconds or 0.0)
+            return f"its turn within the rate of {live.detail} has not come; it goes in {wait}"
         case WaitReason.CAPPED:
             return f"{live.detail}; it goes when another one has ended"
         case WaitReason.PLANNER | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from lorayard_dispatcher.limiting.calendar_window import Period
 from lorayard_dispatcher.limiting.quota import Quota
 from lorayard_dispatcher.limiting.token_bucket import TokenBucket
-from lorayard_schemas.limit import Limits, LimitUse, Measure, ReachedLimit, pending_name
+from lorayard_schemas.limit import Limits, LimitUse, Measure, ReachedLimit, label_of, pending_name
 
 MEASURES = tuple(Measure)
 """A cost has these, in this order."""
@@ -183,6 +183,15 @@ class Gate:
         """Another dispatcher has let in so much more."""
         for rate in self.rates:
             rate.bucket.give(-spent[rate.measure], now)
+
+    @property
+    def label(self) -> str:
+        """Whose it is, for people."""
+        return label_of(*self.key)
+
+    def room_of(self, name: str) -> float | None:
+        """What the bucket of a rate holds when it is full; None: it is no rate."""
+        return next((rate.bucket.size for rate in self.rates if rate.name == name), None)
 
     def owed(self, now: float) -> Three:
         """Missing in the buckets."""
