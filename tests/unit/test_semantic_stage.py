@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -208,6 +209,9 @@ def test_a_prompt_is_judged_by_its_ends_as_its_message_has_them__b4() -> None:
     assert prompt_excerpt(encode(Job(id="j", messages=turns))) == "new\nold"
     assert prompt_excerpt(encode(Job(id="j", prompt_ref=ref))) == "it begins"
     assert prompt_excerpt(b"\xff") == ""
+    said = [{"role": "user", "content": "a"}, 7, {"role": "user"}, {"role": "user", "content": "b"}]
+    chat = json.dumps({"id": "j", "messages": said}).encode()
+    assert prompt_excerpt(chat) == "b\na", "a turn that is none costs the others nothing"
 
 
 def test_without_an_excerpt_of_a_prompt_kept_elsewhere_it_abstains__b4() -> None:
