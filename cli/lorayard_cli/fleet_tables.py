@@ -149,6 +149,11 @@ def refusal_documents(refused: Refusals) -> list[dict[str, Any]]:
     ]
 
 
+def trouble_documents(trouble: Refusals) -> list[dict[str, Any]]:
+    """One entry per reason that some workers have against a version that is active."""
+    return [{"reason": adapter.reason, "workers": workers} for adapter, workers in trouble.items()]
+
+
 def refusal_table(refused: Refusals) -> Table:
     """One row per version and reason."""
     made = table("adapter", "version", "state", "by", "reason")

@@ -13,6 +13,7 @@ from lorayard_cli.simulation.ours import PlannerRouter
 from lorayard_cli.simulation.overlay import Overlay
 from lorayard_cli.simulation.regimes import regime
 from lorayard_cli.simulation.report import report
+from lorayard_cli.simulation.result import SimResult
 from lorayard_cli.simulation.router import Setup, Sight
 from lorayard_cli.simulation.routers import ROUTERS
 from lorayard_cli.simulation.run import simulate
@@ -143,3 +144,20 @@ def test_a_policy_may_differ_and_an_unknown_setting_is_refused() -> None:
     assert usual.waits_by_kind["good"].p95 < unfair.waits_by_kind["good"].p95
     with pytest.raises(BadSettingError, match="quantum: is not a part of the policy"):
         simulate(replace(trial, options={"quantum": 1.0}), "ours", PlannerRouter)
+
+
+def test_adapters_with_priority_wait_less_and_no_others_wait_past_their_bound__b7__b9() -> None:
+    cluster, traffic = regime("A").cluster, Traffic(load=1.05, seconds=15.0)
+    found: dict[float, SimResult] = {}
+    for worth in (1.0, 4.0):
+        jobs = make_jobs(traffic, cluster, 1)
+        preferred = sorted({one.adapter for one in jobs})[::4]
+        for one in jobs:
+            one.kind = "high" if one.adapter in preferred else "usual"
+        options = {"worth_of": dict.fromkeys(preferred, worth)}
+        trial = Trial(cluster=cluster, traffic=traffic, seed=1, jobs=jobs, options=options)
+        found[worth] = simulate(trial, "ours", PlannerRouter, audited=True)
+    before, after = found[1.0], found[4.0]
+    assert after.waits_by_kind["high"].p95 < 0.8 * before.waits_by_kind["high"].p95
+    assert after.waits_by_kind["usual"].longest < 15.0
+    assert after.jobs_per_second > 0.95 * before.jobs_per_second

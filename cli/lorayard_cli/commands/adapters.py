@@ -19,6 +19,7 @@ from lorayard_cli.fleet_tables import (
     refusals,
     residents_by_label,
     several_versions,
+    trouble_documents,
 )
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, print_json, print_text
@@ -139,7 +140,7 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
             {
                 **record.model_dump(mode="json"),
                 "workers": residents.get(record.label, []),
-                "trouble": refusal_documents(troubles.get(record.label, {})),
+                "trouble": trouble_documents(troubles.get(record.label, {})),
             }
             for record in records
         ]
@@ -149,7 +150,7 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
         out().print(adapter_table(records, residents))
     for label, trouble in troubles.items():
         for adapter, workers in trouble.items():
-            note(f"{label} serves, but {', '.join(workers)}: {adapter.reason}")
+            note(f"{label} is active, but {', '.join(workers)}: {adapter.reason}")
     if refused:
         out().print(refusal_table(refused))
     if not records and not refused:
