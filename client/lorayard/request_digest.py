@@ -22,7 +22,16 @@ def request_digest(request: GenerateRequest) -> str:
     Raises:
         InvalidRequestError: naming the first field at fault.
     """
-    asked = replace(request, lane=Lane.NORMAL, deadline_seconds=None, stream=False, idempotency_key=None)
+    asked = replace(
+        request,
+        lane=Lane.NORMAL,
+        deadline_seconds=None,
+        start_within_seconds=None,
+        delay_seconds=None,
+        at=None,
+        stream=False,
+        idempotency_key=None,
+    )
     body = pack_plain(asked, job_id="j", now=0.0) or pack_job(build_job(asked, job_id="j", now=0.0))
     told: dict[str, Any] = msgpack.unpackb(body)  # type: ignore[assignment]  # it packs a map
     said = {**told, "adapter": request.adapter}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
 
@@ -154,10 +155,8 @@ async def _prepare(link: Link, request: GenerateRequest) -> Prepared:
     subject = _subject(link, request)
     keyed = request.idempotency_key is not None
     job_id = _job_id(link, request)
-    now, at = time.time(), None
-    if is_later(request):
-        now = await link.delayed.now()
-        at = starts_at(request, now=now)
+    now = await _now(link, request)
+    at = starts_at(request, now=now) if is_later(request) else None
     digest = request_digest(request) if keyed else None
     body = pack_plain(request, job_id=job_id, now=now, digest=digest)
     if body is None or len(body) > INLINE_BYTES:
@@ -172,6 +171,16 @@ async def _prepare(link: Link, request: GenerateRequest) -> Prepared:
         key=request.idempotency_key,
         digest=digest,
     )
+
+
+async def _now(link: Link, request: GenerateRequest) -> float:
+    """Unix seconds; by the server's clock where the job has a time, for ours may be wrong, or jump."""
+    if is_later(request):
+        return await link.delayed.now()
+    if request.deadline_seconds is not None or request.start_within_seconds is not None:
+        with suppress(BusUnavailableError, YardNotReadyError):  # the publish waits for it, or says so
+            return await link.delayed.now()
+    return time.time()
 
 
 async def _later(link: Link, outgoing: Outgoing, at: float) -> Outgoing:

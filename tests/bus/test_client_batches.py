@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 
 import lorayard.batch_publisher
+import lorayard.submitter
 from lorayard import (
     Client,
     GenerateRequest,
@@ -235,3 +238,17 @@ async def test_a_long_prompt_is_told_apart_by_its_text__e4(yard: Client) -> None
 async def test_a_bulk_tells_conflicts_item_by_item__e4(yard: Client) -> None:
     entries = (await yard.submit_many([*keyed("a", "b"), *keyed("a", prompt="other"), *keyed("b")])).entries
     assert [type(entry) for entry in entries] == [JobHandle, JobHandle, IdempotencyConflictError, JobHandle]
+
+
+async def test_a_deadline_counts_by_the_servers_clock__e4(
+    yard: Client, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client whose clock is an hour behind would else see its jobs expire as they come."""
+    now = time.time()
+    monkeypatch.setattr(lorayard.submitter, "time", SimpleNamespace(time=lambda: now - 3600))
+    await yard.submit("hello", deadline_seconds=60)
+    await yard.submit("hello", start_within_seconds=60)
+    first, second = await stored(bus, 1), await stored(bus, 2)
+    assert first.deadline is not None
+    assert second.start_by is not None
+    assert min(first.deadline, second.start_by) > now

@@ -15,7 +15,7 @@ from lorayard_cli.checks.bus import check_bus
 from lorayard_cli.checks.finding import Level
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import INLINE_BYTES
-from lorayard_schemas.result import JobResult, ResultState
+from lorayard_schemas.result import ErrorKind, JobResult, ResultError, ResultState
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import PackedResult, ResultStore, Stored
@@ -234,3 +234,13 @@ async def filled(bus: Bus) -> dict[str, str]:
         for finding in findings
         if finding.level is Level.WARN
     }
+
+
+async def test_an_error_longer_than_a_message_is_stored_as_far_as_it_fits__e3(bus: Bus) -> None:
+    """It would be tried for ever, and its job never be answered."""
+    error = ResultError(kind=ErrorKind.RETRYABLE, code="engine_error", message="x" * 2 * 2**20)
+    failed = JobResult(job="j", tenant="t", state=ResultState.FAILED, error=error)
+    assert await results(bus).store(failed) is Stored.NOW
+    kept = (await stored(bus)).error
+    assert kept is not None
+    assert (kept.code, kept.message[:9]) == ("engine_error", "x" * 9)

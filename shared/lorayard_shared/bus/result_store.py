@@ -36,6 +36,8 @@ MEND_FULL = (
     "raise LORAYARD_RESULTS_MAX_BYTES (for texts over 512 KiB LORAYARD_PAYLOADS_MAX_BYTES) and run "
     "`lorayard doctor --mend` with it; until then finished jobs wait at their workers"
 )
+MESSAGE_CHARACTERS = 16 * 1024
+"""Of an error that is longer than a message: some library's whole state, as a rule."""
 FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 2.0
 TELL_SECONDS = 10.0
@@ -141,12 +143,22 @@ class ResultStore:
 
     async def _body(self, result: JobResult) -> bytes:
         body = encode(result)
-        if len(body) <= INLINE_BYTES or result.text is None:
+        if len(body) <= INLINE_BYTES:
             return body
+        if result.text is None:
+            return encode(_shortened(result))
         # By content too: a second run's other text must not replace the one that the stored result refers to.
         name = hashlib.sha256(f"{result.tenant}\0{result.job}\0{result.text}".encode()).hexdigest()
         ref = await self._payloads.put(f"result-{name}", result.text)
         return encode(result.model_copy(update={"text": None, "text_ref": ref}))
+
+
+def _shortened(result: JobResult) -> JobResult:
+    """With as much of its error's text as a message can hold: unstored, its job would never be answered."""
+    if result.error is None:
+        return result
+    message = f"{result.error.message[:MESSAGE_CHARACTERS]} ..."
+    return result.model_copy(update={"error": result.error.model_copy(update={"message": message})})
 
 
 def _is_full(error: nats.js.errors.APIError) -> bool:
