@@ -86,7 +86,7 @@ class ControlBook:
 
     def paused(self, kind: Controlled, name: str) -> Pause | None:
         """Whether just this is paused."""
-        return self._paused.get(thing_of(kind, name))
+        return self._paused.get(thing_of(kind, name)) if self._paused else None
 
     def paused_lane(self, lane: Lane) -> Pause | None:
         """Whether a whole lane is."""

@@ -339,11 +339,12 @@ class Execution:
         return PackedResult(tenant=held.address.tenant, job=held.job, body=body)
 
     def _note(self, held: HeldJob, outcome: Outcome, stored: Stored) -> None:
-        self._teller.ended(held, result_state(outcome))
+        state = result_state(outcome)
+        self._teller.ended(held, state)
         if stored is Stored.BEFORE:
             self._log.info(Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant)
         else:
-            self._log.debug(Event.JOB_FINISHED, job=held.job, state=result_state(outcome))
+            self._log.debug(Event.JOB_FINISHED, job=held.job, state=state)
 
     def _let_go(self, held: HeldJob) -> None:
         self._ack([held])
