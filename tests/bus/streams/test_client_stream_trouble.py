@@ -203,6 +203,31 @@ async def test_a_yard_that_announces_nothing_is_read_from_its_stream(
     await reader.end()
 
 
+async def test_an_announcement_that_was_lost_is_read_from_the_stream_when_the_next_one_comes(
+    yard: Yard, client: Client, writing: Writing, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lorayard.streaming.follower, "FIRST_LOOK_SECONDS", 3600.0)
+    handle = await client.submit("tell", stream=True)
+    reader = Reader(handle)
+    await wait_until(lambda: "tell" in writing)
+    writing.say("tell", "one ")
+    await wait_until(lambda: reader.text == "one ")
+    usual = {"src": yard.bus.subjects.tokens, "dest": yard.bus.subjects.told_all}
+    before = await yard.left("tokens")
+    await change_tokens(yard, republish=None)
+    writing.say("tell", "two ")
+
+    async def two_is_stored() -> bool:
+        return await yard.left("tokens") > before
+
+    await wait_until(two_is_stored)
+    await change_tokens(yard, republish=usual)
+    writing.say("tell", "three")
+    await wait_until(lambda: reader.text == "one two three")
+    writing.end("tell")
+    await reader.end()
+
+
 async def test_closing_the_client_ends_its_readers(
     yard: Yard, writing: Writing, wait_until: WaitUntil
 ) -> None:
