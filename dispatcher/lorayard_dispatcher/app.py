@@ -1,8 +1,9 @@
 """The dispatcher process: start, run, stop.
 
 Stopping is one sequence: no more pulls and plans; hand-overs under way end; the endpoints close; parked jobs
-go back to the stream at once, and a dispatcher that stands by may pull; the connections close. A stop that
-comes while it still starts ends the start. A dispatcher that is killed instead loses nothing either: its jobs
+go back to the stream at once, and a dispatcher that stands by may pull; the connections close. Each step is
+done though one before it failed, and none waits for a bus that is away. A stop that comes while it still
+starts ends the start. A dispatcher that is killed instead loses nothing either: its jobs
 come back after `ack_wait`.
 """
 
@@ -14,6 +15,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -35,7 +37,14 @@ from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.heap import settle_heap
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
-from lorayard_shared.process import StoppedError, end_tasks, run_until, stop_on_signals, unless_stopped
+from lorayard_shared.process import (
+    StoppedError,
+    end_in_order,
+    end_tasks,
+    run_until,
+    stop_on_signals,
+    unless_stopped,
+)
 
 KEEPING_SEAT = 0
 """There is always one."""
@@ -166,15 +175,23 @@ async def _serve(
     try:
         await run_until(stop, [*running, *active])
     finally:
-        await end_tasks(active, last_seconds=LAST_WRITING_SECONDS)
-        await posts.end()
-        await end_tasks(running)
-        await dispatcher.limits.end()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_SECONDS):
-                await dispatcher.settle()
-        await end_service(bus, service)
-        await dispatcher.end()
-        await dispatcher.departures.hand_back_all()
-        await posts.step_down()
-        await seats.leave()
+        await end_in_order(
+            {
+                "decisions": partial(end_tasks, active, last_seconds=LAST_WRITING_SECONDS),
+                "pulls": posts.end,
+                "loops": partial(end_tasks, running),
+                "limits": dispatcher.limits.end,
+                "hand-overs": partial(_settle, dispatcher),
+                "endpoints": partial(end_service, bus, service),
+                "tasks": dispatcher.end,
+                "parked jobs": dispatcher.departures.hand_back_all,
+                "pins": posts.step_down,
+                "seats": seats.leave,
+            }
+        )
+
+
+async def _settle(dispatcher: Dispatcher) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE_SECONDS):
+            await dispatcher.settle()

@@ -63,6 +63,7 @@ class Event(StrEnum):
     PREFETCH_FAILED = "prefetch_failed"
     PROCESS_DRAINED = "process_drained"
     PROCESS_STARTED = "process_started"
+    STOP_STEP_FAILED = "stop_step_failed"
     PROCESS_STOPPED = "process_stopped"
     PROMPT_UNJUDGED = "prompt_unjudged"
     RESULTS_FULL = "results_full"

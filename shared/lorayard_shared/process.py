@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+import nats.errors
+
+from lorayard_shared.logs import Event, process_logger
+
 T = TypeVar("T")
+
+INTERRUPTED = 130
+"""The exit code of what a signal has ended."""
 
 CANCEL_AGAIN_SECONDS = 0.5
 
@@ -21,13 +29,53 @@ class StoppedError(Exception):
         super().__init__("told to stop while still starting")
 
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
+class Stop(asyncio.Event):
+    """Set by the first signal; by the second `hurried`, too; a third one ends the process where it stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hurried = asyncio.Event()
+        """Whoever stops it waits for nothing that can be handed back."""
+
+    def again(self) -> None:
+        """Somebody asks."""
+        if self.hurried.is_set():
+            os._exit(INTERRUPTED)  # nothing is lost by it: what was held comes again
+        if self.is_set():
+            self.hurried.set()
+        self.set()
+
+
+def stop_on_signals() -> Stop:
+    """What SIGTERM and SIGINT set."""
+    stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.again)
     return stop
+
+
+Step = Callable[[], Coroutine[Any, Any, object]]
+
+
+async def end_in_order(steps: Mapping[str, Step]) -> None:
+    """Do the steps of a stop, each of them: one that fails must not keep the next from being done.
+
+    Raises:
+        Exception: that of the first step that failed otherwise than by a bus that is away, once all are done.
+    """
+    failed: Exception | None = None
+    for name, step in steps.items():
+        try:
+            await step()
+        except nats.errors.Error as error:  # whoever stops cannot wait for the bus
+            reason = str(error) or type(error).__name__
+            process_logger().warning(Event.STOP_STEP_FAILED, step=name, reason=reason)
+        except Exception as error:  # noqa: BLE001  # raised below: the rest has to be done first
+            process_logger().exception(Event.STOP_STEP_FAILED, step=name)
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 async def unless_stopped(stop: asyncio.Event, step: Coroutine[Any, Any, T]) -> T:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
-from lorayard_shared.process import end_tasks
+import nats.errors
+import pytest
+
+from lorayard_shared.process import end_in_order, end_tasks
 
 BREATHS = 50
 
@@ -38,3 +42,22 @@ async def test_a_task_that_swallows_a_cancel_is_cancelled_again() -> None:
     await asyncio.sleep(0)
     await end_tasks([task], last_seconds=0.0)
     assert task.done()
+
+
+async def test_a_step_of_a_stop_that_fails_keeps_none_behind_it_from_being_done() -> None:
+    done: list[str] = []
+
+    async def step(name: str, error: Exception | None = None) -> None:
+        done.append(name)
+        if error is not None:
+            raise error
+
+    steps = {
+        "first": partial(step, "first"),
+        "away": partial(step, "away", nats.errors.ConnectionClosedError()),
+        "broken": partial(step, "broken", ValueError("ours")),
+        "last": partial(step, "last"),
+    }
+    with pytest.raises(ValueError, match="ours"):
+        await end_in_order(steps)
+    assert done == ["first", "away", "broken", "last"]

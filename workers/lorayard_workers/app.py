@@ -2,8 +2,9 @@
 
 Starting: model, adapters, engine, then registration, endpoints, and the first advert last, so that nobody is
 sent work it cannot take. A stop meanwhile ends the start: there is nothing to hand back yet. Stopping is the
-same way back: the advert says draining, rows finish, what is left goes back to the stream at once, the advert
-is taken down, the engine ends.
+same way back: the advert says draining, what has not begun goes back to the stream at once, rows finish, what
+is left goes back too, the advert is taken down, the engine ends. A second signal waits for no row, a third
+one for nothing. Each step is done though one before it failed, and none waits for a bus that is away.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from lorayard_shared.heap import settle_heap
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.process import (
+    Stop,
     StoppedError,
+    end_in_order,
     end_tasks,
     in_daemon_thread,
     run_until,
@@ -32,7 +35,7 @@ from lorayard_shared.process import (
     unless_stopped,
 )
 from lorayard_workers.adapters.catalog import Catalog
-from lorayard_workers.crew import EMERGENCY, make_crew
+from lorayard_workers.crew import EMERGENCY, Crew, make_crew
 from lorayard_workers.equipment import Equipment, equip
 from lorayard_workers.errors import WorkerHungError, WorkerRecycledError, WorkerSpentError
 from lorayard_workers.service.registration import register
@@ -139,17 +142,27 @@ async def _run(
         await crew.execution.abandon()
         raise
     finally:
-        await end_tasks(task for task in running if task.get_name() == EMERGENCY)
-        if crew.presence.is_well:
-            await crew.presence.begin_draining()
-            await crew.execution.drain(settings.drain_seconds)
-            structlog.get_logger().info(Event.PROCESS_DRAINED, worker=settings.name)
-        await end_tasks(running)
-        await crew.orders.end()
-        await crew.validation.end()
-        await crew.shelf.end()
-        await crew.presence.leave()
-        await end_service(bus, service)
+        hurried = stop.hurried if isinstance(stop, Stop) else asyncio.Event()
+        pulls = [task for task in running if task.get_name() == EMERGENCY]
+        drained = {"drain": partial(_drain, crew, settings.drain_seconds, hurried)}
+        await end_in_order(
+            {
+                "pulls": partial(end_tasks, pulls),
+                **(drained if crew.presence.is_well else {}),
+                "loops": partial(end_tasks, running),
+                "orders": crew.orders.end,
+                "validation": crew.validation.end,
+                "shelf": crew.shelf.end,
+                "advert": crew.presence.leave,
+                "endpoints": partial(end_service, bus, service),
+            }
+        )
+
+
+async def _drain(crew: Crew, seconds: float, hurried: asyncio.Event) -> None:
+    await crew.presence.begin_draining()
+    await crew.execution.drain(seconds, hurried)
+    structlog.get_logger().info(Event.PROCESS_DRAINED, worker=crew.presence.worker)
 
 
 async def _listed(watches: Iterable[BucketWatch], listing: Sequence[asyncio.Task[None]]) -> None:

@@ -132,10 +132,11 @@ class Execution:
         if self._held.get(held.key) is held:
             await self._store(held, Cancelled(request_id=held.key))
 
-    async def drain(self, seconds: float) -> None:
-        """Let held jobs finish for a while; hand the rest back to the stream at once."""
+    async def drain(self, seconds: float, hurried: asyncio.Event) -> None:
+        """Hand back at once what has not begun, and the rest after a while, or as soon as it is `hurried`."""
+        self._returns.withdraw(GiveBack.model_construct(keys=self._held.keys, aliases=()))
         until = self._loop.time() + seconds
-        while len(self._held) and self._loop.time() < until:  # noqa: ASYNC110  # once in a life
+        while len(self._held) and self._loop.time() < until and not hurried.is_set():  # noqa: ASYNC110  # both
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
         for key in self._held.keys:
             held = self._held.drop(key)
