@@ -40,6 +40,9 @@ SURE_SECONDS = 2.0
 SILENT_SECONDS = 3.0
 """A dispatcher that was not heard for so long has nothing pending: it is gone, and others have its jobs."""
 
+MOST_IDLE = 256
+"""Counters read in one turn that this dispatcher has nothing to add to: of more, each is read less often."""
+
 Whose = tuple[str | None, str | None]
 _Three = tuple[float, float, float]
 
@@ -58,6 +61,7 @@ class LimitExchange:
         self._heard: dict[str, tuple[float, float, dict[str, SpentHere]]] = {}
         """Name -> which life of it, when it was heard last (monotonic seconds), and what it said."""
         self._numbers = itertools.count(int(started_at * 1e6))
+        self._turn = 0
         self._trouble = False
         self._log = structlog.get_logger()
 
@@ -138,7 +142,7 @@ class LimitExchange:
         Raises:
             nats.errors.Error: the connection takes no message now.
         """
-        asked = [(subject, count) for subject, count in self._counts() if self._is_due(count)]
+        asked = self._due()
         sent = [Outgoing(subject=subject, body=b"", head=self._next(count)) for subject, count in asked]
         answers = await self._publishes.send(sent)
         for (_, count), answer in zip(asked, answers, strict=True):
@@ -152,9 +156,19 @@ class LimitExchange:
         given = {headers.INCREMENT: str(int(count.on_its_way))}
         return header_block({**given, headers.MSG_ID: count.token} if count.token else given)
 
-    def _is_due(self, count: Count) -> bool:
-        waits = count.token or round(count.untold) or not count.heard
-        return bool(waits) or bool(self._heard)
+    def _due(self) -> list[tuple[str, Count]]:
+        """Counters that there is something to tell of, and in turn some of those that others may have told
+        of."""
+        due: list[tuple[str, Count]] = []
+        idle: list[tuple[str, Count]] = []
+        for subject, count in self._counts():
+            waits = count.token or round(count.untold) or not count.heard
+            (due if waits else idle).append((subject, count))
+        if self._heard and idle:
+            start = self._turn % len(idle)
+            due += (idle[start:] + idle[:start])[:MOST_IDLE]
+            self._turn = start + MOST_IDLE
+        return due
 
     def _counts(self) -> Iterator[tuple[str, Count]]:
         unix = time.time()

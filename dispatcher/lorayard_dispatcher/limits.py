@@ -47,6 +47,9 @@ GRACE_SECONDS = 10.0
 LAST_SECONDS = 1.0
 """A server that does not answer sooner is away, and what was let in just now is forgotten."""
 
+ASK_AGAIN_SECONDS = 0.1
+"""Counters are read five times a second."""
+
 HELD_SHARE = 0.5
 """Of the window that jobs kept back by rates may take; further ones are refused, so that one tenant's wait
 is not everybody's."""
@@ -132,6 +135,9 @@ class Limits:
         charge = self.admitted.get(name)
         if charge is not None:
             return charge.until <= now or self._hold(job, charge, name)
+        for gate in gates:
+            if gate.unheard and gate.must_hear(now, time.time()):
+                return self._ask_again(job, name, now)
         size = max(len(job.body), job.prompt_bytes)
         cost = (1.0, job.prompt_bytes / BYTES_A_TOKEN + job.max_new_tokens, float(size))
         until = now
@@ -179,6 +185,12 @@ class Limits:
 
     # ---- what waits for its turn
 
+    def _ask_again(self, job: TakenJob, name: Name, now: float) -> bool:
+        """Its gates have just begun, and do not know yet what was used: nothing is counted until they do."""
+        heapq.heappush(self._held, (now + ASK_AGAIN_SECONDS, job.key, name))
+        self._keep(job)
+        return False
+
     def _hold(self, job: TakenJob, charge: Charge, name: Name) -> bool:
         if name not in self._waiting:
             self.delayed += 1
@@ -186,11 +198,14 @@ class Limits:
             for gate in charge.gates:
                 gate.waiting += 1
         heapq.heappush(self._held, (charge.until, job.key, name))
+        self._keep(job)
+        return False
+
+    def _keep(self, job: TakenJob) -> None:
         old = self._unresolved.hold(job)
         if old is not None:
             self._leases.release(old.lease)
         self._call_soon()
-        return False
 
     def _call_soon(self) -> None:
         if self._timer is not None:
@@ -282,6 +297,7 @@ class Limits:
                 await self.exchange.tell_quotas()
 
     def _sweep(self, now: float) -> None:
+        self.gates.forget_idle(now)
         if not len(self.admitted):
             return
         here: set[Name] = {(held.tenant, held.job) for _, held in self._fleet.handed()}

@@ -321,7 +321,7 @@ BUCKETS: tuple[Channel, ...] = (
     _bucket("strikes", "control", "strike.{key}", "Whose jobs wait.", Strike),
     _bucket("pauses", "control", "pause.{key}", "What starts no jobs for a while.", Pause),
     _bucket("caps", "control", "cap.{key}", "How many run at once.", Cap),
-    _bucket("limitRecords", "control", "limit.{key}", "What tenants and adapters may ask for.", Limits),
+    _bucket("limitRecords", "tenants", "limit.{key}", "What tenants and adapters may ask for.", Limits),
     _bucket("trials", "control", "trial.{key}", "What the guard has counted.", TrialRecord),
     _bucket("tenantRecords", "tenants", "{key}", "What holds for a tenant's jobs.", TenantRecord),
     _bucket("plans", "schedules", "plan.{tenant}.{key}", "Jobs that come again and again.", Schedule),

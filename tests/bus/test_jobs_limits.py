@@ -181,7 +181,7 @@ async def test_an_adapter_has_limits_of_its_own_whoever_asks_for_it__e5(yard: Ya
 async def test_a_limit_for_each_tenant_counts_each_by_itself__e5(yard: Yard, client: Client) -> None:
     await client.limits.set(tenant="*", requests_per_day=1, reason="a public yard")
     await client.limits.set(tenant="acme", requests_per_day=3, reason="a paying one")
-    await yard.dispatcher()
+    dispatcher = await yard.dispatcher()
     await yard.worker()
 
     counts = {
@@ -190,6 +190,10 @@ async def test_a_limit_for_each_tenant_counts_each_by_itself__e5(yard: Yard, cli
     }
 
     assert counts == {"acme": 0, "one": 2, "two": 2}
+    await dispatcher.stop()
+    await yard.dispatcher("d2")  # it has heard of none of them
+    again = await results(yard, await publish(yard, 2, tenant="one", first=3), tenant="one")
+    assert len(refused(again)) == 2
 
 
 async def test_a_daily_quota_outlives_its_dispatcher_and_counts_no_job_twice__e5(

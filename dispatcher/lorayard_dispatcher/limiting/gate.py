@@ -20,6 +20,9 @@ known. Sooner would be a busy loop, later would leave rows idle."""
 FEW_SECONDS = 10.0
 """Of fewer, people want to know tenths."""
 
+HEAR_SECONDS = 2.0
+"""A counter is read with the next turn of the exchange; beyond that the server is away."""
+
 RATE_MEMORY_SECONDS = 10.0
 """Of how fast jobs end: longer than a batch, shorter than a change of load."""
 
@@ -58,6 +61,7 @@ class Gate:
     """What is used of one record, here and elsewhere. `now` is monotonic seconds, `unix` the calendar's."""
 
     __slots__ = (
+        "_born_at",
         "_ends_per_second",
         "_last_end",
         "elsewhere",
@@ -70,6 +74,7 @@ class Gate:
         "refused",
         "spent",
         "tenant",
+        "unheard",
         "waiting",
     )
 
@@ -77,6 +82,9 @@ class Gate:
         """`tenant`: of whom this is, where the record is for each tenant."""
         self.tenant = tenant if tenant is not None else record.tenant
         self.key = (self.tenant, record.adapter)
+        self._born_at = now
+        self.unheard = bool(record.per_day or record.per_month)
+        """Whether the counters of its quotas were not read yet."""
         self.pending = [0.0, 0.0, 0.0]
         self.elsewhere: dict[str, Three] = {}
         """Pending at other dispatchers, by name."""
@@ -183,6 +191,19 @@ class Gate:
         """Another dispatcher has let in so much more."""
         for rate in self.rates:
             rate.bucket.give(-spent[rate.measure], now)
+
+    def is_idle(self, now: float) -> bool:
+        """Whether nothing is pending, every bucket is full and no quota begun: a new one would be the same."""
+        counts = [count for quota in self.quotas for count in quota.counts().values()]
+        return not any(self.pending) and not any(self.owed(now)) and not any(count.used for count in counts)
+
+    def must_hear(self, now: float, unix: float) -> bool:
+        """Whether what was used of its quotas by now, here in a former life or elsewhere, is yet to be heard
+        of. A server that does not say so within a while is not waited for."""
+        if self.unheard:
+            heard = all(quota.count(unix).heard for quota in self.quotas)
+            self.unheard = not heard and now - self._born_at < HEAR_SECONDS
+        return self.unheard
 
     @property
     def label(self) -> str:

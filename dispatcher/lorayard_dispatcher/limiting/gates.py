@@ -73,6 +73,16 @@ class Gates:
         self._found[tenant, adapters] = gates
         return gates
 
+    def forget_idle(self, now: float) -> None:
+        """Those of each tenant by itself that nothing is known of which would not be found again."""
+        idle = [
+            whose for whose, gate in self._gates.items() if whose not in self._records and gate.is_idle(now)
+        ]
+        for whose in idle:
+            del self._gates[whose]
+        if idle:
+            self._found.clear()
+
     def _gate(self, whose: Whose, now: float) -> Gate | None:
         gate = self._gates.get(whose)
         if gate is None and (record := self._record(whose)) is not None:
