@@ -193,7 +193,7 @@ class Gate:
             rate.bucket.give(-spent[rate.measure], now)
 
     def is_idle(self, now: float) -> bool:
-        """Whether nothing is pending, every bucket is full and no quota begun: a new one would be the same."""
+        """Whether nothing is pending, owed or used: a new one would be the same."""
         counts = [count for quota in self.quotas for count in quota.counts().values()]
         return not any(self.pending) and not any(self.owed(now)) and not any(count.used for count in counts)
 
