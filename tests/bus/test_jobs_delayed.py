@@ -13,14 +13,19 @@ from lorayard import (
     Client,
     GenerateRequest,
     InvalidRequestError,
+    Lane,
     ResultState,
     SyncClient,
     YardFullError,
     YardNotReadyError,
 )
-from lorayard_schemas.job import INLINE_BYTES
+from lorayard.job_ids import keyed_job_id
+from lorayard.later import schedule_headers
+from lorayard_schemas.codec import encode
+from lorayard_schemas.job import INLINE_BYTES, Job
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.status import DispatcherStatus
+from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
@@ -105,16 +110,21 @@ async def test_a_bad_one_harms_no_other_and_its_field_is_named__e4(client: Clien
 
 
 async def test_the_same_key_schedules_once_however_long_it_waits__e4(client: Client, bus: Bus) -> None:
-    first = await client.submit("x", delay_seconds=HOUR, idempotency_key="k")
-    # As if the two minutes were over in which the stream knows the message's id again.
-    stream = bus.subjects.stream("delayed")
-    config = (await bus.api(f"STREAM.INFO.{stream}"))["config"]
-    await bus.api(f"STREAM.UPDATE.{stream}", {**config, "duplicate_window": 100_000_000})
-    await client.submit("y", delay_seconds=HOUR)
-    (known, *_) = await client.scheduled()
+    job_id = keyed_job_id(tenant="default", salt="", key="k")
+    subjects, at = bus.subjects, time.time() + HOUR
+    subject = subjects.job(JobAddress(lane=Lane.NORMAL, tenant="default", adapter=None))
+    # Submitted so long ago that the stream knows the message's id no more.
+    await bus.js.publish(
+        subjects.delayed_job("default", job_id),
+        encode(Job(id=job_id, prompt="x")),
+        headers=schedule_headers(subjects, subject, at),
+    )
     again = await client.submit("x", delay_seconds=2 * HOUR, idempotency_key="k")
-    assert (first.existing, again.existing, again.id) == (False, True, first.id)
-    assert [one.at for one in await client.scheduled() if one.job_id == first.id] == [known.at]
+    assert (again.existing, again.id) == (True, job_id)
+    (waits,) = await client.scheduled()
+    assert abs(waits.at - at) < 1e-3
+    other = await client.submit("x", delay_seconds=HOUR, idempotency_key="another")
+    assert not other.existing
 
 
 async def test_a_cancelled_one_is_taken_out_and_answered__e4(yard: Yard, client: Client) -> None:
@@ -171,3 +181,12 @@ def test_the_blocking_client_schedules_too(settings: YardSettings) -> None:
     with SyncClient(settings=settings) as client:
         handle = client.submit("x", delay_seconds=HOUR)
         assert [one.job_id for one in client.scheduled()] == [handle.id]
+
+
+async def test_jobs_for_later_run_while_no_dispatcher_lives__e4(yard: Yard, client: Client) -> None:
+    await yard.worker(emergency=True, emergency_after_seconds=0.3)
+    handle = await client.submit("x", delay_seconds=0.5)
+    gone = await client.submit("y", delay_seconds=HOUR)
+    assert (await handle.outcome(15)).state is ResultState.SUCCEEDED
+    assert await gone.cancel() is CancelOutcome.CANCELLED
+    assert await client.scheduled() == []

@@ -223,6 +223,21 @@ async def test_a_paused_or_removed_one_is_withdrawn_though_no_dispatcher_lives__
             await verb("digest")
 
 
+async def test_one_that_was_withdrawn_can_be_placed_again_at_once(bus: Bus, client: Client) -> None:
+    await client.schedules.add("digest", "x", cron=HOURLY)
+    now = [time.time()]
+    one = await keeper(bus, lambda: now[0])
+    days = 3 * 24 * HOUR
+    for step in (0.0, days, -days, days):  # a clock that is wrong twice
+        now[0] += step
+        await one.look()
+    state, _ = await ScheduleStore(bus).state("acme", "digest")
+    assert state.ahead is not None
+    assert state.ahead.at > time.time() + days - HOUR
+    ahead = occurrence_id("digest", state.ahead.at)
+    assert ahead in [waits.job_id for waits in await client.scheduled()]
+
+
 async def test_one_that_was_placed_as_it_was_taken_away_is_withdrawn_after_all(
     bus: Bus, client: Client
 ) -> None:

@@ -107,22 +107,33 @@ async def test_only_one_worker_of_a_yard_is_recycled_at_a_time(yard: Yard, wait_
     assert again.running
 
 
-async def test_memory_counts_only_beyond_what_the_worker_starts_with(bus: Bus) -> None:
-    def made(taken: list[int], done: list[int]) -> Recycling:
-        return Recycling(
-            bus,
-            worker="w1",
-            jobs_done=lambda: done[0],
-            after_jobs=None,
-            after_bytes=1000,
-            drain_seconds=1.0,
-            resident=lambda: taken[0],
-        )
+def recycling(bus: Bus, worker: str, taken: list[int], done: list[int]) -> Recycling:
+    return Recycling(
+        bus,
+        worker=worker,
+        jobs_done=lambda: done[0],
+        after_jobs=None,
+        after_bytes=1000,
+        drain_seconds=1.0,
+        resident=lambda: taken[0],
+    )
 
+
+async def test_the_turn_is_one_workers_until_it_is_there_again(bus: Bus) -> None:
+    first, second = (recycling(bus, name, [0], [0]) for name in ("w1", "w2"))
+    assert await first.take_turn()
+    assert not await second.take_turn()
+    await second.give_turn_back()  # it has none to give
+    assert not await second.take_turn()
+    await first.give_turn_back()
+    assert await second.take_turn()
+
+
+async def test_memory_counts_only_beyond_what_the_worker_starts_with(bus: Bus) -> None:
     with pytest.raises(SettingsError, match="RECYCLE_RSS_BYTES"):
-        made([1000], [0]).check()
+        recycling(bus, "w1", [1000], [0]).check()
     taken, done = [999], [0]
-    one = made(taken, done)
+    one = recycling(bus, "w1", taken, done)
     one.check()
     taken[0] = 1000
     assert one.reason() is None

@@ -75,11 +75,11 @@ class Recycling:
         Raises:
             WorkerRecycledError: it is time, and this worker's turn.
         """
-        await self._give_turn_back()
+        await self.give_turn_back()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             reason = self.reason()
-            if reason is not None and await self._take_turn():
+            if reason is not None and await self.take_turn():
                 raise WorkerRecycledError(reason)
 
     def reason(self) -> str | None:
@@ -91,7 +91,7 @@ class Recycling:
             return f"it takes {taken} bytes of memory, and is recycled at {self._after_bytes}"
         return None
 
-    async def _take_turn(self) -> bool:
+    async def take_turn(self) -> bool:
         """Whether no other worker recycles now; where the bus does not say, the next look asks again."""
         told = {headers.EXPECTED_LAST_SUBJECT_SEQUENCE: "0", headers.TTL: str(self._turn_seconds)}
         try:
@@ -100,7 +100,8 @@ class Recycling:
             return False
         return True
 
-    async def _give_turn_back(self) -> None:
+    async def give_turn_back(self) -> None:
+        """It is there again; the turn of another is left alone."""
         stream = f"KV_{self._bus.subjects.bucket('turns')}"
         try:
             held = await self._bus.js.get_msg(stream, subject=self._subject, direct=True)
