@@ -14,8 +14,10 @@ from lorayard_schemas.asyncapi import asyncapi
 from lorayard_schemas.channels import BUCKETS, PUBLIC
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import Job
 from lorayard_schemas.json_schemas import MESSAGES
 from lorayard_schemas.message import Message
+from lorayard_schemas.result import JobResult
 
 PAGE = (Path(__file__).parents[2] / "docs/bus.md").read_text(encoding="utf-8")
 BODIES: list[dict[str, Any]] = [
@@ -50,6 +52,12 @@ def test_the_page_has_examples() -> None:
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: "-".join(body)[:60])
 def test_a_body_on_the_page_is_a_message__e1(body: dict[str, Any]) -> None:
     assert body.keys() <= OF_THE_SERVER or any(reads(kind, body) for kind in MESSAGES)
+
+
+@pytest.mark.parametrize("kind", [Job, JobResult], ids=lambda kind: kind.__name__)
+def test_every_field_of_a_job_and_a_result_stands_on_the_page__e1(kind: type[Message]) -> None:
+    told = {name for name in kind.model_fields if f"`{name}`" in PAGE or f'"{name}"' in PAGE}
+    assert told == set(kind.model_fields)
 
 
 @pytest.mark.parametrize("channel", PUBLIC, ids=lambda channel: channel.name)
