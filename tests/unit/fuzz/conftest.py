@@ -93,7 +93,8 @@ class Spoiler:
         """A value that the kind would mostly read."""
         told = [example for _, example in EXAMPLES if type(example) is kind]
         if told and self.rng.random() < 0.7:
-            return self.rng.choice(told).model_dump(mode="json", exclude_none=True, exclude_unset=True)
+            dumped = self.rng.choice(told).model_dump(mode="json", exclude_none=True, exclude_unset=True)
+            return {"v": 1, **dumped}
         schema = _schema(kind)
         return self._value(schema, schema.get("$defs", {}), 0)
 
