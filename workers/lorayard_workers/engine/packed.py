@@ -61,10 +61,7 @@ class PackedEngine:
     def __init__(
         self, model_folder: Path, adapters: Mapping[str, Path], config: EngineConfig | None = None
     ) -> None:
-        """Loads the model. `adapters` (digest -> folder) may change while the engine runs.
-
-        Raises BaseModelError.
-        """
+        """Loads the model; raises BaseModelError. `adapters` (digest -> folder) may change while it runs."""
         config = config or EngineConfig()
         if config.threads is not None:
             torch.set_num_threads(config.threads)  # before our threads start: they inherit it
