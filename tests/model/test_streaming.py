@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,28 @@ def test_nothing_of_a_stop_string_is_ever_given_out__c12(start_yard: StartYard, 
 def test_each_step_gives_one_chunk_of_one_token(start_yard: StartYard) -> None:
     _, chunks = start_yard().stream(ask("a", ignore_eos=True))
     assert [len(chunk.token_ids) for chunk in chunks["a"]] == [1] * 24
+
+
+def test_chunks_that_may_come_seldom_are_few_and_add_up_to_the_same_text__c12(start_yard: StartYard) -> None:
+    """The first at once, the last with all that is left: an hour between two means no other."""
+    yard = start_yard()
+    requests = [ask(str(i), temperature=2.0, seed=i, max_new_tokens=60, ignore_eos=True) for i in range(4)]
+    plain = yard.run(*requests)
+    found, chunks = yard.stream(*(replace(request, chunk_seconds=3600.0) for request in requests))
+    for request in requests:
+        mine, text = chunks[request.request_id], done(plain[request.request_id]).text
+        assert "".join(chunk.text for chunk in mine) == done(found[request.request_id]).text == text
+        assert [len(chunk.token_ids) for chunk in mine] == [1, 59]
+
+
+def test_a_prompt_that_takes_several_steps_tells_how_far_it_is__e4(start_yard: StartYard) -> None:
+    request = replace(ask("a", max_new_tokens=2, ignore_eos=True), prompt="a long story " * 5)
+    _, chunks = start_yard(prefill_tokens=16).stream(request)
+    told = [(chunk.prompt_done, chunk.prompt_tokens) for chunk in chunks["a"] if not chunk.token_ids]
+    assert len(told) > 1
+    assert [done for done, _ in told] == [16 * (at + 1) for at in range(len(told))]
+    assert {tokens for _, tokens in told} == {tokens for _, tokens in told if tokens > told[-1][0]}
+    assert [chunk.index for chunk in chunks["a"]] == list(range(len(told) + 2))
 
 
 def test_a_callback_that_raises_is_named_and_its_row_goes_on_without_it__c12(start_yard: StartYard) -> None:
