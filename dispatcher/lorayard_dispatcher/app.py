@@ -21,6 +21,7 @@ import structlog
 
 from lorayard_dispatcher import guard, samples
 from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.fuse import Fuse
 from lorayard_dispatcher.guard import Guard
 from lorayard_dispatcher.posts import Posts
 from lorayard_dispatcher.recurring import Recurring
@@ -160,7 +161,14 @@ async def _serve(
     keeper = SamplesKeeper(
         bus, dispatcher.samples, seats=lambda: seats.held, encoder=dispatcher.semantic.encoder
     )
+    fuse = Fuse(
+        bus,
+        dispatcher.answers,
+        is_active=lambda: dispatcher.keeping.is_active(),
+        is_held=dispatcher.fleet.is_held,
+    )
     active = [
+        asyncio.create_task(fuse.run(), name="fuse"),
         asyncio.create_task(dispatcher.limits.run(), name="limits"),
         asyncio.create_task(dispatcher.shedding.run(), name="shedding"),
         asyncio.create_task(keeper.run(), name="samples"),

@@ -301,6 +301,10 @@ class Fleet:
         known = self._workers.get(worker)
         return known is not None and known.is_heard(now)
 
+    def is_held(self, key: str) -> bool:
+        """Whether some live worker says that it holds a job."""
+        return any(key in known.load.holding for known in self._workers.values())
+
     def holdings(self, now: float) -> frozenset[str] | None:
         """The keys of all jobs that workers hold; None: not every worker was heard just now."""
         if not all(known.is_heard(now) for known in self._workers.values()):

@@ -1,0 +1,142 @@
+"""What the server itself gave up: messages that were given out as often as a consumer may, or terminated.
+
+Such a message stays in its stream and is shown to nobody any more (nats-server 5564, by design): who sent it
+would wait for ever. The server says so once, on a subject that keeps nothing. So that is heard, and at the
+start and now and then it is looked for what lies behind a consumer's last word: a message that was acked is
+gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.js.api import RawStreamMsg
+
+from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.deleting import delete_message
+from lorayard_shared.bus.topology import CHECK_DELAYED, ConsumerDeclaration, topology
+from lorayard_shared.jobs import refusals
+from lorayard_shared.jobs.answers import Answers
+from lorayard_shared.jobs.intake import Unreadable, read_delivery
+from lorayard_shared.logs import Event
+
+LOOK_SECONDS = 60.0
+"""Two questions for each consumer; what it finds was lost from sight for at most so long."""
+
+GROUP = "fuse"
+"""Of several dispatchers one hears each advisory; what all miss is found by a look."""
+
+_TROUBLE = (nats.errors.Error, nats.js.errors.Error, ApiError, ValueError)
+
+
+class Fuse:
+    """Answers what nobody is shown any more, and takes it out of its stream."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        answers: Answers,
+        *,
+        is_active: Callable[[], bool],
+        is_held: Callable[[str], bool],
+    ) -> None:
+        """`is_held`: whether a worker says that it has a job (by key): it ends there, then."""
+        self._bus = bus
+        self._answers = answers
+        self._is_active = is_active
+        self._is_held = is_held
+        self._consumers = [one for one in topology(bus.settings).consumers if one.name != CHECK_DELAYED]
+        self.blown = 0
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Hear and look until cancelled."""
+        names = {(one.stream, one.name) for one in self._consumers}
+        hearing = [
+            await self._bus.nc.subscribe(
+                f"$JS.EVENT.ADVISORY.CONSUMER.{kind}.{stream}.{name}", queue=GROUP, cb=self._heard
+            )
+            for kind in ("MAX_DELIVERIES", "MSG_TERMINATED")
+            for stream, name in sorted(names)
+        ]
+        try:
+            while True:
+                if self._bus.connected and self._is_active():
+                    await self.look()
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            for one in hearing:
+                with suppress(nats.errors.Error):
+                    await one.unsubscribe()
+
+    async def look(self) -> None:
+        """Find what lies behind the consumers, and answer it."""
+        for consumer in self._consumers:
+            try:
+                await self._look_behind(consumer)
+            except _TROUBLE as error:
+                self._log.warning(Event.BUS_FAILED, consumer=consumer.name, error=str(error))
+
+    async def _look_behind(self, consumer: ConsumerDeclaration) -> None:
+        info = await self._bus.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
+        # Nothing up to here waits for a word: acked messages are gone, so what is left was given up.
+        floor = int(info["ack_floor"]["stream_seq"])
+        if not info["num_ack_pending"]:
+            floor = int(info["delivered"]["stream_seq"])
+        sequence = 1
+        while sequence <= floor:
+            found = await self._next(consumer, sequence)
+            if found is None or found.seq is None or found.seq > floor:
+                return
+            await self._give_up(consumer.stream, consumer.name, found)
+            sequence = found.seq + 1
+
+    async def _next(self, consumer: ConsumerDeclaration, sequence: int) -> RawStreamMsg | None:
+        subject = str(consumer.config["filter_subject"])
+        try:
+            return await self._bus.js.get_msg(
+                consumer.stream, seq=sequence, subject=subject, next=True, direct=True
+            )
+        except nats.js.errors.NotFoundError:
+            return None
+
+    async def _heard(self, message: Msg) -> None:
+        try:
+            told: dict[str, Any] = json.loads(message.data)
+            stream, consumer = str(told["stream"]), str(told["consumer"])
+            found = await self._bus.js.get_msg(stream, seq=int(told["stream_seq"]))
+            await self._give_up(stream, consumer, found)
+        except nats.js.errors.NotFoundError:
+            # A terminated one is out of a work queue before it is told of.
+            self._log.error(Event.JOB_TERMINATED, advisory=message.data[:500].decode(errors="replace"))
+        except (*_TROUBLE, KeyError, TypeError) as error:
+            self._log.warning(Event.BUS_FAILED, error=str(error) or type(error).__name__)
+
+    async def _give_up(self, stream: str, consumer: str, found: RawStreamMsg) -> None:
+        assert found.seq is not None, "every stored message has one"
+        assert found.subject is not None, "and a subject"
+        if self._is_held(f"{stream}-{found.seq}"):
+            return
+        read = read_delivery(
+            self._bus.subjects,
+            subject=found.subject,
+            reply=f"$JS.ACK.{stream}.{consumer}.1.{found.seq}.1.{time.time_ns()}.0",
+            body=found.data or b"",
+            message_headers=found.headers or {},
+        )
+        self.blown += 1
+        self._log.error(Event.JOB_LOST_FROM_SIGHT, stream=stream, sequence=found.seq, consumer=consumer)
+        if isinstance(read, Unreadable):
+            await self._answers.unreadable(read)
+        elif not await self._answers.let_go_if_answered(read):
+            await self._answers.refuse(read, refusals.delivered_too_often())
+        await delete_message(self._bus, stream, found.seq)
