@@ -56,6 +56,13 @@ FAILURES: Final[Mapping[str, tuple[FailureClass, str]]] = {
     "worker_dedicated": (_N, "the worker has begun to serve one adapter alone: handed back"),
     "withdrawn": (_N, "asked back before its row started: handed back"),
     "worker_died": (_N, "a worker died while it held the job: given out again, counted for poison"),
+    "limit_reached": (
+        _R,
+        "a limit is used up; `error.limit` names it; permanent where the job alone is too much",
+    ),
+    "shed": (_R, "it would have waited in vain; answered at once, with `retry_after_seconds`"),
+    "overlapped": (_P, "an earlier occurrence of its schedule has no result yet"),
+    "run_limit": (_P, "it ran as long as it may"),
     "delivered_too_often": (FailureClass.POISON, "its workers died under it, or the fuse blew"),
     "deadline_passed": (FailureClass.EXPIRED, "the job ends as `expired`, without an error"),
 }

@@ -31,7 +31,7 @@ class JobState(StrEnum):
     EXPIRED = "expired"
     """Its deadline passed first."""
     DEAD = "dead"
-    """Given up: a dead letter keeps it with the reason."""
+    """Given up: a dead letter keeps it with the reason, beside a failed result where its id could be read."""
 
 
 class IllegalTransitionError(Exception):
@@ -50,8 +50,8 @@ TRANSITIONS: dict[JobState, dict[JobState, str]] = {
         S.PARKED: "a dispatcher pulls it",
         S.CANCELLED: "cancelled",
         S.EXPIRED: "deadline passed",
-        S.DEAD: "unreadable",
-        S.FAILED: "refused: a field is wrong, or delivered too often",
+        S.DEAD: "unreadable, or given out as often as the server may",
+        S.FAILED: "refused: a field is wrong",
     },
     S.PARKED: {
         S.ASSIGNED: "a worker accepts it",
@@ -59,31 +59,35 @@ TRANSITIONS: dict[JobState, dict[JobState, str]] = {
         S.CANCELLED: "cancelled",
         S.EXPIRED: "deadline passed",
         S.FAILED: "refused: unknown adapter",
+        S.DEAD: "given up: poison, or no worker serves it",
     },
     S.ASSIGNED: {
         S.RUNNING: "its row starts",
         S.QUEUED: "the worker died or handed it back",
+        S.RETRYING: "snoozed: no room, or its adapter is not to be had now",
         S.CANCELLED: "cancelled",
         S.EXPIRED: "deadline passed",
         S.FAILED: "refused: bad prompt",
+        S.DEAD: "given up: attempts used up",
     },
     S.RUNNING: {
         S.SUCCEEDED: "result stored",
-        S.FAILED: "permanent failure, or attempts used up",
-        S.RETRYING: "retryable failure",
+        S.FAILED: "permanent failure",
+        S.DEAD: "given up: attempts used up",
+        S.RETRYING: "retryable failure, or snoozed",
         S.QUEUED: "the worker died",
         S.CANCELLED: "cancelled between two tokens",
         S.EXPIRED: "deadline passed",
     },
     S.RETRYING: {
-        S.QUEUED: "back-off over",
+        S.QUEUED: "back-off or snooze over",
         S.CANCELLED: "cancelled",
     },
     S.SUCCEEDED: {},
     S.FAILED: {},
     S.CANCELLED: {},
     S.EXPIRED: {},
-    S.DEAD: {S.QUEUED: "redriven by an operator"},
+    S.DEAD: {S.QUEUED: "redriven, under a new id"},
 }
 
 

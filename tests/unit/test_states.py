@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import re
 from itertools import product
 from pathlib import Path
 
 import pytest
 
+from lorayard_schemas import headers
+from lorayard_schemas.durable import DURABLE_MOVES, DurableMove, durable_table
+from lorayard_schemas.failure import FAILURES, failure_table
 from lorayard_schemas.result import ResultState
 from lorayard_schemas.state import TRANSITIONS, IllegalTransitionError, JobState, diagram, is_final, move
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "job-lifecycle.md"
+CODE = re.compile(r'(?:\bcode=|RequestRefusedError\(\s*)"([a-z_]+)"')
 LISTED = [(before, after) for before, moves in TRANSITIONS.items() for after in moves]
 UNLISTED = [pair for pair in product(JobState, JobState) if pair not in LISTED]
 
@@ -63,3 +70,38 @@ def test_the_document_shows_the_table_as_it_is() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     between = text.partition("<!-- states:begin -->")[2].partition("<!-- states:end -->")[0]
     assert between.strip() == f"```mermaid\n{diagram()}```"
+
+
+def test_the_document_shows_the_durable_moves_as_they_are() -> None:
+    assert _shown("durable") == durable_table().strip()
+
+
+def test_the_document_shows_the_failures_as_they_are() -> None:
+    assert _shown("failures") == failure_table().strip()
+
+
+@pytest.mark.parametrize("row", DURABLE_MOVES, ids=lambda row: row.what)
+def test_each_durable_move_is_made_where_it_says_and_with_its_guard(row: DurableMove) -> None:
+    module, _, name = row.place.partition(":")
+    source = inspect.getsource(importlib.import_module(module))
+    constant = next(key for key, value in vars(headers).items() if value == row.guard)
+    assert f"headers.{constant}" in source
+    assert hasattr(importlib.import_module(module), name)
+
+
+def test_every_code_of_a_failure_has_its_class() -> None:
+    """What a program may meet stands in one table."""
+    root = DOCUMENT.parents[1]
+    sources = [
+        path.read_text(encoding="utf-8")
+        for part in ("workers", "shared", "dispatcher")
+        for path in (root / part).rglob("*.py")
+    ]
+    found = {code for text in sources for code in CODE.findall(text)}
+    assert len(found) > 15
+    assert found - set(FAILURES) == set()
+
+
+def _shown(name: str) -> str:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    return text.partition(f"<!-- {name}:begin -->")[2].partition(f"<!-- {name}:end -->")[0].strip()

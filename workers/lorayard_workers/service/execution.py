@@ -20,6 +20,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.give_back import GiveBack
 from lorayard_schemas.job import Job, PayloadRef
 from lorayard_schemas.plain_job import read_job
+from lorayard_schemas.state import JobState
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK, NAK
 from lorayard_shared.bus.payloads import PayloadStore
@@ -212,6 +213,7 @@ class Execution:
         else:
             on_tokens = self._teller.open(held) if job.stream else None
             request = request_of(held, job, prompt, self._shelf.templates, self._limits)
+            held.move(JobState.RUNNING)
             self._engine.submit(request, self._sink, on_tokens)
 
     def _missing(self, held: HeldJob) -> list[str]:
@@ -306,6 +308,7 @@ class Execution:
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
         if isinstance(outcome, Failed):
             if await self._attempts.again(held, outcome):
+                held.move(JobState.RETRYING)
                 self._let_go(held)
                 return
             letter = await self._attempts.bury(held, outcome)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.assignment import AdapterRef, AssignedJob
 from lorayard_schemas.give_back import AliasLead, GiveBack
+from lorayard_schemas.state import JobState, move
 from lorayard_schemas.subjects import JobAddress
 
 FORCED_JOBS = 8
@@ -22,10 +23,21 @@ class HeldJob:
     address: JobAddress
     job: str
     cancelled: bool = False
+    state: JobState = JobState.ASSIGNED
+    """As far as this worker knows: a job that is with the engine must not be given to it again, nor a
+    scheduled one be scheduled again."""
     withdrawn: bool = False
     """It goes back, unless it has begun."""
     request_digest: str | None = None
     """For its result; known once its body was read."""
+
+    def move(self, after: JobState) -> None:
+        """Go on to the next state.
+
+        Raises:
+            IllegalTransitionError: a job cannot go there from where it is; nothing changed.
+        """
+        self.state = move(self.state, after)
 
     @property
     def key(self) -> str:
