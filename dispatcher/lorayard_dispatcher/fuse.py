@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import nats.errors
 import nats.js.errors
@@ -126,12 +126,13 @@ class Fuse:
         assert found.subject is not None, "and a subject"
         if self._is_held(f"{stream}-{found.seq}"):
             return
+        told = cast("dict[str, str] | None", found.headers)  # nats-py leaves it open
         read = read_delivery(
             self._bus.subjects,
             subject=found.subject,
             reply=f"$JS.ACK.{stream}.{consumer}.1.{found.seq}.1.{time.time_ns()}.0",
             body=found.data or b"",
-            message_headers=found.headers or {},
+            message_headers=told or {},
         )
         self.blown += 1
         self._log.error(Event.JOB_LOST_FROM_SIGHT, stream=stream, sequence=found.seq, consumer=consumer)
