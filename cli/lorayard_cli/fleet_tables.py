@@ -62,7 +62,7 @@ def worker_table(adverts: Sequence[WorkerAdvert], names: Mapping[str, str]) -> T
     for advert in adverts:
         held = ", ".join(names.get(slot.digest, short_digest(slot.digest)) for slot in advert.slots)
         made.add_row(
-            plain(advert.worker) + (" (draining)" if advert.load.draining else ""),
+            plain(advert.worker) + _standing(advert),
             plain(advert.model.rpartition("/")[2]),
             f"{advert.rows_running}/{advert.rows_max}",
             str(advert.load.room),
@@ -73,6 +73,13 @@ def worker_table(adverts: Sequence[WorkerAdvert], names: Mapping[str, str]) -> T
             plain(held or "-"),
         )
     return made
+
+
+def _standing(advert: WorkerAdvert) -> str:
+    """Why it takes nothing, if somebody has said so."""
+    if advert.load.draining:
+        return " (draining)"
+    return " (paused)" if advert.load.paused else ""
 
 
 _NUMBERS = ("rows", "room", "slots", "hits", "done", "failed")

@@ -155,7 +155,7 @@ async def _left(yard: Yard, kind: str, count: int) -> bool:
 
 
 async def test_a_paused_lane_is_not_pulled_and_no_lease_of_it_runs_out__e5(
-    yard: Yard, client: Client, adapters: Path, wait_until: WaitUntil
+    yard: Yard, client: Client, adapters: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await yard.worker(adapters_dir=adapters)
     await client.control.pause("lane", "bulk", reason="nightly backup")
@@ -170,6 +170,8 @@ async def test_a_paused_lane_is_not_pulled_and_no_lease_of_it_runs_out__e5(
         if "bulk" in one.name
     )
     assert (consumer.num_pending, consumer.num_ack_pending) == (3, 0)
+    await run(yard, "explain", "b0", "--tenant", "acme")
+    assert "somebody has paused lane bulk" in " ".join(capsys.readouterr().out.split())
     await client.control.resume("lane", "bulk")
     for number in range(3):
         assert (await yard.result(f"b{number}")).attempt == 1

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.audit import DecisionRecord, ReturnRecord
+from lorayard_schemas.control import Pause
 from lorayard_schemas.explanation import JobExplanation, Whereabouts
 from lorayard_schemas.result import JobResult
 
@@ -64,6 +65,8 @@ class Evidence:
     workers: frozenset[str] = frozenset()
     """That are alive."""
     queued: Queued | None = None
+    pause: Pause | None = None
+    """Of its lane or its tenant, where it lies in its stream."""
     ack_wait_seconds: float = 15.0
 
     @property

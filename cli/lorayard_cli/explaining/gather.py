@@ -19,12 +19,14 @@ from lorayard_schemas import headers
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.audit import AuditKind, DecisionRecord, ReturnRecord
 from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.control import Controlled, Pause
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, Whereabouts
 from lorayard_schemas.job import JobStub
 from lorayard_schemas.names import subject_token
 from lorayard_schemas.result import JobResult
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.registry.control_store import ControlStore
 
 ANSWER_SECONDS = 0.5
 """Every dispatcher answers, also when it does not know the job; nobody knows how many there are."""
@@ -62,9 +64,18 @@ async def gather(bus: Bus, tenant: str, job: str, workers: frozenset[str]) -> Ev
     )
     if found.state is not JobState.UNKNOWN:
         return found
-    return Evidence(
-        job=job, tenant=tenant, now=found.now, answers=answers, queued=await _queued(bus, tenant, job)
-    )
+    queued = await _queued(bus, tenant, job)
+    pause = await _pause(bus, queued, tenant, found.now) if queued is not None else None
+    return Evidence(job=job, tenant=tenant, now=found.now, answers=answers, queued=queued, pause=pause)
+
+
+async def _pause(bus: Bus, queued: Queued, tenant: str, now: float) -> Pause | None:
+    meant = {(Controlled.LANE, queued.lane), (Controlled.TENANT, tenant)}
+    try:
+        pauses = await ControlStore(bus).pauses(now)
+    except nats.js.errors.NotFoundError:
+        return None  # no yard has told of any
+    return next((pause for pause in pauses if (pause.kind, pause.name) in meant), None)
 
 
 async def _ask(bus: Bus, tenant: str, job: str) -> tuple[JobExplanation, ...]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from lorayard_cli.explaining.decisions import meant, seconds, why
 from lorayard_cli.explaining.evidence import Evidence, JobState
 from lorayard_schemas.audit import DecisionRecord
+from lorayard_schemas.control import told
 from lorayard_schemas.explanation import JobExplanation, WaitReason
 from lorayard_schemas.result import JobResult, ResultState
 
@@ -100,7 +101,7 @@ def _reason(live: JobExplanation, tenant: str) -> str:
         case WaitReason.STRUCK:
             return f"somebody has struck {live.detail}; `lorayard strikes lift` lets it run"
         case WaitReason.PAUSED:
-            return f"somebody has paused {live.detail}; `lorayard control ls` shows what is paused"
+            return _paused(live.detail)
         case WaitReason.LIMIT:
             wait = seconds(live.moves_in_seconds or 0.0)
             return f"its turn within the rate of {live.detail} has not come; it goes in {wait}"
@@ -108,6 +109,10 @@ def _reason(live: JobExplanation, tenant: str) -> str:
             return f"{live.detail}; it goes when another one has ended"
         case WaitReason.PLANNER | None:
             return live.detail or "the planner gives no reason"
+
+
+def _paused(what: str) -> str:
+    return f"somebody has paused {what}; `lorayard control ls` shows what is paused"
 
 
 def _workers(live: JobExplanation) -> str:
@@ -197,6 +202,8 @@ def _queued(found: Evidence) -> str:
     queued = found.queued
     assert queued is not None, "the state says so"
     waits = f"has waited {seconds(found.now - queued.stored_at)} in lane {queued.lane}"
+    if found.pause is not None:
+        return f"{waits}: {_paused(told(found.pause))}"
     if not found.answers:
         return f"{waits}: no dispatcher is alive"
     return (
