@@ -12,7 +12,13 @@ from lorayard.later import is_later
 from lorayard.link import Link
 from lorayard.publisher import Answer
 from lorayard.request import GenerateRequest
-from lorayard.submitter import Prepared, ask_keyed, make_handles, prepare_or_error
+from lorayard.submitter import (
+    Prepared,
+    ask_keyed,
+    make_handles,
+    prepare_or_error,
+    refused_at_the_door,
+)
 
 
 async def submit_together(link: Link, requests: Iterable[GenerateRequest]) -> list[JobHandle | LorayardError]:
@@ -30,11 +36,14 @@ async def submit_together(link: Link, requests: Iterable[GenerateRequest]) -> li
     if not asked:
         return []
     await link.listener.listen()  # before the publish, so that no result goes by unheard
+    await link.door.listen()
     checked = _first_of_each_key([await _prepare(link, request) for request in asked])
     prepared = [entry for entry in checked if isinstance(entry, Prepared)]
     if len(prepared) < len(checked):
         return _not_sent(checked)
     await ask_keyed(link, prepared)
+    if refused := refused_at_the_door(link, prepared):
+        return _not_sent([refused.get(id(entry), entry) for entry in prepared])
     before: list[tuple[Prepared, Answer | None]] = [(e, None) for e in prepared if e.slot.body is not None]
     return await _send(link, prepared, before)
 

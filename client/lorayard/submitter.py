@@ -81,7 +81,7 @@ async def _submit_window(
 ) -> list[JobHandle | LorayardError]:
     prepared = [entry for entry in window if isinstance(entry, Prepared)]
     await ask_keyed(link, prepared)
-    by_entry: dict[int, Answer] = _refused_at_the_door(link, prepared)
+    by_entry: dict[int, Answer] = {**refused_at_the_door(link, prepared)}
     unanswered = [entry for entry in prepared if entry.slot.body is None and id(entry) not in by_entry]
     answers = await link.publisher.send([entry.outgoing for entry in unanswered])
     by_entry |= {id(entry): answer for entry, answer in zip(unanswered, answers, strict=True)}
@@ -90,10 +90,12 @@ async def _submit_window(
     return [entry if isinstance(entry, LorayardError) else next(found) for entry in window]
 
 
-def _refused_at_the_door(link: Link, prepared: Sequence[Prepared]) -> dict[int, Answer]:
-    """What the yard would refuse anyway. Not what has a key, for the yard may have that job already, nor what
-    is for later."""
-    refused: dict[int, Answer] = {}
+def refused_at_the_door(link: Link, prepared: Sequence[Prepared]) -> dict[int, LorayardError]:
+    """What the yard would refuse anyway, by the `id` of its entry.
+
+    Not what has a key, for the yard may have that job already, nor what is for later.
+    """
+    refused: dict[int, LorayardError] = {}
     for entry in prepared if link.door.is_shut else ():
         if not entry.keyed and entry.outgoing.schedule is None:
             error = link.door.refusal(entry.outgoing.subject)

@@ -17,6 +17,7 @@ from lorayard import (
     IdempotencyConflictError,
     InvalidRequestError,
     JobHandle,
+    LimitReachedError,
     NotSentError,
     ResultState,
     SyncClient,
@@ -24,8 +25,9 @@ from lorayard import (
     YardNotReadyError,
 )
 from lorayard.batch_publisher import MAX_BATCH_JOBS
-from lorayard_schemas.codec import decode
+from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import INLINE_BYTES, Job
+from lorayard_schemas.limit import ClosedDoor, ReachedLimit
 from lorayard_schemas.result import JobResult
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.payloads import PayloadStore
@@ -112,6 +114,23 @@ async def test_another_request_under_a_key_is_told_while_the_first_is_scheduled_
     assert (await yard.submit("hello", idempotency_key="k", delay_seconds=60)).existing
     with pytest.raises(IdempotencyConflictError):
         await yard.submit("bye", idempotency_key="k", delay_seconds=3600)
+
+
+async def test_a_job_that_a_limit_would_refuse_holds_back_the_batch__e5(
+    yard: Client, bus: Bus, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    """As a dispatcher has told the tenant's clients: sent, it would be refused, and the others would run."""
+    batch = [GenerateRequest("x"), GenerateRequest("y", adapter="a/b/c")]
+    reached = ReachedLimit(name="requests_rate", tenant="default", value=1.0, per_seconds=60.0)
+    notice = ClosedDoor(limit=reached, adapter="a/b/c", seconds=60.0, retry_after_seconds=9.0)
+    assert (await yard.submit_many(batch, atomic=True)).all_handles()  # from now on it listens
+    await bus.nc.publish(bus.subjects.door("default"), encode(notice))
+
+    async def is_shut() -> bool:
+        entries = (await yard.submit_many(batch, atomic=True)).entries
+        return [type(entry) for entry in entries] == [NotSentError, LimitReachedError]
+
+    await wait_until(is_shut)
 
 
 async def test_a_queue_without_room_for_all_takes_none(
