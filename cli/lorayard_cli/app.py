@@ -157,6 +157,8 @@ _NOUNS = {
     "tenants": (
         "Whose jobs there are.",
         {
+            "retry": ("tenants:retry", "Say how often and how soon a tenant's jobs are tried again."),
+            "show": ("tenants:show", "Show that."),
             "pause": ("control:pause_tenant", "Start none of its jobs for a while."),
             "resume": ("control:resume_tenant", "Let them start again."),
             "drain": ("control:drain_tenant", "Empty it before maintenance."),

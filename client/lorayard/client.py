@@ -28,6 +28,7 @@ from lorayard.scheduled import ScheduledJob, list_scheduled
 from lorayard.settings import client_settings
 from lorayard.submit_report import SubmitReport
 from lorayard.submitter import submit_all
+from lorayard.tenants import Tenants
 from lorayard.waiting_for_room import Patience, submit_patiently
 from lorayard.yard_view import QueueDepth, list_workers, measure_queue
 from lorayard_schemas.advert import WorkerAdvert
@@ -221,6 +222,11 @@ class Client:
     def strikes(self) -> Strikes:
         """Whose jobs wait: `await yard.strikes.add(adapter=..., reason="it rambles")`."""
         return Strikes(lambda: self._open_link)
+
+    @property
+    def tenants(self) -> Tenants:
+        """What holds for a tenant's jobs: `await yard.tenants.set_retry("acme", Retry(max_attempts=5))`."""
+        return Tenants(lambda: self._open_link)
 
     @property
     def dead(self) -> DeadLetters:

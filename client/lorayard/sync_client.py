@@ -32,6 +32,7 @@ from lorayard.scheduled import ScheduledJob
 from lorayard.streaming.events import JobEvent
 from lorayard.submit_report import SubmitReport
 from lorayard.sync_control import SyncControl
+from lorayard.tenants import SyncTenants
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import CancelOutcome
@@ -294,6 +295,11 @@ class SyncClient:
     def strikes(self) -> SyncStrikes:
         """Whose jobs wait: `yard.strikes.add(adapter=..., reason="it rambles")`."""
         return SyncStrikes(self._client.strikes, lambda: self._thread)
+
+    @property
+    def tenants(self) -> SyncTenants:
+        """What holds for a tenant's jobs: `yard.tenants.set_retry("acme", Retry(max_attempts=5))`."""
+        return SyncTenants(self._client.tenants, lambda: self._thread)
 
     @property
     def dead(self) -> SyncDeadLetters:

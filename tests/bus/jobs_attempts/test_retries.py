@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import pytest
 
+from lorayard_cli.app import run_command
 from lorayard_schemas import headers
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.dead_letter import DeadLetter
@@ -158,3 +161,25 @@ async def test_a_letter_stands_once_and_a_later_life_of_the_job_replaces_it(
 
     await wait_until(replaced)
     assert await yard.left("dead") == 1
+
+
+async def test_an_operator_says_how_a_tenants_jobs_are_tried_again__e3(
+    yard: Yard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> int:
+        where = ("--url", yard.bus.settings.url, "--prefix", yard.bus.settings.prefix, "--json")
+        return run_command(["tenants", *arguments, *where])
+
+    assert await asyncio.to_thread(run, "retry", "acme", "--max-attempts", "1", "--no-dead-letter") == 0
+    assert await asyncio.to_thread(run, "retry", "acme", "--max-attempts", "21") == 2
+    capsys.readouterr()
+    assert await asyncio.to_thread(run, "show", "acme") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "tenant": "acme",
+        "retry": {"max_attempts": 1, "dead_letter": False},
+    }
+    await yard.dispatcher()
+    await yard.worker(engine=failing("engine_error"))
+    await yard.publish(Job(id="j", prompt="x"))
+    assert (await yard.result("j")).attempt == 1
+    assert await yard.dead_letters() == []
