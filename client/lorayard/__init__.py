@@ -60,6 +60,7 @@ from lorayard.errors import (
     YardRefusedError,
 )
 from lorayard.handle import JobHandle
+from lorayard.mapping import MapItem
 from lorayard.registry.adapters import Adapters, PushReport
 from lorayard.registry.aliases import Aliases, SwitchReport
 from lorayard.registry.comparing import AdapterDiff
@@ -76,7 +77,9 @@ from lorayard.scheduled import ScheduledJob
 from lorayard.settings import ClientSettings
 from lorayard.streaming.events import JobEvent
 from lorayard.submit_report import SubmitReport
-from lorayard.sync_client import SyncClient, SyncJobHandle
+from lorayard.sync_client import SyncClient
+from lorayard.sync_handle import SyncJobHandle
+from lorayard.waiting import ReturnWhen, WaitReport
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import AliasRecord, Arm, GuardRule, Sticky
@@ -162,6 +165,7 @@ __all__ = [
     "LimitsUnknownError",
     "LorayardError",
     "MajoritySign",
+    "MapItem",
     "Match",
     "NoClassifierError",
     "NoDispatcherError",
@@ -185,6 +189,7 @@ __all__ = [
     "ResultState",
     "ResultTextMissingError",
     "Retry",
+    "ReturnWhen",
     "RouteRule",
     "RouteTable",
     "RuleFileError",
@@ -221,6 +226,7 @@ __all__ = [
     "VersionNamedError",
     "VersionTakenError",
     "VersionUnknownError",
+    "WaitReport",
     "YardFullError",
     "YardNotReadyError",
     "YardRefusedError",

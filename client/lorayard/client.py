@@ -15,6 +15,15 @@ from lorayard.errors import ClientClosedError, JobFailedError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.job_ids import check_job_id
 from lorayard.link import Link
+from lorayard.mapping import (
+    CONCURRENCY,
+    ROOM_SECONDS,
+    MapItem,
+    MapOptions,
+    Source,
+    checked_options,
+    mapped,
+)
 from lorayard.placing import PlaceOptions, ask_placements, place_adapter
 from lorayard.registry.adapters import Adapters
 from lorayard.registry.aliases import Aliases
@@ -29,6 +38,7 @@ from lorayard.settings import client_settings
 from lorayard.submit_report import SubmitReport
 from lorayard.submitter import submit_all
 from lorayard.tenants import Tenants
+from lorayard.waiting import WaitReport, as_completed, wait
 from lorayard.waiting_for_room import Patience, submit_patiently
 from lorayard.yard_view import QueueDepth, list_workers, measure_queue
 from lorayard_schemas.advert import WorkerAdvert
@@ -164,6 +174,65 @@ class Client:
         async with aclosing(handle.text_stream(timeout_seconds=timeout_seconds)) as text:
             async for piece in text:
                 yield piece
+
+    def map(
+        self,
+        prompts: Source,
+        *,
+        concurrency: int = CONCURRENCY,
+        ordered: bool = True,
+        cancel_rest: bool = False,
+        timeout_seconds: float | None = None,
+        wait_for_room_seconds: float | None = ROOM_SECONDS,
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[MapItem]:
+        """Answer many prompts, so many at a time: `async for item in yard.map(prompts, adapter=...)`.
+
+        `prompts` may be endless, and asynchronous: it is read no faster than the items are. Of it, a
+        `GenerateRequest` goes as it is, and anything else with the `options`. Items come in its order, or
+        with `ordered=False` as they are answered; one that has no answer tells why and ends no other. What
+        is not read when the caller stops goes on, unless `cancel_rest`. `timeout_seconds` is each item's.
+
+        Raises:
+            InvalidRequestError: the concurrency or an option cannot be.
+            ClientClosedError: the client was closed meanwhile.
+        """
+        how = MapOptions(
+            concurrency=concurrency,
+            ordered=ordered,
+            cancel_rest=cancel_rest,
+            timeout_seconds=timeout_seconds,
+            wait_for_room_seconds=wait_for_room_seconds,
+        )
+        return mapped(self._open_link, prompts, checked_options(options), how)
+
+    async def wait(
+        self,
+        handles: Iterable[JobHandle],
+        *,
+        timeout_seconds: float | None = None,
+        return_when: str = "all_completed",
+    ) -> WaitReport[JobHandle]:
+        """Wait until jobs have ended, well or not, or the time is over; the jobs go on.
+
+        `return_when`: `all_completed`, `first_completed`, or `first_exception` (one has no answer).
+
+        Raises:
+            InvalidRequestError: `return_when` is none of these.
+            ClientClosedError, YardNotReadyError: as `JobHandle.outcome`.
+        """
+        return await wait(handles, timeout_seconds=timeout_seconds, return_when=return_when)
+
+    def as_completed(
+        self, handles: Iterable[JobHandle], *, timeout_seconds: float | None = None
+    ) -> AsyncGenerator[JobHandle]:
+        """Jobs in the order in which they end, well or not: `async for handle in yard.as_completed(...)`.
+
+        Raises:
+            JobTimeoutError: some have not ended in that time; they go on.
+            ClientClosedError, YardNotReadyError: as `JobHandle.outcome`.
+        """
+        return as_completed(handles, timeout_seconds=timeout_seconds)
 
     def handle(self, job_id: str) -> JobHandle:
         """The handle of a job submitted before, here or in any other process of the tenant.

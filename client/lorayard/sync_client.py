@@ -6,19 +6,18 @@ cancels the waiting, never the job.
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
-from concurrent.futures import CancelledError
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Self, Unpack
 
 from lorayard.cancel_many import MOST, CancelQuery, CancelReport
 from lorayard.client import Client
 from lorayard.dead.sync_letters import SyncDeadLetters
 from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
+from lorayard.loop_thread import LoopThread
+from lorayard.mapping import CONCURRENCY, ROOM_SECONDS, MapItem, MapOptions, checked_options
 from lorayard.placing import PlaceOptions
 from lorayard.registry.sync_adapters import SyncAdapters
 from lorayard.registry.sync_aliases import SyncAliases
@@ -29,124 +28,16 @@ from lorayard.registry.sync_strikes import SyncStrikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
 from lorayard.scheduled import ScheduledJob
-from lorayard.streaming.events import JobEvent
 from lorayard.submit_report import SubmitReport
 from lorayard.sync_control import SyncControl
+from lorayard.sync_handle import SyncJobHandle
+from lorayard.sync_mapping import sync_mapped
 from lorayard.tenants import SyncTenants
+from lorayard.waiting import WaitReport
 from lorayard.yard_view import QueueDepth
 from lorayard_schemas.advert import WorkerAdvert
-from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.placement import PlacementReport, PlaceReply
 from lorayard_shared.settings import YardSettings
-
-T = TypeVar("T")
-
-
-class _LoopThread:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._ready = threading.Event()
-        # A daemon: a program that forgets to close its client still ends.
-        self._thread = threading.Thread(target=self._run, name="lorayard-client", daemon=True)
-        self._thread.start()
-        self._ready.wait()
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there and wait for it; whatever ends the wait ends the coroutine too."""
-        with self._lock:  # a call that comes in before the stop is ended by it, never left behind
-            if self._stopped:
-                work.close()
-                raise ClientClosedError
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except CancelledError as error:
-            raise ClientClosedError from error
-        except BaseException:  # KeyboardInterrupt too
-            future.cancel()
-            raise
-
-    def iterate(self, source: AsyncGenerator[T]) -> Iterator[T]:
-        """What it gives, one after the other; closed when the caller stops."""
-        try:
-            while (more := self.call(_next(source))) is not None:
-                yield more[0]
-        finally:
-            with suppress(ClientClosedError):
-                self.call(source.aclose())
-
-    def stop(self) -> None:
-        """End the loop and every call that is in it."""
-        with self._lock:
-            self._stopped = True
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        asyncio.run(self._main())  # it cancels what is left when the main part ends
-
-    async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        self._ready.set()
-        await self._stop.wait()
-
-
-async def _next(source: AsyncGenerator[T]) -> tuple[T] | None:
-    """None: there is no more. A `StopAsyncIteration` would not come through a future."""
-    async for one in source:
-        return (one,)
-    return None
-
-
-class SyncJobHandle:
-    """`JobHandle`, blocking."""
-
-    __slots__ = ("_handle", "_thread")
-
-    def __init__(self, thread: _LoopThread, handle: JobHandle) -> None:
-        self._thread = thread
-        self._handle = handle
-
-    @property
-    def id(self) -> str:
-        """Enough to make this handle again: `client.handle(id)`."""
-        return self._handle.id
-
-    @property
-    def existing(self) -> bool:
-        """Whether the yard had this job before: submitted under the same idempotency key."""
-        return self._handle.existing
-
-    def __repr__(self) -> str:
-        return f"SyncJobHandle({self.id!r})"
-
-    def result(self, timeout_seconds: float | None = None) -> Result:
-        """The answer; raises as `JobHandle.result` does."""
-        return self._thread.call(self._handle.result(timeout_seconds))
-
-    def outcome(self, timeout_seconds: float | None = None) -> Result:
-        """How the job ended, well or not; raises as `JobHandle.outcome` does."""
-        return self._thread.call(self._handle.outcome(timeout_seconds))
-
-    def done(self) -> bool:
-        """Whether the job has ended, as the yard knows it."""
-        return self._thread.call(self._handle.done())
-
-    def events(self, *, after: int = 0, timeout_seconds: float | None = None) -> Iterator[JobEvent]:
-        """What happens to the job until it has ended; raises as `JobHandle.events` does."""
-        return self._thread.iterate(self._handle.events(after=after, timeout_seconds=timeout_seconds))
-
-    def text_stream(self, *, timeout_seconds: float | None = None) -> Iterator[str]:
-        """The answer in pieces as it is written; raises as `JobHandle.text_stream` does."""
-        return self._thread.iterate(self._handle.text_stream(timeout_seconds=timeout_seconds))
-
-    def cancel(self) -> CancelOutcome:
-        """End the job, queued or running; raises as `JobHandle.cancel` does."""
-        return self._thread.call(self._handle.cancel())
 
 
 class SyncClient:
@@ -174,7 +65,7 @@ class SyncClient:
             idempotency_salt=idempotency_salt,
             name=name,
         )
-        self._running: _LoopThread | None = None
+        self._running: LoopThread | None = None
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -182,7 +73,7 @@ class SyncClient:
         with self._lock:
             if self._running is not None:
                 return
-            thread = _LoopThread()
+            thread = LoopThread()
             try:
                 thread.call(self._client.open())
             except BaseException:
@@ -255,6 +146,53 @@ class SyncClient:
                 for entry in report.entries
             ]
         )
+
+    def map(
+        self,
+        prompts: Iterable[Prompt | GenerateRequest],
+        *,
+        concurrency: int = CONCURRENCY,
+        ordered: bool = True,
+        cancel_rest: bool = False,
+        timeout_seconds: float | None = None,
+        wait_for_room_seconds: float | None = ROOM_SECONDS,
+        **options: Unpack[RequestOptions],
+    ) -> Iterator[MapItem]:
+        """Answer many prompts, so many at a time: `for item in yard.map(prompts)`; as `Client.map`."""
+        how = MapOptions(
+            concurrency=concurrency,
+            ordered=ordered,
+            cancel_rest=cancel_rest,
+            timeout_seconds=timeout_seconds,
+            wait_for_room_seconds=wait_for_room_seconds,
+        )
+        link = self._client._open_link  # pyright: ignore[reportPrivateUsage]  # this is its twin
+        return sync_mapped(self._thread, link, prompts, checked_options(options), how)
+
+    def wait(
+        self,
+        handles: Iterable[SyncJobHandle],
+        *,
+        timeout_seconds: float | None = None,
+        return_when: str = "all_completed",
+    ) -> WaitReport[SyncJobHandle]:
+        """Wait until jobs have ended, well or not; raises as `Client.wait` does."""
+        asked = {handle.inner: handle for handle in handles}
+        report = self._thread.call(
+            self._client.wait(asked, timeout_seconds=timeout_seconds, return_when=return_when)
+        )
+        return WaitReport(
+            done=[asked[handle] for handle in report.done],
+            pending=[asked[handle] for handle in report.pending],
+        )
+
+    def as_completed(
+        self, handles: Iterable[SyncJobHandle], *, timeout_seconds: float | None = None
+    ) -> Iterator[SyncJobHandle]:
+        """Jobs in the order in which they end, well or not; raises as `Client.as_completed` does."""
+        asked = {handle.inner: handle for handle in handles}
+        ended = self._thread.iterate(self._client.as_completed(asked, timeout_seconds=timeout_seconds))
+        return (asked[handle] for handle in ended)
 
     def handle(self, job_id: str) -> SyncJobHandle:
         """The handle of a job submitted before; raises as `Client.handle` does."""
@@ -343,7 +281,7 @@ class SyncClient:
         return self._client.handle(job_id)  # on the loop: the listener belongs to it
 
     @property
-    def _thread(self) -> _LoopThread:
+    def _thread(self) -> LoopThread:
         thread = self._running
         if thread is None:
             raise ClientClosedError
