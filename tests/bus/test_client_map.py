@@ -56,14 +56,15 @@ async def test_answers_come_in_the_order_of_their_prompts__e2(yard: Yard, client
 async def test_unordered_ones_come_as_they_are_answered__e2(yard: Yard, client: Client) -> None:
     await answering(yard)
     slow = GenerateRequest("slow", deadline_seconds=60, delay_seconds=1.0)
-    items = [item async for item in client.map([slow, "a", "b"], ordered=False)]
+    prompts: list[str | GenerateRequest] = [slow, "a", "b"]
+    items = [item async for item in client.map(prompts, ordered=False)]
     assert set(texts(items[:2])) == {"a", "b"}
     assert texts(items[2:]) == ["slow"]
 
 
 async def test_one_without_an_answer_says_why_and_ends_no_other__e2__g3(yard: Yard, client: Client) -> None:
     await answering(yard)
-    prompts = ["a", GenerateRequest("b", adapter="acme/tiny/nobody"), "", "c"]
+    prompts: list[str | GenerateRequest] = ["a", GenerateRequest("b", adapter="acme/tiny/nobody"), "", "c"]
     items = [item async for item in client.map(prompts)]
     assert [item.result is not None for item in items] == [True, False, False, True]
     assert isinstance(items[1].error, JobFailedError)
