@@ -43,8 +43,8 @@ test: $(READY) ## lint, types and all tests
 	$(BIN)/python -m pytest -n $(JOBS) -q
 
 lint: $(READY) ## ruff and import contracts
-	$(BIN)/ruff check $(PACKAGES) tests benchmarks
-	$(BIN)/ruff format --check $(PACKAGES) tests benchmarks
+	$(BIN)/ruff check $(PACKAGES) tests benchmarks examples
+	$(BIN)/ruff format --check $(PACKAGES) tests benchmarks examples
 	$(BIN)/lint-imports --no-cache
 
 types: $(READY) ## mypy and pyright, both strict
@@ -52,8 +52,8 @@ types: $(READY) ## mypy and pyright, both strict
 	$(BIN)/pyright
 
 fmt: $(READY) ## put the code into its format
-	$(BIN)/ruff check --fix $(PACKAGES) tests benchmarks
-	$(BIN)/ruff format $(PACKAGES) tests benchmarks
+	$(BIN)/ruff check --fix $(PACKAGES) tests benchmarks examples
+	$(BIN)/ruff format $(PACKAGES) tests benchmarks examples
 
 bench: $(READY) ## measure the bus path on this machine
 	$(BIN)/lorayard bench bus
