@@ -1,8 +1,10 @@
-"""Answer a file or a folder: `python bulk.py prompts.jsonl answers.jsonl`, killed and started as often as you like.
+"""Answer a file or a folder: `python bulk.py prompts.jsonl answers.jsonl`.
 
-The input is JSON lines `{"id": "a", "prompt": "..."}`, which may also name an `adapter` and more options of
-`GenerateRequest`, or a folder of text files, each of which is a prompt and its name the id. The output has one
-line for each id, in the order in which they are answered: `{"id": "a", "text": "..."}`, or `"error"`.
+It may be killed and started again as often as you like.
+
+The input is JSON lines `{"id": "a", "prompt": "..."}`, which may also name an `adapter` and more options
+of `GenerateRequest`, or a folder of text files, each of which is a prompt and its name the id. The output
+has one line for each id, in the order in which they are answered: `{"id": "a", "text": "..."}`, or `"error"`.
 
 Started again it goes on behind what the output has. What was under way when it was killed is not run again:
 its idempotency key leads to the job that there is.
@@ -90,7 +92,12 @@ def requests(source: Path, done: set[str], run: str, answers: Answers) -> Iterat
         if isinstance(asked, str):
             answers.write(name, error=asked)
             continue
-        own = {"lane": "bulk", **asked, "idempotency_key": f"{run}/{name}", "metadata": {"id": name}}
+        own: dict[str, Any] = {
+            "lane": "bulk",
+            **asked,
+            "idempotency_key": f"{run}/{name}",
+            "metadata": {"id": name},
+        }
         try:
             yield GenerateRequest(**own)
         except TypeError as error:  # no prompt, or an option that there is not
@@ -114,7 +121,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Answer a file or a folder of prompts.")
     parser.add_argument("source", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--again", metavar="NAME", help="ask what got an error once more, under keys of this name")
+    parser.add_argument(
+        "--again", metavar="NAME", help="ask what got an error once more, under keys of this name"
+    )
     given = parser.parse_args()
     try:
         sys.exit(main(given.source, given.output, given.again))

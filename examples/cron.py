@@ -1,4 +1,4 @@
-"""Have a job come again and again: `python cron.py add`, `ls`, `run`, `history` and `remove`.
+"""Have a job come again and again: `python cron.py add run history`; there are `ls` and `remove` too.
 
 The yard itself keeps the schedule: no program of yours has to run when its time comes.
 """
@@ -58,11 +58,12 @@ def remove(yard: SyncClient) -> None:
 VERBS = {verb.__name__: verb for verb in (add, ls, run, history, remove)}
 
 if __name__ == "__main__":
-    chosen = VERBS.get(" ".join(sys.argv[1:]) or "add")
-    if chosen is None:
-        sys.exit(f"one of {', '.join(VERBS)} is needed")
+    chosen = [VERBS.get(word) for word in sys.argv[1:] or ["add"]]
     try:
         with SyncClient() as opened:
-            chosen(opened)
+            for verb in chosen:
+                if verb is None:
+                    sys.exit(f"use {', '.join(VERBS)}")
+                verb(opened)
     except LorayardError as error:
         sys.exit(str(error))

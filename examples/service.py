@@ -106,7 +106,11 @@ async def _events(handle: JobHandle, after: int) -> AsyncGenerator[str]:
 async def trouble(_request: Request, error: Exception) -> Response:
     """Each error as the status that tells a caller what to do."""
     status = next(code for kind, code in STATUS if isinstance(error, kind))
-    told = {"error": str(error), "field": getattr(error, "field", None), "job": getattr(error, "job_id", None)}
+    told = {
+        "error": str(error),
+        "field": getattr(error, "field", None),
+        "job": getattr(error, "job_id", None),
+    }
     seconds = getattr(error, "retry_after_seconds", None)
     headers = None if seconds is None else {"Retry-After": str(math.ceil(seconds))}
     return JSONResponse(told, status_code=status, headers=headers)

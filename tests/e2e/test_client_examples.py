@@ -15,6 +15,8 @@ import httpx
 import pytest
 from tests.e2e.conftest import CLEAN_ENVIRONMENT, Up, wait_until
 
+from lorayard.job_ids import keyed_job_id
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -55,7 +57,7 @@ def test_every_program_is_run_here_and_stands_on_the_page() -> None:
 def test_the_script_answers_and_streams__e2(up: Up) -> None:
     done = run(up, "script.py", "hello yard")
     assert (done.returncode, done.stdout) == (0, "hello yard\nhello yard\n"), done.stderr
-    assert done.stderr.startswith("2 tokens by ")
+    assert done.stderr.startswith("10 tokens by ")
 
 
 def test_the_script_says_in_one_line_that_no_bus_is_there__g3(up: Up) -> None:
@@ -79,10 +81,10 @@ def test_a_bulk_run_that_was_killed_goes_on_and_asks_nothing_twice__e4(up: Up, t
     done = run(up, "bulk.py", str(source), str(output))
     assert done.returncode == 0, done.stderr
     answers = written(output)
-    assert {line["id"]: line["text"] for line in answers} == {
-        str(n): f"text {n}" for n in range(BULK_LINES)
-    }
-    assert len({line["job"] for line in answers}) == len(answers) == BULK_LINES
+    assert {line["id"]: line["text"] for line in answers} == {str(n): f"text {n}" for n in range(BULK_LINES)}
+    jobs = {keyed_job_id(tenant="default", salt="", key=f"bulk/{n}") for n in range(BULK_LINES)}
+    assert {line["job"] for line in answers} == jobs
+    assert len(answers) == BULK_LINES
     assert [line["job"] for line in answers[: len(kept)]] == kept
 
 
@@ -103,28 +105,23 @@ def test_bad_lines_of_a_bulk_run_harm_no_others_and_can_be_asked_again__g3(up: U
     assert answers["good"]["text"] == "fine"
     assert "'wrong'" in answers["odd"]["error"]
     assert "a/b/c" in answers["unknown"]["error"]
-    source.write_text(good + '{"id": "unknown", "prompt": "mended"}\n')
-    assert run(up, "bulk.py", str(source), str(output), "--again", "second").returncode == 0
+
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name in ("good", "unknown"):
+        (folder / f"{name}.txt").write_text("mended", encoding="utf-8")
+    assert run(up, "bulk.py", str(folder), str(output), "--again", "second").returncode == 0
     assert [line.get("text") for line in written(output)] == ["fine", "mended"]
 
 
-def test_a_folder_is_a_bulk_run_as_well(up: Up, tmp_path: Path) -> None:
-    folder, output = tmp_path / "texts", tmp_path / "out.jsonl"
-    folder.mkdir()
-    for name in ("a", "b"):
-        (folder / f"{name}.txt").write_text(f"text of {name}", encoding="utf-8")
-    assert run(up, "bulk.py", str(folder), str(output)).returncode == 0
-    assert {line["id"]: line["text"] for line in written(output)} == {"a": "text of a", "b": "text of b"}
-
-
 def test_a_schedule_is_written_run_and_taken_away__e4(up: Up) -> None:
-    added, again = run(up, "cron.py", "add"), run(up, "cron.py", "add")
-    assert added.returncode == 0, added.stderr
-    assert added.stdout == again.stdout, "a second deployment changes nothing"
-    assert added.stdout.startswith("morning-digest 30 7 * * 1-5 20")
-    assert "friendly" in run(up, "cron.py", "run").stdout
-    assert run(up, "cron.py", "history").stdout.endswith("succeeded\n")
-    assert run(up, "cron.py", "remove").returncode == 0
+    done = run(up, "cron.py", "add", "add", "run", "history", "remove")
+    assert done.returncode == 0, done.stderr
+    first, again, ran, history = done.stdout.splitlines()
+    assert first == again, "a second deployment changes nothing"
+    assert first.startswith("morning-digest 30 7 * * 1-5 20")
+    assert "friendly" in ran
+    assert history.endswith("succeeded")
     gone = run(up, "cron.py", "run")
     assert (gone.returncode, gone.stderr.count("\n")) == (1, 1)
 
@@ -161,7 +158,8 @@ def test_a_web_service_answers_streams_and_refuses__e2(service: httpx.Client) ->
 
     other = service.post("/answers", json={**asked, "text": "something else"})
     assert (other.status_code, other.json()["field"]) == (422, "idempotency_key")
-    for wrong in ({"text": ""}, {"text": 7}, {}, [], "x"):
+    bodies: tuple[object, ...] = ({"text": ""}, {"text": 7}, {}, [], "x")
+    for wrong in bodies:
         refused = service.post("/answers", json=wrong)
         assert refused.status_code == 422, wrong
         assert refused.json()["field"], wrong
@@ -178,5 +176,7 @@ def test_a_web_service_answers_streams_and_refuses__e2(service: httpx.Client) ->
 
 def events(body: str) -> list[tuple[str, dict[str, Any]]]:
     """Ids and data of server-sent events."""
-    blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in body.split("\n\n") if block]
+    blocks = [
+        dict(line.split(": ", 1) for line in block.splitlines()) for block in body.split("\n\n") if block
+    ]
     return [(block["id"], json.loads(block["data"])) for block in blocks]
