@@ -79,7 +79,10 @@ class Client:
             BusUnavailableError: no server at the address, or it refused the credentials.
         """
         if self._link is None:
-            self._link = await Link.open(self._settings, name=self._name)
+            self._link = await self._connect()
+
+    async def _connect(self) -> Link:
+        return await Link.open(self._settings, name=self._name)
 
     async def close(self) -> None:
         """Send what is pending and disconnect. Jobs go on; their handles can be made again from their ids."""

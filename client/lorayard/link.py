@@ -45,13 +45,19 @@ class Link:
             BusUnavailableError: no server at the address, or it refused the credentials.
         """
         bus = await connect(settings, name=name)
+        return await cls.over(bus, settings, publisher=Publisher(bus), payloads=PayloadStore(bus))
+
+    @classmethod
+    async def over(
+        cls, bus: Bus, settings: ClientSettings, *, publisher: Publisher, payloads: PayloadStore
+    ) -> Self:
+        """The parts over one connection."""
         stored = StoredResults(bus, settings.tenant)
-        publisher = Publisher(bus)
         await publisher.start()
         return cls(
             settings=settings,
             bus=bus,
-            payloads=PayloadStore(bus),
+            payloads=payloads,
             listener=ResultListener(bus, settings.tenant, stored),
             publisher=publisher,
             door=LimitDoor(bus, settings.tenant),
