@@ -189,7 +189,7 @@ def build_job(
     if request.composition is not None:
         given["composition"] = checked_composition(request.composition)
     if request.retry is not None:
-        given["retry"] = request.retry if isinstance(request.retry, Retry) else dict(request.retry)
+        given["retry"] = _retry(request.retry)
     given |= _given(request, (*_JOB_NAMES, "stream"))
     try:
         if sampling := _given(request, _SAMPLING_NAMES):
@@ -349,6 +349,19 @@ def _metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
     if not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
         raise InvalidRequestError(field="metadata", reason="a map of text to text is needed")
     return dict(metadata)
+
+
+def _retry(retry: Retry | Mapping[str, Any]) -> Retry | dict[str, Any]:
+    """What is on its way may have fields of newer peers, what a caller says here may not: it is a typo."""
+    if isinstance(retry, Retry):
+        return retry
+    if not isinstance(retry, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        raise InvalidRequestError(field="retry", reason=f"a Retry or a map is needed, got {retry!r}")
+    unknown = [name for name in retry if name not in Retry.model_fields]
+    if unknown:
+        known = ", ".join(Retry.model_fields)
+        raise InvalidRequestError(field=f"retry.{unknown[0]}", reason=f"it has no such field, but {known}")
+    return dict(retry)
 
 
 def _invalid(error: ValidationError, *, prefix: str = "") -> InvalidRequestError:

@@ -18,6 +18,14 @@ def build(prompt: Any = "hello", **options: Any) -> Any:
     return build_job(GenerateRequest(prompt, **options), job_id="j1", now=100.0)
 
 
+def test_a_retry_policy_with_a_typo_is_refused() -> None:
+    assert build(retry={"max_attempts": 5}).retry.max_attempts == 5
+    for wrong, field in (({"max_attemps": 5}, "retry.max_attemps"), ([("max_attempts", 5)], "retry")):
+        with pytest.raises(InvalidRequestError) as caught:
+            build(retry=wrong)
+        assert caught.value.field == field
+
+
 def test_a_plain_prompt_becomes_a_job() -> None:
     job = build("hello", max_new_tokens=5, stop="\n", metadata={"a": "b"}, deadline_seconds=2.5)
     assert (job.id, job.prompt, job.messages, job.created_at, job.deadline) == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TypedDict
 
+from lorayard.errors import InvalidRequestError
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.dead_letter import DeadLetter
@@ -26,6 +27,35 @@ class DeadQuery(TypedDict, total=False):
     until: float
     """Unix seconds: given up before."""
     limit: int
+
+
+def check_query(query: DeadQuery) -> DeadQuery:
+    """The query, if it can mean what it says: a name with a typo would mean every letter.
+
+    Raises:
+        InvalidRequestError: naming the first field at fault.
+    """
+    for field, asked in query.items():
+        if field not in _KINDS:
+            known = ", ".join(_KINDS)
+            raise InvalidRequestError(field=field, reason=f"letters are not found by this, but by {known}")
+        if not isinstance(asked, _KINDS[field]) or isinstance(asked, bool):
+            needed = "a text" if _KINDS[field] is str else "a number"
+            raise InvalidRequestError(field=field, reason=f"{needed} is needed, got {asked!r}")
+    limit = query.get("limit", 1)
+    if limit < 1:
+        raise InvalidRequestError(field="limit", reason=f"a number from 1 up is needed, got {limit}")
+    return query
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "tenant": str,
+    "adapter": str,
+    "code": str,
+    "since": (int, float),
+    "until": (int, float),
+    "limit": int,
+}
 
 
 @value

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Unpack
 
 import nats.js.errors
 
-from lorayard.dead.letter import DeadQuery, Letter, read_letter
+from lorayard.dead.letter import DeadQuery, Letter, check_query, read_letter
 from lorayard.dead.redriving import Redriven, check_adapter, failed, redrive, take_away
-from lorayard.errors import InvalidRequestError, LetterUnknownError, LorayardError
+from lorayard.errors import LetterUnknownError, LorayardError
 from lorayard.job_ids import check_job_id
 from lorayard.registry.answering import Answering
 from lorayard_schemas.names import subject_token
@@ -37,16 +37,21 @@ class DeadLetters:
         self._open_link = link
 
     async def list(self, **query: Unpack[DeadQuery]) -> list[Letter]:
-        """The letters that a query means, the oldest first; no more than its `limit`, or 1,000."""
+        """The letters that a query means, the oldest first; no more than its `limit`, or 1,000.
+
+        Raises:
+            InvalidRequestError: a field of the query is wrong, or none that there is.
+        """
         query.setdefault("limit", LISTED)
         return [letter async for letter in self.all(**query)]
 
     async def all(self, **query: Unpack[DeadQuery]) -> AsyncGenerator[Letter]:
-        """The same, one after the other and however many, a page of them in memory at a time."""
+        """The same, one after the other and however many, a page of them in memory at a time.
+
+        What is given up meanwhile is not among them: so a redrive of all ends, though jobs fail again.
+        """
         link = self._open_link()
-        left = query.get("limit", -1)
-        if "limit" in query and left < 1:
-            raise InvalidRequestError(field="limit", reason=f"a number from 1 up is needed, got {left}")
+        left = check_query(query).get("limit", -1)
         async with Answering(link), aclosing(_walk(link, query)) as found:
             async for letter in found:
                 yield letter
@@ -136,12 +141,23 @@ async def _walk(link: Link, query: DeadQuery) -> AsyncGenerator[Letter]:
     subjects = link.bus.subjects
     tenant = query.get("tenant")
     subject = subjects.dead if tenant is None else f"{subjects.prefix}.dead.{subject_token(tenant)}.>"
+    newest = await _newest(link, subject)
     async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
         async for page in pages:
             for lying in page:
+                if lying.sequence > newest:
+                    return
                 letter = read_letter(lying.sequence, lying.body)
                 if letter is not None and letter.fits(query):
                     yield letter
+
+
+async def _newest(link: Link, subject: str) -> int:
+    try:
+        found = await link.bus.js.get_msg(link.bus.subjects.stream("dead"), subject=subject, direct=True)
+    except nats.js.errors.NotFoundError:
+        return 0
+    return found.seq or 0
 
 
 async def _find(link: Link, letter: int | str) -> Letter:
@@ -152,6 +168,8 @@ async def _find(link: Link, letter: int | str) -> Letter:
 
 
 async def _by_number(link: Link, number: int) -> list[Letter]:
+    if isinstance(number, bool) or not 0 < number < 2**63:
+        return []  # the server would call the question malformed
     try:
         stored = await link.bus.js.get_msg(link.bus.subjects.stream("dead"), seq=number, direct=True)
     except nats.js.errors.NotFoundError:

@@ -24,6 +24,7 @@ from lorayard_schemas.names import check_adapter_spec, subject_token
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_schemas.subjects import BadSubjectError, JobAddress
 from lorayard_shared.bus.deleting import delete_message
+from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.value import value
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ async def _queue(link: Link, letter: Letter, to_adapter: str | None) -> Redriven
     new, is_old = await _free_id(link, letter, letter.tenant, letter.job)
     if is_old:
         return _report(letter, RedriveOutcome.BEFORE, new)
+    if work.prompt_ref is not None and not await PayloadStore(link.bus).has(work.prompt_ref):
+        why = "its prompt was kept by reference and is gone: submit it anew"
+        return _report(letter, RedriveOutcome.REFUSED, reason=why)
     return await _publish(link, letter, _aimed(address, to_adapter), _anew(work, new, to_adapter))
 
 

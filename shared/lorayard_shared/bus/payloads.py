@@ -73,6 +73,18 @@ class PayloadStore:
         except UnicodeDecodeError as error:
             raise PayloadMissingError(key=ref.key, reason=f"it is not UTF-8 ({error})") from error
 
+    async def has(self, ref: PayloadRef) -> bool:
+        """Whether something is kept under a reference's key; its bytes are not read.
+
+        Raises:
+            nats.errors.Error: the bus did not answer.
+        """
+        try:
+            await (await self._open()).get_info(ref.key)
+        except nats.js.errors.NotFoundError:
+            return False
+        return True
+
     async def _open(self) -> ObjectStore:
         if self._store is None:
             self._store = await self._bus.js.object_store(self._bus.subjects.bucket("payloads"))

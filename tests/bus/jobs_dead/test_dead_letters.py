@@ -15,11 +15,13 @@ from lorayard.errors import InvalidRequestError
 from lorayard_cli.app import run_command
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.codec import encode
-from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.job import Job, Lane, PayloadRef
 from lorayard_schemas.names import JobId
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.deleting import delete_message
+from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.jobs.dead_letters import DeadLetters, letter_of
 from lorayard_shared.settings import YardSettings
 
@@ -53,6 +55,7 @@ async def bury(
     tenant: str = "acme",
     adapter: str | None = None,
     code: str = "engine_error",
+    prompt_ref: PayloadRef | None = None,
 ) -> int:
     """Leave the letter of a job that was given up; returns its number."""
     address = JobAddress(lane=Lane.HIGH, tenant=tenant, adapter=adapter)
@@ -62,7 +65,9 @@ async def bury(
         address=address,
         job=job,
         key="S-7",
-        body=encode(Job(id=job, prompt=f"say {job}", deadline=1.0)),
+        body=encode(
+            Job(id=job, prompt=None if prompt_ref else f"say {job}", prompt_ref=prompt_ref, deadline=1.0)
+        ),
         code=code,
         reason="it failed",
         deliveries=1,
@@ -197,6 +202,81 @@ async def test_many_are_redriven_with_a_report_for_each(yard: Yard, client: Clie
     assert [report.job for report in reports] == [f"j{number}" for number in range(69)]
     assert {report.outcome for report in reports} == {RedriveOutcome.REDRIVEN}
     assert (await yard.left(), await yard.left("dead")) == (69, 1)
+
+
+async def test_two_operators_redrive_all_at_once__e3(yard: Yard, client: Client) -> None:
+    for number in range(200):
+        await bury(yard, f"j{number}")
+
+    async def redrive_all() -> list[str | None]:
+        reports = [report async for report in client.dead.redrive_all()]
+        assert {report.outcome for report in reports} <= {RedriveOutcome.REDRIVEN, RedriveOutcome.BEFORE}
+        return [report.new_job for report in reports if report.outcome is RedriveOutcome.REDRIVEN]
+
+    first, second = await asyncio.gather(redrive_all(), redrive_all())
+    assert sorted(filter(None, first + second)) == sorted(f"j{number}-r1" for number in range(200))
+    assert (await yard.left(), await yard.left("dead")) == (200, 0)
+
+
+async def test_a_letter_that_is_deleted_by_many_at_once_is_deleted_by_one(yard: Yard) -> None:
+    stream = yard.bus.subjects.stream("dead")
+    for number in range(50):
+        letter = await bury(yard, f"j{number}")
+        gone = await asyncio.gather(*(delete_message(yard.bus, stream, letter) for _ in range(4)))
+        assert sorted(gone) == [False, False, False, True]
+    assert await delete_message(yard.bus, stream, 10**6) is False, "it never was"
+
+
+async def test_redriving_all_ends_though_jobs_are_given_up_again_at_once__e3(
+    yard: Yard, client: Client
+) -> None:
+    names = [f"j{number}" for number in range(40)]
+    for name in names:
+        await bury(yard, name)
+    told: list[str | None] = []
+    async for report in client.dead.redrive_all():
+        told.append(report.job)
+        assert report.new_job is not None
+        await bury(yard, report.new_job)
+        assert len(told) <= 40, "it would go on for ever"
+    assert told == names
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"adaptor": "o/m/t"}, "adaptor"),
+        ({"tenant": 5}, "tenant"),
+        ({"since": "yesterday"}, "since"),
+        ({"limit": True}, "limit"),
+    ],
+)
+async def test_a_query_with_a_typo_throws_nothing_away(
+    yard: Yard, client: Client, query: dict[str, Any], field: str
+) -> None:
+    await bury(yard)
+    for call in (client.dead.purge_all, client.dead.redrive_all, client.dead.all):
+        with pytest.raises(InvalidRequestError) as caught:
+            await anext(call(**query))
+        assert caught.value.field == field
+    assert await yard.left("dead") == 1
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**70, True])
+async def test_a_number_that_no_letter_has_is_unknown(client: Client, number: int) -> None:
+    for call in (client.dead.show, client.dead.redrive, client.dead.purge):
+        with pytest.raises(LetterUnknownError):
+            await call(number)
+
+
+async def test_a_letter_whose_large_prompt_is_gone_stays_with_the_reason(yard: Yard, client: Client) -> None:
+    kept = await PayloadStore(yard.bus).put("kept", "long")
+    await bury(yard, "a", prompt_ref=kept)
+    await bury(yard, "b", prompt_ref=kept.model_copy(update={"key": "gone"}))
+    reports = [report async for report in client.dead.redrive_all()]
+    assert [report.outcome for report in reports] == [RedriveOutcome.REDRIVEN, RedriveOutcome.REFUSED]
+    assert "prompt" in reports[1].reason
+    assert [letter.job for letter in await client.dead.list()] == ["b"]
 
 
 async def test_the_blocking_twin_does_the_same(yard: Yard) -> None:
