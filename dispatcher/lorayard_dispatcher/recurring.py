@@ -8,6 +8,7 @@ to place it once more changes nothing.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,10 +21,12 @@ import structlog
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.result import JobResult
-from lorayard_schemas.schedule import PLANS, STATES, Schedule, ScheduleState
+from lorayard_schemas.schedule import PLANS, STATES, Schedule, ScheduleState, plan_key, state_key
 from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.jobs.unschedule import unschedule
+from lorayard_shared.jobs.watched import read_under
 from lorayard_shared.logs import Event
+from lorayard_shared.registry.errors import ContendedError
 from lorayard_shared.schedules.calendar import CalendarError
 from lorayard_shared.schedules.deciding import Decision, decide, unended, with_results
 from lorayard_shared.schedules.placing import place
@@ -38,7 +41,7 @@ RESULTS_SECONDS = 5.0
 TRIES = 5
 M = TypeVar("M", Schedule, ScheduleState)
 
-_TROUBLE = (nats.errors.Error, nats.js.errors.Error, ApiError, TimeoutError)
+_TROUBLE = (nats.errors.Error, nats.js.errors.Error, ApiError, TimeoutError, ContendedError)
 
 
 class Recurring:
@@ -54,6 +57,9 @@ class Recurring:
         self._plans: dict[str, Schedule] = {}
         self._states: dict[str, ScheduleState] = {}
         """Both by the rest of their keys."""
+        self._quiet: dict[str, tuple[float, float]] = {}
+        """From when until when, by the clock, nothing is to be done: to ask a calendar takes 50 us, and
+        there may be 10,000."""
         self._results_at = 0.0
         self._stirred = asyncio.Event()
         self._broken: dict[str, str] = {}
@@ -66,14 +72,17 @@ class Recurring:
 
     def on_change(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of schedules."""
-        try:
-            if key.startswith(PLANS):
-                _put(self._plans, key.removeprefix(PLANS), decode(Schedule, value) if value else None)
-            elif key.startswith(STATES):
-                _put(self._states, key.removeprefix(STATES), decode(ScheduleState, value) if value else None)
-        except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
-            return
+        if key.startswith(PLANS):
+            plan = read_under(key, value, Schedule, _plan_key) if value else None
+            if plan is None and value:
+                return
+            _put(self._plans, key.removeprefix(PLANS), plan)
+        elif key.startswith(STATES):
+            state = read_under(key, value, ScheduleState, _state_key) if value else None
+            if state is None and value:
+                return
+            _put(self._states, key.removeprefix(STATES), state)
+        self._quiet.pop(key.partition(".")[2], None)
         self._stirred.set()
 
     async def run(self) -> None:
@@ -95,11 +104,17 @@ class Recurring:
             try:
                 await self._see_to(key, notes=notes)
             except CalendarError as error:
-                if self._broken.get(key) != error.reason:
-                    self._broken[key] = error.reason
+                if self._is_news(key, error.reason):
                     self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
             except _TROUBLE as error:
                 self._log.warning(Event.BUS_FAILED, schedule=key, error=str(error) or type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # one schedule's trouble must not end all others, nor the dispatcher
+                if self._is_news(key, repr(error)):
+                    self._log.exception(Event.LOOP_FAILED, what="schedule", schedule=key)
+
+    def _is_news(self, key: str, reason: str) -> bool:
+        before, self._broken[key] = self._broken.get(key), reason
+        return before != reason
 
     async def _see_to(self, key: str, *, notes: bool) -> None:
         plan, state = self._plans.get(key), self._states.get(key)
@@ -108,11 +123,22 @@ class Recurring:
                 await self._store.clear(state.tenant, state.name)
                 self._states.pop(key, None)
             return
-        known = state or ScheduleState(name=plan.name, tenant=plan.tenant)
-        if decide(plan, known, self._clock()).state != known or state is None:
+        if state is None or not await self._is_quiet(key, plan, state):
             await self._step(key, plan)
-        elif notes and unended(known):
-            await self._note(key, known)
+        elif notes and unended(state):
+            await self._note(key, state)
+
+    async def _is_quiet(self, key: str, plan: Schedule, state: ScheduleState) -> bool:
+        """Whether nothing is to be done about it now."""
+        now = self._clock()
+        begins, ends = self._quiet.get(key, (math.inf, 0.0))
+        if begins <= now < ends:
+            return True
+        await asyncio.sleep(0)  # a dispatcher that takes over asks all calendars, and has jobs to give out
+        if decide(plan, state, now).state != state:
+            return False
+        self._quiet[key] = (now, math.inf if state.ahead is None else state.ahead.due)
+        return True
 
     async def _step(self, key: str, plan: Schedule) -> None:
         """By what the bucket holds now: somebody may have changed it, or been here before."""
@@ -125,6 +151,7 @@ class Recurring:
             await self._carry_out(fresh, decision)
             if await self._store.try_state(decision.state, revision):
                 self._states[key] = decision.state
+                self._quiet.pop(key, None)
                 return
 
     async def _carry_out(self, plan: Schedule, decision: Decision) -> None:
@@ -161,3 +188,11 @@ def _put(known: dict[str, M], key: str, value: M | None) -> None:
         known.pop(key, None)
     else:
         known[key] = value
+
+
+def _plan_key(plan: Schedule) -> str:
+    return plan_key(plan.tenant, plan.name)
+
+
+def _state_key(state: ScheduleState) -> str:
+    return state_key(state.tenant, state.name)

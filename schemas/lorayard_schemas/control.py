@@ -27,7 +27,8 @@ MOST_AT_ONCE = 1_000_000
 """No yard runs as many jobs."""
 
 Why = Annotated[Text, StringConstraints(min_length=1)]
-Unix = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Unix = Annotated[float, Field(ge=0.0, le=253_402_300_799.0, allow_inf_nan=False)]
+"""Unix seconds, up to the year 9999: what is later is no moment that anybody could be told."""
 
 _ADAPTER: TypeAdapter[str] = TypeAdapter(AdapterSpec)
 _TENANT: TypeAdapter[str] = TypeAdapter(Tenant)

@@ -209,13 +209,17 @@ class LimitsReport(Message):
     """Until a full queue has room again, as jobs leave it now."""
 
 
+Sum = Annotated[float, Field(allow_inf_nan=False)]
+"""A bucket that was given what is no number would let everything in from then on."""
+
+
 class SpentHere(Part):
     """What one dispatcher let in of one limit since it started, and what of it is pending."""
 
-    spent: tuple[float, float, float]
+    spent: tuple[Sum, Sum, Sum]
     """Requests, tokens and bytes."""
-    pending: tuple[float, float, float]
-    owed: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    pending: tuple[Sum, Sum, Sum]
+    owed: tuple[Sum, Sum, Sum] = (0.0, 0.0, 0.0)
     """Missing in the buckets of its rates: who hears of this dispatcher for the first time goes by that."""
 
 
@@ -223,7 +227,7 @@ class LimitGossip(Message):
     """What a dispatcher tells the others, several times a second while anything changes."""
 
     dispatcher: str
-    started_at: float
+    started_at: Sum
     """Of this life of it: its sums began there."""
     gates: dict[str, SpentHere] = Field(default_factory=dict)
     """By `tenant` and `adapter` as one key."""

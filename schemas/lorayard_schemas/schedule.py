@@ -30,6 +30,9 @@ MOST_CATCH_UP = 100
 ScheduleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 """Begins the ids of its jobs, which have 64 characters at most."""
 
+SubjectAdapter = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,1024}$")]
+"""Escaped, it fits the 4,096 bytes that a server takes for a subject."""
+
 Moment = Annotated[float, Field(ge=0.0, le=253_402_300_799.0, allow_inf_nan=False)]
 """Unix seconds, up to the year 9999."""
 
@@ -64,7 +67,7 @@ class Schedule(Message):
     tz: Annotated[str, StringConstraints(min_length=1, max_length=64)] = "UTC"
     """A name of the IANA time zone database."""
     lane: Lane = Lane.NORMAL
-    adapter: str | None = None
+    adapter: SubjectAdapter | None = None
     """As in a job's subject: a name, `+` and a name of a composition, or None: the yard chooses."""
     job: Job
     """What each occurrence asks for; its id is the schedule's name."""

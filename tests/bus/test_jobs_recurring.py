@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import pytest
+import structlog
 
 from lorayard import (
     CancelOutcome,
@@ -23,9 +24,11 @@ from lorayard_dispatcher.recurring import Recurring
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import INLINE_BYTES
 from lorayard_schemas.result import JobResult
-from lorayard_schemas.schedule import ScheduleState, occurrence_id, plan_key
+from lorayard_schemas.schedule import ScheduleState, occurrence_id, plan_key, state_key
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.logs import Event
 from lorayard_shared.registry.records import Author
+from lorayard_shared.schedules.calendar import calendar_of
 from lorayard_shared.schedules.deciding import Placing
 from lorayard_shared.schedules.placing import place
 from lorayard_shared.schedules.store import BUCKET, ScheduleStore
@@ -321,3 +324,52 @@ async def test_who_changed_it_and_why_is_kept(bus: Bus) -> None:
     last = await bus.js.get_msg(stream, subject=bus.subjects.registry_audit("schedules", "acme/digest", "2"))
     assert b"ops" in (last.data or b"")
     assert b"night" in (last.data or b"")
+
+
+async def test_records_by_other_hands_stop_no_other_schedule_and_are_told_of__e4(
+    bus: Bus, client: Client
+) -> None:
+    plan = await client.schedules.add("digest", "x", cron=HOURLY)
+    bucket = await bus.js.key_value(bus.subjects.bucket(BUCKET))
+    for name, wrong in {"a": {"adapter": ""}, "b": {"adapter": "x" * 5000}, "c": {"cron": "junk"}}.items():
+        await bucket.put(plan_key("acme", name), encode(plan.model_copy(update={"name": name, **wrong})))
+    await bucket.put(plan_key("acme", "d"), encode(plan))  # a copy under the key of another
+    with structlog.testing.capture_logs() as logs:
+        mine = await keeper(bus)
+        await mine.look()
+        await mine.look()
+    told = [entry["key"].rpartition(".")[2] for entry in logs if entry["event"] == Event.MESSAGE_MALFORMED]
+    assert sorted(told) == ["a", "b", "c", "d"]
+    assert [one.job_id for one in await client.scheduled()] == [
+        occurrence_id("digest", (await client.schedules.get("digest")).upcoming[0])
+    ]
+
+
+async def test_a_state_under_the_key_of_another_takes_nothing_from_the_one_it_names__e4(
+    bus: Bus, client: Client
+) -> None:
+    await client.schedules.add("digest", "x", cron=HOURLY)
+    await (await keeper(bus)).look()
+    store = ScheduleStore(bus)
+    state, revision = await store.state("acme", "digest")
+    bucket = await bus.js.key_value(bus.subjects.bucket(BUCKET))
+    await bucket.put(state_key("acme", "gone"), encode(state))
+    await (await keeper(bus)).look()
+    assert await store.state("acme", "digest") == (state, revision)
+    assert len(await client.scheduled()) == 1
+
+
+async def test_schedules_of_which_nothing_is_due_are_not_reckoned_again__e4(bus: Bus, client: Client) -> None:
+    await client.schedules.add("digest", "x", cron=HOURLY)
+    await client.schedules.add("ends", "x", cron=HOURLY, end=time.time() + 2 * HOUR)
+    now = [time.time()]
+    mine = await keeper(bus, lambda: now[0])
+    await mine.look()
+    await mine.look()
+    asked = calendar_of.cache_info()
+    await mine.look()
+    assert calendar_of.cache_info() == asked
+    now[0] += HOUR
+    await mine.look()
+    assert calendar_of.cache_info() != asked
+    assert len((await ScheduleStore(bus).state("acme", "digest"))[0].runs) == 1

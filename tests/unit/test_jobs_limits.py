@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +17,7 @@ from lorayard_dispatcher.limiting.gate import Gate, Reached, told
 from lorayard_dispatcher.limiting.gates import Gates
 from lorayard_dispatcher.limiting.token_bucket import TokenBucket
 from lorayard_schemas.codec import encode
-from lorayard_schemas.limit import Limits, Measure, Rate, limits_key
+from lorayard_schemas.limit import Limits, Measure, Rate, SpentHere, limits_key
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 ONE = (1.0, 10.0, 100.0)
@@ -190,3 +192,46 @@ def test_limits_of_nobody_or_of_one_version_are_refused__e5() -> None:
         Limits(per_day={Measure.REQUESTS: 1})
     with pytest.raises(ValidationError, match="one version"):
         Limits(adapter="acme/tiny/a@1", per_day={Measure.REQUESTS: 1})
+
+
+def test_what_is_no_number_is_no_sum_of_another_dispatcher__e5() -> None:
+    fine = (0.0, 0.0, 0.0)
+    for wrong in (math.nan, math.inf):
+        for wrong_one in (
+            {"spent": (wrong, 0.0, 0.0)},
+            {"pending": (0.0, wrong, 0.0)},
+            {"owed": (wrong,) * 3},
+        ):
+            with pytest.raises(ValidationError):
+                SpentHere.model_validate({"spent": fine, "pending": fine, **wrong_one})
+
+
+def test_a_change_costs_the_same_however_many_limits_there_are__e5() -> None:
+    gates = Gates()
+
+    def add(index: int) -> None:
+        made = per_second(5.0).model_copy(update={"tenant": f"t{index}"})
+        gates.on_change(limits_key(made.tenant, None), encode(made), 0.0)
+
+    add(0)
+    few = calls(lambda: add(1))
+    for index in range(2, 300):
+        add(index)
+    assert calls(lambda: add(300)) <= few + 5
+
+
+def calls(work: Callable[[], None]) -> int:
+    """How many functions a piece of work calls."""
+    counted = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal counted
+        counted += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return counted

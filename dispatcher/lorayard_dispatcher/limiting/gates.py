@@ -19,6 +19,8 @@ class Gates:
 
     def __init__(self) -> None:
         self._records: dict[Whose, Limits] = {}
+        self._whose: dict[str, Whose] = {}
+        """Of the same, by their bucket keys."""
         self._gates: dict[Whose, Gate] = {}
         self._found: dict[tuple[str, tuple[str, ...]], tuple[Gate, ...]] = {}
 
@@ -45,16 +47,19 @@ class Gates:
         if not key.startswith(LIMITS):
             return False
         found = read_under(key, value, Limits, _key) if value is not None else None
-        before = next((whose for whose in self._records if limits_key(*whose) == key), None)
+        before = self._whose.get(key)
         if found is None and (value is not None or before is None):
             return False
         self._found.clear()
         if found is None:
             assert before is not None, "looked at above"
-            del self._records[before]
+            del self._records[before], self._whose[key]
+            self._follow(before, now)
         else:
-            self._records[found.tenant, found.adapter] = found
-        self._follow(now)
+            whose = (found.tenant, found.adapter)
+            self._records[whose] = found
+            self._whose[key] = whose
+            self._follow(whose, now)
         return True
 
     def find(self, tenant: str, adapters: tuple[str, ...], now: float) -> tuple[Gate, ...]:
@@ -95,17 +100,22 @@ class Gates:
             found = self._records.get((EACH_TENANT, whose[1]))
         return found
 
-    def _follow(self, now: float) -> None:
-        """Gates that are at work go by what is declared now; those of records alone begin."""
-        for whose, gate in list(self._gates.items()):
-            record = self._record(whose)
-            if record is None:
+    def _follow(self, changed: Whose, now: float) -> None:
+        """Gates that are at work go by what is declared now; that of a record alone begins.
+
+        Only gates of the changed record can differ: with thousands of records, each is heard of one by one.
+        """
+        tenant, adapter = changed
+        each = tenant == EACH_TENANT
+        concerned = [whose for whose in self._gates if whose[1] == adapter] if each else [changed]
+        for whose in concerned:
+            gate, record = self._gates.get(whose), self._record(whose)
+            if gate is None:
+                self._gate(whose, now)
+            elif record is None:
                 del self._gates[whose]
             elif record != gate.record:
                 gate.change(record, now)
-        for whose in self._records:
-            if whose[0] != EACH_TENANT:
-                self._gate(whose, now)
 
 
 def _key(record: Limits) -> str:

@@ -38,6 +38,7 @@ class ControlBook:
         """Those that are not over, by thing."""
         self._caps: dict[str, Cap] = {}
         """By thing."""
+        self._cap_by_key: dict[str, Cap] = {}
         self._own_changes = 0
 
     @property
@@ -141,14 +142,14 @@ class ControlBook:
         found = read_under(key, value, Cap, _cap_key) if value is not None else None
         if value is not None and found is None:
             return False
-        before = next((each for each in self._caps.values() if _cap_key(each) == key), None)
-        if found == before:
-            return False
-        self._own_changes += 1
+        before = self._cap_by_key.pop(key, None)
         if before is not None:
             del self._caps[before.thing]
         if found is not None:
-            self._caps[found.thing] = found
+            self._cap_by_key[key] = self._caps[found.thing] = found
+        if found == before:
+            return False
+        self._own_changes += 1
         return True
 
 
