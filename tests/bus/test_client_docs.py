@@ -45,7 +45,9 @@ class Snippet:
         await asyncio.to_thread(self._run, settings)
 
     def _run(self, settings: YardSettings) -> None:
-        names = {"__name__": "__main__"} | {name: getattr(lorayard, name) for name in lorayard.__all__}
+        names: dict[str, object] = {"__name__": "__main__"} | {
+            name: getattr(lorayard, name) for name in lorayard.__all__
+        }
         if self.code.co_flags & inspect.CO_COROUTINE:
             asyncio.run(self._await(names, settings))
         else:
@@ -106,7 +108,7 @@ async def test_every_snippet_of_the_page_runs__e2(page: str, told: YardSettings,
     tally("snippets of the documents", len(found))
 
 
-def test_a_snippet_that_is_wrong_fails__e2() -> None:
+async def test_a_snippet_that_is_wrong_fails__e2() -> None:
     code = compile("from lorayard import Client\nClient.genrate", "page:1", "exec")
     with pytest.raises(AttributeError):
-        Snippet(place="page:1", code=code)._run(YardSettings())
+        await Snippet(place="page:1", code=code).run(YardSettings())

@@ -84,7 +84,7 @@ def test_a_job_handed_over_is_what_a_worker_reads() -> None:
     one = parked(1, 3, history_bytes=2)
     taken = one.taken
     # Whatever every job has; the others have tests of their own.
-    others = {"additions", "alias", "composition", "confidence"}
+    others = {"additions", "alias", "composition", "confidence", "snoozed"}
     assert set(one.assigned(2.0)) == set(AssignedJob.model_fields) - others
     assert AssignedJob.model_validate(one.assigned(2.0)) == AssignedJob(
         key=taken.key,

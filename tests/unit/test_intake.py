@@ -45,7 +45,8 @@ def test_a_good_delivery_is_a_job_with_all_it_needs() -> None:
         deliveries=2,
         enqueued_at=1_700_000_000.0,
         deadline=5.0,
-        prompt_bytes=len(GOOD),
+        prompt_bytes=1,
+        max_new_tokens=256,
     )
 
 

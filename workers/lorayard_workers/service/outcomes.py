@@ -91,10 +91,7 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
         maker["alias"] = {"name": assigned.alias.name, "revision": assigned.alias.revision}
     if assigned.additions is not None:
         maker["additions"] = assigned.additions.model_dump()
-    history: dict[str, Any] = {}
-    if assigned.history is not None:
-        failed = read_history(assigned.history)
-        history["attempts"] = [record.model_dump(exclude_none=True) for record in failed]
+    failed = () if assigned.history is None else read_history(assigned.history)
     digest = {} if held.request_digest is None else {"request_digest": held.request_digest}
     return msgpack.packb(
         {
@@ -119,7 +116,7 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
                 "total_ms": timings.total_ms,
             },
             "attempt": assigned.attempt,
-            **history,
+            "attempts": [record.model_dump(exclude_none=True) for record in failed],
             "finished_at": time.time(),
         }
     )
