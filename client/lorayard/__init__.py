@@ -60,6 +60,7 @@ from lorayard.errors import (
     YardRefusedError,
 )
 from lorayard.handle import JobHandle
+from lorayard.job_status import JobPlace, JobStatus
 from lorayard.mapping import MapItem
 from lorayard.registry.adapters import Adapters, PushReport
 from lorayard.registry.aliases import Aliases, SwitchReport
@@ -87,6 +88,7 @@ from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.composition import AppliedComposition, AppliedPart, CompositionPolicy, MajoritySign
 from lorayard_schemas.control import Cap, Controlled, Pause
+from lorayard_schemas.explanation import WaitReason
 from lorayard_schemas.job import ChatTurn, Lane
 from lorayard_schemas.limit import Limits
 from lorayard_schemas.placement import AdapterTier, Placement
@@ -154,6 +156,8 @@ __all__ = [
     "JobExpiredError",
     "JobFailedError",
     "JobHandle",
+    "JobPlace",
+    "JobStatus",
     "JobTimeoutError",
     "LabelUnknownError",
     "Lane",
@@ -226,6 +230,7 @@ __all__ = [
     "VersionNamedError",
     "VersionTakenError",
     "VersionUnknownError",
+    "WaitReason",
     "WaitReport",
     "YardFullError",
     "YardNotReadyError",

@@ -27,6 +27,7 @@ from lorayard_schemas.result import JobResult
 from lorayard_shared.errors import PayloadMissingError
 
 if TYPE_CHECKING:
+    from lorayard.job_status import JobStatus
     from lorayard.link import Link
     from lorayard.listener import Slot
     from lorayard.streaming.events import JobEvent
@@ -97,6 +98,19 @@ class JobHandle:
             return await self._link.listener.look(self._slot) is not None
         except nats.errors.Error as error:
             raise _unavailable(self._link, error) from error
+
+    async def status(self) -> JobStatus:
+        """Where the job is now, and what it waits for.
+
+        Of an id that the yard never had `place` is `UNKNOWN`.
+
+        Raises:
+            BusUnavailableError: nobody answers.
+            YardNotReadyError: there is no yard.
+        """
+        from lorayard.status import ask_status  # what it reads is needed by nothing else
+
+        return await ask_status(self._link, self.id)
 
     def events(self, *, after: int = 0, timeout_seconds: float | None = None) -> AsyncGenerator[JobEvent]:
         """What happens to the job, as it happens, until it has ended: `async for event in handle.events()`.

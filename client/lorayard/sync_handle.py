@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from lorayard.handle import JobHandle
 from lorayard.loop_thread import LoopThread
 from lorayard.result import Result
 from lorayard.streaming.events import JobEvent
 from lorayard_schemas.assignment import CancelOutcome
+
+if TYPE_CHECKING:
+    from lorayard.job_status import JobStatus
 
 
 class SyncJobHandle:
@@ -49,6 +53,10 @@ class SyncJobHandle:
     def done(self) -> bool:
         """Whether the job has ended, as the yard knows it."""
         return self._thread.call(self._handle.done())
+
+    def status(self) -> JobStatus:
+        """Where the job is now, and what it waits for; raises as `JobHandle.status` does."""
+        return self._thread.call(self._handle.status())
 
     def events(self, *, after: int = 0, timeout_seconds: float | None = None) -> Iterator[JobEvent]:
         """What happens to the job until it has ended; raises as `JobHandle.events` does."""

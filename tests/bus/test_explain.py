@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
-from lorayard_cli.explaining.evidence import Evidence, JobState
-from lorayard_cli.explaining.gather import gather
-from lorayard_cli.explaining.sentences import sentence
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.audit import DecisionRecord
 from lorayard_schemas.codec import encode
@@ -20,6 +17,9 @@ from lorayard_schemas.explanation import WaitReason
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.names import key_token
 from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.explaining.evidence import Evidence, JobState
+from lorayard_shared.explaining.gather import gather
+from lorayard_shared.explaining.sentences import sentence
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
 from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest

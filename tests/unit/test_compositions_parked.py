@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from tests.unit.conftest import BASE_DIGEST, make_advert
 
-from lorayard_cli.explaining.decisions import why
 from lorayard_dispatcher.compositions import Compositions
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
@@ -25,6 +24,7 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.composition import AppliedComposition, Composition, CompositionPolicy
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.explaining.decisions import why
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.compose import resolve_composition
 from lorayard_shared.jobs.composed import ResolvedComposition

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from lorayard_cli.explaining.decisions import seconds, why
-from lorayard_cli.explaining.evidence import Evidence, JobState, Queued
-from lorayard_cli.explaining.sentences import sentence
 from lorayard_dispatcher.planning.values import Phase
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.audit import DecisionRecord, ReturnRecord
 from lorayard_schemas.explanation import JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
+from lorayard_shared.explaining.decisions import seconds, why
+from lorayard_shared.explaining.evidence import Evidence, JobState, Queued
+from lorayard_shared.explaining.sentences import sentence
 
 ADAPTER = AdapterRef(name="a/b/c", version="2", digest="sha256:" + "ab" * 32)
 DECISION = DecisionRecord(

@@ -8,13 +8,13 @@ from lorayard.job_ids import check_job_id
 from lorayard.settings import client_settings
 from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
-from lorayard_cli.explaining.evidence import Evidence, JobState
-from lorayard_cli.explaining.gather import gather
-from lorayard_cli.explaining.sentences import sentence
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import print_json, print_text
 from lorayard_shared.bus.connection import connect
+from lorayard_shared.explaining.evidence import Evidence, JobState
+from lorayard_shared.explaining.gather import gather
+from lorayard_shared.explaining.sentences import sentence
 
 
 async def explain(

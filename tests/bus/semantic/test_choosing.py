@@ -23,9 +23,9 @@ from lorayard import Client
 from lorayard.registry.classifying import record_of
 from lorayard.settings import client_settings
 from lorayard_cli.exit_codes import ExitCode
-from lorayard_cli.explaining.gather import gather
-from lorayard_cli.explaining.sentences import sentence
 from lorayard_schemas.job import Job
+from lorayard_shared.explaining.gather import gather
+from lorayard_shared.explaining.sentences import sentence
 from lorayard_shared.registry.blobs import BlobStore
 from lorayard_shared.registry.objects import Objects
 from lorayard_shared.registry.semantic_store import SemanticStore

@@ -14,7 +14,6 @@ from nats.aio.msg import Msg
 from nats.js.api import RawStreamMsg
 from pydantic import TypeAdapter, ValidationError
 
-from lorayard_cli.explaining.evidence import Evidence, JobState, Queued, Schedule
 from lorayard_schemas import headers
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.audit import AuditKind, DecisionRecord, ReturnRecord
@@ -26,6 +25,7 @@ from lorayard_schemas.job import JobStub
 from lorayard_schemas.names import subject_token
 from lorayard_schemas.result import JobResult
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.explaining.evidence import Evidence, JobState, Queued, Schedule
 from lorayard_shared.registry.control_store import ControlStore
 
 ANSWER_SECONDS = 0.5

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from lorayard_cli.explaining.decisions import meant, seconds, why
-from lorayard_cli.explaining.evidence import Evidence, JobState
 from lorayard_schemas.audit import DecisionRecord
 from lorayard_schemas.control import told
 from lorayard_schemas.explanation import JobExplanation, WaitReason
 from lorayard_schemas.result import JobResult, ResultState
+from lorayard_shared.explaining.decisions import meant, seconds, why
+from lorayard_shared.explaining.evidence import Evidence, JobState
 
 
 def sentence(found: Evidence) -> str:
