@@ -35,6 +35,9 @@ from lorayard_shared.schedules.store import BUCKET, ScheduleStore
 LOOK_SECONDS = 1.0
 """From an occurrence to the placing of the next: cron's smallest step is a minute."""
 
+GATHER_SECONDS = 0.1
+"""After a change, for more of them: what is written here is heard of, too, and a look goes over all."""
+
 RESULTS_SECONDS = 5.0
 """Between two looks after results that are not there yet."""
 
@@ -93,6 +96,7 @@ class Recurring:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._stirred.wait()
+                await asyncio.sleep(GATHER_SECONDS)
             self._stirred.clear()
 
     async def look(self) -> None:

@@ -373,3 +373,20 @@ async def test_schedules_of_which_nothing_is_due_are_not_reckoned_again__e4(bus:
     await mine.look()
     assert calendar_of.cache_info() != asked
     assert len((await ScheduleStore(bus).state("acme", "digest"))[0].runs) == 1
+
+
+async def test_placing_leaves_no_consumers_behind__e4(bus: Bus, client: Client) -> None:
+    await client.schedules.add("digest", "x", cron=HOURLY)
+    now = [time.time()]
+    mine = await keeper(bus, lambda: now[0])
+
+    async def consumers() -> int:
+        told = await bus.api(f"STREAM.INFO.KV_{bus.subjects.bucket(BUCKET)}")
+        return int(told["state"]["consumer_count"])
+
+    before = await consumers()
+    for _ in range(3):
+        await mine.look()
+        now[0] += HOUR
+    assert await consumers() == before
+    assert len((await ScheduleStore(bus).state("acme", "digest"))[0].runs) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from nats.js.kv import KeyValue
@@ -36,12 +37,12 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         async def stop(self) -> None:
             await self._watcher.stop()  # type: ignore[no-untyped-call]  # nats-py
 
-    async def watch(self: KeyValue, keys: str, include_history: bool = False) -> KeyValue.KeyWatcher:
+    async def watch(self: KeyValue, keys: str, **options: Any) -> KeyValue.KeyWatcher:
         hasty = Hasty(self)  # type: ignore[no-untyped-call]  # nats-py
-        return hasty.begin(await usual(self, keys, include_history=include_history))
+        return hasty.begin(await usual(self, keys, **options))
 
-    async def watchall(self: KeyValue) -> KeyValue.KeyWatcher:
-        return await watch(self, ">")
+    async def watchall(self: KeyValue, **options: Any) -> KeyValue.KeyWatcher:
+        return await watch(self, ">", **options)
 
     monkeypatch.setattr(KeyValue, "watch", watch)
     monkeypatch.setattr(KeyValue, "watchall", watchall)

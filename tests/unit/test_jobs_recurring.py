@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import ErrorKind, JobResult, ResultError, ResultState
-from lorayard_schemas.schedule import Schedule, ScheduleState, occurrence_id, plan_key, state_key
+from lorayard_schemas.schedule import Ahead, Schedule, ScheduleState, occurrence_id, plan_key, state_key
 from lorayard_shared.schedules.calendar import Calendar, CalendarError
 from lorayard_shared.schedules.deciding import (
     LATE_SECONDS,
@@ -197,6 +197,35 @@ def test_a_clock_that_was_far_ahead_is_got_over__e4() -> None:
     assert placed(back) == ["digest-20261123T130000Z"]
     assert back.withdraw == "digest-20261126T130000Z"
     assert WRONG_CLOCK_SECONDS < 3 * DAY
+
+
+def test_a_plan_that_was_written_by_a_clock_far_ahead_comes_from_now_on__e4() -> None:
+    state = decide(plan(since=NOON + 30 * DAY), fresh(), NOON + 5).state
+    assert state.ahead is not None
+    assert state.ahead.at == NOON + HOUR
+    assert decide(plan(since=NOON + 30 * DAY), state, NOON + 6).state == state
+
+
+LAST = 253_402_300_799.0
+any_moment = st.one_of(st.just(0.0), st.just(LAST), st.floats(0.0, LAST), st.floats(NOON - DAY, NOON + DAY))
+
+
+@settings(deadline=None)  # one that is 50 years late has many occurrences to count
+@given(
+    since=any_moment,
+    until=any_moment,
+    ahead=st.none() | st.builds(Ahead, at=any_moment, due=any_moment, revision=st.integers(1, 2)),
+    paused=st.booleans(),
+    catch_up=st.sampled_from(["none", "last", "all"]),
+)
+def test_whatever_was_written_a_look_leaves_nothing_to_do_for_the_next__e4(
+    since: float, until: float, ahead: Ahead | None, *, paused: bool, catch_up: str
+) -> None:
+    one = plan(since=since, paused=paused, catch_up=catch_up, cron="0 0 * * *")
+    written = fresh().model_copy(update={"until": until, "ahead": ahead})
+    first = decide(one, written, NOON + 5)
+    assert decide(one, first.state, NOON + 6).state == first.state
+    assert first.state.ahead is None or first.state.ahead.due > NOON + 5
 
 
 @given(

@@ -66,13 +66,11 @@ def due_at(schedule: Schedule, at: float) -> float:
 
 def decide(schedule: Schedule, state: ScheduleState, now: float) -> Decision:
     """The next step; where nothing is to be done, the state is as it was."""
-    until = max(state.until, schedule.since)
-    if until > now + WRONG_CLOCK_SECONDS:
-        until = now
+    until = _decided_until(schedule, state, now)
     ahead, runs, missed = state.ahead, state.runs, 0
     if ahead is not None and ahead.due <= now:  # the server has let it go
         runs = _with(runs, [ScheduledRun(job=occurrence_id(schedule.name, ahead.at), at=ahead.at)])
-        until, ahead = max(until, ahead.at), None
+        until, ahead = max(until, min(ahead.at, now)), None
     place: list[Placing] = []
     wanted: Ahead | None = None
     if not schedule.paused:
@@ -128,6 +126,13 @@ def upcoming(schedule: Schedule, now: float, most: int) -> list[float]:
         moment = coming.at
         found.append(moment)
     return found
+
+
+def _decided_until(schedule: Schedule, state: ScheduleState, now: float) -> float:
+    """What a wrong clock has written counts for nothing, and the same the next time."""
+    written = (state.until, schedule.since)
+    believed = [moment for moment in written if 0.0 < moment <= now + WRONG_CLOCK_SECONDS]
+    return max(believed, default=now if any(written) else 0.0)
 
 
 def _next(schedule: Schedule, until: float) -> Ahead | None:

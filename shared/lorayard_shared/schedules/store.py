@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import cast
+from contextlib import suppress
+from typing import TypeVar, cast
 
 import nats.js.errors
 from nats.js.kv import KeyValue
@@ -27,6 +28,7 @@ from lorayard_shared.registry.records import Author
 
 BUCKET = "schedules"
 TRIES = 10
+M = TypeVar("M", Schedule, ScheduleState)
 
 
 class ScheduleStore:
@@ -43,7 +45,7 @@ class ScheduleStore:
 
     async def find(self, tenant: str, name: str) -> Schedule | None:
         """One of them."""
-        return (await self._plans.read(plan_key(tenant, name))).now
+        return (await self._get(Schedule, plan_key(tenant, name)))[0]
 
     async def get(self, tenant: str, name: str) -> Schedule:
         """The same.
@@ -106,17 +108,9 @@ class ScheduleStore:
 
     async def state(self, tenant: str, name: str) -> tuple[ScheduleState, int]:
         """How far it has come, and the revision that a change follows."""
-        fresh = ScheduleState(name=name, tenant=tenant)
-        try:
-            entry = await (await self._bucket()).get(state_key(tenant, name))
-        except nats.js.errors.KeyDeletedError as error:
-            return fresh, cast("int", error.entry.revision) if error.entry is not None else 0  # pyright: ignore[reportUnknownMemberType]  # nats-py
-        except nats.js.errors.KeyNotFoundError:
-            return fresh, 0
-        try:
-            return decode(ScheduleState, entry.value or b""), entry.revision or 0
-        except MalformedMessageError:
-            return fresh, entry.revision or 0  # somebody else's bytes: what is written over them is ours
+        found, revision = await self._get(ScheduleState, state_key(tenant, name))
+        # Somebody else's bytes: what is written over them is ours.
+        return found or ScheduleState(name=name, tenant=tenant), revision
 
     async def try_state(self, state: ScheduleState, revision: int) -> bool:
         """Write it, unless somebody was faster."""
@@ -152,6 +146,18 @@ class ScheduleStore:
         if made.paused:  # while no dispatcher lives nobody else would
             await self.withdraw((await self.state(tenant, name))[0])
         return made
+
+    async def _get(self, message: type[M], key: str) -> tuple[M | None, int]:
+        """One value, if there is one that can be read, and its revision: by one question of the server."""
+        try:
+            entry = await (await self._bucket()).get(key)
+        except nats.js.errors.KeyDeletedError as error:
+            return None, cast("int", error.entry.revision) if error.entry is not None else 0  # pyright: ignore[reportUnknownMemberType]  # nats-py
+        except nats.js.errors.KeyNotFoundError:
+            return None, 0
+        with suppress(MalformedMessageError):
+            return decode(message, entry.value or b""), entry.revision or 0
+        return None, entry.revision or 0
 
     async def _bucket(self) -> KeyValue:
         if self._opened is None:
