@@ -45,9 +45,8 @@ class Snippet:
         await asyncio.to_thread(self._run, settings)
 
     def _run(self, settings: YardSettings) -> None:
-        names: dict[str, object] = {"__name__": "__main__"} | {
-            name: getattr(lorayard, name) for name in lorayard.__all__
-        }
+        names: dict[str, object] = {name: getattr(lorayard, name) for name in lorayard.__all__}
+        names["__name__"] = "__main__"
         if self.code.co_flags & inspect.CO_COROUTINE:
             asyncio.run(self._await(names, settings))
         else:
