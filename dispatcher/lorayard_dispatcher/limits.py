@@ -13,9 +13,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
 
-import msgpack
 import nats.errors
 from nats.aio.subscription import Subscription
 
@@ -26,6 +24,7 @@ from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.limit_exchange import LimitExchange
 from lorayard_dispatcher.limiting.gate import TOKENS, Cost, Gate, Reached, told, wire_limit
 from lorayard_dispatcher.limiting.gates import Gates
+from lorayard_dispatcher.limiting.results import used_tokens
 from lorayard_dispatcher.parked_job import BYTES_A_TOKEN
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.refusing import Refusing
@@ -244,7 +243,7 @@ class Limits:
         if charge is None:
             return
         self._wait_no_more(name)
-        now, unix, used = time.monotonic(), time.time(), _used(message.data)
+        now, unix, used = time.monotonic(), time.time(), used_tokens(message.data)
         for gate in charge.gates:
             gate.ended(now)
             gate.settle(used - charge.cost[TOKENS], now, unix)
@@ -319,16 +318,6 @@ class Limits:
             for gate in self.gates
             if tenant in (None, gate.tenant) and adapter in (None, gate.key[1])
         )
-
-
-def _used(body: bytes) -> float:
-    """Tokens that a stored result tells of."""
-    try:
-        told: Any = msgpack.unpackb(body)
-        usage: Any = told.get("usage") or {}
-        return float(usage.get("prompt_tokens", 0)) + float(usage.get("completion_tokens", 0))
-    except (ValueError, TypeError, AttributeError, msgpack.UnpackException):
-        return 0.0
 
 
 def _full(gate: Gate, cost: Cost, wait: float, now: float) -> Reached:

@@ -12,7 +12,7 @@ from lorayard import Client, Running
 from lorayard_cli.connection import client
 from lorayard_cli.durations import duration, read_duration
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, no_negative
-from lorayard_cli.output import note, out, plain, print_json, print_text, table
+from lorayard_cli.output import counted, note, out, plain, print_json, print_text, table
 from lorayard_cli.registry_changes import UNSIGNED, Signature
 from lorayard_schemas.control import Cap, Controlled, Pause, label_of
 from lorayard_schemas.message import Message
@@ -128,7 +128,7 @@ class _Verbs:
         async with client(yard, actor=signature.by) as connected:
             cap = await connected.control.cap(self.kind, name, most, reason=why)
             await _warn_unless_there(connected, self.kind, name)
-        _show(cap, output, f"capped: {cap.label} to {_jobs(most)} at once")
+        _show(cap, output, f"capped: {cap.label} to {counted(most, 'job')} at once")
 
     async def scale(
         self,
@@ -187,7 +187,7 @@ class _Progress:
         """As it is now."""
         where = ", ".join(f"{count} at {worker}" for worker, count in sorted(running.jobs.items()))
         unheard = f"; not heard yet from {', '.join(running.unheard)}" if running.unheard else ""
-        told = f"{self._label}: {_jobs(running.total)} left{f' ({where})' if where else ''}{unheard}"
+        told = f"{self._label}: {counted(running.total, 'job')} left{f' ({where})' if where else ''}{unheard}"
         if told != self._told:
             self._told = told
             note(told)
@@ -251,10 +251,6 @@ def _until(pause: Pause) -> str:
 
 def _moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count} jobs"
 
 
 _lane, _tenant = _Verbs(kind=Controlled.LANE), _Verbs(kind=Controlled.TENANT)

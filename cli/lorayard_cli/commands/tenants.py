@@ -9,6 +9,7 @@ from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import print_json, print_text
+from lorayard_schemas.reasons import plain_reason
 from lorayard_schemas.retry import Retry
 from lorayard_schemas.tenant import TenantRecord
 
@@ -50,7 +51,7 @@ async def retry(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "base_seconds"
-        raise CommandError(ExitCode.USAGE, "usage", f"{field}: {first['msg']}", field=field) from error
+        raise CommandError(ExitCode.USAGE, "usage", f"{field}: {plain_reason(first)}", field=field) from error
     async with client(yard) as connected:
         _tell(await connected.tenants.set_retry(tenant, wish), output)
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from lorayard.errors import InvalidRequestError
 from lorayard_schemas.adapter import AdapterRecord
+from lorayard_schemas.reasons import plain_reason
 from lorayard_shared.registry.records import Author, Records
 
 if TYPE_CHECKING:
@@ -107,5 +108,5 @@ def unusable(error: ValidationError) -> InvalidRequestError:
     first = error.errors(include_url=False, include_input=False)[0]
     field = str(first["loc"][0]) if first["loc"] else "adapter"
     where = " ".join(str(part) for part in first["loc"][1:])
-    reason = str(first["msg"]).removeprefix("Value error, ")
+    reason = plain_reason(first)
     return InvalidRequestError(field=field, reason=f"{where}: {reason}" if where else reason)

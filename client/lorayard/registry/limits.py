@@ -22,6 +22,7 @@ from lorayard_schemas.limit import (
     Rate,
     pending_name,
 )
+from lorayard_schemas.reasons import plain_reason
 from lorayard_shared.registry.errors import LimitsUnknownError
 from lorayard_shared.registry.limit_store import LimitStore
 
@@ -238,5 +239,5 @@ def _refused(error: ValidationError) -> InvalidRequestError:
         "per_month": f"{measure}_per_month",
         "max_pending": pending_name(Measure(measure)) if measure in tuple(Measure) else "max_pending",
     }.get(kind, kind or "tenant")
-    reason = str(first["msg"]).removeprefix("Value error, ")
+    reason = plain_reason(first)
     return InvalidRequestError(field="reason" if field == "why" else field, reason=reason)

@@ -71,5 +71,6 @@ async def _references(link: Link, record: AdapterRecord) -> list[str]:
     queue = await measure_queue(link)
     jobs = sum(count for address, count in queue.unfinished.items() if address.adapter == record.label)
     if jobs:
-        found.append(f"{jobs} jobs that name it are not done")
+        several = f"{jobs} jobs that name it are not done"
+        found.append("1 job that names it is not done" if jobs == 1 else several)
     return [*found, *await find_holders(link, record)]

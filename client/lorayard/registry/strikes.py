@@ -13,6 +13,7 @@ from lorayard.errors import InvalidRequestError
 from lorayard.registry.answering import Answering
 from lorayard.registry.known import is_registered, read_registry
 from lorayard_schemas.names import BASE
+from lorayard_schemas.reasons import plain_reason
 from lorayard_schemas.strike import Strike
 from lorayard_shared.registry.strike_store import StrikeStore
 
@@ -86,5 +87,5 @@ def _strike(adapter: str | None, tenant: str | None, author: Author) -> Strike:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "adapter"
         field = "reason" if field == "why" else field
-        reason = str(first["msg"]).removeprefix("Value error, ")
+        reason = plain_reason(first)
         raise InvalidRequestError(field=field, reason=reason) from error

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lorayard_schemas.reasons import plain_reason
 from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.adapters.patterns import ModulePatterns, check_expression, check_plain
 from lorayard_shared.adapters.plain_file import read_plain_file
@@ -159,7 +160,7 @@ def read_config(folder: Path) -> AdapterConfig:
 def _first_problem(error: ValidationError) -> str:
     problem: Any = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
-    text = str(problem["msg"]).removeprefix("Value error, ")
+    text = plain_reason(problem)
     if problem["type"] in {"json_invalid", "model_type"}:
         return f"adapter_config.json is not a JSON object: {text}"
     given = "" if problem["type"] in {"missing", "value_error"} else f", not {problem['input']!r:.80}"

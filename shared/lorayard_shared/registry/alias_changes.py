@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import WHOLE_PERCENT, AliasRecord, Arm, GuardRule, Sticky
 from lorayard_schemas.names import version_order
+from lorayard_schemas.reasons import plain_reason
 from lorayard_shared.registry.errors import AliasRefusedError
 
 Versions = Mapping[str, AdapterRecord]
@@ -232,7 +233,7 @@ def _make(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "weights"
-        reason = first["msg"].removeprefix("Value error, ")
+        reason = plain_reason(first)
         if first["loc"][2:] == ("weight",):
             arms = given["arms"]
             assert isinstance(arms, Sequence), "as the error's place says"

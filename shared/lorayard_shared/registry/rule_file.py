@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lorayard_schemas.reasons import plain_reason
 from lorayard_schemas.routes import RouteRule, RouteTable
 from lorayard_schemas.rule_parts import RulePart
 from lorayard_shared.registry.errors import RuleFileError
@@ -65,7 +66,7 @@ def _error(first: Any, text: str, source: str) -> RuleFileError:
     elif first["type"] == "missing":
         reason = f"{named[-1]} is missing"
     else:
-        reason = str(first["msg"]).removeprefix("Value error, ")
+        reason = plain_reason(first)
     line = _line(text, place)
     if (twice := _TWICE.search(reason)) is not None:
         line = [number for number, one in enumerate(text.splitlines(), 1) if twice[1] in one][1]
