@@ -14,10 +14,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lorayard_workers.engine.dedication import Dedication
 from lorayard_workers.engine.echo_refusals import refuse
+from lorayard_workers.engine.echo_row import EchoRow, ended_by_time, limit_moments
 from lorayard_workers.engine.echo_script import Script, Scripted, echo_prompt
 from lorayard_workers.engine.echo_slots import EchoSlots
 from lorayard_workers.engine.protocol import (
@@ -33,7 +34,6 @@ from lorayard_workers.engine.protocol import (
     Succeeded,
     Tier,
     Timings,
-    ran_too_long,
     withdrawn,
 )
 from lorayard_workers.engine.telling import tell
@@ -49,20 +49,6 @@ ECHO_CHUNK_CHARACTERS = 4
 
 
 _AS_USUAL = Scripted()
-
-
-@dataclass(slots=True, eq=False)
-class _Row:
-    request: GenerationRequest
-    sink: Sink
-    scripted: Scripted
-    submitted: float
-    feed: TokenFeed | None = None
-    cancelled: bool = False
-    withdrawn: bool = False
-    tier: Tier = Tier.NONE
-    started: float = 0.0
-    load_seconds: float = 0.0
 
 
 class EchoEngine:
@@ -97,10 +83,10 @@ class EchoEngine:
         self._known = known
         self._memory = EchoSlots(slots, load_seconds=load_seconds, disk_seconds=disk_seconds)
         self._changed = threading.Condition()
-        self._waiting: deque[_Row] = deque()
-        self._running: list[tuple[float, int, _Row]] = []  # heap by finish time
+        self._waiting: deque[EchoRow] = deque()
+        self._running: list[tuple[float, int, EchoRow]] = []  # heap by finish time
         self._order = itertools.count()  # breaks ties, so rows are never compared
-        self._telling: list[_Row] = []  # ended, and their outcomes on the way
+        self._telling: list[EchoRow] = []  # ended, and their outcomes on the way
         self._dedication = Dedication()
         self._stopping = False
         self._stopped = threading.Event()
@@ -141,7 +127,7 @@ class EchoEngine:
             return
         feed = None if on_tokens is None else TokenFeed(request.request_id, on_tokens)
         scripted = self._script(request) if self._script is not None else _AS_USUAL
-        row = _Row(request, sink, scripted, submitted=time.time(), feed=feed)
+        row = EchoRow(request, sink, scripted, submitted=time.time(), feed=feed)
         if not (self._delay_seconds or self._loads_take_time or scripted.delay_seconds or scripted.hangs):
             if feed is None:  # nothing to cancel on the way
                 tell(sink, self._answer_now(row))
@@ -252,7 +238,7 @@ class EchoEngine:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def _answer_now(self, row: _Row) -> Outcome:
+    def _answer_now(self, row: EchoRow) -> Outcome:
         deadline, adapter = row.request.deadline, row.request.adapter
         late = deadline is not None and deadline <= row.submitted
         if late or (row.request.start_by is not None and row.request.start_by <= row.submitted):
@@ -265,7 +251,7 @@ class EchoEngine:
         row.started = row.submitted
         return self._ended(row, row.submitted)
 
-    def _ended(self, row: _Row, now: float) -> Outcome:
+    def _ended(self, row: EchoRow, now: float) -> Outcome:
         scripted = row.scripted
         if scripted.outcome is not None:
             return replace(scripted.outcome, request_id=row.request.request_id)
@@ -289,7 +275,7 @@ class EchoEngine:
     def _knows(self, digest: str) -> bool:
         return self._known is None or digest in self._known
 
-    def _rows(self) -> list[_Row]:
+    def _rows(self) -> list[EchoRow]:
         return [*self._waiting, *(row for _, _, row in self._running)]
 
     def _run(self) -> None:
@@ -312,14 +298,14 @@ class EchoEngine:
             for row, outcome in ended:  # outside the lock: a sink may call back into the engine
                 self._tell(row, outcome)
 
-    def _tell(self, row: _Row, outcome: Outcome) -> None:
+    def _tell(self, row: EchoRow, outcome: Outcome) -> None:
         if row.feed is not None and isinstance(outcome, Succeeded):
             outcome = self._stream(row, row.feed, outcome)
         with self._changed:
             self._telling.remove(row)
         tell(row.sink, outcome)
 
-    def _stream(self, row: _Row, feed: TokenFeed, outcome: Succeeded) -> Outcome:
+    def _stream(self, row: EchoRow, feed: TokenFeed, outcome: Succeeded) -> Outcome:
         for start in range(0, len(outcome.text), ECHO_CHUNK_CHARACTERS):
             piece = outcome.text[start : start + ECHO_CHUNK_CHARACTERS]
             for character in piece:
@@ -332,18 +318,18 @@ class EchoEngine:
     def _seconds_to_next(self, now: float) -> float | None:
         moments = [finish for finish, _, _ in self._running[:1]]
         moments += [row.request.deadline for row in self._rows() if row.request.deadline is not None]
-        moments += [moment for row in self._rows() for moment in _limits(row)]
+        moments += [moment for row in self._rows() for moment in limit_moments(row)]
         soonest = min(moments, default=math.inf)
         return max(0.0, soonest - now) if soonest < math.inf else None
 
-    def _end_rows(self, now: float) -> list[tuple[_Row, Outcome]]:
-        ended: list[tuple[_Row, Outcome]] = []
+    def _end_rows(self, now: float) -> list[tuple[EchoRow, Outcome]]:
+        ended: list[tuple[EchoRow, Outcome]] = []
         for row in self._rows():
             if row.cancelled:
                 ended.append((row, Cancelled(request_id=row.request.request_id)))
             elif row.request.deadline is not None and row.request.deadline <= now:
                 ended.append((row, DeadlinePassed(request_id=row.request.request_id)))
-            elif (timed := _ended_by_time(row, now)) is not None:
+            elif (timed := ended_by_time(row, now)) is not None:
                 ended.append((row, timed))
             elif row.withdrawn:
                 ended.append((row, withdrawn(row.request.request_id)))
@@ -367,7 +353,7 @@ class EchoEngine:
             self._dedication.switched()
 
     def _start_rows(self, now: float) -> None:
-        skipped: deque[_Row] = deque()
+        skipped: deque[EchoRow] = deque()
         while self._waiting and len(self._running) < self._rows_max:
             row = self._waiting.popleft()
             if not self._dedication.may_start(row.request) or not self._lease(row, now):
@@ -378,7 +364,7 @@ class EchoEngine:
             heapq.heappush(self._running, (finish, next(self._order), row))
         self._waiting.extendleft(reversed(skipped))
 
-    def _lease(self, row: _Row, now: float) -> bool:
+    def _lease(self, row: EchoRow, now: float) -> bool:
         if row.request.adapter is None:
             return True
         if self._dedication.covers(row.request):
@@ -391,37 +377,6 @@ class EchoEngine:
         row.tier, row.load_seconds = found
         return True
 
-    def _release(self, row: _Row) -> None:
+    def _release(self, row: EchoRow) -> None:
         if row.request.adapter is not None and row.tier is not Tier.MERGED:
             self._memory.release(row.request.adapter)
-
-
-def _limits(row: _Row) -> list[float]:
-    """When it is to be looked at for a limit of its own time."""
-    request = row.request
-    if not row.started:
-        return [] if request.start_by is None else [request.start_by]
-    given = (request.run_seconds, request.run_hard_seconds)
-    return [row.started + seconds for seconds in given if seconds is not None]
-
-
-def _ended_by_time(row: _Row, now: float) -> Outcome | None:
-    """What it comes to when one of them is over; a text that is echoed late has no beginning to tell."""
-    request = row.request
-    if not row.started:
-        late = request.start_by is not None and request.start_by <= now
-        return DeadlinePassed(request_id=request.request_id) if late else None
-    ran = now - row.started
-    if request.run_hard_seconds is not None and ran >= request.run_hard_seconds:
-        return ran_too_long(request.request_id, request.run_hard_seconds)
-    if request.run_seconds is None or ran < request.run_seconds:
-        return None
-    return Succeeded(
-        request_id=request.request_id,
-        text="",
-        finish_reason=FinishReason.TIME,
-        prompt_tokens=len(request.prompt),
-        completion_tokens=0,
-        tier=row.tier,
-        timings=Timings(total_ms=(now - row.submitted) * 1000),
-    )

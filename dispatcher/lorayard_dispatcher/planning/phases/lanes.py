@@ -13,13 +13,13 @@ from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
-from lorayard_dispatcher.planning.backlog import Lane
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.desks import CHOICES
 from lorayard_dispatcher.planning.loads import MOST_READS, MOST_SCALE, Load, Quote
 from lorayard_dispatcher.planning.making import Making
 from lorayard_dispatcher.planning.phases.homes import kept_lanes, serve_homes
-from lorayard_dispatcher.planning.values import BASE_GROUP, Phase, WaitingJob
+from lorayard_dispatcher.planning.phases.warm import serve_warm
+from lorayard_dispatcher.planning.values import BASE_GROUP, Phase
 from lorayard_shared.rendezvous import weight
 
 NEWS_CHOICES = 4
@@ -42,47 +42,11 @@ def serve_lanes(making: Making, near: Collection[str]) -> None:
         if not making.books.desks.open:
             return
         serve_homes(making, priority)
-        _serve_warm(making, priority, near)
+        serve_warm(making, priority, near)
         if making.books.desks.open:
             sample = making.sample(priority)
             if making.books.desks.free:
                 _Loading(making, priority).serve(sample)
-
-
-def _serve_warm(making: Making, priority: int, near: Collection[str]) -> None:
-    heads: list[tuple[tuple[float, ...], str, str, Lane]] = []
-    desks = making.books.desks
-    turn = making.warm_turn if making.books.policy.worth_of else making.turn
-    for group in near:
-        if group not in desks.open_holders and group != BASE_GROUP:
-            continue  # nor will it be: what is given away closes workers, and opens none
-        lane = making.lane(group, priority)
-        if lane is not None and lane.oldest is not None:
-            heads.append((turn(group, lane.oldest.enqueued_at), lane.oldest.key, group, lane))
-    heapq.heapify(heads)
-    while heads and desks.open:
-        _, _, group, lane = heads[0]
-        oldest = _give_first(making, group, lane)
-        if oldest is None:
-            heapq.heappop(heads)
-        else:
-            heapq.heapreplace(heads, (turn(group, oldest.enqueued_at), oldest.key, group, lane))
-
-
-def _give_first(making: Making, group: str, lane: Lane) -> WaitingJob | None:
-    """The first job of a group to a worker that holds its adapter; the oldest that another one may take."""
-    desks = making.books.desks
-    if group not in desks.open_holders and group != BASE_GROUP:
-        return None  # one before it has taken the last room
-    job = making.first_of(lane, group)
-    if job is None:
-        return None
-    desk = desks.holder(group, job.key, queue=making.queue, home=job.home)
-    if desk is None:
-        return None
-    if job.home is None or not making.stays(job, desk):
-        making.give(job, desk, Phase.WARM if job.home != desk.name else Phase.SESSION)
-    return lane.oldest if group in desks.open_holders or group == BASE_GROUP else None
 
 
 class _Wanted(NamedTuple):
