@@ -16,7 +16,7 @@ TORCH_INDEX ?=
 # (PIP_CONSTRAINT for `build` and older pips, PIP_BUILD_CONSTRAINT for newer ones.)
 PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/build-constraints.txt
 
-.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -93,6 +93,9 @@ $(PEERS)/.ready: benchmarks/peers/requirements.txt benchmarks/peers/requirements
 
 bench-peers: $(READY) $(PEERS)/.ready ## the bus path beside other job queues of Python (3 minutes; wants redis-server)
 	$(BIN)/python benchmarks/record.py peers
+
+ledger: $(READY) ## 10,000 jobs of every kind while every process is killed (5 minutes; SEED=7 for another run)
+	$(BIN)/python -m benchmarks.ledger.run $(if $(SEED),--seed $(SEED))
 
 schemas: $(READY) ## write schemas/json and schemas/asyncapi.json anew from the models
 	$(BIN)/python -m lorayard_schemas.json_schemas
