@@ -97,6 +97,8 @@ class Follower:
         found: list[JobEvent] = []
         if feed.lost():
             try:
+                if not self._bus.connected:  # the question would be lost, and its answer waited for
+                    raise nats.errors.ConnectionReconnectingError
                 page = await self._page()
             except (nats.errors.Error, TimeoutError):
                 feed.lose()

@@ -87,7 +87,8 @@ class Bus:
         with suppress(nats.errors.Error, asyncio.TimeoutError, OSError):
             if self.nc.is_connected:
                 await asyncio.wait_for(self.nc.flush(), 2.0)
-        with suppress(nats.errors.Error, OSError):
+        # A RuntimeError: uvloop's, where the server is away and something is left to send.
+        with suppress(nats.errors.Error, OSError, RuntimeError):
             await self.nc.close()
 
     async def __aenter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
@@ -17,6 +18,9 @@ PAGE_MESSAGES = 1000
 PAGE_BYTES = 4 * 2**20
 """Of one answer: a slow link has it within `PAGE_SECONDS`."""
 PAGE_SECONDS = 5.0
+
+LOSS_LOOK_SECONDS = 0.1
+"""Between two looks at whether the connection was lost, which takes the question with it."""
 
 _STATUS = b"NATS/1.0 "
 """Begins what the server itself says; a message's own headers have no space there."""
@@ -95,16 +99,22 @@ async def read_page(bus: Bus, stream: str, subject: str, sequence: int) -> list[
             return
         found.append(message)
 
-    inbox = bus.nc.new_inbox()
+    inbox, losses = bus.nc.new_inbox(), bus.disconnects
     hearing = await bus.nc.hear(inbox, take)
     try:
         wanted = {"seq": sequence, "next_by_subj": subject, "batch": PAGE_MESSAGES, "max_bytes": PAGE_BYTES}
         await bus.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(wanted).encode(), reply=inbox)
-        async with asyncio.timeout(PAGE_SECONDS):
-            await end
-    except TimeoutError as error:
-        raise nats.errors.TimeoutError from error
+        await _answered(bus, end, losses)
     finally:
         with suppress(nats.errors.Error):
             await hearing.unsubscribe()
     return found
+
+
+async def _answered(bus: Bus, end: asyncio.Future[None], losses: int) -> None:
+    """Until the page has ended. A server that came back knows nothing of what was asked before."""
+    last = time.monotonic() + PAGE_SECONDS
+    while not end.done():
+        if bus.disconnects != losses or time.monotonic() > last:
+            raise nats.errors.TimeoutError
+        await asyncio.wait({end}, timeout=LOSS_LOOK_SECONDS)

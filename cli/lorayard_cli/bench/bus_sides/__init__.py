@@ -1,0 +1,1 @@
+"""What the bench of the bus measures beside its pace."""
