@@ -15,10 +15,10 @@ from lorayard_shared.bus.connection import Bus
 TENANT: Final = "bench"
 SUBMITS: Final = 300
 CANCELS: Final = 60
-DELAYED: Final = 200
+DELAYED: Final = 100
 DELAY_SECONDS: Final = 1.0
 """Of the first of them: by then all are submitted."""
-SPREAD_SECONDS: Final = 2.0
+SPREAD_SECONDS: Final = 1.0
 """Over which they are due, so that none waits for the one before."""
 STREAMS: Final = 16
 """Read at once, in as many tasks of one process."""
@@ -50,8 +50,8 @@ async def schedule_ms(client: Client, bus: Bus) -> list[float]:
 async def _stored_at(bus: Bus, handle: JobHandle) -> float:
     stream, subject = bus.subjects.stream("results"), bus.subjects.result(TENANT, handle.id)
     message = await bus.js.get_last_msg(stream, subject, direct=True)
-    moment = str((message.headers or {})["Nats-Time-Stamp"])
-    return datetime.fromisoformat(moment[:26].rstrip("Z") + "+00:00").timestamp()
+    headers: dict[str, str] = message.headers or {}
+    return datetime.fromisoformat(headers["Nats-Time-Stamp"][:26].rstrip("Z") + "+00:00").timestamp()
 
 
 async def cancel_ms(client: Client) -> list[float]:
