@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
+from pydantic import ValidationError
+
 from lorayard.asking import ask
 from lorayard.errors import InvalidRequestError
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter, PlacementReport, PlaceReply
@@ -58,15 +60,19 @@ async def ask_placements(link: Link, adapter: str | None) -> PlacementReport:
 def _wish(adapter: str, options: PlaceOptions) -> PlaceAdapter:
     least, most = options.get("replicas", (None, None))
     on = options.get("on")
-    return PlaceAdapter(
-        adapter=adapter,
-        tier=options.get("tier"),
-        replicas_min=least or 0 if "replicas" in options else None,
-        replicas_max=most,
-        no_replicas_max="replicas" in options and most is None,
-        on=None if on is None else tuple(on),
-        only=options.get("only"),
-        pin=options.get("pin"),
-        priority=options.get("priority"),
-        reset=options.get("reset", False),
-    )
+    try:
+        return PlaceAdapter(
+            adapter=adapter,
+            tier=options.get("tier"),
+            replicas_min=least or 0 if "replicas" in options else None,
+            replicas_max=most,
+            no_replicas_max="replicas" in options and most is None,
+            on=None if on is None else tuple(on),
+            only=options.get("only"),
+            pin=options.get("pin"),
+            priority=options.get("priority"),
+            reset=options.get("reset", False),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InvalidRequestError(field=".".join(map(str, first["loc"])), reason=first["msg"]) from error

@@ -42,6 +42,7 @@ NO_RESPONDERS = "503"
 STREAM_NOT_FOUND = 10059
 _FULL_CODES = frozenset({10023, 10028, 10047})  # resources of the server or the account are used up
 _STORE_FAILED = 10077  # any refusal of the store: only the text tells a full one
+_BATCHES_DISABLED = 10174  # by a stream that was declared before the yard had atomic batches
 
 
 @value
@@ -232,4 +233,6 @@ def refusal_error(code: int, description: str) -> LorayardError:
     """What a stream's refusal means to the caller."""
     if code in _FULL_CODES or (code == _STORE_FAILED and "maximum" in description):
         return YardFullError(reason=description)
+    if code == _BATCHES_DISABLED:
+        description = f"{description}; `lorayard doctor --mend` allows it"
     return BusRefusedError(code=code, description=description)

@@ -32,6 +32,13 @@ from lorayard_shared.logs import Event
 LOOK_SECONDS = 60.0
 """Two questions for each consumer; what it finds was lost from sight for at most so long."""
 
+CONFIRM_SECONDS = 1.0
+"""What a look has found lies there still, then. One that was acked leaves the stream a moment later than the
+consumer's count, where several servers keep it; and a retry is acked without a result."""
+
+MOST_FOUND = 1000
+"""Of one consumer at one look: the next look has the rest."""
+
 GROUP = "fuse"
 """Of several dispatchers one hears each advisory; what all miss is found by a look."""
 
@@ -79,35 +86,49 @@ class Fuse:
                     await one.unsubscribe()
 
     async def look(self) -> None:
-        """Find what lies behind the consumers, and answer it."""
+        """Find what lies behind the consumers, and answer what still does a moment later."""
+        found: list[tuple[ConsumerDeclaration, int]] = []
         for consumer in self._consumers:
             try:
-                await self._look_behind(consumer)
+                found += [(consumer, sequence) for sequence in await self._behind(consumer)]
+            except _TROUBLE as error:
+                self._log.warning(Event.BUS_FAILED, consumer=consumer.name, error=str(error))
+        if found:
+            await asyncio.sleep(CONFIRM_SECONDS)
+        for consumer, sequence in found:
+            try:
+                await self._give_up_still(consumer, sequence)
             except _TROUBLE as error:
                 self._log.warning(Event.BUS_FAILED, consumer=consumer.name, error=str(error))
 
-    async def _look_behind(self, consumer: ConsumerDeclaration) -> None:
+    async def _behind(self, consumer: ConsumerDeclaration) -> list[int]:
         info = await self._bus.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
         # Nothing up to here waits for a word: acked messages are gone, so what is left was given up.
         floor = int(info["ack_floor"]["stream_seq"])
         if not info["num_ack_pending"]:
             floor = int(info["delivered"]["stream_seq"])
-        sequence = 1
-        while sequence <= floor:
-            found = await self._next(consumer, sequence)
-            if found is None or found.seq is None or found.seq > floor:
-                return
-            await self._give_up(consumer.stream, consumer.name, found)
-            sequence = found.seq + 1
+        # By the server's filter: what is declared may be what somebody is about to change it to.
+        subject, behind, sequence = str(info["config"]["filter_subject"]), list[int](), 1
+        while sequence <= floor and len(behind) < MOST_FOUND:
+            found = await self._next(consumer.stream, subject, sequence)
+            if found is None or found > floor:
+                break
+            behind.append(found)
+            sequence = found + 1
+        return behind
 
-    async def _next(self, consumer: ConsumerDeclaration, sequence: int) -> RawStreamMsg | None:
-        subject = str(consumer.config["filter_subject"])
+    async def _next(self, stream: str, subject: str, sequence: int) -> int | None:
         try:
-            return await self._bus.js.get_msg(
-                consumer.stream, seq=sequence, subject=subject, next=True, direct=True
-            )
+            found = await self._bus.js.get_msg(stream, seq=sequence, subject=subject, next=True, direct=True)
         except nats.js.errors.NotFoundError:
             return None
+        return found.seq
+
+    async def _give_up_still(self, consumer: ConsumerDeclaration, sequence: int) -> None:
+        with suppress(nats.js.errors.NotFoundError):
+            # Not a direct get: that may be answered by a server that is behind.
+            found = await self._bus.js.get_msg(consumer.stream, seq=sequence)
+            await self._give_up(consumer.stream, consumer.name, found)
 
     async def _heard(self, message: Msg) -> None:
         try:

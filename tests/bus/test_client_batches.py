@@ -30,8 +30,10 @@ from lorayard_schemas.job import INLINE_BYTES, Job
 from lorayard_schemas.limit import ClosedDoor, ReachedLimit
 from lorayard_schemas.result import JobResult
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.declare import mend
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
+from lorayard_shared.bus.topology import topology
 from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
@@ -65,6 +67,17 @@ async def stored(bus: Bus, sequence: int) -> Job:
 
 def keyed(*keys: str, prompt: str = "hello") -> list[GenerateRequest]:
     return [GenerateRequest(prompt, idempotency_key=key) for key in keys]
+
+
+async def test_a_stream_from_before_batches_is_told_with_what_mends_it__e2(yard: Client, bus: Bus) -> None:
+    stream = bus.subjects.stream("jobs")
+    config = (await bus.api(f"STREAM.INFO.{stream}"))["config"]
+    await bus.api(f"STREAM.UPDATE.{stream}", {**config, "allow_atomic": False})
+    report = await yard.submit_many([GenerateRequest("a"), GenerateRequest("b")], atomic=True)
+    assert [place for place, _ in report.errors] == [0, 1]
+    assert "doctor --mend" in str(report.errors[0][1])
+    await mend(bus, topology(bus.settings))
+    assert not (await yard.submit_many([GenerateRequest("a"), GenerateRequest("b")], atomic=True)).errors
 
 
 async def test_a_thousand_jobs_are_taken_together__e2(yard: Client, bus: Bus) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
@@ -422,6 +423,9 @@ async def test_a_priority_that_is_none_is_refused_by_its_field__b7(
     await yard.record(ADAPTER)
     with pytest.raises(InvalidRequestError, match=r"priority: .*'low', 'normal' or 'high'") as caught:
         await client.place(ADAPTER, priority="urgent")
+    assert caught.value.field == "priority"
+    with pytest.raises(InvalidRequestError) as caught:
+        await client.place(ADAPTER, priority=cast("str", 5))
     assert caught.value.field == "priority"
 
 

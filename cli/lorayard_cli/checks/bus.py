@@ -71,7 +71,7 @@ async def _declarations(bus: Bus, *, mending: bool) -> Finding:
         things = len(wanted.streams) + len(wanted.consumers)
         return ok("declarations", f"{things} streams, buckets and consumers as declared")
     if not left:
-        return ok("declarations", f"mended {len(found)} differences: {_list(found)}")
+        return ok("declarations", f"mended: {_list(found)}")
     if mending:
         return fail(
             "declarations",

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import pytest
+from nats.aio.msg import Msg
 
 from lorayard_dispatcher.fuse import Fuse
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import ErrorKind, JobResult, ResultState
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.deleting import delete_message
 from lorayard_shared.bus.delivery import NAK
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
@@ -103,6 +105,31 @@ async def test_what_waits_or_is_out_is_left_alone(yard: Yard) -> None:
     assert await pull(yard, stream, name)
     await fuse(yard).look()
     assert await yard.left() == 2
+
+
+async def test_what_leaves_the_stream_a_moment_later_is_not_answered__e3(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    number = await yard.publish(Job(id="j", prompt="x"))
+    await give_out_too_often(yard)
+    stream = yard.bus.subjects.stream("jobs")
+    asked = list[int]()
+
+    async def hear(question: Msg) -> None:
+        asked.append(int(json.loads(question.data)["seq"]))
+
+    hearing = await yard.bus.nc.subscribe(f"$JS.API.DIRECT.GET.{stream}", cb=hear)
+    looking = asyncio.create_task(fuse(yard).look())
+
+    async def found() -> bool:
+        return bool(asked)
+
+    await wait_until(found)
+    await yard.bus.nc.flush()  # the question was put before
+    await delete_message(yard.bus, stream, number)  # as the ack of a retry does
+    await looking
+    await hearing.unsubscribe()
+    assert (await yard.stored("j"), await yard.dead_letters()) == (None, [])
 
 
 async def test_what_a_worker_still_holds_ends_there(yard: Yard) -> None:
