@@ -131,7 +131,9 @@ class HeldJob:
         if request.deadline is not None and ends >= request.deadline:
             return self.expire()
         if hard is not None and answer.took_seconds >= hard:
-            why = failure("run_limit", f"it ran for {hard:g} s, as long as it may", kind=ErrorKind.PERMANENT)
+            told = f"it ran for {hard:g} s, as long as it may"
+            field = "run_limit_hard_seconds"
+            why = failure("run_limit", told, kind=ErrorKind.PERMANENT, field=field)
             return self._end(ResultState.FAILED, error=why, attempts=self._history())
         return None
 

@@ -144,7 +144,9 @@ class MemoryStream:
         return self._kept.get(sequence)
 
     def last(self, subject: str) -> Kept | None:
-        """The newest on a subject."""
+        """The newest on a subject, or under a pattern."""
+        if "*" in subject or ">" in subject:
+            return max(self.after(subject, 0), key=lambda kept: kept.sequence, default=None)
         return self._kept.get(self._last.get(subject, 0))
 
     def after(self, pattern: str, sequence: int) -> Iterator[Kept]:
