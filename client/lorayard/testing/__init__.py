@@ -9,6 +9,7 @@ from lorayard.testing.handler import Answer, Handler, Permanent, Retryable, Work
 from lorayard.testing.held_job import HeldJob
 from lorayard.testing.memory_client import MemoryClient, SyncMemoryClient
 from lorayard.testing.memory_yard import MemoryYard, Mode
+from lorayard.testing.real_yard import RealYard, RealYardError
 from lorayard.testing.submitted import SubmittedJob
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "MemoryYard",
     "Mode",
     "Permanent",
+    "RealYard",
+    "RealYardError",
     "Retryable",
     "SubmittedJob",
     "SyncMemoryClient",
