@@ -7,10 +7,11 @@ The first words of a prompt say what becomes of its run, in both: `fail 2 engine
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -214,7 +215,7 @@ async def _wait_until(condition: Callable[[], Any], *, seconds: float = WAIT_SEC
     until = asyncio.get_running_loop().time() + seconds
     while True:
         holds = condition()
-        if isinstance(holds, Awaitable):
+        if inspect.isawaitable(holds):
             holds = await holds
         if holds:
             return
