@@ -8,6 +8,7 @@ import pytest
 
 from lorayard import (
     BusUnavailableError,
+    EventKind,
     JobFailedError,
     NoDispatcherError,
     ResultState,
@@ -333,7 +334,10 @@ async def test_a_failed_assertion_lists_what_was_submitted(yard: MemoryYard, cli
         yard.assert_submitted(adapter=ADAPTER, prompt="pirate", times=2)
     assert f"2 submitted with adapter={ADAPTER!r}, prompt='pirate' wanted, 0 found" in str(missing.value)
     assert re.search(r"- adapter='acme/tiny/summary', .*: 'sum this up.*\.\.\.'", str(missing.value))
-    with pytest.raises(AssertionError, match="none submitted with tenant='default' wanted, 1 found"):
+    await client.submit("again")
+    with pytest.raises(AssertionError, match="1 submitted with any job wanted, 2 found"):
+        yard.assert_submitted()
+    with pytest.raises(AssertionError, match="none submitted with tenant='default' wanted, 2 found"):
         yard.refute_submitted(tenant="default")
 
 
@@ -358,3 +362,19 @@ async def test_a_handler_may_lose_its_worker() -> None:
         handle_ = await client.submit("hello")
         yard.clock.advance(LEASE_SECONDS)
         assert (await handle_.result(5)).text == "delivery 2"
+
+
+async def test_a_streamed_job_whose_worker_was_lost_begins_anew(
+    yard: MemoryYard, client: MemoryClient
+) -> None:
+    handle = await client.submit("hello", stream=True)
+    first = yard.take()
+    assert first is not None
+    first.tell("hell")
+    yard.clock.advance(LEASE_SECONDS)
+    yard.drain()
+    events = [event async for event in handle.events(timeout_seconds=10)]
+    kinds = [event.kind for event in events]
+    assert EventKind.RESTARTED in kinds
+    again = events[kinds.index(EventKind.RESTARTED) :]
+    assert "".join(event.text for event in again) == "hello"
