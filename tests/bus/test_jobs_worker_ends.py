@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import pytest
+import structlog
 
 from lorayard_cli.worker_ends import worker_ends
 from lorayard_schemas.assignment import WorkerLoad
@@ -14,6 +15,7 @@ from lorayard_schemas.job import Job
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.errors import SettingsError
+from lorayard_shared.logs import Event
 from lorayard_workers.errors import WorkerHungError, WorkerRecycledError
 from lorayard_workers.service.recycling import Recycling
 from lorayard_workers.service.resident import resident_bytes
@@ -127,6 +129,22 @@ async def test_the_turn_is_one_workers_until_it_is_there_again(bus: Bus) -> None
     assert not await second.take_turn()
     await first.give_turn_back()
     assert await second.take_turn()
+
+
+async def test_a_turn_whose_taking_was_confirmed_too_late_is_the_workers(bus: Bus) -> None:
+    first, second = (recycling(bus, name, [0], [0]) for name in ("w1", "w2"))
+    assert await first.take_turn()
+    assert await first.take_turn()
+    assert not await second.take_turn()
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff\xfe", b"nobody", b"x" * 100_000])
+async def test_a_turn_that_other_hands_wrote_without_an_end_is_taken_away(bus: Bus, value: bytes) -> None:
+    await bus.js.publish(f"$KV.{bus.subjects.bucket('turns')}.recycling", value)
+    one = recycling(bus, "w1", [0], [0])
+    with structlog.testing.capture_logs() as logs:
+        assert [await one.take_turn(), await one.take_turn()] == [False, True]
+    assert [entry["event"] for entry in logs] == [Event.MESSAGE_MALFORMED]
 
 
 async def test_memory_counts_only_beyond_what_the_worker_starts_with(bus: Bus) -> None:

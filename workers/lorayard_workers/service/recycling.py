@@ -96,9 +96,29 @@ class Recycling:
         told = {headers.EXPECTED_LAST_SUBJECT_SEQUENCE: "0", headers.TTL: str(self._turn_seconds)}
         try:
             await self._bus.js.publish(self._subject, self._worker.encode(), headers=told)
+        except nats.js.errors.APIError:
+            return await self._has_turn()
         except _TROUBLE:
             return False
         return True
+
+    async def _has_turn(self) -> bool:
+        """Whether the turn that is taken is this worker's: nobody may have confirmed it in time.
+
+        One that never runs out was written by other hands. It is taken away: no worker would recycle again.
+        """
+        stream = f"KV_{self._bus.subjects.bucket('turns')}"
+        try:
+            held = await self._bus.js.get_msg(stream, subject=self._subject, direct=True)
+            if held.data == self._worker.encode():
+                return True
+            if headers.TTL not in (held.headers or {}):
+                reason = "a turn that never runs out; it is taken away"
+                self._log.error(Event.MESSAGE_MALFORMED, key=TURN, field=headers.TTL, reason=reason)
+                await self._bus.api(f"STREAM.PURGE.{stream}", {"filter": self._subject})
+        except _TROUBLE:
+            return False  # it has run out meanwhile, or the bus does not say: the next look asks again
+        return False
 
     async def give_turn_back(self) -> None:
         """It is there again; the turn of another is left alone."""
