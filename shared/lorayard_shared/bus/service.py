@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import nats.errors
 import structlog
+from nats.aio.subscription import Subscription
 from nats.micro.request import Request
-from nats.micro.service import Service
+from nats.micro.service import Endpoint, Service
 
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
@@ -20,7 +21,7 @@ from lorayard_shared.logs import Event
 M = TypeVar("M", bound=Message)
 
 END_SECONDS = 2.0
-"""For all endpoints together: each is taken down with a round trip to the server."""
+"""For all endpoints together: each is taken down with a round trip to the server, and answers what it has."""
 
 
 async def read_request(kind: type[M], request: Request) -> M | None:
@@ -38,6 +39,9 @@ async def end_service(bus: Bus, service: Service) -> None:
     """Take the endpoints down and answer what came before; the closed connection does the rest."""
     if not bus.connected:
         return
+    # `Service.stop` drops what has come and is not read yet: whoever asked would wait in vain.
+    endpoints = cast("list[Endpoint]", service._endpoints)  # pyright: ignore[reportPrivateUsage]
+    ends = [cast("Subscription | None", one._subscription) for one in endpoints]  # pyright: ignore[reportPrivateUsage]
     with suppress(nats.errors.Error, TimeoutError):
         async with asyncio.timeout(END_SECONDS):
-            await service.stop()
+            await asyncio.gather(*(end.drain() for end in ends if end is not None))
