@@ -41,7 +41,8 @@ async def test_a_login_is_used_from_the_settings_and_from_the_address(locked_ser
 
 
 async def test_a_refused_login_is_not_in_the_message(locked_server: RunningServer) -> None:
-    settings = YardSettings(url=locked_server.url.replace("nats://", "nats://me:secret-typo@"))
+    url = locked_server.url.replace("nats://", "nats://me:secret-typo@")
+    settings = YardSettings(url=url, connect_timeout_seconds=1.0)
     with pytest.raises(BusUnavailableError) as refused:
         await connect(settings, name="test")
     assert "secret" not in str(refused.value)
