@@ -11,6 +11,7 @@ from typing import Final
 
 from lorayard import Client, EventKind, JobHandle
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.scanning import read_page
 
 TENANT: Final = "bench"
 SUBMITS: Final = 300
@@ -49,9 +50,9 @@ async def schedule_ms(client: Client, bus: Bus) -> list[float]:
 
 async def _stored_at(bus: Bus, handle: JobHandle) -> float:
     stream, subject = bus.subjects.stream("results"), bus.subjects.result(TENANT, handle.id)
-    message = await bus.js.get_last_msg(stream, subject, direct=True)
-    headers: dict[str, str] = message.headers or {}
-    return datetime.fromisoformat(headers["Nats-Time-Stamp"][:26].rstrip("Z") + "+00:00").timestamp()
+    (message,) = await read_page(bus, stream, subject, 1)
+    moment = (message.headers or {})["Nats-Time-Stamp"]
+    return datetime.fromisoformat(moment[:26].rstrip("Z") + "+00:00").timestamp()
 
 
 async def cancel_ms(client: Client) -> list[float]:
