@@ -9,9 +9,11 @@ from benchmarks.ledger.journal import Entry
 from benchmarks.ledger.orders import MOST_ATTEMPTS, Kind, Order
 
 from lorayard_schemas.dead_letter import DeadLetter
-from lorayard_schemas.result import ErrorKind, JobResult
+from lorayard_schemas.result import ErrorKind, JobResult, ResultState
 
 POISON: Final = "delivered_too_often"
+SHED: Final = "shed"
+"""Its deadline would have passed while it waited: answered as expired at once, with the reason."""
 DEATHS: Final = 3
 """`LORAYARD_MAX_INTERRUPTIONS`: fewer make no job poison."""
 CLOCK_SECONDS: Final = 0.05
@@ -29,7 +31,7 @@ ENDS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.DELAYED: frozenset({"succeeded"}),
     Kind.RECALLED: frozenset({"cancelled"}),
     Kind.CANCELLED: frozenset({"succeeded", "cancelled"}),
-    Kind.DEADLINE: frozenset({"succeeded", "expired"}),
+    Kind.DEADLINE: frozenset({"succeeded", "expired", SHED}),
     Kind.POISON: frozenset({POISON}),
 }
 """A state, or the code of a failure."""
@@ -83,9 +85,9 @@ def _end(order: Order, _: Entry, result: JobResult, letters: Sequence[DeadLetter
 
 
 def _letters(_: Order, __: Entry, result: JobResult, letters: Sequence[DeadLetter]) -> str:
-    error = result.error
-    given_up = error is not None and error.kind in (ErrorKind.RETRYABLE, ErrorKind.POISON)
+    error = result.error if result.state is ResultState.FAILED else None
     codes = [letter.code for letter in letters]
+    given_up = error is not None and error.kind in (ErrorKind.RETRYABLE, ErrorKind.POISON)
     wanted = [error.code] if error is not None and given_up else []
     return "" if codes == wanted else f"dead letters {codes}, wanted {wanted}"
 

@@ -45,6 +45,7 @@ def letter(code: str, deaths: int = 0) -> DeadLetter:
 
 CANCELLED = JobResult(job="j", tenant="t", state=ResultState.CANCELLED, finished_at=1000.0)
 GIVEN_UP = failed(ErrorKind.RETRYABLE, "engine_error", tries=2)
+SHED = failed(ErrorKind.RETRYABLE, "shed").model_copy(update={"state": ResultState.EXPIRED})
 POISON = failed(ErrorKind.POISON, "delivered_too_often")
 
 
@@ -58,6 +59,7 @@ def test_what_may_be_is_no_fault() -> None:
     assert not faults(ORDERS[Kind.POISON], ENTRY, [POISON], [letter("delivered_too_often", deaths=3)])
     assert not faults(plain, ENTRY, [POISON], [letter("delivered_too_often", deaths=3)]), "by blows alone"
     assert not faults(ORDERS[Kind.GHOST], Entry(), [CANCELLED], [])
+    assert not faults(ORDERS[Kind.DEADLINE], ENTRY, [SHED], [])
 
 
 @pytest.mark.parametrize(
