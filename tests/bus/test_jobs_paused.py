@@ -233,3 +233,11 @@ async def test_what_cannot_be_paused_is_refused_by_name__e5(
     assert "is no span of time" in capsys.readouterr().err
     await run(yard, "workers", "pause", "w9", "--why", "w")
     assert "warning: worker w9 is not alive" in capsys.readouterr().err
+
+
+async def test_a_cap_that_is_taken_away_is_told__e5(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    await run(yard, "lanes", "cap", "bulk", "2", "--why", "x")
+    await run(yard, "control", "ls")
+    assert "uncapped" in capsys.readouterr().out
+    await run(yard, "lanes", "uncap", "bulk", "--json")
+    assert json.loads(capsys.readouterr().out) == {"uncapped": {"kind": "lane", "name": "bulk"}}

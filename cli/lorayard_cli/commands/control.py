@@ -171,7 +171,7 @@ class _Verbs:
         async with client(yard, actor=signature.by) as connected:
             await connected.control.uncap(self.kind, name, reason=signature.why)
         if output.json:
-            print_json({"uncaped": {"kind": self.kind.value, "name": name}})
+            print_json({"uncapped": {"kind": self.kind.value, "name": name}})
         else:
             print_text(f"capped no more: {label_of(self.kind, name)}")
 
@@ -214,7 +214,7 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
         shown.add_row(*map(plain, (pause.label, pause.word, _moment(pause.at), until, pause.by, pause.why)))
     for cap in found.caps:
         word = f"capped to {cap.most}"
-        shown.add_row(*map(plain, (cap.label, word, _moment(cap.at), "uncaped", cap.by, cap.why)))
+        shown.add_row(*map(plain, (cap.label, word, _moment(cap.at), "uncapped", cap.by, cap.why)))
     out().print(shown)
 
 
