@@ -11,6 +11,7 @@ from lorayard.control import Control, Controls, Running
 from lorayard.dead.letter import DeadQuery, Letter
 from lorayard.dead.letters import DeadLetters
 from lorayard.dead.redriving import Redriven, RedriveOutcome
+from lorayard.deadlines import deadline
 from lorayard.errors import (
     AdapterRefusedError,
     AliasRefusedError,
@@ -18,6 +19,7 @@ from lorayard.errors import (
     BusUnavailableError,
     ClientClosedError,
     ContendedError,
+    DeadlinePassedError,
     DrainTimeoutError,
     ExtraMissingError,
     FileMissingError,
@@ -140,6 +142,7 @@ __all__ = [
     "Controls",
     "DeadLetters",
     "DeadQuery",
+    "DeadlinePassedError",
     "DrainTimeoutError",
     "ErrorKind",
     "EventKind",
@@ -236,4 +239,5 @@ __all__ = [
     "YardNotReadyError",
     "YardRefusedError",
     "__version__",
+    "deadline",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from types import TracebackType
@@ -11,7 +12,7 @@ from lorayard.batch import submit_together
 from lorayard.cancel_many import MOST, CancelQuery, CancelReport, cancel_many, cancel_where
 from lorayard.control import Control
 from lorayard.dead.letters import DeadLetters
-from lorayard.errors import ClientClosedError, JobFailedError, LorayardError
+from lorayard.errors import ClientClosedError, JobFailedError, JobTimeoutError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.job_ids import check_job_id
 from lorayard.link import Link
@@ -95,10 +96,14 @@ class Client:
         prompt: Prompt,
         *,
         timeout_seconds: float | None = None,
+        cancel_on_timeout: bool = False,
         wait_for_room_seconds: float | None = None,
         **options: Unpack[RequestOptions],
     ) -> Result:
         """Submit one job and wait for its answer. `options` are the fields of `GenerateRequest`.
+
+        `cancel_on_timeout` cancels the job when nobody waits for it any more: at the timeout, and when this
+        call is cancelled.
 
         `wait_for_room_seconds` is as for `submit`, also for a job that the yard has taken and refused then.
 
@@ -106,6 +111,7 @@ class Client:
             InvalidRequestError: a field cannot be used.
             JobFailedError, JobCancelledError, JobExpiredError: there is no answer, and why.
             JobTimeoutError: not within `timeout_seconds`; the job goes on.
+            DeadlinePassedError: that of a `with deadline(...)` around has passed; nothing was submitted.
             YardFullError, YardNotReadyError, SubmitUnconfirmedError: the job was not taken.
         """
         patience = Patience(wait_for_room_seconds)
@@ -113,6 +119,10 @@ class Client:
             handle = await self._submit(GenerateRequest(prompt, **options), patience)
             try:
                 return await handle.result(timeout_seconds)
+            except (JobTimeoutError, asyncio.CancelledError):
+                if cancel_on_timeout:
+                    await handle.abandon()
+                raise
             except JobFailedError as error:
                 # Under a key there is one job and one answer, and this is it.
                 if error.retry_after_seconds is None or options.get("idempotency_key") is not None:

@@ -11,6 +11,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   JobCancelledError            nobody: the job was cancelled
   JobExpiredError              caller: its deadline passed first
   DrainTimeoutError            caller: something still runs; it stays paused; also a TimeoutError
+  DeadlinePassedError          caller: its own deadline has passed; nothing was sent; also a TimeoutError
   JobTimeoutError              caller: waited long enough; the job goes on; also a TimeoutError
   StreamRestartedError         caller: another run wrote another text; the result is whole and right
   YardFullError                wait and submit again: back-pressure
@@ -86,6 +87,7 @@ __all__ = [
     "BusUnavailableError",
     "ClientClosedError",
     "ContendedError",
+    "DeadlinePassedError",
     "DrainTimeoutError",
     "FileMissingError",
     "IdempotencyConflictError",
@@ -272,6 +274,13 @@ class JobTimeoutError(LorayardError, TimeoutError):
         )
         self.job_id = job_id
         self.timeout_seconds = timeout_seconds
+
+
+class DeadlinePassedError(LorayardError, TimeoutError):
+    """The deadline around the call has passed, so nothing was submitted."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline of the calls around this one has passed: nothing was submitted")
 
 
 class StreamRestartedError(LorayardError):

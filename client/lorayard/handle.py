@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
 import nats.js.errors
 
 from lorayard.cancel import cancel_job
+from lorayard.deadlines import sooner
 from lorayard.errors import (
     BusUnavailableError,
     JobTimeoutError,
+    LorayardError,
     ResultTextMissingError,
     UnreadableRecordError,
 )
@@ -80,10 +82,10 @@ class JobHandle:
             wire = None if body is None else self._decode(body)
             if wire is not None and wire.text_ref is None:  # nothing to wait for: no timer either
                 self._outcome = from_wire(wire, wire.text or "")
-            elif timeout_seconds is None:
+            elif (seconds := sooner(timeout_seconds)) is None:
                 self._outcome = await self._awaited(wire)
             else:
-                async with _limit(self.id, timeout_seconds):
+                async with _limit(self.id, seconds):
                     self._outcome = await self._awaited(wire)
         return self._outcome
 
@@ -125,7 +127,7 @@ class JobHandle:
             ClientClosedError: the client was closed meanwhile.
             YardNotReadyError, UnreadableRecordError, ResultTextMissingError: as `outcome`.
         """
-        return Follower(self._link, self, after=checked_after(after)).follow(timeout_seconds)
+        return Follower(self._link, self, after=checked_after(after)).follow(sooner(timeout_seconds))
 
     def text_stream(self, *, timeout_seconds: float | None = None) -> AsyncGenerator[str]:
         """The answer in pieces as it is written; together they are the result's text.
@@ -135,7 +137,7 @@ class JobHandle:
             StreamRestartedError: the job was begun anew, and goes on differently from what was given out.
             JobTimeoutError, ClientClosedError, YardNotReadyError: as `events`.
         """
-        return pieces(self, timeout_seconds)
+        return pieces(self, sooner(timeout_seconds))
 
     async def cancel(self) -> CancelOutcome:
         """End the job, queued, waiting for its time, or running; also while no dispatcher lives.
@@ -145,6 +147,11 @@ class JobHandle:
             BusUnavailableError: the bus is away.
         """
         return await cancel_job(self._link, self.id)
+
+    async def abandon(self) -> None:
+        """Cancel it for a caller who waits no longer, and say nothing of what comes in the way of that."""
+        with suppress(LorayardError):
+            await self.cancel()
 
     async def _awaited(self, wire: JobResult | None) -> Result:
         wire = wire or self._decode(await self._link.listener.wait(self._slot))

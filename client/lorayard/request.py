@@ -20,6 +20,7 @@ from lorayard_schemas.job import ChatTurn, Job, Lane, Sampling
 from lorayard_schemas.names import check_adapter_spec
 from lorayard_schemas.retry import Retry
 from lorayard_schemas.subjects import JobAddress
+from lorayard_schemas.trace_context import check_correlation_id, check_traceparent
 
 LaneName = Literal["urgent", "high", "normal", "bulk"]
 
@@ -67,6 +68,8 @@ class RequestOptions(TypedDict, total=False):
     template: TemplateName
     retry: Retry | Mapping[str, Any] | None
     stream: bool
+    correlation_id: str | None
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +133,17 @@ class GenerateRequest:
     """How often and how soon it is tried again; what it leaves open is its tenant's, then the yard's."""
     stream: bool = False
     """Tell its tokens while it runs, to `JobHandle.events` and `text_stream`."""
+    correlation_id: str | None = None
+    """What you know it by: stands in its events, its records and its result, and in the logs of the yard."""
+    traceparent: str | None = None
+    """The W3C trace context that it is a part of; None: opentelemetry's current span, if there is one."""
 
 
 _UNSAID = {field.name: field.default for field in fields(GenerateRequest)}
 _SAMPLING_NAMES = tuple(name for name in Sampling.model_fields if name in _UNSAID)
 _JOB_NAMES = ("template", "session", "task", "run_limit_seconds", "run_limit_hard_seconds")
 """Those that a job takes as they are."""
+_TRACED = ("correlation_id", "traceparent")
 
 _sampling_values = attrgetter(*_SAMPLING_NAMES)
 _UNCOMMON = (*_JOB_NAMES, "metadata", "composition", "retry", "start_within_seconds")
@@ -190,7 +198,7 @@ def build_job(
         given["composition"] = checked_composition(request.composition)
     if request.retry is not None:
         given["retry"] = _retry(request.retry)
-    given |= _given(request, (*_JOB_NAMES, "stream"))
+    given |= _given(request, (*_JOB_NAMES, "stream", *_TRACED))
     try:
         if sampling := _given(request, _SAMPLING_NAMES):
             given["sampling"] = _sampling(sampling)
@@ -220,12 +228,16 @@ def pack_plain(
             return None
         given["stream"] = True
     try:
+        if request.correlation_id is not None:
+            given["correlation_id"] = check_correlation_id(request.correlation_id)
+        if request.traceparent is not None:
+            given["traceparent"] = check_traceparent(request.traceparent)
         if request.deadline_seconds is not None:
             given["deadline"] = _deadline(request.deadline_seconds, now)
         if sampling := _known_sampling(*_sampling_values(request)):
             given["sampling"] = sampling
         return msgpack.packb(given)
-    except (InvalidRequestError, ValidationError, UnicodeEncodeError, TypeError):
+    except (ValueError, TypeError):  # InvalidRequestError, ValidationError and UnicodeEncodeError among them
         return None  # a TypeError: what is no key, as a list
 
 

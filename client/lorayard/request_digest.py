@@ -16,8 +16,8 @@ _SAMPLING_DEFAULTS = Sampling().model_dump(mode="json")
 
 
 def request_digest(request: GenerateRequest) -> str:
-    """128 bits of what is asked, in hex. Lane, deadline and stream do not count: they say when and how, not
-    what.
+    """128 bits of what is asked, in hex. Lane, deadline, stream and trace do not count: they say when and
+    how, not what.
 
     Raises:
         InvalidRequestError: naming the first field at fault.
@@ -31,6 +31,8 @@ def request_digest(request: GenerateRequest) -> str:
         at=None,
         stream=False,
         idempotency_key=None,
+        correlation_id=None,
+        traceparent=None,
     )
     body = pack_plain(asked, job_id="j", now=0.0) or pack_job(build_job(asked, job_id="j", now=0.0))
     told: dict[str, Any] = msgpack.unpackb(body)  # type: ignore[assignment]  # it packs a map

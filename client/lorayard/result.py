@@ -60,6 +60,9 @@ class Result:
     attempt: int
     attempts: tuple[AttemptRecord, ...]
     """Those that failed, the oldest first: of a job that succeeded, what went before."""
+    correlation_id: str | None
+    trace_id: str | None
+    """As the request had them; None too where a job was cancelled that nobody had read."""
     finished_at: float
     """Unix seconds."""
 
@@ -95,6 +98,8 @@ def from_wire(wire: JobResult, text: str) -> Result:
         timings=wire.timings,
         attempt=wire.attempt,
         attempts=wire.attempts,
+        correlation_id=wire.correlation_id,
+        trace_id=wire.trace_id,
         finished_at=wire.finished_at,
     )
 

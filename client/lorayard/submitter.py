@@ -11,6 +11,7 @@ from functools import lru_cache
 import nats.errors
 import nats.js.errors
 
+from lorayard.calling_context import in_context
 from lorayard.conflicts import Claim, find_conflicts
 from lorayard.errors import (
     BusUnavailableError,
@@ -148,7 +149,7 @@ def _handle(link: Link, prepared: Prepared, answer: Answer | None) -> JobHandle 
 async def prepare_or_error(link: Link, request: GenerateRequest) -> Prepared | LorayardError:
     """The request as it goes out, or what is wrong with it."""
     try:
-        return await _prepare(link, request)
+        return await _prepare(link, in_context(request))
     except LorayardError as error:
         return error
 

@@ -96,6 +96,7 @@ class SyncClient:
         prompt: Prompt,
         *,
         timeout_seconds: float | None = None,
+        cancel_on_timeout: bool = False,
         wait_for_room_seconds: float | None = None,
         **options: Unpack[RequestOptions],
     ) -> Result:
@@ -105,6 +106,7 @@ class SyncClient:
             self._client.generate(
                 prompt,
                 timeout_seconds=timeout_seconds,
+                cancel_on_timeout=cancel_on_timeout,
                 wait_for_room_seconds=wait_for_room_seconds,
                 **options,
             )

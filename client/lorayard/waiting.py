@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from lorayard.deadlines import sooner, without_deadline
 from lorayard.errors import ClientClosedError, InvalidRequestError, JobTimeoutError, YardNotReadyError
 from lorayard.handle import JobHandle
 from lorayard.result import Result
@@ -38,7 +39,7 @@ async def wait(
     handles: Iterable[JobHandle], *, timeout_seconds: float | None, return_when: str
 ) -> WaitReport[JobHandle]:
     """As `Client.wait`."""
-    until = _checked_return_when(return_when)
+    until, timeout_seconds = _checked_return_when(return_when), sooner(timeout_seconds)
     asked = list(handles)
     if not asked:
         return WaitReport(done=[], pending=[])
@@ -55,6 +56,7 @@ async def as_completed(
     handles: Iterable[JobHandle], *, timeout_seconds: float | None
 ) -> AsyncGenerator[JobHandle]:
     """As `Client.as_completed`."""
+    timeout_seconds = sooner(timeout_seconds)
     until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     async with _outcomes(asked := list(handles)) as tasks:
         left = dict(zip(tasks, asked, strict=True))
@@ -84,7 +86,10 @@ def _checked_return_when(return_when: str) -> ReturnWhen:
 
 @asynccontextmanager
 async def _outcomes(handles: list[JobHandle]) -> AsyncGenerator[list[asyncio.Task[Result]]]:
-    tasks = [asyncio.create_task(handle.result(), name=f"wait-{handle.id}") for handle in handles]
+    tasks = [
+        asyncio.create_task(handle.result(), name=f"wait-{handle.id}", context=without_deadline())
+        for handle in handles
+    ]
     try:
         yield tasks
     finally:

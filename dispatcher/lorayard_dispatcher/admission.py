@@ -103,7 +103,7 @@ class Admission:
     def _lose(self, job: TakenJob) -> None:
         self._leases.release(job.lease)
         self._tasks.failed += 1
-        self._log.exception(Event.LOOP_FAILED, job=job.job, tenant=job.address.tenant)
+        self._log.exception(Event.LOOP_FAILED, job=job.job, tenant=job.address.tenant, **job.traced)
 
     def _look_at(self, job: TakenJob) -> None:
         if self._is_cancelled(job):

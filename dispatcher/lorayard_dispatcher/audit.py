@@ -148,6 +148,7 @@ class Audit:
             "waited_ms": round(max(0.0, (now - taken.enqueued_at) * 1000), 1),
             "attempt": taken.attempt,
             "deliveries": taken.deliveries,
+            **taken.traced,
             **more,
         }
         if parked.verdict is not None:
@@ -187,6 +188,7 @@ class Audit:
             "reason": reason,
             "detail": detail,
             "attempt": taken.attempt,
+            **taken.traced,
         }
         self._keep(AuditKind.RETURN, parked, body)
 

@@ -92,7 +92,9 @@ class Isolation:
         worker = able[0]
         self._kept[worker] = _Kept(key=key, epoch=self._fleet.epoch(worker), since=now)
         self._fleet.reserve(worker, reserved=True)
-        self._log.warning(Event.JOB_ISOLATED, job=job.job, tenant=job.address.tenant, worker=worker)
+        self._log.warning(
+            Event.JOB_ISOLATED, job=job.job, tenant=job.address.tenant, worker=worker, **job.traced
+        )
         self._go_on(worker, self._kept[worker], now)
 
     def _go_on(self, worker: str, kept: _Kept, now: float) -> None:

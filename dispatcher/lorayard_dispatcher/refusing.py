@@ -67,7 +67,9 @@ class Refusing:
         self._queue.append((job, error, state))
         if (times := self._told.again()) is not None:
             tenant = job.address.tenant
-            self._log.info(Event.JOB_REFUSED, job=job.job, tenant=tenant, code=error.code, times=times)
+            self._log.info(
+                Event.JOB_REFUSED, job=job.job, tenant=tenant, code=error.code, times=times, **job.traced
+            )
         if not self._running:
             self._running = True
             self._spawn(self._run(), "refuse-many")

@@ -119,7 +119,12 @@ class Rerouting:
         except UnknownAdapterError:
             return bool(parked.bound)
         except Exception:  # noqa: BLE001  # one job that nobody can choose for must not end the watch, or hide others
-            self._log.exception(Event.LOOP_FAILED, job=parked.taken.job, tenant=parked.taken.address.tenant)
+            self._log.exception(
+                Event.LOOP_FAILED,
+                job=parked.taken.job,
+                tenant=parked.taken.address.tenant,
+                **parked.taken.traced,
+            )
             return False
         named = found.rule == parked.rule == Rule.EXPLICIT and found.alias is parked.alias is None
         named = named and found.composition is None  # whose parts may be aliases

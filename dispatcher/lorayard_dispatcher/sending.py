@@ -127,7 +127,9 @@ class Sending:
                 continue
             self.refused += 1
             self._setbacks.count(refusal.reason)
-            self._log.info(Event.ASSIGNMENT_REFUSED, job=parked.taken.job, reason=refusal.reason)
+            self._log.info(
+                Event.ASSIGNMENT_REFUSED, job=parked.taken.job, reason=refusal.reason, **parked.taken.traced
+            )
             self._audit.returned(worker, parked, refusal.reason, refusal.detail)
             if refusal.reason is RefusalReason.UNKNOWN_ADAPTER:
                 self._sender.park_again(parked)

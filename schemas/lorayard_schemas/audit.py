@@ -94,6 +94,9 @@ class DecisionRecord(Message):
     attempt: int = Field(default=1, ge=1)
     deliveries: int = Field(default=1, ge=1)
     """How often the server gave the job out; above 1 an earlier holder has lost it."""
+    correlation_id: str | None = None
+    trace_id: str | None = None
+    """As the job had them."""
 
 
 class ReturnRecord(Message):
@@ -108,6 +111,9 @@ class ReturnRecord(Message):
     """One of `ReturnReason`; a newer worker may have others."""
     detail: str = ""
     attempt: int = Field(default=1, ge=1)
+    correlation_id: str | None = None
+    trace_id: str | None = None
+    """As the job had them."""
 
 
 class DrainRecord(Message):

@@ -11,6 +11,7 @@ from lorayard_schemas.composition import Composition
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import JobId, SessionName
 from lorayard_schemas.retry import Retry
+from lorayard_schemas.trace_context import CorrelationId, Traceparent
 
 MAX_NEW_TOKENS = 32_768
 """No completion is longer; a model's own context bounds it further."""
@@ -147,6 +148,11 @@ class Job(Message):
     """It fails so long after its first step, as `run_limit`."""
     stream: bool = False
     """Whether its tokens and its progress are told while it runs (`TokenEvent`)."""
+
+    correlation_id: CorrelationId | None = None
+    """What the caller knows it by, told in events, records, result and logs."""
+    traceparent: Traceparent | None = None
+    """The W3C trace context of the caller; its trace id is told likewise."""
 
     @model_validator(mode="after")
     def _one_prompt(self) -> Job:

@@ -6,6 +6,7 @@ What is not surely a valid job, field by field, is not judged here but by the mo
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -14,10 +15,23 @@ from pydantic import ValidationError
 
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job, Sampling
+from lorayard_schemas.trace_context import check_correlation_id, check_traceparent
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _PLAIN = frozenset(
-    {"v", "id", "prompt", "sampling", "created_at", "deadline", "template", "request_digest", "stream"}
+    {
+        "v",
+        "id",
+        "prompt",
+        "sampling",
+        "created_at",
+        "deadline",
+        "template",
+        "request_digest",
+        "stream",
+        "correlation_id",
+        "traceparent",
+    }
 )
 _DIGEST = re.compile(r"[0-9a-f]{32}").fullmatch
 _TEMPLATES = ("adapter", "none")
@@ -70,7 +84,16 @@ def _is_plain(told: dict[str, Any]) -> bool:
         and told.get("template", "adapter") in _TEMPLATES
         and ("request_digest" not in told or _is_digest(told["request_digest"]))
         and type(told.get("stream", False)) is bool
+        and ("correlation_id" not in told or _fits(told["correlation_id"], check_correlation_id))
+        and ("traceparent" not in told or _fits(told["traceparent"], check_traceparent))
     )
+
+
+def _fits(told: object, check: Callable[[str], str]) -> bool:
+    try:
+        return type(told) is str and check(told) is told
+    except ValueError:
+        return False
 
 
 def _is_digest(told: object) -> bool:

@@ -137,5 +137,8 @@ class JobResult(Message):
     """Those that failed, the oldest first; of a failed job the last one is what `error` tells."""
     request_digest: RequestDigest | None = None
     """As the job had it."""
+    correlation_id: str | None = None
+    trace_id: str | None = None
+    """As the job had them."""
     finished_at: float = 0.0
     """Unix seconds."""

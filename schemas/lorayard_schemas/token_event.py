@@ -60,5 +60,8 @@ class TokenEvent(Message):
     """All of them."""
     state: ResultState | None = None
     """How the job ended, in an `ended`."""
+    correlation_id: str | None = None
+    trace_id: str | None = None
+    """As the job had them."""
     at: float = 0.0
     """Unix seconds."""

@@ -84,6 +84,8 @@ class Assembly:
             sequence=self.position,
             attempt=result.attempt,
             worker=result.worker,
+            correlation_id=result.correlation_id,
+            trace_id=result.trace_id,
             at=result.finished_at,
         )
         if not self.agrees(result):
@@ -130,4 +132,12 @@ class Assembly:
 
 
 def _event(kind: EventKind, sequence: int, told: TokenEvent) -> JobEvent:
-    return JobEvent(kind=kind, sequence=sequence, attempt=told.attempt, worker=told.worker, at=told.at)
+    return JobEvent(
+        kind=kind,
+        sequence=sequence,
+        attempt=told.attempt,
+        worker=told.worker,
+        correlation_id=told.correlation_id,
+        trace_id=told.trace_id,
+        at=told.at,
+    )

@@ -33,5 +33,8 @@ class JobEvent:
     """Of `PROGRESS`: all of them."""
     state: ResultState | None = None
     """Of `ENDED`: how."""
+    correlation_id: str | None = None
+    trace_id: str | None = None
+    """As the request had them; of what a worker told."""
     at: float = 0.0
     """When, by the worker's clock, in unix seconds."""

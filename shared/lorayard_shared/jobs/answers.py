@@ -8,7 +8,7 @@ before.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import nats.errors
@@ -18,6 +18,7 @@ import structlog
 from lorayard_schemas.attempt import AttemptRecord, read_history
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.result import ErrorKind, JobResult, ResultError, ResultState
+from lorayard_schemas.trace_context import UNTRACED
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK
 from lorayard_shared.bus.result_store import ResultStore, Stored
@@ -53,7 +54,9 @@ class Answers:
 
         `interruptions` are the deaths of workers under it, for its history.
         """
-        self._log.info(Event.JOB_REFUSED, job=job.job, tenant=job.address.tenant, code=error.code)
+        self._log.info(
+            Event.JOB_REFUSED, job=job.job, tenant=job.address.tenant, code=error.code, **job.traced
+        )
         attempts = (*read_history(job.history), *interruptions)
         with self._lease_kept(job.lease):
             letter = await self._bury_job(job, error, attempts)
@@ -65,6 +68,7 @@ class Answers:
                 job.attempt,
                 attempts,
                 job.request_digest,
+                job.traced,
             )
             if letter is not None and became is Stored.BEFORE:
                 with suppress(nats.errors.Error, nats.js.errors.Error):  # then a redrive finds the result
@@ -102,17 +106,23 @@ class Answers:
 
     async def expire(self, job: TakenJob) -> None:
         """Its deadline has passed: it never runs."""
-        self._log.info(Event.JOB_EXPIRED, job=job.job, tenant=job.address.tenant)
+        self._log.info(Event.JOB_EXPIRED, job=job.job, tenant=job.address.tenant, **job.traced)
         await self._finish(job, ResultState.EXPIRED, None)
 
     async def cancel(self, job: TakenJob) -> Stored:
         """Ended on demand."""
-        self._log.info(Event.JOB_CANCELLED, job=job.job, tenant=job.address.tenant)
+        self._log.info(Event.JOB_CANCELLED, job=job.job, tenant=job.address.tenant, **job.traced)
         return await self._finish(job, ResultState.CANCELLED, None)
 
     async def overlapped(self, job: TakenJob) -> Stored:
         """An occurrence of a schedule that came due while an earlier one was at work."""
-        self._log.info(Event.JOB_CANCELLED, job=job.job, tenant=job.address.tenant, code=refusals.OVERLAPPED)
+        self._log.info(
+            Event.JOB_CANCELLED,
+            job=job.job,
+            tenant=job.address.tenant,
+            code=refusals.OVERLAPPED,
+            **job.traced,
+        )
         return await self._finish(job, ResultState.CANCELLED, refusals.overlapped())
 
     async def let_go(self, job: TakenJob) -> None:
@@ -171,6 +181,7 @@ class Answers:
                 job.attempt,
                 read_history(job.history),
                 job.request_digest,
+                job.traced,
             )
             await self._ack(job.lease)
         return stored
@@ -184,6 +195,7 @@ class Answers:
         attempt: int,
         attempts: Sequence[AttemptRecord] = (),
         request_digest: str | None = None,
+        traced: Mapping[str, str] = UNTRACED,
     ) -> Stored:
         stored = await self._results.store(
             JobResult(
@@ -194,6 +206,8 @@ class Answers:
                 attempt=attempt,
                 attempts=tuple(attempts),
                 request_digest=request_digest,
+                correlation_id=traced.get("correlation_id"),
+                trace_id=traced.get("trace_id"),
                 finished_at=time.time(),
             )
         )

@@ -15,6 +15,7 @@ from lorayard_schemas.job import MAX_JOB_BYTES, Job, JobStub
 from lorayard_schemas.names import CHOOSE
 from lorayard_schemas.plain_job import read_job
 from lorayard_schemas.subjects import BadSubjectError, JobAddress, Subjects
+from lorayard_schemas.trace_context import trace_fields
 from lorayard_shared.bus.delivery import Delivery, read_ack_subject
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.jobs.taken_job import TakenJob
@@ -91,6 +92,7 @@ def read_delivery(
         bound=message_headers.get(headers.BOUND),
         snoozed=message_headers.get(headers.SNOOZED),
         request_digest=job.request_digest,
+        traced=trace_fields(job),
         prompt_bytes=_prompt_bytes(job, body),
         max_new_tokens=job.sampling.max_new_tokens,
         plan=message_headers.get(headers.PLAN),

@@ -7,6 +7,7 @@ from dataclasses import field
 
 from lorayard_schemas.composition import Composition
 from lorayard_schemas.subjects import JobAddress
+from lorayard_schemas.trace_context import UNTRACED
 from lorayard_shared.value import value
 
 
@@ -32,6 +33,7 @@ class TakenJob:
     bound: str | None = None  # `name@alias=version` of an earlier attempt
     snoozed: str | None = None  # how often and since when it was put off
     request_digest: str | None = None  # for its result
+    traced: Mapping[str, str] = field(default_factory=lambda: UNTRACED)  # for what is told of it
     prompt_bytes: int = 0  # roughly: characters, of a conversation the body's bytes
     max_new_tokens: int = 0
     plan: str | None = None  # the schedule that it is an occurrence of

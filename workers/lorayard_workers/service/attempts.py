@@ -70,7 +70,9 @@ class Attempts:
         wait = self._in_time(held, wait_seconds(policy, last, random.random()))  # jitter, not secrecy
         record = self.record(held, failed).model_copy(update={"waited_seconds": round(wait, 3)})
         await schedule_attempt(self._bus, held, (*history, record), wait)
-        self._log.warning(Event.JOB_RETRIED, job=held.job, code=failed.code, in_seconds=round(wait, 1))
+        self._log.warning(
+            Event.JOB_RETRIED, job=held.job, code=failed.code, in_seconds=round(wait, 1), **held.traced
+        )
         return True
 
     async def bury(self, held: HeldJob, failed: Failed) -> int | None:
@@ -123,7 +125,9 @@ class Attempts:
         last = SNOOZE_BASE_SECONDS * 2.0 ** min(before.times, 10)
         wait = self._in_time(held, min(left, wait_seconds(_NAPS, last, random.random())))
         await schedule_snooze(self._bus, held, before, wait)
-        self._log.info(Event.JOB_SNOOZED, job=held.job, code=failed.code, in_seconds=round(wait, 1))
+        self._log.info(
+            Event.JOB_SNOOZED, job=held.job, code=failed.code, in_seconds=round(wait, 1), **held.traced
+        )
         return True
 
     async def _policy(self, held: HeldJob) -> RetryPolicy:

@@ -21,6 +21,7 @@ from lorayard_schemas.give_back import GiveBack
 from lorayard_schemas.job import Job, PayloadRef
 from lorayard_schemas.plain_job import read_job
 from lorayard_schemas.state import JobState
+from lorayard_schemas.trace_context import trace_fields
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK, NAK
 from lorayard_shared.bus.payloads import PayloadStore
@@ -183,6 +184,7 @@ class Execution:
             self._spawn(held, self._finish(held, unreadable(held, error)), "finish")
             return
         held.request_digest = job.request_digest
+        held.traced = trace_fields(job)
         if is_lost(job, held.assigned):
             self._spawn(held, self._finish(held, lost(held.key)), "finish")
         elif job.prompt_ref is not None:
@@ -234,11 +236,11 @@ class Execution:
                 if not still:
                     break
         except UnfitError as error:
-            self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error))
+            self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error), **held.traced)
             await self._give_back([held])
             return
         except (YardError, CapacityError, nats.errors.Error, OSError) as error:
-            self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error))
+            self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error), **held.traced)
             await self._finish(held, not_fetched(held, error))
             return
         finally:
@@ -346,9 +348,11 @@ class Execution:
         state = result_state(outcome)
         self._teller.ended(held, state)
         if stored is Stored.BEFORE:
-            self._log.info(Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant)
+            self._log.info(
+                Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant, **held.traced
+            )
         else:
-            self._log.debug(Event.JOB_FINISHED, job=held.job, state=state)
+            self._log.debug(Event.JOB_FINISHED, job=held.job, state=state, **held.traced)
 
     def _let_go(self, held: HeldJob) -> None:
         self._ack([held])
@@ -377,7 +381,7 @@ class Execution:
             self._trouble(held)
 
     def _trouble(self, held: HeldJob) -> None:
-        self._log.exception(Event.LOOP_FAILED, job=held.job, tenant=held.address.tenant)
+        self._log.exception(Event.LOOP_FAILED, job=held.job, tenant=held.address.tenant, **held.traced)
         self._fall_silent(held)
 
     def _fall_silent(self, held: HeldJob) -> None:

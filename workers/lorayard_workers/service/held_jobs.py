@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.assignment import AdapterRef, AssignedJob
 from lorayard_schemas.give_back import AliasLead, GiveBack
 from lorayard_schemas.state import JobState, move
 from lorayard_schemas.subjects import JobAddress
+from lorayard_schemas.trace_context import UNTRACED
 
 FORCED_JOBS = 8
 """Held beyond the room at most: about as many as wait for a row anyway, so that they wait a row longer."""
@@ -30,6 +31,8 @@ class HeldJob:
     """It goes back, unless it has begun."""
     request_digest: str | None = None
     """For its result; known once its body was read."""
+    traced: Mapping[str, str] = field(default_factory=lambda: UNTRACED)
+    """`correlation_id` and `trace_id`, likewise, for whatever is told of it."""
 
     def move(self, after: JobState) -> None:
         """Go on to the next state.

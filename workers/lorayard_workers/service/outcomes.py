@@ -62,6 +62,8 @@ def job_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: str
         attempt=assigned.attempt,
         attempts=_attempts(held, outcome, worker),
         request_digest=held.request_digest,
+        correlation_id=held.traced.get("correlation_id"),
+        trace_id=held.traced.get("trace_id"),
         finished_at=time.time(),
         **_rest(outcome, assigned.waited_ms),
     )
@@ -96,6 +98,7 @@ def packed_result(held: HeldJob, outcome: Outcome, *, worker: str, base_digest: 
     return msgpack.packb(
         {
             **digest,
+            **held.traced,
             "v": 1,
             "job": held.job,
             "tenant": held.address.tenant,

@@ -50,6 +50,7 @@ class TokenStream:
             "attempt": assigned.attempt,
             "deliveries": assigned.deliveries,
             "epoch": epoch,
+            **held.traced,
         }
         self._again = assigned.attempt > 1 or assigned.deliveries > 1
         self._parts: list[str] = []
