@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 
@@ -14,7 +14,7 @@ _until: ContextVar[float | None] = ContextVar("lorayard_deadline", default=None)
 
 
 @contextmanager
-def deadline(*, seconds: float) -> Iterator[None]:
+def deadline(*, seconds: float) -> Generator[None]:
     """Share one deadline among all calls of clients inside, also those of functions and tasks begun there.
 
     A job that is submitted gets what is left as its `deadline_seconds`, and a wait ends with a
