@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -121,7 +121,10 @@ class Client:
                 return await handle.result(timeout_seconds)
             except (JobTimeoutError, asyncio.CancelledError):
                 if cancel_on_timeout:
-                    await handle.abandon()
+                    with suppress(
+                        LorayardError
+                    ):  # the caller hears that it was too late, whatever comes of it
+                        await handle.cancel()
                 raise
             except JobFailedError as error:
                 # Under a key there is one job and one answer, and this is it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
@@ -15,7 +15,6 @@ from lorayard.deadlines import sooner
 from lorayard.errors import (
     BusUnavailableError,
     JobTimeoutError,
-    LorayardError,
     ResultTextMissingError,
     UnreadableRecordError,
 )
@@ -147,11 +146,6 @@ class JobHandle:
             BusUnavailableError: the bus is away.
         """
         return await cancel_job(self._link, self.id)
-
-    async def abandon(self) -> None:
-        """Cancel it for a caller who waits no longer, and say nothing of what comes in the way of that."""
-        with suppress(LorayardError):
-            await self.cancel()
 
     async def _awaited(self, wire: JobResult | None) -> Result:
         wire = wire or self._decode(await self._link.listener.wait(self._slot))

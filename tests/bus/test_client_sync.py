@@ -25,6 +25,7 @@ from lorayard import (
     SyncClient,
     SyncJobHandle,
 )
+from lorayard.registry.sync_schedules import SyncSchedules
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import JobResult
@@ -165,11 +166,47 @@ def test_no_server_leaves_no_thread_behind() -> None:
     assert threading.active_count() == before
 
 
+SUB_APIS = sorted(
+    name
+    for name, found in inspect.getmembers(Client, lambda member: isinstance(member, property))
+    if not name.startswith("_")
+)
+
+
+def verbs(of: type) -> dict[str, list[tuple[str, object, object]]]:
+    """Public calls, and what each takes: names, kinds and defaults."""
+    found = inspect.getmembers(of, inspect.isfunction)
+    public = {name: call for name, call in found if not name.startswith("_") or name == "__call__"}
+    return {
+        name: [(one.name, one.kind, one.default) for one in inspect.signature(call).parameters.values()]
+        for name, call in public.items()
+    }
+
+
 @pytest.mark.parametrize(("sync", "plain"), [(SyncClient, Client), (SyncJobHandle, JobHandle)])
 def test_every_verb_has_its_twin_with_the_same_arguments(sync: type, plain: type) -> None:
-    def verbs(of: type) -> dict[str, list[str]]:
-        found = inspect.getmembers(of, inspect.isfunction)
-        public = {name: call for name, call in found if not name.startswith("_")}
-        return {name: list(inspect.signature(call).parameters) for name, call in public.items()}
-
     assert verbs(sync) == verbs(plain)
+
+
+@pytest.mark.parametrize("name", SUB_APIS)
+async def test_every_verb_of_every_part_has_its_twin_with_the_same_arguments(
+    name: str, settings: YardSettings
+) -> None:
+    plain = type(getattr(Client(settings=settings), name))
+    sync = type(getattr(SyncClient(settings=settings), name)) if name != "schedules" else SyncSchedules
+    assert verbs(sync) == verbs(plain)
+
+
+def test_both_clients_have_the_same_parts() -> None:
+    assert SUB_APIS == [
+        "adapters",
+        "aliases",
+        "control",
+        "dead",
+        "limits",
+        "rules",
+        "schedules",
+        "strikes",
+        "tenants",
+    ]
+    assert all(isinstance(getattr(SyncClient, name), property) for name in SUB_APIS)

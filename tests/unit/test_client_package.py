@@ -15,7 +15,9 @@ from lorayard_shared.bus.nats_client import NatsClient
 
 LOADED = """
 import sys, logging, structlog, lorayard
-heavy = {"torch", "transformers", "peft", "cyclopts", "lorayard_cli", "lorayard_workers"} & set(sys.modules)
+libraries = {"torch", "transformers", "peft", "numpy", "cyclopts", "opentelemetry", "cronsim"}
+ours = {"lorayard_cli", "lorayard_dispatcher", "lorayard_workers", "lorayard_shared.explaining"}
+heavy = (libraries | ours) & set(sys.modules)
 assert not heavy, heavy
 assert not structlog.is_configured() and not logging.getLogger().handlers
 print(lorayard.__version__)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
-
 from lorayard_shared.errors import YardError
+
+if TYPE_CHECKING:
+    from cronsim import CronSim
 
 FIELDS = 5
 WORDS = {
@@ -44,6 +46,8 @@ class Calendar:
         Raises:
             CalendarError: one of them is none.
         """
+        from cronsim import CronSimError  # of all who import this few have a schedule
+
         self._cron = WORDS.get(cron.strip(), cron)
         self._zone = _zone(tz)
         fields = len(self._cron.split())
@@ -71,6 +75,8 @@ class Calendar:
             return  # beyond the years that a datetime knows
 
     def _from(self, moment: float, *, reverse: bool = False) -> CronSim:
+        from cronsim import CronSim
+
         return CronSim(self._cron, datetime.fromtimestamp(moment, UTC).astimezone(self._zone), reverse)
 
 
