@@ -47,8 +47,11 @@ UNTRACED: Mapping[str, str] = MappingProxyType({})
 
 
 class _Traced(Protocol):
-    correlation_id: str | None
-    traceparent: str | None
+    @property
+    def correlation_id(self) -> str | None: ...
+
+    @property
+    def traceparent(self) -> str | None: ...
 
 
 def trace_fields(job: _Traced) -> Mapping[str, str]:
