@@ -168,7 +168,7 @@ def test_no_server_leaves_no_thread_behind() -> None:
 
 SUB_APIS = sorted(
     name
-    for name, found in inspect.getmembers(Client, lambda member: isinstance(member, property))
+    for name, _ in inspect.getmembers(Client, lambda member: isinstance(member, property))
     if not name.startswith("_")
 )
 
