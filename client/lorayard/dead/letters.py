@@ -14,8 +14,10 @@ from lorayard.dead.redriving import Redriven, check_adapter, failed, redrive, ta
 from lorayard.errors import LetterUnknownError, LorayardError
 from lorayard.job_ids import check_job_id
 from lorayard.registry.answering import Answering
+from lorayard.registry.known import read_registry
 from lorayard_schemas.names import subject_token
 from lorayard_shared.bus.scanning import walk
+from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 
 if TYPE_CHECKING:
     from lorayard.link import Link
@@ -80,7 +82,8 @@ class DeadLetters:
         """
         link, adapter = self._open_link(), check_adapter(to_adapter)
         async with Answering(link):
-            return await redrive(link, await _find(link, letter), adapter)
+            found, registered = await _find(link, letter), await _registered(link)
+            return await redrive(link, found, adapter, registered)
 
     async def redrive_all(
         self, *, to_adapter: str | None = None, **query: Unpack[DeadQuery]
@@ -92,14 +95,16 @@ class DeadLetters:
         """
         link, adapter = self._open_link(), check_adapter(to_adapter)
         waiting: list[Letter] = []
+        async with Answering(link):
+            registered = await _registered(link)
         async with aclosing(self.all(**query)) as found:
             async for letter in found:
                 waiting.append(letter)
                 if len(waiting) == TOGETHER:
-                    for report in await _redrive_together(link, waiting, adapter):
+                    for report in await _redrive_together(link, waiting, adapter, registered):
                         yield report
                     waiting = []
-        for report in await _redrive_together(link, waiting, adapter):
+        for report in await _redrive_together(link, waiting, adapter, registered):
             yield report
 
     async def purge(self, letter: int | str) -> Letter:
@@ -125,14 +130,18 @@ class DeadLetters:
                     yield letter
 
 
-async def _redrive_together(link: Link, letters: list[Letter], adapter: str | None) -> list[Redriven]:
-    return await asyncio.gather(*(_redrive_one(link, letter, adapter) for letter in letters))
+async def _redrive_together(
+    link: Link, letters: list[Letter], adapter: str | None, registered: AdapterRegistry
+) -> list[Redriven]:
+    return await asyncio.gather(*(_redrive_one(link, letter, adapter, registered) for letter in letters))
 
 
-async def _redrive_one(link: Link, letter: Letter, adapter: str | None) -> Redriven:
+async def _redrive_one(
+    link: Link, letter: Letter, adapter: str | None, registered: AdapterRegistry
+) -> Redriven:
     try:
         async with Answering(link):
-            return await redrive(link, letter, adapter)
+            return await redrive(link, letter, adapter, registered)
     except LorayardError as error:
         return failed(letter, error)
 
@@ -150,6 +159,14 @@ async def _walk(link: Link, query: DeadQuery) -> AsyncGenerator[Letter]:
                 letter = read_letter(lying.sequence, lying.body)
                 if letter is not None and letter.fits(query):
                     yield letter
+
+
+async def _registered(link: Link) -> AdapterRegistry:
+    """What is registered; nothing where there is no registry, as in a yard in memory."""
+    try:
+        return await read_registry(link.bus)
+    except (nats.js.errors.BucketNotFoundError, nats.js.errors.NoStreamResponseError):
+        return AdapterRegistry()
 
 
 async def _newest(link: Link, subject: str) -> int:

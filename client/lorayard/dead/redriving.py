@@ -17,10 +17,12 @@ import nats.js.errors
 
 from lorayard.errors import InvalidRequestError, LorayardError
 from lorayard.publisher import Accepted, Outgoing
+from lorayard.registry.known import is_registered
 from lorayard_schemas.codec import decode, encode_given
+from lorayard_schemas.composition import COMPOSED
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job
-from lorayard_schemas.names import check_adapter_spec, subject_token
+from lorayard_schemas.names import check_adapter_spec, is_alias, split_version, subject_token
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_schemas.subjects import BadSubjectError, JobAddress
 from lorayard_shared.bus.deleting import delete_message
@@ -30,6 +32,7 @@ from lorayard_shared.value import value
 if TYPE_CHECKING:
     from lorayard.dead.letter import Letter
     from lorayard.link import Link
+    from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 
 _NUMBERED = re.compile(r"(.*)-r([1-9][0-9]{0,8})")
 _LONGEST_STEM = 52
@@ -88,9 +91,11 @@ def check_adapter(adapter: str | None) -> str | None:
         raise InvalidRequestError(field="to_adapter", reason=str(error)) from error
 
 
-async def redrive(link: Link, letter: Letter, to_adapter: str | None) -> Redriven:
+async def redrive(
+    link: Link, letter: Letter, to_adapter: str | None, registered: AdapterRegistry
+) -> Redriven:
     """Queue its job again and take the letter away; raises where the bus does not answer."""
-    report = await _queue(link, letter, to_adapter)
+    report = await _queue(link, letter, to_adapter, registered)
     if report.outcome in (RedriveOutcome.REDRIVEN, RedriveOutcome.BEFORE, RedriveOutcome.ANSWERED):
         await take_away(link, letter)
     return report
@@ -101,7 +106,7 @@ async def take_away(link: Link, letter: Letter) -> bool:
     return await delete_message(link.bus, link.bus.subjects.stream("dead"), letter.number)
 
 
-async def _queue(link: Link, letter: Letter, to_adapter: str | None) -> Redriven:
+async def _queue(link: Link, letter: Letter, to_adapter: str | None, registered: AdapterRegistry) -> Redriven:
     work = letter.work()
     if work is None or letter.job is None or letter.tenant is None:
         why = "only the start of it was kept" if letter.told.truncated else f"it is no job: {letter.reason}"
@@ -119,7 +124,20 @@ async def _queue(link: Link, letter: Letter, to_adapter: str | None) -> Redriven
     if work.prompt_ref is not None and not await PayloadStore(link.bus).has(work.prompt_ref):
         why = "its prompt was kept by reference and is gone: submit it anew"
         return _report(letter, RedriveOutcome.REFUSED, reason=why)
-    return await _publish(link, letter, _aimed(address, to_adapter), _anew(work, new, to_adapter))
+    aimed = _aimed(address, to_adapter)
+    if aimed.adapter is not None and not _is_known(registered, aimed.adapter):
+        # It would fail for good, and that leaves no letter: the job would be lost.
+        return _report(letter, RedriveOutcome.REFUSED, reason=f"adapter {aimed.adapter!r} is not registered")
+    return await _publish(link, letter, aimed, _anew(work, new, to_adapter))
+
+
+def _is_known(registered: AdapterRegistry, adapter: str) -> bool:
+    """Whether its name is registered; where no adapter is, nobody can say yet."""
+    if adapter.startswith(COMPOSED) or not registered.known:
+        return True
+    name, version = split_version(adapter)
+    named = name if version is None or is_alias(version) else adapter
+    return is_registered(registered, named)
 
 
 async def _free_id(link: Link, letter: Letter, tenant: str, job: str) -> tuple[str, bool]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from tests.bus.conftest import ADAPTER
 
 from lorayard import Client, Letter, LetterUnknownError, RedriveOutcome, SyncClient
 from lorayard.dead.redriving import next_job_id
@@ -40,6 +42,7 @@ class Yard(Protocol):
     async def result(self, job: str, *, tenant: str = "acme") -> JobResult: ...
     async def stored(self, job: str, *, tenant: str = "acme") -> JobResult | None: ...
     async def left(self, kind: str = "jobs") -> int: ...
+    async def record(self, adapter: str, version: str = "1") -> object: ...
 
 
 @pytest.fixture
@@ -166,6 +169,26 @@ async def test_a_job_that_had_its_answer_all_the_same_is_not_run_again(yard: Yar
     await yard.bus.js.publish(yard.bus.subjects.result("acme", "j"), encode(answer))
     assert (await client.dead.redrive("j")).outcome is RedriveOutcome.ANSWERED
     assert (await yard.left(), await yard.left("dead")) == (0, 0)
+
+
+async def test_a_letter_whose_adapter_is_gone_stays_and_can_go_to_another__e3(
+    yard: Yard, client: Client, adapters: Path
+) -> None:
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=adapters)
+    await yard.record(ADAPTER)
+    await bury(yard, "gone", adapter="o/m/gone")
+    await bury(yard, "version", adapter=f"{ADAPTER}@77")
+    for job in ("gone", "version"):
+        report = await client.dead.redrive(job)
+        assert report.outcome is RedriveOutcome.REFUSED
+        assert "not registered" in report.reason
+    assert await yard.left("dead") == 2
+    for adapter in (ADAPTER, "base"):
+        letter = await first_letter(client)
+        report = await client.dead.redrive(letter.number, to_adapter=adapter)
+        assert report.new_job is not None
+        assert (await client.handle(report.new_job).outcome(timeout_seconds=20)).succeeded
 
 
 async def test_a_letter_can_go_to_another_adapter(yard: Yard, client: Client) -> None:
