@@ -90,7 +90,7 @@ class States:
         await self._holds(1)
         for number in range(12):
             await self._publish(f"n{number}", prompt="hold")
-        await self._publish("j")
+        await self._publish("j", prompt="hold")
 
     async def running(self) -> None:
         await self._worker()
@@ -191,6 +191,15 @@ async def test_a_job_is_cancelled_in_every_state__e4(state: str, states: States)
     assert await states.client.handle(states.job).cancel() is CancelOutcome.CANCELLED
     assert (await states.yard.result(states.job)).state is ResultState.CANCELLED
     assert await states.client.handle(states.job).cancel() is not CancelOutcome.UNKNOWN
+
+
+async def test_what_a_cancel_says_of_a_job_that_just_ends_is_so__e4(states: States) -> None:
+    await states.running()
+    for number in range(20):
+        await states.yard.publish(Job(id=f"n{number}", prompt="x"))
+        said = await states.client.handle(f"n{number}").cancel()
+        ended = (await states.yard.result(f"n{number}")).state
+        assert (said is CancelOutcome.CANCELLED) == (ended is ResultState.CANCELLED), number
 
 
 async def test_an_id_that_never_was_is_unknown__e4(states: States) -> None:

@@ -209,7 +209,7 @@ async def _composed_and_due(bus: Bus) -> None:
         (_several, "the rule all leads to it"),
         (_classifier, "the classifier in force .revision 1. chooses it"),
         (_placement, "a placement is declared for it"),
-        (_job, "1 jobs that name it are not done"),
+        (_job, "1 job that names it is not done"),
         (_session, "2 sessions go on with it, as 's1' of tenant 't'; one ends 3600 s after"),
         (_session_of_several, "1 sessions go on with it, as 's1' of tenant 't'"),
         (_delayed, "1 delayed jobs name it or are bound to it, as j1 of tenant 't'"),

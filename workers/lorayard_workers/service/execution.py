@@ -118,9 +118,11 @@ class Execution:
             self._trouble(job)
 
     def cancel(self, tenant: str, job: str) -> bool:
-        """End a job between two tokens; whether it is held here."""
+        """End a job between two tokens; whether it is held here, and ends so."""
         found = False
         for held in self._held.find(tenant, job):
+            if held.ending:
+                continue  # what is stored first counts
             found = True
             if not held.cancelled:
                 self._spawn(held, self._cancelled_in_time(held), "cancel")
@@ -278,6 +280,10 @@ class Execution:
                 continue
             if goes_back(outcome):
                 not_begun.append(held)
+                continue
+            held.ending = True
+            if held.cancelled:  # whoever has cancelled it was told that it ends so
+                together.append((held, Cancelled(request_id=held.key)))
             elif isinstance(outcome, Failed):
                 self._spawn(held, self._finish(held, outcome), "finish")
             else:

@@ -24,6 +24,8 @@ class HeldJob:
     address: JobAddress
     job: str
     cancelled: bool = False
+    ending: bool = False
+    """Its result is on the way to the store: a cancel comes too late, unless it gets there first."""
     state: JobState = JobState.ASSIGNED
     """As far as this worker knows: a job that is with the engine must not be given to it again, nor a
     scheduled one be scheduled again."""
