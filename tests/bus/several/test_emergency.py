@@ -18,6 +18,7 @@ from lorayard_schemas.placement import Placement, placement_key
 from lorayard_schemas.result import JobResult, Maker, ResultState
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import NAK
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.puller import Puller
 from lorayard_shared.bus.topology import PIN_GROUP, lane_consumer
 from lorayard_shared.bus.watch import BucketWatch, Change
@@ -226,19 +227,23 @@ async def test_a_consumer_that_somebody_deletes_meanwhile_is_made_again__g1(seve
 async def _give_out(several: SeveralYard, *, times: int) -> None:
     """Take the normal lane's one job and give it back, so often."""
     leases = asyncio.Queue[str]()
-    given: list[str] = []
+    heard: list[str] = []
+
+    def hear(message: Heard) -> None:
+        heard.append(message.reply)
+        leases.put_nowait(message.reply)
+
     puller = Puller(
         several.bus,
         stream=several.bus.subjects.stream("jobs"),
         consumer=lane_consumer(Lane.NORMAL),
         group=PIN_GROUP,
-        room=lambda: int(len(given) < times),
-        on_message=lambda message: leases.put_nowait(message.reply),
+        room=lambda: int(len(heard) < times),  # by what has come: one more would be lost with its long lease
+        on_message=hear,
     )
     pulling = asyncio.create_task(puller.run())
-    while len(given) < times:
-        given.append(await leases.get())
-        await several.bus.nc.publish(given[-1], NAK)
+    for _ in range(times):
+        await several.bus.nc.publish(await leases.get(), NAK)
     pulling.cancel()
     await asyncio.wait([pulling])
     while not leases.empty():  # given out behind the last
