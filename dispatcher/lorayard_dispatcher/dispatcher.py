@@ -2,6 +2,8 @@
 
 Every parked job is still in its stream, leased; a restarted dispatcher gets it again after `ack_wait`. Only
 `planning` decides; everything here carries values to it and decisions away from it.
+
+Half of this file joins the parts of a dispatcher, and the parts know nothing of each other: hence long.
 """
 
 from __future__ import annotations

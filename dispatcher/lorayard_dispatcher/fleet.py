@@ -7,7 +7,6 @@ planner that keeps an index asks for what has changed; a worker that falls silen
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -15,6 +14,7 @@ from itertools import chain
 from lorayard_dispatcher.held_job import HeldJob
 from lorayard_dispatcher.known_worker import REST_SECONDS, SILENT_SECONDS, KnownWorker, Standing
 from lorayard_dispatcher.planning.values import WorkerView
+from lorayard_dispatcher.turns import Turns
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import RefusalReason, WorkerLoad
 from lorayard_schemas.names import split_version
@@ -45,9 +45,7 @@ class Fleet:
         self._heard: set[str] = set()
         self._told: dict[str, Standing] = {}
         """What `changed` last gave out, by worker."""
-        self._turns: list[tuple[float, str]] = []
-        """Heap: when to look at a worker again though nothing is heard. One entry counts for each."""
-        self._turn_of: dict[str, float] = {}
+        self._turns = Turns()
         self._clock_offset = 0.0
         self._contradicted: set[str] = set()
         self._barred = frozenset[str]()
@@ -122,7 +120,7 @@ class Fleet:
         if known is None:
             return ()
         self._changed_at = now
-        self._turn_of.pop(worker, None)
+        self._turns.drop(worker)
         self._dirty.add(worker)
         self._heard.add(worker)
         return tuple({job.key: job for job in known.jobs}.values())  # one given twice died once
@@ -384,24 +382,15 @@ class Fleet:
         """Something was heard: its view has changed, and when to look again."""
         self._dirty.add(name)
         self._heard.add(name)
-        self._look_at(name, known.next_turn(now))
-
-    def _look_at(self, name: str, at: float) -> None:
-        if at < self._turn_of.get(name, math.inf):
-            self._turn_of[name] = at
-            heapq.heappush(self._turns, (at, name))
+        self._turns.add(name, known.next_turn(now))
 
     def _look_again(self, now: float) -> None:
         """Mark the workers whose standing has changed by time alone."""
-        while self._turns and self._turns[0][0] < now:
-            at, name = heapq.heappop(self._turns)
-            known = self._workers.get(name)
-            if known is None or self._turn_of.get(name) != at:
-                continue  # an earlier look took its place
-            del self._turn_of[name]
+        while (name := self._turns.due(now)) is not None:
+            known = self._workers[name]
             if known.standing(now) is not self._told.get(name, Standing.OUT):
                 self._dirty.add(name)
-            self._look_at(name, known.next_turn(now))
+            self._turns.add(name, known.next_turn(now))
 
     def _number_on(self, load: WorkerLoad) -> None:
         """Past what it has seen of an earlier life of this dispatcher, whose clock may have been ahead."""

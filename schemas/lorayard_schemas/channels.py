@@ -1,6 +1,7 @@
 """Every subject on which something of ours travels, and who says what there; schemas/asyncapi.json is this.
 
 Addresses have the default prefix; `{...}` is one subject token. What others may write or read comes first.
+A flat table, hence long.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import inspect
 import itertools
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ import structlog
 from tests.bus.conftest import RunningServer, Yard
 from tests.conftest import LOOK_SECONDS, Tally
 
-from lorayard import Client
+from lorayard import Client, JobHandle
 from lorayard.loop_thread import LoopThread
 from lorayard.testing import Answer, HeldJob, MemoryYard, Permanent, Retryable
 from lorayard_cli.embedded.bus_server import prepare_bus_server
@@ -36,6 +36,22 @@ WAIT_SECONDS = 20.0
 STEP_SECONDS = 0.01
 """Of the clock in memory, at each turn of the test's loop."""
 FOREVER_SECONDS = 1e6
+
+SECONDS = 20.0
+"""No answer here takes as long; who waits for ever fails."""
+
+SOON = {"base_seconds": 0.1, "cap_seconds": 0.1}
+"""A retry policy for tests."""
+
+Until = Callable[..., Awaitable[None]]
+
+
+async def failure_of(handle: JobHandle) -> tuple[str, str, str | None]:
+    """Kind, code and field of the error with which a job ends."""
+    error = (await handle.outcome(SECONDS)).error
+    assert error is not None
+    return error.kind, error.code, error.field
+
 
 _tenants = itertools.count(1)
 

@@ -148,14 +148,18 @@ def make_crew(
         folder=_folder_watch(bus, settings, equipment, shelf, presence, registered.refused),
         watchdog=_watchdog(settings, engine, leases, words, owns_process=owns_process),
         words=words,
-        recycling=Recycling(
-            bus,
-            worker=settings.name,
-            jobs_done=lambda: execution.tally.ended,
-            after_jobs=settings.recycle_jobs,
-            after_bytes=settings.recycle_rss_bytes,
-            drain_seconds=settings.drain_seconds,
-        ),
+        recycling=_recycling(bus, settings, execution),
+    )
+
+
+def _recycling(bus: Bus, settings: WorkerSettings, execution: Execution) -> Recycling:
+    return Recycling(
+        bus,
+        worker=settings.name,
+        jobs_done=lambda: execution.tally.ended,
+        after_jobs=settings.recycle_jobs,
+        after_bytes=settings.recycle_rss_bytes,
+        drain_seconds=settings.drain_seconds,
     )
 
 

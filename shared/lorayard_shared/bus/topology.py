@@ -103,6 +103,7 @@ def topology(settings: YardSettings) -> Topology:
 
 
 def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
+    # One flat table, hence long.
     s = settings.subjects
     day = 86_400 * NANOSECONDS
     return (

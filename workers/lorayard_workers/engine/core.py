@@ -13,6 +13,7 @@ from torch import Tensor
 from lorayard_workers.engine.batch import next_batch, next_fixed_batch
 from lorayard_workers.engine.blocks import BlockPool
 from lorayard_workers.engine.cache_room import CacheRoom
+from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.dedication import Dedication
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.engine.prepare import failure_of
@@ -40,6 +41,17 @@ class CoreLimits:
     prefill_tokens: int
     prefix_reuse: bool = True
     deterministic: bool = False
+
+    @classmethod
+    def of(cls, config: EngineConfig, *, row_tokens: int) -> CoreLimits:
+        """Those of an engine's settings; `row_tokens` is its longest row."""
+        return cls(
+            rows=config.rows,
+            row_tokens=row_tokens,
+            prefill_tokens=config.prefill_tokens,
+            prefix_reuse=config.prefix_reuse,
+            deterministic=config.deterministic,
+        )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -292,13 +292,7 @@ class PackedEngine:
                 loading=lambda: self._loader.loading(),  # made after the core
                 on_pin_dropped=self._pins.discard,
             ),
-            limits=CoreLimits(
-                rows=config.rows,
-                row_tokens=self._context.tokens,
-                prefill_tokens=config.prefill_tokens,
-                prefix_reuse=config.prefix_reuse,
-                deterministic=config.deterministic,
-            ),
+            limits=CoreLimits.of(config, row_tokens=self._context.tokens),
             on_end=self._on_end,
         )
 

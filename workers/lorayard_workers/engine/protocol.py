@@ -3,6 +3,8 @@
 An engine owns its threads. Every method may be called from any thread and returns without waiting for
 model work; outcomes come back through the sink that was given with the request, on a thread of the
 engine's choosing. So the event loop of the service never blocks.
+
+Long, for whoever writes another engine has to read all of it, and nothing else.
 """
 
 from __future__ import annotations
