@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 VLLM := .venv-vllm
 PEERS := .venv-peers
 VLLM_PIP := $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check
-PACKAGES := cli client dispatcher schemas shared workers
+PACKAGES := cli client dispatcher gateway schemas shared workers
 # pytest-xdist workers: two cores is what CI has.
 JOBS ?= 2
 # Address of an index with torch builds for this machine; empty means pip's own.
