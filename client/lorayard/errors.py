@@ -3,6 +3,7 @@
 LorayardError                  base of all (the same class as lorayard_shared.errors.YardError)
   InvalidRequestError          caller: a field of the request is wrong; also a ValueError
     PayloadTooLargeError       caller: the request does not fit, even by reference
+    BodyError                  caller: an OpenAI body asks what cannot be (lorayard.openai_shapes)
     IdempotencyConflictError   caller: another request was submitted under the same key; that one stands
   NotSentError                 caller: another request of the same atomic batch was refused
   ClientClosedError            caller: used outside of its `async with` block
