@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from lorayard.asking import ask
 from lorayard.errors import InvalidRequestError
+from lorayard.known_names import check_names
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter, PlacementReport, PlaceReply
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ async def ask_placements(link: Link, adapter: str | None) -> PlacementReport:
 
 
 def _wish(adapter: str, options: PlaceOptions) -> PlaceAdapter:
+    check_names(options, PlaceOptions.__annotations__)
     least, most = options.get("replicas", (None, None))
     on = options.get("on")
     try:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from lorayard.composition import Composition, checked_composition
 from lorayard.errors import InvalidRequestError
+from lorayard.known_names import check_names
 from lorayard_schemas.codec import encode_given
 from lorayard_schemas.job import ChatTurn, Job, Lane, Sampling
 from lorayard_schemas.names import check_adapter_spec
@@ -309,6 +310,8 @@ def _prompt(prompt: Prompt) -> tuple[str | None, tuple[ChatTurn, ...] | None]:
 
 
 def _turn(index: int, turn: ChatTurn | Mapping[str, str]) -> ChatTurn:
+    if isinstance(turn, Mapping):
+        check_names(turn, ChatTurn.model_fields, of=f"messages.{index}")
     try:
         return ChatTurn.model_validate(turn)
     except ValidationError as error:
@@ -364,15 +367,11 @@ def _metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _retry(retry: Retry | Mapping[str, Any]) -> Retry | dict[str, Any]:
-    """What is on its way may have fields of newer peers, what a caller says here may not: it is a typo."""
     if isinstance(retry, Retry):
         return retry
     if not isinstance(retry, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
         raise InvalidRequestError(field="retry", reason=f"a Retry or a map is needed, got {retry!r}")
-    unknown = [name for name in retry if name not in Retry.model_fields]
-    if unknown:
-        known = ", ".join(Retry.model_fields)
-        raise InvalidRequestError(field=f"retry.{unknown[0]}", reason=f"it has no such field, but {known}")
+    check_names(retry, Retry.model_fields, of="retry")
     return dict(retry)
 
 

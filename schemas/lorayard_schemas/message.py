@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails
 
 CONTRACT_VERSION = "1.0.0"
 """Of what travels, as a whole: the first number is the `v` of every message, the second grows with subjects,
@@ -33,9 +34,23 @@ def _bounded(schema: Any) -> Any:
 
 
 class Part(BaseModel):
-    """A nested value inside a message."""
+    """A nested value inside a message.
+
+    What is read may have fields of a newer peer, which are ignored. Who makes one by its name means what he
+    writes: there an unknown field is a slip of the pen, and a `ValidationError`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    if not TYPE_CHECKING:  # else type checkers would know the fields no more
+
+        def __init__(self, /, **given: Any) -> None:
+            if not given.keys() <= self.__pydantic_fields__.keys():
+                raise _unknown_fields(type(self), given)
+            self.__pydantic_validator__.validate_python(given, self_instance=self)
+
+        # As pydantic's own RootModel says it: what is nested in a message is read without this.
+        __init__.__pydantic_base_init__ = True
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -48,3 +63,12 @@ class Message(Part):
     """A whole message on the bus. `v` changes only when a reader of the old shape would be wrong."""
 
     v: Literal[1] = 1
+
+
+def _unknown_fields(kind: type[Part], given: Mapping[str, Any]) -> ValidationError:
+    errors: list[InitErrorDetails] = [
+        {"type": "extra_forbidden", "loc": (name,), "input": given[name]}
+        for name in given
+        if name not in kind.__pydantic_fields__
+    ]
+    return ValidationError.from_exception_data(kind.__name__, errors)

@@ -79,7 +79,7 @@ def read_amendment(
         )
     if not (set_ or away or all_tenants) and tenants is None:
         raise InvalidRequestError(field="labels", reason="say what is to change: labels, or who may use it")
-    wanted = () if all_tenants else None if tenants is None else tuple(sorted(set(tenants)))
+    wanted = () if all_tenants else None if tenants is None else listed_tenants(tenants)
     return Amendment(labels=set_, unlabel=away, tenants=wanted)
 
 
@@ -101,6 +101,17 @@ def said_of(record: AdapterRecord) -> str:
     """What can be amended, as an audit record tells it."""
     labels = ", ".join(f"{key}={text}" for key, text in sorted(record.labels.items())) or "none"
     return f"labels {labels}; for {', '.join(record.tenants) or EVERYBODY}"
+
+
+def listed_tenants(tenants: Sequence[str]) -> tuple[str, ...]:
+    """Each once, in order.
+
+    Raises:
+        InvalidRequestError: it is one text, which would be as many tenants as it has letters.
+    """
+    if isinstance(tenants, str):
+        raise InvalidRequestError(field="tenants", reason=f"a list of names is needed, got {tenants!r}")
+    return tuple(sorted(set(tenants)))
 
 
 def unusable(error: ValidationError) -> InvalidRequestError:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from pydantic import ValidationError
 
-from lorayard.registry.amending import unusable
+from lorayard.known_names import check_names
+from lorayard.registry.amending import listed_tenants, unusable
 from lorayard.registry.extras import needing
 from lorayard_schemas.adapter import AdapterKind, AdapterRecipe, AdapterRecord, AdapterState, StoredFile
 from lorayard_shared.registry.blobs import FileBytes
@@ -91,6 +92,7 @@ def _record(
     judged: JudgedFolder | None, *, name: str, version: str, actor: str, options: PushOptions
 ) -> AdapterRecord:
     """As it will be registered; without a folder it shows whether the rest can be used."""
+    check_names(options, PushOptions.__annotations__)  # a misspelt `tenants` would let in everybody
     try:
         return AdapterRecord(
             name=name,
@@ -98,7 +100,7 @@ def _record(
             digest=judged.digest if judged else _UNREAD,
             **_weights(judged),
             labels=dict(options.get("labels", {})),
-            tenants=tuple(sorted(set(options.get("tenants", ())))),
+            tenants=listed_tenants(options.get("tenants", ())),
             state=AdapterState.PUSHED,
             registered_at=time.time(),
             registered_by=actor,
