@@ -64,6 +64,16 @@ def no_negative(_kind: object, seconds: float | None) -> None:
         raise ValueError(f"seconds from 0 up are needed, got {seconds}")
 
 
+def at_least_one(_kind: object, count: int | None) -> None:
+    """Refuse a number of things that would be none.
+
+    Raises:
+        ValueError: it is below 1.
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"a number from 1 up is needed, got {count}")
+
+
 def data_folder(given: Path | None = None) -> Path:
     """The yard's folder: as given, else LORAYARD_DATA, else `.lorayard` in the working folder."""
     return given or Path(os.environ.get("LORAYARD_DATA", "") or DEFAULT_FOLDER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lorayard.asking import ask
@@ -41,16 +42,18 @@ async def _cancel_alone(link: Link, wish: CancelJob) -> CancelOutcome:
     workers = [advert.worker for advert in await list_workers(link)]
     if await end_at_workers(link.bus, workers, wish):
         return CancelOutcome.CANCELLED
-    return await cancel_unheld(link.bus, wish, lambda: _store(link, wish))
+    return await cancel_unheld(link.bus, wish, lambda traced: _store(link, wish, traced))
 
 
-async def _store(link: Link, wish: CancelJob) -> Stored:
+async def _store(link: Link, wish: CancelJob, traced: Mapping[str, str]) -> Stored:
     stored = await ResultStore(link.bus, link.payloads).store(
         JobResult(
             job=wish.job,
             tenant=wish.tenant,
             state=ResultState.CANCELLED,
             attempt=1,
+            correlation_id=traced.get("correlation_id"),
+            trace_id=traced.get("trace_id"),
             finished_at=time.time(),
         )
     )

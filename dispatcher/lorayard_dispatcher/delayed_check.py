@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from lorayard_schemas import headers
+from lorayard_schemas.trace_context import UNTRACED, trace_fields
 from lorayard_shared.bus.delivery import read_ack_subject
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.jobs.answers import Answers
-from lorayard_shared.jobs.intake import Unreadable
+from lorayard_shared.jobs.intake import Unreadable, read_stub
 from lorayard_shared.logs import Event
 
 ONCE = "@at "
@@ -33,8 +34,16 @@ def never_served(
     if found is None:
         return None
     field, reason = found
+    stub = read_stub(body)
     return Unreadable(
-        delivery=delivery, lease=reply, subject=subject, body=body, field=f"header {field}", reason=reason
+        delivery=delivery,
+        lease=reply,
+        subject=subject,
+        body=body,
+        field=f"header {field}",
+        reason=reason,
+        job=None if stub is None else stub.id,
+        traced=UNTRACED if stub is None else trace_fields(stub),
     )
 
 

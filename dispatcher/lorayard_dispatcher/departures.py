@@ -53,7 +53,7 @@ class Departures:
         """Cancel a job that neither this dispatcher nor a worker holds, and drop it when it comes."""
         self.remember(wish.tenant, wish.job)
         return await cancel_unheld(
-            self._bus, wish, lambda: self._answers.cancel_unseen(wish.tenant, wish.job)
+            self._bus, wish, lambda traced: self._answers.cancel_unseen(wish.tenant, wish.job, traced)
         )
 
     def remember(self, tenant: str, job: str) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import (
+    Field,
+    StringConstraints,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from lorayard_schemas.composition import Composition
 from lorayard_schemas.message import Message, Part
@@ -162,7 +168,19 @@ class Job(Message):
         return self
 
 
+def _or_nothing(given: object, read: ValidatorFunctionWrapHandler) -> str | None:
+    """What is wrong here must not hide the id."""
+    try:
+        text: str | None = read(given)
+    except ValueError:
+        return None
+    return text
+
+
 class JobStub(Part):
-    """As much of a malformed job as is needed to answer it: its id, whatever version of a job it is."""
+    """As much of a malformed job as is needed to answer it: its id, whatever version of a job it is, and what
+    its caller knows it by."""
 
     id: JobId
+    correlation_id: Annotated[CorrelationId | None, WrapValidator(_or_nothing)] = None
+    traceparent: Annotated[Traceparent | None, WrapValidator(_or_nothing)] = None

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import ModuleType, SimpleNamespace
 
+import msgpack
 import pytest
 import structlog
 from tests.bus.conftest import Yard
@@ -24,7 +25,8 @@ from lorayard import (
     deadline,
 )
 from lorayard_schemas.codec import decode
-from lorayard_schemas.job import Job
+from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.subjects import JobAddress
 from lorayard_schemas.token_event import TokenEvent
 from lorayard_shared.explaining.gather import gather
 
@@ -88,6 +90,36 @@ async def test_a_job_that_never_ran_tells_them_too__e2(yard: Yard, client: Clien
     refused = await handle.outcome(30)
     assert refused.state is ResultState.FAILED
     assert (refused.correlation_id, refused.trace_id) == tuple(TOLD.values())
+
+
+@pytest.mark.parametrize("dispatched", [False, True])
+@pytest.mark.parametrize("delay_seconds", [None, 3600])
+async def test_a_job_that_was_cancelled_before_anybody_took_it_tells_them_too__e4(
+    yard: Yard, client: Client, delay_seconds: float | None, dispatched: bool
+) -> None:
+    if dispatched:
+        await client.control.pause("lane", "normal", reason="so that it stays in its stream")
+        await yard.dispatcher()
+    handle = await client.submit(
+        "x", correlation_id="order-17", traceparent=TRACEPARENT, delay_seconds=delay_seconds
+    )
+    await handle.cancel()
+    stored = await yard.result(handle.id)
+    assert stored.state is ResultState.CANCELLED
+    assert (stored.correlation_id, stored.trace_id) == tuple(TOLD.values())
+
+
+async def test_a_malformed_job_tells_what_can_be_read_of_them__e2(yard: Yard) -> None:
+    await yard.dispatcher()
+    told = {"correlation_id": "order-17", "traceparent": TRACEPARENT, "prompt": 7}
+    subject = yard.bus.subjects.job(JobAddress(lane=Lane.NORMAL, tenant="acme", adapter=None))
+    await yard.bus.js.publish(subject, msgpack.packb({"id": "all", **told}))
+    await yard.bus.js.publish(subject, msgpack.packb({"id": "one", **told, "traceparent": [1]}))
+    every, one = await yard.result("all"), await yard.result("one")
+    assert every.error is not None
+    assert every.error.code == "malformed_job"
+    assert (every.correlation_id, every.trace_id) == tuple(TOLD.values())
+    assert (one.correlation_id, one.trace_id) == ("order-17", None)
 
 
 @pytest.mark.parametrize(

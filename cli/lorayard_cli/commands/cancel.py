@@ -13,7 +13,7 @@ from lorayard_cli.connection import client
 from lorayard_cli.durations import duration, read_duration
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
-from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
+from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, at_least_one
 from lorayard_cli.output import note, print_json, print_text
 from lorayard_schemas.assignment import CancelOutcome
 
@@ -57,7 +57,7 @@ NOTHING = Query()
 async def cancel(
     *jobs: str,
     query: Query = NOTHING,
-    most: int = MOST,
+    most: Annotated[int, Parameter(validator=at_least_one)] = MOST,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     tenant: str | None = None,
     yard: YardAddress = NEAREST,

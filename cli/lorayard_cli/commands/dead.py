@@ -21,7 +21,7 @@ from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.moments import read_moment
-from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
+from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, at_least_one
 from lorayard_cli.output import note, out, plain, print_json, print_text, table
 
 REASON_CHARACTERS = 60
@@ -66,7 +66,7 @@ class Which:
     """Given up then or later: a moment as 2026-12-01T07:00, or so long ago: 90m, 2h, 7d."""
     until: Annotated[str | None, Parameter(validator=_time)] = None
     """Given up before."""
-    limit: int | None = None
+    limit: Annotated[int | None, Parameter(validator=at_least_one)] = None
     """No more than so many, the oldest first."""
 
     def query(self) -> DeadQuery:

@@ -20,6 +20,8 @@ from lorayard_cli.moments import moment, read_moment
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, no_negative
 from lorayard_cli.output import note, print_json, print_text
 from lorayard_cli.prompts import no_option, read_prompt, read_schema
+from lorayard_cli.retrying import NOTHING_SAID, RetryOptions
+from lorayard_schemas.retry import Retry
 
 
 @Parameter(name="*")
@@ -84,6 +86,7 @@ async def submit(
     file: Path | None = None,
     adapters: AdapterOptions = UNSAID,
     job: JobOptions = USUAL,
+    again: RetryOptions = NOTHING_SAID,
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> int:
@@ -97,9 +100,10 @@ async def submit(
         Read the prompt from this file.
     """
     made_of = adapters.composition  # whatever is wrong with it, before anybody is asked
+    retry = again.wish()
     text = read_prompt(prompt, file)
     async with client(yard) as connected:
-        handle = await _submitted(connected, text, adapters.single, made_of, job)
+        handle = await _submitted(connected, text, adapters.single, made_of, job, retry)
         if job.stream:
             return await show_stream(handle, job.timeout, as_json=output.json)
         if job.wait:
@@ -109,7 +113,12 @@ async def submit(
 
 
 async def _submitted(
-    connected: Client, text: str, adapter: str | None, made_of: Composition | None, job: JobOptions
+    connected: Client,
+    text: str,
+    adapter: str | None,
+    made_of: Composition | None,
+    job: JobOptions,
+    retry: Retry | None,
 ) -> JobHandle:
     return await connected.submit(
         text,
@@ -134,6 +143,7 @@ async def _submitted(
         session=job.session,
         idempotency_key=job.idempotency_key,
         template=job.template,
+        retry=retry,
         stream=job.stream,
         wait_for_room_seconds=job.wait_for_room,
     )

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
-
 from lorayard_cli.connection import client
-from lorayard_cli.exit_codes import ExitCode
-from lorayard_cli.failures import CommandError
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import print_json, print_text
-from lorayard_schemas.reasons import plain_reason
-from lorayard_schemas.retry import Retry
+from lorayard_cli.retrying import read_retry
 from lorayard_schemas.tenant import TenantRecord
 
 
@@ -46,12 +41,7 @@ async def retry(
         Whether a job that is given up leaves a dead letter.
     """
     given = {"max_attempts": max_attempts, "base_seconds": base_seconds, "cap_seconds": cap_seconds}
-    try:
-        wish = Retry.model_validate({**given, "dead_letter": dead_letter})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "base_seconds"
-        raise CommandError(ExitCode.USAGE, "usage", f"{field}: {plain_reason(first)}", field=field) from error
+    wish = read_retry({**given, "dead_letter": dead_letter})
     async with client(yard) as connected:
         _tell(await connected.tenants.set_retry(tenant, wish), output)
 

@@ -130,12 +130,13 @@ class Answers:
         with self._lease_kept(job.lease):
             await self._ack(job.lease)
 
-    async def cancel_unseen(self, tenant: str, job: str) -> Stored:
+    async def cancel_unseen(self, tenant: str, job: str, traced: Mapping[str, str] = UNTRACED) -> Stored:
         """Cancel a job that is not here (yet): its one result is taken, so no later run can answer.
 
-        One that waits for its time is withdrawn: it may come when the result is forgotten again.
+        One that waits for its time is withdrawn: it may come when the result is forgotten again. `traced` is
+        what its caller knows it by, as far as somebody has seen it.
         """
-        stored = await self._store(tenant, job, ResultState.CANCELLED, None, 1)
+        stored = await self._store(tenant, job, ResultState.CANCELLED, None, 1, traced=traced)
         await unschedule(self._bus, tenant, job)
         return stored
 
@@ -152,8 +153,9 @@ class Answers:
 
     async def unreadable(self, found: Unreadable) -> None:
         """Answer it if it says which job it is; else keep it as a dead letter."""
+        known = {} if found.job is None else {"job": found.job, **found.traced}
         self._log.warning(
-            Event.MESSAGE_MALFORMED, subject=found.subject, field=found.field, reason=found.reason
+            Event.MESSAGE_MALFORMED, subject=found.subject, field=found.field, reason=found.reason, **known
         )
         with self._lease_kept(found.lease):
             await self._answer_or_bury(found)
@@ -167,7 +169,9 @@ class Answers:
                 message=f"{found.field or 'body'}: {found.reason}",
                 field=found.field or None,
             )
-            await self._store(found.address.tenant, found.job, ResultState.FAILED, error, 1)
+            await self._store(
+                found.address.tenant, found.job, ResultState.FAILED, error, 1, traced=found.traced
+            )
         else:
             await self._bury(found)
 
@@ -219,6 +223,7 @@ class Answers:
         letter = DeadLetter(
             subject=found.subject,
             sequence=found.delivery.sequence,
+            job=found.job,
             code="malformed_job",
             reason=found.reason,
             field=found.field or None,

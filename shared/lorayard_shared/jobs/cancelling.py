@@ -6,7 +6,7 @@ Its one result is taken first, so that no later run can answer; then it is looke
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
 import nats.errors
@@ -16,9 +16,12 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import JobStub
 from lorayard_schemas.names import subject_token
+from lorayard_schemas.trace_context import UNTRACED, trace_fields
 from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.result_store import Stored
 from lorayard_shared.bus.scanning import PAGE_MESSAGES, scan
+
+Store = Callable[[Mapping[str, str]], Awaitable[Stored]]
 
 WORKER_SECONDS = 0.5
 """A worker's loop never blocks. One that is silent for longer keeps the job, and its answer will be void: the
@@ -50,47 +53,56 @@ async def _ask(bus: Bus, worker: str, wish: CancelJob) -> bool:
         return False
 
 
-async def cancel_unheld(bus: Bus, wish: CancelJob, store: Callable[[], Awaitable[Stored]]) -> CancelOutcome:
-    """Cancel a job that nobody has; `store` takes its result and withdraws its schedule.
+async def cancel_unheld(bus: Bus, wish: CancelJob, store: Store) -> CancelOutcome:
+    """Cancel a job that nobody has; `store` takes its result, given what its caller knows it by, and
+    withdraws its schedule.
 
     What is neither in a stream nor has a result is `unknown`; where there is too much to look through in a
     moment it counts as cancelled.
     """
-    known = await _is_known(bus, wish)
-    if await store() is Stored.BEFORE:
+    found = await _find(bus, wish)
+    if await store(found or UNTRACED) is Stored.BEFORE:
         return CancelOutcome.FINISHED
-    return CancelOutcome.CANCELLED if known else CancelOutcome.UNKNOWN
+    return CancelOutcome.UNKNOWN if found is None else CancelOutcome.CANCELLED
 
 
-async def _is_known(bus: Bus, wish: CancelJob) -> bool:
-    """Whether the job is in a stream, or may be."""
+async def _find(bus: Bus, wish: CancelJob) -> Mapping[str, str] | None:
+    """What the caller knows the job by, if it is in a stream, or may be; None: it is nowhere."""
     if wish.seen:
-        return True
+        return UNTRACED
     subjects, tenant = bus.subjects, subject_token(wish.tenant)
+    places = (
+        ("delayed", subjects.delayed_job(wish.tenant, wish.job)),
+        ("jobs", f"{subjects.prefix}.jobs.*.{tenant}.>"),
+        ("delayed", f"{subjects.prefix}.due.*.{tenant}.>"),
+    )
     with suppress(nats.errors.Error, ApiError, TimeoutError):
         async with asyncio.timeout(LOOK_SECONDS):
-            if await _count(bus, "delayed", subjects.delayed_job(wish.tenant, wish.job)):
-                return True
-            for kind, word in (("jobs", "jobs"), ("delayed", "due")):
-                if await _holds(bus, kind, f"{subjects.prefix}.{word}.*.{tenant}.>", wish.job):
-                    return True
-            return False
-    return True
+            for kind, subject in places:
+                found = await _find_under(bus, kind, subject, wish.job)
+                if found is not None:
+                    return found
+            return None
+    return UNTRACED
 
 
-async def _holds(bus: Bus, kind: str, subject: str, job: str) -> bool:
-    """Whether a job is under a subject; one among very many counts as there."""
+async def _find_under(bus: Bus, kind: str, subject: str, job: str) -> Mapping[str, str] | None:
+    """The same of one subject; one among very many counts as there."""
     count = await _count(bus, kind, subject)
     if not 0 < count <= PAGE_MESSAGES:
-        return count > 0
-    found: list[bool] = []
+        return UNTRACED if count else None
+    found: list[Mapping[str, str]] = []
 
     def look(_: str, __: dict[str, str], body: bytes) -> None:
         with suppress(MalformedMessageError):
-            found.append(decode(JobStub, body).id == job)
+            stub = decode(JobStub, body)
+            if stub.id == job:
+                found.append(trace_fields(stub))
 
     await scan(bus, bus.subjects.stream(kind), subject, look, seconds=LOOK_SECONDS)
-    return any(found)
+    if found:
+        return found[0]
+    return None if subject.endswith(">") else UNTRACED  # the subject itself names the job
 
 
 async def _count(bus: Bus, kind: str, subject: str) -> int:

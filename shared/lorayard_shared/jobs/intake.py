@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -15,7 +15,7 @@ from lorayard_schemas.job import MAX_JOB_BYTES, Job, JobStub
 from lorayard_schemas.names import CHOOSE
 from lorayard_schemas.plain_job import read_job
 from lorayard_schemas.subjects import BadSubjectError, JobAddress, Subjects
-from lorayard_schemas.trace_context import trace_fields
+from lorayard_schemas.trace_context import UNTRACED, trace_fields
 from lorayard_shared.bus.delivery import Delivery, read_ack_subject
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.jobs.taken_job import TakenJob
@@ -36,6 +36,7 @@ class Unreadable:
     reason: str
     job: str | None = None
     address: JobAddress | None = None
+    traced: Mapping[str, str] = field(default_factory=lambda: UNTRACED)
 
 
 def read_message(
@@ -157,24 +158,27 @@ def _unreadable(
     address: JobAddress | None,
     error: BadSubjectError | MalformedMessageError,
 ) -> Unreadable:
-    field, reason = (
+    place, reason = (
         (error.field, error.reason) if isinstance(error, MalformedMessageError) else ("subject", str(error))
     )
+    stub = read_stub(body)
     return Unreadable(
         delivery=delivery,
         lease=lease,
         subject=subject,
         body=body,
-        field=field,
+        field=place,
         reason=reason,
-        job=_readable_id(body),
+        job=None if stub is None else stub.id,
         address=address,
+        traced=UNTRACED if stub is None else trace_fields(stub),
     )
 
 
-def _readable_id(body: bytes) -> str | None:
+def read_stub(body: bytes) -> JobStub | None:
+    """As much as is needed to answer it; None: it has no id that could be answered."""
     try:
-        return decode(JobStub, body).id
+        return decode(JobStub, body)
     except MalformedMessageError:
         return None
 

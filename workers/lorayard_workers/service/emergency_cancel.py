@@ -65,7 +65,7 @@ class EmergencyCancel:
         if await self.end_held(wish):
             return CancelOutcome.CANCELLED
         outcome = await cancel_unheld(
-            self._bus, wish, lambda: self._answers.cancel_unseen(wish.tenant, wish.job)
+            self._bus, wish, lambda traced: self._answers.cancel_unseen(wish.tenant, wish.job, traced)
         )
         taken_since = await self.end_held(wish)
         return CancelOutcome.CANCELLED if taken_since and outcome is CancelOutcome.UNKNOWN else outcome
