@@ -19,6 +19,7 @@ try {
   const heard = yard.result(id); // listens from now on
   const stored = await yard.submit({ id, prompt: "The quick brown fox.", sampling: { max_new_tokens: 16 } }, { adapter });
   const result = await heard;
+  if (result.state !== "succeeded") throw new JobFailedError(result);
   say("submit", { stream: stored.stream, state: result.state, text: result.text, worker: result.maker.worker });
 
   // The same job once more: the stream had it.
@@ -60,6 +61,10 @@ try {
       say("error", { code: error.code, kind: error.kind, field: error.field });
     }
   }
+} catch (error) {
+  if (!(error instanceof JobFailedError)) throw error;
+  console.error(`${error.code}: ${error.message}`);
+  process.exitCode = 1;
 } finally {
   await yard.close();
 }

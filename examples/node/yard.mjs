@@ -93,7 +93,11 @@ export class Yard {
 
   /** Pieces of a job's text as they are written; submit it with `stream: true`, after this was called. */
   pieces(id) {
-    return pieces(this.nc.subscribe(this.#own("told", id)));
+    const events = this.nc.subscribe(this.#own("told", id));
+    // A job that no worker ran tells of nothing: its result ends the pieces too, behind those still on their way.
+    const end = () => setTimeout(() => events.unsubscribe(), 1000).unref();
+    const done = this.nc.subscribe(this.#own("done", id), { max: 1, callback: end });
+    return pieces(events, done);
   }
 
   /** End a job, waiting or running: "cancelled", or "finished" if its result was there first. */
@@ -136,7 +140,7 @@ function isFull(error) {
 }
 
 /** Puts events together. What is heard twice is told once; `restarted` voids what came before. */
-async function* pieces(events) {
+async function* pieces(events, done) {
   let run = [];
   let bytes = 0;
   try {
@@ -159,6 +163,7 @@ async function* pieces(events) {
     }
   } finally {
     events.unsubscribe();
+    done.unsubscribe();
   }
 }
 

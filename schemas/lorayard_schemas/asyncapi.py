@@ -163,13 +163,23 @@ def _channel(channel: Channel) -> Tree:
     }
     if named := _PLACE.findall(channel.address):
         told["parameters"] = {name: _parameter(name) for name in named}
-    if channel.kept:
-        told["description"] = f"Kept in {channel.kept}."
+    told["description"] = _how(channel)
     if channel.inside:
         told["tags"] = [
             {"name": "inside", "description": "Between the parts of a yard: clients need none of it."}
         ]
     return told
+
+
+def _how(channel: Channel) -> str:
+    """What becomes of a message there: whether it can be missed."""
+    if channel.about:
+        return channel.about
+    if channel.kept:
+        return f"Kept in {channel.kept}."
+    if channel.replies:
+        return "A request; what nobody answers is lost, and is asked again."
+    return "Kept nowhere: who does not listen misses it, and nothing depends on hearing all."
 
 
 def _parameter(name: str) -> Tree:
@@ -182,6 +192,7 @@ def _inbox() -> Tree:
     return {
         "address": None,
         "summary": "The reply subject of a request.",
+        "description": "Of the requester's own making, as NATS clients do it; each answer comes once.",
         "messages": {_name(body): _component(body) for body in replies},
     }
 

@@ -101,6 +101,8 @@ class Channel:
     replies: tuple[Body, ...] = ()
     kept: str = ""
     """The stream or the bucket that keeps what comes."""
+    about: str = ""
+    """How a message comes there, where that is not the usual way."""
     inside: bool = False
     """Between the parts of a yard: clients need none of it."""
 
@@ -200,6 +202,7 @@ PUBLIC: tuple[Channel, ...] = (
         summary="Hear results as they are stored; `*` for the job hears all of a tenant.",
         side=SEND,
         bodies=(Carried(name="HeardResult", model=JobResult, headers=_RESULT_HEADERS),),
+        about="The server announces what it has stored in YARD_RESULTS. Who misses it fetches it there.",
     ),
     Channel(
         name="told",
@@ -207,6 +210,7 @@ PUBLIC: tuple[Channel, ...] = (
         summary="Hear the tokens and the progress of a job with `stream`, as they are stored.",
         side=SEND,
         bodies=(Carried(name="HeardEvent", model=TokenEvent, headers=_EVENT_HEADERS),),
+        about="The server announces what it has stored in YARD_TOKENS. Who misses some reads it there.",
     ),
     Channel(
         name="tokens",
@@ -223,6 +227,7 @@ PUBLIC: tuple[Channel, ...] = (
         side=RECEIVE,
         bodies=(Plain.NOTHING,),
         replies=(Carried(name="HeardResult", model=JobResult, headers=_RESULT_HEADERS),),
+        about="The server itself answers, from YARD_RESULTS: no process of the yard has to live.",
     ),
     Channel(
         name="cancel",

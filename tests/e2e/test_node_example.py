@@ -64,7 +64,14 @@ def small_yard(tmp_path: Path) -> Iterator[Up]:
 
 def run(example: Path, yard: Up, *arguments: str) -> list[dict[str, Any]]:
     """The lines of JSON that a script prints."""
-    done = subprocess.run(
+    done = ended(example, yard, *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def ended(example: Path, yard: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A script that has run to its end."""
+    return subprocess.run(
         [NODE, *arguments],
         cwd=example,
         env={**os.environ, "LORAYARD_URL": yard.state["url"]},
@@ -73,8 +80,6 @@ def run(example: Path, yard: Up, *arguments: str) -> list[dict[str, Any]]:
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_a_program_in_javascript_submits_streams_reads_and_cancels__e1(example: Path, small_yard: Up) -> None:
@@ -91,6 +96,25 @@ def test_a_program_in_javascript_submits_streams_reads_and_cancels__e1(example: 
     (bulk,) = run(example, small_yard, "bulk.mjs", str(PUSHED_BACK_JOBS))
     assert bulk["states"] == {"succeeded": PUSHED_BACK_JOBS}
     assert bulk["pushedBack"], "a full queue says so, and takes it later"
+
+
+def test_a_program_that_names_an_adapter_that_there_is_not_is_told_so__e1(
+    example: Path, small_yard: Up
+) -> None:
+    done = ended(example, small_yard, "tour.mjs", "acme/gemma3-270m/nobody")
+    assert done.returncode == 1
+    assert done.stderr.startswith("unknown_adapter: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    pieces = """
+        import { Yard } from "./yard.mjs";
+        const yard = await Yard.connect({ servers: process.env.LORAYARD_URL });
+        const pieces = yard.pieces("j");
+        await yard.submit({ id: "j", prompt: "p", stream: true }, { adapter: "acme/gemma3-270m/nobody" });
+        for await (const piece of pieces) console.log(JSON.stringify(piece));
+        await yard.close();
+    """
+    assert run(example, small_yard, "--input-type=module", "--eval", pieces) == []
 
 
 def test_the_asyncapi_file_is_one_by_the_official_schema__e1(example: Path) -> None:

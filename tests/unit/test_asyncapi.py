@@ -53,6 +53,11 @@ def payload_schema(name: str) -> Any:
     return resolved(payload["$ref"]) if "$ref" in payload else payload
 
 
+def test_every_channel_says_what_becomes_of_a_message_there__e1() -> None:
+    lacking = [name for name, channel in DOCUMENT["channels"].items() if not channel.get("description")]
+    assert lacking == []
+
+
 def is_on_a_channel(subject: str) -> bool:
     patterns = (re.sub(r"\\\{\w+\\\}", "[^.]+", re.escape(address)) for address in ADDRESSES)
     return any(re.fullmatch(pattern, subject) for pattern in patterns)
