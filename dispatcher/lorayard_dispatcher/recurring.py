@@ -8,9 +8,9 @@ to place it once more changes nothing.
 from __future__ import annotations
 
 import asyncio
-import math
+import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.schedule import PLANS, STATES, Schedule, ScheduleState, plan_key, state_key
 from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.last_messages import last_messages
 from lorayard_shared.jobs.unschedule import unschedule
 from lorayard_shared.jobs.watched import read_under
 from lorayard_shared.logs import Event
@@ -42,6 +43,13 @@ RESULTS_SECONDS = 5.0
 """Between two looks after results that are not there yet."""
 
 TRIES = 5
+AT_ONCE = 32
+"""Schedules that are seen to at the same time: one round trip of the server for all of them."""
+
+LONG_SECONDS = 6 * 3600.0
+"""What passed since a schedule was decided on, from which on its calendar is asked in a thread: to count the
+10,000 occurrences of a week takes 0.1 s."""
+
 M = TypeVar("M", Schedule, ScheduleState)
 
 _TROUBLE = (nats.errors.Error, nats.js.errors.Error, ApiError, TimeoutError, ContendedError)
@@ -60,9 +68,15 @@ class Recurring:
         self._plans: dict[str, Schedule] = {}
         self._states: dict[str, ScheduleState] = {}
         """Both by the rest of their keys."""
-        self._quiet: dict[str, tuple[float, float]] = {}
-        """From when until when, by the clock, nothing is to be done: to ask a calendar takes 50 us, and
-        there may be 10,000."""
+        self._stirred_keys: set[str] = set()
+        """Those to be looked at: to ask a calendar takes 50 us, and there may be 10,000."""
+        self._rests: list[tuple[float, str]] = []
+        """A heap: when there will be something to do, by the clock, about which."""
+        self._rest_ends: dict[str, float] = {}
+        """The newest of each in there."""
+        self._looked_at = 0.0
+        self._open: set[str] = set()
+        """Those with runs that have no result yet."""
         self._results_at = 0.0
         self._stirred = asyncio.Event()
         self._broken: dict[str, str] = {}
@@ -85,8 +99,7 @@ class Recurring:
             if state is None and value:
                 return
             _put(self._states, key.removeprefix(STATES), state)
-        self._quiet.pop(key.partition(".")[2], None)
-        self._stirred.set()
+        self._stir(key.partition(".")[2])
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -100,62 +113,101 @@ class Recurring:
             self._stirred.clear()
 
     async def look(self) -> None:
-        """See to every schedule once."""
-        notes = time.monotonic() >= self._results_at
-        if notes:
+        """See to every schedule about which there is something to do."""
+        keys = self._due()
+        for start in range(0, len(keys), AT_ONCE):
+            await asyncio.gather(*(self._guarded(key) for key in keys[start : start + AT_ONCE]))
+        if time.monotonic() >= self._results_at:
             self._results_at = time.monotonic() + RESULTS_SECONDS
-        for key in list(self._plans.keys() | self._states.keys()):
             try:
-                await self._see_to(key, notes=notes)
-            except CalendarError as error:
-                if self._is_news(key, error.reason):
-                    self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+                await self._note(sorted(self._open))
             except _TROUBLE as error:
-                self._log.warning(Event.BUS_FAILED, schedule=key, error=str(error) or type(error).__name__)
-            except Exception as error:  # noqa: BLE001  # one schedule's trouble must not end all others, nor the dispatcher
-                if self._is_news(key, repr(error)):
-                    self._log.exception(Event.LOOP_FAILED, what="schedule", schedule=key)
+                self._log.warning(Event.BUS_FAILED, waited_for="results", error=_told(error))
+
+    def _due(self) -> list[str]:
+        """Those that somebody has changed, or whose time has come."""
+        now = self._clock()
+        if now < self._looked_at:  # it was set back: what rests was reckoned by another time
+            self._stirred_keys |= self._plans.keys() | self._states.keys()
+            self._rests.clear()
+            self._rest_ends.clear()
+        self._looked_at = now
+        while self._rests and self._rests[0][0] <= now:
+            at, key = heapq.heappop(self._rests)
+            if self._rest_ends.get(key) == at:
+                del self._rest_ends[key]
+                self._stirred_keys.add(key)
+        keys, self._stirred_keys = sorted(self._stirred_keys), set()
+        return keys
+
+    async def _guarded(self, key: str) -> None:
+        """See to one; whatever it is, it must not end all others, nor the dispatcher."""
+        try:
+            await self._see_to(key)
+        except CalendarError as error:
+            self._stirred_keys.add(key)
+            if self._is_news(key, error.reason):
+                self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+        except _TROUBLE as error:
+            self._stirred_keys.add(key)
+            self._log.warning(Event.BUS_FAILED, schedule=key, error=_told(error))
+        except Exception as error:  # noqa: BLE001  # one schedule's trouble, as said above
+            self._stirred_keys.add(key)
+            if self._is_news(key, repr(error)):
+                self._log.exception(Event.LOOP_FAILED, what="schedule", schedule=key)
+
+    def _stir(self, key: str) -> None:
+        state = self._states.get(key)
+        if state is not None and unended(state):
+            self._open.add(key)
+        else:
+            self._open.discard(key)
+        self._stirred_keys.add(key)
 
     def _is_news(self, key: str, reason: str) -> bool:
         before, self._broken[key] = self._broken.get(key), reason
         return before != reason
 
-    async def _see_to(self, key: str, *, notes: bool) -> None:
+    async def _see_to(self, key: str) -> None:
         plan, state = self._plans.get(key), self._states.get(key)
         if plan is None:
             if state is not None:  # whoever took it away did not come that far
                 await self._store.clear(state.tenant, state.name)
                 self._states.pop(key, None)
+                self._open.discard(key)
             return
-        if state is None or not await self._is_quiet(key, plan, state):
+        if state is None or not await self._rests_now(key, plan, state):
             await self._step(key, plan)
-        elif notes and unended(state):
-            await self._note(key, state)
 
-    async def _is_quiet(self, key: str, plan: Schedule, state: ScheduleState) -> bool:
-        """Whether nothing is to be done about it now."""
-        now = self._clock()
-        begins, ends = self._quiet.get(key, (math.inf, 0.0))
-        if begins <= now < ends:
-            return True
+    async def _rests_now(self, key: str, plan: Schedule, state: ScheduleState) -> bool:
+        """Whether nothing is to be done about it now; then it is looked at again when there will be."""
         await asyncio.sleep(0)  # a dispatcher that takes over asks all calendars, and has jobs to give out
-        if decide(plan, state, now).state != state:
+        if (await self._decide(plan, state)).state != state:
             return False
-        self._quiet[key] = (now, math.inf if state.ahead is None else state.ahead.due)
+        if state.ahead is not None and self._rest_ends.get(key) != state.ahead.due:
+            self._rest_ends[key] = state.ahead.due
+            heapq.heappush(self._rests, (state.ahead.due, key))
         return True
+
+    async def _decide(self, plan: Schedule, state: ScheduleState) -> Decision:
+        now = self._clock()
+        if now - max(state.until, plan.since) > LONG_SECONDS:
+            return await asyncio.to_thread(decide, plan, state, now)
+        return decide(plan, state, now)
 
     async def _step(self, key: str, plan: Schedule) -> None:
         """By what the bucket holds now: somebody may have changed it, or been here before."""
+        self._stirred_keys.add(key)  # until nothing is to be done
         for _ in range(TRIES):
             fresh = await self._store.find(plan.tenant, plan.name)
             if fresh is None:
                 return
             known, revision = await self._store.state(plan.tenant, plan.name)
-            decision = decide(fresh, known, self._clock())
+            decision = await self._decide(fresh, known)
             await self._carry_out(fresh, decision)
             if await self._store.try_state(decision.state, revision):
                 self._states[key] = decision.state
-                self._quiet.pop(key, None)
+                self._stir(key)
                 return
 
     async def _carry_out(self, plan: Schedule, decision: Decision) -> None:
@@ -169,22 +221,35 @@ class Recurring:
                     Event.OCCURRENCE_PLACED, schedule=plan.name, tenant=plan.tenant, job=placing.job
                 )
 
-    async def _note(self, key: str, known: ScheduleState) -> None:
+    async def _note(self, keys: Sequence[str]) -> None:
         """Write what has become of runs: results are forgotten after a while, the history is not."""
-        found: dict[str, JobResult] = {}
+        known = {key: state for key in keys if (state := self._states.get(key)) is not None}
+        subjects = {
+            self._bus.subjects.result(state.tenant, run.job): (key, run.job)
+            for key, state in known.items()
+            for run in unended(state)
+        }
         stream = self._bus.subjects.stream("results")
-        for run in unended(known):
-            subject = self._bus.subjects.result(known.tenant, run.job)
-            try:
-                message = await self._bus.js.get_msg(stream, subject=subject, direct=True)
-                found[run.job] = decode(JobResult, message.data or b"")
-            except (nats.js.errors.NotFoundError, MalformedMessageError):
-                continue
-        if found:
-            noted = await self._store.change_state(
-                known.tenant, known.name, lambda state: with_results(state, found)
-            )
-            self._states[key] = noted
+        ended: dict[str, dict[str, JobResult]] = {}
+        for subject, body in (await last_messages(self._bus, stream, list(subjects))).items():
+            key, job = subjects[subject]
+            with suppress(MalformedMessageError):
+                ended.setdefault(key, {})[job] = decode(JobResult, body)
+        told = list(ended.items())
+        for start in range(0, len(told), AT_ONCE):
+            await asyncio.gather(*(self._write(key, found) for key, found in told[start : start + AT_ONCE]))
+
+    async def _write(self, key: str, found: Mapping[str, JobResult]) -> None:
+        known = self._states[key]
+        noted = await self._store.change_state(
+            known.tenant, known.name, lambda state: with_results(state, found)
+        )
+        self._states[key] = noted
+        self._stir(key)
+
+
+def _told(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _put(known: dict[str, M], key: str, value: M | None) -> None:

@@ -41,7 +41,13 @@ def test_a_misspelt_retry_is_not_one_that_says_nothing() -> None:
 
 
 def test_what_newer_peers_add_is_still_read() -> None:
-    told = {"id": "j", "prompt": "p", "new": 1, "retry": {"max_attempts": 3, "new": 2}, "sampling": {"new": 3}}
+    told = {
+        "id": "j",
+        "prompt": "p",
+        "new": 1,
+        "retry": {"max_attempts": 3, "new": 2},
+        "sampling": {"new": 3},
+    }
     job = decode(Job, msgpack.packb(told))
     assert job.retry == Retry(max_attempts=3)
     read = Limits.model_validate({"tenant": "acme", "per_day": {"requests": 1}, "new": 1})

@@ -130,15 +130,22 @@ async def add(
         print_text(f"schedule {name} is due next at {_local(view)}")
 
 
-async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
-    """List the schedules of all tenants, and when each is due next."""
-    async with client(yard) as connected:
-        found = await connected.schedules.list(all_tenants=True)
+async def ls(*, tenant: str | None = None, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
+    """List the schedules, and when each is due next.
+
+    Parameters
+    ----------
+    tenant
+        Only those of this tenant; else of all.
+    """
+    async with client(yard, tenant=tenant) as connected:
+        found = await connected.schedules.list(all_tenants=tenant is None)
     if output.json:
         print_json({"schedules": [_document(view) for view in found]})
         return
     if not found:
-        note("there is no schedule; `lorayard schedules add` makes one")
+        whose = "" if tenant is None else f" of tenant {tenant}"
+        note(f"there is no schedule{whose}; `lorayard schedules add` makes one")
         return
     listed = table("schedule", "tenant", "cron", "next", "adapter", "last", "missed", right=("missed",))
     for view in found:

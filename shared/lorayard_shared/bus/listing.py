@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 import nats.js.errors
 from nats.js.kv import KeyValue
 
+from lorayard_shared.bus.connection import Bus
+
 LISTING_SECONDS = 10.0
 
 FORGOTTEN_SECONDS = 15.0
@@ -56,6 +58,23 @@ async def list_bucket(bucket: KeyValue) -> list[KeyValue.Entry]:
     """
     watcher = await bucket.watchall(inactive_threshold=FORGOTTEN_SECONDS)
     return await _listing(watcher, lambda: holds_nothing(bucket))
+
+
+async def list_keys_like(bus: Bus, bucket: KeyValue, kind: str, pattern: str) -> list[KeyValue.Entry]:
+    """The same of the keys that fit a pattern (`*` is a token, `>` all that follow) in the bucket `kind`.
+
+    Raises:
+        nats.errors.Error: the bus did not answer.
+    """
+
+    async def none() -> bool:
+        stream = f"KV_{bus.subjects.bucket(kind)}"
+        asked = {"subjects_filter": f"$KV.{bus.subjects.bucket(kind)}.{pattern}"}
+        info = await bus.api(f"STREAM.INFO.{stream}", asked)
+        return not info["state"].get("subjects")
+
+    watcher = await bucket.watch(pattern, inactive_threshold=FORGOTTEN_SECONDS)
+    return await _listing(watcher, none)
 
 
 async def list_history(bucket: KeyValue, key: str) -> list[KeyValue.Entry]:

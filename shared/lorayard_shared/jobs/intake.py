@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -36,7 +37,7 @@ class Unreadable:
     reason: str
     job: str | None = None
     address: JobAddress | None = None
-    traced: Mapping[str, str] = field(default_factory=lambda: UNTRACED)
+    traced: Mapping[str, str] = dataclasses.field(default_factory=lambda: UNTRACED)
 
 
 def read_message(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar, cast
 
@@ -12,8 +13,10 @@ from nats.js.kv import KeyValue
 
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.names import key_token
 from lorayard_schemas.schedule import (
     PLANS,
+    STATES,
     Schedule,
     ScheduleState,
     occurrence_id,
@@ -21,14 +24,24 @@ from lorayard_schemas.schedule import (
     state_key,
 )
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.listing import list_bucket, list_keys_like
 from lorayard_shared.jobs.unschedule import unschedule
 from lorayard_shared.registry.chronicle import Chronicle, Chronicled
 from lorayard_shared.registry.errors import ContendedError, ScheduleUnknownError
 from lorayard_shared.registry.records import Author
+from lorayard_shared.value import value
 
 BUCKET = "schedules"
 TRIES = 10
 M = TypeVar("M", Schedule, ScheduleState)
+
+
+@value
+class Standing:
+    """A schedule, and how far it has come."""
+
+    plan: Schedule
+    state: ScheduleState
 
 
 class ScheduleStore:
@@ -38,10 +51,19 @@ class ScheduleStore:
         self._bus = bus
         self._plans = Chronicle(bus, BUCKET, Schedule, told=_told, prefix=PLANS)
         self._opened: KeyValue | None = None
+        self._opening = asyncio.Lock()
 
-    async def list(self) -> list[Schedule]:
-        """All of them, by tenant and name."""
-        return sorted(await self._plans.list(), key=lambda one: (one.tenant, one.name))
+    async def list(self, tenant: str | None = None) -> list[Standing]:
+        """Those of a tenant, or all, by tenant and name; read in one go, however many."""
+        bucket = await self._bucket()
+        if tenant is None:
+            entries = await list_bucket(bucket)
+        else:
+            entries = await list_keys_like(self._bus, bucket, BUCKET, f"*.{key_token(tenant)}.*")
+        values = {entry.key: entry.value for entry in entries if entry.operation is None and entry.value}
+        plans = [plan for key in values if (plan := _read(Schedule, key, values, PLANS)) is not None]
+        plans.sort(key=lambda one: (one.tenant, one.name))
+        return [Standing(plan=plan, state=_state_of(plan, values)) for plan in plans]
 
     async def find(self, tenant: str, name: str) -> Schedule | None:
         """One of them."""
@@ -160,9 +182,23 @@ class ScheduleStore:
         return None, entry.revision or 0
 
     async def _bucket(self) -> KeyValue:
-        if self._opened is None:
-            self._opened = await self._bus.js.key_value(self._bus.subjects.bucket(BUCKET))
+        async with self._opening:
+            if self._opened is None:
+                self._opened = await self._bus.js.key_value(self._bus.subjects.bucket(BUCKET))
         return self._opened
+
+
+def _read(message: type[M], key: str, values: Mapping[str, bytes], prefix: str) -> M | None:
+    """The value of a key that begins so, if it can be read."""
+    with suppress(MalformedMessageError):
+        return decode(message, values[key]) if key.startswith(prefix) else None
+    return None
+
+
+def _state_of(plan: Schedule, values: Mapping[str, bytes]) -> ScheduleState:
+    key = state_key(plan.tenant, plan.name)
+    found = _read(ScheduleState, key, values, STATES) if key in values else None
+    return found or ScheduleState(name=plan.name, tenant=plan.tenant)
 
 
 def _signed(wanted: Schedule, past: tuple[Schedule, ...], author: Author) -> Schedule:
