@@ -8,15 +8,15 @@ VLLM := .venv-vllm
 PEERS := .venv-peers
 VLLM_PIP := $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check
 PACKAGES := cli client dispatcher gateway schemas shared workers
-# pytest-xdist workers: two cores is what CI has.
-JOBS ?= 2
+# pytest-xdist workers: CI has two cores, and a test waits more than it works.
+JOBS ?= 3
 # Address of an index with torch builds for this machine; empty means pip's own.
 TORCH_INDEX ?=
 # The build back end is installed apart from everything else, and `-c` does not reach it: only this does.
 # (PIP_CONSTRAINT for `build` and older pips, PIP_BUILD_CONSTRAINT for newer ones.)
 PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/build-constraints.txt
 
-.PHONY: help setup demo demo-short test lint types fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test tests lint types mypy pyright fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,7 +39,10 @@ demo-short: $(READY) ## the demo with fewer jobs, as CI runs it
 	$(BIN)/lorayard demo --short
 
 test: $(READY) ## lint, types and all tests
-	$(MAKE) --no-print-directory lint types
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory --jobs=3 tests mypy pyright
+
+tests: $(READY) ## the tests alone
 	$(BIN)/python -m pytest -n $(JOBS) -q
 
 lint: $(READY) ## ruff and import contracts
@@ -47,8 +50,12 @@ lint: $(READY) ## ruff and import contracts
 	$(BIN)/ruff format --check $(PACKAGES) tests benchmarks examples
 	$(BIN)/lint-imports --no-cache
 
-types: $(READY) ## mypy and pyright, both strict
+types: mypy pyright ## mypy and pyright, both strict
+
+mypy: $(READY)
 	$(BIN)/mypy
+
+pyright: $(READY)
 	$(BIN)/pyright
 
 fmt: $(READY) ## put the code into its format

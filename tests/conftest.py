@@ -18,6 +18,10 @@ Tally = Callable[[str, int], None]
 LOOK_SECONDS = 0.01
 """Between two looks at a condition."""
 
+PATIENCE_SECONDS = 60.0
+"""For what never comes true: long, since nothing waits for it but a test that fails, and others may keep the
+machine busy."""
+
 _TALLY = "tally: "
 
 
@@ -50,7 +54,7 @@ def _tallied(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, int]]:
 def wait_until() -> Callable[..., Awaitable[None]]:
     """Wait for a condition, plain or async, instead of for time to pass; fail when it never holds."""
 
-    async def wait(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+    async def wait(condition: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while True:

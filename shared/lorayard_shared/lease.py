@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import nats.errors
 
@@ -22,6 +24,9 @@ from lorayard_shared.logs import Event, process_logger
 from lorayard_shared.settings import YardSettings
 
 TICKS_PER_RENEWAL = 5
+LONGEST_TICK_SECONDS = 0.5
+"""However long a lease lasts: what there is to say waits for a tick."""
+
 START_SECONDS = 30.0
 LOOK_SECONDS = 1.0
 HUNG_SECONDS = 30.0
@@ -39,6 +44,8 @@ class LeaseKeeper:
         self._words: list[tuple[str, bytes]] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._wake: Callable[[], object] | None = None
+        """Ends the thread's wait for its next tick."""
         self._silent = threading.Event()
         self._looked_at: float | None = None
         """Monotonic; None: no loop looks."""
@@ -62,6 +69,9 @@ class LeaseKeeper:
     def stop(self) -> None:
         """End the thread; leases not handed on run out by themselves."""
         self._stopping.set()
+        if self._wake is not None:
+            with suppress(RuntimeError):  # its loop is closed: it has ended by itself
+                self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
 
@@ -120,10 +130,14 @@ class LeaseKeeper:
     async def _main(self) -> None:
         async with await connect(self._settings, name=f"{self._name}-leases") as bus:
             bus.on_reconnect(self._renew_all_soon)
+            woken = asyncio.Event()
+            self._wake = partial(asyncio.get_running_loop().call_soon_threadsafe, woken.set)
             self._ready.set()
-            tick = self._renew_seconds / TICKS_PER_RENEWAL
+            tick = min(self._renew_seconds / TICKS_PER_RENEWAL, LONGEST_TICK_SECONDS)
             while not self._stopping.is_set():
-                await asyncio.sleep(min(tick, 0.5))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(tick):
+                        await woken.wait()
                 await self._renew_due(bus)
                 await self._say_all(bus)
             await self._say_all(bus)

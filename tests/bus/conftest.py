@@ -70,8 +70,16 @@ def bus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServ
     folder = tmp_path_factory.mktemp("bus")
     running = RunningServer(prepare_bus_server(folder), folder / "server.log")
     running.start()
+    asyncio.run(_hold_open(running.url))
     yield running
     running.kill()
+
+
+async def _hold_open(url: str) -> None:
+    """A stream that stays: with its last one a server removes their folder too, in the midst of what the next
+    test declares."""
+    async with await connect(YardSettings(url=url), name="hold-open") as bus:
+        await bus.api("STREAM.CREATE.HOLD_OPEN", {"name": "HOLD_OPEN", "subjects": ["hold.open"]})
 
 
 @pytest.fixture(scope="session")
