@@ -1,111 +1,129 @@
-"""The Python client of a yard: submit prompts with the adapter that shall answer, and await the results."""
+"""The Python client of a yard: submit prompts with the adapter that shall answer, and await the results.
+
+Names are imported at their first use: a service that publishes jobs pays for no registry and no schedules.
+"""
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from lorayard.cancel_many import CancelQuery, CancelReport
-from lorayard.client import Client
-from lorayard.composition import Composition
-from lorayard.control import Control, Controls, Running
-from lorayard.dead.letter import DeadQuery, Letter
-from lorayard.dead.letters import DeadLetters
-from lorayard.dead.redriving import Redriven, RedriveOutcome
-from lorayard.deadlines import deadline
-from lorayard.errors import (
-    AdapterRefusedError,
-    AliasRefusedError,
-    BusRefusedError,
-    BusUnavailableError,
-    ClientClosedError,
-    ContendedError,
-    DeadlinePassedError,
-    DrainTimeoutError,
-    ExtraMissingError,
-    FileMissingError,
-    IdempotencyConflictError,
-    InvalidRequestError,
-    JobCancelledError,
-    JobError,
-    JobExpiredError,
-    JobFailedError,
-    JobTimeoutError,
-    LabelUnknownError,
-    LetterUnknownError,
-    LimitReachedError,
-    LimitsUnknownError,
-    LorayardError,
-    NoClassifierError,
-    NoDispatcherError,
-    NotPreloadedError,
-    NotSentError,
-    NotValidatedError,
-    PauseUnknownError,
-    PayloadTooLargeError,
-    ReferencedError,
-    ResultTextMissingError,
-    RuleFileError,
-    RuleRevisionError,
-    ScheduleUnknownError,
-    SettingsError,
-    StoreFullError,
-    StreamRestartedError,
-    StrikeUnknownError,
-    SubmitUnconfirmedError,
-    TransitionError,
-    UnreadableRecordError,
-    VersionNamedError,
-    VersionTakenError,
-    VersionUnknownError,
-    YardFullError,
-    YardNotReadyError,
-    YardRefusedError,
-)
-from lorayard.handle import JobHandle
-from lorayard.job_status import JobPlace, JobStatus
-from lorayard.mapping import MapItem
-from lorayard.registry.adapters import Adapters, PushReport
-from lorayard.registry.aliases import Aliases, SwitchReport
-from lorayard.registry.comparing import AdapterDiff
-from lorayard.registry.limits import AdmissionLimits, LimitsChange
-from lorayard.registry.removal import RemovalReport
-from lorayard.registry.repairing import RepairReport
-from lorayard.registry.rules import Rules
-from lorayard.registry.schedules import Schedules, ScheduleView
-from lorayard.registry.strikes import StrikeReport, Strikes
-from lorayard.registry.verifying import ClassifierCheck, FileCheck, VersionCheck
-from lorayard.request import GenerateRequest, RequestOptions
-from lorayard.result import Result
-from lorayard.scheduled import ScheduledJob
-from lorayard.settings import ClientSettings
-from lorayard.streaming.events import JobEvent
-from lorayard.submit_report import SubmitReport
-from lorayard.sync_client import SyncClient
-from lorayard.sync_handle import SyncJobHandle
-from lorayard.waiting import ReturnWhen, WaitReport
-from lorayard.yard_view import QueueDepth
-from lorayard_schemas.adapter import AdapterRecord, AdapterState
-from lorayard_schemas.alias import AliasRecord, Arm, GuardRule, Sticky
-from lorayard_schemas.assignment import CancelOutcome
-from lorayard_schemas.attempt import AttemptRecord
-from lorayard_schemas.composition import AppliedComposition, AppliedPart, CompositionPolicy, MajoritySign
-from lorayard_schemas.control import Cap, Controlled, Pause
-from lorayard_schemas.explanation import WaitReason
-from lorayard_schemas.job import ChatTurn, Lane
-from lorayard_schemas.limit import Limits
-from lorayard_schemas.placement import AdapterTier, Placement
-from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
-from lorayard_schemas.retry import Retry
-from lorayard_schemas.routes import Match, RouteRule, RouteTable, Stage
-from lorayard_schemas.schedule import CatchUp, Overlap, Schedule, ScheduledRun, ScheduleState
-from lorayard_schemas.strike import Strike
-from lorayard_schemas.token_event import EventKind
-from lorayard_shared.jobs.tracing import Step, Trace
+from lorayard.exports import HOMES
 
-try:
-    __version__ = version("lorayard")
-except PackageNotFoundError:  # a source tree on the path, never installed
-    __version__ = "0+unknown"
+if TYPE_CHECKING:
+    from lorayard.cancel_many import CancelQuery, CancelReport
+    from lorayard.client import Client
+    from lorayard.composition import Composition
+    from lorayard.control import Control, Controls, Running
+    from lorayard.dead.letter import DeadQuery, Letter
+    from lorayard.dead.letters import DeadLetters
+    from lorayard.dead.redriving import Redriven, RedriveOutcome
+    from lorayard.deadlines import deadline
+    from lorayard.errors import (
+        AdapterRefusedError,
+        AliasRefusedError,
+        BusRefusedError,
+        BusUnavailableError,
+        ClientClosedError,
+        ContendedError,
+        DeadlinePassedError,
+        DrainTimeoutError,
+        ExtraMissingError,
+        FileMissingError,
+        IdempotencyConflictError,
+        InvalidRequestError,
+        JobCancelledError,
+        JobError,
+        JobExpiredError,
+        JobFailedError,
+        JobTimeoutError,
+        LabelUnknownError,
+        LetterUnknownError,
+        LimitReachedError,
+        LimitsUnknownError,
+        LorayardError,
+        NoClassifierError,
+        NoDispatcherError,
+        NotPreloadedError,
+        NotSentError,
+        NotValidatedError,
+        PauseUnknownError,
+        PayloadTooLargeError,
+        ReferencedError,
+        ResultTextMissingError,
+        RuleFileError,
+        RuleRevisionError,
+        ScheduleUnknownError,
+        SettingsError,
+        StoreFullError,
+        StreamRestartedError,
+        StrikeUnknownError,
+        SubmitUnconfirmedError,
+        TransitionError,
+        UnreadableRecordError,
+        VersionNamedError,
+        VersionTakenError,
+        VersionUnknownError,
+        YardFullError,
+        YardNotReadyError,
+        YardRefusedError,
+    )
+    from lorayard.handle import JobHandle
+    from lorayard.job_status import JobPlace, JobStatus
+    from lorayard.mapping import MapItem
+    from lorayard.registry.adapters import Adapters, PushReport
+    from lorayard.registry.aliases import Aliases, SwitchReport
+    from lorayard.registry.comparing import AdapterDiff
+    from lorayard.registry.limits import AdmissionLimits, LimitsChange
+    from lorayard.registry.removal import RemovalReport
+    from lorayard.registry.repairing import RepairReport
+    from lorayard.registry.rules import Rules
+    from lorayard.registry.schedules import Schedules, ScheduleView
+    from lorayard.registry.strikes import StrikeReport, Strikes
+    from lorayard.registry.verifying import ClassifierCheck, FileCheck, VersionCheck
+    from lorayard.request import GenerateRequest, RequestOptions
+    from lorayard.result import Result
+    from lorayard.scheduled import ScheduledJob
+    from lorayard.settings import ClientSettings
+    from lorayard.streaming.events import JobEvent
+    from lorayard.submit_report import SubmitReport
+    from lorayard.sync_client import SyncClient
+    from lorayard.sync_handle import SyncJobHandle
+    from lorayard.waiting import ReturnWhen, WaitReport
+    from lorayard.yard_view import QueueDepth
+    from lorayard_schemas.adapter import AdapterRecord, AdapterState
+    from lorayard_schemas.alias import AliasRecord, Arm, GuardRule, Sticky
+    from lorayard_schemas.assignment import CancelOutcome
+    from lorayard_schemas.attempt import AttemptRecord
+    from lorayard_schemas.composition import AppliedComposition, AppliedPart, CompositionPolicy, MajoritySign
+    from lorayard_schemas.control import Cap, Controlled, Pause
+    from lorayard_schemas.explanation import WaitReason
+    from lorayard_schemas.job import ChatTurn, Lane
+    from lorayard_schemas.limit import Limits
+    from lorayard_schemas.placement import AdapterTier, Placement
+    from lorayard_schemas.result import ErrorKind, ResultState, TokenLogprob
+    from lorayard_schemas.retry import Retry
+    from lorayard_schemas.routes import Match, RouteRule, RouteTable, Stage
+    from lorayard_schemas.schedule import CatchUp, Overlap, Schedule, ScheduledRun, ScheduleState
+    from lorayard_schemas.strike import Strike
+    from lorayard_schemas.token_event import EventKind
+    from lorayard_shared.jobs.tracing import Step, Trace
+
+    __version__: str
+
+
+def __getattr__(name: str) -> object:
+    """A public name, from its home; from then on it is an attribute like any other."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(HOMES.get(name, "lorayard.errors")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "AdapterDiff",

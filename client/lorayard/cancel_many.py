@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import nats.errors
 
-from lorayard.cancel import cancel_job
 from lorayard.errors import BusUnavailableError, InvalidRequestError, LorayardError
 from lorayard.job_ids import check_job_id
 from lorayard_schemas import headers
@@ -96,6 +95,8 @@ async def cancel_many(link: Link, job_ids: Iterable[str], *, seen: bool = False)
     Raises:
         InvalidRequestError: one of them cannot be a job's id; none was cancelled.
     """
+    from lorayard.cancel import cancel_job  # with all that reads workers' adverts
+
     ids = list(dict.fromkeys(check_job_id(job_id) for job_id in job_ids))
     gate = asyncio.Semaphore(AT_ONCE)
 

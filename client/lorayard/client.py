@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from lorayard.batch import submit_together
 from lorayard.cancel_many import MOST, CancelQuery, CancelReport, cancel_many, cancel_where
-from lorayard.control import Control
-from lorayard.dead.letters import DeadLetters
 from lorayard.errors import ClientClosedError, JobFailedError, JobTimeoutError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.job_ids import check_job_id
@@ -25,26 +23,30 @@ from lorayard.mapping import (
     checked_options,
     mapped,
 )
-from lorayard.placing import PlaceOptions, ask_placements, place_adapter
-from lorayard.registry.adapters import Adapters
-from lorayard.registry.aliases import Aliases
-from lorayard.registry.limits import AdmissionLimits
-from lorayard.registry.rules import Rules
-from lorayard.registry.schedules import Schedules
-from lorayard.registry.strikes import Strikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
-from lorayard.scheduled import ScheduledJob, list_scheduled
 from lorayard.settings import client_settings
 from lorayard.submit_report import SubmitReport
 from lorayard.submitter import submit_all
-from lorayard.tenants import Tenants
 from lorayard.waiting import WaitReport, as_completed, wait
 from lorayard.waiting_for_room import Patience, submit_patiently
-from lorayard.yard_view import QueueDepth, list_workers, measure_queue
-from lorayard_schemas.advert import WorkerAdvert
-from lorayard_schemas.placement import PlacementReport, PlaceReply
 from lorayard_shared.settings import YardSettings
+
+if TYPE_CHECKING:  # imported at their first use: most services publish jobs and need none of them
+    from lorayard.control import Control
+    from lorayard.dead.letters import DeadLetters
+    from lorayard.placing import PlaceOptions
+    from lorayard.registry.adapters import Adapters
+    from lorayard.registry.aliases import Aliases
+    from lorayard.registry.limits import AdmissionLimits
+    from lorayard.registry.rules import Rules
+    from lorayard.registry.schedules import Schedules
+    from lorayard.registry.strikes import Strikes
+    from lorayard.scheduled import ScheduledJob
+    from lorayard.tenants import Tenants
+    from lorayard.yard_view import QueueDepth
+    from lorayard_schemas.advert import WorkerAdvert
+    from lorayard_schemas.placement import PlacementReport, PlaceReply
 
 
 class Client:
@@ -286,46 +288,64 @@ class Client:
     @property
     def adapters(self) -> Adapters:
         """What the yard can serve: `await yard.adapters()` lists it, `yard.adapters.push(...)` adds to it."""
+        from lorayard.registry.adapters import Adapters
+
         return Adapters(lambda: self._open_link)
 
     @property
     def aliases(self) -> Aliases:
         """Words for versions, and who gets which: `await yard.aliases.split(alias, {"1": 95, "2": 5})`."""
+        from lorayard.registry.aliases import Aliases
+
         return Aliases(lambda: self._open_link)
 
     @property
     def rules(self) -> Rules:
         """What chooses the adapter of jobs that name none: `await yard.rules.set(Path("rules.toml"))`."""
+        from lorayard.registry.rules import Rules
+
         return Rules(lambda: self._open_link)
 
     @property
     def limits(self) -> AdmissionLimits:
         """How much may be asked for: `await yard.limits.set(tenant="a", max_pending=500, reason="...")`."""
+        from lorayard.registry.limits import AdmissionLimits
+
         return AdmissionLimits(lambda: self._open_link)
 
     @property
     def strikes(self) -> Strikes:
         """Whose jobs wait: `await yard.strikes.add(adapter=..., reason="it rambles")`."""
+        from lorayard.registry.strikes import Strikes
+
         return Strikes(lambda: self._open_link)
 
     @property
     def tenants(self) -> Tenants:
         """What holds for a tenant's jobs: `await yard.tenants.set_retry("acme", Retry(max_attempts=5))`."""
+        from lorayard.tenants import Tenants
+
         return Tenants(lambda: self._open_link)
 
     @property
     def dead(self) -> DeadLetters:
         """Jobs that were given up: `await yard.dead.list()`, `await yard.dead.redrive(number)`."""
+        from lorayard.dead.letters import DeadLetters
+
         return DeadLetters(lambda: self._open_link)
 
     @property
     def control(self) -> Control:
         """What starts and how much: `await yard.control.pause("lane", "bulk", reason="maintenance")`."""
+        from lorayard.control import Control
+
         return Control(lambda: self._open_link)
 
     @property
     def schedules(self) -> Schedules:
         """Jobs that come again: `await yard.schedules.add("digest", "Sum up: ...", cron="0 7 * * 1-5")`."""
+        from lorayard.registry.schedules import Schedules
+
         return Schedules(lambda: self._open_link)
 
     async def workers(self) -> list[WorkerAdvert]:
@@ -334,6 +354,8 @@ class Client:
         Raises:
             YardNotReadyError: there is no yard.
         """
+        from lorayard.yard_view import list_workers
+
         return await list_workers(self._open_link)
 
     async def place(self, adapter: str, **options: Unpack[PlaceOptions]) -> PlaceReply:
@@ -343,6 +365,8 @@ class Client:
             InvalidRequestError: it cannot be held; nothing was changed.
             NoDispatcherError: nobody took the order.
         """
+        from lorayard.placing import place_adapter
+
         return await place_adapter(self._open_link, adapter, options)
 
     async def placements(self, adapter: str | None = None) -> PlacementReport:
@@ -351,6 +375,8 @@ class Client:
         Raises:
             NoDispatcherError: nobody could be asked.
         """
+        from lorayard.placing import ask_placements
+
         return await ask_placements(self._open_link, adapter)
 
     async def queue_depth(self) -> QueueDepth:
@@ -359,6 +385,8 @@ class Client:
         Raises:
             YardNotReadyError: there is no yard.
         """
+        from lorayard.yard_view import measure_queue
+
         return await measure_queue(self._open_link)
 
     async def scheduled(self, *, all_tenants: bool = False) -> list[ScheduledJob]:
@@ -367,6 +395,8 @@ class Client:
         Raises:
             YardNotReadyError: there is no yard.
         """
+        from lorayard.scheduled import list_scheduled
+
         return await list_scheduled(self._open_link, all_tenants=all_tenants)
 
     @property

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import nats.errors
 import nats.js.errors
 
-from lorayard.cancel import cancel_job
 from lorayard.deadlines import sooner
 from lorayard.errors import (
     BusUnavailableError,
@@ -19,9 +18,6 @@ from lorayard.errors import (
     UnreadableRecordError,
 )
 from lorayard.result import Result, from_wire, raise_unless_succeeded
-from lorayard.streaming.follower import Follower, checked_after
-from lorayard.streaming.pieces import pieces
-from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.result import JobResult
@@ -32,6 +28,7 @@ if TYPE_CHECKING:
     from lorayard.link import Link
     from lorayard.listener import Slot
     from lorayard.streaming.events import JobEvent
+    from lorayard_schemas.assignment import CancelOutcome
 
 
 class JobHandle:
@@ -126,6 +123,8 @@ class JobHandle:
             ClientClosedError: the client was closed meanwhile.
             YardNotReadyError, UnreadableRecordError, ResultTextMissingError: as `outcome`.
         """
+        from lorayard.streaming.follower import Follower, checked_after  # only readers of streams need it
+
         return Follower(self._link, self, after=checked_after(after)).follow(sooner(timeout_seconds))
 
     def text_stream(self, *, timeout_seconds: float | None = None) -> AsyncGenerator[str]:
@@ -136,6 +135,8 @@ class JobHandle:
             StreamRestartedError: the job was begun anew, and goes on differently from what was given out.
             JobTimeoutError, ClientClosedError, YardNotReadyError: as `events`.
         """
+        from lorayard.streaming.pieces import pieces
+
         return pieces(self, sooner(timeout_seconds))
 
     async def cancel(self) -> CancelOutcome:
@@ -145,6 +146,8 @@ class JobHandle:
             YardRefusedError: a dispatcher did, and answered with an error.
             BusUnavailableError: the bus is away.
         """
+        from lorayard.cancel import cancel_job
+
         return await cancel_job(self._link, self.id)
 
     async def _awaited(self, wire: JobResult | None) -> Result:

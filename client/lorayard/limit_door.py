@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import nats.errors
 
 from lorayard.errors import LimitReachedError
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.limit import ClosedDoor
 from lorayard_schemas.names import subject_token
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
+
+if TYPE_CHECKING:
+    from lorayard_schemas.limit import ClosedDoor
 
 _ANY = ""
 _VERSION = subject_token("@")
@@ -48,6 +51,8 @@ class LimitDoor:
         if not message.data:
             self._shut.clear()
             return
+        from lorayard_schemas.limit import ClosedDoor  # most clients never hear of one
+
         try:
             notice = decode(ClosedDoor, message.data)
         except MalformedMessageError:

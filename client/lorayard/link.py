@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from lorayard.delayed_door import DelayedDoor
 from lorayard.limit_door import LimitDoor
@@ -13,7 +13,9 @@ from lorayard.settings import ClientSettings
 from lorayard.stored_results import StoredResults
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.payloads import PayloadStore
-from lorayard_shared.registry.records import Author
+
+if TYPE_CHECKING:
+    from lorayard_shared.registry.records import Author
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class Link:
 
     def author(self, reason: str) -> Author:
         """Who changes something over this connection, and why."""
+        from lorayard_shared.registry.records import Author  # only who changes something needs it
+
         return Author(actor=self.settings.actor, reason=reason)
 
     @classmethod

@@ -9,35 +9,37 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from lorayard.cancel_many import MOST, CancelQuery, CancelReport
 from lorayard.client import Client
-from lorayard.dead.sync_letters import SyncDeadLetters
 from lorayard.errors import ClientClosedError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.loop_thread import LoopThread
 from lorayard.mapping import CONCURRENCY, ROOM_SECONDS, MapItem, MapOptions, checked_options
-from lorayard.placing import PlaceOptions
-from lorayard.registry.sync_adapters import SyncAdapters
-from lorayard.registry.sync_aliases import SyncAliases
-from lorayard.registry.sync_limits import SyncAdmissionLimits
-from lorayard.registry.sync_rules import SyncRules
-from lorayard.registry.sync_schedules import SyncSchedules
-from lorayard.registry.sync_strikes import SyncStrikes
 from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
-from lorayard.scheduled import ScheduledJob
 from lorayard.submit_report import SubmitReport
-from lorayard.sync_control import SyncControl
 from lorayard.sync_handle import SyncJobHandle
 from lorayard.sync_mapping import sync_mapped
-from lorayard.tenants import SyncTenants
 from lorayard.waiting import WaitReport
-from lorayard.yard_view import QueueDepth
-from lorayard_schemas.advert import WorkerAdvert
-from lorayard_schemas.placement import PlacementReport, PlaceReply
 from lorayard_shared.settings import YardSettings
+
+if TYPE_CHECKING:  # imported at their first use, as in `Client`
+    from lorayard.dead.sync_letters import SyncDeadLetters
+    from lorayard.placing import PlaceOptions
+    from lorayard.registry.sync_adapters import SyncAdapters
+    from lorayard.registry.sync_aliases import SyncAliases
+    from lorayard.registry.sync_limits import SyncAdmissionLimits
+    from lorayard.registry.sync_rules import SyncRules
+    from lorayard.registry.sync_schedules import SyncSchedules
+    from lorayard.registry.sync_strikes import SyncStrikes
+    from lorayard.scheduled import ScheduledJob
+    from lorayard.sync_control import SyncControl
+    from lorayard.tenants import SyncTenants
+    from lorayard.yard_view import QueueDepth
+    from lorayard_schemas.advert import WorkerAdvert
+    from lorayard_schemas.placement import PlacementReport, PlaceReply
 
 
 class SyncClient:
@@ -214,46 +216,64 @@ class SyncClient:
     @property
     def adapters(self) -> SyncAdapters:
         """What the yard can serve: `yard.adapters()` lists it, `yard.adapters.push(...)` adds to it."""
+        from lorayard.registry.sync_adapters import SyncAdapters
+
         return SyncAdapters(self._client.adapters, lambda: self._thread)
 
     @property
     def aliases(self) -> SyncAliases:
         """Words for versions, and who gets which: `yard.aliases.split(alias, {"1": 95, "2": 5})`."""
+        from lorayard.registry.sync_aliases import SyncAliases
+
         return SyncAliases(self._client.aliases, lambda: self._thread)
 
     @property
     def rules(self) -> SyncRules:
         """What chooses the adapter of jobs that name none: `yard.rules.set(Path("rules.toml"))`."""
+        from lorayard.registry.sync_rules import SyncRules
+
         return SyncRules(self._client.rules, lambda: self._thread)
 
     @property
     def limits(self) -> SyncAdmissionLimits:
         """How much may be asked for: `yard.limits.set(tenant="a", max_pending=500, reason="...")`."""
+        from lorayard.registry.sync_limits import SyncAdmissionLimits
+
         return SyncAdmissionLimits(self._client.limits, lambda: self._thread)
 
     @property
     def strikes(self) -> SyncStrikes:
         """Whose jobs wait: `yard.strikes.add(adapter=..., reason="it rambles")`."""
+        from lorayard.registry.sync_strikes import SyncStrikes
+
         return SyncStrikes(self._client.strikes, lambda: self._thread)
 
     @property
     def tenants(self) -> SyncTenants:
         """What holds for a tenant's jobs: `yard.tenants.set_retry("acme", Retry(max_attempts=5))`."""
+        from lorayard.tenants import SyncTenants
+
         return SyncTenants(self._client.tenants, lambda: self._thread)
 
     @property
     def dead(self) -> SyncDeadLetters:
         """Jobs that were given up: `yard.dead.list()`, `yard.dead.redrive(number)`."""
+        from lorayard.dead.sync_letters import SyncDeadLetters
+
         return SyncDeadLetters(self._client.dead, lambda: self._thread)
 
     @property
     def control(self) -> SyncControl:
         """What starts and how much: `yard.control.pause("lane", "bulk", reason="maintenance")`."""
+        from lorayard.sync_control import SyncControl
+
         return SyncControl(self._client.control, lambda: self._thread)
 
     @property
     def schedules(self) -> SyncSchedules[SyncJobHandle]:
         """Jobs that come again: `yard.schedules.add("digest", "Summarize: ...", cron="0 7 * * 1-5")`."""
+        from lorayard.registry.sync_schedules import SyncSchedules
+
         thread = self._thread
         return SyncSchedules(
             self._client.schedules, lambda: self._thread, lambda handle: SyncJobHandle(thread, handle)

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from lorayard.asking import ask
 from lorayard.errors import (
     InvalidRequestError,
     JobFailedError,
@@ -18,7 +17,6 @@ from lorayard.errors import (
 from lorayard.handle import JobHandle
 from lorayard.link import Link
 from lorayard.request import GenerateRequest
-from lorayard_schemas.limit import AskLimits, LimitsReport
 
 Entries = list[JobHandle | LorayardError]
 Submit = Callable[[Link, Iterable[GenerateRequest]], Awaitable[Entries]]
@@ -110,6 +108,9 @@ async def _hint(link: Link, entries: Entries) -> None:
 
 
 async def _room_in(link: Link) -> float | None:
+    from lorayard.asking import ask  # most clients never meet a full yard
+    from lorayard_schemas.limit import AskLimits, LimitsReport
+
     try:
         async with asyncio.timeout(ASK_SECONDS):
             report = await ask(link, "limits", AskLimits(tenant=link.tenant), LimitsReport)

@@ -40,7 +40,7 @@ class Part(BaseModel):
     writes: there an unknown field is a slip of the pen, and a `ValidationError`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     if not TYPE_CHECKING:  # else type checkers would know the fields no more
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import sys
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
-import structlog
+if TYPE_CHECKING:
+    import structlog  # with all that it brings: for processes that log, not for services that publish a job
 
 LevelName = Literal["debug", "info", "warning", "error"]
 """What a command line may ask for."""
@@ -87,19 +88,24 @@ class Event(StrEnum):
     WORKER_RESUMED = "worker_resumed"
 
 
+class _Silent:
+    """A logger whose lines go nowhere."""
+
+    def log(self, event: str, **fields: object) -> None:
+        """Whatever was found, nobody here asked to read it."""
+
+    debug = info = warning = error = exception = critical = log
+
+
 def process_logger(**bound: object) -> structlog.typing.FilteringBoundLogger:
     """A logger for modules that also run inside other people's services: silent until `configure_logs`."""
-    if structlog.is_configured():
-        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(**bound)
-        return logger
-    silent: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        None, processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
-    )
-    return silent
+    if "structlog" in sys.modules:  # else nobody can have configured it
+        import structlog
 
-
-def _drop(_logger: object, _name: str, _event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    raise structlog.DropEvent
+        if structlog.is_configured():
+            logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(**bound)
+            return logger
+    return cast("structlog.typing.FilteringBoundLogger", _Silent())
 
 
 def configure_logs(*, as_json: bool, level: str = "info") -> None:
@@ -108,6 +114,8 @@ def configure_logs(*, as_json: bool, level: str = "info") -> None:
     Raises:
         ValueError: the level is not one of logging's names.
     """
+    import structlog
+
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise ValueError(f"log level {level!r}: use debug, info, warning or error")

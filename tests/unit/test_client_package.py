@@ -2,32 +2,83 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client as PlainNatsClient
 
+import lorayard
+from lorayard.exports import HOMES
 from lorayard_shared.bus.heard import read_headers
 from lorayard_shared.bus.nats_client import NatsClient
 
 LOADED = """
-import sys, logging, structlog, lorayard
-libraries = {"torch", "transformers", "peft", "numpy", "cyclopts", "opentelemetry", "cronsim"}
-ours = {"lorayard_cli", "lorayard_dispatcher", "lorayard_workers", "lorayard_shared.explaining"}
-heavy = (libraries | ours) & set(sys.modules)
+import sys, logging
+{statement}
+libraries = {{"torch", "transformers", "peft", "numpy", "cyclopts", "opentelemetry", "cronsim"}}
+loggers = {{"structlog", "rich"}}
+parts = {{"lorayard_cli", "lorayard_dispatcher", "lorayard_workers", "lorayard_shared.explaining"}}
+rare = {{"lorayard.registry", "lorayard.dead", "lorayard_shared.schedules", "lorayard_schemas.advert"}}
+heavy = (libraries | loggers | parts | rare) & set(sys.modules)
 assert not heavy, heavy
-assert not structlog.is_configured() and not logging.getLogger().handlers
-print(lorayard.__version__)
+assert not logging.getLogger().handlers
 """
+"""What a service that publishes jobs would wait for at its start, and never use."""
 
 
-def test_importing_the_client_loads_no_model_code_and_configures_no_logs() -> None:
-    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import lorayard",
+        "from lorayard import Client",
+        "from lorayard import GenerateRequest, JobHandle, LorayardError, Result, SyncClient",
+    ],
+)
+def test_importing_the_client_loads_nothing_heavy_and_configures_no_logs(statement: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED.format(statement=statement)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+
+
+def test_importing_the_package_loads_no_part_of_it() -> None:
+    code = "import sys, lorayard; print(*(name for name in sys.modules if name.startswith('lorayard')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"lorayard", "lorayard.exports"}
+
+
+def _imports_for_type_checkers() -> dict[str, str]:
+    """Name and module, as the first block of `lorayard/__init__.py` says."""
+    tree = ast.parse(Path(lorayard.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    found = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module or "" for node in found for alias in node.names}
+
+
+def test_type_checkers_and_programs_find_each_public_name_in_the_same_module() -> None:
+    typed = _imports_for_type_checkers()
+    assert sorted([*typed, "__version__"]) == sorted(lorayard.__all__)
+    homes = {name: HOMES.get(name, "lorayard.errors") for name in typed}
+    assert homes == typed
+    assert set(HOMES) <= set(lorayard.__all__)
+
+
+def test_each_public_name_is_there_and_no_other() -> None:
+    for name in lorayard.__all__:
+        assert getattr(lorayard, name) is getattr(lorayard, name)
+        assert name in dir(lorayard)
+    assert lorayard.__version__
+    with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
+        _ = lorayard.Clinet  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 
 
 @given(

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Not rich: structlog itself imports it where it is installed.
-HEAVY = ("torch", "transformers", "peft", "cyclopts", "nats.micro")
+HEAVY = ("torch", "transformers", "peft", "cyclopts", "nats.micro", "structlog", "rich")
 
 
 def test_the_import_contracts_hold() -> None:
