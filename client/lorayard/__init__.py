@@ -111,14 +111,15 @@ if TYPE_CHECKING:
 
     __version__: str
 
+else:  # not for type checkers: a name that is not there shall stay an error
 
-def __getattr__(name: str) -> object:
-    """A public name, from its home; from then on it is an attribute like any other."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(HOMES.get(name, "lorayard.errors")), name)
-    globals()[name] = found
-    return found
+    def __getattr__(name: str) -> object:
+        """A public name, from its home; from then on it is an attribute like any other."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found: object = getattr(import_module(HOMES.get(name, "lorayard.errors")), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
