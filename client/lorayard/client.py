@@ -8,11 +8,10 @@ from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from lorayard.batch import submit_together
 from lorayard.cancel_many import MOST, CancelQuery, CancelReport, cancel_many, cancel_where
 from lorayard.errors import ClientClosedError, JobFailedError, JobTimeoutError, LorayardError
 from lorayard.handle import JobHandle
-from lorayard.job_ids import check_job_id
+from lorayard.job_ids import check_job_id, keyed_job_id
 from lorayard.link import Link
 from lorayard.mapping import (
     CONCURRENCY,
@@ -28,6 +27,7 @@ from lorayard.result import Result
 from lorayard.settings import client_settings
 from lorayard.submit_report import SubmitReport
 from lorayard.submitter import submit_all
+from lorayard.together import submit_together
 from lorayard.waiting import WaitReport, as_completed, wait
 from lorayard.waiting_for_room import Patience, submit_patiently
 from lorayard_shared.settings import YardSettings
@@ -262,6 +262,15 @@ class Client:
         """
         link = self._open_link
         return JobHandle(link, link.listener.slot(check_job_id(job_id), fresh=False), existing=True)
+
+    def job_id(self, idempotency_key: str) -> str:
+        """The id of the tenant's job under a key, whether there is one or not.
+
+        Raises:
+            InvalidRequestError: it cannot be a key.
+        """
+        salt = self._settings.idempotency_salt.get_secret_value()
+        return keyed_job_id(tenant=self._settings.tenant, salt=salt, key=idempotency_key)
 
     async def cancel_many(self, job_ids: Iterable[str]) -> CancelReport:
         """Cancel jobs of the tenant by their ids, many at once; the report has what became of each.

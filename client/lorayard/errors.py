@@ -11,6 +11,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   JobFailedError               caller (kind permanent), or try later (retryable), or us (poison)
   JobCancelledError            nobody: the job was cancelled
   JobExpiredError              caller: its deadline passed first
+  BatchError                   caller: a batch cannot go on as it is (lorayard.batch.errors)
   DrainTimeoutError            caller: something still runs; it stays paused; also a TimeoutError
   DeadlinePassedError          caller: its own deadline has passed; nothing was sent; also a TimeoutError
   JobTimeoutError              caller: waited long enough; the job goes on; also a TimeoutError
