@@ -93,6 +93,16 @@ _NOUNS = {
         "Jobs that the yard has.",
         {"scheduled": ("scheduled", "List the jobs that wait for their time.")},
     ),
+    "batch": (
+        "Files of requests in OpenAI's batch format.",
+        {
+            "run": ("run", "Answer every line of a file, each once."),
+            "resume": ("resume", "Go on with one that was stopped."),
+            "status": ("status", "Say how far one is."),
+            "cancel": ("cancel", "End one, also from another shell."),
+            "ls": ("ls", "List those in a folder."),
+        },
+    ),
     "limits": (
         "How much tenants and adapters may be asked for.",
         {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import nats.errors
 import nats.js.errors
 
+from lorayard.batch.errors import BadLinesError, BatchError, BatchRunsAlreadyError, OutputWriteError
 from lorayard.errors import (
     BusRefusedError,
     BusUnavailableError,
@@ -148,6 +149,10 @@ _KNOWN: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (StrikeUnknownError, ExitCode.BAD_INPUT, "no_strike"),
     (PauseUnknownError, ExitCode.BAD_INPUT, "not_paused"),
     (ScheduleUnknownError, ExitCode.BAD_INPUT, "no_schedule"),
+    (BadLinesError, ExitCode.BAD_INPUT, "bad_lines"),
+    (OutputWriteError, ExitCode.FAILED, "output_failed"),
+    (BatchRunsAlreadyError, ExitCode.PORT_IN_USE, "batch_runs_already"),
+    (BatchError, ExitCode.BAD_INPUT, "bad_batch"),
     (RegistryError, ExitCode.FAILED, "registry_failed"),
     (YardError, ExitCode.FAILED, "yard_failed"),
     (MalformedMessageError, ExitCode.BAD_INPUT, "bad_input"),

@@ -11,6 +11,7 @@ yard is found by its key, and nothing is asked twice.
 
 from __future__ import annotations
 
+from lorayard.batch.cancelling import cancel_left, want_cancel
 from lorayard.batch.counts import BatchCounts
 from lorayard.batch.errors import (
     BadLinesError,
@@ -25,6 +26,7 @@ from lorayard.batch.errors import (
 )
 from lorayard.batch.files import BatchFiles, batch_files, state_folder
 from lorayard.batch.line import BadLine, Line, read_line
+from lorayard.batch.line_file import is_open
 from lorayard.batch.manifest import BatchState, Manifest, read_manifest
 from lorayard.batch.opening import OpenBatch, open_batch
 from lorayard.batch.options import BatchOptions
@@ -52,8 +54,11 @@ __all__ = [
     "OutputExistsError",
     "OutputWriteError",
     "batch_files",
+    "cancel_left",
+    "is_open",
     "open_batch",
     "read_line",
     "read_manifest",
     "state_folder",
+    "want_cancel",
 ]

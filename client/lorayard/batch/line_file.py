@@ -44,6 +44,8 @@ class LineFile:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self.is_new = not path.exists()
+            """Nobody had it before."""
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise _unwritable(path, error) from error
@@ -119,6 +121,21 @@ class LineFile:
         if end != size:
             os.ftruncate(self._fd, end)
         return end
+
+
+def is_open(path: Path) -> bool:
+    """Whether some process has the file open for adding lines."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _read(path: Path, number: int, raw: bytes) -> Written:

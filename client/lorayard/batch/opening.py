@@ -11,6 +11,7 @@ from lorayard import __version__
 from lorayard.batch.counts import BatchCounts
 from lorayard.batch.errors import (
     BadLinesError,
+    BatchFilesError,
     BrokenOutputError,
     InputChangedError,
     NoBatchError,
@@ -78,17 +79,21 @@ def open_batch(
     try:
         errors = LineFile(files.errors)
     except BaseException:
-        output.close()
+        _forget(output)
         raise
     try:
         return _opened(files, options, (output, errors), tenant, resume or retry_errors, retry_errors)
     except BaseException:
-        errors.close()
-        output.close()
-        for file in (output, errors):
-            if file.is_empty:
-                file.path.unlink(missing_ok=True)
+        _forget(errors)
+        _forget(output)
         raise
+
+
+def _forget(file: LineFile) -> None:
+    """Leave things as they were."""
+    if file.is_new and file.is_empty:
+        file.path.unlink(missing_ok=True)
+    file.close()
 
 
 def _opened(
@@ -101,6 +106,8 @@ def _opened(
 ) -> OpenBatch:
     output, errors = opened
     before = _before(files, empty=output.is_empty and errors.is_empty, resume=resume)
+    if before is not None and before.tenant != tenant:
+        raise BatchFilesError(f"the batch is of tenant {before.tenant}, not {tenant}")
     manifest = _begun(files, options, tenant) if before is None else _resumed(before, files, options)
     if retry_errors and before is not None:
         manifest = manifest.model_copy(update={"redo_failed_before": time.time()})

@@ -70,7 +70,8 @@ class Sender:
     def __init__(self, yard: Client, batch: str) -> None:
         self._yard = yard
         self._batch = batch
-        self._unfinished: frozenset[str] = frozenset()
+        self.unfinished: frozenset[str] = frozenset()
+        """Jobs of the tenant without a result, as `look_for_unfinished` found them."""
 
     async def look_for_unfinished(self) -> None:
         """Know which jobs an earlier run has left in the yard.
@@ -81,7 +82,7 @@ class Sender:
             BusUnavailableError, YardNotReadyError: nobody can tell.
         """
         report = await self._yard.cancel_where(CancelQuery(), most=10**9, dry_run=True)
-        self._unfinished = frozenset(report.outcomes)
+        self.unfinished = frozenset(report.outcomes)
 
     async def groups_at_once(self) -> int:
         """How many adapters are sent beside each other: one for each worker."""
@@ -103,10 +104,10 @@ class Sender:
         return [next(submitted) if handle is None else handle for handle in known]
 
     def _known(self, request: GenerateRequest) -> JobHandle | None:
-        if not self._unfinished or request.idempotency_key is None:
+        if not self.unfinished or request.idempotency_key is None:
             return None
         job = self._yard.job_id(request.idempotency_key)
-        return self._yard.handle(job) if job in self._unfinished else None
+        return self._yard.handle(job) if job in self.unfinished else None
 
     async def _submit(self, requests: Sequence[GenerateRequest]) -> Sequence[Entry]:
         if not requests:
