@@ -134,6 +134,14 @@ _NOUNS = {
             "history": ("history", "Show its last occurrences, and what became of them."),
         },
     ),
+    "keys": (
+        "Keys that HTTP clients show at a gateway.",
+        {
+            "add": ("add", "Make a key whose jobs are a tenant's, and show it this once."),
+            "ls": ("ls", "List the keys, by id."),
+            "revoke": ("revoke", "Let a key in no more."),
+        },
+    ),
     "strikes": (
         "Adapters, versions and tenants whose jobs wait.",
         {

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         JobExpiredError,
         JobFailedError,
         JobTimeoutError,
+        KeyUnknownError,
         LabelUnknownError,
         LetterUnknownError,
         LimitReachedError,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from lorayard.registry.adapters import Adapters, PushReport
     from lorayard.registry.aliases import Aliases, SwitchReport
     from lorayard.registry.comparing import AdapterDiff
+    from lorayard.registry.keys import Keys, NewKey
     from lorayard.registry.limits import AdmissionLimits, LimitsChange
     from lorayard.registry.removal import RemovalReport
     from lorayard.registry.repairing import RepairReport
@@ -181,6 +183,8 @@ __all__ = [
     "JobPlace",
     "JobStatus",
     "JobTimeoutError",
+    "KeyUnknownError",
+    "Keys",
     "LabelUnknownError",
     "Lane",
     "Letter",
@@ -193,6 +197,7 @@ __all__ = [
     "MajoritySign",
     "MapItem",
     "Match",
+    "NewKey",
     "NoClassifierError",
     "NoDispatcherError",
     "NotPreloadedError",

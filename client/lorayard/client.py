@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # imported at their first use: most services publish jobs and
     from lorayard.placing import PlaceOptions
     from lorayard.registry.adapters import Adapters
     from lorayard.registry.aliases import Aliases
+    from lorayard.registry.keys import Keys
     from lorayard.registry.limits import AdmissionLimits
     from lorayard.registry.rules import Rules
     from lorayard.registry.schedules import Schedules
@@ -321,6 +322,13 @@ class Client:
         from lorayard.registry.limits import AdmissionLimits
 
         return AdmissionLimits(lambda: self._open_link)
+
+    @property
+    def keys(self) -> Keys:
+        """Who may speak through a gateway: `await yard.keys.add("acme", reason="the web shop")`."""
+        from lorayard.registry.keys import Keys
+
+        return Keys(lambda: self._open_link)
 
     @property
     def strikes(self) -> Strikes:

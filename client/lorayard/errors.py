@@ -37,6 +37,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   LimitsUnknownError           caller: just these are not limited (lorayard_shared)
   LetterUnknownError           caller: there is no such dead letter, or several of that job id
   ScheduleUnknownError         caller: there is no such schedule (lorayard_shared)
+  KeyUnknownError              caller: there is no such key of a gateway (lorayard_shared)
   StrikeUnknownError           caller: just this is not struck (lorayard_shared)
   PauseUnknownError            caller: just this is not paused, or has no cap (lorayard_shared)
   VersionTakenError            publisher: the version stands for other bytes (lorayard_shared)
@@ -69,6 +70,7 @@ from lorayard_shared.registry.errors import (
     AliasRefusedError,
     ContendedError,
     FileMissingError,
+    KeyUnknownError,
     LabelUnknownError,
     LimitsUnknownError,
     PauseUnknownError,
@@ -106,6 +108,7 @@ __all__ = [
     "JobFailedError",
     "JobLimitReachedError",
     "JobTimeoutError",
+    "KeyUnknownError",
     "LabelUnknownError",
     "LetterUnknownError",
     "LimitReachedError",

@@ -21,6 +21,7 @@ _NAMES = {
     "lorayard.registry.adapters": "Adapters PushReport",
     "lorayard.registry.aliases": "Aliases SwitchReport",
     "lorayard.registry.comparing": "AdapterDiff",
+    "lorayard.registry.keys": "Keys NewKey",
     "lorayard.registry.limits": "AdmissionLimits LimitsChange",
     "lorayard.registry.removal": "RemovalReport",
     "lorayard.registry.repairing": "RepairReport",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # imported at their first use, as in `Client`
     from lorayard.placing import PlaceOptions
     from lorayard.registry.sync_adapters import SyncAdapters
     from lorayard.registry.sync_aliases import SyncAliases
+    from lorayard.registry.sync_keys import SyncKeys
     from lorayard.registry.sync_limits import SyncAdmissionLimits
     from lorayard.registry.sync_rules import SyncRules
     from lorayard.registry.sync_schedules import SyncSchedules
@@ -240,6 +241,13 @@ class SyncClient:
         from lorayard.registry.sync_limits import SyncAdmissionLimits
 
         return SyncAdmissionLimits(self._client.limits, lambda: self._thread)
+
+    @property
+    def keys(self) -> SyncKeys:
+        """Who may speak through a gateway: `yard.keys.add("acme", reason="the web shop")`."""
+        from lorayard.registry.sync_keys import SyncKeys
+
+        return SyncKeys(self._client.keys, lambda: self._thread)
 
     @property
     def strikes(self) -> SyncStrikes:

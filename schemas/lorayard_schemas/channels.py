@@ -13,6 +13,7 @@ from lorayard_schemas import headers
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.alias import AliasRecord
+from lorayard_schemas.api_key import ApiKeyRecord
 from lorayard_schemas.assignment import Assignment, AssignmentReply, CancelJob, CancelReply, WorkerLoad
 from lorayard_schemas.audit import (
     DecisionRecord,
@@ -330,6 +331,7 @@ BUCKETS: tuple[Channel, ...] = (
     _bucket("limitRecords", "tenants", "limit.{key}", "What tenants and adapters may ask for.", Limits),
     _bucket("trials", "control", "trial.{key}", "What the guard has counted.", TrialRecord),
     _bucket("tenantRecords", "tenants", "{key}", "What holds for a tenant's jobs.", TenantRecord),
+    _bucket("keys", "keys", "{key}", "Who may speak through a gateway.", ApiKeyRecord),
     _bucket("plans", "schedules", "plan.{tenant}.{key}", "Jobs that come again and again.", Schedule),
     _bucket("plansDone", "schedules", "state.{tenant}.{key}", "How far each has come.", ScheduleState),
     _bucket("placed", "placements", "{key}", "Where adapters shall be.", Placement),

@@ -9,6 +9,7 @@ from typing import Any
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.alias import AliasRecord
+from lorayard_schemas.api_key import ApiKeyRecord
 from lorayard_schemas.assignment import (
     Assignment,
     AssignmentReply,
@@ -61,6 +62,7 @@ MESSAGES: tuple[type[Message], ...] = (
     AdapterOrder,
     AdapterRecord,
     AliasRecord,
+    ApiKeyRecord,
     AskLimits,
     AskPlacements,
     Assignment,

@@ -206,6 +206,15 @@ class ScheduleUnknownError(RegistryError):
         self.field = "name"
 
 
+class KeyUnknownError(RegistryError):
+    """There is no such key, or it was revoked; nothing was changed."""
+
+    def __init__(self, *, key_id: str) -> None:
+        super().__init__(f"no key {key_id!r}; `lorayard keys ls` shows what there is, by id")
+        self.key_id = key_id
+        self.field = "key_id"
+
+
 class StrikeUnknownError(RegistryError):
     """Just this is not struck; nothing was changed."""
 
