@@ -16,7 +16,7 @@ TORCH_INDEX ?=
 # (PIP_CONSTRAINT for `build` and older pips, PIP_BUILD_CONSTRAINT for newer ones.)
 PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/build-constraints.txt
 
-.PHONY: help setup demo demo-short test tests lint types mypy pyright fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test tests test-openai lint types mypy pyright fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ test: $(READY) ## lint, types and all tests
 
 tests: $(READY) ## the tests alone
 	$(BIN)/python -m pytest -n $(JOBS) -q
+
+test-openai: $(READY) ## OpenAI's official clients, Python and Node.js, against a gateway
+	$(BIN)/python -m pytest -q tests/e2e/test_gateway_clients.py
 
 lint: $(READY) ## ruff and import contracts
 	$(BIN)/ruff check $(PACKAGES) tests benchmarks examples

@@ -35,6 +35,7 @@ _VERBS = {
     "doctor": "Find out what is wrong, and what mends it.",
     "dispatcher": "Run a dispatcher in the foreground.",
     "worker": "Run a worker in the foreground.",
+    "gateway": "Run a gateway in the foreground: OpenAI's API before the yard.",
 }
 _NOUNS = {
     "adapters": (

@@ -69,6 +69,7 @@ class Event(StrEnum):
     STOP_STEP_FAILED = "stop_step_failed"
     PROCESS_STOPPED = "process_stopped"
     PROMPT_UNJUDGED = "prompt_unjudged"
+    REQUEST_ANSWERED = "request_answered"
     RESULTS_FULL = "results_full"
     RESULT_ALREADY_STORED = "result_already_stored"
     SAMPLES_FAILED = "samples_failed"

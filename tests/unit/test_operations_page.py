@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from lorayard.settings import ClientSettings
 from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_gateway.settings import GatewaySettings
 from lorayard_shared.settings import YardSettings
 from lorayard_workers.settings import WorkerSettings
 
 PAGE = Path(__file__).parents[2] / "docs/operations.md"
-KINDS = (YardSettings, DispatcherSettings, WorkerSettings, ClientSettings)
+KINDS = (YardSettings, DispatcherSettings, WorkerSettings, GatewaySettings)
 OTHERS = {"LORAYARD_DATA"}
 """Read by the commands around an embedded yard."""
 

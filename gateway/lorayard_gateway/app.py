@@ -1,0 +1,90 @@
+"""The gateway's routes as one starlette application."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lorayard_gateway import completions, embeddings
+from lorayard_gateway.errors import ApiError, model_unknown
+from lorayard_gateway.gateway import Gateway
+from lorayard_gateway.models import ModelList
+from lorayard_gateway.openapi import openapi_text
+from lorayard_gateway.replies import JSON, error_reply, json_reply
+from lorayard_gateway.requests import guarded
+
+
+def make_app(gateway: Gateway) -> Starlette:
+    """Routes over one gateway."""
+    document = openapi_text()
+
+    async def healthz(_request: Request) -> Response:
+        told = "ok" if gateway.healthy else "stopping" if gateway.stopping else "no bus"
+        return json_reply({"status": told}, status=200 if gateway.healthy else 503)
+
+    async def openapi(_request: Request) -> Response:
+        return Response(document, media_type=JSON)
+
+    routes = [
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/openapi.json", openapi, methods=["GET"]),
+        Route("/v1/models", guarded(gateway, list_models), methods=["GET"]),
+        Route("/v1/models/{model:path}", guarded(gateway, show_model), methods=["GET"]),
+        Route("/v1/chat/completions", guarded(gateway, completions.answer), methods=["POST"]),
+        Route("/v1/completions", guarded(gateway, completions.answer), methods=["POST"]),
+        Route("/v1/embeddings", guarded(gateway, embeddings.answer), methods=["POST"]),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=_cors(gateway),
+        exception_handlers={HTTPException: _http_error},  # type: ignore[dict-item]  # starlette types it so
+    )
+
+
+async def list_models(gateway: Gateway, _request: Request, tenant: str, _id: str) -> Response:
+    """What a tenant's requests may name."""
+    told = ModelList(data=gateway.catalogue.list(tenant))
+    return Response(told.model_dump_json(), media_type=JSON)
+
+
+async def show_model(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:
+    """One of them.
+
+    Raises:
+        ApiError: there is none, or not for this tenant.
+    """
+    model: str = request.path_params["model"]
+    card = gateway.catalogue.find(model, tenant)
+    if card is None:
+        raise model_unknown(model)
+    return Response(card.model_dump_json(), media_type=JSON)
+
+
+def _cors(gateway: Gateway) -> list[Middleware]:
+    origins = gateway.settings.gateway_origins
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
+    ]
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    """What starlette's router says: no such path, or no such method on it."""
+    if error.status_code == 405:
+        message = f"{request.method} is not allowed on {request.url.path}."
+        headers = dict(error.headers or {})
+        return error_reply(ApiError(405, "method_not_allowed", message, headers=headers))
+    message = f"Unknown request URL: {request.method} {request.url.path}."
+    return error_reply(ApiError(error.status_code, "unknown_url", message))

@@ -1,0 +1,123 @@
+"""One gateway: its connection, what it has heard of the yard, and what is under way in it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+from starlette.requests import Request
+
+from lorayard import Client
+from lorayard.errors import BusUnavailableError
+from lorayard_gateway.catalogue import Catalogue
+from lorayard_gateway.errors import host_refused, no_key, wrong_key
+from lorayard_gateway.key_ring import KeyRing
+from lorayard_gateway.settings import LOOPBACK, GatewaySettings
+from lorayard_gateway.tenant_clients import TenantClients
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.watch import BucketWatch
+from lorayard_shared.owned_tasks import OwnedTasks
+from lorayard_shared.process import end_tasks
+
+_SETTLE_SECONDS = 2.0
+
+
+class Gateway:
+    """Keeps nothing that another gateway would need: any number of them may serve one yard."""
+
+    def __init__(self, bus: Bus, settings: GatewaySettings) -> None:
+        self.bus = bus
+        self.settings = settings
+        self.keys = KeyRing()
+        self.catalogue = Catalogue()
+        self.clients = TenantClients(bus, settings)
+        self.log: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(part="gateway")
+        self.tasks = OwnedTasks(self.log)
+        """What has to be done though its client has gone: cancels."""
+        self.stopping = False
+        """It takes no new connections; answers under way go on for a while."""
+        self._leaving: set[Callable[[], None]] = set()
+        self._left = False
+        self.watching: list[asyncio.Task[None]] = []
+        names = {"keys": self.keys.on_change, "adapters": self.catalogue.on_adapter}
+        names["aliases"] = self.catalogue.on_alias
+        self._watches = [BucketWatch(bus, bus.subjects.bucket(name), hear) for name, hear in names.items()]
+
+    async def start(self) -> None:
+        """Know keys and models; returns once it does."""
+        self.watching = [asyncio.create_task(watch.run(), name="gateway-watch") for watch in self._watches]
+        for watch in self._watches:
+            await watch.ready.wait()
+
+    async def close(self) -> None:
+        """Cancels that are under way end first."""
+        await _settle(self.tasks)
+        await end_tasks(self.watching)
+        await self.clients.close()
+
+    def tenant(self, request: Request) -> str:
+        """Whose request it is.
+
+        Raises:
+            ApiError: nobody's.
+        """
+        if not self.settings.gateway_keys:
+            if not self._is_local(request):
+                raise host_refused()
+            return self.settings.tenant
+        kind, _, key = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not key.strip():
+            raise no_key()
+        tenant = self.keys.tenant_of(key.strip(), time.time())
+        if tenant is None:
+            raise wrong_key()
+        return tenant
+
+    async def client(self, tenant: str) -> Client:
+        """The tenant's client.
+
+        Raises:
+            BusUnavailableError: the bus is away: better to say so at once than to wait for it.
+        """
+        if not self.bus.connected:
+            reason = "the connection is lost, trying to get it back"
+            raise BusUnavailableError(url=self.settings.url, reason=reason)
+        return await self.clients.of(tenant)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it is worth sending requests here."""
+        return self.bus.connected and not self.stopping
+
+    def on_leave(self, leave: Callable[[], None]) -> None:
+        """Have something told when answers under way are waited for no longer."""
+        if self._left:
+            leave()
+        self._leaving.add(leave)
+
+    def no_leave(self, leave: Callable[[], None]) -> None:
+        """It has ended by itself."""
+        self._leaving.discard(leave)
+
+    def leave(self) -> None:
+        """Tell everything that is still under way that it is waited for no longer."""
+        self._left = True
+        for leave in list(self._leaving):
+            leave()
+
+    def _is_local(self, request: Request) -> bool:
+        # A page that a browser shows can reach 127.0.0.1 too: by its own name for it, or with an Origin.
+        if request.url.hostname not in LOOPBACK:
+            return False
+        origin = request.headers.get("origin")
+        return origin is None or origin in self.settings.gateway_origins
+
+
+async def _settle(tasks: OwnedTasks) -> None:
+    try:
+        async with asyncio.timeout(_SETTLE_SECONDS):
+            await tasks.settle()
+    except TimeoutError:
+        await tasks.end()

@@ -1,0 +1,74 @@
+"""HTTP/1.1 as uvicorn speaks it, with an end to patience: the head of a request has to come in time.
+
+uvicorn has a limit for connections that rest between requests only, so that one that sends its head a byte
+a minute would be kept for ever, a socket each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+
+class PatientProtocol(H11Protocol):
+    """One connection."""
+
+    header_seconds: ClassVar[float] = 10.0
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The clock runs from here: who says nothing at all holds a socket too."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """A head that is complete ends the wait; the first byte of the next one begins it."""
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self._wait()
+        else:
+            self._wait_no_longer()
+
+    def on_response_complete(self) -> None:
+        """What came behind the last request may be the beginning of the next."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there to wait for."""
+        self._wait_no_longer()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.header_seconds, self._give_up)
+
+    def _wait_no_longer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def protocol_with(header_seconds: float) -> type[PatientProtocol]:
+    """The protocol with a limit: uvicorn makes its instances itself, and hands them nothing of ours."""
+    return type("LimitedProtocol", (PatientProtocol,), {"header_seconds": header_seconds})

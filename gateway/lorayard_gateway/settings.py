@@ -1,0 +1,53 @@
+"""The gateway's settings: those of a client, and what it lets strangers do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+
+from lorayard.settings import ClientSettings
+from lorayard_shared.errors import SettingsError
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class GatewaySettings(ClientSettings):
+    """Read from `LORAYARD_*` like all others. Without keys everybody is `tenant`."""
+
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = Field(default=8080, ge=0, le=65_535)
+    """0 takes a free one."""
+    gateway_keys: bool = True
+    """Whether clients must show a key; without, only this machine is served."""
+    gateway_origins: tuple[str, ...] = ()
+    """Web pages that a browser may let in (CORS)."""
+    gateway_max_body_bytes: int = Field(default=4 * 2**20, ge=1024, le=2**28)
+    """Prompts over 512 KiB travel by reference, and no model here reads megabytes."""
+    gateway_header_seconds: float = Field(default=10.0, gt=0)
+    """For the head of a request, from its first byte, or from the connection's."""
+    gateway_body_seconds: float = Field(default=30.0, gt=0)
+    """For all of its body: 4 MiB over a bad line."""
+    gateway_send_seconds: float = Field(default=60.0, gt=0)
+    """For a reader of a stream to take what it was sent."""
+    gateway_idle_seconds: int = Field(default=75, ge=1)
+    """For the next request of a connection; longer than the 60 s of usual proxies, which would race."""
+    gateway_answer_seconds: float = Field(default=600.0, gt=0)
+    """For an answer, queue included: the official clients wait as long."""
+    gateway_ping_seconds: float = Field(default=15.0, gt=0)
+    """Between comments in a silent stream: proxies cut what is silent."""
+    gateway_drain_seconds: float = Field(default=30.0, ge=0)
+    """For answers under way, once it is told to stop."""
+
+    def check(self) -> None:
+        """Refuse what would let strangers in.
+
+        Raises:
+            SettingsError: without keys it may listen on this machine only.
+        """
+        if not self.gateway_keys and self.gateway_host not in LOOPBACK:
+            reason = (
+                f"without keys it may listen on 127.0.0.1 only, not on {self.gateway_host}; "
+                "`lorayard keys add TENANT` makes a key"
+            )
+            raise SettingsError(setting="LORAYARD_GATEWAY_KEYS", reason=reason)
