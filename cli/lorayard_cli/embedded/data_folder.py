@@ -52,6 +52,8 @@ class YardState:
     engine: str
     adapters: str | None = None
     """Folder that its workers read."""
+    gateway: str | None = None
+    """Where its gateway serves, if it has one."""
     ready: bool = False
     children: dict[str, int | None] = field(default_factory=dict[str, int | None])
     """Name -> process id; None while a child waits to be started again."""

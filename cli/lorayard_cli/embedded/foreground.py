@@ -56,7 +56,8 @@ def _on_signal(yard: EmbeddedYard, stopping: asyncio.Event) -> None:
 async def _run(yard: EmbeddedYard, *, as_json: bool) -> None:
     async with yard:
         if as_json:
-            print_json({"event": "up", "url": yard.url, "prefix": yard.plan.prefix, "children": yard.pids})
+            told = {"url": yard.url, "prefix": yard.plan.prefix, "gateway": yard.gateway_url}
+            print_json({"event": "up", **told, "children": yard.pids})
         else:
             _welcome(yard)
         await yard.wait()
@@ -68,6 +69,11 @@ def _welcome(yard: EmbeddedYard) -> None:
     workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
     console = err()
     console.print(f"\n[bold green]yard is up:[/] [bold]{yard.url}[/]  ({workers}, {plain(plan.model)})")
+    if yard.gateway_url is not None:
+        keys = (
+            "asks for keys: `lorayard keys add TENANT`" if plan.gateway_keys else "for this machine, no keys"
+        )
+        console.print(f"OpenAI's API: [bold]{yard.gateway_url}/v1[/]  ({plain(keys)})")
     console.print("In another terminal, in this folder:")
     for line in (
         f"lorayard submit --wait --adapter {adapter} {prompt}",

@@ -27,6 +27,17 @@ async def connect_when_up(settings: YardSettings, *, name: str) -> Bus:
             await asyncio.sleep(RETRY_SECONDS)
 
 
+async def is_listening(port: int) -> bool:
+    """Whether somebody takes connections on a port of this machine."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
 async def ask_dispatcher(bus: Bus) -> DispatcherStatus | None:
     """What a dispatcher of this yard says of itself, an active one before others; None when none answers."""
     first = await _ask(bus, bus.subjects.dispatcher("status"))

@@ -11,16 +11,21 @@ from typing import Literal
 
 from lorayard_cli.embedded.bus_server import BusServer
 from lorayard_cli.embedded.child import ChildSpec
+from lorayard_gateway.settings import GatewaySettings
 from lorayard_shared.errors import SettingsError
 from lorayard_shared.settings import S, YardSettings, read_settings
 from lorayard_workers.settings import WorkerSettings
 
 BUS = "bus"
 DISPATCHER = "dispatcher"
+GATEWAY = "gateway"
 
 HAND_BACK_SECONDS = 15.0
 """What a worker takes at most beyond its draining: it stores what is finished, hands back the rest, and joins
 its threads. One that is killed earlier leaves its jobs to leases that run out by themselves."""
+
+GATEWAY_LAST_SECONDS = 8.0
+"""What a gateway takes at most beyond its draining: to tell what is left, and to close."""
 
 EngineName = Literal["packed", "echo"]
 
@@ -39,6 +44,10 @@ class YardPlan:
     """Those beyond `LORAYARD_PARTITIONS` stand by."""
     port: int = 4222
     """0 takes a free one."""
+    gateway: int | None = None
+    """Port of a gateway on 127.0.0.1; 0 takes a free one, None has none."""
+    gateway_keys: bool = False
+    """Whether that one asks for keys."""
     prefix: str = "yard"
     slots: int | None = None
     rows: int | None = None
@@ -117,6 +126,24 @@ def worker_child(plan: YardPlan, url: str, name: str) -> ChildSpec:
         environment=_environment(plan, url),
         stop_seconds=_worker_stop_seconds(plan, url),
     )
+
+
+def gateway_child(plan: YardPlan, url: str, port: int) -> ChildSpec:
+    """The gateway, on this port. The bus beside it is open to this machine too, hence without keys."""
+    options = [f"--port={port}", *([] if plan.gateway_keys else ["--no-keys"])]
+    return ChildSpec(
+        name=GATEWAY,
+        command=_lorayard(plan, "gateway", *options),
+        environment={**_environment(plan, url), "LORAYARD_GATEWAY_HOST": "127.0.0.1"},
+        stop_seconds=_gateway_drain_seconds(plan, url) + GATEWAY_LAST_SECONDS,
+    )
+
+
+def _gateway_drain_seconds(plan: YardPlan, url: str) -> float:
+    try:
+        return _settings(GatewaySettings, plan, url).gateway_drain_seconds
+    except SettingsError:  # the gateway itself says which is wrong, and ends
+        return 0.0
 
 
 def _lorayard(plan: YardPlan, *arguments: str) -> tuple[str, ...]:

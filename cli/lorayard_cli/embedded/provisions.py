@@ -62,6 +62,11 @@ def _check(plan: YardPlan) -> None:
         raise SettingsError(setting="--threads", reason=f"at least 1, got {plan.threads}")
     if not 0 <= plan.port <= 65_535:
         raise SettingsError(setting="--port", reason=f"between 0 and 65535, got {plan.port}")
+    if plan.gateway is not None and not 0 <= plan.gateway <= 65_535:
+        raise SettingsError(setting="--gateway", reason=f"between 0 and 65535, got {plan.gateway}")
+    if plan.gateway is not None and find_spec("uvicorn") is None:
+        reason = "it needs uvicorn, which is not installed; run: pip install 'lorayard[gateway]'"
+        raise SettingsError(setting="--gateway", reason=reason)
     if plan.adapters is not None and not plan.adapters.is_dir():
         raise SettingsError(setting="--adapters", reason=f"{plan.adapters} is not a folder")
     if plan.engine == "packed" and find_spec("torch") is None:

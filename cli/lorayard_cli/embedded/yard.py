@@ -1,4 +1,4 @@
-"""A whole yard as one context manager: bus, dispatcher and workers as supervised children.
+"""A whole yard as one context manager: bus, dispatcher, workers and maybe a gateway, as children.
 
 async with EmbeddedYard(YardPlan(data=folder, engine="echo", port=0)) as yard:
     ...  # connect to yard.url
@@ -16,15 +16,17 @@ import nats.errors
 
 from lorayard import Client
 from lorayard_cli.embedded.backoff import RestartPolicy
-from lorayard_cli.embedded.bus_server import BusServer, prepare_bus_server
+from lorayard_cli.embedded.bus_server import BusServer, free_port, prepare_bus_server
 from lorayard_cli.embedded.child import ChildChange, OnChange, OnLine
 from lorayard_cli.embedded.data_folder import YardState, forget_state, locked, write_state
-from lorayard_cli.embedded.liveness import ask_dispatcher, connect_when_up
+from lorayard_cli.embedded.liveness import ask_dispatcher, connect_when_up, is_listening
 from lorayard_cli.embedded.plan import (
     BUS,
+    GATEWAY,
     YardPlan,
     bus_child,
     dispatcher_child,
+    gateway_child,
     worker_child,
     yard_settings,
 )
@@ -81,6 +83,7 @@ class EmbeddedYard:
         self._start_seconds = start_seconds
         self._held = ExitStack()
         self._server: BusServer | None = None
+        self._gateway_port: int | None = None
         self._ready = False
         self.stopping = False
         """Whether its children are being stopped, which nothing may interrupt."""
@@ -90,6 +93,11 @@ class EmbeddedYard:
         """Where clients connect."""
         assert self._server is not None
         return self._server.url
+
+    @property
+    def gateway_url(self) -> str | None:
+        """Where its gateway serves HTTP; None: it has none."""
+        return None if self._gateway_port is None else f"http://127.0.0.1:{self._gateway_port}"
 
     @property
     def settings(self) -> YardSettings:
@@ -106,6 +114,8 @@ class EmbeddedYard:
         forget_state(self.plan.data)  # left by a yard that was killed
         try:
             self._server = prepare_bus_server(self.plan.data / "bus", port=self.plan.port)
+            if self.plan.gateway is not None:
+                self._gateway_port = free_port(self.plan.gateway, option="--gateway")
             await self._supervisor.run(self._start())
         except BaseException:
             await self.stop()
@@ -128,9 +138,10 @@ class EmbeddedYard:
         await self._supervisor.wait()
 
     async def stop(self) -> None:
-        """Workers drain while the dispatcher still takes back what they refuse; the bus goes last."""
+        """The gateway's answers end first; workers drain while the dispatcher still takes back what they
+        refuse; the bus goes last."""
         self.stopping = True
-        for group in (self.plan.worker_names, self.plan.dispatcher_names, (BUS,)):
+        for group in ((GATEWAY,), self.plan.worker_names, self.plan.dispatcher_names, (BUS,)):
             await self._supervisor.stop(group)
         forget_state(self.plan.data)
         self._held.close()
@@ -154,6 +165,8 @@ class EmbeddedYard:
                 self._supervisor.start(dispatcher_child(self.plan, self.url, name))
             for name in self.plan.worker_names:
                 self._supervisor.start(worker_child(self.plan, self.url, name))
+            if self._gateway_port is not None:
+                self._supervisor.start(gateway_child(self.plan, self.url, self._gateway_port))
             await self._all_present(bus, client)
 
     async def _all_present(self, bus: Bus, client: Client) -> None:
@@ -175,6 +188,8 @@ class EmbeddedYard:
             return (BUS,)  # it crashed and comes back
         pids = self.pids
         dispatchers = self.plan.dispatcher_names[there:]
+        if self._gateway_port is not None and not await is_listening(self._gateway_port):
+            dispatchers = (*dispatchers, GATEWAY)
         return (*dispatchers, *(name for name in self.plan.worker_names if (name, pids[name]) not in present))
 
     def _changed(self, change: ChildChange) -> None:
@@ -191,6 +206,7 @@ class EmbeddedYard:
             model=self.plan.model,
             engine=self.plan.engine,
             adapters=str(self.plan.adapters) if self.plan.adapters is not None else None,
+            gateway=self.gateway_url,
             ready=self._ready,
             children=self.pids,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +35,10 @@ class Door:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
 
-    def http(self, **more: Any) -> httpx.AsyncClient:
-        """A client with the key."""
-        return httpx.AsyncClient(**{"base_url": self.url, "headers": self.headers, "timeout": 30.0} | more)
+    def http(self, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+        """A client with the key, or with these headers."""
+        headers = self.headers if headers is None else headers
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30.0)
 
 
 def local(settings: YardSettings, **given: object) -> GatewaySettings:
@@ -47,7 +48,7 @@ def local(settings: YardSettings, **given: object) -> GatewaySettings:
 
 
 @asynccontextmanager
-async def opened(settings: GatewaySettings) -> AsyncIterator[tuple[str, Gateway]]:
+async def opened(settings: GatewaySettings) -> AsyncGenerator[tuple[str, Gateway]]:
     """A gateway that serves: its address, and itself."""
     with bind(settings) as listening:
         async with await connect(settings, name="gateway") as bus:

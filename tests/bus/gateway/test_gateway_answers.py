@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ async def test_a_body_that_is_none_is_refused__e7(
 async def test_a_body_too_large_is_refused_also_where_its_length_is_not_told__e7(open_door: OpenDoor) -> None:
     door: Door = await open_door(gateway_max_body_bytes=2048)
 
-    async def parts() -> Any:
+    async def parts() -> AsyncIterator[bytes]:
         for _ in range(8):
             yield b" " * 1024
 
