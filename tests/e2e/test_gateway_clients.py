@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 from tests.e2e.conftest import Up, interrupt, node_lines, npm_ci, start_up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -45,7 +46,7 @@ def adapter(served: Up) -> str:
     return name
 
 
-def messages(text: str = SENTENCE) -> list[openai.types.chat.ChatCompletionMessageParam]:
+def messages(text: str = SENTENCE) -> list[ChatCompletionMessageParam]:
     return [{"role": "user", "content": text}]
 
 
@@ -124,12 +125,14 @@ def test_a_limit_is_the_clients_rate_limit_error__e7(served: Up) -> None:
     key = served.run("keys", "add", "small", "--json").document["key"]
     limited = served.run("limits", "set", "--tenant", "small", "--requests-per-day", "1", "--why", "test")
     assert limited.exit_code == 0, limited.err
-    with (
-        openai.OpenAI(base_url=f"{served.state['gateway']}/v1", api_key=key, max_retries=0) as client,
-        pytest.raises(openai.RateLimitError) as refused,
-    ):
+
+    def ask_until_refused(client: openai.OpenAI) -> None:
         for _ in range(200):
             client.chat.completions.create(model="base", messages=messages())
+
+    limited_client = openai.OpenAI(base_url=f"{served.state['gateway']}/v1", api_key=key, max_retries=0)
+    with limited_client, pytest.raises(openai.RateLimitError) as refused:
+        ask_until_refused(limited_client)
     assert refused.value.code == "rate_limit_exceeded"
     assert int(refused.value.response.headers["retry-after"]) >= 1
 

@@ -18,6 +18,7 @@ from lorayard_schemas.adapter import (
 )
 from lorayard_schemas.advert import RefusedAdapter, SlotAdvert, WorkerAdvert
 from lorayard_schemas.alias import AliasRecord, Arm, GuardRule
+from lorayard_schemas.api_key import ApiKeyRecord
 from lorayard_schemas.assignment import (
     AdapterRef,
     AssignedJob,
@@ -270,6 +271,7 @@ SAMPLES: tuple[Message, ...] = (
         limits=(LimitsInUse(tenant="t", uses=(LimitUse(name="max_pending", value=9.0, used=1.0),)),),
     ),
     Strike(adapter="a/b/c@1", tenant="t", why="w"),
+    ApiKeyRecord(id="0123456789ab", tenant="t", sha256="0" * 64, note="the web shop", expires_at=9.0),
     Pause(kind=Controlled.LANE, name="bulk", why="w"),
     Cap(kind=Controlled.TENANT, name="t", why="w", most=2),
     TrialRecord(
