@@ -48,7 +48,7 @@ def make_app(gateway: Gateway) -> Starlette:
 
 async def list_models(gateway: Gateway, _request: Request, tenant: str, _id: str) -> Response:
     """What a tenant's requests may name."""
-    told = ModelList(data=gateway.catalogue.list(tenant))
+    told = ModelList(data=gateway.catalogue.all(tenant))
     return Response(told.model_dump_json(), media_type=JSON)
 
 

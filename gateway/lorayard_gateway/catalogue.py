@@ -45,7 +45,7 @@ class Catalogue:
         else:
             self._aliases[key] = record
 
-    def list(self, tenant: str) -> list[ModelCard]:
+    def all(self, tenant: str) -> list[ModelCard]:
         """The base model, what the yard chooses, and every adapter and alias that serves this tenant."""
         cards = [_plain(BASE, "base"), _plain(CHOOSE, "choose")]
         for name in sorted(self._versions):
