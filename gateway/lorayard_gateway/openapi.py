@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from lorayard.openai_shapes.body import ChatBody, TextBody
 from lorayard_gateway.answer_shapes import ChatCompletion, ErrorBody, Health, TextCompletion
@@ -128,10 +128,10 @@ _HEADERS: Final[tuple[tuple[str, str, JsonMap], ...]] = (
 
 def openapi_document() -> JsonMap:
     """The whole document."""
-    models = [(ErrorBody, "serialization")]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, "serialization")]
     models += [(one.answer, "serialization") for one in _OPERATIONS if one.answer is not None]
     models += [(one.body, "validation") for one in _OPERATIONS if one.body is not None]
-    refs, shared = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]  # modes are literals
+    refs, shared = models_json_schema(models, ref_template="#/components/schemas/{model}")
     bodies = {one.body.__name__ for one in _OPERATIONS if one.body is not None}
     paths: JsonMap = {}
     for one in _OPERATIONS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from starlette.types import Receive
 
@@ -60,7 +61,8 @@ class Work:
         self._gateway.on_leave(leave)
         seconds = self._gateway.settings.gateway_answer_seconds
         try:
-            await asyncio.wait({waiting, gone, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            first: set[asyncio.Future[Any]] = {waiting, gone, left}
+            await asyncio.wait(first, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return self._answered(waiting)
             if left.done():
