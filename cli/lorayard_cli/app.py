@@ -197,6 +197,7 @@ _NOUNS = {
             "engine": ("engine", "Many adapters at once, beside stock transformers, PEFT and vLLM."),
             "calibration": ("calibration", "The modelled yard beside a live one, on the same traces."),
             "adapters": ("adapters", "Pushes, pulls, first answers, rollbacks and the guard."),
+            "gateway": ("gateway", "The gateway beside the Python client and a bare HTTP application."),
             "routing": ("routing", "The planner beside other systems' rules, in a modelled yard."),
         },
     ),

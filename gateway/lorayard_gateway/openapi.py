@@ -12,6 +12,7 @@ from lorayard.openai_shapes.body import ChatBody, TextBody
 from lorayard_gateway.answer_shapes import ChatCompletion, ErrorBody, Health, TextCompletion
 from lorayard_gateway.embeddings import EmbeddingsBody
 from lorayard_gateway.models import ModelCard, ModelList
+from lorayard_gateway.openapi_bounds import bounded
 from lorayard_gateway.replies import json_text
 from lorayard_gateway.wishes import DEADLINE, IDEMPOTENCY, ON_DISCONNECT, PRIORITY, REQUEST_ID, RESUME
 from lorayard_schemas.job import Lane
@@ -37,6 +38,7 @@ _ERRORS: Final = {
     "503": "The bus is away, the queue is full, or the gateway stops; Retry-After says when to come again.",
     "504": "No answer before the deadline.",
 }
+_BOUNDED: Final = frozenset({ChatBody.__name__, TextBody.__name__})
 _READING: Final = ("401", "403", "404", "500")
 _LISTING: Final = ("401", "403", "500")
 
@@ -205,6 +207,7 @@ def _nullable(schemas: JsonMap, bodies: set[str]) -> JsonMap:
     """Schemas of requests, in which a field that may be left out may be null as well: official clients send
     it so."""
     reached = _reached(schemas, bodies)
+    schemas = schemas | {name: bounded(schemas[name]) for name in bodies if name in _BOUNDED}
     return {name: _open(schema) if name in reached else schema for name, schema in schemas.items()}
 
 

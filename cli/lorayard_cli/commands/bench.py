@@ -102,6 +102,21 @@ def adapters(*, quick: Annotated[bool, Parameter(negative="")] = False, output: 
     return run(quick=quick, as_json=output.json)
 
 
+def gateway(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
+    """The gateway beside the Python client and a bare starlette application; fails when a must is missed.
+
+    On a yard of its own: a server, a dispatcher, a gateway and two workers that do nothing.
+
+    Parameters
+    ----------
+    quick
+        Fewer rounds and requests.
+    """
+    from lorayard_cli.bench.gateway import run
+
+    return run(quick=quick, as_json=output.json)
+
+
 def calibration(*, keep: Path | None = None, seed: int = 0, output: Output = TEXT) -> int:
     """The modelled yard beside a live one on the same three traces; fails when it is too far off.
 
