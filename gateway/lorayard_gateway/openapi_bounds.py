@@ -29,7 +29,7 @@ _AS: Final = {
 }
 """Field of a body -> field of `Sampling`."""
 
-_KINDS: Final = (
+_KINDS: Final[tuple[str, ...]] = (
     "minimum",
     "maximum",
     "exclusiveMinimum",
