@@ -1,12 +1,15 @@
 """Hand jobs to a worker by request, leases included (docs/architecture.md, Leases).
 
 Whoever holds a job renews its lease: until the worker has accepted, that is this dispatcher; from then on it
-is the worker. A request that nobody answered leaves it open who holds the job, so the dispatcher falls silent
-on it: the server gives it out again unless the worker renews.
+is the worker. A request that was lost with the server is sent again, and the worker takes what it does not
+have. One that nobody answered leaves it open who holds the job, so the dispatcher falls silent on it: the
+server gives it out again unless the worker renews.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
@@ -14,6 +17,7 @@ from enum import StrEnum
 import msgpack
 import nats.errors
 import structlog
+from nats.aio.msg import Msg
 
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
@@ -30,6 +34,11 @@ from lorayard_shared.logs import Event
 
 REQUEST_SECONDS = 5.0
 """A worker's loop never blocks, so an answer that takes longer is lost."""
+
+RETURN_SECONDS = 3.0
+"""As long after the server's return a worker may take to be back, too; one that is not is not there."""
+
+RETURN_LOOK_SECONDS = 0.2
 
 MAX_JOBS = 64
 JOB_BYTES = 1024
@@ -59,6 +68,9 @@ class HandOver:
         self.on_turn: Callable[[Session, str, float], None] = _forget
         """Told when a worker has accepted a turn of a session: which, where, and how long it is in tokens."""
         self._load_subject = bus.subjects.load(dispatcher)
+        self._open = set[asyncio.Timeout]()
+        """Requests under way: each ends as lost when the server is back."""
+        bus.on_reconnect(self._ask_again)
         self._log = structlog.get_logger()
 
     def begin(self, worker: str, jobs: Sequence[ParkedJob]) -> int:
@@ -115,8 +127,36 @@ class HandOver:
             "jobs": [parked.assigned(now) for parked in jobs],
         }
         subject = self._bus.subjects.assign(worker)
-        reply = await self._bus.nc.request(subject, msgpack.packb(assignment), timeout=REQUEST_SECONDS)
+        reply = await self._ask(subject, msgpack.packb(assignment))
         return decode(AssignmentReply, reply.data)
+
+    async def _ask(self, subject: str, assignment: bytes) -> Msg:
+        """Until somebody has answered, also over a restart of the server.
+
+        A worker that has the jobs of an assignment already takes them once, so it may hear it twice.
+        """
+        loop, back_by = asyncio.get_running_loop(), -math.inf
+        while True:
+            lost = asyncio.timeout(None)
+            try:
+                async with lost:
+                    self._open.add(lost)
+                    try:
+                        return await self._bus.nc.request(subject, assignment, timeout=REQUEST_SECONDS)
+                    finally:
+                        self._open.discard(lost)
+            except nats.errors.NoRespondersError:
+                if loop.time() > back_by:
+                    raise
+                await asyncio.sleep(RETURN_LOOK_SECONDS)
+            except TimeoutError:
+                if not lost.expired():
+                    raise
+                back_by = loop.time() + RETURN_SECONDS
+
+    async def _ask_again(self) -> None:
+        for lost in self._open:
+            lost.reschedule(asyncio.get_running_loop().time())
 
     def _fall_silent(self, worker: str, jobs: Sequence[ParkedJob], error: Exception) -> None:
         for parked in jobs:

@@ -11,8 +11,10 @@ from functools import partial
 import nats.errors
 
 from lorayard_dispatcher.dispatcher import Dispatcher
-from lorayard_dispatcher.recall import recall
+from lorayard_dispatcher.known_worker import STALE_SECONDS
+from lorayard_dispatcher.recall import recall, recall_lost
 from lorayard_shared.bus.connection import ApiError
+from lorayard_shared.bus.delivery import read_ack_subject
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.priority import serve_pinned
 from lorayard_shared.bus.puller import BATCH_MAX, Puller
@@ -26,6 +28,9 @@ from lorayard_shared.bus.topology import (
 from lorayard_shared.process import end_tasks
 
 POLICY_SECONDS = 5.0
+HEARD_SECONDS = STALE_SECONDS + 0.5
+"""After the server's return: who counts as heard then has spoken since."""
+LOOK_SECONDS = 0.25
 STEP_DOWN_SECONDS = 1.0
 """A server that does not answer unpins by itself, after `PIN_SECONDS`."""
 
@@ -122,6 +127,28 @@ class Posts:
 
     async def _reconnected(self) -> None:
         self._connected_at = asyncio.get_running_loop().time()
+        self._dispatcher.spawn(self._recall_lost(self._connected_at), "recall-lost")
+
+    async def _recall_lost(self, since: float) -> None:
+        """What the server gave out as it died never came here, and nobody has its lease."""
+        loop, dispatcher = asyncio.get_running_loop(), self._dispatcher
+        while self._held() is None or loop.time() - since < HEARD_SECONDS:
+            if self._connected_at != since or loop.time() - since > dispatcher.settings.ack_wait_seconds:
+                return  # it has gone again; or leases have run out by themselves
+            await asyncio.sleep(LOOK_SECONDS)
+        for consumer in self._consumers:
+            if consumer.partition in self._pulls and consumer.name != CHECK_DELAYED:
+                with suppress(ApiError, nats.errors.Error):  # then leases run out by themselves
+                    await recall_lost(dispatcher.bus, consumer, self._held)
+
+    def _held(self) -> frozenset[str] | None:
+        """The keys of all jobs that somebody has; None: a worker was not heard just now."""
+        dispatcher = self._dispatcher
+        at_workers = dispatcher.fleet.holdings(time.monotonic())
+        if at_workers is None or not dispatcher.is_active():
+            return None
+        given = {job.key for _, job in dispatcher.fleet.handed()}
+        return at_workers.union(given, (read_ack_subject(lease).key for lease in dispatcher.leases.held()))
 
     def _names(self, partition: int) -> frozenset[str]:
         return frozenset(one.name for one in self._consumers if one.partition == partition)

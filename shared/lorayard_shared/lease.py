@@ -85,6 +85,11 @@ class LeaseKeeper:
         with self._lock:
             self._due.pop(lease, None)
 
+    def held(self) -> list[str]:
+        """The leases that are renewed."""
+        with self._lock:
+            return list(self._due)
+
     def fall_silent(self) -> None:
         """Renew nothing any more, whatever is held from now on: who holds the jobs does not answer them."""
         self._silent.set()
