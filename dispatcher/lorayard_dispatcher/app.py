@@ -29,6 +29,7 @@ from lorayard_dispatcher.samples import SamplesKeeper
 from lorayard_dispatcher.seats import Seats
 from lorayard_dispatcher.service import serve
 from lorayard_dispatcher.settings import DispatcherSettings
+from lorayard_dispatcher.terminated import Terminated
 from lorayard_dispatcher.upkeep import Upkeep
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
@@ -167,8 +168,16 @@ async def _serve(
         is_active=lambda: dispatcher.keeping.is_active(),
         is_held=dispatcher.fleet.is_held,
     )
+    terminated = Terminated(
+        bus,
+        dispatcher.answers,
+        departures=dispatcher.departures,
+        fleet=dispatcher.fleet,
+        has_seat=lambda partition: partition in seats.held and seats.sure(),
+    )
     active = [
         asyncio.create_task(fuse.run(), name="fuse"),
+        asyncio.create_task(terminated.run(), name="terminated"),
         asyncio.create_task(dispatcher.limits.run(), name="limits"),
         asyncio.create_task(dispatcher.shedding.run(), name="shedding"),
         asyncio.create_task(keeper.run(), name="samples"),

@@ -1,4 +1,4 @@
-"""What the server itself gave up: messages that were given out as often as a consumer may, or terminated.
+"""What the server itself gave up: messages that were given out as often as a consumer may.
 
 Such a message stays in its stream and is shown to nobody any more (nats-server 5564, by design): who sent it
 would wait for ever. The server says so once, on a subject that keeps nothing. So that is heard, and at the
@@ -70,9 +70,8 @@ class Fuse:
         names = {(one.stream, one.name) for one in self._consumers}
         hearing = [
             await self._bus.nc.subscribe(
-                f"$JS.EVENT.ADVISORY.CONSUMER.{kind}.{stream}.{name}", queue=GROUP, cb=self._heard
+                f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{name}", queue=GROUP, cb=self._heard
             )
-            for kind in ("MAX_DELIVERIES", "MSG_TERMINATED")
             for stream, name in sorted(names)
         ]
         try:
@@ -137,8 +136,7 @@ class Fuse:
             found = await self._bus.js.get_msg(stream, seq=int(told["stream_seq"]))
             await self._give_up(stream, consumer, found)
         except nats.js.errors.NotFoundError:
-            # A terminated one is out of a work queue before it is told of.
-            self._log.error(Event.JOB_TERMINATED, advisory=message.data[:500].decode(errors="replace"))
+            pass  # it was acked after all
         except (*_TROUBLE, KeyError, TypeError) as error:
             self._log.warning(Event.BUS_FAILED, error=str(error) or type(error).__name__)
 

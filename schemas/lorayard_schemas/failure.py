@@ -63,6 +63,10 @@ FAILURES: Final[Mapping[str, tuple[FailureClass, str]]] = {
     "shed": (_R, "it would have waited in vain; answered at once, with `retry_after_seconds`"),
     "overlapped": (_P, "an earlier occurrence of its schedule has no result yet"),
     "run_limit": (_P, "it ran as long as it may"),
+    "terminated": (
+        FailureClass.RETRYABLE,
+        "somebody took its message out of the stream, by `+TERM`",
+    ),
     "delivered_too_often": (FailureClass.POISON, "its workers died under it, or the fuse blew"),
     "deadline_passed": (FailureClass.EXPIRED, "the job ends as `expired`, without an error"),
 }

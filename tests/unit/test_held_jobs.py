@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.assignment import AssignedJob
 from lorayard_schemas.composition import AppliedComposition, AppliedPart
 from lorayard_schemas.give_back import AliasLead, GiveBack
 from lorayard_schemas.job import Lane
+from lorayard_schemas.state import IllegalTransitionError, JobState
 from lorayard_schemas.subjects import JobAddress
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
 
@@ -88,3 +91,14 @@ def test_a_job_given_again_tells_how_sure_was_what_decided_on_what_runs__b1() ->
         job.give_again(other)
         told = {"rule": job.assigned.rule, "confidence": job.assigned.confidence}
         assert (told, job.assigned.lease) == (runs, "m")
+
+
+def test_a_job_that_has_ended_moves_no_more__e3() -> None:
+    for end in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED):
+        job = held("k")
+        job.move(JobState.RUNNING)
+        job.move(end)
+        for after in JobState:
+            with pytest.raises(IllegalTransitionError):
+                job.move(after)
+            assert job.state is end

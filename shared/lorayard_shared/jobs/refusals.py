@@ -84,6 +84,16 @@ def overlapped() -> ResultError:
     )
 
 
+def terminated() -> ResultError:
+    """Somebody has said `+TERM` on its lease: its message is gone, and nobody would give it out again."""
+    return ResultError(
+        kind=ErrorKind.RETRYABLE,
+        code="terminated",
+        message="somebody has terminated its message (+TERM), which nothing of the yard does: redrive it, "
+        "and look who may publish on $JS.ACK.>",
+    )
+
+
 def delivered_too_often() -> ResultError:
     """It seems to end whoever runs it."""
     return ResultError(

@@ -20,7 +20,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.give_back import GiveBack
 from lorayard_schemas.job import Job, PayloadRef
 from lorayard_schemas.plain_job import read_job
-from lorayard_schemas.state import JobState
+from lorayard_schemas.state import IllegalTransitionError, JobState, is_final
 from lorayard_schemas.trace_context import trace_fields
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK, NAK
@@ -307,13 +307,19 @@ class Execution:
             if became is None:
                 self._spawn(held, self._finish(held, outcome), "finish")
                 continue
-            self._note(held, outcome, became)
+            try:
+                self._note(held, outcome, became)
+            except IllegalTransitionError:
+                self._trouble(held)
+                continue
             self.tally.add(held.address.tenant, outcome)
             done.append(held)
         self._ack(done)
         self._on_change()
 
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
+        if held.cancelled:  # whoever has cancelled it was told that it ends so
+            outcome = Cancelled(request_id=held.key)
         if isinstance(outcome, Failed):
             if await self._attempts.again(held, outcome):
                 held.move(JobState.RETRYING)
@@ -352,6 +358,8 @@ class Execution:
 
     def _note(self, held: HeldJob, outcome: Outcome, stored: Stored) -> None:
         state = result_state(outcome)
+        if not is_final(held.state):  # a row that ends when its job was cancelled in time has no say
+            held.move(JobState(state))
         self._teller.ended(held, state)
         if stored is Stored.BEFORE:
             self._log.info(
