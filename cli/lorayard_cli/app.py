@@ -155,6 +155,8 @@ _NOUNS = {
         "Workers of the yard.",
         {
             "ls": ("ls", "List the workers and what they hold."),
+            "add": ("crew:add", "Start more workers in the yard of `lorayard up`."),
+            "remove": ("crew:remove", "Drain workers of the yard of `lorayard up`, and stop them for good."),
             "show": ("show", "Show one, and the last words of its earlier lives."),
             "pause": ("control:pause_worker", "Start none of its jobs for a while."),
             "resume": ("control:resume_worker", "Let it take jobs again."),

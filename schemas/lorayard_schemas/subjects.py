@@ -146,6 +146,11 @@ class Subjects:
         """Where a worker takes orders: cancel, and those of `OrderVerb`."""
         return f"{self.prefix}.worker.{subject_token(worker)}.control.{verb}"
 
+    @property
+    def crew(self) -> str:
+        """Where a running `lorayard up` takes orders about its workers."""
+        return f"{self.prefix}.supervisor.workers"
+
     def dispatcher(self, verb: str) -> str:
         """Where any dispatcher answers: cancel, status."""
         return f"{self.prefix}.dispatcher.{verb}"

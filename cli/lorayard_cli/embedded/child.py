@@ -45,6 +45,8 @@ class ChildSpec:
     orphan_signal: signal.Signals = signal.SIGKILL
     """What the kernel sends it when the supervisor is gone."""
     shows: Callable[[str], bool] = lambda _line: True
+    vital: bool = True
+    """Whether the others end, too, when it cannot run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

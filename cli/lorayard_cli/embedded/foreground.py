@@ -104,6 +104,9 @@ def _print_change(change: ChildChange) -> None:
             f"starting it again in {change.retry_seconds:.2g} s"
         )
 
+    elif change.state is ChildState.GIVEN_UP:
+        note(f"{change.name} cannot run ({_ending(change.exit_code)}); its lines above say why")
+
 
 def _print_json_change(change: ChildChange) -> None:
     _print_change(change)

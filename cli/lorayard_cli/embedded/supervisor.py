@@ -72,6 +72,12 @@ class Supervisor:
         await asyncio.gather(*(self.children[name].stop() for name in wanted))
         await asyncio.gather(*(self._tasks[name] for name in wanted), return_exceptions=True)
 
+    async def dismiss(self, name: str) -> None:
+        """Stop a child for good: another one may have its name."""
+        await self.stop([name])
+        self.children.pop(name, None)
+        self._tasks.pop(name, None)
+
     def kill(self) -> None:
         """End every child at once."""
         for child in self.children.values():
@@ -84,5 +90,5 @@ class Supervisor:
             change = ChildChange(
                 name=child.spec.name, state=ChildState.GIVEN_UP, exit_code=1, last_words=(f"error: {error}",)
             )
-        if change.state is ChildState.GIVEN_UP and not self._given_up.done():
+        if change.state is ChildState.GIVEN_UP and child.spec.vital and not self._given_up.done():
             self._given_up.set_result(change)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +20,7 @@ from lorayard import Client
 from lorayard_cli.embedded.backoff import RestartPolicy
 from lorayard_cli.embedded.bus_server import BusServer, free_port, prepare_bus_server
 from lorayard_cli.embedded.child import ChildChange, OnChange, OnLine
+from lorayard_cli.embedded.crew_desk import serve_crew
 from lorayard_cli.embedded.data_folder import YardState, forget_state, locked, write_state
 from lorayard_cli.embedded.liveness import ask_dispatcher, connect_when_up, is_listening
 from lorayard_cli.embedded.plan import (
@@ -35,6 +38,7 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.topology import topology
 from lorayard_shared.errors import BusUnavailableError, YardError
+from lorayard_shared.process import end_tasks
 from lorayard_shared.settings import YardSettings
 
 BUS_START_SECONDS = 20.0
@@ -84,6 +88,11 @@ class EmbeddedYard:
         self._held = ExitStack()
         self._server: BusServer | None = None
         self._gateway_port: int | None = None
+        self._workers = list(plan.worker_names)
+        self._last_number = plan.workers
+        """No name comes twice: what was said of a worker that is gone is not meant for a new one."""
+        self._crew_tasks = set[asyncio.Task[None]]()
+        self._desk: asyncio.Task[None] | None = None
         self._ready = False
         self.stopping = False
         """Whether its children are being stopped, which nothing may interrupt."""
@@ -105,6 +114,39 @@ class EmbeddedYard:
         return yard_settings(self.plan, self.url)
 
     @property
+    def worker_names(self) -> tuple[str, ...]:
+        """The workers that are kept running."""
+        return tuple(self._workers)
+
+    def add_workers(self, count: int) -> tuple[str, ...]:
+        """Start more like those there are; their names. The yard goes on when one of them cannot run."""
+        if self.stopping:
+            return ()
+        first = self._last_number + 1
+        self._last_number += count
+        names = tuple(f"w{number}" for number in range(first, first + count))
+        for name in names:
+            self._supervisor.start(replace(worker_child(self.plan, self.url, name), vital=False))
+        self._workers += names
+        return names
+
+    def remove_workers(self, names: Sequence[str]) -> None:
+        """Have these drain and end, for good."""
+        for name in names:
+            self._workers.remove(name)
+            self._keep(self._remove(name), f"remove-{name}")
+
+    async def _remove(self, name: str) -> None:
+        await self._supervisor.dismiss(name)
+        self._write_state()
+
+    def _keep(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._crew_tasks.add(task)
+        task.add_done_callback(self._crew_tasks.discard)
+        return task
+
+    @property
     def pids(self) -> dict[str, int | None]:
         """Name -> process id of every child; None while it waits to be started again."""
         return {name: child.pid for name, child in self._supervisor.children.items()}
@@ -122,6 +164,7 @@ class EmbeddedYard:
             raise
         self._ready = True
         self._write_state()
+        self._desk = self._keep(serve_crew(self.settings, self), "crew-desk")
         return self
 
     async def __aexit__(
@@ -141,8 +184,13 @@ class EmbeddedYard:
         """The gateway's answers end first; workers drain while the dispatcher still takes back what they
         refuse; the bus goes last."""
         self.stopping = True
-        for group in ((GATEWAY,), self.plan.worker_names, self.plan.dispatcher_names, (BUS,)):
+        if self._desk is not None:
+            await end_tasks([self._desk])
+        last = (*self.plan.dispatcher_names, BUS)
+        workers = [name for name in self.pids if name not in (GATEWAY, *last)]
+        for group in ((GATEWAY,), workers, self.plan.dispatcher_names, (BUS,)):
             await self._supervisor.stop(group)
+        await asyncio.gather(*self._crew_tasks)
         forget_state(self.plan.data)
         self._held.close()
 
