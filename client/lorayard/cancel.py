@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import nats.errors
+
 from lorayard.asking import ask
-from lorayard.errors import NoDispatcherError
+from lorayard.errors import LorayardError, NoDispatcherError
+from lorayard.stored_results import StoredResults
 from lorayard.yard_view import list_workers
 from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_shared.bus.result_store import ResultStore, Stored
-from lorayard_shared.jobs.cancelling import cancel_unheld, end_at_workers
+from lorayard_shared.jobs.cancelling import cancel_unheld, end_at_workers, find
 from lorayard_shared.jobs.unschedule import unschedule
+from lorayard_shared.process import end_tasks
 
 if TYPE_CHECKING:
     from lorayard.link import Link
 
 ANSWER_SECONDS = 2.0
 """A dispatcher answers within one; after a failure another one listens in about as long."""
+
+PATIENCE_SECONDS = 0.4
+"""A dispatcher that hangs takes orders all the same. Who has not answered by now may go on; whoever cancels
+sees to it himself beside it, and is done within a second."""
+
+PARKED_SECONDS = 0.2
+"""Only a dispatcher that has the job answers."""
 
 
 async def cancel_job(link: Link, job_id: str, *, seen: bool = False) -> CancelOutcome:
@@ -31,18 +45,76 @@ async def cancel_job(link: Link, job_id: str, *, seen: bool = False) -> CancelOu
         BusUnavailableError: the bus is away.
     """
     wish = CancelJob(tenant=link.tenant, job=job_id, seen=seen)
+    order = asyncio.create_task(_order(link, wish), name=f"cancel-{job_id}")
+    alone: asyncio.Task[CancelOutcome] | None = None
     try:
-        return (await ask(link, "cancel", wish, CancelReply, seconds=ANSWER_SECONDS)).outcome
-    except NoDispatcherError:
-        return await _cancel_alone(link, wish)
+        done, _ = await asyncio.wait([order], timeout=PATIENCE_SECONDS)
+        if done and not isinstance(order.exception(), NoDispatcherError):
+            return order.result()
+        alone = asyncio.create_task(_cancel_alone(link, wish), name=f"cancel-alone-{job_id}")
+        return await alone if done else await told_apart(link, job_id, await _first(order, alone))
+    finally:
+        await end_tasks([order] if alone is None else [order, alone])
+
+
+async def _first(order: asyncio.Task[CancelOutcome], alone: asyncio.Task[CancelOutcome]) -> CancelOutcome:
+    """The first answer of the two; the error of one counts only when the other has failed, too."""
+    done, _ = await asyncio.wait([order, alone], return_when=asyncio.FIRST_COMPLETED)
+    if alone in done and alone.exception() is None:
+        return alone.result()
+    if order in done and order.exception() is None:
+        return order.result()
+    return await (order if alone in done else alone)
+
+
+async def _order(link: Link, wish: CancelJob) -> CancelOutcome:
+    return (await ask(link, "cancel", wish, CancelReply, seconds=ANSWER_SECONDS)).outcome
+
+
+async def told_apart(link: Link, job_id: str, outcome: CancelOutcome) -> CancelOutcome:
+    """What an outcome means where two see to it: the result that was there first may be of the other one."""
+    if outcome is not CancelOutcome.FINISHED:
+        return outcome
+    states = await stored_states(link, [job_id])
+    if job_id not in states:
+        return CancelOutcome.UNKNOWN
+    return CancelOutcome.CANCELLED if states[job_id] is ResultState.CANCELLED else outcome
+
+
+async def stored_states(link: Link, job_ids: list[str]) -> dict[str, ResultState]:
+    """How jobs have ended, as far as anybody can say."""
+    try:
+        stored = await StoredResults(link.bus, link.tenant).get_many(job_ids)
+        return {job: decode(JobResult, body).state for job, body in stored.items()}
+    except (nats.errors.Error, LorayardError, TimeoutError, MalformedMessageError):
+        return {}
 
 
 async def _cancel_alone(link: Link, wish: CancelJob) -> CancelOutcome:
     """As a dispatcher does: whoever holds it is asked, and its one result is taken."""
-    workers = [advert.worker for advert in await list_workers(link)]
-    if await end_at_workers(link.bus, workers, wish):
-        return CancelOutcome.CANCELLED
-    return await cancel_unheld(link.bus, wish, lambda traced: _store(link, wish, traced))
+    parked = asyncio.create_task(_ask_dispatchers(link, wish), name=f"cancel-parked-{wish.job}")
+    known = asyncio.create_task(find(link.bus, wish), name=f"look-for-{wish.job}")
+    try:
+        workers = [advert.worker for advert in await list_workers(link)]
+        if await end_at_workers(link.bus, workers, wish):
+            return CancelOutcome.CANCELLED
+        if (outcome := await parked) is not None:
+            return outcome
+        return await cancel_unheld(
+            link.bus, wish, lambda traced: _store(link, wish, traced), known=await known
+        )
+    finally:
+        await end_tasks([parked, known])
+
+
+async def _ask_dispatchers(link: Link, wish: CancelJob) -> CancelOutcome | None:
+    """Whichever has it parked: the one that took the order may be another one."""
+    try:
+        subject = link.bus.subjects.dispatcher("cancel-parked")
+        reply = await link.bus.nc.request(subject, encode(wish), timeout=PARKED_SECONDS)
+        return decode(CancelReply, reply.data).outcome
+    except (nats.errors.Error, MalformedMessageError):
+        return None
 
 
 async def _store(link: Link, wish: CancelJob, traced: Mapping[str, str]) -> Stored:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import nats.errors
@@ -17,18 +17,17 @@ from lorayard.errors import BusUnavailableError, InvalidRequestError, LorayardEr
 from lorayard.job_ids import check_job_id
 from lorayard_schemas import headers
 from lorayard_schemas.assignment import CancelOutcome
+from lorayard_schemas.cancel_many import MeantJob, Place, SeenAt
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Lane
 from lorayard_schemas.names import split_version, subject_token
 from lorayard_schemas.plain_job import read_job
 from lorayard_schemas.subjects import BadSubjectError, JobAddress
+from lorayard_schemas.trace_context import trace_fields
 from lorayard_shared.bus.scanning import scan
 
 if TYPE_CHECKING:
     from lorayard.link import Link
-
-AT_ONCE = 64
-"""Orders under way: a dispatcher answers each beside the others, and has other work, too."""
 
 MOST = 10_000
 """Cancelled by one query unless more are allowed: a query that fits too much is more often a mistake."""
@@ -89,70 +88,68 @@ class CancelReport:
         return {job: one for job, one in self.outcomes.items() if isinstance(one, LorayardError)}
 
 
-async def cancel_many(link: Link, job_ids: Iterable[str], *, seen: bool = False) -> CancelReport:
+async def cancel_many(link: Link, job_ids: Iterable[str]) -> CancelReport:
     """Cancel jobs of the client's tenant; trouble with one leaves the others alone.
 
     Raises:
         InvalidRequestError: one of them cannot be a job's id; none was cancelled.
     """
-    from lorayard.cancel import cancel_job  # with all that reads workers' adverts
+
+    from lorayard.cancel_together import end_jobs  # with all that reads workers' adverts
 
     ids = list(dict.fromkeys(check_job_id(job_id) for job_id in job_ids))
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def cancel(job_id: str) -> CancelOutcome | LorayardError:
-        async with gate:
-            try:
-                return await cancel_job(link, job_id, seen=seen)
-            except LorayardError as error:
-                return error
-
-    outcomes = await asyncio.gather(*map(cancel, ids))
-    return CancelReport(outcomes=dict(zip(ids, outcomes, strict=True)))
+    return CancelReport(outcomes=await end_jobs(link, [MeantJob(job=job_id) for job_id in ids]))
 
 
 async def cancel_where(link: Link, query: CancelQuery, *, most: int, dry_run: bool) -> CancelReport:
     """Cancel the unfinished jobs that fit, the oldest first, in whatever state; see `Client.cancel_where`."""
+    from lorayard.cancel_together import end_jobs
+
     query.check()
     if most < 1:
         raise InvalidRequestError(field="most", reason="must be 1 or more")
     found = await _find(link, query)
     meant, beyond = found[:most], max(0, len(found) - most)
     if dry_run:
-        return CancelReport(outcomes=dict.fromkeys(meant, CancelOutcome.NOT_HERE), beyond=beyond)
-    report = await cancel_many(link, meant, seen=True)
-    return CancelReport(outcomes=report.outcomes, beyond=beyond)
+        none = dict.fromkeys((one.job for one in meant), CancelOutcome.NOT_HERE)
+        return CancelReport(outcomes=none, beyond=beyond)
+    return CancelReport(outcomes=await end_jobs(link, meant), beyond=beyond)
 
 
-async def _find(link: Link, query: CancelQuery) -> list[str]:
-    """Ids of the jobs that fit, the oldest first."""
+async def _find(link: Link, query: CancelQuery) -> list[MeantJob]:
+    """The jobs that fit, the oldest first."""
     subjects, tenant = link.bus.subjects, subject_token(link.tenant)
-    found: list[tuple[float, str]] = []
+    found: list[tuple[float, MeantJob]] = []
     now = time.time()
 
-    def look(subject: str, message_headers: dict[str, str], body: bytes) -> None:
+    def look(place: Place, subject: str, message_headers: dict[str, str], body: bytes) -> None:
         with suppress(BadSubjectError, MalformedMessageError, ValueError):
             address = subjects.parse_job(message_headers.get(headers.SCHEDULE_TARGET, subject))
             job, at = read_job(body), _stored_at(message_headers, now)
             if query.fits(address, job.session, now - at):
-                found.append((at, job.id))
+                sequence = int(message_headers["Nats-Sequence"])
+                seen = SeenAt(place=place, sequence=sequence, **trace_fields(job))
+                found.append((at, MeantJob(job=job.id, seen=seen)))
 
     await link.delayed.now()  # a scan takes a stream that is not there for an empty one
-    for kind, pattern in (
-        ("jobs", f"jobs.{query.lane or '*'}.{tenant}.>"),
-        ("delayed", f"due.{query.lane or '*'}.{tenant}.>"),
-        ("delayed", f"delayed.{tenant}.*"),
+    for kind, place, pattern in (
+        ("jobs", Place.JOBS, f"jobs.{query.lane or '*'}.{tenant}.>"),
+        ("delayed", Place.DUE, f"due.{query.lane or '*'}.{tenant}.>"),
+        ("delayed", Place.DELAYED, f"delayed.{tenant}.*"),
     ):
         try:
-            stream = subjects.stream(kind)
-            whole = await scan(link.bus, stream, f"{subjects.prefix}.{pattern}", look, seconds=SCAN_SECONDS)
+            stream, pattern = subjects.stream(kind), f"{subjects.prefix}.{pattern}"
+            whole = await scan(link.bus, stream, pattern, partial(look, place), seconds=SCAN_SECONDS)
         except nats.errors.Error as error:
             reason = str(error).removeprefix("nats: ") or type(error).__name__
             raise BusUnavailableError(url=link.settings.url, reason=reason) from error
         if not whole:
             reason = f"looking through the jobs took over {SCAN_SECONDS:g} s; nothing was cancelled"
             raise BusUnavailableError(url=link.settings.url, reason=reason)
-    return list(dict.fromkeys(job for _, job in sorted(found)))
+    oldest: dict[str, MeantJob] = {}
+    for _, one in sorted(found, key=lambda each: each[0]):
+        oldest.setdefault(one.job, one)  # it may have gone from one stream to the other meanwhile
+    return list(oldest.values())
 
 
 def _stored_at(message_headers: Mapping[str, str], now: float) -> float:

@@ -49,6 +49,18 @@ class Departures:
         taken = self._take_out(tenant, job)
         return await self._answers.cancel(taken) if taken is not None else None
 
+    def take(self, key: str) -> TakenJob | None:
+        """Take out a job that waits here, for whoever ends it; None when it does not."""
+        if (parked := self._pool.take(key)) is not None:
+            return parked.taken
+        return next(iter(self._unresolved.take_keys([key])), None)
+
+    async def cancel_many(self, tenant: str, jobs: frozenset[str]) -> dict[str, Stored]:
+        """Cancel those that wait here; what became of each, by its id."""
+        taken = [found for job in jobs if (found := self._take_parked(tenant, job)) is not None]
+        taken += self._unresolved.take_jobs(tenant, jobs)
+        return await self._answers.cancel_many(taken)
+
     async def cancel_unseen(self, wish: CancelJob) -> CancelOutcome:
         """Cancel a job that neither this dispatcher nor a worker holds, and drop it when it comes."""
         self.remember(wish.tenant, wish.job)
@@ -97,11 +109,14 @@ class Departures:
                 await self._bus.nc.publish(lease, NAK)
 
     def _take_out(self, tenant: str, job: str) -> TakenJob | None:
+        return self._take_parked(tenant, job) or self._unresolved.take(tenant, job)
+
+    def _take_parked(self, tenant: str, job: str) -> TakenJob | None:
         parked = self._pool.find(tenant, job)
-        if parked is not None:
-            self._pool.take(parked.key)
-            return parked.taken
-        return self._unresolved.take(tenant, job)
+        if parked is None:
+            return None
+        self._pool.take(parked.key)
+        return parked.taken
 
     def _let_go(self, consumers: frozenset[str]) -> list[str]:
         """Park nothing of theirs, and renew it no more; returns the leases."""

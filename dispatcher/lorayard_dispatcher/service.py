@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,6 +13,7 @@ import nats.micro
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
+from lorayard_dispatcher.cancels import CANCEL_PARKED, Cancels
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.explain import explain_job
 from lorayard_dispatcher.limit_status import limit_status
@@ -23,20 +23,17 @@ from lorayard_dispatcher.planning.values import BASE_GROUP
 from lorayard_dispatcher.seats import Seats
 from lorayard_dispatcher.semantic_status import semantic_status
 from lorayard_dispatcher.upkeep import Upkeep
-from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
+from lorayard_schemas.assignment import CancelJob, CancelReply
+from lorayard_schemas.cancel_many import CANCEL_MANY, CancelMany, CancelManyReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.explanation import ExplainJob
 from lorayard_schemas.limit import AskLimits, LimitsReport
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
-from lorayard_shared.bus.result_store import Stored
 from lorayard_shared.bus.service import read_request
-from lorayard_shared.jobs.cancelling import end_at_workers
+from lorayard_shared.jobs.cancelling_many import CANCEL_MANY_PARKED, Outcomes
 
-PARKED_SECONDS = 0.2
-"""Only a dispatcher that has the job answers, so a job that nobody has costs this wait."""
-CANCEL_PARKED = "cancel-parked"
 EXPLAIN = "explain"
 MOST_MISPLACED = 8
 """Adapters named in a status; `placements` tells of more."""
@@ -62,7 +59,11 @@ async def serve(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep) -> Service
     own = dispatcher.bus.subjects.dispatcher_status(dispatcher.name)
     await service.add_endpoint(EndpointConfig(name="own-status", subject=own, handler=desk.status))
     # A queue group of its own, so that every dispatcher hears it: only one has the job.
-    for verb, handler in ((CANCEL_PARKED, desk.cancel_parked), (EXPLAIN, desk.explain)):
+    for verb, handler in (
+        (CANCEL_PARKED, desk.cancel_parked),
+        (CANCEL_MANY_PARKED, desk.cancel_many_parked),
+        (EXPLAIN, desk.explain),
+    ):
         alone = EndpointConfig(
             name=verb,
             subject=dispatcher.bus.subjects.dispatcher(verb),
@@ -77,6 +78,7 @@ def _verbs(desk: _Desk) -> tuple[tuple[str, Callable[[Request], Awaitable[None]]
     """What any one dispatcher answers for all."""
     return (
         ("cancel", desk.cancel),
+        (CANCEL_MANY, desk.cancel_many),
         ("status", desk.status),
         ("limits", desk.limits),
         ("place", desk.place),
@@ -91,6 +93,13 @@ class _Desk:
         self._dispatcher = dispatcher
         self._seats = seats
         self._upkeep = upkeep
+        self._cancels = Cancels(
+            dispatcher.bus,
+            dispatcher.results,
+            departures=dispatcher.departures,
+            fleet=dispatcher.fleet,
+            living=lambda: seats.living,
+        )
 
     async def cancel(self, request: Request) -> None:
         """End a job: parked here, at a worker, or not yet seen by anyone."""
@@ -101,8 +110,7 @@ class _Desk:
         self._dispatcher.spawn(self._answer(request, wish), f"cancel-{wish.job}")
 
     async def _answer(self, request: Request, wish: CancelJob) -> None:
-        outcome = await self._cancel(wish)
-        await request.respond(encode(CancelReply(outcome=outcome)))
+        await request.respond(encode(CancelReply(outcome=await self._cancels.one(wish))))
 
     async def cancel_parked(self, request: Request) -> None:
         """End a job that waits here, for a dispatcher that does not have it; silent when it is not here."""
@@ -111,40 +119,30 @@ class _Desk:
             self._dispatcher.spawn(self._answer_parked(request, wish), f"cancel-parked-{wish.job}")
 
     async def _answer_parked(self, request: Request, wish: CancelJob) -> None:
-        stored = await self._dispatcher.departures.cancel(wish.tenant, wish.job)
-        if stored is not None:
-            await request.respond(encode(CancelReply(outcome=_outcome(stored))))
+        outcome = await self._cancels.parked(wish)
+        if outcome is not None:
+            await request.respond(encode(CancelReply(outcome=outcome)))
         else:
             # Whoever asks may stand by, and the job comes here.
             self._dispatcher.departures.remember(wish.tenant, wish.job)
 
-    async def _cancel(self, wish: CancelJob) -> CancelOutcome:
-        stored = await self._dispatcher.departures.cancel(wish.tenant, wish.job)
-        if stored is not None:
-            return _outcome(stored)
-        # Side by side: one that does not answer must not hold up the others.
-        elsewhere = asyncio.create_task(self._ask_dispatchers(wish), name=f"cancel-{wish.job}")
-        try:
-            if await self._ask_workers(wish):
-                return CancelOutcome.CANCELLED
-            return await elsewhere or await self._dispatcher.departures.cancel_unseen(wish)
-        finally:
-            elsewhere.cancel()
+    async def cancel_many(self, request: Request) -> None:
+        """End many jobs of a tenant, wherever they are."""
+        await self._end_many(request, self._cancels.many)
 
-    async def _ask_dispatchers(self, wish: CancelJob) -> CancelOutcome | None:
-        bus = self._dispatcher.bus
-        try:
-            subject = bus.subjects.dispatcher(CANCEL_PARKED)
-            reply = await bus.nc.request(subject, encode(wish), timeout=PARKED_SECONDS)
-            return decode(CancelReply, reply.data).outcome
-        except (nats.errors.Error, MalformedMessageError):
-            return None
+    async def cancel_many_parked(self, request: Request) -> None:
+        """Those that wait here, for a dispatcher or a client that does not have them."""
+        await self._end_many(request, self._cancels.parked_many)
 
-    async def _ask_workers(self, wish: CancelJob) -> bool:
-        holder = self._dispatcher.fleet.holder(wish.tenant, wish.job)
-        # A dispatcher that was restarted does not know what others handed over: ask them all.
-        workers = [holder] if holder is not None else list(self._dispatcher.fleet.workers)
-        return await end_at_workers(self._dispatcher.bus, workers, wish)
+    async def _end_many(self, request: Request, end: Callable[[CancelMany], Awaitable[Outcomes]]) -> None:
+        order = await read_request(CancelMany, request)
+        if order is None:
+            return
+
+        async def answer() -> None:
+            await request.respond(encode(CancelManyReply(outcomes=await end(order))))
+
+        self._dispatcher.spawn(answer(), "cancel-many")
 
     async def explain(self, request: Request) -> None:
         """What is known here of one job; a dispatcher that knows nothing of it says so."""
@@ -203,10 +201,6 @@ class _Desk:
     async def status(self, request: Request) -> None:
         """Counts and what waits."""
         await request.respond(encode(_status(self._dispatcher, self._seats, self._upkeep, time.time())))
-
-
-def _outcome(stored: Stored) -> CancelOutcome:
-    return CancelOutcome.CANCELLED if stored is Stored.NOW else CancelOutcome.FINISHED
 
 
 def _parked(dispatcher: Dispatcher, now: float) -> Iterator[ParkedGroup]:

@@ -27,7 +27,7 @@ from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.topology import CHECK_DELAYED, topology
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.answers import Answers
-from lorayard_shared.jobs.cancelling import known_among
+from lorayard_shared.jobs.cancelling import find_among
 from lorayard_shared.logs import Event
 
 LOOK_SECONDS = 2.0
@@ -140,4 +140,4 @@ class Terminated:
         """Whether it has its result, or is tried again under a message of its own."""
         if await self._answers.has_result(held.tenant, held.job):
             return True
-        return bool(await known_among(self._bus, held.tenant, frozenset({held.job})))
+        return bool(await find_among(self._bus, held.tenant, frozenset({held.job})))

@@ -6,7 +6,7 @@ Nobody can know it while no worker has registered any, or while their session is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from heapq import nsmallest
 
 from lorayard_schemas.control import Cap, Hold, Pause
@@ -107,6 +107,10 @@ class Unresolved:
         """Remove a job and return it."""
         found = self.find(tenant, job)
         return self._take(found.key) if found is not None else None
+
+    def take_jobs(self, tenant: str, jobs: Container[str]) -> list[TakenJob]:
+        """Remove those of a tenant that are meant, and return them."""
+        return self.take_keys([one.key for one in self if one.job in jobs and one.address.tenant == tenant])
 
     def take_keys(self, keys: Iterable[str]) -> list[TakenJob]:
         """Remove those that are here and return them."""

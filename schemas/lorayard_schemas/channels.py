@@ -25,7 +25,9 @@ from lorayard_schemas.audit import (
     WorkerEndRecord,
 )
 from lorayard_schemas.blob import BlobManifest
+from lorayard_schemas.cancel_many import CancelMany, CancelManyReply
 from lorayard_schemas.control import Cap, Pause
+from lorayard_schemas.crew import ChangeCrew, CrewReply
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
@@ -239,6 +241,14 @@ PUBLIC: tuple[Channel, ...] = (
         replies=(CancelReply, *_SERVICE),
     ),
     Channel(
+        name="cancelMany",
+        address="yard.dispatcher.cancel-many",
+        summary="End many jobs of a tenant.",
+        side=RECEIVE,
+        bodies=(CancelMany,),
+        replies=(CancelManyReply, *_SERVICE),
+    ),
+    Channel(
         name="explain",
         address="yard.dispatcher.explain",
         summary="Why a job waits. Every dispatcher answers, also one that does not have it.",
@@ -375,6 +385,7 @@ def _inside(
 
 
 _CONTROL = "yard.worker.{worker}.control"
+_PARKED = "yard.dispatcher.cancel-parked"
 INSIDE: tuple[Channel, ...] = (
     Channel(
         name="due",
@@ -397,10 +408,13 @@ INSIDE: tuple[Channel, ...] = (
     ),
     _inside("assign", "yard.worker.{worker}.assign", "Jobs for a worker.", Assignment, AssignmentReply),
     _inside("workerCancel", f"{_CONTROL}.cancel", "End a job there.", CancelJob, CancelReply),
+    _inside("workerCancelMany", f"{_CONTROL}.cancel-many", "End jobs.", CancelMany, CancelManyReply),
     _inside("giveBack", f"{_CONTROL}.give-back", "Return what has not begun.", GiveBack, GiveBackReply),
     _inside("validate", f"{_CONTROL}.validate", "Try a version.", ValidateAdapter, ValidateReply),
     _inside("adapterOrder", f"{_CONTROL}.{{order}}", "Load, pin, dedicate ...", AdapterOrder, OrderReply),
-    _inside("cancelParked", "yard.dispatcher.cancel-parked", "Who has it parked?", CancelJob, CancelReply),
+    _inside("cancelParked", _PARKED, "Who has it parked?", CancelJob, CancelReply),
+    _inside("cancelManyParked", f"{_PARKED}-many", "Who has them parked?", CancelMany, CancelManyReply),
+    _inside("crew", "yard.supervisor.workers", "More workers, or fewer.", ChangeCrew, CrewReply),
     _inside("limitGossip", "yard.limits", "What a dispatcher let in of limits.", LimitGossip, side=SEND),
     _inside("load", "yard.load.{dispatcher}", "What a worker holds now.", WorkerLoad, side=SEND),
     Channel(

@@ -28,7 +28,9 @@ from lorayard_schemas.audit import (
     WorkerEndRecord,
 )
 from lorayard_schemas.blob import BlobManifest
+from lorayard_schemas.cancel_many import CancelMany, CancelManyReply
 from lorayard_schemas.control import Cap, Pause
+from lorayard_schemas.crew import ChangeCrew, CrewReply
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
@@ -69,8 +71,12 @@ MESSAGES: tuple[type[Message], ...] = (
     AssignmentReply,
     BlobManifest,
     CancelJob,
+    CancelMany,
+    CancelManyReply,
     CancelReply,
+    ChangeCrew,
     ClosedDoor,
+    CrewReply,
     DeadLetter,
     DecisionRecord,
     DispatcherAdvert,

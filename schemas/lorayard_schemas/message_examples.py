@@ -6,6 +6,7 @@ from typing import Any
 
 from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.attempt import AttemptRecord
+from lorayard_schemas.cancel_many import CancelMany, CancelManyReply, MeantJob, Place, SeenAt
 from lorayard_schemas.composition import Composition, CompositionPart, CompositionPolicy
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.job import ChatTurn, Job, PayloadRef, Sampling
@@ -126,6 +127,25 @@ EXAMPLES: tuple[tuple[str, Message], ...] = (
     ),
     ("cancel", CancelJob(tenant="docs", job="report-2026-0001")),
     ("cancelled", CancelReply(outcome=CancelOutcome.CANCELLED)),
+    (
+        "cancelMany",
+        CancelMany(
+            tenant="docs",
+            jobs=(
+                MeantJob(job="report-2026-0001", seen=SeenAt(place=Place.JOBS, sequence=4)),
+                MeantJob(job="report-2026-0002"),
+            ),
+        ),
+    ),
+    (
+        "cancelledMany",
+        CancelManyReply(
+            outcomes={
+                "report-2026-0001": CancelOutcome.CANCELLED,
+                "report-2026-0002": CancelOutcome.UNKNOWN,
+            }
+        ),
+    ),
     ("why", ExplainJob(tenant="docs", job="report-2026-0001")),
     (
         "parked",

@@ -10,6 +10,7 @@ from tests.unit.fuzz.conftest import Spoiler
 
 from lorayard_schemas import headers
 from lorayard_schemas.assignment import CancelJob
+from lorayard_schemas.cancel_many import CANCEL_MANY, CancelMany
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.explanation import ExplainJob
@@ -118,6 +119,7 @@ async def test_every_spoiled_order_is_answered__g3(yard: Yard, tally: Tally) -> 
     dispatcher = await yard.dispatcher()
     orders: tuple[tuple[str, type[Message]], ...] = (
         ("cancel", CancelJob),
+        (CANCEL_MANY, CancelMany),
         ("place", PlaceAdapter),
         ("explain", ExplainJob),
     )

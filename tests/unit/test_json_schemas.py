@@ -43,8 +43,10 @@ from lorayard_schemas.audit import (
     WorkerEndRecord,
 )
 from lorayard_schemas.blob import BlobManifest
+from lorayard_schemas.cancel_many import CancelMany, CancelManyReply, MeantJob, Place, SeenAt
 from lorayard_schemas.composition import Composition, CompositionPart, CompositionPolicy
 from lorayard_schemas.control import Cap, Controlled, Pause
+from lorayard_schemas.crew import ChangeCrew, CrewReply
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.give_back import AliasLead, GiveBack, GiveBackReply
@@ -145,6 +147,12 @@ SAMPLES: tuple[Message, ...] = (
     BlobManifest(sha256="0" * 64, size_bytes=2048, part_bytes=1024, parts=("1" * 64, "2" * 64)),
     CancelJob(tenant="t", job="j"),
     CancelReply(outcome=CancelOutcome.FINISHED),
+    CancelMany(
+        tenant="t", jobs=(MeantJob(job="j", seen=SeenAt(place=Place.DUE, sequence=7)), MeantJob(job="k"))
+    ),
+    CancelManyReply(outcomes={"j": CancelOutcome.CANCELLED}),
+    ChangeCrew(add=1, remove=("w1",)),
+    CrewReply(added=("w3",), removing=("w1",), workers=("w2", "w3")),
     DeadLetter(
         subject="s",
         sequence=1,

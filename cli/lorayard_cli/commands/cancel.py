@@ -17,6 +17,9 @@ from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, at_least_on
 from lorayard_cli.output import note, print_json, print_text
 from lorayard_schemas.assignment import CancelOutcome
 
+MOST_NAMED = 5
+"""Jobs of one error that are named on a terminal; `--json` has all."""
+
 _SAID = {
     CancelOutcome.CANCELLED: "is cancelled",
     CancelOutcome.FINISHED: "had finished before; its result stands",
@@ -111,11 +114,23 @@ def _show(report: CancelReport, output: Output, *, one_by_one: bool) -> None:
         ended = report.count(CancelOutcome.CANCELLED)
         finished = report.count(CancelOutcome.FINISHED)
         late = f", {finished} had finished meanwhile" if finished else ""
-        print_text(f"cancelled {ended} of {len(report.outcomes)} jobs{late}")
-    for job, error in report.errors.items():
-        note(f"job {job}: {error}")
+        unknown = report.count(CancelOutcome.UNKNOWN)
+        lost = f", of {unknown} it is not known" if unknown else ""
+        print_text(f"cancelled {ended} of {len(report.outcomes)} jobs{late}{lost}")
+    for error, jobs in _by_error(report).items():
+        named = ", ".join(jobs[:MOST_NAMED])
+        more = f" and {len(jobs) - MOST_NAMED} more" if len(jobs) > MOST_NAMED else ""
+        note(f"job {named}{more}: {error}")
     if report.beyond:
         note(f"{report.beyond} more fit, and were left alone; --most allows more")
+
+
+def _by_error(report: CancelReport) -> dict[str, list[str]]:
+    """Jobs by what was said of them: of thousands it is mostly the same."""
+    jobs: dict[str, list[str]] = {}
+    for job, error in report.errors.items():
+        jobs.setdefault(str(error), []).append(job)
+    return jobs
 
 
 def _document(report: CancelReport, *, one_by_one: bool) -> dict[str, object]:

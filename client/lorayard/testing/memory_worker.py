@@ -13,6 +13,7 @@ from lorayard.testing.memory_queue import MemoryQueue, Waiting
 from lorayard.testing.memory_server import MemoryServer
 from lorayard_schemas.assignment import CancelJob, CancelOutcome, CancelReply
 from lorayard_schemas.attempt import AttemptRecord
+from lorayard_schemas.cancel_many import CANCEL_MANY, CancelMany, CancelManyReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job, JobStub
@@ -39,6 +40,7 @@ class MemoryWorker:
         self._handler = handler
         self._adapters = adapters
         server.serve(server.settings.subjects.dispatcher("cancel"), self._cancel)
+        server.serve(server.settings.subjects.dispatcher(CANCEL_MANY), self._cancel_many)
         server.clock.on_advance(self.pass_time)
 
     def take(self) -> HeldJob | None:
@@ -159,18 +161,27 @@ class MemoryWorker:
 
     def _cancel(self, body: bytes) -> bytes:
         """As a dispatcher does: its one result is taken, and it leaves the streams."""
-        wish = decode(CancelJob, body)
+        return encode(CancelReply(outcome=self._end(decode(CancelJob, body))))
+
+    def _cancel_many(self, body: bytes) -> bytes:
+        order = decode(CancelMany, body)
+        wishes = [
+            CancelJob(tenant=order.tenant, job=one.job, seen=one.seen is not None) for one in order.jobs
+        ]
+        return encode(CancelManyReply(outcomes={wish.job: self._end(wish) for wish in wishes}))
+
+    def _end(self, wish: CancelJob) -> CancelOutcome:
         delayed = self.server.stream("delayed")
         schedule = delayed.last(self.server.settings.subjects.delayed_job(wish.tenant, wish.job))
         known = [one for one in self.queue.all() if _is_of(one, wish)]
         if not self.ending.store(wish.tenant, wish.job, ResultState.CANCELLED, attempt=_attempt(known)):
-            return encode(CancelReply(outcome=CancelOutcome.FINISHED))
+            return CancelOutcome.FINISHED
         for one in known:
             self.queue.ack(one)
         if schedule is not None:
             delayed.remove(schedule.sequence)
         found = bool(known) or schedule is not None or wish.seen
-        return encode(CancelReply(outcome=CancelOutcome.CANCELLED if found else CancelOutcome.UNKNOWN))
+        return CancelOutcome.CANCELLED if found else CancelOutcome.UNKNOWN
 
 
 def _attempt(known: list[Waiting]) -> int:

@@ -11,6 +11,9 @@ import itertools
 from collections.abc import Sequence
 from contextlib import suppress
 
+import nats.errors
+from nats.aio.subscription import Subscription
+
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.value import value
@@ -55,6 +58,14 @@ class Publishes:
         self._tokens = itertools.count()
         self._open: dict[str, tuple[_Group, int]] = {}
         self._listening = False
+        self._hearing: Subscription | None = None
+
+    async def close(self) -> None:
+        """Hear no answers any more; one that lives as long as its connection need not."""
+        hearing, self._hearing, self._listening = self._hearing, None, False
+        if hearing is not None and not self._bus.nc.is_closed:
+            with suppress(nats.errors.Error):
+                await hearing.unsubscribe()
 
     async def send(self, messages: Sequence[Outgoing]) -> list[Heard | None]:
         """The stream's answer to each, in their order; None where none came in time.
@@ -89,7 +100,7 @@ class Publishes:
             return
         self._listening = True  # what is sent meanwhile goes out behind the subscription
         try:
-            await self._bus.nc.hear(f"{self._inbox}.*", self._take)
+            self._hearing = await self._bus.nc.hear(f"{self._inbox}.*", self._take)
         except BaseException:
             self._listening = False
             raise

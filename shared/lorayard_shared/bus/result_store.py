@@ -77,6 +77,10 @@ class ResultStore:
         self._full = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
         self._failed = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
 
+    async def close(self) -> None:
+        """For one that does not live as long as its connection."""
+        await self._publishes.close()
+
     async def store(self, result: JobResult) -> Stored:
         """Store a result, waiting out any trouble with the bus; the caller keeps the lease meanwhile."""
         backoff = FIRST_BACKOFF_SECONDS

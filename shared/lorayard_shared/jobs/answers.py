@@ -16,12 +16,14 @@ import nats.js.errors
 import structlog
 
 from lorayard_schemas.attempt import AttemptRecord, read_history
+from lorayard_schemas.codec import encode
 from lorayard_schemas.dead_letter import DeadLetter
+from lorayard_schemas.names import CHOOSE
 from lorayard_schemas.result import ErrorKind, JobResult, ResultError, ResultState
 from lorayard_schemas.trace_context import UNTRACED
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import ACK
-from lorayard_shared.bus.result_store import ResultStore, Stored
+from lorayard_shared.bus.result_store import PackedResult, ResultStore, Stored
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.dead_letters import DeadLetters, letter_of
 from lorayard_shared.jobs.intake import Unreadable, dead_tenant
@@ -113,6 +115,39 @@ class Answers:
         """Ended on demand."""
         self._log.info(Event.JOB_CANCELLED, job=job.job, tenant=job.address.tenant, **job.traced)
         return await self._finish(job, ResultState.CANCELLED, None)
+
+    async def cancel_many(self, jobs: Sequence[TakenJob]) -> dict[str, Stored]:
+        """Likewise, with one breath for all; what became of each, by its id."""
+        if not jobs:
+            return {}
+        self._log.info(Event.JOB_CANCELLED, jobs=len(jobs), tenant=jobs[0].address.tenant)
+        try:
+            stored = await self._results.try_together([self._cancelled(job) for job in jobs])
+        except nats.errors.Error:
+            stored = [None] * len(jobs)
+        done = [job for job, became in zip(jobs, stored, strict=True) if became is not None]
+        await self._ack_all(done)
+        self.count += sum(became is Stored.NOW for became in stored)
+        # What is left meets trouble, each by itself and patiently.
+        return {
+            job.job: became or await self._finish(job, ResultState.CANCELLED, None)
+            for job, became in zip(jobs, stored, strict=True)
+        }
+
+    def _cancelled(self, job: TakenJob) -> PackedResult:
+        tenant, attempts = job.address.tenant, tuple(read_history(job.history))
+        result = JobResult(
+            job=job.job,
+            tenant=tenant,
+            state=ResultState.CANCELLED,
+            attempt=job.attempt,
+            attempts=attempts,
+            request_digest=job.request_digest,
+            correlation_id=job.traced.get("correlation_id"),
+            trace_id=job.traced.get("trace_id"),
+            finished_at=time.time(),
+        )
+        return PackedResult(tenant=tenant, job=job.job, body=encode(result))
 
     async def overlapped(self, job: TakenJob) -> Stored:
         """An occurrence of a schedule that came due while an earlier one was at work."""
@@ -233,6 +268,15 @@ class Answers:
             at=time.time(),
         )
         await self._letters.bury_unreadable(letter, dead_tenant(found.subject), found.delivery.key)
+
+    async def bury_unknown(self, letter: DeadLetter, key: str) -> None:
+        """Of a message that is gone unread: nobody can be answered."""
+        await self._letters.bury_unreadable(letter, CHOOSE, key)
+
+    async def _ack_all(self, jobs: Sequence[TakenJob]) -> None:
+        for job in jobs:
+            with self._lease_kept(job.lease):
+                await self._ack(job.lease)
 
     async def _ack(self, lease: str) -> None:
         try:

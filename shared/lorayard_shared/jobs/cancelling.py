@@ -23,6 +23,9 @@ from lorayard_shared.bus.scanning import PAGE_MESSAGES, scan
 
 Store = Callable[[Mapping[str, str]], Awaitable[Stored]]
 
+Known = Mapping[str, Mapping[str, str]]
+"""Jobs that are there, or may be, by id: with what their callers know them by."""
+
 WORKER_SECONDS = 0.5
 """A worker's loop never blocks. One that is silent for longer keeps the job, and its answer will be void: the
 cancelled result is stored meanwhile."""
@@ -53,56 +56,65 @@ async def _ask(bus: Bus, worker: str, wish: CancelJob) -> bool:
         return False
 
 
-async def cancel_unheld(bus: Bus, wish: CancelJob, store: Store) -> CancelOutcome:
+async def cancel_unheld(
+    bus: Bus, wish: CancelJob, store: Store, *, known: Known | None = None
+) -> CancelOutcome:
     """Cancel a job that nobody has; `store` takes its result, given what its caller knows it by, and
-    withdraws its schedule.
+    withdraws its schedule. `known` is what `find` says, where somebody has looked.
 
     What is neither in a stream nor has a result is `unknown`; where there is too much to look through in a
     moment it counts as cancelled.
     """
-    found = await _find(bus, wish)
-    if await store(found or UNTRACED) is Stored.BEFORE:
+    known = await find(bus, wish) if known is None else known
+    if await store(known.get(wish.job, UNTRACED)) is Stored.BEFORE:
         return CancelOutcome.FINISHED
-    return CancelOutcome.UNKNOWN if found is None else CancelOutcome.CANCELLED
+    return CancelOutcome.CANCELLED if wish.job in known else CancelOutcome.UNKNOWN
 
 
-async def _find(bus: Bus, wish: CancelJob) -> Mapping[str, str] | None:
-    """What the caller knows the job by, if it is in a stream, or may be; None: it is nowhere."""
+async def find(bus: Bus, wish: CancelJob) -> Known:
+    """The job, if it is in a stream, or may be."""
     if wish.seen:
-        return UNTRACED
-    subjects, tenant = bus.subjects, subject_token(wish.tenant)
+        return {wish.job: UNTRACED}
+    return await find_among(bus, wish.tenant, frozenset({wish.job}))
+
+
+async def find_among(bus: Bus, tenant: str, jobs: frozenset[str]) -> Known:
+    """Those of a tenant's jobs that are in a stream, or may be."""
+    if not jobs:
+        return {}
+    subjects, token = bus.subjects, subject_token(tenant)
+    named = next(iter(jobs)) if len(jobs) == 1 else None
     places = (
-        ("delayed", subjects.delayed_job(wish.tenant, wish.job)),
-        ("jobs", f"{subjects.prefix}.jobs.*.{tenant}.>"),
-        ("delayed", f"{subjects.prefix}.due.*.{tenant}.>"),
+        ("delayed", subjects.delayed_job(tenant, named or "*")),
+        ("jobs", f"{subjects.prefix}.jobs.*.{token}.>"),
+        ("delayed", f"{subjects.prefix}.due.*.{token}.>"),
     )
+    found = dict[str, Mapping[str, str]]()
     with suppress(nats.errors.Error, ApiError, TimeoutError):
         async with asyncio.timeout(LOOK_SECONDS):
             for kind, subject in places:
-                found = await _find_under(bus, kind, subject, wish.job)
-                if found is not None:
-                    return found
-            return None
-    return UNTRACED
+                if len(found) < len(jobs):
+                    found |= await _find_under(bus, kind, subject, jobs)
+            return found
+    return dict.fromkeys(jobs, UNTRACED) | found
 
 
-async def _find_under(bus: Bus, kind: str, subject: str, job: str) -> Mapping[str, str] | None:
-    """The same of one subject; one among very many counts as there."""
+async def _find_under(bus: Bus, kind: str, subject: str, jobs: frozenset[str]) -> Known:
+    """Which of the jobs are under a subject; among very many all count as there."""
     count = await _count(bus, kind, subject)
     if not 0 < count <= PAGE_MESSAGES:
-        return UNTRACED if count else None
-    found: list[Mapping[str, str]] = []
+        return dict.fromkeys(jobs, UNTRACED) if count else {}
+    names_one = not subject.endswith((">", "*"))
+    found: dict[str, Mapping[str, str]] = dict.fromkeys(jobs, UNTRACED) if names_one else {}
 
     def look(_: str, __: dict[str, str], body: bytes) -> None:
         with suppress(MalformedMessageError):
             stub = decode(JobStub, body)
-            if stub.id == job:
-                found.append(trace_fields(stub))
+            if stub.id in jobs:
+                found[stub.id] = trace_fields(stub)
 
     await scan(bus, bus.subjects.stream(kind), subject, look, seconds=LOOK_SECONDS)
-    if found:
-        return found[0]
-    return None if subject.endswith(">") else UNTRACED  # the subject itself names the job
+    return found
 
 
 async def _count(bus: Bus, kind: str, subject: str) -> int:

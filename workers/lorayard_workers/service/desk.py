@@ -20,6 +20,7 @@ from lorayard_schemas.assignment import (
     Refusal,
     RefusalReason,
 )
+from lorayard_schemas.cancel_many import CANCEL_MANY, CancelMany, CancelManyReply
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.give_back import GIVE_BACK, GiveBack, GiveBackReply
@@ -91,6 +92,7 @@ class Desk:
         )
         handlers: dict[str, Handler] = {
             "cancel": self.cancel,
+            CANCEL_MANY: self.cancel_many,
             GIVE_BACK: self.give_back,
             VALIDATE: self._validation.asked,
             **{verb: partial(self.order, verb) for verb in OrderVerb},
@@ -126,6 +128,16 @@ class Desk:
         here = self._execution.cancel(wish.tenant, wish.job)
         outcome = CancelOutcome.CANCELLED if here else CancelOutcome.NOT_HERE
         await request.respond(encode(CancelReply(outcome=outcome)))
+
+    async def cancel_many(self, request: Request) -> None:
+        """End those that are held here; the others are not told of."""
+        order = await read_request(CancelMany, request)
+        if order is None:
+            return
+        meant, tenant = order.ids, order.tenant
+        here = {held.job for held in self._held if held.job in meant and held.address.tenant == tenant}
+        ended = [job for job in here if self._execution.cancel(tenant, job)]
+        await request.respond(encode(CancelManyReply(outcomes=dict.fromkeys(ended, CancelOutcome.CANCELLED))))
 
     async def give_back(self, request: Request) -> None:
         """Begin some jobs no more: what led them here leads elsewhere."""

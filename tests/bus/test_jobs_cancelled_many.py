@@ -1,0 +1,182 @@
+"""Thousands are cancelled with few orders, in whatever state; what hangs holds up no cancel (E4)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from nats.aio.msg import Msg
+from tests.bus.conftest import Yard
+
+import lorayard.cancel
+import lorayard.cancel_together
+from lorayard import CancelOutcome, CancelQuery, Client
+from lorayard_schemas.cancel_many import CancelMany
+from lorayard_schemas.codec import decode, encode
+from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.result import JobResult, ResultState
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.echo_script import Scripted
+from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+
+CANCELLED = CancelOutcome.CANCELLED
+FINISHED = CancelOutcome.FINISHED
+UNKNOWN = CancelOutcome.UNKNOWN
+
+
+def script(request: GenerationRequest) -> Scripted:
+    """A prompt says what becomes of it."""
+    if request.prompt == "fail":
+        failed = Failed(
+            request_id=request.request_id, kind=FailureKind.RETRYABLE, code="engine_error", message="m"
+        )
+        return Scripted(outcome=failed)
+    return Scripted(delay_seconds=math.inf if request.prompt == "hold" else 0.0)
+
+
+@pytest.fixture
+async def client(long_lease_yard: Yard) -> AsyncIterator[Client]:
+    async with Client(settings=long_lease_yard.settings, tenant="acme") as client:
+        yield client
+
+
+async def hold_some(yard: Yard, client: Client, wait_until: WaitUntil) -> set[str]:
+    """Jobs at a worker, parked, behind the window, in a paused lane, for later and to be tried again."""
+    await yard.dispatcher(window=4)
+    await yard.worker(engine=EchoEngine(rows=2, script=script), drain_seconds=0.0)
+    names = {"f", *(f"j{number}" for number in range(40)), *(f"b{number}" for number in range(5))}
+    await yard.publish(Job(id="f", prompt="fail"))
+
+    async def waits() -> bool:
+        return await yard.left("delayed") == 1
+
+    await wait_until(waits)
+    await client.control.pause("lane", "bulk", reason="w")
+    for number in range(40):
+        await yard.publish(Job(id=f"j{number}", prompt="hold"))
+    for number in range(5):
+        await yard.publish(Job(id=f"b{number}", prompt="hold"), lane=Lane.BULK)
+
+    async def holds() -> bool:
+        return len((await yard.advert()).load.holding) >= 2
+
+    await wait_until(holds)
+    return names | {(await client.submit("x", delay_seconds=3600)).id for _ in range(3)}
+
+
+async def test_many_in_every_state_are_cancelled_and_leave_the_streams__e4(
+    long_lease_yard: Yard, client: Client, wait_until: WaitUntil
+) -> None:
+    yard = long_lease_yard
+    names = await hold_some(yard, client, wait_until)
+    await yard.publish(Job(id="theirs", prompt="hold"), tenant="other", lane=Lane.BULK)
+    report = await client.cancel_where(CancelQuery())
+    assert dict(report.outcomes) == dict.fromkeys(names, CANCELLED)
+    for name in names:
+        assert (await yard.result(name)).state is ResultState.CANCELLED
+
+    async def only_theirs() -> bool:
+        return (await yard.left(), await yard.left("delayed")) == (1, 0)
+
+    await wait_until(only_theirs)
+    assert await yard.stored("theirs", tenant="other") is None
+
+
+async def test_many_by_their_ids_are_told_apart__e4(long_lease_yard: Yard, client: Client) -> None:
+    yard = long_lease_yard
+    await yard.dispatcher()
+    ids = [f"j{number}" for number in range(20)]
+    for name in ids:
+        await yard.publish(Job(id=name, prompt="x"), lane=Lane.BULK)
+    await yard.bus.js.publish(
+        yard.bus.subjects.result("acme", "j0"),
+        encode(JobResult(job="j0", tenant="acme", state=ResultState.SUCCEEDED)),
+    )
+    report = await client.cancel_many([*ids, "typo"])
+    assert report.outcomes == {"j0": FINISHED, **dict.fromkeys(ids[1:], CANCELLED), "typo": UNKNOWN}
+
+
+async def test_many_are_cancelled_while_no_dispatcher_lives__e4(
+    long_lease_yard: Yard, client: Client, wait_until: WaitUntil
+) -> None:
+    yard = long_lease_yard
+    dispatcher = await yard.dispatcher(window=4)
+    await yard.worker(engine=EchoEngine(rows=2, script=script), drain_seconds=0.0)
+    for number in range(40):
+        await yard.publish(Job(id=f"j{number}", prompt="hold"))
+
+    async def holds() -> bool:
+        return len((await yard.advert()).load.holding) >= 2
+
+    await wait_until(holds)
+    await dispatcher.stop()
+    report = await client.cancel_where(CancelQuery())
+    assert Counter(report.outcomes.values()) == {CANCELLED: 40}
+
+    async def nothing_left() -> bool:
+        return await yard.left() == 0
+
+    await wait_until(nothing_left)
+
+
+async def test_what_a_late_answer_has_ended_is_not_told_as_finished__e4(
+    long_lease_yard: Yard, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who took the order carries it out, and its answer is lost."""
+    yard = long_lease_yard
+
+    async def carry_out(message: Msg) -> None:
+        for one in decode(CancelMany, message.data).jobs:
+            state = ResultState.SUCCEEDED if one.job == "j0" else ResultState.CANCELLED
+            body = encode(JobResult(job=one.job, tenant="acme", state=state))
+            await yard.bus.js.publish(yard.bus.subjects.result("acme", one.job), body)
+
+    await yard.bus.nc.subscribe(yard.bus.subjects.dispatcher("cancel-many"), "q", cb=carry_out)
+    await yard.bus.nc.flush()
+    monkeypatch.setattr(lorayard.cancel_together, "ANSWER_SECONDS", 1.0)
+    ids = [f"j{number}" for number in range(20)]
+    for name in ids:
+        await yard.publish(Job(id=name, prompt="x"))
+    report = await client.cancel_many(ids)
+    assert report.outcomes == {"j0": FINISHED, **dict.fromkeys(ids[1:], CANCELLED)}
+
+
+@pytest.mark.parametrize("state", ["running", "queued", "finished", "never"])
+async def test_a_dispatcher_that_hangs_does_not_hold_up_a_cancel__e4(
+    state: str, long_lease_yard: Yard, client: Client, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard = long_lease_yard
+    dispatcher = await yard.dispatcher()
+    await yard.worker(engine=EchoEngine(rows=2, script=script), drain_seconds=0.0)
+    if state in ("running", "finished"):
+        await yard.publish(Job(id="j", prompt="hold" if state == "running" else "x"))
+
+        async def there() -> bool:
+            return state == "finished" or len((await yard.advert()).load.holding) == 1
+
+        await wait_until(there)
+    if state == "finished":
+        await yard.result("j")
+    await dispatcher.stop()
+    heard: list[Msg] = []
+
+    async def hang(message: Msg) -> None:
+        heard.append(message)
+
+    await yard.bus.nc.subscribe(yard.bus.subjects.dispatcher("cancel"), "q", cb=hang)
+    await yard.bus.nc.subscribe(yard.bus.subjects.dispatcher("cancel-parked"), cb=hang)
+    await yard.bus.nc.flush()
+    if state == "queued":
+        await yard.publish(Job(id="j", prompt="x"))
+    monkeypatch.setattr(lorayard.cancel, "ANSWER_SECONDS", 600.0)
+    said = {"finished": FINISHED, "never": UNKNOWN}.get(state, CANCELLED)
+    assert await client.handle("j").cancel() is said
+    ended = ResultState.SUCCEEDED if state == "finished" else ResultState.CANCELLED
+    assert (await yard.result("j")).state is ended
+    assert len(heard) == 2, "the order, and whether it has the job parked"
