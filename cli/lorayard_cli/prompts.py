@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
-from lorayard_cli.reading.files import UnreadableFileError, read_text
+from lorayard_cli.text_file import UnreadableFileError, read_text
 
 STDIN = "-"
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*(=\S*)?")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # imported at their first use: most services publish jobs and
     from lorayard.registry.aliases import Aliases
     from lorayard.registry.keys import Keys
     from lorayard.registry.limits import AdmissionLimits
+    from lorayard.registry.models import Models
     from lorayard.registry.rules import Rules
     from lorayard.registry.schedules import Schedules
     from lorayard.registry.strikes import Strikes
@@ -336,6 +337,13 @@ class Client:
         from lorayard.registry.strikes import Strikes
 
         return Strikes(lambda: self._open_link)
+
+    @property
+    def models(self) -> Models:
+        """The base models that the yard's workers have, and their tokenizers: `await yard.models()`."""
+        from lorayard.registry.models import Models
+
+        return Models(lambda: self._open_link)
 
     @property
     def tenants(self) -> Tenants:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # imported at their first use, as in `Client`
     from lorayard.registry.sync_aliases import SyncAliases
     from lorayard.registry.sync_keys import SyncKeys
     from lorayard.registry.sync_limits import SyncAdmissionLimits
+    from lorayard.registry.sync_models import SyncModels
     from lorayard.registry.sync_rules import SyncRules
     from lorayard.registry.sync_schedules import SyncSchedules
     from lorayard.registry.sync_strikes import SyncStrikes
@@ -255,6 +256,13 @@ class SyncClient:
         from lorayard.registry.sync_strikes import SyncStrikes
 
         return SyncStrikes(self._client.strikes, lambda: self._thread)
+
+    @property
+    def models(self) -> SyncModels:
+        """The base models that the yard's workers have, and their tokenizers: `yard.models()`."""
+        from lorayard.registry.sync_models import SyncModels
+
+        return SyncModels(self._client.models, lambda: self._thread)
 
     @property
     def tenants(self) -> SyncTenants:

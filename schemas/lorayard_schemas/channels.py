@@ -35,6 +35,7 @@ from lorayard_schemas.interruption import InterruptionRecord
 from lorayard_schemas.job import Job
 from lorayard_schemas.limit import AskLimits, ClosedDoor, LimitGossip, Limits, LimitsReport
 from lorayard_schemas.message import Message
+from lorayard_schemas.model_card import ModelCard
 from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter, Placement, PlacementReport, PlaceReply
 from lorayard_schemas.result import JobResult
@@ -332,6 +333,7 @@ def _bucket(name: str, bucket: str, key: str, summary: str, *bodies: type[Messag
 BUCKETS: tuple[Channel, ...] = (
     _bucket("workers", "workers", "{worker}", "What a worker has and does, each second.", WorkerAdvert),
     _bucket("adapters", "adapters", "{key}.{version}", "What is registered, by version.", AdapterRecord),
+    _bucket("models", "models", "{key}", "Base models, and their tokenizers.", ModelCard),
     _bucket("aliases", "aliases", "{key}.{alias}", "Words for versions, with weights.", AliasRecord),
     _bucket("rules", "rules", "table", "What chooses the adapter of jobs that name none.", RouteTable),
     _bucket("classifier", "rules", "semantic", "The classifier in force.", SemanticRecord),

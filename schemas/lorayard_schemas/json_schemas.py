@@ -38,6 +38,7 @@ from lorayard_schemas.interruption import InterruptionRecord
 from lorayard_schemas.job import Job
 from lorayard_schemas.limit import AskLimits, ClosedDoor, LimitGossip, Limits, LimitsReport
 from lorayard_schemas.message import LEAST_WHOLE, WHOLE_END, Message
+from lorayard_schemas.model_card import ModelCard
 from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.placement import (
     AskPlacements,
@@ -92,6 +93,7 @@ MESSAGES: tuple[type[Message], ...] = (
     LimitGossip,
     Limits,
     LimitsReport,
+    ModelCard,
     Cap,
     OrderReply,
     Pause,

@@ -207,6 +207,7 @@ def test_both_clients_have_the_same_parts() -> None:
         "dead",
         "keys",
         "limits",
+        "models",
         "rules",
         "schedules",
         "strikes",

@@ -37,6 +37,7 @@ BUCKETS = (
     "placements",
     "aliases",
     "rules",
+    "models",
     "tenants",
     "control",
     "sessions",

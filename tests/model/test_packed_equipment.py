@@ -34,6 +34,12 @@ def test_an_adapter_over_the_rank_limit_is_never_offered__b11(tiny_model: Path, 
     assert "12" in catalog.broken[0].reason
 
 
+def test_the_models_tokenizer_is_at_hand_for_the_yard__e6(tiny_model: Path) -> None:
+    settings = WorkerSettings(model=str(tiny_model), rows=2, slots=2, threads=1)
+    assert equip_packed(settings).tokenizer == tiny_model / "tokenizer.json"
+    assert (tiny_model / "tokenizer.json").is_file()
+
+
 CHANGED: dict[str, Any] = {
     "slots": 3,
     "slot_bytes": 4_000_000,

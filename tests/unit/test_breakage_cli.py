@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 import lorayard_cli
+from lorayard.summarize.output.sink import Lines
+from lorayard.summarize.record import DocumentRecord
+from lorayard.summarize.run import Placed
 from lorayard_cli.embedded.bus_server import prepare_bus_server
 from lorayard_cli.embedded.data_folder import DataFolderError
 from lorayard_cli.embedded.plan import YardPlan
@@ -18,8 +21,7 @@ from lorayard_cli.embedded.provisions import provide
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import explain
 from lorayard_cli.output import note
-from lorayard_cli.reading.files import UnreadableFileError, read_text
-from lorayard_cli.reading.lines import problem_line, write_line
+from lorayard_cli.text_file import UnreadableFileError, read_text
 
 
 @pytest.mark.parametrize("url", ["", " ", "nats://", "http://foo", "127.0.0.1:99999", "nats://[::1", "x:y"])
@@ -59,7 +61,8 @@ def test_the_name_of_a_file_need_not_be_utf8(tmp_path: Path, monkeypatch: pytest
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="utf-8", errors="strict"))
     lorayard_cli.run(["--no-such-option"])  # whatever it does, it readies the streams
-    write_line(problem_line(path, "unreadable", "why"), sys.stdout)
+    record = DocumentRecord(path=str(path), name=path.name, error={"code": "unreadable", "message": "why"})
+    Lines(sys.stdout).add(Placed(place=0, record=record))
     assert json.loads(raw.getvalue())["path"] == str(path)
 
 

@@ -67,6 +67,7 @@ from lorayard_schemas.limit import (
     SpentHere,
 )
 from lorayard_schemas.message import Message
+from lorayard_schemas.model_card import ModelCard
 from lorayard_schemas.order import AdapterOrder, OrderAnswer, OrderOutcome, OrderReply
 from lorayard_schemas.placement import (
     AdapterTier,
@@ -250,6 +251,11 @@ SAMPLES: tuple[Message, ...] = (
     RouteTable(rules=(RouteRule(name="r", task=Match(prefix="sum"), adapter="a/b/c@stable"),)),
     TokenEvent(job="j", kind=EventKind.TOKENS, worker="w", attempt=1, text="é", tokens=1),
     TrafficSamples(encoder=DIGEST, dimensions=4),
+    ModelCard(
+        base_digest=DIGEST,
+        model="m",
+        tokenizer=StoredFile(name="tokenizer.json", sha256="0" * 64, size_bytes=1),
+    ),
     SemanticRecord(
         artifact=DIGEST,
         files=(StoredFile(name="head.safetensors", sha256="0" * 64, size_bytes=1),),

@@ -25,6 +25,7 @@ from lorayard_workers.service.folder_watch import FolderWatch
 from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.job_request import RunLimits
 from lorayard_workers.service.last_words import LastWords
+from lorayard_workers.service.model_teller import ModelTeller
 from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.orders import Orders
 from lorayard_workers.service.peers import Peers
@@ -69,6 +70,7 @@ class Crew:
     recycling: Recycling
     emergency: Emergency
     folder: FolderWatch | None
+    model: ModelTeller
 
     def start(self) -> list[asyncio.Task[None]]:
         """Their loops."""
@@ -83,6 +85,7 @@ class Crew:
             "placements": self.placements.run(),
             "preferences": self.preferences.run(),
             "control": self.control.run(),
+            "model": self.model.run(),
             EMERGENCY: self.emergency.run(),
         }
         if self.recycling.wanted:
@@ -149,7 +152,13 @@ def make_crew(
         watchdog=_watchdog(settings, engine, leases, words, owns_process=owns_process),
         words=words,
         recycling=_recycling(bus, settings, execution),
+        model=_model_teller(bus, settings, equipment),
     )
+
+
+def _model_teller(bus: Bus, settings: WorkerSettings, equipment: Equipment) -> ModelTeller:
+    digest = equipment.engine.base_digest
+    return ModelTeller(bus, model=settings.model, base_digest=digest, tokenizer=equipment.tokenizer)
 
 
 def _recycling(bus: Bus, settings: WorkerSettings, execution: Execution) -> Recycling:

@@ -30,6 +30,8 @@ class Equipment:
     """Made the catalog, and can look again; None: there is no folder."""
     keeps: Callable[[str], bool] = lambda _: False
     """Whether an adapter, by digest, can be loaded without its folder: a packed copy lies on disk."""
+    tokenizer: Path | None = None
+    """The base model's `tokenizer.json`, if there is a model."""
 
 
 def equip(settings: WorkerSettings) -> Equipment:

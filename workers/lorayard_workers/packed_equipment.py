@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from lorayard_schemas.model_card import TOKENIZER_NAME
 from lorayard_shared.errors import SettingsError
 from lorayard_workers.adapters.catalog import Catalog, CatalogScanner
 from lorayard_workers.adapters.limits import AdapterLimits
@@ -30,8 +31,9 @@ def equip_packed(settings: WorkerSettings) -> Equipment:
     """
     check_machine(settings)
     folders: dict[str, Path] = {}
+    model = _model_folder(settings)
     try:
-        engine = PackedEngine(_model_folder(settings), folders, engine_config(settings))
+        engine = PackedEngine(model, folders, engine_config(settings))
     except CapacityError as error:
         raise SettingsError(setting=f"LORAYARD_{error.setting.upper()}", reason=str(error)) from error
     catalog, scanner = Catalog(), None
@@ -52,6 +54,7 @@ def equip_packed(settings: WorkerSettings) -> Equipment:
         limits=limits,
         scanner=scanner,
         keeps=engine.packs,
+        tokenizer=model / TOKENIZER_NAME,
     )
 
 

@@ -1,173 +1,174 @@
-"""`lorayard summarize`: files in, one JSON line each out."""
+"""`lorayard summarize`: documents in, their summaries out."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from lorayard.client import Client
+from lorayard.summarize.cache import Cache
+from lorayard.summarize.errors import CacheError, OutputError, OutputInUseError
+from lorayard.summarize.identity import YardView
+from lorayard.summarize.options import CHUNK_TOKENS, IN_FLIGHT, SummaryOptions
+from lorayard.summarize.output.sink import Sink
+from lorayard.summarize.plan import make_plan
+from lorayard.summarize.prompt_set import PromptSet
+from lorayard.summarize.reading.document import MOST_BYTES
+from lorayard.summarize.run import summarize_sources
+from lorayard.summarize.sources import find_sources
+from lorayard.summarize.styles import Style
+from lorayard.summarize.tally import Tally
+from lorayard.summarize.tokenizer import token_counter
 from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
-from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
-from lorayard_cli.output import UNWRITABLE, note
-from lorayard_cli.progress import Advance, progress
-from lorayard_cli.reading.files import find_files
-from lorayard_cli.reading.lines import Line, write_line
-from lorayard_cli.reading.summaries import SummaryOrder, summarize_files
+from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, data_folder
+from lorayard_cli.output import counted, note
+from lorayard_cli.summary_progress import shown, state
+from lorayard_cli.summary_sinks import FormatName, make_sink
 
 DEFAULT_ADAPTER = "acme/gemma3-270m/summary"
-DEFAULT_CHARACTERS = 4000
-"""About 1,000 tokens: the demo's adapters learnt on 300, and a long prefill takes seconds on a CPU."""
+CACHE_FOLDER = "summaries"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the summaries shall be like, and who writes them."""
+
+    adapter: str = DEFAULT_ADAPTER
+    """Which adapter summarizes; `base` is the model without any."""
+    combine_adapter: str | None = None
+    """Which one makes one summary of those of a long document's parts; else the same."""
+    style: Literal["line", "paragraph", "bullets", "key-points"] = "line"
+    """The form of a summary."""
+    words: int | None = None
+    """Its length, about; else what is usual for the style."""
+    structured: Annotated[bool, Parameter(negative="")] = False
+    """Have the model write title, summary and key points, held to a JSON schema."""
+    prompts: Path | None = None
+    """A folder with whole.txt, part.txt and combine.txt: what the model is told, with {text}, {title},
+    {style} and {words} in their places. Else the adapter's own form, or lorayard's where it has none."""
+    chunk_tokens: int = CHUNK_TOKENS
+    """Tokens of text in one prompt, at most; longer documents are cut at sections and sentences."""
+    max_new_tokens: int | None = None
+    """Length of an answer at most; else by the words."""
+    lane: Literal["urgent", "high", "normal", "bulk"] = "bulk"
+    """How urgent the jobs are."""
+    in_flight: int = IN_FLIGHT
+    """Jobs under way at once."""
+    max_bytes: int = MOST_BYTES
+    """Larger files are listed and not read."""
+
+    def options(self) -> SummaryOptions:
+        """Checked.
+
+        Raises:
+            InvalidRequestError: one of them cannot be used.
+        """
+        return SummaryOptions(
+            adapter=self.adapter,
+            combine_adapter=self.combine_adapter,
+            style=Style(self.style),
+            words=self.words,
+            structured=self.structured,
+            prompts=None if self.prompts is None else PromptSet.read(self.prompts),
+            chunk_tokens=self.chunk_tokens,
+            max_new_tokens=self.max_new_tokens,
+            lane=self.lane,
+            in_flight=self.in_flight,
+            most_bytes=self.max_bytes,
+        )
+
+
+USUAL = Asked()
 
 
 async def summarize(
     paths: Annotated[list[Path], Parameter(consume_multiple=True)],
     *,
-    adapter: str = DEFAULT_ADAPTER,
     out: Path | None = None,
-    max_characters: int = DEFAULT_CHARACTERS,
-    max_new_tokens: int = 64,
-    prompt_format: str | None = None,
-    lane: Literal["urgent", "high", "normal", "bulk"] = "bulk",
-    in_flight: int = 32,
+    format: FormatName | None = None,
+    cache: Path | None = None,
+    all_files: Annotated[bool, Parameter(negative="")] = False,
+    asked: Asked = USUAL,
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> int:
-    """Summarize text and markdown files; one JSON object per line, in the order they finish.
+    """Summarize documents: text, markdown, HTML, PDF and office files of any length.
 
-    Each line has path, summary, adapter, version, digest, tokens, truncated, and error where there is no
-    summary: a file that is empty, unreadable or no text is listed and stops nothing. Ends with 1 when a job
-    failed, with 5 when there was nothing to summarize.
+    Run it again to go on after an interruption, or to summarize what has changed: answers are kept as they
+    come. Ends with 1 when a document has no summary though it was read, with 5 when there was nothing to
+    summarize. A document that cannot be read is listed and stops nothing.
 
     Parameters
     ----------
     paths
-        Files, and folders to search for .txt, .md, .rst and the like.
-    adapter
-        Which adapter summarizes.
+        Files, folders and patterns such as 'docs/**/*.md'.
     out
-        Write the lines to this file instead of stdout.
-    max_characters
-        Longer documents are cut at the end of a sentence.
-    max_new_tokens
-        Length of a summary at most.
-    prompt_format
-        What the model is given, {doc} in the place of the document, instead of the adapter's own form.
-    lane
-        How urgent the jobs are.
-    in_flight
-        Documents under way at once.
+        Write here instead of JSON lines to stdout: a .jsonl file, a .md file for one report, or a folder.
+    format
+        jsonl, report, or markdown (a file for each document); else by the name of OUT.
+    cache
+        Where answers are kept; else `summaries` in the data folder (LORAYARD_DATA, or ./.lorayard).
+    all_files
+        In folders, also read files whose names do not look like documents.
     """
     del output  # JSON lines either way
-    order = SummaryOrder(
-        adapter=adapter,
-        prompt_format=_checked_format(prompt_format),
-        max_characters=_positive(max_characters, "max_characters"),
-        max_new_tokens=max_new_tokens,
-        lane=lane,
-        in_flight=_positive(in_flight, "in_flight"),
-    )
-    return await _run(yard, paths, order, out)
-
-
-async def _run(yard: YardAddress, paths: list[Path], order: SummaryOrder, out: Path | None) -> int:
-    total = sum(1 for _ in find_files(paths))
-    if not total:
-        raise CommandError(
-            ExitCode.BAD_INPUT, "no_files", "no text file under " + ", ".join(map(str, paths)), field="paths"
-        )
-    with _target(out) as stream, progress(total, "summarize") as advance:
-        tally = _Tally(stream, advance, total)
-        await _write(yard, paths, order, tally)
-    return tally.finish()
-
-
-async def _write(yard: YardAddress, paths: list[Path], order: SummaryOrder, tally: _Tally) -> None:
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what is broken is listed with its file
+    options = asked.options()
+    names = [str(source.name) for source in find_sources(paths, all_files=all_files)]
+    if not names:
+        message = "no document under " + ", ".join(map(str, paths))
+        raise CommandError(ExitCode.BAD_INPUT, "no_files", message, field="paths")
+    tally = Tally(documents=len(names))
+    folder = cache or data_folder() / CACHE_FOLDER
     try:
-        async with client(yard) as connected:
-            await summarize_files(connected, find_files(paths), order, tally.take)
+        with make_sink(out, format, names) as sink, Cache(folder) as kept:
+            async with client(yard) as connected:
+                await _run(connected, paths, all_files, options, kept, sink, tally)
+    except OutputInUseError as error:
+        raise CommandError(ExitCode.PORT_IN_USE, "output_in_use", str(error), field="out") from error
+    except OutputError as error:
+        raise CommandError(ExitCode.USAGE, "out", str(error), field="out") from error
+    except CacheError as error:
+        raise CommandError(ExitCode.USAGE, "cache", str(error), field="cache") from error
+    return _finished(tally)
+
+
+async def _run(
+    connected: Client,
+    paths: list[Path],
+    all_files: bool,
+    options: SummaryOptions,
+    cache: Cache,
+    sink: Sink,
+    tally: Tally,
+) -> None:
+    view = await YardView.of(connected)
+    plan = make_plan(options, view, await token_counter(connected, view, cache.folder))
+    sources = find_sources(paths, all_files=all_files)
+    try:
+        async with shown(tally):
+            async for placed in summarize_sources(connected, sources, plan, cache, tally):
+                await asyncio.to_thread(sink.add, placed)
+        await asyncio.to_thread(sink.finish, tally)
     except asyncio.CancelledError:
-        note(f"interrupted: {tally.written} of {tally.total} documents are written")
+        note(f"interrupted: {tally.done} of {counted(tally.documents, 'document')} done, {state(tally)}")
+        note("run the same command again to go on")
         raise
-    except ExceptionGroup as group:
-        raise _first(group) from None  # what stopped one document's task would stop them all
 
 
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    error: Exception = group
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return error  # pyright: ignore[reportUnknownVariableType]
-
-
-class _Tally:
-    """Writes the lines and counts how they ended."""
-
-    def __init__(self, stream: TextIO, advance: Advance, total: int) -> None:
-        self._stream = stream
-        self._advance = advance
-        self.total = total
-        self.written = self._summaries = self._failed = 0
-
-    def take(self, line: Line) -> None:
-        """One document is done."""
-        write_line(line, self._stream)
-        self.written += 1
-        self._advance(line.path)
-        if line.error is None:
-            self._summaries += 1
-        elif line.job is not None:
-            self._failed += 1
-            if line.error["code"] == "unknown_adapter":
-                # No document would fare better.
-                message = line.error["message"] or "unknown adapter"
-                raise CommandError(ExitCode.UNKNOWN_ADAPTER, "unknown_adapter", message, field="adapter")
-
-    def finish(self) -> int:
-        """Say how it went; returns the exit code."""
-        skipped = self.written - self._summaries - self._failed
-        failed = f", {self._failed} failed" if self._failed else ""
-        note(f"{self._summaries} summarized{failed}{f', {skipped} without text' if skipped else ''}")
-        if self._failed:
-            return ExitCode.FAILED
-        return ExitCode.OK if self._summaries else ExitCode.BAD_INPUT
-
-
-@contextmanager
-def _target(out: Path | None) -> Generator[TextIO]:
-    if out is None:
-        yield sys.stdout
-        return
-    try:
-        stream = out.open("w", encoding="utf-8", errors=UNWRITABLE)
-    except OSError as error:
-        message = f"{out} cannot be written: {error.strerror}"
-        raise CommandError(ExitCode.USAGE, "out", message, field="out") from error
-    with stream:
-        yield stream
-
-
-def _checked_format(prompt_format: str | None) -> str | None:
-    if prompt_format is not None and "{doc}" not in prompt_format:
-        raise CommandError(
-            ExitCode.USAGE,
-            "usage",
-            "--prompt-format needs {doc} where the document goes",
-            field="prompt_format",
-        )
-    return prompt_format
-
-
-def _positive(number: int, field: str) -> int:
-    if number < 1:
-        option = field.replace("_", "-")
-        raise CommandError(
-            ExitCode.USAGE, "usage", f"--{option} must be at least 1, got {number}", field=field
-        )
-    return number
+def _finished(tally: Tally) -> int:
+    good = tally.done - tally.failed - tally.unreadable
+    note(f"{good} of {counted(tally.documents, 'document')} summarized: {state(tally)}")
+    sys.stderr.flush()
+    if tally.failed:
+        return ExitCode.FAILED
+    return ExitCode.OK if good else ExitCode.BAD_INPUT

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from lorayard.errors import ExtraMissingError
 
 _BROUGHT = {
+    "documents": frozenset({"charset_normalizer", "pypdf", "tokenizers"}),
+    "office": frozenset({"markitdown"}),
     "adapters": frozenset({"numpy", "regex"}),
     "semantic": frozenset({"numpy", "safetensors", "tokenizers"}),
     "routing": frozenset({"numpy", "safetensors", "sklearn", "threadpoolctl", "tokenizers"}),

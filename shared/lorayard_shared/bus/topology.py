@@ -207,6 +207,7 @@ def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
         _key_value(settings, "workers", live=True, subject_delete_marker_ttl=10 * NANOSECONDS),
         _key_value(settings, "dispatchers", live=True, subject_delete_marker_ttl=10 * NANOSECONDS),
         _key_value(settings, "adapters", history=16),
+        _key_value(settings, "models"),
         _key_value(settings, "placements", history=16),
         _key_value(settings, "aliases", history=16),
         _key_value(settings, "rules", history=16),

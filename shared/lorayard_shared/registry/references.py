@@ -14,23 +14,25 @@ from lorayard_schemas.semantic import SEMANTIC_KEY, SemanticRecord
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.listing import list_history
 from lorayard_shared.registry.errors import RecordUnreadableError
+from lorayard_shared.registry.model_store import MODELS, ModelStore
 
 ListRecords = Callable[[], Awaitable[Sequence[AdapterRecord]]]
 """Every record there is; raises where one cannot be read, for nobody knows then what it needs."""
 
-BUCKETS = ("adapters", "rules")
-"""In which they stand: records of versions, and classifiers of what prompts mean."""
+BUCKETS = ("adapters", "rules", MODELS)
+"""In which they stand: records of versions, classifiers of what prompts mean, cards of base models."""
 
 
 async def referenced_files(bus: Bus, list_records: ListRecords) -> list[StoredFile]:
-    """Of every version, and of every classifier that is in force or that one may return to.
+    """Of every version, every classifier that is in force or that one may return to, and every tokenizer.
 
     Raises:
         RecordUnreadableError: nobody knows what a classifier's record needs.
         nats.errors.Error: the bus does not answer.
     """
     records = await list_records()
-    return [*(file for record in records for file in record.files), *await _of_classifiers(bus)]
+    tokenizers = [card.tokenizer for card in await ModelStore(bus).list()]
+    return [*(file for record in records for file in record.files), *await _of_classifiers(bus), *tokenizers]
 
 
 async def _of_classifiers(bus: Bus) -> list[StoredFile]:

@@ -1,1 +1,0 @@
-"""Text files from the disk, made ready for a prompt."""

@@ -1,0 +1,181 @@
+"""One question to the yard: answered from what is kept, else by a job that an earlier run may have begun."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from lorayard.client import Client
+from lorayard.errors import InvalidRequestError, JobFailedError
+from lorayard.request import LaneName, RequestOptions, TemplateName
+from lorayard.result import Result
+from lorayard.summarize.cache import Cache
+from lorayard.summarize.errors import DocumentError
+from lorayard.summarize.identity import key_of
+from lorayard.summarize.structure import UnusableAnswerError
+from lorayard.summarize.tally import Tally
+from lorayard_schemas.result import ResultState
+
+ROOM_SECONDS: Final = 7 * 86_400.0
+"""A full yard is waited for: batches run overnight, and may wait for a week-end's."""
+
+RETRY_TEMPERATURE: Final = 0.7
+"""Of an answer that could not be used, the likeliest tokens are known; others may do."""
+
+UNKNOWN_ADAPTER: Final = "unknown_adapter"
+"""No other document would fare better: it ends the run."""
+
+TOO_LONG: Final = "prompt_too_long"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked, and of whom."""
+
+    prompt: str
+    adapter: str | None
+    identity: tuple[str, ...]
+    template: TemplateName
+    max_new_tokens: int
+    json_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back, and from whom."""
+
+    text: str
+    adapter: str | None
+    version: str | None
+    digest: str | None
+    base_digest: str | None
+    prompt_tokens: int
+    completion_tokens: int
+
+
+Check = Callable[[str], object]
+"""Raises UnusableAnswerError."""
+
+
+class Asker:
+    """Asks with a bounded number of jobs under way."""
+
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        tally: Tally,
+        *,
+        base_digests: tuple[str, ...],
+        in_flight: int,
+        lane: LaneName,
+        attempts: int,
+    ) -> None:
+        self._client, self._cache, self._tally = client, cache, tally
+        self._base = base_digests
+        self._window = asyncio.Semaphore(in_flight)
+        self._lane: LaneName = lane
+        self._attempts = attempts
+        self._asking: dict[str, asyncio.Future[Answer]] = {}
+
+    async def ask(self, question: Question, check: Check) -> Answer:
+        """The answer that `check` takes, after as many attempts as there may be.
+
+        Two who ask the same at the same time get the same answer.
+
+        Raises:
+            DocumentError: there is none.
+            JobFailedError: nobody has the adapter.
+            LorayardError: the yard is away, or takes no jobs.
+        """
+        key = key_of({**asdict(question), "base": self._base})
+        self._tally.chunks += 1
+        while (other := self._asking.get(key)) is not None:
+            await asyncio.wait([other])
+        mine = self._asking[key] = asyncio.get_running_loop().create_future()
+        try:
+            answer = await self._answer(key, question, check)
+        finally:
+            del self._asking[key]
+            mine.cancel()
+        self._tally.chunks_done += 1
+        return answer
+
+    async def _answer(self, key: str, question: Question, check: Check) -> Answer:
+        kept = await self._cache.answer(key)
+        if kept is not None:
+            self._tally.chunks_kept += 1
+            return Answer(**json.loads(kept))
+        async with self._window:
+            answer = await self._attempt(key, question, check)
+        await self._cache.keep_answer(key, json.dumps(asdict(answer), ensure_ascii=True))
+        return answer
+
+    async def _attempt(self, key: str, question: Question, check: Check) -> Answer:
+        problem = UnusableAnswerError("it was not asked for")
+        before = await self._cache.failures(key)
+        for attempt in range(before, before + self._attempts):
+            result = await self._run(f"summarize-{key}-{attempt}", question, attempt)
+            try:
+                check(result.text)
+            except UnusableAnswerError as error:
+                problem = error
+                await self._cache.count_failure(key)
+                self._tally.retried += 1
+            else:
+                return _answer_of(result)
+        raise DocumentError(f"no usable answer in {self._attempts} attempts: {problem}", code="bad_answer")
+
+    async def _run(self, idempotency_key: str, question: Question, attempt: int) -> Result:
+        options: RequestOptions = {
+            "adapter": question.adapter,
+            "template": question.template,
+            "json_schema": question.json_schema,
+            # An answer that was cut short may need more room.
+            "max_new_tokens": question.max_new_tokens * (2 if attempt else 1),
+            "lane": self._lane,
+            "idempotency_key": idempotency_key,
+        }
+        if attempt:
+            options |= {"temperature": RETRY_TEMPERATURE, "seed": attempt}
+        try:
+            handle = await self._client.submit(question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options)
+        except InvalidRequestError as error:
+            if error.field not in ("prompt", "request"):
+                raise  # wrong for every document: an adapter's name, a number
+            raise DocumentError(str(error), code="bad_input") from error
+        result = await handle.outcome()
+        self._count(result)
+        if result.succeeded:
+            return result
+        await self._cache.count_failure(idempotency_key.split("-")[1])
+        raise _failure(result)
+
+    def _count(self, result: Result) -> None:
+        self._tally.answered += 1
+        self._tally.slot_hits += result.tier in ("slot", "none")
+        self._tally.prompt_tokens += result.usage.prompt_tokens
+        self._tally.completion_tokens += result.usage.completion_tokens
+
+
+def _answer_of(result: Result) -> Answer:
+    return Answer(
+        text=result.text,
+        adapter=result.adapter,
+        version=result.version,
+        digest=result.digest,
+        base_digest=result.base_digest,
+        prompt_tokens=result.usage.prompt_tokens,
+        completion_tokens=result.usage.completion_tokens,
+    )
+
+
+def _failure(result: Result) -> Exception:
+    code = result.error.code if result.error is not None else result.state.value
+    if code == UNKNOWN_ADAPTER and result.state is ResultState.FAILED:
+        return JobFailedError(result=result)
+    reason = result.error.message if result.error is not None else f"its job was {result.state.value}"
+    return DocumentError(f"job {result.job_id}: {reason}", code=code)

@@ -1,0 +1,1 @@
+"""Where summaries go: lines, a file for each document, or one report."""

@@ -1,0 +1,68 @@
+"""The text of a web page: headings, paragraphs and list items, without scripts, styles and menus."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+from typing import Final
+
+_SILENT: Final = frozenset({"script", "style", "template", "noscript", "svg", "nav", "head"})
+_BLOCKS: Final = frozenset({"p", "div", "section", "article", "main", "header", "footer", "aside", "figure"})
+_BREAKS: Final = _BLOCKS | {"table", "tr", "ul", "ol", "dl", "dt", "pre", "blockquote", "form"}
+_HEADINGS: Final = {f"h{level}": "#" * level for level in range(1, 7)}
+_SPACE: Final = re.compile(r"\s+")
+
+
+class _Page(HTMLParser):
+    """Collects text until it is taken."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._parts: list[str] = []
+        self._silent: list[str] = []
+        self._preformatted = 0
+
+    def take(self) -> str:
+        text, self._parts = "".join(self._parts), []
+        return text
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del attrs
+        if tag in _SILENT:
+            self._silent.append(tag)
+        elif tag in _HEADINGS:
+            self._parts.append(f"\n\n{_HEADINGS[tag]} ")
+        elif tag == "li":
+            self._parts.append("\n- ")
+        elif tag == "br":
+            self._parts.append("\n")
+        elif tag in ("td", "th", "dd"):
+            self._parts.append(" ")
+        elif tag in _BREAKS:
+            self._parts.append("\n\n")
+        self._preformatted += tag == "pre"
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._silent:
+            # What was opened inside and never closed ends with it.
+            del self._silent[self._silent.index(tag) :]
+        elif tag in _HEADINGS or tag in _BREAKS:
+            self._parts.append("\n\n")
+        self._preformatted = max(0, self._preformatted - (tag == "pre"))
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self._parts.append(data if self._preformatted else _SPACE.sub(" ", data))
+
+
+def html_text(blocks: Iterable[str]) -> Iterator[str]:
+    """The readable text of a page that comes in blocks."""
+    page = _Page()
+    for block in blocks:
+        page.feed(block)
+        if text := page.take():
+            yield text
+    page.close()
+    if text := page.take():
+        yield text

@@ -1,0 +1,156 @@
+"""Many documents at once, each answered by one record; whatever happens to one stops no other."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from lorayard.client import Client
+from lorayard.errors import ExtraMissingError
+from lorayard.summarize.asking import Asker
+from lorayard.summarize.cache import Cache
+from lorayard.summarize.document import DocumentWork, Summarized
+from lorayard.summarize.errors import DocumentError
+from lorayard.summarize.identity import key_of
+from lorayard.summarize.plan import Plan
+from lorayard.summarize.reading.document import FileContent, look_at, read_document
+from lorayard.summarize.record import DocumentRecord
+from lorayard.summarize.sources import Source
+from lorayard.summarize.structure import UnusableAnswerError
+from lorayard.summarize.tally import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A record, and where its document stood among the sources."""
+
+    place: int
+    record: DocumentRecord
+
+
+async def summarize_sources(
+    client: Client, sources: Iterable[Source], plan: Plan, cache: Cache, tally: Tally
+) -> AsyncIterator[Placed]:
+    """A record for every source, as they are done; never more documents at once than jobs.
+
+    Raises:
+        JobFailedError: nobody has the adapter.
+        CacheError: what is done cannot be kept.
+        LorayardError: the yard is away, or takes no jobs.
+    """
+    run = _Run(client, plan, cache, tally)
+    numbered = enumerate(sources)
+    waiting: set[asyncio.Task[Placed]] = set()
+    try:
+        while True:
+            for place, source in itertools.islice(numbered, plan.options.in_flight - len(waiting)):
+                waiting.add(asyncio.create_task(run.document(place, source), name=f"document-{place}"))
+            if not waiting:
+                return
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield task.result()
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+class _Run:
+    """What the documents of one run share."""
+
+    def __init__(self, client: Client, plan: Plan, cache: Cache, tally: Tally) -> None:
+        self._plan, self._cache, self._tally = plan, cache, tally
+        self._plan_key = plan.key
+        options = plan.options
+        self._asker = Asker(
+            client,
+            cache,
+            tally,
+            base_digests=plan.base_digests,
+            in_flight=options.in_flight,
+            lane=options.lane,
+            attempts=options.attempts,
+        )
+        self._reading = WeakValueDictionary[str, asyncio.Lock]()
+
+    async def document(self, place: int, source: Source) -> Placed:
+        record = await self._record(source)
+        self._tally.done += 1
+        self._tally.kept += record.kept
+        if record.error is not None and record.content is None:
+            self._tally.unreadable += 1
+        elif record.error is not None:
+            self._tally.failed += 1
+        return Placed(place=place, record=record)
+
+    async def _record(self, source: Source) -> DocumentRecord:
+        if source.problem is not None:
+            return DocumentRecord.problem(source, "unreadable", source.problem)
+        try:
+            content = await asyncio.to_thread(look_at, source.path, most_bytes=self._plan.options.most_bytes)
+        except DocumentError as error:
+            return DocumentRecord.problem(source, error.code, error.reason)
+        # Copies of a text are common: the second one waits for what the first one makes.
+        lock = self._reading.setdefault(content.digest, asyncio.Lock())
+        async with lock:
+            return await self._of_content(source, content)
+
+    async def _of_content(self, source: Source, content: FileContent) -> DocumentRecord:
+        key = key_of({"content": content.digest, "plan": self._plan_key})
+        kept = await self._cache.document(key)
+        if kept is not None:
+            return DocumentRecord.kept_for(kept, source)
+        work = DocumentWork(plan=self._plan, asker=self._asker, name=source.path.name)
+        try:
+            found = await work.summarize(_reading(source, content))
+        except (DocumentError, UnusableAnswerError, ExtraMissingError) as error:
+            return _problem(source, content, error, asked=work.counted.chunks > 0)
+        record = _record(source, content, found)
+        await self._cache.keep_document(key, record.to_ascii())
+        return record
+
+
+def _reading(source: Source, content: FileContent) -> Iterator[str]:
+    return read_document(source.path, content)
+
+
+def _problem(source: Source, content: FileContent, error: Exception, *, asked: bool) -> DocumentRecord:
+    code = error.code if isinstance(error, DocumentError) else "unreadable"
+    if isinstance(error, UnusableAnswerError):
+        code = "bad_answer"
+    message = str(error)
+    failed = asked and code not in ("unreadable", "changed")
+    return DocumentRecord(
+        path=str(source.path),
+        name=str(source.name),
+        content=content.digest if failed else None,
+        size_bytes=content.size_bytes,
+        error={"code": code, "message": message},
+    )
+
+
+def _record(source: Source, content: FileContent, found: Summarized) -> DocumentRecord:
+    counted, last = found.counted, found.last
+    return DocumentRecord(
+        path=str(source.path),
+        name=str(source.name),
+        title=found.title,
+        summary=found.summary,
+        key_points=found.key_points,
+        adapter=last.adapter,
+        version=last.version,
+        digest=last.digest,
+        base_digest=last.base_digest,
+        content=content.digest,
+        size_bytes=content.size_bytes,
+        characters=counted.characters,
+        replaced_characters=counted.replaced,
+        tokens=counted.tokens,
+        chunks=counted.chunks,
+        prompt_tokens=counted.prompt_tokens,
+        completion_tokens=counted.completion_tokens,
+    )
