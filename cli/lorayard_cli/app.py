@@ -29,7 +29,7 @@ _VERBS = {
     "events": "Follow a job while it runs.",
     "explain": "Say why a job waits, or why it went where it went.",
     "cancel": "Cancel jobs, by id or by what they have in common.",
-    "summarize": "Summarize text and markdown files, one JSON line each.",
+    "summarize": "Summarize documents of any length: files, folders, patterns.",
     "status": "Show the queue, the dispatcher and the workers.",
     "sim": "What recorded traffic would do to a yard, under several routers.",
     "doctor": "Find out what is wrong, and what mends it.",

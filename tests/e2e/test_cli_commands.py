@@ -6,13 +6,12 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from tests.e2e.conftest import CLEAN_ENVIRONMENT, Ran, Up, command, lorayard, start_up, wait_until
+from tests.e2e.conftest import CLEAN_ENVIRONMENT, Up, command, lorayard, start_up, wait_until
 
 from lorayard_cli.exit_codes import ExitCode
 
@@ -251,56 +250,6 @@ def test_doctor_without_a_bus_says_so_and_looks_at_the_machine(tmp_path: Path) -
     assert {"bus", "model", "data folder"} <= {finding["check"] for finding in ran.document["findings"]}
 
 
-def _documents(folder: Path) -> Path:
-    (folder / "sub").mkdir(parents=True)
-    (folder / "a.md").write_text("First sentence. Second sentence.", encoding="utf-8")
-    (folder / "sub" / "b.txt").write_text("Another text.", encoding="utf-8")
-    (folder / "long.md").write_text("A sentence of some words. " * 400, encoding="utf-8")
-    (folder / "empty.md").write_text("", encoding="utf-8")
-    (folder / "binary.txt").write_bytes(b"\x80\x00\x81")
-    return folder
-
-
-def _summarize(up: Up, *arguments: str) -> Ran:
-    return up.run("summarize", *arguments, "--adapter", "acme/tiny/a", "--prompt-format", "{doc}")
-
-
-def test_summarize_writes_one_line_per_document_and_stops_at_none(up: Up, tmp_path: Path) -> None:
-    folder = _documents(tmp_path / "docs")
-    ran = _summarize(up, str(folder), str(tmp_path / "nowhere.md"), "--max-characters", "300")
-    assert ran.exit_code == ExitCode.OK, ran.err
-    lines = {Path(line["path"]).name: line for line in ran.lines}
-    assert lines.keys() == {"a.md", "b.txt", "long.md", "empty.md", "binary.txt", "nowhere.md"}
-    assert lines["a.md"]["summary"] == "First sentence. Second sentence."
-    assert lines["a.md"]["digest"].startswith("sha256:")
-    assert not lines["a.md"]["truncated"]
-    assert lines["long.md"]["truncated"]
-    assert lines["long.md"]["summary"].endswith("words.")
-    assert len(lines["long.md"]["summary"]) <= 300
-    for name in ("empty.md", "binary.txt", "nowhere.md"):
-        assert lines[name]["error"]["code"] == "unreadable"
-
-
-def test_summarize_writes_to_a_file(up: Up, tmp_path: Path) -> None:
-    folder, out = _documents(tmp_path / "docs"), tmp_path / "out.jsonl"
-    ran = _summarize(up, str(folder), "--out", str(out))
-    assert (ran.exit_code, ran.out) == (ExitCode.OK, "")
-    assert len([json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]) == 5
-
-
-def test_summarize_with_an_unknown_adapter_ends_with_its_exit_code(up: Up, tmp_path: Path) -> None:
-    folder = _documents(tmp_path / "docs")
-    ran = up.run("summarize", str(folder), "--adapter", "acme/tiny/nobody")
-    assert ran.exit_code == ExitCode.UNKNOWN_ADAPTER
-    assert "acme/tiny/nobody" in ran.err
-
-
-def test_summarize_without_any_text_file_says_so(up: Up, tmp_path: Path) -> None:
-    ran = _summarize(up, str(tmp_path))
-    assert ran.exit_code == ExitCode.BAD_INPUT
-    assert "no text file" in ran.err
-
-
 def test_ctrl_c_ends_a_wait_cleanly_and_says_how_to_come_back(up: Up) -> None:
     """The job does not exist, so the wait would never end."""
     waiting = subprocess.Popen(
@@ -320,39 +269,6 @@ def test_ctrl_c_ends_a_wait_cleanly_and_says_how_to_come_back(up: Up) -> None:
         waiting.communicate()
     assert waiting.returncode == ExitCode.INTERRUPTED
     assert "lorayard result nosuchjob --wait" in err
-    assert "Traceback" not in err
-
-
-@pytest.fixture
-def slow_up(tmp_path: Path) -> Iterator[Up]:
-    """A yard that takes its time over every job."""
-    folder = tmp_path / "slow"
-    folder.mkdir()
-    started = start_up(folder, "--workers", "1", env={"LORAYARD_ECHO_DELAY_SECONDS": "0.4"})
-    yield started
-    started.end()
-
-
-def test_ctrl_c_ends_summarize_with_every_line_whole(slow_up: Up, tmp_path: Path) -> None:
-    docs, out = tmp_path / "docs", tmp_path / "out.jsonl"
-    docs.mkdir()
-    for number in range(200):
-        (docs / f"{number}.md").write_text(f"Document {number}.", encoding="utf-8")
-    arguments = ("summarize", str(docs), "--out", str(out), "--adapter", "base", "--in-flight", "4")
-    running = subprocess.Popen(
-        command(*arguments), cwd=slow_up.folder, env=CLEAN_ENVIRONMENT, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        wait_until(lambda: out.exists() and out.stat().st_size > 0, "the first lines are written")
-        running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30)
-    finally:
-        running.kill()
-        running.communicate()
-    assert running.returncode == ExitCode.INTERRUPTED, err
-    written = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    assert 0 < len(written) < 200
-    assert f"interrupted: {len(written)} of 200 documents are written" in err
     assert "Traceback" not in err
 
 

@@ -1,4 +1,4 @@
-"""Documents cut for a model's context: nothing lost, no budget broken, borders where a reader has them (E6)."""
+"""Documents cut for a model: nothing lost, no budget broken, borders where a reader has them (E6)."""
 
 from __future__ import annotations
 
