@@ -8,11 +8,13 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import CLEAN_ENVIRONMENT, Ran, Up, command, start_up, wait_until
 
+from lorayard.summarize.output.places import held
 from lorayard_cli.exit_codes import ExitCode
 
 pytestmark = pytest.mark.e2e
@@ -118,9 +120,14 @@ def _kept(up: Up) -> int:
             return 0
 
 
-DOCUMENTS = 40
+def _has_kept(up: Up, answers: int) -> bool:
+    return _kept(up) >= answers
 
 
+DOCUMENTS = 24
+
+
+@pytest.mark.timeout(180)
 def test_summarize_interrupted_and_killed_goes_on_and_asks_nothing_twice__e6(
     slow_up: Up, tmp_path: Path
 ) -> None:
@@ -134,8 +141,7 @@ def test_summarize_interrupted_and_killed_goes_on_and_asks_nothing_twice__e6(
             command(*arguments), cwd=slow_up.folder, env=CLEAN_ENVIRONMENT, stderr=subprocess.PIPE, text=True
         )
         try:
-            before = _kept(slow_up)
-            wait_until(lambda least=before + 3: _kept(slow_up) >= least, f"run {number} has kept answers")
+            wait_until(partial(_has_kept, slow_up, _kept(slow_up) + 3), f"run {number} has kept answers")
             running.send_signal(ending)
             _, err = running.communicate(timeout=30)
         finally:
@@ -157,20 +163,22 @@ def test_summarize_interrupted_and_killed_goes_on_and_asks_nothing_twice__e6(
     assert worker["counters"]["jobs_succeeded"] == DOCUMENTS
 
 
-def test_an_output_is_written_by_one_run_at_a_time__e6(slow_up: Up, tmp_path: Path) -> None:
-    docs, out = tmp_path / "docs", tmp_path / "out.jsonl"
-    docs.mkdir()
-    for number in range(50):
-        (docs / f"{number}.md").write_text(f"Document {number}.", encoding="utf-8")
-    arguments = ("summarize", str(docs), "--out", str(out), "--adapter", "base", "--in-flight", "4")
-    running = subprocess.Popen(
-        command(*arguments), cwd=slow_up.folder, env=CLEAN_ENVIRONMENT, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_until(lambda: _kept(slow_up) > 0, "the first run is under way")
-        second = slow_up.run(*arguments)
-    finally:
-        running.kill()
-        running.wait()
-    assert second.exit_code == ExitCode.PORT_IN_USE
-    assert "another run writes to" in second.err
+def test_an_output_is_written_by_one_run_at_a_time__e6(up: Up, tmp_path: Path) -> None:
+    folder, out = _documents(tmp_path / "docs"), tmp_path / "out.jsonl"
+    with held(out):
+        ran = up.run("summarize", str(folder), "--adapter", "base", "--out", str(out))
+    assert ran.exit_code == ExitCode.PORT_IN_USE
+    assert "another run writes to" in ran.err
+    assert not out.exists()
+
+
+def test_an_output_that_cannot_be_written_is_told_before_any_work__e6(up: Up, tmp_path: Path) -> None:
+    folder = _documents(tmp_path / "docs")
+    for out in (
+        Path("/proc/nobody/out.jsonl"),
+        folder / "a.md" / "out.jsonl",
+        tmp_path / "docs" / "a.md" / "x",
+    ):
+        ran = up.run("summarize", str(folder), "--adapter", "base", "--out", str(out))
+        assert ran.exit_code == ExitCode.USAGE, ran.err
+        assert "cannot be written" in ran.err
