@@ -57,23 +57,24 @@ class FileNames:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
-        self._folders: set[str] = set()
 
     def name(self, source: str) -> PurePath:
         """`docs/a.txt` becomes `docs/a.txt.md`, and a second one of that name `docs/a.txt.2.md`."""
         parts = [_safe(part) for part in PurePath(source).parts if part not in ("/", "..")] or ["document"]
+        above = [_folder(part) for part in parts[:-1]]
         number = 1
         while True:
             last = f"{parts[-1]}.md" if number == 1 else f"{parts[-1]}.{number}.md"
-            made = PurePath(*parts[:-1], last)
-            key = str(made).casefold()
-            above = {str(parent) for parent in PurePath(key).parents}
-            # A file `a` becomes `a.md`, and beside it there may be a folder of that name.
-            if key not in self._taken and key not in self._folders and not above & self._taken:
+            made = PurePath(*above, last)
+            if (key := str(made).casefold()) not in self._taken:
                 self._taken.add(key)
-                self._folders |= above
                 return made
             number += 1
+
+
+def _folder(part: str) -> str:
+    """A file `a` becomes `a.md`, and beside it there may be a folder of that name."""
+    return f"{part}_" if part.casefold().endswith(".md") else part
 
 
 def _safe(part: str) -> str:

@@ -22,6 +22,7 @@ class _Page(HTMLParser):
         self._parts: list[str] = []
         self._silent: list[str] = []
         self._preformatted = 0
+        self._after_space = True
 
     def take(self) -> str:
         text, self._parts = "".join(self._parts), []
@@ -52,8 +53,15 @@ class _Page(HTMLParser):
         self._preformatted = max(0, self._preformatted - (tag == "pre"))
 
     def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self._parts.append(data if self._preformatted else _SPACE.sub(" ", data))
+        if self._silent:
+            return
+        if not self._preformatted:
+            data = _SPACE.sub(" ", data)
+            # A space at both sides of a border of blocks is one.
+            data = data.lstrip(" ") if self._after_space else data
+        if data:
+            self._after_space = data[-1].isspace()
+            self._parts.append(data)
 
 
 def html_text(blocks: Iterable[str]) -> Iterator[str]:

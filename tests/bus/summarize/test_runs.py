@@ -1,0 +1,163 @@
+"""Documents through a yard: nothing lost, nothing twice, and only what changed is asked anew (E6)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.bus.conftest import ADAPTER, Yard
+from tests.bus.summarize.conftest import Summarizer
+
+from lorayard import InvalidRequestError, JobFailedError
+from lorayard.summarize.prompt_set import PromptSet
+from lorayard.summarize.splitter import split
+
+pytestmark = pytest.mark.bus
+
+Write = Callable[..., Path]
+
+
+async def serving(yard: Yard, **given: object) -> None:
+    await yard.dispatcher()
+    await yard.worker(**given)  # type: ignore[arg-type]  # settings of the test's choice
+
+
+async def test_a_long_document_is_read_to_its_last_word__e6(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    await serving(yard)
+    text = " ".join(f"word{number}" for number in range(3_000))
+    found = await summarizer.run(write(long=text, short="Just this."), chunk_tokens=64, words=10)
+    assert found["short.txt"].summary == "Just this."
+    assert found["long.txt"].chunks > 100
+    # An echo combines by repeating: all words are there, each once and in order.
+    assert (found["long.txt"].summary or "").split() == text.split()
+
+
+async def test_a_second_run_does_only_what_has_changed__e6(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    await serving(yard)
+    folder = write(a="First.", b="Second.")
+    await summarizer.run(folder)
+    assert (summarizer.last.kept, summarizer.last.answered) == (0, 2)
+    found = await summarizer.run(write(b="Changed."))
+    assert (summarizer.last.kept, summarizer.last.answered) == (1, 1)
+    assert {name: record.summary for name, record in found.items()} == {
+        "a.txt": "First.",
+        "b.txt": "Changed.",
+    }
+    await summarizer.run(folder, words=77)
+    assert summarizer.last.kept == 0
+
+
+async def test_another_prompt_or_length_is_asked_anew_and_the_same_text_is_not__e6(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    await serving(yard)
+    folder = write(a="The same.", b="The same.")
+    found = await summarizer.run(folder)
+    assert summarizer.last.answered == 1
+    assert found["a.txt"].summary == found["b.txt"].summary
+    other = PromptSet(whole="About {text}", part="{text}", combine="{text}")
+    found = await summarizer.run(folder, prompts=other)
+    assert found["a.txt"].summary == "About The same."
+
+
+async def test_a_new_version_of_the_adapter_is_asked_anew__e6(
+    yard: Yard, summarizer: Summarizer, write: Write, adapters: Path
+) -> None:
+    from lorayard_workers.tiny_model import make_tiny_adapter
+
+    await serving(yard, adapters_dir=adapters)
+    folder = write(a="Text.")
+    first = await summarizer.run(folder, adapter=ADAPTER)
+    await summarizer.run(folder, adapter=ADAPTER)
+    assert summarizer.last.kept == 1
+    make_tiny_adapter(adapters / ADAPTER / "2", seed=2, targets=("q_proj",))
+
+    async def known() -> bool:
+        return {record.version for record in await summarizer.client.adapters()} == {"1", "2"}
+
+    await yard.wait_until(known)
+    again = await summarizer.run(folder, adapter=ADAPTER)
+    assert summarizer.last.kept == 0
+    assert (first["a.txt"].version, again["a.txt"].version) == ("1", "2")
+
+
+async def test_what_is_torn_stops_nothing__g3(yard: Yard, summarizer: Summarizer, write: Write) -> None:
+    await serving(yard)
+    folder = write(good="Good.", empty="")
+    (folder / "bad.pdf").write_bytes(b"%PDF-nothing")
+    (folder / "locked.txt").symlink_to(folder / "gone")
+    found = await summarizer.run(folder, folder / "nowhere.md")
+    assert found.pop("good.txt").summary == "Good."
+    assert {name: (record.error or {})["code"] for name, record in found.items()} == dict.fromkeys(
+        ("empty.txt", "bad.pdf", "locked.txt", "nowhere.md"), "unreadable"
+    )
+    assert (summarizer.last.done, summarizer.last.unreadable, summarizer.last.failed) == (5, 4, 0)
+
+
+async def test_an_adapter_that_nobody_has_ends_the_run__g3(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    await serving(yard)
+    with pytest.raises(JobFailedError, match="acme/tiny/nobody"):
+        await summarizer.run(write(a="Text."), adapter="acme/tiny/nobody")
+    with pytest.raises(InvalidRequestError, match="adapter"):
+        await summarizer.run(write(a="Text."), adapter="not an adapter")
+
+
+async def test_a_record_that_cannot_be_had_lists_its_document__e6(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    """An echo keeps to no schema."""
+    await serving(yard)
+    found = await summarizer.run(
+        write(a="No JSON.", b='{"title": "T", "summary": "S", "key_points": ["k"]}'), structured=True
+    )
+    assert (found["b.txt"].title, found["b.txt"].key_points) == ("T", ("k",))
+    assert (found["a.txt"].error or {})["code"] == "bad_answer"
+    assert (summarizer.last.failed, summarizer.last.retried) == (1, 3)
+    # What failed has new jobs the next time, not the old answers.
+    await summarizer.run(write(), structured=True)
+    assert (summarizer.last.failed, summarizer.last.retried, summarizer.last.kept) == (1, 3, 1)
+
+
+async def test_a_run_that_is_cut_short_loses_only_what_was_in_flight__e6(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    await serving(yard, echo_delay_seconds=0.05, rows=2)
+    folder = write(**{f"d{number}": f"Document {number}." for number in range(30)})
+    run = asyncio.create_task(summarizer.run(folder, in_flight=4))
+    await yard.wait_until(lambda: bool(summarizer.tallies) and summarizer.last.chunks_done >= 8)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    done = summarizer.last.chunks_done
+    found = await summarizer.run(folder, in_flight=4)
+    assert len(found) == 30
+    assert all(record.error is None for record in found.values())
+    assert summarizer.last.kept >= done - 4
+    advert = await yard.advert()
+    assert advert.counters.jobs_succeeded == 30
+
+
+async def test_a_text_of_any_size_takes_the_memory_of_a_few_chunks__e6() -> None:
+    from lorayard.summarize.counting import EstimatedTokens
+
+    def blocks() -> Iterator[str]:
+        block = "A sentence of several words. " * 9_000
+        yield from itertools.repeat(block, 200)  # 52 MB
+
+    tracemalloc.start()
+    try:
+        total = sum(len(chunk.text) for chunk in split(blocks(), EstimatedTokens(), 20_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert total == 200 * 9_000 * 29
+    assert peak < 8 * 2**20

@@ -1,0 +1,98 @@
+"""Where summaries go: whole files or none, no two documents in one file, a report for people (E6)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePath
+
+import pytest
+
+from lorayard.summarize.errors import OutputError, OutputInUseError
+from lorayard.summarize.output.files import WholeFile, as_lines
+from lorayard.summarize.output.folder import MarkdownFolder, names_of
+from lorayard.summarize.output.places import held
+from lorayard.summarize.output.report import as_report
+from lorayard.summarize.record import DocumentRecord
+from lorayard.summarize.run import Placed
+from lorayard.summarize.tally import Tally
+
+
+def _record(name: str, summary: str = "It says so.", **given: object) -> DocumentRecord:
+    fields: dict[str, object] = {"path": f"/x/{name}", "name": name, "summary": summary, "content": name}
+    return DocumentRecord(**{**fields, **given})  # type: ignore[arg-type]  # fields of a test's choice
+
+
+def _broken(name: str) -> DocumentRecord:
+    return DocumentRecord(path=f"/x/{name}", name=name, error={"code": "unreadable", "message": "it is torn"})
+
+
+def _placed(*records: DocumentRecord) -> list[Placed]:
+    return [Placed(place=place, record=record) for place, record in enumerate(records)]
+
+
+def test_lines_stand_in_the_order_of_the_documents__e6(tmp_path: Path) -> None:
+    with WholeFile(tmp_path / "new" / "out.jsonl", as_lines) as sink:
+        for placed in reversed(_placed(*(_record(f"{number}.md") for number in range(5)))):
+            sink.add(placed)
+        assert not (tmp_path / "new" / "out.jsonl").exists()
+        sink.finish(Tally())
+    lines = (tmp_path / "new" / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["name"] for line in lines] == [f"{number}.md" for number in range(5)]
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["out.jsonl"]
+
+
+def test_a_run_that_does_not_finish_leaves_what_was_there__e6(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("before", encoding="utf-8")
+    with WholeFile(out, as_lines) as sink:
+        sink.add(*_placed(_record("a.md")))
+    assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]
+    assert out.read_text(encoding="utf-8") == "before"
+
+
+def test_a_place_is_held_by_one_at_a_time__e6(tmp_path: Path) -> None:
+    with held(tmp_path / "out"), pytest.raises(OutputInUseError), held(tmp_path / "out"):
+        pytest.fail("two hold it")
+    with held(tmp_path / "out"), held(tmp_path / "other"):
+        pass
+
+
+def test_a_place_that_cannot_be_written_is_told_at_once__g3(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"), held(tmp_path / "file" / "out"):
+        pytest.fail("a file is no folder")
+
+
+def test_names_that_clash_get_files_of_their_own__e6(tmp_path: Path) -> None:
+    names = names_of(["d/a", "d/A", "d/a", "d/a.md/x", "e/../../f", "n\nl", "y" * 300])
+    made = [str(names[place]) for place in range(7)]
+    assert made[:3] == ["d/a.md", "d/A.2.md", "d/a.3.md"]
+    assert len({name.casefold() for name in made}) == 7
+    assert not any(".." in PurePath(name).parts or "\n" in name for name in made)
+    with MarkdownFolder(tmp_path / "out", names) as sink:
+        for placed in _placed(*(_record(f"{number}") for number in range(7))):
+            sink.add(placed)
+    assert len(list((tmp_path / "out").rglob("*.md"))) >= 7
+
+
+def test_a_report_names_each_text_once_and_what_gave_nothing__e6() -> None:
+    records = [
+        _record("docs/a.md", content="1", title="A [title]"),
+        _record("docs/copy.md", content="1"),
+        _record("docs/list.md", summary="- one\n- two", key_points=("one", "two")),
+        _record("docs/record.md", key_points=("a point",)),
+        _broken("docs/b\n.pdf"),
+    ]
+    report = "".join(as_report(iter(records), Tally()))
+    assert "# Summaries of 4 documents" in report
+    assert "## docs" in report
+    assert r"**A \[title\]** (a.md): It says so." in report
+    assert report.count("It says so.") == 2
+    assert "Copies: docs/copy.md" in report
+    assert report.count("one") == 1
+    assert "- a point" in report
+    assert "- /x/docs/b .pdf: it is torn" in report
+
+
+def test_a_report_of_nothing_is_a_report() -> None:
+    assert "# Summaries of 0 documents" in "".join(as_report(iter([_broken("a")]), Tally()))

@@ -1,0 +1,99 @@
+"""What the model is told: prompts with checked placeholders, room for them, and answers that are checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lorayard import InvalidRequestError
+from lorayard.summarize.counting import EstimatedTokens
+from lorayard.summarize.options import SummaryOptions
+from lorayard.summarize.prompt_set import NAMES, PromptSet, fill
+from lorayard.summarize.room import room_for
+from lorayard.summarize.structure import UnusableAnswerError, bullets, plain_summary, read_structured
+from lorayard.summarize.styles import Style
+
+
+def test_prompts_come_from_a_folder_and_whole_stands_for_the_others(tmp_path: Path) -> None:
+    (tmp_path / "whole.txt").write_text("Say it: {text}\n", encoding="utf-8")
+    (tmp_path / "part.txt").write_text('{"title": "{title}"} {text}', encoding="utf-8")
+    prompts = PromptSet.read(tmp_path)
+    assert prompts.combine == "Say it: {text}"
+    assert fill(prompts.part, text="{style}", title="T") == '{"title": "T"} {style}'
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        pytest.param("no place", "0 times", id="no text"),
+        pytest.param("{text} {text}", "2 times", id="twice"),
+        pytest.param("{text} {doc}", "has {doc}", id="unknown"),
+        pytest.param("{text}" + "x" * 20_000, "characters", id="too long"),
+    ],
+)
+def test_a_prompt_that_cannot_be_used_is_refused_by_name__g3(
+    tmp_path: Path, prompt: str, reason: str
+) -> None:
+    (tmp_path / "whole.txt").write_text(prompt, encoding="utf-8")
+    with pytest.raises(InvalidRequestError, match=reason):
+        PromptSet.read(tmp_path)
+
+
+def test_a_folder_without_prompts_is_refused__g3(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match=r"no whole\.txt"):
+        PromptSet.read(tmp_path)
+    (tmp_path / "whole.txt").write_bytes(b"\xff")
+    with pytest.raises(InvalidRequestError, match="cannot be read"):
+        PromptSet.read(tmp_path)
+
+
+@pytest.mark.parametrize("style", list(Style))
+@pytest.mark.parametrize("structured", [False, True])
+def test_prompt_text_and_answer_fit_the_context_together__e6(style: Style, structured: bool) -> None:
+    options, counter = SummaryOptions(style=style, structured=structured), EstimatedTokens()
+    prompts = PromptSet.usual()
+    for context in (2048, 32_768):
+        room = room_for(options, prompts, counter=counter, context_tokens=context, form="x" * 30)
+        assert room.chunk_tokens <= options.chunk_tokens
+        longest = max(counter.count(getattr(prompts, name)) for name in NAMES)
+        assert room.chunk_tokens + options.part_tokens < context
+        assert room.fan_in >= 2
+        assert room.fan_in * options.part_tokens + longest + options.final_tokens < context + longest
+
+
+def test_a_context_that_is_too_short_for_the_words_is_told__g3() -> None:
+    with pytest.raises(InvalidRequestError, match="context of 256 tokens"):
+        room_for(
+            SummaryOptions(words=500),
+            PromptSet.usual(),
+            counter=EstimatedTokens(),
+            context_tokens=256,
+        )
+
+
+@pytest.mark.parametrize("field", ["words", "chunk_tokens", "in_flight", "attempts"])
+def test_a_number_below_one_is_refused_by_name__g3(field: str) -> None:
+    with pytest.raises(InvalidRequestError, match="at least 1") as caught:
+        SummaryOptions(**{field: 0})
+    assert caught.value.field == field
+
+
+def test_a_record_is_read_and_anything_else_says_why() -> None:
+    found = read_structured('{"title": " T ", "summary": "S", "key_points": ["a", "b"]}')
+    assert (found.title, found.summary, found.key_points) == ("T", "S", ("a", "b"))
+    for text, reason in (
+        ('{"title": "T", "sum', "no JSON"),
+        ('{"title": "  ", "summary": "S", "key_points": ["a"]}', "title"),
+        ('{"title": "T", "summary": "S", "key_points": []}', "key_points"),
+        ("[1]", "dictionary"),
+    ):
+        with pytest.raises(UnusableAnswerError, match=reason):
+            read_structured(text)
+
+
+def test_a_label_is_no_part_of_a_summary() -> None:
+    assert plain_summary("Summary: It is so.\n") == "It is so."
+    assert bullets("- a\n* b\n 3. c\nd") == ("a", "b", "c")
+    with pytest.raises(UnusableAnswerError, match="empty"):
+        plain_summary(" Summary: \n")
