@@ -142,8 +142,12 @@ async def test_a_run_that_is_cut_short_loses_only_what_was_in_flight__e6(
     assert len(found) == 30
     assert all(record.error is None for record in found.values())
     assert summarizer.last.kept >= done - 4
-    advert = await yard.advert()
-    assert advert.counters.jobs_succeeded == 30
+
+    async def run_jobs() -> bool:
+        return (await yard.advert()).counters.jobs_succeeded >= 30
+
+    await yard.wait_until(run_jobs)
+    assert (await yard.advert()).counters.jobs_succeeded == 30
 
 
 async def test_a_text_of_any_size_takes_the_memory_of_a_few_chunks__e6() -> None:

@@ -75,7 +75,7 @@ def test_a_context_that_is_too_short_for_the_words_is_told__g3() -> None:
 @pytest.mark.parametrize("field", ["words", "chunk_tokens", "in_flight", "attempts"])
 def test_a_number_below_one_is_refused_by_name__g3(field: str) -> None:
     with pytest.raises(InvalidRequestError, match="at least 1") as caught:
-        SummaryOptions(**{field: 0})
+        SummaryOptions(**{field: 0})  # type: ignore[arg-type]  # each is a number
     assert caught.value.field == field
 
 
