@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ WaitUntil = Callable[..., Awaitable[None]]
 
 
 @asynccontextmanager
-async def telling(bus: Bus, tokenizer: Path | None, model: str = "m") -> AsyncIterator[None]:
+async def telling(bus: Bus, tokenizer: Path | None, model: str = "m") -> AsyncGenerator[None]:
     teller = ModelTeller(bus, model=model, base_digest=DIGEST, tokenizer=tokenizer)
     task = asyncio.create_task(teller.run(), name="model")
     try:
