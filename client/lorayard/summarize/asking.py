@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from lorayard.client import Client
 from lorayard.errors import InvalidRequestError, JobFailedError
+from lorayard.handle import JobHandle
 from lorayard.request import LaneName, RequestOptions, TemplateName
 from lorayard.result import Result
 from lorayard.summarize.cache import Cache
@@ -115,44 +116,51 @@ class Asker:
         return answer
 
     async def _attempt(self, key: str, question: Question, check: Check) -> Answer:
-        problem = UnusableAnswerError("it was not asked for")
-        before = await self._cache.failures(key)
-        for attempt in range(before, before + self._attempts):
-            result = await self._run(f"summarize-{key}-{attempt}", question, attempt)
+        failed, drawn = await self._cache.failures(key), await self._cache.failures(f"{key}-drawn")
+        problem: Exception = DocumentError("it was not asked about", code="bad_answer")
+        for _ in range(self._attempts):
+            # The same name finds the job of a run that was cut short; one that has failed is no use.
+            handle = await self._submit(f"summarize-{key}-{failed}-{drawn}", question, drawn)
+            result = await handle.outcome()
+            if not handle.existing:
+                self._count(result)
+            if not result.succeeded:
+                failed += 1
+                await self._cache.count_failure(key)
+                problem = _failure(result)
+                if not handle.existing:
+                    raise problem
+                continue  # what became of an earlier run's job says nothing of the next one
             try:
                 check(result.text)
             except UnusableAnswerError as error:
-                problem = error
-                await self._cache.count_failure(key)
+                drawn += 1
+                await self._cache.count_failure(f"{key}-drawn")
                 self._tally.retried += 1
+                reason = f"no usable answer in {self._attempts} attempts: {error}"
+                problem = DocumentError(reason, code="bad_answer")
             else:
                 return _answer_of(result)
-        raise DocumentError(f"no usable answer in {self._attempts} attempts: {problem}", code="bad_answer")
+        raise problem
 
-    async def _run(self, idempotency_key: str, question: Question, attempt: int) -> Result:
+    async def _submit(self, idempotency_key: str, question: Question, drawn: int) -> JobHandle:
         options: RequestOptions = {
             "adapter": question.adapter,
             "template": question.template,
             "json_schema": question.json_schema,
             # An answer that was cut short may need more room.
-            "max_new_tokens": question.max_new_tokens * (2 if attempt else 1),
+            "max_new_tokens": question.max_new_tokens * (2 if drawn else 1),
             "lane": self._lane,
             "idempotency_key": idempotency_key,
         }
-        if attempt:
-            options |= {"temperature": RETRY_TEMPERATURE, "seed": attempt}
+        if drawn:
+            options |= {"temperature": RETRY_TEMPERATURE, "seed": drawn}
         try:
-            handle = await self._client.submit(question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options)
+            return await self._client.submit(question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options)
         except InvalidRequestError as error:
             if error.field not in ("prompt", "request"):
                 raise  # wrong for every document: an adapter's name, a number
             raise DocumentError(str(error), code="bad_input") from error
-        result = await handle.outcome()
-        self._count(result)
-        if result.succeeded:
-            return result
-        await self._cache.count_failure(idempotency_key.split("-")[1])
-        raise _failure(result)
 
     def _count(self, result: Result) -> None:
         self._tally.answered += 1

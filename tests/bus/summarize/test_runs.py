@@ -12,7 +12,7 @@ import pytest
 from tests.bus.conftest import ADAPTER, Yard
 from tests.bus.summarize.conftest import Summarizer
 
-from lorayard import InvalidRequestError, JobFailedError
+from lorayard import CancelQuery, InvalidRequestError, JobFailedError
 from lorayard.summarize.prompt_set import PromptSet
 from lorayard.summarize.splitter import split
 
@@ -148,6 +148,25 @@ async def test_a_run_that_is_cut_short_loses_only_what_was_in_flight__e6(
 
     await yard.wait_until(run_jobs)
     assert (await yard.advert()).counters.jobs_succeeded == 30
+
+
+async def test_a_job_that_was_cancelled_in_an_earlier_run_is_asked_anew__e6(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    folder = write(a="Text.")
+    await yard.dispatcher()
+    run = asyncio.create_task(summarizer.run(folder))
+
+    async def queued() -> bool:
+        return (await summarizer.client.queue_depth()).total == 1
+
+    await yard.wait_until(queued)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    await summarizer.client.cancel_where(CancelQuery(lane="bulk"))
+    await yard.worker()
+    found = await summarizer.run(folder)
+    assert found["a.txt"].error is None
 
 
 async def test_a_text_of_any_size_takes_the_memory_of_a_few_chunks__e6() -> None:
