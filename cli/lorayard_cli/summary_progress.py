@@ -10,12 +10,11 @@ from contextlib import asynccontextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from lorayard.summarize.tally import Tally
+from lorayard_cli.batch_progress import LINE_SECONDS, clock
 from lorayard_cli.output import counted, err, note
 from lorayard_shared.process import end_tasks
 
 LOOK_SECONDS = 0.25
-LINE_SECONDS = 10.0
-"""Without a terminal: a log of a night has 3,000 of these."""
 
 
 @asynccontextmanager
@@ -43,14 +42,8 @@ def state(tally: Tally) -> str:
     if tally.retried:
         told.append(f"{tally.retried} asked again")
     if tally.seconds_left is not None:
-        told.append(f"{_clock(tally.seconds_left)} left")
+        told.append(f"{clock(tally.seconds_left)} left")
     return ", ".join(told)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 async def _follow_bar(tally: Tally) -> None:
