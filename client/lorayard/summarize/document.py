@@ -19,6 +19,7 @@ from lorayard.summarize.prompt_set import TEXT, fill
 from lorayard.summarize.room import TITLE
 from lorayard.summarize.splitter import Chunk, split
 from lorayard.summarize.structure import bullets, plain_summary, read_structured, schema
+from lorayard.summarize.styles import Style
 
 HEADING: Final = re.compile(
     r"^#{1,6}[ \t]+(?P<hashed>\S.*?)[ \t]*#*[ \t]*$|^(?P<lined>\S.*)\n[=~-]{3,}[ \t]*$", re.MULTILINE
@@ -89,6 +90,8 @@ class DocumentWork:
         else:
             summary = plain_summary(text)
             points = bullets(summary)
+            if self.plan.options.style is Style.LINE:
+                summary = " ".join(summary.split())  # models keep a text's line ends
         return Summarized(title=title, summary=summary, key_points=points, last=last, counted=self.counted)
 
     # ---- questions

@@ -15,6 +15,7 @@ from tests.bus.summarize.conftest import Summarizer
 from lorayard import CancelQuery, InvalidRequestError, JobFailedError
 from lorayard.summarize.prompt_set import PromptSet
 from lorayard.summarize.splitter import split
+from lorayard.summarize.styles import Style
 
 pytestmark = pytest.mark.bus
 
@@ -87,6 +88,13 @@ async def test_a_new_version_of_the_adapter_is_asked_anew__e6(
     again = await summarizer.run(folder, adapter=ADAPTER)
     assert summarizer.last.kept == 0
     assert (first["a.txt"].version, again["a.txt"].version) == ("1", "2")
+
+
+async def test_a_line_is_one_line__e6(yard: Yard, summarizer: Summarizer, write: Write) -> None:
+    await serving(yard)
+    text = "One\n two."
+    assert (await summarizer.run(write(a=text)))["a.txt"].summary == text
+    assert (await summarizer.run(write(a=text), style=Style.LINE))["a.txt"].summary == "One two."
 
 
 async def test_what_is_torn_stops_nothing__g3(yard: Yard, summarizer: Summarizer, write: Write) -> None:
