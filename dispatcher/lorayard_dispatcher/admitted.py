@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from lorayard_dispatcher.limiting.gate import Cost, Gate
 
 Name = tuple[str, str]
@@ -23,29 +21,12 @@ class Charge:
         self.until = until
 
 
-class Admitted:
-    """By job."""
-
-    def __init__(self) -> None:
-        self._charges: dict[Name, Charge] = {}
-
-    def __len__(self) -> int:
-        return len(self._charges)
-
-    def __iter__(self) -> Iterator[tuple[Name, Charge]]:
-        return iter(list(self._charges.items()))
-
-    def get(self, name: Name) -> Charge | None:
-        """What was counted for a job, if anything."""
-        return self._charges.get(name)
-
-    def put(self, name: Name, charge: Charge) -> None:
-        """It is pending from here on, and its gates have counted it."""
-        self._charges[name] = charge
+class Admitted(dict[Name, Charge]):
+    """By job: pending from when it is put here, and counted by its gates before."""
 
     def take(self, name: Name) -> Charge | None:
         """It is pending no more, or not here."""
-        charge = self._charges.pop(name, None)
+        charge = self.pop(name, None)
         if charge is not None:
             for gate in charge.gates:
                 gate.release(charge.cost)

@@ -121,13 +121,12 @@ class Limits:
 
     def lets(self, job: TakenJob, found: Resolution) -> bool:
         """Whether a job goes on; else it is refused, or kept back and called for later."""
-        refs = found.refs
-        if len(refs) == 1:
-            adapters: tuple[str, ...] = (BASE if refs[0] is None else refs[0].name,)
-        else:
-            adapters = tuple([BASE if ref is None else ref.name for ref in refs])
         tenant, now = job.address.tenant, time.monotonic()
-        gates = self.gates.find(tenant, adapters, now)
+        if found.composition is None:
+            gates = self.gates.of_one(tenant, BASE if found.record is None else found.record.name, now)
+        else:
+            adapters = tuple([BASE if ref is None else ref.name for ref in found.refs])
+            gates = self.gates.find(tenant, adapters, now)
         if not gates:
             return True
         name = (tenant, job.job)
@@ -149,7 +148,7 @@ class Limits:
             for gate in gates:
                 gate.hold(cost)
         charge = Charge(gates, cost, now, until)
-        self.admitted.put(name, charge)
+        self.admitted[name] = charge
         return until <= now or self._hold(job, charge, name)
 
     def _ask(self, job: TakenJob, gates: tuple[Gate, ...], cost: Cost, now: float) -> float | None:
@@ -297,13 +296,13 @@ class Limits:
 
     def _sweep(self, now: float) -> None:
         self.gates.forget_idle(now)
-        if not len(self.admitted):
+        if not self.admitted:
             return
         here: set[Name] = {(held.tenant, held.job) for _, held in self._fleet.handed()}
         here.update((job.address.tenant, job.job) for job in self._unresolved)
         gone = [
             name
-            for name, charge in self.admitted
+            for name, charge in self.admitted.items()
             if now - charge.since > GRACE_SECONDS and name not in here and self._pool.find(*name) is None
         ]
         self.leave(gone)

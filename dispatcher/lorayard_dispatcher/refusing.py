@@ -30,6 +30,9 @@ from lorayard_shared.repeated import Repeated
 BATCH = 128
 """Packing so many takes about 1 ms of the loop."""
 
+AT_ONCE = 3
+"""Batches on their way: while the server writes one, the next is packed."""
+
 TELL_SECONDS = 1.0
 """Between two lines of the log about refusals."""
 
@@ -37,7 +40,7 @@ _NOTHING = {"usage": Usage().model_dump(), "timings": JobTimings().model_dump()}
 
 
 class Refusing:
-    """A queue of refusals, and one task that empties it."""
+    """A queue of refusals, and tasks that empty it."""
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class Refusing:
         self._spawn = spawn
         self._queue: deque[tuple[TakenJob, ResultError, ResultState]] = deque()
         self._under_way = 0
-        self._running = False
+        self._runs = 0
         self._told = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
         self._log = structlog.get_logger()
 
@@ -70,24 +73,31 @@ class Refusing:
             self._log.info(
                 Event.JOB_REFUSED, job=job.job, tenant=tenant, code=error.code, times=times, **job.traced
             )
-        if not self._running:
-            self._running = True
-            self._spawn(self._run(), "refuse-many")
+        # A second task once there is a whole batch for it: few are answered together, not one by one.
+        if not self._runs or (self._runs < AT_ONCE and len(self._queue) >= BATCH):
+            self._begin()
+
+    def _begin(self) -> None:
+        self._runs += 1
+        self._spawn(self._run(), "refuse-many")
 
     async def _run(self) -> None:
+        size = 0
         try:
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-                self._under_way = len(batch)
+                size = len(batch)
+                self._under_way += size
                 await self._answer(batch)
-                self._under_way = 0
+                self._under_way -= size
+                size = 0
                 await asyncio.sleep(0)
         finally:
-            self._under_way = 0
-            self._running = False
-            if self._queue:  # the batch before failed in a way that nobody expected: the others go on
-                self._running = True
-                self._spawn(self._run(), "refuse-many")
+            self._under_way -= size
+            self._runs -= 1
+            if self._queue and not self._runs:
+                # The batch before failed in a way that nobody expected: the others go on.
+                self._begin()
 
     async def _answer(self, batch: list[tuple[TakenJob, ResultError, ResultState]]) -> None:
         now = time.time()

@@ -124,17 +124,21 @@ class Gate:
         """Seconds that a job has to wait, or the limit that refuses it. The longest lasting are asked first,
         so that nobody is told to come again in a second when the day is used up."""
         for quota in self.quotas:
-            used, amount = quota.count(unix).used, cost[quota.index]
-            if used + amount > quota.amount:
-                ends = None if amount > quota.amount else max(0.0, quota.window(unix).ends_at - unix)
-                return Reached(self, quota.name, quota.index, quota.amount, used, None, ends)
+            count = quota.current if quota.begins_at <= unix < quota.ends_at else quota.count(unix)
+            used, amount = count.known + count.untold + count.on_its_way, cost[quota.index]
+            if used + amount > quota.amount and count.used + amount > quota.amount:
+                ends = None if amount > quota.amount else max(0.0, quota.ends_at - unix)
+                return Reached(self, quota.name, quota.index, quota.amount, count.used, None, ends)
         for index, name, most in self.max_pending:
-            used, amount = self.pending_now(index), cost[index]
+            used = self.pending_now(index) if self.elsewhere else self.pending[index]
+            amount = cost[index]
             if used + amount > most:
                 retry = None if amount > most else self._pending_retry()
                 return Reached(self, name, index, most, used, None, retry)
         longest = 0.0
         for name, measure, bucket, patience, value, per_seconds in self.rates:
+            if bucket.level(now) >= cost[measure]:
+                continue
             wait = bucket.wait_seconds(cost[measure], now)
             if wait > patience:
                 return Reached(self, name, measure, value, None, per_seconds, wait - patience)
@@ -144,18 +148,16 @@ class Gate:
 
     def spend(self, cost: Cost, now: float, unix: float) -> None:
         """A job comes in, and is pending here."""
-        for _, measure, bucket, _, _, _ in self.rates:
-            bucket.take(cost[measure], now)
+        requests, tokens, size = cost
+        for rate in self.rates:
+            rate[2].take(cost[rate[1]], now)
         for quota in self.quotas:
-            quota.count(unix).untold += cost[quota.index]
-        spent = self.spent
-        spent[0] += cost[0]
-        spent[1] += cost[1]
-        spent[2] += cost[2]
-        pending = self.pending
-        pending[0] += cost[0]
-        pending[1] += cost[1]
-        pending[2] += cost[2]
+            count = quota.current if quota.begins_at <= unix < quota.ends_at else quota.count(unix)
+            count.untold += cost[quota.index]
+        for sums in (self.spent, self.pending):
+            sums[0] += requests
+            sums[1] += tokens
+            sums[2] += size
 
     def hold(self, cost: Cost) -> None:
         """A job that was counted elsewhere is pending here."""

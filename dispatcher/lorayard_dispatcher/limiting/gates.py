@@ -23,6 +23,7 @@ class Gates:
         """Of the same, by their bucket keys."""
         self._gates: dict[Whose, Gate] = {}
         self._found: dict[tuple[str, tuple[str, ...]], tuple[Gate, ...]] = {}
+        self._found_of_one: dict[tuple[str, str], tuple[Gate, ...]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._records)
@@ -50,7 +51,7 @@ class Gates:
         before = self._whose.get(key)
         if found is None and (value is not None or before is None):
             return False
-        self._found.clear()
+        self._forget_found()
         if found is None:
             assert before is not None, "looked at above"
             del self._records[before], self._whose[key]
@@ -61,6 +62,17 @@ class Gates:
             self._whose[key] = whose
             self._follow(whose, now)
         return True
+
+    def of_one(self, tenant: str, adapter: str, now: float) -> tuple[Gate, ...]:
+        """The same as `find` of one adapter."""
+        known = self._found_of_one.get((tenant, adapter))
+        if known is not None:
+            return known
+        gates = self.find(tenant, (adapter,), now)
+        if len(self._found_of_one) >= REMEMBERED:
+            self._found_of_one.clear()
+        self._found_of_one[tenant, adapter] = gates
+        return gates
 
     def find(self, tenant: str, adapters: tuple[str, ...], now: float) -> tuple[Gate, ...]:
         """Those that a tenant's job of these adapters has to pass; without any it passes."""
@@ -86,7 +98,11 @@ class Gates:
         for whose in idle:
             del self._gates[whose]
         if idle:
-            self._found.clear()
+            self._forget_found()
+
+    def _forget_found(self) -> None:
+        self._found.clear()
+        self._found_of_one.clear()
 
     def _gate(self, whose: Whose, now: float) -> Gate | None:
         gate = self._gates.get(whose)

@@ -35,12 +35,12 @@ class Quota:
     """One measure's amount for one period."""
 
     __slots__ = (
-        "_begins_at",
-        "_count",
         "_counts",
-        "_ends_at",
         "_window",
         "amount",
+        "begins_at",
+        "current",
+        "ends_at",
         "index",
         "name",
         "period",
@@ -53,8 +53,9 @@ class Quota:
         self.period = period
         self.amount = amount
         self._window = window_at(period, 0.0)
-        self._count = Count()
-        self._begins_at = self._ends_at = -1.0  # of no window yet
+        self.current = Count()
+        """Of the window from `begins_at` to before `ends_at`: read at each job, without asking `count`."""
+        self.begins_at = self.ends_at = -1.0  # of no window yet
         self._counts: dict[str, Count] = {}
 
     def window(self, unix: float) -> Window:
@@ -64,9 +65,9 @@ class Quota:
 
     def count(self, unix: float) -> Count:
         """Of that window."""
-        if not self._begins_at <= unix < self._ends_at:
+        if not self.begins_at <= unix < self.ends_at:
             self._turn(unix)
-        return self._count
+        return self.current
 
     def counts(self) -> dict[str, Count]:
         """By the names of their windows."""
@@ -82,8 +83,8 @@ class Quota:
 
     def _turn(self, unix: float) -> None:
         self._window = window = window_at(self.period, unix)
-        self._begins_at, self._ends_at = window.begins_at, window.ends_at
-        self._count = self._counts.setdefault(window.name, Count())
+        self.begins_at, self.ends_at = window.begins_at, window.ends_at
+        self.current = self._counts.setdefault(window.name, Count())
         while len(self._counts) > KEPT:
             self._forget(window.name)
 
