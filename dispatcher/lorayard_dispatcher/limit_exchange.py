@@ -63,12 +63,22 @@ class LimitExchange:
         self._numbers = itertools.count(int(started_at * 1e6))
         self._turn = 0
         self._trouble = False
+        self._listens = False
         self._log = structlog.get_logger()
 
     async def begin(self) -> None:
-        """Listen, and read what was used of quotas before."""
-        await self._bus.nc.hear(self._bus.subjects.limit_gossip, self._hear)
+        """Listen, and read what was used of quotas before.
+
+        Raises:
+            nats.errors.Error: the connection takes no message now; the next turn listens.
+        """
+        await self._listen()
         await self.tell_quotas()
+
+    async def _listen(self) -> None:
+        if not self._listens:
+            await self._bus.nc.hear(self._bus.subjects.limit_gossip, self._hear)
+            self._listens = True
 
     async def turn(self) -> None:
         """Wait a while, then tell and ask."""
@@ -77,6 +87,7 @@ class LimitExchange:
             return
         self._forget_silent(time.monotonic())
         try:
+            await self._listen()
             self._tell()
             await self.tell_quotas()
             self._trouble = False

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import nats.errors
+import nats.js.errors
 from nats.aio.subscription import Subscription
 
 from lorayard_dispatcher.admitted import Admitted, Charge, Name
 from lorayard_dispatcher.doors import Doors
 from lorayard_dispatcher.drain import Drain
 from lorayard_dispatcher.fleet import Fleet
+from lorayard_dispatcher.held_before import HeldBefore
 from lorayard_dispatcher.limit_exchange import LimitExchange
 from lorayard_dispatcher.limiting.gate import TOKENS, Cost, Gate, Reached, told, wire_limit
 from lorayard_dispatcher.limiting.gates import Gates
@@ -45,6 +48,9 @@ GRACE_SECONDS = 10.0
 
 LAST_SECONDS = 1.0
 """A server that does not answer sooner is away, and what was let in just now is forgotten."""
+
+LATE_SECONDS = 2.0
+"""A worker that pulled by itself tells within a second of what it took last."""
 
 ASK_AGAIN_SECONDS = 0.1
 """Counters are read five times a second."""
@@ -86,6 +92,8 @@ class Limits:
         self.gates = Gates()
         self.admitted = Admitted()
         self.exchange = LimitExchange(bus, self.gates, name=name, started_at=started_at)
+        self._before = HeldBefore(bus, self.gates, self.admitted, fleet)
+        self._count_again_at = math.inf
         self.doors = Doors(bus)
         self.drain = Drain(bus)
         self._held: list[tuple[float, str, Name]] = []
@@ -95,6 +103,7 @@ class Limits:
         self._timer: asyncio.TimerHandle | None = None
         self._heard: dict[str, Subscription] = {}
         self._hearing = asyncio.Lock()
+        self._hears_all = False
         self.refused = 0
         """Jobs over a limit."""
         self.delayed = 0
@@ -250,6 +259,7 @@ class Limits:
     async def _hear_ends(self) -> None:
         """Listen where it must be known when jobs end, and nowhere else: the results' texts come along."""
         async with self._hearing:
+            self._hears_all = False
             wanted = {self._ends_of(gate) for gate in self.gates if gate.counts_pending}
             if self.gates.of_each_tenant:
                 wanted.add(self._bus.subjects.done_all)
@@ -259,6 +269,7 @@ class Limits:
                 self._heard[subject] = await self._bus.nc.hear(subject, self._on_end)
             for subject in self._heard.keys() - wanted:
                 await self._heard.pop(subject).unsubscribe()
+            self._hears_all = True
 
     def _ends_of(self, gate: Gate) -> str:
         subjects = self._bus.subjects
@@ -278,15 +289,39 @@ class Limits:
         while True:
             await self.exchange.turn()
             await self.drain.sample()
+            await self._hear_all()
+            if time.monotonic() >= self._count_again_at:
+                self._count_again_at = math.inf
+                await self._count_before()
             if self.gates and time.monotonic() - swept >= SWEEP_SECONDS:
                 swept = time.monotonic()
                 self._sweep(swept)
 
     async def ready(self) -> None:
         """Before the first job: what was used of quotas, by whoever dispatched before."""
-        with suppress(nats.errors.Error, TimeoutError):  # the next turn asks again
-            await self._hear_ends()
+        await self._hear_all()
+        with suppress(nats.errors.Error, TimeoutError):  # the next turn does it again
             await self.exchange.begin()
+
+    async def take_up(self) -> None:
+        """What comes in is this dispatcher's from now on: what workers hold already is pending.
+
+        With several partitions nobody can say which dispatcher counts it, and those that live count theirs.
+        """
+        if self._bus.settings.partitions == 1:
+            await self._count_before()
+            self._count_again_at = time.monotonic() + LATE_SECONDS
+
+    async def _count_before(self) -> None:
+        with suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError):  # then a few too many come in
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._before.count()
+
+    async def _hear_all(self) -> None:
+        """Listen where that has not come about yet."""
+        if not self._hears_all:
+            with suppress(nats.errors.Error, TimeoutError):  # the next turn tries again
+                await self._hear_ends()
 
     async def end(self) -> None:
         """Nothing comes in any more: tell what was let in since the last turn."""
@@ -300,6 +335,7 @@ class Limits:
             return
         here: set[Name] = {(held.tenant, held.job) for _, held in self._fleet.handed()}
         here.update((job.address.tenant, job.job) for job in self._unresolved)
+        here.update(self._before.names())
         gone = [
             name
             for name, charge in self.admitted.items()

@@ -65,6 +65,7 @@ class Posts:
     async def take_up(self, partition: int) -> None:
         """Pull what belongs to the partition, at once: whoever is pinned holds the seat no more."""
         await self._claim(partition)
+        await self._dispatcher.limits.take_up()
         self._dispatcher.tell_aliases()
         self._pull(partition)
 
@@ -72,6 +73,7 @@ class Posts:
         """The same; what one that fell silent has left parked is given out anew."""
         await self._claim(partition)
         await self._recall(partition)
+        await self._dispatcher.limits.take_up()
         self._dispatcher.tell_aliases()
         self._pull(partition)
 

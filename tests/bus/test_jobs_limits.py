@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import nats.errors
 import pytest
+from nats.aio.subscription import Subscription
 from tests.bus.conftest import Yard
 
 from lorayard import Client, GenerateRequest, JobFailedError, LimitReachedError
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason
 from lorayard_schemas.job import Job, Sampling
+from lorayard_schemas.limit import LimitGossip, SpentHere, limits_key
 from lorayard_schemas.result import ErrorKind, JobResult, ResultState
+from lorayard_shared.bus.heard import Take
+from lorayard_shared.bus.nats_client import NatsClient
 from lorayard_shared.settings import YardSettings
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Sink
 
 pytestmark = pytest.mark.bus
 
@@ -33,6 +40,25 @@ async def publish(
     for name in names:
         await yard.publish(Job(id=name, prompt="p", sampling=Sampling(max_new_tokens=tokens)), tenant=tenant)
     return names
+
+
+class Slow(EchoEngine):
+    """Answers when it is told to, and from then on at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[GenerationRequest, Sink]] | None = []
+
+    def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
+        if self.asked is None:
+            super().submit(request, sink, on_tokens)
+        else:
+            self.asked.append((request, sink))
+
+    def end(self) -> None:
+        waiting, self.asked = self.asked or [], None
+        for request, sink in waiting:
+            super().submit(request, sink)
 
 
 async def results(yard: Yard, names: list[str], *, tenant: str = "acme") -> list[JobResult]:
@@ -294,3 +320,73 @@ async def test_a_refused_job_raises_what_says_which_limit_and_when__e5(yard: Yar
     assert raised.value.limit.name == "requests_per_day"
     assert raised.value.retry_after_seconds is not None
     assert 0 < raised.value.retry_after_seconds <= 86_400
+
+
+async def test_what_piled_up_while_no_dispatcher_lived_is_held_to_what_may_be_pending__e5(
+    yard: Yard, client: Client
+) -> None:
+    await client.limits.set(tenant="acme", max_pending=2, reason="one batch at a time")
+    names = await publish(yard, 5)
+    await yard.dispatcher()
+    assert [one.job for one in refused(await results(yard, names[2:]))] == names[2:]
+    await yard.worker()
+    assert not refused(await results(yard, names[:2]))
+    assert await yard.left() == 0
+
+
+async def test_what_workers_took_by_themselves_is_pending_when_a_dispatcher_is_back__e5(
+    yard: Yard, client: Client, wait_until: WaitUntil
+) -> None:
+    await client.limits.set(tenant="acme", max_pending=3, reason="one batch at a time")
+    engine = Slow()
+    await yard.worker(engine=engine, emergency=True, emergency_after_seconds=0.3)
+    taken = await publish(yard, 2)
+    await wait_until(lambda: len(engine.asked or ()) == 2)
+
+    async def counted() -> bool:
+        return (await client.limits.use(tenant="acme")).limits[0].uses[0].used == expected
+
+    expected = 2
+    dispatcher = await yard.dispatcher()
+    await wait_until(counted)
+    more = await publish(yard, 3, first=2)
+    assert [one.job for one in refused(await results(yard, more[1:]))] == more[1:]
+    await dispatcher.stop()
+    await yard.dispatcher("d2")  # nor does another one forget those that the first has given out
+    expected = 3
+    await wait_until(counted)
+    (late,) = await publish(yard, 1, first=5)
+    assert refused(await results(yard, [late]))
+    engine.end()
+    assert not refused(await results(yard, [*taken, more[0]]))
+    for number in range(6, 9):
+        assert not refused(await results(yard, await publish(yard, 1, first=number)))
+
+
+async def test_what_could_not_be_listened_to_at_the_start_is_listened_to_later__e5(
+    yard: Yard, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.limits.set(tenant="acme", max_pending=1, reason="one at a time")
+    hear, failed = NatsClient.hear, set[str]()
+
+    async def once(self: NatsClient, subject: str, take: Take) -> Subscription:
+        if subject.endswith((".limits", ".done.acme.*")) and subject not in failed:
+            failed.add(subject)
+            raise nats.errors.OutboundBufferLimitError
+        return await hear(self, subject, take)
+
+    monkeypatch.setattr(NatsClient, "hear", once)
+    await yard.dispatcher()
+    await yard.worker()
+    assert len(failed) == 2
+    told = LimitGossip(
+        dispatcher="d9",
+        started_at=1.0,
+        gates={limits_key("acme", None): SpentHere(spent=(1.0, 0.0, 0.0), pending=(1.0, 0.0, 0.0))},
+    )
+
+    async def heard() -> bool:
+        await yard.bus.nc.publish(yard.bus.subjects.limit_gossip, encode(told))
+        return (await client.limits.use(tenant="acme")).limits[0].uses[0].used == 1.0
+
+    await yard.wait_until(heard)
