@@ -13,6 +13,7 @@ from lorayard_cli.checks.bus import check_bus
 from lorayard_cli.checks.finding import Finding, Level, fail, healthy, ok
 from lorayard_cli.checks.fleet import check_fleet
 from lorayard_cli.checks.machine import check_machine
+from lorayard_cli.checks.records import check_records
 from lorayard_cli.connection import client
 from lorayard_cli.embedded.data_folder import running_yard
 from lorayard_cli.exit_codes import ExitCode
@@ -32,14 +33,15 @@ async def doctor(
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> int:
-    """Look at bus, declarations, dispatcher, workers, model, adapters and disk; say what mends each.
+    """Look at bus, declarations, records, dispatcher, workers, model, adapters and disk; say what mends each.
 
     Ends with 0 when nothing failed, 3 when there is no bus, 1 when something else failed.
 
     Parameters
     ----------
     mend
-        Create what is missing on the bus and change what differs from its declaration.
+        Create what is missing on the bus, change what differs from its declaration, and replace records that
+        no version can have written.
     adapters
         Check this adapters folder; that of the running yard when absent.
     model
@@ -76,6 +78,7 @@ async def _check_yard(yard: YardAddress, *, mending: bool) -> list[Finding]:
     async with bus, client(yard) as connected:
         findings += [finding async for finding in check_bus(bus, mending=mending)]
         if healthy(findings):
+            findings += [finding async for finding in check_records(bus, mending=mending)]
             findings += [finding async for finding in check_fleet(bus, connected)]
     return findings
 
