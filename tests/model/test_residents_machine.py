@@ -195,7 +195,6 @@ def test_books_hold_under_any_order_of_rows_pins_preloads_and_unloads__c3_c7() -
         settings=settings(
             max_examples=60,
             stateful_step_count=40,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )

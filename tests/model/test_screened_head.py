@@ -91,7 +91,7 @@ def test_bytes_of_an_input_sum_up_to_it(seed: int, width: int) -> None:
     assert bool((torch.zeros(4, width).index_add_(1, spread.inputs, found) == numbers).all())
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     kind=st.sampled_from(KINDS),
     seed=st.integers(0, 10_000),
@@ -110,7 +110,7 @@ def test_the_answer_is_the_argmax_of_the_exact_logits(
     assert None not in found or vocabulary > MAX_CANDIDATES  # few enough tokens are always decided
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     kind=st.sampled_from(KINDS),
     seed=st.integers(0, 10_000),
@@ -135,7 +135,7 @@ def test_rounded_logits_without_a_likeliest_give_none_and_equal_ones_the_first()
     assert found == [wanted[0], 0, None, *wanted[1:]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(["plain", "aligned", "close", "outliers", "lengths", "cancelling"]),
     seed=st.integers(0, 10_000),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,28 @@ def test_the_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("package", ["lorayard", "lorayard_schemas", "lorayard_shared.bus.connection"])
-def test_importing_a_light_part_loads_nothing_heavy(package: str) -> None:
-    """Seconds and gigabytes, in services that only want to publish a job."""
-    code = f"import sys, {package}; print(*(name for name in {HEAVY} if name in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+LIGHT = ("lorayard_schemas", "lorayard_shared.bus.connection", "lorayard")
+WITHOUT_MODEL = ("lorayard_dispatcher.app", "lorayard_workers.app")
 
 
-@pytest.mark.parametrize("package", ["lorayard_dispatcher.app", "lorayard_workers.app"])
-def test_starting_a_process_without_a_model_loads_no_model_code(package: str) -> None:
-    """An echo worker, and every dispatcher, is up in a moment."""
-    code = f"import sys, {package}; print(*(n for n in ('torch', 'transformers') if n in sys.modules))"
+@pytest.mark.parametrize(
+    ("packages", "heavy"),
+    [
+        # Seconds and gigabytes, in services that only want to publish a job.
+        pytest.param(LIGHT, HEAVY, id="light parts"),
+        # An echo worker, and every dispatcher, is up in a moment.
+        pytest.param(WITHOUT_MODEL, ("torch", "transformers"), id="processes without a model"),
+    ],
+)
+def test_importing_what_needs_no_model_loads_nothing_heavy(
+    packages: Sequence[str], heavy: Sequence[str]
+) -> None:
+    """One process for all of them: what none has loaded by the end, none has loaded at all."""
+    code = f"""
+import importlib, sys
+for package in {packages}:
+    importlib.import_module(package)
+    print(*(f"{{package}} loads {{name}}" for name in {heavy} if name in sys.modules))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

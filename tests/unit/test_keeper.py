@@ -273,7 +273,7 @@ def test_nobody_gets_a_worker_that_the_others_need__b8() -> None:
     assert yard.merged() == {}, "the others need it back"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.floats(0.0, 30.0), st.floats(0.0, 10.0))
 def test_noise_makes_nobody_flap__b8(seed: int, mean: float, others: float) -> None:
     """Fifteen minutes of demand that jumps from nothing to twice its mean: two changes at most."""
@@ -313,7 +313,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(events, st.integers(1, 3), st.booleans())
 def test_after_any_joins_and_leaves_everything_comes_to_be_where_it_shall__b7_b8(
     happenings: list[tuple[str, int]], least: int, pin: bool

@@ -316,7 +316,7 @@ class Yard(RuleBasedStateMachine):
         assert (desks.holders, desks.open_holders) == (holders, ready)
 
 
-Yard.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Yard.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestYard = Yard.TestCase
 
 

@@ -135,7 +135,7 @@ class Yard:
         self.waits[group] = max(self.waits.get(group, 0.0), seconds)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000), st.sampled_from([POLICY, PARTIAL]))
 def test_hot_adapters_above_capacity_keep_no_cold_one_out_past_the_bound__b9(
     seed: int, policy: Policy
@@ -151,7 +151,7 @@ def test_hot_adapters_above_capacity_keep_no_cold_one_out_past_the_bound__b9(
     assert max(yard.waits.get(adapter, 0.0) for adapter in cold) <= yard.bound_seconds()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(1, 3), st.integers(1, 2), st.integers(0, 10_000))
 def test_one_adapter_more_than_slots_and_all_go_on__b9(slots: int, workers: int, seed: int) -> None:
     yard = Yard(workers=workers, slots=slots, rows=4, seed=seed)

@@ -138,7 +138,7 @@ def after(
     return list(workers.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(waiting_jobs(), fleets(), policies, served_before, demands)
 def test_no_plan_gives_a_job_twice_nor_a_worker_more_than_it_can_hold(
     jobs: list[WaitingJob],
@@ -150,7 +150,7 @@ def test_no_plan_gives_a_job_twice_nor_a_worker_more_than_it_can_hold(
     after(plan(NOW, jobs, fleet, served, demand, policy), jobs, fleet, policy)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(waiting_jobs(), fleets(), policies, served_before)
 def test_no_row_of_a_holder_stays_free_while_a_job_of_its_adapter_waits(
     jobs: list[WaitingJob], fleet: list[WorkerView], policy: Policy, served: dict[str, float]
@@ -170,7 +170,7 @@ def test_no_row_of_a_holder_stays_free_while_a_job_of_its_adapter_waits(
             assert not (held and worker.fits(job.group, policy)), (job, worker.view)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(waiting_jobs(), fleets(), policies, served_before, demands, st.randoms(use_true_random=False))
 def test_the_same_input_in_any_order_gives_the_same_plan(
     jobs: list[WaitingJob],
@@ -221,7 +221,7 @@ def test_the_same_calls_give_the_same_plans_in_every_process() -> None:
     assert len(told) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 140),
     st.integers(1, 12),

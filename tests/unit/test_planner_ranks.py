@@ -187,7 +187,7 @@ def workers(draw: st.DrawFn, name: str) -> WorkerView:
     return worker(name, holds=rest, in_use=used, pinned=pins, slots=slots, columns=columns)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @examples(
     st.lists(st.tuples(st.sampled_from(sorted(COLUMNS)), st.sampled_from([0.0, 1.0, 30.0])), max_size=8),
     workers("w1"),

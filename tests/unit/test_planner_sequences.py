@@ -247,5 +247,5 @@ class Yard(RuleBasedStateMachine):
         assert (desks.holders, desks.open_holders, desks.hosts) == (holders, ready, hosts)
 
 
-Yard.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Yard.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestYard = Yard.TestCase

@@ -101,7 +101,7 @@ class PoolMachine(RuleBasedStateMachine):
 
 
 TestPool = PoolMachine.TestCase
-TestPool.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestPool.settings = settings(max_examples=40, stateful_step_count=40)
 
 
 def test_a_queue_is_in_order_of_age_and_ties_go_by_key() -> None:

@@ -136,7 +136,7 @@ def test_a_base_model_job_needs_no_slot() -> None:
     assert plain.ended_at == pytest.approx(10 * 0.0255)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.floats(0, 0.3), st.integers(0, 5), st.integers(1, 40), st.booleans()),

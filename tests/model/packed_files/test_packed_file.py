@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from tests.model.packed_files.conftest import (
@@ -43,7 +43,6 @@ def test_what_is_no_plain_sum_is_none_when_it_comes_back__c8(tmp_path: Path, sto
     assert not adapter.sums
 
 
-@settings(deadline=None)
 @given(outs=SHAPES, dtype=TYPES, pages=st.integers(1, 3), small=st.booleans())
 def test_an_adapter_comes_back_from_its_index_as_it_was__c9(
     outs: list[list[int] | None], dtype: torch.dtype, pages: int, small: bool

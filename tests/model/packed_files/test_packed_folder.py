@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tests.model.packed_files.conftest import (
@@ -78,7 +78,6 @@ def test_a_bad_file_is_removed_logged_and_made_anew__c9(
     assert_same(packed.get(digest_of(0)), make_adapter())
 
 
-@settings(deadline=None)  # files on a shared machine
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8),
     steps=st.lists(st.tuples(st.booleans(), st.integers(0, 7)), max_size=25),
