@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from lorayard_schemas.semantic import SEMANTIC_KEY, SemanticRecord
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.registry.chronicle import Chronicle, Chronicled
 from lorayard_shared.registry.records import Author
-from lorayard_shared.registry.returning import find_earlier, signed
+from lorayard_shared.registry.revision_store import RevisionStore
 
 
-class SemanticStore:
-    """Every change raises ContendedError, or `nats.errors.Error` where nobody answers."""
+class SemanticStore(RevisionStore[SemanticRecord]):
+    """Which classifier is in force, and was; none is one, too."""
 
     def __init__(self, bus: Bus) -> None:
-        self._chronicle = Chronicle(bus, "rules", SemanticRecord, told=_told)
-
-    async def past(self) -> tuple[SemanticRecord, ...]:
-        """What was in force, the oldest first, and is."""
-        return (await self._chronicle.read(SEMANTIC_KEY)).past
+        super().__init__(
+            bus,
+            SemanticRecord,
+            key=SEMANTIC_KEY,
+            none=SemanticRecord(),
+            says=lambda record: record.artifact if record.is_on else None,
+            told=_told,
+            label="the classifier has",
+        )
 
     async def now(self) -> SemanticRecord | None:
         """The last revision; None: there has been none."""
@@ -28,60 +29,11 @@ class SemanticStore:
 
     async def put(self, wanted: SemanticRecord, author: Author) -> SemanticRecord:
         """Put a classifier into force; the one that is in force changes nothing."""
-
-        def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
-            now = known.now
-            if now is not None and now.artifact == wanted.artifact:
-                return now
-            return signed(wanted, known.past, author, restores=None)
-
-        return await self._change(changed, author, "train")
+        return await self.change(wanted, author, "train")
 
     async def turn_off(self, author: Author) -> SemanticRecord:
         """Have no classifier; the ones before stay in the history."""
-
-        def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
-            if known.now is not None and not known.now.is_on:
-                return known.now
-            return signed(SemanticRecord(), known.past, author, restores=None)
-
-        return await self._change(changed, author, "off")
-
-    async def roll_back(self, to: int | None, author: Author) -> SemanticRecord:
-        """Return to a revision; None: to the one before, past returns.
-
-        Raises:
-            RuleRevisionError: there is none.
-        """
-
-        def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
-            target = find_earlier(known.past, to, has="the classifier has")
-            return signed(target, known.past, author, restores=target.restores or target.revision)
-
-        return await self._change(changed, author, "rollback")
-
-    async def take_back(self, made: SemanticRecord, author: Author) -> None:
-        """Put what was before in force again, unless somebody has changed it since."""
-
-        def changed(known: Chronicled[SemanticRecord]) -> SemanticRecord:
-            if known.now != made:
-                return known.past[-1]
-            past = known.past
-            before, was = (past[-2], True) if len(past) > 1 else (SemanticRecord(), False)
-            restores = (before.restores or before.revision) if was else None
-            return signed(before, known.past, author, restores=restores)
-
-        await self._change(changed, author, "undo")
-
-    async def _change(
-        self,
-        changed: Callable[[Chronicled[SemanticRecord]], SemanticRecord],
-        author: Author,
-        verb: str,
-    ) -> SemanticRecord:
-        made = await self._chronicle.change(SEMANTIC_KEY, changed, author, verb=verb, label=SEMANTIC_KEY)
-        assert made is not None, "nothing is taken away"
-        return made
+        return await self.change(SemanticRecord(), author, "off")
 
 
 def _told(record: SemanticRecord) -> str:
