@@ -16,6 +16,9 @@ from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.values import Resident
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
+from lorayard_schemas.job import Lane
+from lorayard_schemas.subjects import JobAddress
+from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.semantic.encoder import EncoderFiles
 from lorayard_shared.semantic.encoders import encoder_of
 from lorayard_shared.semantic.examples import Example
@@ -23,6 +26,24 @@ from lorayard_shared.semantic.record import EncoderKind
 from lorayard_shared.semantic.vocabulary import smaller_vocabulary
 
 BASE_DIGEST = "sha256:" + "0" * 8
+
+
+def make_taken(key: str = "k", *, tenant: str = "t", adapter: str | None = None, **given: Any) -> TakenJob:
+    """A job at its first delivery; `given` are further fields."""
+    fields: dict[str, Any] = {
+        "lease": f"lease-{key}",
+        "subject": "s",
+        "address": JobAddress(lane=Lane.NORMAL, tenant=tenant, adapter=adapter),
+        "job": key,
+        "body": b"",
+        "attempt": 1,
+        "history": None,
+        "deliveries": 1,
+        "enqueued_at": 0.0,
+        "deadline": None,
+        **given,
+    }
+    return TakenJob(key=key, **fields)
 
 
 def make_load(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.conftest import BASE_DIGEST, make_advert
+from tests.unit.conftest import BASE_DIGEST, make_advert, make_taken
 
 from lorayard_dispatcher.compositions import Compositions
 from lorayard_dispatcher.fleet import Fleet
@@ -22,13 +22,11 @@ from lorayard_schemas.assignment import AdapterRef, AssignedJob
 from lorayard_schemas.audit import DecisionRecord
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.composition import AppliedComposition, Composition, CompositionPolicy
-from lorayard_schemas.job import Job, Lane
-from lorayard_schemas.subjects import JobAddress
+from lorayard_schemas.job import Job
 from lorayard_shared.explaining.decisions import why
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 from lorayard_shared.jobs.compose import resolve_composition
 from lorayard_shared.jobs.composed import ResolvedComposition
-from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_workers.service.job_composition import is_lost
 
 NAMES = ("a/b/one", "a/b/two")
@@ -61,19 +59,7 @@ def parked(key: str, made: ResolvedComposition) -> ParkedJob:
     waiting = WaitingJob(
         key=key, group=made.applied.digest, tenant="t", priority=2, enqueued_at=float(len(key))
     )
-    taken = TakenJob(
-        key=key,
-        lease=f"lease-{key}",
-        subject="",
-        address=JobAddress(lane=Lane.NORMAL, tenant="t", adapter="+a/b/one"),
-        job=key,
-        body=b"",
-        attempt=1,
-        history=None,
-        deliveries=1,
-        enqueued_at=0.0,
-        deadline=None,
-    )
+    taken = make_taken(key, adapter="+a/b/one")
     return ParkedJob(taken=taken, waiting=waiting, adapter=None, rule="explicit", composition=made)
 
 

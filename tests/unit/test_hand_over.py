@@ -6,33 +6,30 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.conftest import make_taken
 
 from lorayard_dispatcher.hand_over import MAX_JOBS, batches
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_schemas.assignment import AdapterRef, AssignedJob, Assignment
 from lorayard_schemas.codec import encode
-from lorayard_schemas.job import MAX_JOB_BYTES, Lane
-from lorayard_schemas.subjects import JobAddress
-from lorayard_shared.jobs.taken_job import TakenJob
+from lorayard_schemas.job import MAX_JOB_BYTES
 
 SERVER_LIMIT_BYTES = 2**20
 
 
 def parked(number: int, body_bytes: int, history_bytes: int = 0) -> ParkedJob:
     key = f"YARD_JOBS-{number}"
-    taken = TakenJob(
-        key=key,
+    taken = make_taken(
+        key,
+        tenant="acme",
+        adapter="a/b/c",
         lease=f"$JS.ACK.YARD_JOBS.dispatch-normal.1.{number}.{number}.1700000000000000000.1000",
         subject="yard.jobs.normal.acme.a/b/c",
-        address=JobAddress(lane=Lane.NORMAL, tenant="acme", adapter="a/b/c"),
         job=f"job-{number}",
         body=bytes(body_bytes),
-        attempt=1,
         history="h" * history_bytes,
-        deliveries=1,
         enqueued_at=1.0,
-        deadline=None,
     )
     waiting = WaitingJob(key=key, group="", tenant="acme", priority=2, enqueued_at=1.0)
     ref = AdapterRef(name="a/b/c", version="1", digest="sha256:" + "ab" * 32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.conftest import make_taken
 
 from lorayard_dispatcher import interruptions
 from lorayard_dispatcher.held_job import HeldJob
@@ -18,8 +19,6 @@ from lorayard_schemas.interruption import (
     is_poison,
     is_suspect,
 )
-from lorayard_schemas.job import Lane
-from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.jobs.taken_job import TakenJob
 
 
@@ -29,19 +28,7 @@ def held(key: str, delivery: int = 1, job: str = "j") -> HeldJob:
 
 
 def taken(key: str, deliveries: int, job: str = "j") -> TakenJob:
-    return TakenJob(
-        key=key,
-        lease="l",
-        subject="s",
-        address=JobAddress(lane=Lane.NORMAL, tenant="t", adapter=None),
-        job=job,
-        body=b"",
-        attempt=1,
-        history=None,
-        deliveries=deliveries,
-        enqueued_at=0.0,
-        deadline=None,
-    )
+    return make_taken(key, lease="l", job=job, deliveries=deliveries)
 
 
 def deaths(count: int, *, alone: bool = False) -> tuple[Interruption, ...]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from tests.unit.conftest import make_taken
 
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.planner import Planner
@@ -15,7 +16,6 @@ from lorayard_dispatcher.planning.values import WaitingJob
 from lorayard_dispatcher.pool import Pool
 from lorayard_schemas.job import Lane
 from lorayard_schemas.subjects import JobAddress
-from lorayard_shared.jobs.taken_job import TakenJob
 
 
 def parked(
@@ -28,15 +28,12 @@ def parked(
     deliveries: int = 1,
     deadline: float | None = None,
 ) -> ParkedJob:
-    taken = TakenJob(
-        key=key,
+    taken = make_taken(
+        key,
         lease=f"lease-{key}-{deliveries}",
-        subject="s",
         address=JobAddress(lane=tuple(Lane)[priority], tenant="t", adapter=None),
         job=job,
         body=b"{}",
-        attempt=1,
-        history=None,
         deliveries=deliveries,
         enqueued_at=at,
         deadline=deadline,

@@ -7,13 +7,13 @@ from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
+from tests.unit.conftest import make_taken
 
 from lorayard_dispatcher import samples as module
 from lorayard_dispatcher.samples import A_SECOND, FLUSH_SECONDS, Samples, SamplesKeeper
 from lorayard_schemas.codec import decode, encode
-from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.job import Job
 from lorayard_schemas.samples import TrafficSamples
-from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.semantic.errors import ArtifactError
@@ -23,19 +23,7 @@ ENCODER, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 def job(number: int, adapter: str = "acme/tiny/a", prompt: str | None = None) -> TakenJob:
     body = encode(Job(id=f"j{number}", prompt=prompt if prompt is not None else str(number)))
-    return TakenJob(
-        key=f"k{number}",
-        lease="l",
-        subject="s",
-        address=JobAddress(lane=Lane.NORMAL, tenant="t", adapter=adapter),
-        job=f"j{number}",
-        body=body,
-        attempt=1,
-        history=None,
-        deliveries=1,
-        enqueued_at=0.0,
-        deadline=None,
-    )
+    return make_taken(f"k{number}", adapter=adapter, job=f"j{number}", body=body)
 
 
 def embed(text: str) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from tests.unit.conftest import make_advert, make_load
+from tests.unit.conftest import make_advert, make_load, make_taken
 
 from lorayard_dispatcher.advert_reading import SHOWN, AdvertReader, read_advert
 from lorayard_dispatcher.fleet import Fleet
@@ -29,9 +29,6 @@ from lorayard_schemas.advert import SlotAdvert, WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import encode
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_schemas.job import Lane
-from lorayard_schemas.subjects import JobAddress
-from lorayard_shared.jobs.taken_job import TakenJob
 
 EPOCH = 1
 
@@ -54,19 +51,7 @@ def advert(
 
 
 def parked(group: str = BASE_GROUP) -> ParkedJob:
-    taken = TakenJob(
-        key="k",
-        lease="lease",
-        subject="yard.jobs.normal.t._",
-        address=JobAddress(lane=Lane.NORMAL, tenant="t", adapter=None),
-        job="j",
-        body=b"",
-        attempt=1,
-        history=None,
-        deliveries=1,
-        enqueued_at=0.0,
-        deadline=None,
-    )
+    taken = make_taken("k", lease="lease", subject="yard.jobs.normal.t._", job="j")
     waiting = WaitingJob(key="k", group=group, tenant="t", priority=2, enqueued_at=0.0)
     return ParkedJob(taken=taken, waiting=waiting, adapter=None, rule="base")
 

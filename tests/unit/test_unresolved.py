@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.unit.conftest import make_taken
+
 from lorayard_dispatcher.unresolved import Unresolved
-from lorayard_schemas.job import Lane
 from lorayard_schemas.strike import Strike
-from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.jobs.taken_job import TakenJob
 
 STRIKE = Strike(adapter="acme/tiny/echo", why="it errs")
 
 
 def job(key: str, lease: int = 1) -> TakenJob:
-    return TakenJob(
-        key=key,
+    return make_taken(
+        key,
+        tenant="acme",
+        adapter="acme/tiny/typo",
         lease=f"$JS.ACK.YARD_JOBS.dispatch-normal.{lease}.1.1.1700000000000000000.0",
-        subject="jobs",
-        address=JobAddress(lane=Lane.NORMAL, tenant="acme", adapter="acme/tiny/typo"),
-        job=key,
-        body=b"",
-        attempt=1,
-        history=None,
-        deliveries=1,
-        enqueued_at=0.0,
-        deadline=None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
@@ -136,6 +136,19 @@ class Reader:
     async def leave(self) -> None:
         self._task.cancel()
         await asyncio.wait({self._task})
+
+
+async def told(
+    client: Client, writing: Writing, wait_until: Callable[..., Awaitable[None]], *words: str
+) -> tuple[JobHandle, Reader]:
+    """A job `tell` of which these words have been written one by one, each heard before the next."""
+    handle = await client.submit("tell", stream=True)
+    reader = Reader(handle)
+    await wait_until(lambda: "tell" in writing)
+    for word in words:
+        writing.say("tell", word)
+        await wait_until(lambda: reader.text.endswith(word))  # noqa: B023  # it is waited for here
+    return handle, reader
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.bus.conftest import RunningServer, Yard
-from tests.bus.streams.conftest import Reader, Writing
+from tests.bus.streams.conftest import Reader, Writing, told
 
 import lorayard.streaming.follower
 import lorayard.streaming.live_feed
@@ -44,12 +44,7 @@ async def test_a_stream_goes_on_over_a_restart_of_the_server__g2(
     await own_yard.dispatcher()
     await own_yard.worker(engine=writing)
     async with Client(settings=own_yard.settings) as client:
-        handle = await client.submit("tell", stream=True)
-        reader = Reader(handle)
-        await wait_until(lambda: "tell" in writing)
-        for word in ("before ", "the end "):
-            writing.say("tell", word)
-            await wait_until(lambda: reader.text.endswith(word))  # noqa: B023  # it is waited for here
+        handle, reader = await told(client, writing, wait_until, "before ", "the end ")
         own_server.kill()
         writing.say("tell", "while ")
         own_server.start()
@@ -125,11 +120,7 @@ async def test_what_another_says_of_the_job_changes_nothing(
     yard: Yard, client: Client, writing: Writing, wait_until: WaitUntil
 ) -> None:
     """A holder that lost the job, a stranger, and bytes that are no event."""
-    handle = await client.submit("tell", stream=True)
-    reader = Reader(handle)
-    await wait_until(lambda: "tell" in writing)
-    writing.say("tell", "right")
-    await wait_until(lambda: reader.text == "right")
+    handle, reader = await told(client, writing, wait_until, "right")
     subject = yard.bus.subjects.token_events("default", handle.id)
     late = TokenEvent(
         job=handle.id, kind=EventKind.TOKENS, worker="w0", attempt=1, text=" wrong", offset_bytes=5
@@ -192,12 +183,7 @@ async def test_a_yard_that_announces_nothing_is_read_from_its_stream(
     monkeypatch.setattr(lorayard.streaming.follower, "FIRST_LOOK_SECONDS", 0.05)
     monkeypatch.setattr(lorayard.streaming.follower, "DEAF_LOOK_SECONDS", 0.05)
     await change_tokens(yard, republish=None)
-    handle = await client.submit("tell", stream=True)
-    reader = Reader(handle)
-    await wait_until(lambda: "tell" in writing)
-    for word in ("looked ", "for"):
-        writing.say("tell", word)
-        await wait_until(lambda: reader.text.endswith(word))  # noqa: B023
+    handle, reader = await told(client, writing, wait_until, "looked ", "for")
     assert not await handle.done()
     writing.end("tell")
     await reader.end()
@@ -207,11 +193,7 @@ async def test_an_announcement_that_was_lost_is_read_from_the_stream_when_the_ne
     yard: Yard, client: Client, writing: Writing, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lorayard.streaming.follower, "FIRST_LOOK_SECONDS", 3600.0)
-    handle = await client.submit("tell", stream=True)
-    reader = Reader(handle)
-    await wait_until(lambda: "tell" in writing)
-    writing.say("tell", "one ")
-    await wait_until(lambda: reader.text == "one ")
+    _, reader = await told(client, writing, wait_until, "one ")
     usual = {"src": yard.bus.subjects.tokens, "dest": yard.bus.subjects.told_all}
     before = await yard.left("tokens")
     await change_tokens(yard, republish=None)
@@ -247,11 +229,7 @@ async def test_without_a_dispatcher_jobs_stream_too(
 ) -> None:
     writing = Writing()
     await yard.worker(engine=writing, emergency=True, emergency_after_seconds=0.1)
-    handle = await client.submit("tell", stream=True)
-    reader = Reader(handle)
-    await wait_until(lambda: "tell" in writing)
-    writing.say("tell", "by myself")
-    await wait_until(lambda: reader.text == "by myself")
+    _, reader = await told(client, writing, wait_until, "by myself")
     writing.end("tell")
     await reader.end()
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.bus.conftest import Yard
-from tests.bus.streams.conftest import Reader, Writing
+from tests.bus.streams.conftest import Reader, Writing, told
 
 from lorayard import (
     Client,
@@ -32,11 +32,7 @@ WaitUntil = Callable[..., Awaitable[None]]
 async def test_text_is_heard_while_it_is_written__c12(
     client: Client, writing: Writing, wait_until: WaitUntil
 ) -> None:
-    handle = await client.submit("tell", stream=True)
-    reader = Reader(handle)
-    await wait_until(lambda: "tell" in writing)
-    writing.say("tell", "Grü")
-    await wait_until(lambda: reader.text == "Grü")
+    handle, reader = await told(client, writing, wait_until, "Grü")
     assert not await handle.done()
     writing.say("tell", "ße")
     await wait_until(lambda: reader.text == "Grüße")
@@ -79,12 +75,7 @@ async def test_a_job_that_did_not_ask_costs_the_bus_nothing_and_has_its_text_at_
 async def test_any_process_goes_on_behind_any_event__e4(
     yard: Yard, client: Client, writing: Writing, wait_until: WaitUntil
 ) -> None:
-    handle = await client.submit("tell", stream=True)
-    reader = Reader(handle)
-    await wait_until(lambda: "tell" in writing)
-    for word in ("one ", "two ", "three ", "four "):
-        writing.say("tell", word)
-        await wait_until(lambda: reader.text.endswith(word))  # noqa: B023  # it is waited for here
+    handle, reader = await told(client, writing, wait_until, "one ", "two ", "three ", "four ")
     async with Client(settings=yard.settings) as other:
         readers = [Reader(other.handle(handle.id), after=event.sequence) for event in reader.heard]
         await wait_until(lambda: readers[0].text == reader.text)
@@ -118,11 +109,7 @@ async def test_whoever_looks_after_the_end_hears_all_of_it(
 async def test_what_left_the_stream_is_told_from_the_result(
     yard: Yard, client: Client, writing: Writing, wait_until: WaitUntil
 ) -> None:
-    handle = await client.submit("tell", stream=True)
-    reader = Reader(handle)
-    await wait_until(lambda: "tell" in writing)
-    writing.say("tell", "gone ")
-    await wait_until(lambda: reader.text == "gone ")
+    handle, reader = await told(client, writing, wait_until, "gone ")
     await yard.bus.api(f"STREAM.PURGE.{yard.bus.subjects.stream('tokens')}")
     resumed = Reader(client.handle(handle.id), after=reader.heard[-1].sequence)
     late = Reader(client.handle(handle.id))
@@ -156,11 +143,7 @@ async def test_a_sequence_of_another_job_is_no_place_to_go_on(
 async def test_a_cancel_ends_the_stream_and_leaves_what_was_heard(
     client: Client, writing: Writing, wait_until: WaitUntil
 ) -> None:
-    handle = await client.submit("tell", stream=True)
-    reader = Reader(handle)
-    await wait_until(lambda: "tell" in writing)
-    writing.say("tell", "half a sen")
-    await wait_until(lambda: reader.text == "half a sen")
+    handle, reader = await told(client, writing, wait_until, "half a sen")
     await handle.cancel()
     await reader.end()
     assert (reader.text, reader.heard[-1].state) == ("half a sen", ResultState.CANCELLED)
