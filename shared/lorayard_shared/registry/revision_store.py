@@ -27,8 +27,10 @@ class RevisionStore(Generic[S]):
     ) -> None:
         """`none` is in force before the first; two values of which `says` is equal are the same one; `told`
         is for the audit record, and `label` says for people whose revisions they are."""
-        self._chronicle = Chronicle(bus, "rules", message, told=told)
-        self._key, self._none, self._says, self._label = key, none, says, label
+        self._chronicle: Chronicle[S] = Chronicle(bus, "rules", message, told=told)
+        self._none: S = none
+        self._says: Callable[[S], object] = says
+        self._key, self._label = key, label
 
     async def past(self) -> tuple[S, ...]:
         """What was in force, the oldest first, and is."""
