@@ -20,6 +20,7 @@ BENCHES = {
     "engine": (*_CLI, "engine", "--json"),
     "routing": (*_CLI, "routing", "--json"),
     "adapters": (*_CLI, "adapters", "--json"),
+    "gateway": (*_CLI, "gateway", "--json"),
 }
 """Arguments of the interpreter; what one prints is kept under its name."""
 SELDOM = {
