@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 from sse_starlette import EventSourceResponse
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -49,6 +50,7 @@ async def answer(gateway: Gateway, request: Request, tenant: str, request_id: st
         ping=gateway.settings.gateway_ping_seconds,
         send_timeout=gateway.settings.gateway_send_seconds,
         sep="\n",
+        background=BackgroundTask(stream.close),  # of a stream whose reader left before its first byte
     )
 
 

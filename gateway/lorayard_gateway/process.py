@@ -121,6 +121,7 @@ def _config(gateway: Gateway) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # what strangers send is no news
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing here goes by a client's address

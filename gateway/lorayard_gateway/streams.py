@@ -93,6 +93,8 @@ class Stream:
                 yield event
             self._over = True
         except (LorayardError, ApiError) as error:
+            if len(self._pumps) > 1 and not self._over:
+                self._work.cancel()  # the other choices are of no use
             self._over = True
             yield _event(json_text(shape_of(error).body()))
         except Exception:  # the top of a stream: its client has to hear that it is over
@@ -115,7 +117,6 @@ class Stream:
         while len(results) < count:
             news = await self._next()
             if news.error is not None:
-                self._over = len(self._pumps) == 1
                 raise news.error
             place = news.place if count == 1 else None
             if news.result is None:
