@@ -130,11 +130,12 @@ _HEADERS: Final[tuple[tuple[str, str, JsonMap], ...]] = (
 
 def openapi_document() -> JsonMap:
     """The whole document."""
-    told: JsonSchemaMode = "serialization"
-    asked: JsonSchemaMode = "validation"
-    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, told)]
-    models += [(one.answer, told) for one in _OPERATIONS if one.answer is not None]
-    models += [(one.body, asked) for one in _OPERATIONS if one.body is not None]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, "serialization")]
+    for one in _OPERATIONS:
+        if one.answer is not None:
+            models.append((one.answer, "serialization"))
+        if one.body is not None:
+            models.append((one.body, "validation"))
     refs, shared = models_json_schema(models, ref_template="#/components/schemas/{model}")
     bodies = {one.body.__name__ for one in _OPERATIONS if one.body is not None}
     paths: JsonMap = {}

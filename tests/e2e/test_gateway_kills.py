@@ -15,13 +15,13 @@ from tests.e2e.conftest import start_up, wait_until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 SENTENCE = "The quick brown fox."
-DELAY_SECONDS = 3.0
-"""Of an answer: long enough to kill the gateway meanwhile, also on a busy machine."""
 
 
 def test_a_question_under_a_key_is_answered_once_over_a_kill__e3(tmp_path: Path) -> None:
-    up = start_up(tmp_path, "--gateway", "0", env={"LORAYARD_ECHO_DELAY_SECONDS": str(DELAY_SECONDS)})
+    up = start_up(tmp_path, "--gateway", "0")
     try:
+        paused = up.run("lanes", "pause", "normal", "--why", "so that the answer takes its time")
+        assert paused.exit_code == 0, paused.err
         url, pid = up.state["gateway"], up.pid("gateway")
         assert pid is not None
         body = {"model": "base", "messages": [{"role": "user", "content": SENTENCE}]}
@@ -44,6 +44,7 @@ def test_a_question_under_a_key_is_answered_once_over_a_kill__e3(tmp_path: Path)
         asking.join()
         assert cut, "the connection went with the gateway"
         wait_until(lambda: up.pid("gateway") not in (None, pid), "the gateway lives again")
+        assert up.run("lanes", "resume", "normal").exit_code == 0
         with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=20) as client:
             answers = [
                 client.chat.completions.create(
