@@ -46,14 +46,15 @@ class Lane:
         if oldest is None:
             return None
         limit, served = shares.limit, shares.served
-        if served.get(oldest.tenant, 0.0) <= limit:
+        if served[oldest.tenant] <= limit:
             return oldest
-        best: WaitingJob | None = None
+        best, since = None, 0.0
         for tenant, jobs in self.tenants.items():
-            if served.get(tenant, 0.0) <= limit:
+            if served[tenant] <= limit:
                 first = jobs[0]
-                if best is None or (first.enqueued_at, first.key) < (best.enqueued_at, best.key):
-                    best = first
+                at = first.enqueued_at
+                if best is None or at < since or (at == since and first.key < best.key):
+                    best, since = first, at
         return best
 
     def put(self, job: WaitingJob) -> None:
@@ -129,7 +130,7 @@ class Lane:
         count = 0
         limit, served = shares.limit, shares.served
         for tenant, jobs in self._counts.items():
-            if served.get(tenant, 0.0) <= limit:
+            if served[tenant] <= limit:
                 count += jobs
                 if count >= most:
                     return most

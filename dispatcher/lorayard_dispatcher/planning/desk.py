@@ -105,7 +105,7 @@ class Desk:
     def take(self, view: WorkerView) -> None:
         """Begin anew from a view."""
         self.view = view
-        self.rows = max(1, view.rows)
+        self.rows = view.rows if view.rows > 1 else 1
         self.room = view.room
         self.in_flight = view.in_flight
         resident = self.resident = view.resident  # never changed: replaced by one that is

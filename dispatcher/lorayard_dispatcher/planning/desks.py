@@ -270,13 +270,11 @@ class Desks:
         least = math.inf
         for at in range(start - count, start):
             desk = by_name[names[at]]
-            if not (queue or desk.is_free):
-                continue
             if is_sought and group not in desk.resident and group not in desk.sums:
                 continue
-            if desk.drain is not None and (desk.room <= 1 or not desk.gives(group)):
+            if not (queue or desk.is_free) or (spare and desk.spare <= desk.kept):
                 continue
-            if spare and desk.spare <= desk.kept:
+            if desk.drain is not None and (desk.room <= 1 or not desk.gives(group)):
                 continue
             if (is_easy and desk.is_even) or desk.fits(group, base):
                 filled = desk.in_flight / desk.rows

@@ -98,6 +98,10 @@ class Policy:
         bounds = self.wait_bound_seconds
         return enqueued_at + (bounds[priority] if priority < len(bounds) else bounds[-1])
 
+    def earliest_late(self, now: float) -> float:
+        """What came later cannot be overdue, whatever its lane."""
+        return now - min(self.wait_bound_seconds) + 1.0  # whatever the sums are rounded to
+
     def bound(self, job: WaitingJob) -> float:
         """When the job becomes overdue, unix seconds: to meet a deadline it starts a service earlier."""
         late = self.late_at(job.enqueued_at, job.priority)

@@ -12,6 +12,15 @@ from collections.abc import Mapping
 
 from lorayard_dispatcher.planning.policy import Policy
 
+
+class _Served(dict[str, float]):
+    """Tokens by tenant; nothing of those that were served nothing. Asked of every tenant of a lane for each
+    decision: to look it up takes half as long as to call `get`."""
+
+    def __missing__(self, tenant: str) -> float:
+        return 0.0
+
+
 MOST_TENANTS = 4096
 """Remembered before those are forgotten that nothing is owed to."""
 
@@ -21,7 +30,7 @@ class Shares:
 
     def __init__(self, policy: Policy, served: Mapping[str, float] | None = None) -> None:
         self._policy = policy
-        self.served: dict[str, float] = dict(served or {})
+        self.served: dict[str, float] = _Served(served or {})
         self._new: set[str] = set(self.served)
         """Told at the start: what they were served is known, and not lifted."""
         self._waiting: set[str] = set()
@@ -96,9 +105,9 @@ class Shares:
             heapq.heapify(self._least)
         if len(self.served) > MOST_TENANTS + 2 * len(self._waiting):
             floor = self.floor  # who is no further would be lifted to it anyway
-            self.served = {
-                name: found for name, found in self.served.items() if found > floor or name in self._waiting
-            }
+            self.served = _Served(
+                (name, found) for name, found in self.served.items() if found > floor or name in self._waiting
+            )
 
     def waits_no_more(self, tenant: str) -> None:
         """Nothing of it waits."""
@@ -108,7 +117,8 @@ class Shares:
 
     def charge(self, tenant: str, tokens: float) -> None:
         """It was served so many tokens more."""
-        served = self.served.get(tenant, 0.0) + tokens / self._policy.weight(tenant)
+        weight = self._policy.weight(tenant) if self._policy.tenant_weights else 1.0
+        served = self.served[tenant] + tokens / weight
         self.served[tenant] = served
         if tenant in self._waiting:
             self._note(served, tenant)

@@ -32,6 +32,9 @@ that are looked at for a group are rarely the same ones twice, and a hash for ea
 MOST_JOBS = 64
 """A batch is no larger."""
 
+MOST_ASKED = 128
+"""Workers with free rows that are asked for how many they are: of more, most are idle, and little waits."""
+
 LEAST_SECONDS = 1e-3
 """No load is cheaper: below this the index would say nothing of the work released."""
 
@@ -52,7 +55,7 @@ def serve_lanes(making: Making, near: Collection[str]) -> None:
 class _Wanted(NamedTuple):
     """A group of which jobs could be loaded somewhere."""
 
-    jobs: int  # within their tenants' shares, up to a batch
+    jobs: int  # within their tenants' shares, up to a batch, or to what any worker has rows for
     urgency: float  # by the age of the oldest, and its adapter's worth: what one of them counts
     held: int
     more: bool  # whether demand asks for more holders
@@ -69,6 +72,14 @@ _Quotes = dict[str, dict[int, tuple[int, Quote] | None]]
 """By worker and columns: its free rows, and what a load costs."""
 
 
+def _most_rows(making: Making) -> int:
+    """Jobs past which no load releases more; it only gets less while loads are given out."""
+    by_name, free = making.books.desks.by_name, making.books.desks.free
+    if len(free) > MOST_ASKED:
+        return MOST_JOBS
+    return min(MOST_JOBS, max((by_name[name].free_rows for name in free), default=0)) or MOST_JOBS
+
+
 class _Loading:
     """The loads of one lane."""
 
@@ -76,6 +87,7 @@ class _Loading:
         self._making = making
         self._priority = priority
         self._is_small = len(making.books.desks) <= SMALL
+        self._most_jobs = _most_rows(making)
         self._wanted: dict[str, _Wanted | None] = {}
         self._quotes: _Quotes = {}
         self._first: _Quotes = {}
@@ -268,19 +280,26 @@ class _Loading:
         making, books = self._making, self._making.books
         if group in making.put_off or (lane := making.lane(group, self._priority)) is None:
             return None
-        if lane.oldest is None:
+        if (oldest := lane.oldest) is None:
             return None
-        jobs = lane.eligible(books.shares, MOST_JOBS)
+        jobs = lane.eligible(books.shares, self._most_jobs)
         if jobs == 0:
             making.held_back.add(group)
             return None
-        held = len(books.desks.holders.get(group, ()))
+        policy, now = books.policy, making.now
+        urgency = 1.0 + (now - oldest.enqueued_at if now > oldest.enqueued_at else 0.0)
+        if policy.worth_of:
+            urgency *= policy.worth(group)
+        holders = books.desks.holders.get(group)
+        if not holders:
+            return _Wanted(jobs, urgency, 0, False, 0.0)
+        held = len(holders)
         return _Wanted(
             jobs=jobs,
-            urgency=(1.0 + max(0.0, making.now - lane.oldest.enqueued_at)) * books.policy.worth(group),
+            urgency=urgency,
             held=held,
-            more=held > 0 and held < books.loads.replicas(group, making.now),
-            wait_rows=books.backlog.pending(group) * books.policy.service_seconds / held if held else 0.0,
+            more=held < books.loads.replicas(group, now),
+            wait_rows=books.backlog.pending(group) * policy.service_seconds / held,
         )
 
     def _offers_of(

@@ -61,10 +61,13 @@ def _late_groups(making: Making, wanted: Collection[str]) -> Iterator[tuple[int,
                 if bound > now:
                     break
                 yield (priority, bound, group)
+    since = policy.earliest_late(now)
     for group in wanted:
         for priority, lane in groups[group].items() if group in groups else ():
             oldest = lane.oldest
-            if oldest is not None and (bound := policy.late_at(oldest.enqueued_at, priority)) <= now:
+            if oldest is None or oldest.enqueued_at > since:
+                continue  # nearly all of hundreds
+            if (bound := policy.late_at(oldest.enqueued_at, priority)) <= now:
                 yield (priority, bound, group)
     for (group, priority), jobs in making.books.due.items():
         first = next(iter(jobs.values()))  # they came in the order of their bounds
