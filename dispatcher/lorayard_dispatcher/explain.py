@@ -9,10 +9,12 @@ from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
 from lorayard_dispatcher.waiting import Fit, wait_reason
-from lorayard_schemas.control import Cap, Pause, told
+from lorayard_schemas.control import Cap, Controlled, Pause, told
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.strike import Strike
 from lorayard_shared.jobs.taken_job import TakenJob
+
+SUSPECT = "workers died under it, so it runs alone, as soon as one has been kept free for it"
 
 _HELD = {Strike: WaitReason.STRUCK, Pause: WaitReason.PAUSED, Cap: WaitReason.CAPPED}
 
@@ -61,7 +63,7 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         waited_seconds=max(0.0, now - taken.enqueued_at),
         attempt=taken.attempt,
         reason=reason,
-        detail=_placement(dispatcher, fit.parts or (job.group,)) if reason is WaitReason.PLACEMENT else "",
+        detail=_detail(dispatcher, reason, fit),
         ahead=sum(other.order < job.order for other in lane),
         oldest_seconds=max(0.0, now - min(other.enqueued_at for other in lane)),
         overdue_in_seconds=dispatcher.planner.policy.bound(job) - now,
@@ -69,6 +71,19 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         worker=wait.worker if wait is not None else None,
         drains=labels.get(wait.drained, wait.drained) if wait is not None and wait.drained else None,
     )
+
+
+def _detail(dispatcher: Dispatcher, reason: WaitReason, fit: Fit) -> str:
+    if reason is WaitReason.PLACEMENT:
+        return _placement(dispatcher, fit.parts or (fit.group,))
+    return _paused_workers(dispatcher) if reason is WaitReason.NO_WORKER_TAKES_JOBS else ""
+
+
+def _paused_workers(dispatcher: Dispatcher) -> str:
+    """Who has paused which of those that are alive, and why."""
+    controls = dispatcher.choosing.controls
+    pauses = (controls.paused(Controlled.WORKER, name) for name in dispatcher.fleet.workers)
+    return "; ".join(told(pause) for pause in pauses if pause is not None)
 
 
 def _placement(dispatcher: Dispatcher, adapters: Iterable[str]) -> str:
@@ -86,9 +101,12 @@ def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
     hold = dispatcher.unresolved.kept_by(taken)
     # Else its session is being read, which takes a moment.
     reason = WaitReason.NEXT_PLAN if dispatcher.fleet.workers else WaitReason.NO_WORKER
+    detail = told(hold) if hold is not None else ""
     limited = dispatcher.limits.why(taken.address.tenant, taken.job)
     if limited is not None:
-        reason = WaitReason.LIMIT
+        reason, detail = WaitReason.LIMIT, detail or limited[0]
+    elif dispatcher.isolation.has(taken.key):
+        reason, detail = WaitReason.PLANNER, SUSPECT
     return JobExplanation(
         dispatcher=dispatcher.name,
         where=Whereabouts.PARKED,
@@ -98,7 +116,7 @@ def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
         waited_seconds=max(0.0, time.time() - taken.enqueued_at),
         attempt=taken.attempt,
         reason=reason if hold is None else _HELD[type(hold)],
-        detail=told(hold) if hold is not None else limited[0] if limited is not None else "",
+        detail=detail,
         moves_in_seconds=None if limited is None else limited[1],
     )
 

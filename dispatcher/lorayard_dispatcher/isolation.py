@@ -69,6 +69,10 @@ class Isolation:
         """A suspect, which lies among the unresolved now."""
         self._waiting[job.key] = None
 
+    def has(self, key: str) -> bool:
+        """Whether a job waits here for a worker of its own."""
+        return key in self._waiting
+
     def look(self, now: float) -> None:
         """Go on with what is under way, and begin what can be; `now` is monotonic seconds."""
         for worker, kept in list(self._kept.items()):

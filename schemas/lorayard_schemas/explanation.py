@@ -36,7 +36,8 @@ class WaitReason(StrEnum):
     NO_WORKER = "no_worker"
     """None is alive."""
     NO_WORKER_TAKES_JOBS = "no_worker_takes_jobs"
-    """All that are alive drain, or have not been heard for too long."""
+    """All that are alive drain, are paused, or have not been heard for too long; `detail` says who paused
+    which."""
     NO_BASE = "no_base"
     """None that is alive has the base model that its adapter was made for."""
     NO_FILES = "no_files"

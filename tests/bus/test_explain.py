@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
+from lorayard import Client
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.audit import DecisionRecord
 from lorayard_schemas.codec import encode
@@ -73,6 +74,19 @@ async def test_with_no_worker_alive_a_job_says_so(
     await yard.publish(Job(id="j", prompt="secret"), adapter=adapter)
     found = await find_waiting(yard, wait_until, "j", WaitReason.NO_WORKER)
     assert sentence(found).endswith("in lane normal: no worker is alive")
+
+
+async def test_a_job_whose_only_worker_is_drained_says_by_whom_and_why(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    await yard.dispatcher()
+    await yard.worker()
+    async with Client(settings=yard.settings, tenant="acme") as client:
+        await client.control.begin_drain("worker", "w1", reason="a new disk")
+    await yard.publish(Job(id="j", prompt="secret"))
+    found = await find_waiting(yard, wait_until, "j", WaitReason.NO_WORKER_TAKES_JOBS)
+    assert "paused: worker w1, by " in sentence(found)
+    assert sentence(found).endswith(": a new disk")
 
 
 async def test_an_adapter_of_another_base_model_waits_for_a_worker_that_has_it(

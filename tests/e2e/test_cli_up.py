@@ -117,3 +117,22 @@ def test_it_says_what_to_type_next(up: Up) -> None:
     log = up.log.read_text()
     assert f"yard is up: {up.state['url']}" in log
     assert "lorayard submit --wait --adapter acme/tiny/a" in log
+
+
+def test_workers_are_added_and_removed_while_it_runs(own_up: Up) -> None:
+    added = own_up.run("workers", "add", "--json")
+    assert added.exit_code == ExitCode.OK, added.err
+    assert added.document == {"added": ["w3"], "removed": [], "workers": ["w1", "w2", "w3"]}
+    gone = own_up.pid("w1")
+    removed = own_up.run("workers", "remove", "w1", "--json")
+    assert removed.exit_code == ExitCode.OK, removed.err
+    assert removed.document["workers"] == ["w2", "w3"]
+    wait_until(lambda: set(own_up.state["children"]) == {"bus", "dispatcher", "w2", "w3"}, "w1 has gone")
+    assert gone not in own_up.survivors()
+    stranger = own_up.run("workers", "remove", "w1", "--json")
+    assert stranger.exit_code == ExitCode.USAGE
+    assert "which are: w2, w3" in stranger.document["error"]["message"]
+    assert own_up.run("submit", "--wait", "--json", "--timeout", "40", "Hello").document["text"] == "Hello"
+    assert own_up.run("workers", "add", "0").exit_code == ExitCode.USAGE
+    assert interrupt(own_up) == ExitCode.OK
+    assert own_up.survivors() == set()

@@ -116,7 +116,13 @@ def test_no_phase_of_the_planner_is_unknown() -> None:
         (
             WaitReason.NO_WORKER_TAKES_JOBS,
             {},
-            "2 workers are alive, but draining or not heard for too long",
+            "2 workers are alive, but draining, paused or not heard for too long",
+        ),
+        (
+            WaitReason.NO_WORKER_TAKES_JOBS,
+            {"workers": 1, "detail": "worker w1, by ana: a new disk"},
+            "1 worker is alive, but draining, paused or not heard for too long; "
+            "paused: worker w1, by ana: a new disk",
         ),
         (
             WaitReason.NO_BASE,

@@ -102,7 +102,7 @@ def _print(glance: _Glance) -> None:
     for pause in glance.controls.pauses:
         console.print(f"[bold]{pause.word:<12}[/][yellow]{plain(told(pause))}[/]")
     for cap in glance.controls.caps:
-        console.print(f"[bold]capped[/]     {plain(told(cap))}")
+        console.print(f"[bold]capped[/]      {plain(told(cap))}")
     console.print(f"[bold]queue[/]       {counted(depth.total, 'job')} unfinished{delayed}")
     if depth.unfinished:
         console.print(queue_table(depth))

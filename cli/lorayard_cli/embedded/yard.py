@@ -190,7 +190,7 @@ class EmbeddedYard:
         workers = [name for name in self.pids if name not in (GATEWAY, *last)]
         for group in ((GATEWAY,), workers, self.plan.dispatcher_names, (BUS,)):
             await self._supervisor.stop(group)
-        await asyncio.gather(*self._crew_tasks)
+        await asyncio.gather(*self._crew_tasks, return_exceptions=True)
         forget_state(self.plan.data)
         self._held.close()
 

@@ -76,7 +76,8 @@ def _reason(live: JobExplanation, tenant: str) -> str:
         case WaitReason.NO_WORKER:
             return "no worker is alive"
         case WaitReason.NO_WORKER_TAKES_JOBS:
-            return f"{_workers(live)} alive, but draining or not heard for too long"
+            paused = f"; paused: {live.detail}" if live.detail else ""
+            return f"{_workers(live)} alive, but draining, paused or not heard for too long{paused}"
         case WaitReason.NO_BASE:
             return f"{_workers(live)} alive, none with the base model that {adapter} was made for"
         case WaitReason.NO_FILES:
