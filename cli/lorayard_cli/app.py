@@ -200,6 +200,7 @@ _NOUNS = {
             "calibration": ("calibration", "The modelled yard beside a live one, on the same traces."),
             "adapters": ("adapters", "Pushes, pulls, first answers, rollbacks and the guard."),
             "gateway": ("gateway", "The gateway beside the Python client and a bare HTTP application."),
+            "batch": ("batch", "A batch's memory, swaps, kills and tokens per second."),
             "routing": ("routing", "The planner beside other systems' rules, in a modelled yard."),
         },
     ),

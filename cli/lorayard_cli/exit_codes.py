@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     MODEL_MISSING = 6
     """The base model is not there or cannot be used."""
     PORT_IN_USE = 7
-    """Somebody else has the port, or another yard the data folder."""
+    """Somebody else has the port, another yard the data folder, or another batch the output."""
     NOT_READY = 8
     """The yard takes no work now: full, or no dispatcher or worker."""
     TIMED_OUT = 9

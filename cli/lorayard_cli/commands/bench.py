@@ -117,6 +117,21 @@ def gateway(*, quick: Annotated[bool, Parameter(negative="")] = False, output: O
     return run(quick=quick, as_json=output.json)
 
 
+def batch(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
+    """A batch's memory, swaps, kills and tokens per second; fails when a must is missed.
+
+    On yards of its own: with an echo engine, and with a tiny random model on two CPU workers.
+
+    Parameters
+    ----------
+    quick
+        20,000 lines instead of a million, 6 kills instead of 100, one round instead of three.
+    """
+    from lorayard_cli.bench.batch import run
+
+    return run(quick=quick, as_json=output.json)
+
+
 def calibration(*, keep: Path | None = None, seed: int = 0, output: Output = TEXT) -> int:
     """The modelled yard beside a live one on the same three traces; fails when it is too far off.
 

@@ -1,0 +1,154 @@
+"""Batches: what the runner costs, what its order saves, and that nothing is lost or answered twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lorayard_cli.bench.batch_sides.kills import KillReport, kill_at_random
+from lorayard_cli.bench.batch_sides.lines import write_lines
+from lorayard_cli.bench.batch_sides.live import (
+    ADAPTERS,
+    SwapsSeen,
+    ThroughputSeen,
+    measure_swaps,
+    measure_throughput,
+)
+from lorayard_cli.bench.batch_sides.memory import MemorySeen, measure_memory
+from lorayard_cli.bench.figures import surroundings
+from lorayard_cli.embedded.plan import YardPlan
+from lorayard_cli.embedded.provisions import provide
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.output import note, out, print_json, table
+
+MUST_MEMORY_MB = 300.0
+MUST_SWAP_SHARE = 0.1
+MUST_RATIO = 0.9
+SEED = 7
+KILL_PACE = {"LORAYARD_ECHO_DELAY_SECONDS": "0.02", "LORAYARD_ACK_WAIT_SECONDS": "3"}
+LINES_A_KILL = 130
+"""Of which a hundred at most are answered before it comes."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much is done."""
+
+    memory_lines: int
+    swap_lines: int
+    kills: int
+    documents: int
+    rounds: int
+
+
+FULL = Sizes(memory_lines=1_000_000, swap_lines=12_000, kills=100, documents=500, rounds=3)
+QUICK = Sizes(memory_lines=20_000, swap_lines=12_000, kills=6, documents=200, rounds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure and what it must be."""
+
+    name: str
+    value: float
+    must: str
+    holds: bool
+
+
+def run(*, quick: bool, as_json: bool) -> int:
+    """Measure, print, and fail when a must is missed."""
+    sizes = QUICK if quick else FULL
+    memory = _in_folder("memory", lambda folder: _memory(folder, sizes.memory_lines))
+    swaps = _in_folder("swaps", lambda folder: _await(measure_swaps(folder, lines=sizes.swap_lines)))
+    kills = _in_folder("kills", lambda folder: _await(_kills(folder, sizes.kills)))
+    speed = _in_folder(
+        "throughput",
+        lambda folder: _await(measure_throughput(folder, documents=sizes.documents, rounds=sizes.rounds)),
+    )
+    rows = judge(memory, swaps, kills, speed)
+    if as_json:
+        print_json(_document(rows, quick, (memory, swaps, kills, speed)))
+    else:
+        _print(rows)
+    return ExitCode.OK if all(row.holds for row in rows) else ExitCode.FAILED
+
+
+def judge(memory: MemorySeen, swaps: SwapsSeen, kills: KillReport, speed: ThroughputSeen) -> list[Row]:
+    """The rows with their thresholds."""
+    killed = sum(kills.killed.values())
+    wrong = kills.missing + kills.twice + kills.failed + kills.published_twice
+    return [
+        Row(
+            name=f"runner's memory over {memory.lines:,} lines, MB",
+            value=memory.peak_mb,
+            must=f"< {MUST_MEMORY_MB:g}",
+            holds=memory.peak_mb < MUST_MEMORY_MB,
+        ),
+        Row(
+            name=f"swaps / in file order, {len(ADAPTERS)} adapters shuffled, 4 slots",
+            value=swaps.share,
+            must=f"<= {MUST_SWAP_SHARE:g}",
+            holds=swaps.share <= MUST_SWAP_SHARE,
+        ),
+        Row(
+            name=f"lines lost, twice, failed or asked twice, {killed} kills",
+            value=wrong,
+            must="= 0",
+            holds=kills.holds,
+        ),
+        Row(
+            name=f"tokens/s of a batch of {speed.documents} / all of it queued at once",
+            value=speed.ratio,
+            must=f">= {MUST_RATIO:g}",
+            holds=speed.ratio >= MUST_RATIO,
+        ),
+    ]
+
+
+def _in_folder(name: str, measure: Callable[[Path], T]) -> T:
+    with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as folder:
+        found = measure(Path(folder))
+    note(f"{name}: {found}")
+    return found
+
+
+def _await(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def _memory(folder: Path, lines: int) -> MemorySeen:
+    draw = random.Random(SEED)
+    write_lines(folder / "in.jsonl", (draw.choice(ADAPTERS) for _ in range(lines)))
+    return measure_memory(folder)
+
+
+async def _kills(folder: Path, kills: int) -> KillReport:
+    wanted = YardPlan(
+        data=folder / "data", engine="echo", model="tiny", port=0, workers=2, rows=4, environment=KILL_PACE
+    )
+    plan = provide(wanted, progress=note)
+    return await kill_at_random(plan, folder, lines=kills * LINES_A_KILL, kills=kills, seed=SEED)
+
+
+def _document(rows: list[Row], quick: bool, seen: tuple[Any, ...]) -> dict[str, Any]:
+    return {
+        "bench": "batch",
+        "quick": quick,
+        "rows": [asdict(row) for row in rows],
+        "seen": {type(one).__name__: asdict(one) for one in seen},
+        "surroundings": surroundings(),
+    }
+
+
+def _print(rows: list[Row]) -> None:
+    shown = table("ROW", "VALUE", "MUST", "", right=("VALUE",))
+    for row in rows:
+        shown.add_row(row.name, f"{row.value:.3g}", row.must, "ok" if row.holds else "MISSED")
+    out().print(shown)
