@@ -66,7 +66,7 @@ async def show_model(gateway: Gateway, request: Request, tenant: str, _id: str) 
 
 
 def _cors(gateway: Gateway) -> list[Middleware]:
-    origins = gateway.settings.gateway_origins
+    origins = gateway.settings.origins
     if not origins:
         return []
     return [

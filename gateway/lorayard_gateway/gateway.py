@@ -112,7 +112,7 @@ class Gateway:
         if request.url.hostname not in LOOPBACK:
             return False
         origin = request.headers.get("origin")
-        return origin is None or origin in self.settings.gateway_origins
+        return origin is None or origin in self.settings.origins
 
 
 async def _settle(tasks: OwnedTasks) -> None:

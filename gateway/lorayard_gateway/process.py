@@ -90,7 +90,8 @@ def bind(settings: GatewaySettings) -> socket.socket:
     except OSError as error:
         listening.close()
         reason = f"{host}:{settings.gateway_port}: {error.strerror or error}"
-        raise SettingsError(setting="LORAYARD_GATEWAY_PORT", reason=reason) from error
+        at_fault = "HOST" if isinstance(error, socket.gaierror) else "PORT"
+        raise SettingsError(setting=f"LORAYARD_GATEWAY_{at_fault}", reason=reason) from error
     return listening
 
 

@@ -20,8 +20,8 @@ class GatewaySettings(ClientSettings):
     """0 takes a free one."""
     gateway_keys: bool = True
     """Whether clients must show a key; without, only this machine is served."""
-    gateway_origins: tuple[str, ...] = ()
-    """Web pages that a browser may let in (CORS)."""
+    gateway_origins: str = ""
+    """Web pages that a browser may let in (CORS), with commas between."""
     gateway_max_body_bytes: int = Field(default=4 * 2**20, ge=1024, le=2**28)
     """Prompts over 512 KiB travel by reference, and no model here reads megabytes."""
     gateway_header_seconds: float = Field(default=10.0, gt=0)
@@ -38,6 +38,11 @@ class GatewaySettings(ClientSettings):
     """Between comments in a silent stream: proxies cut what is silent."""
     gateway_drain_seconds: float = Field(default=30.0, ge=0)
     """For answers under way, once it is told to stop."""
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Of web pages that are let in."""
+        return tuple(origin.strip() for origin in self.gateway_origins.split(",") if origin.strip())
 
     def check(self) -> None:
         """Refuse what would let strangers in.

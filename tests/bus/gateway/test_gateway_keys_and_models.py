@@ -130,7 +130,7 @@ async def test_without_keys_it_listens_nowhere_else__e7(yard: Yard, host: str) -
 
 async def test_pages_of_a_browser_are_let_in_only_where_they_are_named__e7(open_door: OpenDoor) -> None:
     closed: Door = await open_door()
-    opened: Door = await open_door(gateway_origins=("https://app.example",))
+    opened: Door = await open_door(gateway_origins="https://other.example, https://app.example")
     asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
     headers: list[Any] = []
     for door in (closed, opened):
