@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from lorayard.client import Client
-from lorayard.errors import InvalidRequestError, JobFailedError
+from lorayard.errors import (
+    BusUnavailableError,
+    InvalidRequestError,
+    JobFailedError,
+    SubmitUnconfirmedError,
+)
 from lorayard.handle import JobHandle
 from lorayard.request import LaneName, RequestOptions, TemplateName
 from lorayard.result import Result
@@ -22,6 +28,10 @@ from lorayard_schemas.result import ResultState
 
 ROOM_SECONDS: Final = 7 * 86_400.0
 """A full yard is waited for: batches run overnight, and may wait for a week-end's."""
+
+AWAY_SECONDS: Final = 600.0
+"""A bus that restarts, or a machine that is moved, ends no run of a night."""
+AGAIN_SECONDS: Final = 1.0
 
 RETRY_TEMPERATURE: Final = 0.7
 """Of an answer that could not be used, the likeliest tokens are known; others may do."""
@@ -155,12 +165,20 @@ class Asker:
         }
         if drawn:
             options |= {"temperature": RETRY_TEMPERATURE, "seed": drawn}
-        try:
-            return await self._client.submit(question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options)
-        except InvalidRequestError as error:
-            if error.field not in ("prompt", "request"):
-                raise  # wrong for every document: an adapter's name, a number
-            raise DocumentError(str(error), code="bad_input") from error
+        patient_until = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return await self._client.submit(
+                    question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options
+                )
+            except InvalidRequestError as error:
+                if error.field not in ("prompt", "request"):
+                    raise  # wrong for every document: an adapter's name, a number
+                raise DocumentError(str(error), code="bad_input") from error
+            except (BusUnavailableError, SubmitUnconfirmedError):
+                if time.monotonic() > patient_until:
+                    raise
+                await asyncio.sleep(AGAIN_SECONDS)  # by its key the job is one, however often it is sent
 
     def _count(self, result: Result) -> None:
         self._tally.answered += 1

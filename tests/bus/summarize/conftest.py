@@ -57,6 +57,13 @@ async def summarizer(yard: Yard, tmp_path: Path) -> AsyncIterator[Summarizer]:
 
 
 @pytest.fixture
+async def own_summarizer(own_yard: Yard, tmp_path: Path) -> AsyncIterator[Summarizer]:
+    """In a yard whose server the test may kill."""
+    async with Client(settings=own_yard.settings, tenant="acme") as client:
+        yield Summarizer(client, tmp_path / "cache")
+
+
+@pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Write documents into a folder, and return it."""
 

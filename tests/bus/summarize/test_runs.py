@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.bus.conftest import ADAPTER, Yard
+from tests.bus.conftest import ADAPTER, RunningServer, Yard
 from tests.bus.summarize.conftest import Summarizer
 
 from lorayard import CancelQuery, InvalidRequestError, JobFailedError
@@ -175,6 +175,23 @@ async def test_a_job_that_was_cancelled_in_an_earlier_run_is_asked_anew__e6(
     await yard.worker()
     found = await summarizer.run(folder)
     assert found["a.txt"].error is None
+
+
+@pytest.mark.timeout(120)
+async def test_a_bus_that_goes_and_comes_back_ends_no_run__g2(
+    own_yard: Yard, own_server: RunningServer, own_summarizer: Summarizer, write: Write
+) -> None:
+    await serving(own_yard, echo_delay_seconds=0.05, rows=2)
+    folder = write(**{f"d{number}": f"Document {number}." for number in range(30)})
+    run = asyncio.create_task(own_summarizer.run(folder, in_flight=4))
+    done = own_yard.wait_until
+    await done(lambda: bool(own_summarizer.tallies) and own_summarizer.last.chunks_done >= 6)
+    own_server.kill()
+    await done(lambda: not own_yard.bus.connected)
+    own_server.start()
+    found = await run
+    assert len(found) == 30
+    assert all(record.error is None for record in found.values())
 
 
 async def test_a_text_of_any_size_takes_the_memory_of_a_few_chunks__e6() -> None:
