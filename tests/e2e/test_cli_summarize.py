@@ -17,7 +17,7 @@ from tests.e2e.conftest import CLEAN_ENVIRONMENT, Ran, Up, command, start_up, wa
 from lorayard.summarize.output.places import held
 from lorayard_cli.exit_codes import ExitCode
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 
 SENTENCE = "A sentence of some words. "
@@ -127,7 +127,6 @@ def _has_kept(up: Up, answers: int) -> bool:
 DOCUMENTS = 24
 
 
-@pytest.mark.timeout(180)
 def test_summarize_interrupted_and_killed_goes_on_and_asks_nothing_twice__e6(
     slow_up: Up, tmp_path: Path
 ) -> None:
