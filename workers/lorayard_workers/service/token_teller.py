@@ -31,6 +31,9 @@ ANSWER_SECONDS = 5.0
 
 MAX_TOLD_BYTES = 200
 
+LEAST_FORGOTTEN = 64
+"""Streams of jobs that were let go of are looked for when there are so many, not with each job."""
+
 _STORED, _REFUSED = b'"seq":', b'"error"'
 
 
@@ -44,6 +47,9 @@ class TokenTeller:
         self._epoch = epoch
         self._loop = asyncio.get_running_loop()
         self._streams: dict[str, TokenStream] = {}
+        self._forget_at = LEAST_FORGOTTEN
+        self._waiting: dict[str, TokenStream] = {}
+        """Those that may have something to tell; most jobs' text is told with their first chunk."""
         self._lock = threading.Lock()
         self._chunks: list[tuple[TokenStream, TokenChunk]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -64,7 +70,9 @@ class TokenTeller:
 
     def open(self, held: HeldJob) -> OnTokens:
         """Begin to tell of a job; the engine calls what this returns."""
-        self._streams = {key: stream for key, stream in self._streams.items() if self._is_held(stream)}
+        if len(self._streams) >= self._forget_at:
+            self._streams = {key: stream for key, stream in self._streams.items() if self._is_held(stream)}
+            self._forget_at = max(LEAST_FORGOTTEN, 2 * len(self._streams))
         now = self._loop.time()
         subject = self._bus.subjects.token_events(held.address.tenant, held.job)
         stream = TokenStream(held, subject, worker=self._worker, epoch=self._epoch, now=now)
@@ -109,11 +117,12 @@ class TokenTeller:
         self._sort_chunks()
         now = self._loop.time()
         self._forget_unanswered(before=now - ANSWER_SECONDS, refused=True)
-        streams = [stream for stream in self._streams.values() if self._is_held(stream)]
+        streams = [stream for stream in self._waiting.values() if self._is_held(stream)]
         if self._bus.connected:
             due = [(stream, stream.next(now)) for stream in streams if stream.is_due(now)]
             self._send([(stream, body) for stream, body in due if body is not None], now)
-        if self._timer is None and any(stream.waits for stream in streams):
+        self._waiting = {stream.held.key: stream for stream in streams if stream.waits}
+        if self._timer is None and self._waiting:
             self._timer = self._loop.call_later(EVENT_SECONDS, self._on_time)
 
     def _on_time(self) -> None:
@@ -125,6 +134,7 @@ class TokenTeller:
             chunks, self._chunks = self._chunks, []
         for stream, chunk in chunks:
             stream.take(chunk)
+            self._waiting[stream.held.key] = stream
 
     def _is_held(self, stream: TokenStream) -> bool:
         """Whether the job is still this worker's: it says nothing more on one that it has let go."""
@@ -152,7 +162,7 @@ class TokenTeller:
             return
         told = answer.data[:MAX_TOLD_BYTES].decode("utf-8", "replace")
         self._log.debug(Event.TOKENS_NOT_STORED, job=stream.held.job, answer=told)
-        stream.lost(self._loop.time(), refused=True)
+        self._lost(stream, self._loop.time(), refused=True)
         self._wake()
 
     def _forget_unanswered(self, *, before: float, refused: bool) -> None:
@@ -160,7 +170,12 @@ class TokenTeller:
         while self._open and (number := next(iter(self._open))) and self._open[number][1] < before:
             stream, _ = self._open.pop(number)
             stream.unanswered -= 1
-            stream.lost(now, refused=refused)
+            self._lost(stream, now, refused=refused)
+
+    def _lost(self, stream: TokenStream, now: float, *, refused: bool) -> None:
+        stream.lost(now, refused=refused)
+        if self._is_held(stream):
+            self._waiting[stream.held.key] = stream
 
     async def _on_reconnect(self) -> None:
         self._forget_unanswered(before=math.inf, refused=False)
