@@ -131,15 +131,21 @@ async def run_lives(yard: Yard, worker: FrailWorker, wait_until: WaitUntil, live
         await worker.start()
 
 
-async def test_what_shares_batches_with_a_killer_is_cleared_and_the_killer_given_up__e3(
-    yard: Yard, wait_until: WaitUntil
-) -> None:
+async def make_suspects(yard: Yard, wait_until: WaitUntil) -> FrailWorker:
+    """The worker that has died twice with all the jobs."""
     await yard.dispatcher()
     for name in NAMES:
         await yard.publish(Job(id=name, prompt="x"))
     worker = FrailWorker(yard.bus, rows=8)
     await worker.serve()
     await run_lives(yard, worker, wait_until, 2)
+    return worker
+
+
+async def test_what_shares_batches_with_a_killer_is_cleared_and_the_killer_given_up__e3(
+    yard: Yard, wait_until: WaitUntil
+) -> None:
+    worker = await make_suspects(yard, wait_until)
 
     async def answered() -> bool:
         if worker.holds:
@@ -192,12 +198,7 @@ async def written(yard: Yard, count: int) -> bool:
 async def test_a_suspect_can_be_cancelled_while_it_waits_for_its_turn(
     yard: Yard, wait_until: WaitUntil
 ) -> None:
-    await yard.dispatcher()
-    for name in NAMES:
-        await yard.publish(Job(id=name, prompt="x"))
-    worker = FrailWorker(yard.bus, rows=8)
-    await worker.serve()
-    await run_lives(yard, worker, wait_until, 2)
+    worker = await make_suspects(yard, wait_until)
     await wait_until(lambda: worker.holds == 1)
     waiting = next(name for name in NAMES if name not in worker.batches[-1])
     subject = yard.bus.subjects.dispatcher("cancel")

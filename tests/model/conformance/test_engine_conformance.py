@@ -28,6 +28,7 @@ from lorayard_workers.engine.protocol import (
     Cancelled,
     Composition,
     DeadlinePassed,
+    Engine,
     Failed,
     FailureKind,
     Outcome,
@@ -76,17 +77,26 @@ def test_a_bad_request_fails_for_good_naming_the_field(
     assert isinstance(found["good"], Succeeded)
 
 
-async def test_rows_are_cancelled_waiting_and_running_and_unknown_ids_ignored(
+@pytest.fixture
+async def full_engine(
     start_engine: MakeEngine,
     tiny_adapters: dict[str, Path],
     outcomes: SimpleQueue[Outcome],
     wait_until: WaitUntil,
-) -> None:
+) -> Engine:
+    """Of one adapter, `running` and `beside` have its two rows, and `waiting` waits for one."""
     engine = start_engine(slow=True)
     adapter = next(iter(tiny_adapters))
     for name in ("running", "beside", "waiting"):
         engine.submit(ask_long(name, adapter=adapter), outcomes.put)
     await wait_until(lambda: (engine.residency().rows_running, engine.residency().queued) == (ROWS, 1))
+    return engine
+
+
+async def test_rows_are_cancelled_waiting_and_running_and_unknown_ids_ignored(
+    full_engine: Engine, outcomes: SimpleQueue[Outcome]
+) -> None:
+    engine = full_engine
     for name in ("nobody", "waiting", "running", "beside"):
         engine.cancel(name)
     names = ("running", "beside", "waiting")
@@ -96,16 +106,9 @@ async def test_rows_are_cancelled_waiting_and_running_and_unknown_ids_ignored(
 
 
 async def test_a_row_is_withdrawn_only_before_it_starts__d4(
-    start_engine: MakeEngine,
-    tiny_adapters: dict[str, Path],
-    outcomes: SimpleQueue[Outcome],
-    wait_until: WaitUntil,
+    full_engine: Engine, outcomes: SimpleQueue[Outcome]
 ) -> None:
-    engine = start_engine(slow=True)
-    adapter = next(iter(tiny_adapters))
-    for name in ("running", "beside", "waiting"):
-        engine.submit(ask_long(name, adapter=adapter), outcomes.put)
-    await wait_until(lambda: (engine.residency().rows_running, engine.residency().queued) == (ROWS, 1))
+    engine = full_engine
     for name in ("nobody", "running", "waiting"):
         engine.withdraw(name)
     assert take(outcomes, 1) == {"waiting": withdrawn("waiting")}
