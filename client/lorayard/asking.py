@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import nats.errors
 
-from lorayard.errors import BusUnavailableError, NoDispatcherError, UnreadableRecordError, YardRefusedError
+from lorayard.answering import Answering
+from lorayard.errors import NoDispatcherError, UnreadableRecordError, YardRefusedError
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.message import Message
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 5.0
 """What is asked takes well under a second; but a fail-over of dispatchers takes some."""
+
+ALIVE_SECONDS = 1.0
+"""For the server to say that it is there."""
 
 M = TypeVar("M", bound=Message)
 
@@ -30,17 +34,16 @@ async def ask(
         YardRefusedError: a dispatcher did, and answered with an error.
         BusUnavailableError: the bus is away.
     """
-    if not link.bus.connected:
-        raise BusUnavailableError(
-            url=link.settings.url, reason="the connection is lost, trying to get it back"
-        )
-    try:
-        subject = link.bus.subjects.dispatcher(order)
-        reply = await link.bus.nc.request(subject, encode(body), timeout=seconds)
-    except nats.errors.NoRespondersError as error:
-        raise NoDispatcherError(order=order, reason="none is running") from error
-    except nats.errors.TimeoutError as error:
-        raise NoDispatcherError(order=order, reason=f"no answer in {seconds:g} s") from error
+    async with Answering(link):
+        try:
+            subject = link.bus.subjects.dispatcher(order)
+            reply = await link.bus.nc.request(subject, encode(body), timeout=seconds)
+        except nats.errors.NoRespondersError as error:
+            raise NoDispatcherError(order=order, reason="none is running") from error
+        except nats.errors.TimeoutError as error:
+            if not await link.bus.answers(ALIVE_SECONDS):
+                raise  # the bus is away, and says nothing of dispatchers
+            raise NoDispatcherError(order=order, reason=f"no answer in {seconds:g} s") from error
     headers = reply.headers or {}
     if (description := headers.get("Nats-Service-Error")) is not None:
         code = headers.get("Nats-Service-Error-Code", "")

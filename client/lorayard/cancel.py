@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import nats.errors
 
+from lorayard.answering import Answering
 from lorayard.asking import ask
 from lorayard.errors import LorayardError, NoDispatcherError
 from lorayard.stored_results import StoredResults
@@ -32,6 +33,9 @@ PATIENCE_SECONDS = 0.4
 """A dispatcher that hangs takes orders all the same. Who has not answered by now may go on; whoever cancels
 sees to it himself beside it, and is done within a second."""
 
+ALONE_SECONDS = 15.0
+"""To take the result of a job that nobody else ends: its store waits out any trouble with the bus."""
+
 PARKED_SECONDS = 0.2
 """Only a dispatcher that has the job answers."""
 
@@ -44,13 +48,15 @@ async def cancel_job(link: Link, job_id: str, *, seen: bool = False) -> CancelOu
         YardNotReadyError: there is no yard.
         BusUnavailableError: the bus is away.
     """
-    wish = CancelJob(tenant=link.tenant, job=job_id, seen=seen)
+    wish, losses = CancelJob(tenant=link.tenant, job=job_id, seen=seen), link.bus.disconnects
     order = asyncio.create_task(_order(link, wish), name=f"cancel-{job_id}")
     alone: asyncio.Task[CancelOutcome] | None = None
     try:
         done, _ = await asyncio.wait([order], timeout=PATIENCE_SECONDS)
         if done and not isinstance(order.exception(), NoDispatcherError):
-            return order.result()
+            # An order that broke with its connection came twice, and the first may have ended it.
+            broke = link.bus.disconnects != losses
+            return await told_apart(link, job_id, order.result()) if broke else order.result()
         alone = asyncio.create_task(_cancel_alone(link, wish), name=f"cancel-alone-{job_id}")
         return await alone if done else await told_apart(link, job_id, await _first(order, alone))
     finally:
@@ -92,6 +98,11 @@ async def stored_states(link: Link, job_ids: list[str]) -> dict[str, ResultState
 
 async def _cancel_alone(link: Link, wish: CancelJob) -> CancelOutcome:
     """As a dispatcher does: whoever holds it is asked, and its one result is taken."""
+    async with Answering(link), asyncio.timeout(ALONE_SECONDS):
+        return await _see_to_it(link, wish)
+
+
+async def _see_to_it(link: Link, wish: CancelJob) -> CancelOutcome:
     parked = asyncio.create_task(_ask_dispatchers(link, wish), name=f"cancel-parked-{wish.job}")
     known = asyncio.create_task(find(link.bus, wish), name=f"look-for-{wish.job}")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -120,18 +119,17 @@ async def _find(link: Link, query: CancelQuery) -> list[MeantJob]:
     """The jobs that fit, the oldest first."""
     subjects, tenant = link.bus.subjects, subject_token(link.tenant)
     found: list[tuple[float, MeantJob]] = []
-    now = time.time()
+    now = await link.delayed.now()  # and a scan takes a stream that is not there for an empty one
 
     def look(place: Place, subject: str, message_headers: dict[str, str], body: bytes) -> None:
         with suppress(BadSubjectError, MalformedMessageError, ValueError):
             address = subjects.parse_job(message_headers.get(headers.SCHEDULE_TARGET, subject))
             job, at = read_job(body), _stored_at(message_headers, now)
-            if query.fits(address, job.session, now - at):
+            if query.fits(address, job.session, max(0.0, now - at)):
                 sequence = int(message_headers["Nats-Sequence"])
                 seen = SeenAt(place=place, sequence=sequence, **trace_fields(job))
                 found.append((at, MeantJob(job=job.id, seen=seen)))
 
-    await link.delayed.now()  # a scan takes a stream that is not there for an empty one
     for kind, place, pattern in (
         ("jobs", Place.JOBS, f"jobs.{query.lane or '*'}.{tenant}.>"),
         ("delayed", Place.DUE, f"due.{query.lane or '*'}.{tenant}.>"),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from lorayard.answering import Answering
 from lorayard.errors import DrainTimeoutError, InvalidRequestError
-from lorayard.registry.answering import Answering
 from lorayard.yard_view import list_workers
 from lorayard_schemas.control import MOST_AT_ONCE, Cap, Controlled, Pause, check_name, thing_of
 from lorayard_shared.registry.control_store import ControlStore
@@ -73,7 +73,7 @@ class Control:
         link = self._open_link()
         async with Answering(link):
             store = ControlStore(link.bus)
-            pauses, caps = await store.pauses(time.time()), await store.caps()
+            pauses, caps = await store.pauses(await link.delayed.now()), await store.caps()
         return Controls(pauses=tuple(pauses), caps=tuple(caps))
 
     async def pause(
@@ -94,7 +94,8 @@ class Control:
         checked, link = _checked(kind, name), self._open_link()
         async with Answering(link):
             store = ControlStore(link.bus)
-            return await store.resume(checked, name, link.author(reason), now=time.time())
+            now = await link.delayed.now()
+            return await store.resume(checked, name, link.author(reason), now=now)
 
     async def drain(
         self,
@@ -161,10 +162,12 @@ class Control:
     async def _pause(
         self, kind: Controlled | str, name: str, reason: str, for_seconds: float | None, *, drain: bool
     ) -> Pause:
-        checked, link, now = _checked(kind, name), self._open_link(), time.time()
+        checked, link = _checked(kind, name), self._open_link()
         author = _author(link, reason)
         if for_seconds is not None and not for_seconds > 0:
             raise InvalidRequestError(field="for_seconds", reason="must be more than 0")
+        async with Answering(link):
+            now = await link.delayed.now()  # dispatchers end it, by a clock that is the yard's
         until = None if for_seconds is None else now + for_seconds
         try:
             pause = Pause(

@@ -19,6 +19,7 @@ LorayardError                  base of all (the same class as lorayard_shared.er
   YardFullError                wait and submit again: back-pressure
   SubmitUnconfirmedError       submit again with the same idempotency key, or ask the handle
   BusUnavailableError          operator: no server answers at the address (lorayard_shared)
+    ChangeUnconfirmedError     look what is so, or make the change again: it may be made, or not
   YardNotReadyError            operator: a bus, but no yard was declared on it
   NoDispatcherError            operator: a yard, but nobody to take the order
   SettingsError                operator: a setting is missing or wrong (lorayard_shared)
@@ -95,6 +96,7 @@ __all__ = [
     "AliasRefusedError",
     "BusRefusedError",
     "BusUnavailableError",
+    "ChangeUnconfirmedError",
     "ClientClosedError",
     "ContendedError",
     "DeadlinePassedError",
@@ -266,6 +268,18 @@ class SubmitUnconfirmedError(LorayardError):
         )
         self.job_id = job_id
         self.waited_seconds = waited_seconds
+
+
+class ChangeUnconfirmedError(BusUnavailableError):
+    """The bus did not say whether a change was made. To make it again changes nothing more, unless it is one
+    that goes on from what there is."""
+
+    def __init__(self, *, url: str, what: str) -> None:
+        super().__init__(url=url, reason="no answer")
+        self.args = (
+            f"the bus at {self.url} did not say whether {what} was changed: look, or change it again",
+        )
+        self.what = what
 
 
 class YardNotReadyError(LorayardError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lorayard.answering import Answering
 from lorayard.job_status import JobPlace, JobStatus
-from lorayard.registry.answering import Answering
 from lorayard.yard_view import list_workers
 from lorayard_schemas.control import told
 from lorayard_schemas.explanation import WaitReason

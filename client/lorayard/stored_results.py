@@ -40,7 +40,7 @@ class StoredResults:
 
         Raises:
             YardNotReadyError: there is no stream of results.
-            nats.errors.Error, TimeoutError: no answer.
+            nats.errors.Error: no answer.
         """
         try:
             found = await last_messages(self._bus, self._stream, [self._subject + one for one in job_ids])

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import nats.js.errors
 from pydantic import ValidationError
 
+from lorayard.answering import Answering
 from lorayard.errors import InvalidRequestError, UnreadableRecordError
-from lorayard.registry.answering import Answering
 from lorayard.registry.calls import Calls
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.retry import Retry
 from lorayard_schemas.tenant import TenantRecord, tenant_key
+from lorayard_shared.bus.bucket_writes import put_key
 
 if TYPE_CHECKING:
     from lorayard.link import Link
@@ -59,8 +60,7 @@ class Tenants:
         except ValidationError as error:
             raise InvalidRequestError(field="tenant", reason=f"{tenant!r} cannot be one") from error
         async with Answering(link):
-            bucket = await link.bus.js.key_value(link.bus.subjects.bucket("tenants"))
-            await bucket.put(tenant_key(tenant), encode(record))
+            await put_key(link.bus, "tenants", tenant_key(tenant), encode(record))
         return record
 
 

@@ -10,7 +10,8 @@ import nats.errors
 import nats.js.errors
 from nats.js.kv import KeyValue
 
-from lorayard.errors import BusUnavailableError, UnreadableRecordError, YardNotReadyError
+from lorayard.answering import Answering
+from lorayard.errors import UnreadableRecordError, YardNotReadyError
 from lorayard.link import Link
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.advert import WorkerAdvert
@@ -20,7 +21,7 @@ from lorayard_schemas.message import Message
 from lorayard_schemas.names import version_order
 from lorayard_schemas.placement import Placement
 from lorayard_schemas.subjects import JobAddress
-from lorayard_shared.bus.connection import ApiError
+from lorayard_shared.bus.connection import ApiError, JsonMap
 from lorayard_shared.bus.listing import list_bucket
 
 M = TypeVar("M", bound=Message)
@@ -74,13 +75,12 @@ async def measure_queue(link: Link) -> QueueDepth:
 
 async def _list(link: Link, kind: str, message: type[M]) -> list[M]:
     name = link.bus.subjects.bucket(kind)
-    try:
-        bucket = await link.bus.js.key_value(name)
-        return [_read(name, entry, message) for entry in await _entries(bucket)]
-    except nats.js.errors.NotFoundError as error:
-        raise YardNotReadyError(prefix=link.bus.subjects.prefix, missing=f"bucket {name}") from error
-    except nats.errors.Error as error:
-        raise _unavailable(link, error) from error
+    async with Answering(link):
+        try:
+            bucket = await link.bus.js.key_value(name)
+            return [_read(name, entry, message) for entry in await _entries(bucket)]
+        except nats.js.errors.NotFoundError as error:
+            raise YardNotReadyError(prefix=link.bus.subjects.prefix, missing=f"bucket {name}") from error
 
 
 async def _entries(bucket: KeyValue) -> list[KeyValue.Entry]:
@@ -100,14 +100,8 @@ async def _counts(link: Link, kind: str, subject: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     while True:
         body = {"subjects_filter": subject, "offset": len(counts)}
-        try:
-            info = await link.bus.api(f"STREAM.INFO.{stream}", body)
-        except (ApiError, nats.errors.NoRespondersError) as error:
-            if isinstance(error, ApiError) and error.code != _STREAM_NOT_FOUND:
-                raise
-            raise YardNotReadyError(prefix=link.bus.subjects.prefix, missing=f"stream {stream}") from error
-        except nats.errors.Error as error:
-            raise _unavailable(link, error) from error
+        async with Answering(link):
+            info = await _info(link, stream, body)
         page: dict[str, int] = info["state"].get("subjects") or {}
         counts.update(page)
         # The server pages at 100,000 subjects.
@@ -115,6 +109,10 @@ async def _counts(link: Link, kind: str, subject: str) -> dict[str, int]:
             return counts
 
 
-def _unavailable(link: Link, error: Exception) -> BusUnavailableError:
-    reason = str(error).removeprefix("nats: ") or type(error).__name__
-    return BusUnavailableError(url=link.settings.url, reason=reason)
+async def _info(link: Link, stream: str, body: JsonMap) -> JsonMap:
+    try:
+        return await link.bus.api(f"STREAM.INFO.{stream}", body)
+    except (ApiError, nats.errors.NoRespondersError) as error:
+        if isinstance(error, ApiError) and error.code != _STREAM_NOT_FOUND:
+            raise
+        raise YardNotReadyError(prefix=link.bus.subjects.prefix, missing=f"stream {stream}") from error

@@ -155,6 +155,12 @@ class Subjects:
         """Where any dispatcher answers: cancel, status."""
         return f"{self.prefix}.dispatcher.{verb}"
 
+    def is_order(self, subject: str) -> bool:
+        """Whether an order or a question goes there that may come twice: all but work handed to a worker."""
+        if subject.startswith(f"{self.prefix}.dispatcher."):
+            return True
+        return subject.startswith(f"{self.prefix}.worker.") and ".control." in subject
+
     def dispatcher_status(self, dispatcher: str) -> str:
         """Where one dispatcher tells its status."""
         return f"{self.prefix}.dispatcher.{subject_token(dispatcher)}.status"

@@ -10,7 +10,8 @@ import pytest
 import lorayard_shared.bus.payloads
 from lorayard_schemas.job import PayloadRef
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.bus.payloads import CHUNK_BYTES, MAX_BYTES, PayloadStore
+from lorayard_shared.bus.object_writes import CHUNK_BYTES
+from lorayard_shared.bus.payloads import MAX_BYTES, PayloadStore
 from lorayard_shared.errors import PayloadMissingError
 
 pytestmark = pytest.mark.bus

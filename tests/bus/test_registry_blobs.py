@@ -15,9 +15,10 @@ from lorayard_schemas.adapter import StoredFile
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.codec import encode
 from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.object_writes import CHUNK_BYTES
 from lorayard_shared.registry.blobs import BlobStore, FileBytes
 from lorayard_shared.registry.errors import FileMissingError, StoreFullError
-from lorayard_shared.registry.objects import CHUNK_BYTES, Objects
+from lorayard_shared.registry.objects import Objects
 from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Unpack
 
 import nats.js.errors
 
+from lorayard.answering import Answering
 from lorayard.dead.letter import DeadQuery, Letter, check_query, read_letter
 from lorayard.dead.redriving import Redriven, check_adapter, failed, redrive, take_away
 from lorayard.errors import LetterUnknownError, LorayardError
 from lorayard.job_ids import check_job_id
-from lorayard.registry.answering import Answering
 from lorayard.registry.known import read_registry
 from lorayard_schemas.names import subject_token
 from lorayard_shared.bus.scanning import walk

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from lorayard.answering import Answering
 from lorayard.errors import InvalidRequestError
 from lorayard.registry.activation import activate_version, validate_version
 from lorayard.registry.amending import Amendment, amend_version, read_amendment
-from lorayard.registry.answering import Answering
 from lorayard.registry.archiving import archive_version
 from lorayard.registry.comparing import AdapterDiff, Side, compare_sides, folder_meant
 from lorayard.registry.publication import MAX_WEIGHTS_BYTES, PushOptions, read_publication

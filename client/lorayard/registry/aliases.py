@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lorayard.answering import Answering
 from lorayard.errors import InvalidRequestError, NotPreloadedError
-from lorayard.registry.answering import Answering
 from lorayard.registry.known import read_registry
 from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.alias import AliasRecord, GuardRule, Sticky

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorayard.answering import Answering
 from lorayard.errors import NoClassifierError
-from lorayard.registry.answering import Answering
 from lorayard.registry.classifying import check_labels, find_classifier, put_in_force, record_of
 from lorayard.registry.extras import needing
 from lorayard.registry.known import read_directory

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from lorayard.answering import Answering
 from lorayard.errors import InvalidRequestError
-from lorayard.registry.answering import Answering
 from lorayard_schemas.api_key import ApiKeyRecord, KeyId, key_digest, write_key
 from lorayard_schemas.reasons import plain_reason
 from lorayard_shared.registry.errors import KeyUnknownError

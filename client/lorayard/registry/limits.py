@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from pydantic import ValidationError
 
+from lorayard.answering import Answering
 from lorayard.asking import ask
 from lorayard.errors import InvalidRequestError
-from lorayard.registry.answering import Answering
 from lorayard.registry.known import is_registered, read_registry
 from lorayard_schemas.limit import (
     ALL_NAMES,

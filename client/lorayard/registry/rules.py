@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import nats.js.errors
 
-from lorayard.registry.answering import Answering
+from lorayard.answering import Answering
 from lorayard.registry.classifiers import Classifiers
 from lorayard.registry.known import read_classifier, read_directory
 from lorayard.request import GenerateRequest, build_job, pack_job

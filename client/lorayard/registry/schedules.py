@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
+import nats.errors
 from pydantic import ValidationError
 
-from lorayard.errors import InvalidRequestError, LorayardError
+from lorayard.answering import Answering
+from lorayard.errors import ContendedError, InvalidRequestError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.later import MOST_SECONDS
 from lorayard.publisher import Outgoing
-from lorayard.registry.answering import Answering
 from lorayard.request import GenerateRequest, Prompt, RequestOptions, build_job, job_address, pack_job
 from lorayard.stored_results import StoredResults
 from lorayard_schemas.codec import decode
@@ -96,7 +98,8 @@ class Schedules:
         """Have a job come whenever a cron expression is due in a time zone.
 
         `options` are when (`ScheduleOptions`), and what: the fields of `GenerateRequest`.
-        `deadline_seconds` counts from each occurrence. `replacing` writes over one of the same name.
+        `deadline_seconds` counts from each occurrence. `replacing` writes over one of the same name; the very
+        same once more changes nothing.
 
         Raises:
             InvalidRequestError: a field cannot be used, or the name is taken.
@@ -107,10 +110,13 @@ class Schedules:
         wanted = _schedule(link, name, prompt, cron, options)
         async with Answering(link):
             store = ScheduleStore(link.bus)
-            if not replacing and await store.find(link.tenant, name) is not None:
+            known = None if replacing else await store.find(link.tenant, name)
+            if known is not None and _is_same(known, wanted):
+                return known
+            if known is not None:
                 reason = f"there is a schedule {name!r}; replacing=True (--replace) writes over it"
                 raise InvalidRequestError(field="name", reason=reason)
-            return await store.put(wanted, author, verb="add")
+            return await store.put(wanted, author, verb="add", now=await link.delayed.now())
 
     async def list(self, *, all_tenants: bool = False) -> list[ScheduleView]:
         """What there is, by name."""
@@ -170,10 +176,10 @@ class Schedules:
             YardFullError, SubmitUnconfirmedError: the job was not taken.
         """
         link = self._open_link()
-        now = time.time()
-        job_id = occurrence_id(name, now, by_hand=True)
         await link.listener.listen()
         async with Answering(link):
+            now = await link.delayed.now()
+            job_id = occurrence_id(name, now, by_hand=True)
             store = ScheduleStore(link.bus)
             plan = await store.get(link.tenant, name)
             slot = link.listener.slot(job_id, fresh=True)
@@ -183,7 +189,10 @@ class Schedules:
             if isinstance(answer, LorayardError):
                 raise answer
             run = ScheduledRun(job=job_id, at=now, how="by_hand")
-            await store.change_state(link.tenant, name, lambda state: with_run(state, run))
+            with suppress(
+                nats.errors.Error, ContendedError
+            ):  # the job is taken: its history is worth no error
+                await store.change_state(link.tenant, name, lambda state: with_run(state, run))
         return JobHandle(link, slot)
 
     async def history(self, name: str) -> tuple[ScheduledRun, ...]:
@@ -203,8 +212,14 @@ class Schedules:
     async def _pause(self, name: str, reason: str, *, paused: bool) -> Schedule:
         link = self._open_link()
         async with Answering(link):
-            store = ScheduleStore(link.bus)
-            return await store.pause(link.tenant, name, link.author(reason), paused=paused)
+            store, now = ScheduleStore(link.bus), await link.delayed.now()
+            return await store.pause(link.tenant, name, link.author(reason), paused=paused, now=now)
+
+
+def _is_same(known: Schedule, wanted: Schedule) -> bool:
+    """Whether it would come when it comes already, and do the same."""
+    signed = {field: getattr(known, field) for field in ("since", "at", "by", "why", "revision", "paused")}
+    return known == wanted.model_copy(update=signed)
 
 
 def _view(plan: Schedule, state: ScheduleState) -> ScheduleView:

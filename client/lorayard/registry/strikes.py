@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from lorayard.answering import Answering
 from lorayard.errors import InvalidRequestError
-from lorayard.registry.answering import Answering
 from lorayard.registry.known import is_registered, read_registry
 from lorayard_schemas.names import BASE
 from lorayard_schemas.reasons import plain_reason

@@ -82,6 +82,10 @@ class MemoryConnection(NatsClient):
     async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109  # the parent's
         """Nothing is ever pending."""
 
+    async def answers_ping(self, seconds: float) -> bool:
+        """As its parent's: there is nobody who could be silent."""
+        return self.is_connected
+
     async def close(self) -> None:
         """Hear no more."""
         if self.is_closed:

@@ -57,11 +57,26 @@ class Bus:
         self._hooks: list[Callable[[], Awaitable[None]]] = []
         self._log = process_logger(connection=name)
         self._silent = False
+        self._there = asyncio.Event()
+        self._there.set()
+        nc.is_order = self.subjects.is_order
 
     @property
     def connected(self) -> bool:
         """Whether the server is there now."""
         return self.nc.is_connected
+
+    async def returned(self, seconds: float) -> bool:
+        """Whether the server is there, or comes back within so many seconds."""
+        if not self.connected and not self.nc.is_closed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._there.wait()
+        return self.connected
+
+    async def answers(self, seconds: float) -> bool:
+        """Whether the server itself answers in that time, whatever else does not."""
+        return self.connected and await self.nc.answers_ping(seconds)
 
     def on_reconnect(self, hook: Callable[[], Awaitable[None]]) -> None:
         """Run the hook after every reconnect: standing pulls and watches do not survive one."""
@@ -107,11 +122,14 @@ class Bus:
 
     async def _on_disconnect(self) -> None:
         self.disconnects += 1
+        self._there.clear()
         if not self._silent:
             self._log.warning(Event.BUS_DISCONNECTED)
 
     async def _on_reconnect(self) -> None:
         self.reconnects += 1
+        self._there.set()
+        self.nc.ask_again()
         self._log.info(Event.BUS_RECONNECTED, times=self.reconnects)
         for hook in self._hooks:
             await hook()

@@ -6,11 +6,13 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import nats.errors
 
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
+from lorayard_shared.bus.losses import answered, asked_again
 
 AT_ONCE = 128
 """Subjects of one question: as many results of 512 KiB still fit into a connection's buffers."""
@@ -27,16 +29,17 @@ async def last_messages(bus: Bus, stream: str, subjects: Sequence[str]) -> dict[
 
     Raises:
         nats.errors.NoRespondersError: there is no such stream.
-        nats.errors.Error, TimeoutError: no answer.
+        nats.errors.Error: no answer.
     """
     found: dict[str, bytes] = {}
     for start in range(0, len(subjects), AT_ONCE):
-        await _ask(bus, stream, subjects[start : start + AT_ONCE], found)
+        found |= await asked_again(bus, partial(_ask, bus, stream, subjects[start : start + AT_ONCE]))
     return found
 
 
-async def _ask(bus: Bus, stream: str, subjects: Sequence[str], found: dict[str, bytes]) -> None:
+async def _ask(bus: Bus, stream: str, subjects: Sequence[str]) -> dict[str, bytes]:
     # The server's batched direct get (ADR-31), which nats-py does not wrap.
+    found: dict[str, bytes] = {}
     over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def take(message: Heard) -> None:
@@ -47,15 +50,15 @@ async def _ask(bus: Bus, stream: str, subjects: Sequence[str], found: dict[str, 
         else:
             found[headers["Nats-Subject"]] = message.data
 
-    inbox = bus.nc.new_inbox()
+    inbox, losses = bus.nc.new_inbox(), bus.disconnects
     hearing = await bus.nc.hear(inbox, take)
     try:
         body = json.dumps({"multi_last": list(subjects)}).encode()
         await bus.nc.publish(f"$JS.API.DIRECT.GET.{stream}", body, reply=inbox)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            status = await over
+        status = await answered(bus, over, losses, seconds=ANSWER_SECONDS)
     finally:
         with suppress(nats.errors.Error):
             await hearing.unsubscribe()
     if status == "503":
         raise nats.errors.NoRespondersError
+    return found

@@ -7,14 +7,23 @@ comes first is believed only of a bucket that is empty; else the last value is t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
+import nats.errors
 import nats.js.errors
+from nats.aio.client import Client
 from nats.js.kv import KeyValue
 
 from lorayard_shared.bus.connection import Bus
 
 LISTING_SECONDS = 10.0
+
+LOSS_LOOK_SECONDS = 0.25
+"""Between two looks at whether the connection was lost."""
+
+TRIES = 4
 
 FORGOTTEN_SECONDS = 15.0
 """Then the server takes away what a listing was read by, which nats-py leaves there. The 5 minutes that it
@@ -56,8 +65,11 @@ async def list_bucket(bucket: KeyValue) -> list[KeyValue.Entry]:
     Raises:
         nats.errors.Error: the bus did not answer.
     """
-    watcher = await bucket.watchall(inactive_threshold=FORGOTTEN_SECONDS)
-    return await _listing(watcher, lambda: holds_nothing(bucket))
+    return await _asked_again(
+        bucket,
+        lambda: bucket.watchall(inactive_threshold=FORGOTTEN_SECONDS),
+        lambda: holds_nothing(bucket),
+    )
 
 
 async def list_keys_like(bus: Bus, bucket: KeyValue, kind: str, pattern: str) -> list[KeyValue.Entry]:
@@ -73,8 +85,9 @@ async def list_keys_like(bus: Bus, bucket: KeyValue, kind: str, pattern: str) ->
         info = await bus.api(f"STREAM.INFO.{stream}", asked)
         return not info["state"].get("subjects")
 
-    watcher = await bucket.watch(pattern, inactive_threshold=FORGOTTEN_SECONDS)
-    return await _listing(watcher, none)
+    return await _asked_again(
+        bucket, lambda: bucket.watch(pattern, inactive_threshold=FORGOTTEN_SECONDS), none
+    )
 
 
 async def list_history(bucket: KeyValue, key: str) -> list[KeyValue.Entry]:
@@ -83,8 +96,11 @@ async def list_history(bucket: KeyValue, key: str) -> list[KeyValue.Entry]:
     Raises:
         nats.errors.Error: the bus did not answer.
     """
-    watcher = await bucket.watch(key, include_history=True, inactive_threshold=FORGOTTEN_SECONDS)
-    return await _listing(watcher, lambda: _never_was(bucket, key))
+    return await _asked_again(
+        bucket,
+        lambda: bucket.watch(key, include_history=True, inactive_threshold=FORGOTTEN_SECONDS),
+        lambda: _never_was(bucket, key),
+    )
 
 
 async def _never_was(bucket: KeyValue, key: str) -> bool:
@@ -95,18 +111,51 @@ async def _never_was(bucket: KeyValue, key: str) -> bool:
     return False
 
 
+async def _asked_again(
+    bucket: KeyValue,
+    watch: Callable[[], Awaitable[KeyValue.KeyWatcher]],
+    is_empty: Callable[[], Awaitable[bool]],
+) -> list[KeyValue.Entry]:
+    """A listing, begun anew where its connection broke: the rest of it is lost, and nobody says so."""
+    nc = bucket._js._nc  # pyright: ignore[reportPrivateUsage]  # a bucket has no other way to its connection
+    for left in reversed(range(TRIES)):
+        is_lost = partial(_has_changed, nc, nc.stats["reconnects"])
+        try:
+            return await _listing(await watch(), is_empty, is_lost)
+        except (nats.errors.TimeoutError, nats.js.errors.NotFoundError):
+            # What it was read by may be gone with the server, too.
+            if not left or not is_lost():
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _has_changed(nc: Client, connection: int) -> bool:
+    return nc.stats["reconnects"] != connection
+
+
 async def _listing(
-    watcher: KeyValue.KeyWatcher, is_empty: Callable[[], Awaitable[bool]]
+    watcher: KeyValue.KeyWatcher, is_empty: Callable[[], Awaitable[bool]], lost: Callable[[], bool]
 ) -> list[KeyValue.Entry]:
     found: list[KeyValue.Entry] = []
     end = ListingEnd(is_empty)
     try:
         while True:
-            told = await watcher.updates(timeout=LISTING_SECONDS)  # type: ignore[no-untyped-call]  # nats-py
-            entry = told if isinstance(told, KeyValue.Entry) else None
+            entry = await _next(watcher, lost)
             if entry is not None:
                 found.append(entry)
             if await end.reached(entry):
                 return found
     finally:
         await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py
+
+
+async def _next(watcher: KeyValue.KeyWatcher, lost: Callable[[], bool]) -> KeyValue.Entry | None:
+    last = time.monotonic() + LISTING_SECONDS
+    while True:
+        try:
+            told = await watcher.updates(timeout=LOSS_LOOK_SECONDS)  # type: ignore[no-untyped-call]  # nats-py
+        except nats.errors.TimeoutError:
+            if lost() or time.monotonic() > last:
+                raise
+        else:
+            return told if isinstance(told, KeyValue.Entry) else None

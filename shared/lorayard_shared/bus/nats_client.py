@@ -10,6 +10,10 @@ And a header parser that does not look at every character in Python: in nats-py 
 space inside a header's name takes 13 us for a stored result as the server republishes it, with seven headers;
 this takes 5, on a path that every job of every process takes.
 
+A connection that breaks takes questions and answers with it. What may be asked twice is sent again once there
+is another one: reads of the server, orders to dispatchers and workers, and publishes that name their message
+id, of which a stream keeps one. Of the server's other work nobody will hear any more, which is said at once.
+
 Beside nats-py's own there are shorter ways for what every job needs: `post` publishes without a coroutine,
 `post_all` many in one piece, and `hear` gives a message to whoever wants it as it is read, without a queue
 and a task between.
@@ -20,7 +24,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import nats.errors
@@ -28,6 +33,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from lorayard_shared.bus.asked import Asked, may_repeat
 from lorayard_shared.bus.heard import Heard, Take, read_lines
 from lorayard_shared.bus.nats_parser import MessageParser
 
@@ -46,6 +52,9 @@ class NatsClient(Client):
         self._hearers: dict[int, Take] = {}
         self._ps = MessageParser(self, self._hearers)
         self._request_numbers = itertools.count()
+        self._asked: dict[str, Asked] = {}
+        self.is_order: Callable[[str], bool] = lambda _subject: False
+        """Whether requests on a subject may be sent twice, beside those that the server itself answers."""
 
     def post(self, subject: str, payload: bytes, *, reply: str = "", head: bytes = b"") -> None:
         """Publish, as `publish` does, but at once; `head` are headers as `header_block` writes them.
@@ -167,9 +176,12 @@ class NatsClient(Client):
         assert self._resp_sub_prefix is not None
         token = str(next(self._request_numbers))
         answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        inbox = self._resp_sub_prefix.decode() + token
         self._resp_map[token] = answer
+        self._asked[token] = Asked(
+            subject, payload, inbox, headers, answer, self.stats["reconnects"] if self.is_connected else None
+        )
         try:
-            inbox = self._resp_sub_prefix.decode() + token
             await self.publish(subject, payload, reply=inbox, headers=headers)
             async with asyncio.timeout(timeout):
                 return await answer
@@ -177,6 +189,36 @@ class NatsClient(Client):
             raise nats.errors.TimeoutError from None
         finally:
             self._resp_map.pop(token, None)
+            self._asked.pop(token, None)
+
+    async def answers_ping(self, seconds: float) -> bool:
+        """Whether the server answers in that time.
+
+        Not by `flush`, which gives its question up: a late answer to that breaks the connection.
+        """
+        heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        await self._send_ping(heard)
+        return bool((await asyncio.wait({heard}, timeout=seconds))[0])
+
+    def ask_again(self) -> None:
+        """After a reconnect: see to what was asked over the connection before.
+
+        What was asked while there was none goes out by itself.
+        """
+        connection = self.stats["reconnects"]
+        for asked in list(self._asked.values()):
+            was, asked.connection = asked.connection, connection
+            if was is None or was == connection or asked.answer.done():
+                continue
+            if may_repeat(asked) or self.is_order(asked.subject):
+                self._post_again(asked)
+            elif asked.is_of_server:
+                asked.answer.set_exception(nats.errors.TimeoutError())
+
+    def _post_again(self, asked: Asked) -> None:
+        head = header_block(asked.headers) if asked.headers else b""
+        with suppress(nats.errors.Error):  # no room, or closed again: its own time ends it
+            self.post(asked.subject, asked.payload, reply=asked.inbox, head=head)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

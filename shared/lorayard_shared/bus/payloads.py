@@ -8,15 +8,12 @@ import io
 
 import nats.errors
 import nats.js.errors
-from nats.js.api import ObjectMeta, ObjectMetaOptions
 from nats.js.object_store import ObjectStore
 
 from lorayard_schemas.job import PayloadRef
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.object_writes import put_object
 from lorayard_shared.errors import PayloadMissingError
-
-CHUNK_BYTES = 512 * 1024
-"""Measured best for put and for get."""
 
 GET_SECONDS = 30.0
 """Ample for `MAX_BYTES` from a local server; nats-py waits for ever when chunks or the server are gone."""
@@ -39,9 +36,7 @@ class PayloadStore:
             nats.errors.Error: the bus did not take it.
         """
         data = text.encode()
-        store = await self._open()
-        meta = ObjectMeta(name=key, options=ObjectMetaOptions(max_chunk_size=CHUNK_BYTES))
-        await store.put(key, data, meta=meta)
+        await put_object(self._bus, self._bus.subjects.bucket("payloads"), key, data)
         return PayloadRef(key=key, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
 
     async def get(self, ref: PayloadRef) -> str:

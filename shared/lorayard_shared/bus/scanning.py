@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
@@ -12,15 +11,13 @@ import nats.errors
 
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
+from lorayard_shared.bus.losses import answered, asked_again
 from lorayard_shared.value import value
 
 PAGE_MESSAGES = 1000
 PAGE_BYTES = 4 * 2**20
 """Of one answer: a slow link has it within `PAGE_SECONDS`."""
 PAGE_SECONDS = 5.0
-
-LOSS_LOOK_SECONDS = 0.1
-"""Between two looks at whether the connection was lost, which takes the question with it."""
 
 _STATUS = b"NATS/1.0 "
 """Begins what the server itself says; a message's own headers have no space there."""
@@ -40,7 +37,7 @@ async def scan(bus: Bus, kind: str, subject: str, look: Look, *, seconds: float)
     """
     end, sequence = asyncio.get_running_loop().time() + seconds, 0
     while asyncio.get_running_loop().time() < end:
-        page = await read_page(bus, kind, subject, sequence + 1)
+        page = await _sure_page(bus, kind, subject, sequence + 1)
         for message in page:
             lying = _lying(message)
             sequence = lying.sequence
@@ -67,7 +64,7 @@ async def walk(bus: Bus, kind: str, subject: str) -> AsyncGenerator[list[Lying]]
         nats.errors.Error: the bus did not answer.
     """
     sequence = 0
-    while page := await read_page(bus, kind, subject, sequence + 1):
+    while page := await _sure_page(bus, kind, subject, sequence + 1):
         lying = [_lying(message) for message in page]
         sequence = lying[-1].sequence
         yield lying
@@ -104,17 +101,12 @@ async def read_page(bus: Bus, stream: str, subject: str, sequence: int) -> list[
     try:
         wanted = {"seq": sequence, "next_by_subj": subject, "batch": PAGE_MESSAGES, "max_bytes": PAGE_BYTES}
         await bus.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(wanted).encode(), reply=inbox)
-        await _answered(bus, end, losses)
+        await answered(bus, end, losses, seconds=PAGE_SECONDS)
     finally:
         with suppress(nats.errors.Error):
             await hearing.unsubscribe()
     return found
 
 
-async def _answered(bus: Bus, end: asyncio.Future[None], losses: int) -> None:
-    """Until the page has ended. A server that came back knows nothing of what was asked before."""
-    last = time.monotonic() + PAGE_SECONDS
-    while not end.done():
-        if bus.disconnects != losses or time.monotonic() > last:
-            raise nats.errors.TimeoutError
-        await asyncio.wait({end}, timeout=LOSS_LOOK_SECONDS)
+async def _sure_page(bus: Bus, stream: str, subject: str, sequence: int) -> list[Heard]:
+    return await asked_again(bus, lambda: read_page(bus, stream, subject, sequence))

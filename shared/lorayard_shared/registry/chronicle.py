@@ -18,6 +18,7 @@ from lorayard_schemas.audit import RegistryChange
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.message import Message
+from lorayard_shared.bus.bucket_writes import delete_key, update_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.listing import list_bucket, list_history
 from lorayard_shared.registry.audit import tell_change
@@ -42,7 +43,8 @@ class Chronicled(Generic[M]):
 
 
 class Chronicle(Generic[M]):
-    """One kind of values; every method raises `nats.errors.Error` where the bus does not answer."""
+    """One kind of values; every method raises `nats.errors.Error` where the bus does not answer, of which
+    `UnansweredError` says that a change may be made, or not."""
 
     def __init__(
         self, bus: Bus, kind: str, message: type[M], *, told: Callable[[M], str], prefix: str = ""
@@ -85,24 +87,23 @@ class Chronicle(Generic[M]):
         Raises:
             ContendedError: others were faster every time.
         """
-        bucket = await self._bucket()
         for _ in range(TRIES):
             known = await self.read(key)
             wanted = changed(known)
             if wanted == known.now:
                 return wanted
             try:
-                revision = await self._write(bucket, key, wanted, known.revision)
+                revision = await self._write(key, wanted, known.revision)
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue
             await self._tell(verb, label, author, revision, known.now, wanted)
             return wanted
         raise ContendedError(label=label, tries=TRIES)
 
-    async def _write(self, bucket: KeyValue, key: str, wanted: M | None, last: int) -> int:
+    async def _write(self, key: str, wanted: M | None, last: int) -> int:
         if wanted is not None:
-            return await bucket.update(key, encode(wanted), last=last)
-        await bucket.delete(key, last=last)
+            return await update_key(self._bus, self._kind, key, encode(wanted), last=last)
+        await delete_key(self._bus, self._kind, key, last=last)
         return 0
 
     def _readable(self, entries: Sequence[KeyValue.Entry]) -> Iterator[M]:

@@ -16,7 +16,8 @@ from datetime import datetime
 import nats.js.errors
 
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.registry.objects import CHUNK_BYTES, Objects, stored_at
+from lorayard_shared.bus.object_writes import CHUNK_BYTES
+from lorayard_shared.registry.objects import Objects, stored_at
 
 AT_ONCE = 32
 """Questions under way: 10,000 objects take a second or two."""

@@ -1,7 +1,7 @@
 """Objects of a store by name, whole and in memory: for parts of files, which have a few MiB each.
 
-They lie as every NATS client keeps them (chunks and a description), so `nats object` sees them too. Written
-by nats-py; read here, because its reader makes a consumer on the server for each object, grows its buffer
+They lie as every NATS client keeps them (chunks and a description), so `nats object` sees them too. nats-py
+reads none of them here, because its reader makes a consumer on the server for each object, grows its buffer
 quadratically (nats.py issue 703) and waits for ever for a chunk that is gone. This one asks for all chunks in
 one direct request (server 2.11), which leaves nothing behind.
 """
@@ -9,7 +9,6 @@ one direct request (server 2.11), which leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,15 +17,13 @@ from typing import Any, cast
 
 import nats.errors
 import nats.js.errors
-from nats.js.api import ObjectMeta, ObjectMetaOptions, RawStreamMsg
-from nats.js.object_store import ObjectStore
+from nats.js.api import RawStreamMsg
 
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
+from lorayard_shared.bus.losses import answered, asked_again
+from lorayard_shared.bus.object_writes import description_subject, put_object, remove_object
 from lorayard_shared.registry.errors import StoreFullError
-
-CHUNK_BYTES = 512 * 1024
-"""Measured best for put and for get, and half of what a message may hold."""
 
 READ_SECONDS = 30.0
 """For one object from a server that is far away: 4 MiB at 1 Mbit/s."""
@@ -65,7 +62,6 @@ class Objects:
         self._bus = bus
         self._bucket = bus.subjects.bucket(kind)
         self._stream = f"OBJ_{self._bucket}"
-        self._store: ObjectStore | None = None
 
     async def size(self, name: str) -> int | None:
         """How many bytes an object has; None: there is none.
@@ -83,12 +79,9 @@ class Objects:
             StoreFullError: the store takes no more.
             nats.errors.Error: the bus did not take it.
         """
-        if self._store is None:
-            self._store = await self._bus.js.object_store(self._bucket)
-        meta = ObjectMeta(name=name, options=ObjectMetaOptions(max_chunk_size=CHUNK_BYTES))
         try:
             async with asyncio.timeout(WRITE_SECONDS):
-                await self._store.put(name, data, meta=meta)
+                await put_object(self._bus, self._bucket, name, data)
         except TimeoutError as error:
             raise nats.errors.TimeoutError from error
         except nats.js.errors.APIError as error:
@@ -109,15 +102,12 @@ class Objects:
             return None
         if found.chunks == 0:
             return b""
-        data = b"".join(await self._chunks(found, limit_bytes))
+        data = b"".join(await asked_again(self._bus, lambda: self._chunks(found, limit_bytes)))
         return data if len(data) == found.size_bytes else None
 
     async def remove(self, name: str) -> None:
         """Take an object away, if it is there."""
-        if self._store is None:
-            self._store = await self._bus.js.object_store(self._bucket)
-        with suppress(nats.js.errors.ObjectNotFoundError, nats.js.errors.ObjectDeletedError):
-            await self._store.delete(name)
+        await remove_object(self._bus, self._bucket, name)
 
     async def describe(self, name: str) -> Description | None:
         """What the store says of an object; None: there is none.
@@ -125,7 +115,7 @@ class Objects:
         Raises:
             nats.errors.Error: the bus did not answer.
         """
-        subject = f"$O.{self._bucket}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+        subject = description_subject(self._bucket, name)
         try:
             message = await self._bus.js.get_msg(self._stream, subject=subject, direct=True)
         except nats.js.errors.NotFoundError:
@@ -158,17 +148,14 @@ class Objects:
                 return
             chunks.append(message.data)
 
-        inbox = self._bus.nc.new_inbox()
+        inbox, losses = self._bus.nc.new_inbox(), self._bus.disconnects
         hearing = await self._bus.nc.hear(inbox, take)
         try:
             subject = f"$O.{self._bucket}.C.{found.nuid}"
             wanted = {"seq": 1, "next_by_subj": subject, "batch": found.chunks + 1}
             request = f"$JS.API.DIRECT.GET.{self._stream}"
             await self._bus.nc.publish(request, json.dumps(wanted).encode(), reply=inbox)
-            async with asyncio.timeout(READ_SECONDS):
-                await end
-        except TimeoutError as error:
-            raise nats.errors.TimeoutError from error
+            await answered(self._bus, end, losses, seconds=READ_SECONDS)
         finally:
             with suppress(nats.errors.Error):
                 await hearing.unsubscribe()

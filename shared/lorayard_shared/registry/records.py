@@ -17,6 +17,7 @@ from lorayard_schemas.adapter import TRANSITIONS, AdapterRecord, AdapterRefusal,
 from lorayard_schemas.audit import RegistryChange
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_shared.bus.bucket_writes import create_key, delete_key, update_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.audit import tell_change
 from lorayard_shared.registry.errors import (
@@ -48,7 +49,8 @@ class Author:
 
 
 class Records:
-    """Reads and changes records; every method raises `nats.errors.Error` where the bus does not answer."""
+    """Reads and changes records; every method raises `nats.errors.Error` where the bus does not answer, of
+    which `UnansweredError` says that a change may be made, or not."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -91,7 +93,9 @@ class Records:
         """
         bucket = await self._bucket()
         try:
-            revision = await bucket.create(record_key(record.name, record.version), encode(record))
+            revision = await create_key(
+                self._bus, "adapters", bucket, record_key(record.name, record.version), encode(record)
+            )
         except nats.js.errors.KeyWrongLastSequenceError as error:
             known = await self.get(record.name, record.version)
             raise VersionTakenError(
@@ -119,7 +123,6 @@ class Records:
             VersionUnknownError, RecordUnreadableError: there is none.
             ContendedError: others were faster every time.
         """
-        bucket = await self._bucket()
         for _ in range(TRIES):
             known = await self.get(name, version)
             wanted = changed(known.record)
@@ -129,7 +132,9 @@ class Records:
                 update={"changed_at": time.time(), "changed_by": author.actor, "change": author.reason}
             )
             try:
-                revision = await bucket.update(record_key(name, version), encode(wanted), last=known.revision)
+                revision = await update_key(
+                    self._bus, "adapters", record_key(name, version), encode(wanted), last=known.revision
+                )
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue
             await self._tell(verb, author, revision, known.record, wanted, told)
@@ -174,10 +179,9 @@ class Records:
         Raises:
             ContendedError: it was changed meanwhile.
         """
-        bucket = await self._bucket()
-        record = kept.record
+        record, key = kept.record, record_key(kept.record.name, kept.record.version)
         try:
-            await bucket.delete(record_key(record.name, record.version), last=kept.revision)
+            await delete_key(self._bus, "adapters", key, last=kept.revision)
         except (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestError) as error:
             raise ContendedError(label=record.label, tries=1) from error
         await self._tell("remove", author, 0, record, None)

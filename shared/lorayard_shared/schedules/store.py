@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar, cast
@@ -23,6 +22,7 @@ from lorayard_schemas.schedule import (
     plan_key,
     state_key,
 )
+from lorayard_shared.bus.bucket_writes import delete_key, update_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.listing import list_bucket, list_keys_like
 from lorayard_shared.jobs.unschedule import unschedule
@@ -80,16 +80,16 @@ class ScheduleStore:
             raise ScheduleUnknownError(name=name, tenant=tenant)
         return found
 
-    async def put(self, wanted: Schedule, author: Author, *, verb: str) -> Schedule:
-        """Write a plan, whatever was there."""
+    async def put(self, wanted: Schedule, author: Author, *, verb: str, now: float) -> Schedule:
+        """Write a plan, whatever was there; it counts from `now`, unix seconds of the yard."""
 
         def changed(known: Chronicled[Schedule]) -> Schedule:
-            return _signed(wanted, known.past, author)
+            return _signed(wanted, known.past, author, now)
 
         return await self._change(wanted.tenant, wanted.name, changed, author, verb)
 
-    async def pause(self, tenant: str, name: str, author: Author, *, paused: bool) -> Schedule:
-        """Have nothing come due until it is resumed, or let it go on.
+    async def pause(self, tenant: str, name: str, author: Author, *, paused: bool, now: float) -> Schedule:
+        """Have nothing come due until it is resumed, or let it go on from `now`.
 
         Raises:
             ScheduleUnknownError: there is none.
@@ -100,7 +100,7 @@ class ScheduleStore:
                 raise ScheduleUnknownError(name=name, tenant=tenant)
             if known.now.paused == paused:
                 return known.now
-            return _signed(known.now.model_copy(update={"paused": paused}), known.past, author)
+            return _signed(known.now.model_copy(update={"paused": paused}), known.past, author, now)
 
         verb = "pause" if paused else "resume"
         return await self._change(tenant, name, changed, author, verb)
@@ -121,7 +121,7 @@ class ScheduleStore:
         state, revision = await self.state(tenant, name)
         await self.withdraw(state)
         if revision:
-            await (await self._bucket()).delete(state_key(tenant, name))
+            await delete_key(self._bus, BUCKET, state_key(tenant, name))
 
     async def withdraw(self, state: ScheduleState) -> None:
         """Have the server not let go what lies ahead."""
@@ -137,8 +137,8 @@ class ScheduleStore:
     async def try_state(self, state: ScheduleState, revision: int) -> bool:
         """Write it, unless somebody was faster."""
         try:
-            bucket = await self._bucket()
-            await bucket.update(state_key(state.tenant, state.name), encode(state), last=revision)
+            key = state_key(state.tenant, state.name)
+            await update_key(self._bus, BUCKET, key, encode(state), last=revision)
         except nats.js.errors.KeyWrongLastSequenceError:
             return False
         return True
@@ -201,8 +201,7 @@ def _state_of(plan: Schedule, values: Mapping[str, bytes]) -> ScheduleState:
     return found or ScheduleState(name=plan.name, tenant=plan.tenant)
 
 
-def _signed(wanted: Schedule, past: tuple[Schedule, ...], author: Author) -> Schedule:
-    now = time.time()
+def _signed(wanted: Schedule, past: tuple[Schedule, ...], author: Author, now: float) -> Schedule:
     return wanted.model_copy(
         update={
             "since": now,

@@ -22,7 +22,7 @@ from nats.js.object_store import ObjectStore
 from lorayard_cli.bench.adapters_sides.yard import LiveYard
 from lorayard_cli.bench.engine_report.figure import Figure
 from lorayard_cli.bench.figures import spread
-from lorayard_shared.registry.objects import CHUNK_BYTES
+from lorayard_shared.bus.object_writes import CHUNK_BYTES
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 MIB: Final = 1 << 20
