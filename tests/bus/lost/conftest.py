@@ -323,12 +323,6 @@ async def cases(yard: Yard, adapters: Path, tmp_path: Path) -> Cases:
     return await _started(yard, adapters, tmp_path)
 
 
-@pytest.fixture
-async def own_cases(own_yard: Yard, adapters: Path, tmp_path: Path) -> Cases:
-    """The same on a server that the test may kill."""
-    return await _started(own_yard, adapters, tmp_path)
-
-
 async def _started(yard: Yard, adapters: Path, tmp_path: Path) -> Cases:
     make_tiny_adapter(adapters / ADAPTER / "2", seed=2, targets=("q_proj",))
     await yard.dispatcher()

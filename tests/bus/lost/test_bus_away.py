@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from tests.bus.conftest import RunningServer
 from tests.bus.lost.conftest import Case, Cases
 from tests.bus.lost.verb import Verb, call, judged, of_all
 from tests.bus.lost.verbs import VERBS
@@ -82,7 +81,8 @@ def troubles(got: Any) -> list[LorayardError]:
     if isinstance(got, CancelReport):
         return list(got.errors.values())
     if isinstance(got, list):
-        items = [one for one in cast("list[Any]", got) if isinstance(one, MapItem)]
+        listed: list[Any] = got
+        items = [one for one in listed if isinstance(one, MapItem)]
         return [item.error for item in items if item.error is not None]
     return []
 
@@ -90,8 +90,9 @@ def troubles(got: Any) -> list[LorayardError]:
 def is_told(got: Any) -> bool:
     """Whether a report says that it was not done, or not yet."""
     if isinstance(got, WaitReport):
-        return bool(cast("WaitReport[Any]", got).pending)
-    reports = cast("list[Any]", got) if isinstance(got, list) else [got]
+        waited: WaitReport[Any] = got
+        return bool(waited.pending)
+    reports: list[Any] = got if isinstance(got, list) else [got]
     return [report.outcome for report in reports if isinstance(report, Redriven)] == [RedriveOutcome.FAILED]
 
 
@@ -118,45 +119,6 @@ async def cut_off(cases: Cases, gate: asyncio.Semaphore, verb: Verb) -> list[str
         return await call_again(verb, case)
 
 
-async def outlive(own_cases: Cases, gate: asyncio.Semaphore, go: Gate, verb: Verb) -> list[str]:
-    """Call as the bus is killed; where it says that it is away, the user calls again."""
-    async with own_cases.make() as case:
-        async with gate:
-            if verb.ready is not None:
-                await verb.ready(case)
-        await go.ready()
-        try:
-            async with asyncio.timeout(BOUND_SECONDS):
-                got = await call(verb, case, case.sure)
-            if not troubles(got) and not is_told(got):
-                await judged(verb, case, got, twice=True)
-                return []
-        except SAID:
-            pass
-        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  # as above
-            return [f"{verb.label}: {type(error).__name__}: {error}"]
-        return await call_again(verb, case)
-
-
-class Gate:
-    """Opens once all are there."""
-
-    def __init__(self, count: int) -> None:
-        self._left = count
-        self._all = asyncio.Event()
-        self.all_ready = asyncio.Event()
-
-    async def ready(self) -> None:
-        """Wait for the others, and for `open`."""
-        self._left -= 1
-        if not self._left:
-            self.all_ready.set()
-        await self._all.wait()
-
-    def open(self) -> None:
-        self._all.set()
-
-
 async def call_again(verb: Verb, case: Case) -> list[str]:
     try:
         try:
@@ -178,19 +140,3 @@ async def test_a_bus_that_is_away_is_said_and_a_second_call_makes_no_second_thin
     faults = await of_all(VERBS, lambda verb: cut_off(cases, gate, verb))
     assert not faults, "\n".join(faults)
     tally("verbs cut off from the bus", len(VERBS))
-
-
-async def test_every_verb_outlives_a_bus_that_is_killed_and_started_again__g2(
-    own_cases: Cases, own_server: RunningServer, tally: Tally
-) -> None:
-    verbs = [verb for verb in VERBS if not verb.alone]
-    gate, go = asyncio.Semaphore(AT_ONCE), Gate(len(verbs))
-    calling = asyncio.ensure_future(of_all(verbs, lambda verb: outlive(own_cases, gate, go, verb)))
-    await go.all_ready.wait()
-    go.open()
-    await asyncio.sleep(0)  # all have asked their first question
-    own_server.kill()
-    own_server.start()
-    faults = await calling
-    assert not faults, "\n".join(faults)
-    tally("verbs over a restart of the bus", len(verbs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from tests.bus.lost.conftest import Case, Cases, Loss, Lost
@@ -86,7 +86,10 @@ async def try_call(verb: Verb, case: Case, made: Callable[[], Awaitable[Any]]) -
 
 def call_blocking(verb: Verb, case: Case, client: SyncClient) -> Any:
     got = called(verb, case, client)
-    return list(cast("Iterator[Any]", got)) if isinstance(got, Iterator) else got
+    if isinstance(got, Iterator):
+        stream: Iterator[Any] = got
+        return list(stream)
+    return got
 
 
 @pytest.mark.parametrize("way", list(Loss))

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from tests.bus.lost.conftest import Case
 
@@ -64,7 +64,8 @@ async def call(verb: Verb, case: Case, client: Any, *, patience: float | None = 
     """What the call gives: generators as a list; `patience` is its time limit."""
     got = called(verb, case, client, {} if patience is None else {"timeout_seconds": patience})
     if isinstance(got, AsyncIterator):
-        return [one async for one in cast("AsyncIterator[Any]", got)]
+        stream: AsyncIterator[Any] = got
+        return [one async for one in stream]
     return await got if inspect.isawaitable(got) else got
 
 
