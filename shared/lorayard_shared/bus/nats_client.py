@@ -191,6 +191,15 @@ class NatsClient(Client):
             self._resp_map.pop(token, None)
             self._asked.pop(token, None)
 
+    async def _process_connect_init(self) -> None:
+        """As its parent's, which leaves a socket open each time that a server takes it and says nothing."""
+        try:
+            await super()._process_connect_init()
+        except BaseException:
+            if self._transport is not None:
+                self._transport.close()
+            raise
+
     async def answers_ping(self, seconds: float) -> bool:
         """Whether the server answers in that time.
 
