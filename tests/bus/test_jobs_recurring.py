@@ -319,7 +319,8 @@ async def test_who_changed_it_and_why_is_kept(bus: Bus) -> None:
     async with Client(settings=bus.settings, tenant="acme") as client:
         await client.schedules.add("digest", "x", cron=HOURLY, reason="first")
     store = ScheduleStore(bus)
-    await store.pause("acme", "digest", Author(actor="ops", reason="night"), paused=True)
+    author = Author(actor="ops", reason="night")
+    await store.pause("acme", "digest", author, paused=True, now=time.time())
     stream = bus.subjects.stream("audit")
     last = await bus.js.get_msg(stream, subject=bus.subjects.registry_audit("schedules", "acme/digest", "2"))
     assert b"ops" in (last.data or b"")

@@ -197,7 +197,7 @@ class NatsClient(Client):
             await super()._process_connect_init()
         except BaseException:
             if self._transport is not None:
-                self._transport.close()
+                self._transport.close()  # type: ignore[no-untyped-call]  # nats-py
             raise
 
     async def answers_ping(self, seconds: float) -> bool:
