@@ -17,6 +17,7 @@ from lorayard.errors import (
     SubmitUnconfirmedError,
 )
 from lorayard.handle import JobHandle
+from lorayard.job_status import JobPlace
 from lorayard.request import LaneName, RequestOptions, TemplateName
 from lorayard.result import Result
 from lorayard.summarize.cache import Cache
@@ -130,7 +131,8 @@ class Asker:
         problem: Exception = DocumentError("it was not asked about", code="bad_answer")
         for _ in range(self._attempts):
             # The same name finds the job of a run that was cut short; one that has failed is no use.
-            handle = await self._submit(f"summarize-{key}-{failed}-{drawn}", question, drawn)
+            name = f"summarize-{key}-{failed}-{drawn}"
+            handle = await self._found(name) or await self._submit(name, question, drawn)
             result = await handle.outcome()
             if not handle.existing:
                 self._count(result)
@@ -153,6 +155,15 @@ class Asker:
                 return _answer_of(result)
         raise problem
 
+    async def _found(self, name: str) -> JobHandle | None:
+        """The job of an earlier run, where the yard still has it. The bus itself knows a name for two minutes
+        only, and then would run a job that waits for longer a second time."""
+        job_id = await self._cache.job(name)
+        if job_id is None:
+            return None
+        handle = self._client.handle(job_id)
+        return None if (await handle.status()).place is JobPlace.UNKNOWN else handle
+
     async def _submit(self, idempotency_key: str, question: Question, drawn: int) -> JobHandle:
         options: RequestOptions = {
             "adapter": question.adapter,
@@ -168,9 +179,11 @@ class Asker:
         patient_until = time.monotonic() + AWAY_SECONDS
         while True:
             try:
-                return await self._client.submit(
+                handle = await self._client.submit(
                     question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options
                 )
+                await self._cache.keep_job(idempotency_key, handle.id)
+                return handle
             except InvalidRequestError as error:
                 if error.field not in ("prompt", "request"):
                     raise  # wrong for every document: an adapter's name, a number

@@ -25,6 +25,7 @@ BUSY_SECONDS: Final = 30.0
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL)",
     "CREATE TABLE IF NOT EXISTS documents (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL)",
     "CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, failed INTEGER NOT NULL, at REAL NOT NULL)",
 )
 
@@ -55,7 +56,7 @@ class Cache:
         for table in _TABLES:
             self._file.execute(table)
         oldest = time.time() - KEPT_SECONDS
-        for name in ("answers", "documents", "failures"):
+        for name in ("answers", "documents", "jobs", "failures"):
             self._file.execute(f"DELETE FROM {name} WHERE at < ?", (oldest,))
 
     def __enter__(self) -> Self:
@@ -84,6 +85,14 @@ class Cache:
     async def keep_document(self, key: str, body: str) -> None:
         """Keep what was made of a document."""
         await self._run(lambda: self._write("documents", key, body))
+
+    async def job(self, key: str) -> str | None:
+        """The job that was submitted under this name, by this run or an earlier one."""
+        return await self._run(lambda: self._read("SELECT body FROM jobs WHERE key = ?", key))
+
+    async def keep_job(self, key: str, job_id: str) -> None:
+        """Remember a job, to find it again."""
+        await self._run(lambda: self._write("jobs", key, job_id))
 
     async def failures(self, key: str) -> int:
         """How often a job under this key has failed: the next one needs a name of its own."""

@@ -13,6 +13,7 @@ from tests.bus.conftest import ADAPTER, RunningServer, Yard
 from tests.bus.summarize.conftest import Summarizer
 
 from lorayard import CancelQuery, InvalidRequestError, JobFailedError
+from lorayard.summarize.cache import Cache
 from lorayard.summarize.prompt_set import PromptSet
 from lorayard.summarize.splitter import split
 from lorayard.summarize.styles import Style
@@ -175,6 +176,33 @@ async def test_a_job_that_was_cancelled_in_an_earlier_run_is_asked_anew__e6(
     await yard.worker()
     found = await summarizer.run(folder)
     assert found["a.txt"].error is None
+
+
+async def test_a_job_that_still_waits_is_found_again_and_not_submitted_anew__e6(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    """The bus forgets the name of a job after two minutes, long before a night's queue is done."""
+    folder = write(a="Text.")
+    await yard.dispatcher()
+    run = asyncio.create_task(summarizer.run(folder))
+
+    async def remembered() -> bool:
+        with Cache(summarizer.folder) as cache:
+            name = [row[0] for row in cache._file.execute("SELECT key FROM jobs")]  # pyright: ignore[reportPrivateUsage]  # what a run has written
+            return bool(name) and (await summarizer.client.queue_depth()).total == 1
+
+    await yard.wait_until(remembered)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    stream = yard.bus.subjects.stream("jobs")
+    config = (await yard.bus.api(f"STREAM.INFO.{stream}"))["config"]
+    await yard.bus.api(f"STREAM.UPDATE.{stream}", {**config, "duplicate_window": 100_000_000})
+    await asyncio.sleep(0.3)  # the server forgets names by its clock
+    again = asyncio.create_task(summarizer.run(folder))
+    await yard.wait_until(lambda: len(summarizer.tallies) == 2 and summarizer.last.chunks == 1)
+    await yard.worker()
+    assert (await again)["a.txt"].error is None
+    assert int((await yard.bus.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"]) == 1
 
 
 @pytest.mark.timeout(120)
