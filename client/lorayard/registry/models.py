@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import nats.js.errors
 
-from lorayard.registry.answering import Answering
+from lorayard.answering import Answering
 from lorayard_schemas.model_card import ModelCard
 from lorayard_shared.registry.blobs import BlobStore
 from lorayard_shared.registry.model_store import ModelStore
