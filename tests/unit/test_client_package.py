@@ -102,3 +102,15 @@ def test_headers_are_read_as_nats_py_reads_them(status: bytes, lines: list[bytes
     plain = PlainNatsClient()._process_headers(raw)  # pyright: ignore[reportPrivateUsage]
     told = {name: value for name, value in (asyncio.run(plain) or {}).items() if name != "Description"}
     assert (read_headers(raw) or {}) == told
+
+
+def test_records_that_nobody_can_read_are_no_news_on_a_services_terminal() -> None:
+    """What a yard's own process logs, a service that only asks must not print (A2)."""
+    code = (
+        "from lorayard_shared.jobs.adapter_registry import AdapterRegistry\n"
+        "from lorayard_shared.jobs.rule_book import RuleBook\n"
+        "assert AdapterRegistry().on_change('acme/a/b@1', b'spoiled') is None\n"
+        "assert not RuleBook().on_change('rules', b'spoiled')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import structlog
-
 from lorayard_schemas.adapter import AdapterRecord, AdapterState, decode_record
 from lorayard_schemas.errors import MalformedMessageError
-from lorayard_shared.logs import Event
+from lorayard_shared.logs import Event, process_logger
 
 
 class AdapterRegistry:
@@ -32,7 +30,6 @@ class AdapterRegistry:
         """Since the start: that a version was given to other tenants."""
         self.changed = False
         """Whether records have come or gone since this was last set back."""
-        self._log = structlog.get_logger()
 
     def on_change(self, key: str, value: bytes | None) -> AdapterRecord | None:
         """Take one change of the bucket; one that cannot be read is logged and counts as absent.
@@ -49,7 +46,7 @@ class AdapterRegistry:
         try:
             record = decode_record(key, value)
         except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+            process_logger().error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
             return None
         self._put(key, record)
         if before is None or before.tenants == record.tenants:

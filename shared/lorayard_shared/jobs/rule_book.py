@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import structlog
-
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.routes import RULES_KEY, RouteRule, RouteTable, Stage
 from lorayard_schemas.rule_parts import USUAL_CHOICES
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.rules import by_stage, fits
-from lorayard_shared.logs import Event
+from lorayard_shared.logs import Event, process_logger
 
 _WITHOUT_RULES = frozenset({Stage.EXPLICIT, Stage.SESSION, Stage.DEFAULT})
 """Stages that can have an adapter by themselves."""
@@ -22,7 +20,6 @@ class RuleBook:
     """One table, kept up by a bucket watch."""
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger()
         self.changes = 0
         """Since the start."""
         self._take(RouteTable())
@@ -37,7 +34,7 @@ class RuleBook:
         try:
             table = decode(RouteTable, value) if value is not None else RouteTable()
         except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+            process_logger().error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
             return False
         if table == self.table:
             return False  # listed anew

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import nats.errors
 import nats.js.errors
-import structlog
 
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
@@ -24,7 +23,7 @@ from lorayard_shared.errors import YardError
 from lorayard_shared.jobs.asked import Asked
 from lorayard_shared.jobs.directory import Directory
 from lorayard_shared.jobs.semantic_book import Standing
-from lorayard_shared.logs import Event
+from lorayard_shared.logs import Event, process_logger
 from lorayard_shared.registry.classifier_shelf import ClassifierShelf, ClassifierUnusableError
 from lorayard_shared.semantic.errors import ArtifactError
 
@@ -66,7 +65,6 @@ class SemanticWatch:
         self._woken = asyncio.Event()
         self._tried = asyncio.Event()
         self._tried.set()
-        self._log = structlog.get_logger()
 
     def on_change(self, key: str, value: bytes | None) -> None:
         """A change in the bucket of rules; what cannot be read leaves the classifier there was."""
@@ -75,7 +73,7 @@ class SemanticWatch:
         try:
             record = decode(SemanticRecord, value) if value is not None else None
         except MalformedMessageError as error:
-            self._log.error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
+            process_logger().error(Event.MESSAGE_MALFORMED, key=key, field=error.field, reason=error.reason)
             return
         wanted = record if record is not None and record.is_on else None
         if wanted == self._wanted:
@@ -125,7 +123,7 @@ class SemanticWatch:
             self._fail(wanted, str(error) or type(error).__name__)
             return False
         except Exception as error:  # noqa: BLE001  # a library's own: jobs are served without it
-            self._log.exception(Event.LOOP_FAILED, what="classifier")
+            process_logger().exception(Event.LOOP_FAILED, what="classifier")
             self._fail(wanted, f"it cannot be read: {error}")
             return False
         if self._wanted is wanted:
@@ -151,7 +149,7 @@ class SemanticWatch:
         self.record = record
         self._directory.semantic.put(standing)
         revision = record.revision if record is not None else None
-        self._log.info(Event.CLASSIFIER_CHANGED, revision=revision)
+        process_logger().info(Event.CLASSIFIER_CHANGED, revision=revision)
         self._took()
 
     def _fail(self, wanted: SemanticRecord, reason: str) -> None:
@@ -159,7 +157,7 @@ class SemanticWatch:
         told = f"revision {wanted.revision} cannot be had: {reason}"
         if told != book.trouble:
             goes_on = self.record.revision if self.record is not None else None
-            self._log.error(
+            process_logger().error(
                 Event.CLASSIFIER_FAILED, revision=wanted.revision, reason=reason, goes_on_with=goes_on
             )
         book.trouble = told
