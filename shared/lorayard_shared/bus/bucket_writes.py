@@ -12,7 +12,6 @@ from typing import cast
 
 import nats.errors
 import nats.js.errors
-from nats.js.kv import KeyValue
 
 from lorayard_schemas import headers
 from lorayard_shared.bus.connection import Bus
@@ -25,6 +24,8 @@ _CHANGED = frozenset({WRONG_LAST_SEQUENCE, 10164})
 """Somebody else has written the key meanwhile; the second: it is so under any condition."""
 
 _OPERATION = "KV-Operation"
+_MARKER = "Nats-Marker-Reason"
+"""The server's own mark, of a value that has run out."""
 
 
 class UnansweredError(nats.errors.TimeoutError):
@@ -58,7 +59,7 @@ async def update_key(bus: Bus, kind: str, key: str, value: bytes, *, last: int) 
     return await _write(bus, kind, key, value, {headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(last)})
 
 
-async def create_key(bus: Bus, kind: str, bucket: KeyValue, key: str, value: bytes) -> int:
+async def create_key(bus: Bus, kind: str, key: str, value: bytes) -> int:
     """The same, if there is none, or it was taken away.
 
     Raises:
@@ -68,18 +69,20 @@ async def create_key(bus: Bus, kind: str, bucket: KeyValue, key: str, value: byt
     try:
         return await update_key(bus, kind, key, value, last=0)
     except nats.js.errors.KeyWrongLastSequenceError:
-        if (mark := await _deleted(bucket, key)) is None:
+        if (mark := await _deleted(bus, kind, key)) is None:
             raise
     return await update_key(bus, kind, key, value, last=mark)
 
 
-async def _deleted(bucket: KeyValue, key: str) -> int | None:
-    """The revision of the mark that a key was taken away; None: it is there."""
+async def _deleted(bus: Bus, kind: str, key: str) -> int | None:
+    """The revision of the mark that a key was taken away; None: it is there, or never was."""
+    bucket = bus.subjects.bucket(kind)
     try:
-        await bucket.get(key)
-    except nats.js.errors.KeyDeletedError as error:
-        return cast("int", error.entry.revision) if error.entry is not None else None  # pyright: ignore[reportUnknownMemberType]  # nats-py
-    return None
+        last = await bus.js.get_msg(f"KV_{bucket}", subject=f"$KV.{bucket}.{key}", direct=True)
+    except nats.js.errors.NotFoundError:
+        return None
+    found = cast("dict[str, str]", last.headers or {})  # nats-py says no more than that it is a dict
+    return last.seq if _OPERATION in found or _MARKER in found else None
 
 
 async def delete_key(bus: Bus, kind: str, key: str, *, last: int | None = None) -> None:

@@ -91,10 +91,9 @@ class Records:
         Raises:
             VersionTakenError: it is registered, for these bytes or others; both digests are told.
         """
-        bucket = await self._bucket()
         try:
             revision = await create_key(
-                self._bus, "adapters", bucket, record_key(record.name, record.version), encode(record)
+                self._bus, "adapters", record_key(record.name, record.version), encode(record)
             )
         except nats.js.errors.KeyWrongLastSequenceError as error:
             known = await self.get(record.name, record.version)

@@ -193,6 +193,7 @@ JOBS = (
     ),
     Verb(path="queue_depth", ready=Case.hold, right=lambda _c, depth: depth.total >= 1),
     Verb(path="scheduled", right=lambda _c, got: got == []),
+    Verb(path="models"),
     Verb(path="workers", right=lambda _c, got: len(got) == 1),
     Verb(path="place", given=lambda _c, _y: given(ADAPTER, replicas=(0, 2))),
     Verb(path="placements", right=lambda _c, report: report is not None),
