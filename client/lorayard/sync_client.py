@@ -205,6 +205,10 @@ class SyncClient:
         thread = self._thread
         return SyncJobHandle(thread, thread.call(self._handle(job_id)))
 
+    def job_id(self, idempotency_key: str) -> str:
+        """The id of the tenant's job under a key; raises as `Client.job_id` does."""
+        return self._client.job_id(idempotency_key)
+
     def cancel_many(self, job_ids: Iterable[str]) -> CancelReport:
         """Cancel jobs of the tenant by their ids; the report has what became of each."""
         thread = self._thread
