@@ -19,13 +19,13 @@ pytestmark = pytest.mark.bus
 WaitUntil = Callable[..., Awaitable[None]]
 
 
-BACKLOG = 300
+BACKLOG = 600
 
 
 async def backlog(yard: Yard, wait_until: WaitUntil, *, enabled: bool) -> None:
-    """Jobs of one tenant, 15 s of work, that become overdue in a second; some are through."""
+    """Jobs of one tenant, 30 s of work for half of that; some are through."""
     await yard.dispatcher(shed_hopeless=enabled)
-    soon = time.time() + 5.0
+    soon = time.time() + 15.0
     for number in range(BACKLOG):
         await yard.publish(Job(id=f"j{number}", prompt="p", deadline=soon), tenant="acme")
     await yard.worker(engine="echo", echo_delay_seconds=0.05, rows=1, lookahead=0)
@@ -57,13 +57,13 @@ async def test_a_job_that_would_wait_beyond_its_deadline_is_told_so_at_once__e5(
     await backlog(yard, wait_until, enabled=True)
     async with Client(settings=yard.settings, tenant="acme") as client:
         with pytest.raises(JobExpiredError, match=r"jobs of its tenant .* go first") as it:
-            await client.generate("p", deadline_seconds=6, timeout_seconds=20)
+            await client.generate("p", deadline_seconds=16, timeout_seconds=40)
         assert it.value.result.error is not None
         assert it.value.result.error.code == "shed"
         # One that goes before those, one with time enough, another tenant's, and one without a deadline.
-        await yard.publish(Job(id="first", prompt="p", deadline=time.time() + 2), tenant="acme")
+        await yard.publish(Job(id="first", prompt="p", deadline=time.time() + 8), tenant="acme")
         await yard.publish(Job(id="later", prompt="p", deadline=time.time() + 60), tenant="acme")
-        await yard.publish(Job(id="other", prompt="p", deadline=time.time() + 6), tenant="other")
+        await yard.publish(Job(id="other", prompt="p", deadline=time.time() + 16), tenant="other")
         await yard.publish(Job(id="ever", prompt="p"), tenant="acme")
         assert (await yard.result("first")).state is ResultState.SUCCEEDED
         await taken(yard, wait_until, BACKLOG + 5)
@@ -73,7 +73,7 @@ async def test_a_job_that_would_wait_beyond_its_deadline_is_told_so_at_once__e5(
 @pytest.mark.usefixtures("quick_judge")
 async def test_shedding_by_deadline_can_be_turned_off__e5(yard: Yard, wait_until: WaitUntil) -> None:
     await backlog(yard, wait_until, enabled=False)
-    await yard.publish(Job(id="late", prompt="p", deadline=time.time() + 6), tenant="acme")
+    await yard.publish(Job(id="late", prompt="p", deadline=time.time() + 16), tenant="acme")
     await taken(yard, wait_until, BACKLOG + 1)
     assert (await yard.status()).shed_hopeless == 0
     assert await yard.stored("late") is None

@@ -35,6 +35,7 @@ _TEXTS = (
         "stable",
         "0" * 64,
         "0" * 32,
+        "0" * 12,
         "sha256:" + "ab" * 32,
     ),
     *("base", "2026-11-22", "zone=a", "all-linear", "yard.jobs.normal.t._", "$JS.ACK.A.b.1.2.3.4.5"),
