@@ -132,8 +132,9 @@ async def _find(link: Link, query: CancelQuery) -> list[MeantJob]:
 
     for kind, place, pattern in (
         ("jobs", Place.JOBS, f"jobs.{query.lane or '*'}.{tenant}.>"),
-        ("delayed", Place.DUE, f"due.{query.lane or '*'}.{tenant}.>"),
+        # The way that jobs go: what goes on meanwhile is met again, not missed.
         ("delayed", Place.DELAYED, f"delayed.{tenant}.*"),
+        ("delayed", Place.DUE, f"due.{query.lane or '*'}.{tenant}.>"),
     ):
         try:
             stream, pattern = subjects.stream(kind), f"{subjects.prefix}.{pattern}"

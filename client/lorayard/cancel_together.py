@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import nats.errors
-
+from lorayard.answering import Answering
 from lorayard.asking import ask
-from lorayard.cancel import cancel_job, stored_states
-from lorayard.errors import BusUnavailableError, LorayardError, NoDispatcherError
+from lorayard.cancel import ALONE_SECONDS, cancel_job, stored_states
+from lorayard.errors import LorayardError, NoDispatcherError
 from lorayard.yard_view import list_workers
 from lorayard_schemas.assignment import CancelOutcome
 from lorayard_schemas.cancel_many import CANCEL_MANY, CancelMany, CancelManyReply, MeantJob
@@ -92,20 +91,21 @@ class _Orders:
         """
         order = CancelMany(tenant=self._link.tenant, jobs=tuple(jobs))
         if not self._silent:
+            losses = self._link.bus.disconnects
             try:
                 reply = await ask(self._link, CANCEL_MANY, order, CancelManyReply, seconds=ANSWER_SECONDS)
-                return reply.outcomes
             except NoDispatcherError:
                 self._silent = True
+            else:
+                # An order that broke with its connection came twice, and the first may have ended them.
+                broke = self._link.bus.disconnects != losses
+                return await self._told_apart(reply.outcomes) if broke else reply.outcomes
         return await self._end_alone(order)
 
     async def _end_alone(self, order: CancelMany) -> Outcomes:
         workers = [advert.worker for advert in await list_workers(self._link)]
-        try:
+        async with Answering(self._link), asyncio.timeout(ALONE_SECONDS):
             outcomes = await self._alone.end(order, workers, dispatchers=None)
-        except nats.errors.Error as error:
-            reason = str(error).removeprefix("nats: ") or type(error).__name__
-            raise BusUnavailableError(url=self._link.settings.url, reason=reason) from error
         return await self._told_apart(outcomes)
 
     async def _told_apart(self, outcomes: Outcomes) -> Outcomes:

@@ -240,7 +240,9 @@ class Recurring:
             await asyncio.gather(*(self._write(key, found) for key, found in told[start : start + AT_ONCE]))
 
     async def _write(self, key: str, found: Mapping[str, JobResult]) -> None:
-        known = self._states[key]
+        known = self._states.get(key)
+        if known is None:
+            return  # its schedule was taken away while its results were asked for
         noted = await self._store.change_state(
             known.tenant, known.name, lambda state: with_results(state, found)
         )

@@ -91,6 +91,14 @@ async def test_what_no_version_can_have_written_is_replaced_by_what_was_there__f
     assert await told(bus) == []
 
 
+async def test_what_a_newer_version_wrote_before_junk_came_is_put_back__f1(bus: Bus) -> None:
+    newer = msgpack.packb({**LIMIT.model_dump(mode="json"), "v": 2})
+    for body in (encode(LIMIT), newer, b"junk"):
+        await put(bus, "tenants", KEY, body)
+    await told(bus, mending=True)
+    assert await value(bus, "tenants", KEY) == newer
+
+
 async def test_a_schedule_that_is_never_due_is_named_with_what_takes_it_away__f1(bus: Bus) -> None:
     job = Job(id="digest", prompt="x")
     plan = Schedule(name="digest", tenant="acme", cron="junk", job=job, since=time.time())

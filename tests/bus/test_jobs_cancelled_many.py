@@ -11,12 +11,15 @@ from nats.aio.msg import Msg
 from tests.bus.conftest import Yard
 
 import lorayard.cancel
+import lorayard.cancel_many
 import lorayard.cancel_together
-from lorayard import CancelOutcome, CancelQuery, Client
+from lorayard import BusUnavailableError, CancelOutcome, CancelQuery, Client
 from lorayard_schemas.cancel_many import CancelMany
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import JobResult, ResultState
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.scanning import Look, scan
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
 from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
@@ -145,6 +148,44 @@ async def test_what_a_late_answer_has_ended_is_not_told_as_finished__e4(
         await yard.publish(Job(id=name, prompt="x"))
     report = await client.cancel_many(ids)
     assert report.outcomes == {"j0": FINISHED, **dict.fromkeys(ids[1:], CANCELLED)}
+
+
+async def test_who_cancels_alone_is_told_in_bounded_time_that_no_result_can_be_stored__g2(
+    long_lease_yard: Yard, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = long_lease_yard.bus
+    stream = bus.subjects.stream("results")
+    config = (await bus.api(f"STREAM.INFO.{stream}"))["config"]
+    await bus.api(f"STREAM.UPDATE.{stream}", {**config, "max_msg_size": 1})
+    monkeypatch.setattr(lorayard.cancel_together, "ALONE_SECONDS", 1.0)
+    ids = [f"j{number}" for number in range(20)]
+    report = await client.cancel_many(ids)
+    assert report.errors.keys() == set(ids)
+    assert {type(error) for error in report.errors.values()} == {BusUnavailableError}
+
+
+async def test_a_job_that_comes_due_while_a_query_looks_is_not_missed__e4(
+    long_lease_yard: Yard, client: Client, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = long_lease_yard.bus
+    later = await client.submit("x", delay_seconds=2)
+    looked: list[str] = []
+
+    async def due() -> bool:
+        asked = {"subjects_filter": bus.subjects.due}
+        info = await bus.api(f"STREAM.INFO.{bus.subjects.stream('delayed')}", asked)
+        return bool(info["state"].get("subjects"))
+
+    async def slowly(where: Bus, stream: str, subject: str, look: Look, *, seconds: float) -> bool:
+        whole = await scan(where, stream, subject, look, seconds=seconds)
+        if stream == bus.subjects.stream("delayed") and not looked:
+            looked.append(subject)
+            await wait_until(due)
+        return whole
+
+    monkeypatch.setattr(lorayard.cancel_many, "scan", slowly)
+    assert (await client.cancel_where(CancelQuery())).outcomes == {later.id: CANCELLED}
+    assert looked
 
 
 @pytest.mark.parametrize("state", ["running", "queued", "finished", "never"])

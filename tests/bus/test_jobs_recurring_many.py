@@ -16,8 +16,9 @@ from lorayard_dispatcher.recurring import Recurring
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import JobResult
-from lorayard_schemas.schedule import ScheduleState, plan_key
+from lorayard_schemas.schedule import ScheduleState, plan_key, state_key
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.last_messages import last_messages
 from lorayard_shared.bus.listing import list_bucket
 from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
@@ -95,6 +96,32 @@ async def test_what_became_of_many_runs_is_asked_in_one_question__e4(bus: Bus) -
     assert {one.state.runs[-1].state for one in await store.list()} == {ResultState.SUCCEEDED}
     # A question and a write for each, and one question after all results: no second question for each.
     assert bus.nc.stats["out_msgs"] - before < 2 * len(runs) + 10
+
+
+async def test_a_schedule_that_goes_while_its_results_are_asked_for_ends_nothing__e4(
+    bus: Bus, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.schedules.add("digest", "x", cron=HOURLY)
+    now = [time.time()]
+    mine = await keeper(bus, lambda: now[0])
+    await mine.look()
+    now[0] += HOUR
+    await mine.look()
+    run = (await store_state(bus)).runs[-1]
+    ended = JobResult(job=run.job, tenant="acme", state=ResultState.SUCCEEDED, finished_at=1.0)
+    await ResultStore(bus, PayloadStore(bus)).store(ended)
+    late = await keeper(bus, lambda: now[0])
+
+    async def asked(bus: Bus, stream: str, subjects: list[str]) -> dict[str, bytes]:
+        found = await last_messages(bus, stream, subjects)
+        await client.schedules.remove("digest")
+        for key in (plan_key("acme", "digest"), state_key("acme", "digest")):
+            late.on_change(key, None)
+        return found
+
+    monkeypatch.setattr("lorayard_dispatcher.recurring.last_messages", asked)
+    await late.look()
+    assert await client.schedules.list() == []
 
 
 async def test_what_was_missed_for_long_is_counted_beside_the_loop__e4(

@@ -89,7 +89,7 @@ async def check_records(bus: Bus, *, mending: bool) -> AsyncIterator[Finding]:
         if not bad:
             yield ok("records", f"{name}: {len(found)}, all can be read")
         for entry, fault in bad[:SHOWN]:
-            yield await _finding(bucket, name, entry, fault, kinds, mending=mending)
+            yield await _finding(bucket, name, entry, fault, mending=mending)
         if len(bad) > SHOWN:
             yield warn("records", f"{name}: {len(bad) - SHOWN} more", "mend these, and look again")
 
@@ -134,21 +134,20 @@ async def _finding(
     name: str,
     entry: KeyValue.Entry,
     fault: _Fault,
-    kinds: Sequence[_Kind],
     *,
     mending: bool,
 ) -> Finding:
     label = f"{name}, {entry.key}: {fault.reason}"
     if fault.nobodys and mending:
         try:
-            return ok("records", f"mended: {label}; {await _replace(bucket, entry, kinds)}")
+            return ok("records", f"mended: {label}; {await _replace(bucket, entry)}")
         except (nats.errors.Error, nats.js.errors.Error) as error:
             return warn("records", f"{label}; it could not be replaced ({error})", "run this again")
     usual = _REMOVE if fault.nobodys else _UPGRADE.format(bucket=name, key=entry.key)
     return warn("records", label, fault.mend or usual)
 
 
-async def _replace(bucket: KeyValue, entry: KeyValue.Entry, kinds: Sequence[_Kind]) -> str:
+async def _replace(bucket: KeyValue, entry: KeyValue.Entry) -> str:
     """What was there before is put back, where the bucket has kept it; else the key is taken away."""
     past = await list_history(bucket, entry.key)
     last = entry.revision or 0
@@ -157,7 +156,7 @@ async def _replace(bucket: KeyValue, entry: KeyValue.Entry, kinds: Sequence[_Kin
     for before in reversed(past[:-1]):
         if before.operation is not None:
             break  # it was taken away before these bytes came
-        if _fault(before, kinds) is None:
+        if _is_map(before.value or b""):  # also what this version cannot read: a newer one may
             await bucket.update(entry.key, before.value or b"", last=last)
             return f"revision {before.revision} is put back"
     await bucket.delete(entry.key, last=last)

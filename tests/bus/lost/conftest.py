@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
 
-from lorayard import Client
+from lorayard import Client, GenerateRequest
+from lorayard.cancel_together import FEW
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.audit import RegistryChange
 from lorayard_schemas.codec import decode, encode
@@ -246,6 +247,12 @@ class Case:
     async def hold(self) -> None:
         """Have a job that waits."""
         self.there["held"] = (await self.sure.submit("hello", lane="bulk", delay_seconds=3600)).id
+
+    async def hold_many(self) -> None:
+        """Have more jobs that wait than are cancelled one by one."""
+        wait = [GenerateRequest("hello", lane="bulk", delay_seconds=3600)] * (FEW + 1)
+        report = await self.sure.submit_many(wait)
+        self.there["many"] = [handle.id for handle in report.handles]
 
     async def end(self) -> None:
         """Have a job that has ended."""

@@ -29,6 +29,7 @@ from lorayard import (
     Schedules,
     Strikes,
 )
+from lorayard.cancel_together import FEW
 from lorayard.registry.classifiers import Classifiers
 from lorayard.tenants import Tenants
 from lorayard_schemas.job import INLINE_BYTES
@@ -182,6 +183,15 @@ JOBS = (
         given=lambda c, _y: given([c.there["held"]]),
         right=lambda c, report: report.outcomes == {c.there["held"]: CancelOutcome.CANCELLED},
         results=1,
+    ),
+    Verb(
+        path="cancel_many",
+        note="together",
+        goes_on=True,
+        ready=Case.hold_many,
+        given=lambda c, _y: given(c.there["many"]),
+        right=lambda c, report: report.outcomes == dict.fromkeys(c.there["many"], CancelOutcome.CANCELLED),
+        results=FEW + 1,
     ),
     Verb(
         path="cancel_where",
