@@ -22,16 +22,23 @@ from nats.aio.msg import Msg
 from lorayard_dispatcher.departures import Departures
 from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.held_job import HeldJob
+from lorayard_schemas.codec import decode
 from lorayard_schemas.dead_letter import DeadLetter
+from lorayard_schemas.errors import MalformedMessageError
+from lorayard_schemas.job import JobStub
+from lorayard_schemas.names import subject_token
 from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.scanning import scan
 from lorayard_shared.bus.topology import CHECK_DELAYED, topology
 from lorayard_shared.jobs import refusals
 from lorayard_shared.jobs.answers import Answers
-from lorayard_shared.jobs.cancelling import find_among
 from lorayard_shared.logs import Event
 
 LOOK_SECONDS = 2.0
 """Between two looks after those that are at workers."""
+
+SCAN_SECONDS = 30.0
+"""To look through a tenant's whole queue: 100,000 jobs take some seconds."""
 
 DELETED = frozenset({"Unacknowledged message was deleted", "Message deleted by stream limits"})
 """What the server itself says (2.15) of a message that was taken out of the stream, as cancelled ones are:
@@ -140,4 +147,25 @@ class Terminated:
         """Whether it has its result, or is tried again under a message of its own."""
         if await self._answers.has_result(held.tenant, held.job):
             return True
-        return bool(await find_among(self._bus, held.tenant, frozenset({held.job})))
+        subjects, token = self._bus.subjects, subject_token(held.tenant)
+        for kind, subject in (
+            ("delayed", subjects.delayed_job(held.tenant, held.job)),
+            ("delayed", f"{subjects.prefix}.due.*.{token}.>"),
+            ("jobs", f"{subjects.prefix}.jobs.*.{token}.>"),
+        ):
+            if await self._lies_under(subjects.stream(kind), subject, held.job):
+                return True
+        return False
+
+    async def _lies_under(self, stream: str, subject: str, job: str) -> bool:
+        """All are looked through, however many: nobody else would answer it."""
+        found: list[str] = []
+
+        def look(_: str, __: dict[str, str], body: bytes) -> None:
+            with suppress(MalformedMessageError):
+                if (stub := decode(JobStub, body)).id == job:
+                    found.append(stub.id)
+
+        if not await scan(self._bus, stream, subject, look, seconds=SCAN_SECONDS) and not found:
+            raise nats.errors.TimeoutError  # it is looked for again
+        return bool(found)

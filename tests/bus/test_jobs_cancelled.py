@@ -18,11 +18,13 @@ from tests.bus.conftest import RunningServer, Yard
 from lorayard import BusUnavailableError, CancelOutcome, CancelQuery, Client, InvalidRequestError
 from lorayard_cli.app import run_command
 from lorayard_cli.exit_codes import ExitCode
-from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.job import Job, Lane, PayloadRef
 from lorayard_schemas.result import ResultState
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
 from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+from lorayard_workers.service.attempts import Attempts
+from lorayard_workers.service.held_jobs import HeldJob
 
 pytestmark = pytest.mark.bus
 
@@ -258,3 +260,23 @@ async def test_many_are_cancelled_by_a_query_and_the_others_left_alone__e4(
     assert await asyncio.to_thread(run_command, ["cancel", *where]) == ExitCode.USAGE
     assert await asyncio.to_thread(run_command, ["cancel", "nobody", *where]) == ExitCode.FAILED
     assert "job nobody is not known" in capsys.readouterr().out
+
+
+async def test_a_job_that_fails_as_it_is_cancelled_ends_as_its_cancel_says__e4(
+    long_lease_yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its prompt is gone, so that no row of the engine says that it ends."""
+    yard = long_lease_yard
+    told: list[CancelOutcome] = []
+    decided = Attempts.again
+
+    async def again(attempts: Attempts, held: HeldJob, failed: Failed) -> bool:
+        told.append(await yard.cancel("j"))
+        return await decided(attempts, held, failed)
+
+    monkeypatch.setattr(Attempts, "again", again)
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(Job(id="j", prompt_ref=PayloadRef(key="k", sha256="0" * 64, size_bytes=1)))
+    assert (await yard.result("j")).state is ResultState.CANCELLED
+    assert told == [CancelOutcome.CANCELLED]

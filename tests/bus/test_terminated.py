@@ -14,10 +14,12 @@ import lorayard
 import lorayard_dispatcher
 import lorayard_shared
 import lorayard_workers
+from lorayard import Client, GenerateRequest
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import ResultState
 from lorayard_shared.bus.deleting import delete_message
 from lorayard_shared.bus.delivery import TERM
+from lorayard_shared.bus.scanning import PAGE_MESSAGES
 from lorayard_shared.bus.topology import lane_consumer
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
@@ -83,6 +85,33 @@ async def test_a_terminated_job_at_a_worker_ends_there_or_with_it__e3(
         await yard.cancel("j")
         assert (await yard.result("j")).state is ResultState.CANCELLED
         assert await yard.dead_letters() == []
+
+
+async def test_a_terminated_job_is_given_up_with_its_worker_however_long_the_queue_is__e3(
+    long_lease_yard: Yard, wait_until: WaitUntil
+) -> None:
+    yard = long_lease_yard
+    engine = EchoEngine(rows=1, script=lambda _: Scripted(delay_seconds=math.inf))
+    await yard.dispatcher(window=1)
+    worker = await yard.worker(engine=engine, drain_seconds=0.0)
+    sequence = await yard.publish(Job(id="j", prompt="x"))
+
+    async def holds() -> bool:
+        return len((await yard.advert()).load.holding) == 1
+
+    await wait_until(holds)
+    async with Client(settings=yard.settings, tenant="acme") as client:
+        await client.submit_many([GenerateRequest("x", lane="bulk")] * (PAGE_MESSAGES + 1))
+    await terminate(yard, sequence)
+
+    async def only_others() -> bool:
+        return await yard.left() == PAGE_MESSAGES + 1
+
+    await wait_until(only_others)
+    await worker.stop()
+    result = await yard.result("j")
+    assert result.error is not None
+    assert result.error.code == "terminated"
 
 
 async def test_a_parked_job_whose_message_was_deleted_is_still_run__e3(

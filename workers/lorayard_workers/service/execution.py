@@ -320,6 +320,7 @@ class Execution:
     async def _finish(self, held: HeldJob, outcome: Outcome) -> None:
         if held.cancelled:  # whoever has cancelled it was told that it ends so
             outcome = Cancelled(request_id=held.key)
+        held.ending = True  # from here on what is stored first counts
         if isinstance(outcome, Failed):
             if await self._attempts.again(held, outcome):
                 held.move(JobState.RETRYING)
