@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def make_sink(out: Path | None, chosen: FormatName | None, names: Sequence[str])
         if chosen not in (None, "jsonl"):
             raise CommandError(ExitCode.USAGE, "usage", f"--format {chosen} needs --out", field="out")
         return Lines(sys.stdout)
-    place = out.absolute()
+    place = Path(os.path.realpath(out))  # two names of one place are one place
     match chosen or format_of(place):
         case "markdown":
             if place.exists() and not place.is_dir():

@@ -18,6 +18,7 @@ from lorayard.batch import (
     BatchOptions,
     BatchRunner,
     BatchState,
+    BrokenOutputError,
     Fsync,
     Manifest,
     NoBatchError,
@@ -243,8 +244,12 @@ async def _ended(output: Path, timeout_seconds: float) -> None:
 def _in_folder(folder: Path) -> Sequence[Manifest]:
     found: list[Manifest] = []
     for state in sorted(folder.glob("*.batch")):
-        with suppress(NoBatchError):
+        try:
             found.append(read_manifest(state.with_suffix("")))
+        except NoBatchError:
+            continue
+        except BrokenOutputError as error:
+            note(str(error))  # one that was torn hides no other
     return found
 
 

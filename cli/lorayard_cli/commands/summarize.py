@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,7 +22,7 @@ from lorayard.summarize.plan import make_plan
 from lorayard.summarize.prompt_set import PromptSet
 from lorayard.summarize.reading.document import MOST_BYTES
 from lorayard.summarize.run import summarize_sources
-from lorayard.summarize.sources import find_sources
+from lorayard.summarize.sources import Source, find_sources
 from lorayard.summarize.styles import Style
 from lorayard.summarize.tally import Tally
 from lorayard.summarize.tokenizer import token_counter
@@ -123,16 +124,17 @@ async def summarize(
     del output  # JSON lines either way
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what is broken is listed with its file
     options = asked.options()
-    names = [str(source.name) for source in find_sources(paths, all_files=all_files)]
-    if not names:
+    # Listed once: a file that comes meanwhile would move the places, and names, of those behind it.
+    sources = list(find_sources(paths, all_files=all_files))
+    if not sources:
         message = "no document under " + ", ".join(map(str, paths))
         raise CommandError(ExitCode.BAD_INPUT, "no_files", message, field="paths")
-    tally = Tally(documents=len(names))
+    tally = Tally(documents=len(sources))
     folder = cache or data_folder() / CACHE_FOLDER
     try:
-        with make_sink(out, format, names) as sink, Cache(folder) as kept:
+        with make_sink(out, format, [str(source.name) for source in sources]) as sink, Cache(folder) as kept:
             async with client(yard) as connected:
-                await _run(connected, paths, all_files, options, kept, sink, tally)
+                await _run(connected, sources, options, kept, sink, tally)
     except OutputInUseError as error:
         raise CommandError(ExitCode.PORT_IN_USE, "output_in_use", str(error), field="out") from error
     except OutputError as error:
@@ -144,8 +146,7 @@ async def summarize(
 
 async def _run(
     connected: Client,
-    paths: list[Path],
-    all_files: bool,
+    sources: Sequence[Source],
     options: SummaryOptions,
     cache: Cache,
     sink: Sink,
@@ -153,7 +154,6 @@ async def _run(
 ) -> None:
     view = await YardView.of(connected)
     plan = make_plan(options, view, await token_counter(connected, view, cache.folder))
-    sources = find_sources(paths, all_files=all_files)
     try:
         async with shown(tally):
             async for placed in summarize_sources(connected, sources, plan, cache, tally):

@@ -19,7 +19,7 @@ from lorayard.client import Client
 BLOCK_LINES = 1024
 
 GENERATIONS = 8
-"""A line is asked under one key, and under few more where the yard had no room for it."""
+"""More than the manifest knows of: it is written every few seconds."""
 
 
 def want_cancel(output: Path) -> None:
@@ -42,14 +42,17 @@ async def cancel_left(yard: Client, batch: OpenBatch) -> tuple[Manifest, int]:
         LorayardError: nobody can tell which those are.
     """
     try:
+        # Should this process die, too, a resume takes the cancelled jobs for what they are.
+        await in_thread(partial(want_cancel, batch.files.output))
         sender = Sender(yard, batch.manifest.id)
         await sender.look_for_unfinished()
+        generations = batch.manifest.generations + GENERATIONS
         left: list[str] = []
-        while not batch.source.ended:
+        while sender.unfinished and not batch.source.ended:
             block = await in_thread(partial(batch.source.block, BLOCK_LINES))
             for line in block:
                 if isinstance(line, Line):
-                    left += _jobs(yard, batch.manifest.id, line) & sender.unfinished
+                    left += _jobs(yard, batch.manifest.id, line, generations) & sender.unfinished
         await yard.cancel_many(left)
         manifest = Tally(batch.manifest).manifest(state=BatchState.CANCELLED)
         write_manifest(manifest)
@@ -58,11 +61,11 @@ async def cancel_left(yard: Client, batch: OpenBatch) -> tuple[Manifest, int]:
     return manifest, len(left)
 
 
-def _jobs(yard: Client, batch: str, line: Line) -> set[str]:
+def _jobs(yard: Client, batch: str, line: Line, generations: int) -> set[str]:
     """Every id that a job of it may have."""
     choices = len(line.asked.requests)
     return {
         yard.job_id(key)
-        for generation in range(GENERATIONS)
+        for generation in range(generations)
         for key in keys_of(batch, line.custom_id, (generation,) * choices)
     }

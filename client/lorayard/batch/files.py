@@ -33,6 +33,8 @@ def batch_files(input: Path, output: Path, errors: Path | None = None) -> BatchF
     refused = (
         _real(errors) if errors is not None else target.with_name(f"{target.stem}.errors{target.suffix}")
     )
+    for path in (source, target, refused):
+        _check_name(path)
     if len({source, target, refused}) < 3:
         raise BatchFilesError("input, output and error file must be three files")
     if not source.is_file():
@@ -46,6 +48,15 @@ def state_folder(output: Path) -> Path:
     """Of the batch with this output."""
     target = _real(output)
     return target.with_name(f"{target.name}.batch")
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        reason = f"{shown}: the name is no UTF-8, and the batch's manifest could not tell it"
+        raise BatchFilesError(reason) from error
 
 
 def _real(path: Path) -> Path:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+
+from lorayard.batch.errors import OutputWriteError
 
 CACHE_KIB = 16 * 1024
 """A million ids take about 30 MB on disk."""
@@ -17,24 +21,29 @@ _NOT_READ = 0
 
 
 class IdIndex:
-    """Ids by a digest of 128 bits: no two of any batch meet."""
+    """Ids by a digest of 128 bits: no two of any batch meet. Every method raises OutputWriteError where the
+    disk takes no more."""
 
     def __init__(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
         self._path = path
-        # One thread at a time, not always the same one.
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KIB}"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.execute("CREATE TABLE ids (digest BLOB PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID")
-        self._db.execute("BEGIN")  # never committed: it is thrown away
+        with self._disk():
+            path.unlink(missing_ok=True)
+            # One thread at a time, not always the same one.
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KIB}"):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._db.execute(
+                "CREATE TABLE ids (digest BLOB PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID"
+            )
+            self._db.execute("BEGIN")  # never committed: it is thrown away
 
     def settle(self, custom_id: str | None, number: int = 0) -> bool:
         """An output has this id, or (None) tells of this line; False: it has it twice."""
-        found = self._db.execute(
-            "INSERT OR IGNORE INTO ids VALUES (?, ?)", (_digest(custom_id, number), _NOT_READ)
-        )
-        return found.rowcount == 1
+        with self._disk():
+            found = self._db.execute(
+                "INSERT OR IGNORE INTO ids VALUES (?, ?)", (_digest(custom_id, number), _NOT_READ)
+            )
+            return found.rowcount == 1
 
     def is_settled(self, number: int) -> bool:
         """Whether an output tells of this line, which has no id."""
@@ -45,10 +54,11 @@ class IdIndex:
         None for a new one."""
         digest = _digest(custom_id, number)
         line = self._line(digest)
-        if line is None:
-            self._db.execute("INSERT INTO ids VALUES (?, ?)", (digest, number))
-        elif line == _NOT_READ:
-            self._db.execute("UPDATE ids SET line = ? WHERE digest = ?", (number, digest))
+        with self._disk():
+            if line is None:
+                self._db.execute("INSERT INTO ids VALUES (?, ?)", (digest, number))
+            elif line == _NOT_READ:
+                self._db.execute("UPDATE ids SET line = ? WHERE digest = ?", (number, digest))
         return line
 
     def close(self) -> None:
@@ -57,10 +67,18 @@ class IdIndex:
         self._path.unlink(missing_ok=True)
 
     def _line(self, digest: bytes) -> int | None:
-        row: tuple[int] | None = self._db.execute(
-            "SELECT line FROM ids WHERE digest = ?", (digest,)
-        ).fetchone()
-        return None if row is None else row[0]
+        with self._disk():
+            row: tuple[int] | None = self._db.execute(
+                "SELECT line FROM ids WHERE digest = ?", (digest,)
+            ).fetchone()
+            return None if row is None else row[0]
+
+    @contextmanager
+    def _disk(self) -> Generator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise OutputWriteError(path=self._path, reason=str(error)) from error
 
 
 def _digest(custom_id: str | None, number: int) -> bytes:

@@ -1,5 +1,5 @@
-"""A file that lines are added to, and that is whole after every kill: a torn last line is cut when it is
-opened again."""
+"""A file that lines are added to, and that is whole after every kill: a torn last line is cut before
+more are added."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class LineFile:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise BatchRunsAlreadyError(path=path) from error
             raise _unwritable(path, error) from error
-        self._end = self._cut_torn_line()
+        self._end = os.fstat(self._fd).st_size
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no line."""
+        """Whether there is nothing in it."""
         return self._end == 0
 
     def written(self) -> Iterator[Written]:
@@ -108,9 +108,12 @@ class LineFile:
         """Let others have it."""
         os.close(self._fd)
 
-    def _cut_torn_line(self) -> int:
-        """Where the last whole line ends, which is then the end."""
-        size = end = os.fstat(self._fd).st_size
+    def cut_torn_line(self) -> None:
+        """Have the last whole line be the last one.
+
+        Only of a file that is known to be a batch's: any other may well end without a line end.
+        """
+        size = end = self._end
         while end > 0:
             start = max(0, end - _BLOCK_BYTES)
             found = os.pread(self._fd, end - start, start).rfind(b"\n")
@@ -120,7 +123,7 @@ class LineFile:
             end = start
         if end != size:
             os.ftruncate(self._fd, end)
-        return end
+        self._end = end
 
 
 def is_open(path: Path) -> bool:

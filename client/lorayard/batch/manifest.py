@@ -68,6 +68,8 @@ class Manifest(_Record):
     """Failed results older than that are not taken for answers: `--retry-errors` was given then."""
     redo_cancelled_before: float = 0.0
     """The same of cancelled ones: it was resumed after a cancel then."""
+    generations: int = 0
+    """The highest one of a key: how often the most unlucky line was asked once more."""
     trouble: str | None = None
     """Why it stopped."""
 

@@ -110,11 +110,16 @@ def _opened(
         raise BatchFilesError(f"the batch is of tenant {before.tenant}, not {tenant}")
     manifest = _begun(files, options, tenant) if before is None else _resumed(before, files, options)
     if retry_errors and before is not None:
-        manifest = manifest.model_copy(update={"redo_failed_before": time.time()})
+        most = max(manifest.options.max_line_bytes, options.max_line_bytes)
+        options = manifest.options.model_copy(update={"max_line_bytes": most})
+        manifest = manifest.model_copy(update={"redo_failed_before": time.time(), "options": options})
+    options = manifest.options
     if options.strict:
         _check_all(files, options)
     write_manifest(manifest)
     (files.state_folder / CANCEL).unlink(missing_ok=True)
+    output.cut_torn_line()
+    errors.cut_torn_line()
     if retry_errors:
         errors.clear()
     index = IdIndex(files.state_folder / INDEX)
@@ -165,12 +170,19 @@ def _begun(files: BatchFiles, options: BatchOptions, tenant: str) -> Manifest:
 
 
 def _resumed(before: Manifest, files: BatchFiles, options: BatchOptions) -> Manifest:
+    for now, then, kind in ((files.output, before.output, "output"), (files.errors, before.errors, "errors")):
+        if str(now) != then:
+            # What stands in the other file would be answered, and told, a second time.
+            raise BatchFilesError(f"the batch was begun with {kind} {then}, not {now}: go on with that one")
     found = survey(files.input)
     if found.sha256 != before.input_sha256:
         raise InputChangedError(path=files.input)
+    # A line that was too long stands among the errors, and one that was not is answered: neither may change.
+    options = options.model_copy(update={"max_line_bytes": before.options.max_line_bytes})
     changed: dict[str, object] = {
         "state": BatchState.RUNNING,
         "lorayard": __version__,
+        "input": str(files.input),
         "options": options,
         "counts": BatchCounts(lines=found.lines),
         "runs": before.runs + 1,

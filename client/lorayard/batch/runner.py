@@ -14,6 +14,7 @@ from functools import partial
 from lorayard.batch.answer_lines import answer_line, bad_line, error_line
 from lorayard.batch.errors import BatchError
 from lorayard.batch.in_thread import in_thread
+from lorayard.batch.later import Later
 from lorayard.batch.line import BadLine, Line
 from lorayard.batch.line_file import LineFile
 from lorayard.batch.manifest import BatchState, Manifest, write_manifest
@@ -59,7 +60,7 @@ class BatchRunner:
         self._writer = Writer((batch.output, batch.errors), options.fsync)
         self._sender = Sender(yard, manifest.id)
         self._window = Window[Work](options.window_lines)
-        self._again: list[Work] = []
+        self._again = Later()
         self._running: dict[int, Sequence[JobHandle]] = {}
         """Line number -> its jobs."""
         self._changed = asyncio.Event()
@@ -85,9 +86,12 @@ class BatchRunner:
         else:
             failed = None
         finally:
-            self._batch.close()
             final = self._tally.manifest(state=state, trouble=trouble)
-            write_manifest(final)
+            try:
+                # Before others may have the files: they begin with what is written here.
+                write_manifest(final)
+            finally:
+                self._batch.close()
             self._report(final)
         if failed is not None:
             raise failed
@@ -139,19 +143,19 @@ class BatchRunner:
         room = min(SEND_LINES, self._options.in_flight - len(self._running))
         if room < 1:
             return []
-        now = asyncio.get_running_loop().time()
-        due = [work for work in self._again if work.not_before <= now][:room]
-        if due:
-            self._again = [work for work in self._again if work not in due]
-        return due + self._window.take(room - len(due))
+        due = self._again.due(asyncio.get_running_loop().time(), room)
+        # Behind a limit or a full yard no more lines pile up than are read ahead.
+        left = max(self._options.window_lines, self._options.in_flight) - len(self._again)
+        return due + self._window.take(max(0, min(room - len(due), left)))
 
     async def _wait(self) -> None:
         """For room, for an end, or for the time of what is sent again."""
         now = asyncio.get_running_loop().time()
-        soonest = min((work.not_before for work in self._again), default=now + 60.0)
+        soonest = self._again.soonest
+        seconds = 60.0 if soonest is None else max(0.01, soonest - now)
         self._changed.clear()
         try:
-            async with asyncio.timeout(max(0.01, soonest - now)):
+            async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             return
@@ -207,8 +211,9 @@ class BatchRunner:
 
     def _put_again(self, work: Work, places: frozenset[int], after: float, reason: str | None) -> None:
         not_before = asyncio.get_running_loop().time() + after
-        self._again.append(work.again(places, not_before))
-        self._tally.again(reason)
+        again = work.again(places, not_before)
+        self._again.put(again)
+        self._tally.again(reason, generation=max(again.generations))
         self._changed.set()
 
     async def _put_bad(self, bad: BadLine) -> None:

@@ -32,6 +32,7 @@ class Tally:
         )
         self._now["written_now"] = 0
         self._trouble: str | None = None
+        self._generations = manifest.generations
 
     @property
     def id(self) -> str:
@@ -52,8 +53,9 @@ class Tally:
         """So many are in flight now."""
         self._now["in_flight"] = lines
 
-    def again(self, reason: str | None) -> None:
-        """One is to be sent once more; the reason is what the batch waits for."""
+    def again(self, reason: str | None, *, generation: int) -> None:
+        """One is to be sent once more, under a key of this generation; `reason` is what is waited for."""
+        self._generations = max(self._generations, generation)
         self._now["sent_again"] += 1
         self._trouble = reason
 
@@ -83,6 +85,7 @@ class Tally:
         changed: dict[str, object] = {
             "counts": counts,
             "adapters": dict(self._adapters),
+            "generations": self._generations,
             "updated_at": now,
             "trouble": trouble,
         }

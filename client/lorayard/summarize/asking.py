@@ -22,7 +22,7 @@ from lorayard.request import LaneName, RequestOptions, TemplateName
 from lorayard.result import Result
 from lorayard.summarize.cache import Cache
 from lorayard.summarize.errors import DocumentError
-from lorayard.summarize.identity import key_of
+from lorayard.summarize.identity import has_moved, key_of
 from lorayard.summarize.structure import UnusableAnswerError
 from lorayard.summarize.tally import Tally
 from lorayard_schemas.result import ResultState
@@ -123,7 +123,9 @@ class Asker:
             return Answer(**json.loads(kept))
         async with self._window:
             answer = await self._attempt(key, question, check)
-        await self._cache.keep_answer(key, json.dumps(asdict(answer), ensure_ascii=True))
+        # Whoever asks under the old meaning of an alias wants another answer.
+        if not has_moved(question.adapter, question.identity, answer.adapter, answer.digest):
+            await self._cache.keep_answer(key, json.dumps(asdict(answer), ensure_ascii=True))
         return answer
 
     async def _attempt(self, key: str, question: Question, check: Check) -> Answer:

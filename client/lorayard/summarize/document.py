@@ -13,9 +13,10 @@ from lorayard.summarize.borders import cut_at
 from lorayard.summarize.chunk_feed import feed
 from lorayard.summarize.errors import DocumentError
 from lorayard.summarize.fold import Fold, Group, Place
-from lorayard.summarize.identity import Answerer
+from lorayard.summarize.identity import Answerer, has_moved
 from lorayard.summarize.plan import Plan
 from lorayard.summarize.prompt_set import TEXT, fill
+from lorayard.summarize.reading.whole_text import REPLACED, whole_text
 from lorayard.summarize.room import TITLE
 from lorayard.summarize.splitter import Chunk, split
 from lorayard.summarize.structure import bullets, plain_summary, read_structured, schema
@@ -28,7 +29,6 @@ LOOKED_AT: Final = 4096
 """Characters: a heading that names the document stands at its beginning."""
 
 SHORTEST_CHARACTERS: Final = 64
-REPLACED: Final = "\ufffd"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class _Counted:
     tokens: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    moved: bool = False
+    """Whether an alias was moved meanwhile: another run would have it answered by others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ class DocumentWork:
         options = self.plan.options
         structured = final and options.structured
         style = self.plan.style if final else self.plan.style_of_parts
-        title = (self.counted.title or self.name)[: len(TITLE)]
+        title = whole_text(self.counted.title or self.name)[: len(TITLE)]
         # White space around a chunk is where it was cut: it would only make prompts differ.
         filled = fill(prompt, text=text.strip(), title=title, style=style, words=str(options.wanted_words))
         question = Question(
@@ -135,6 +137,8 @@ class DocumentWork:
         answer = await self.asker.ask(question, read_structured if structured else plain_summary)
         self.counted.prompt_tokens += answer.prompt_tokens
         self.counted.completion_tokens += answer.completion_tokens
+        moved = has_moved(answerer.adapter, answerer.identity, answer.adapter, answer.digest)
+        self.counted.moved = self.counted.moved or moved
         return answer
 
 

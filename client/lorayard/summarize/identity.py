@@ -11,7 +11,7 @@ from typing import Any
 from lorayard.client import Client
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import WorkerAdvert
-from lorayard_schemas.alias import AliasRecord
+from lorayard_schemas.alias import DEFAULT_ALIAS, AliasRecord
 from lorayard_schemas.names import BASE, split_version
 
 
@@ -59,7 +59,7 @@ class YardView:
             return Answerer(adapter=adapter, identity=(), form=None)
         name, version = split_version(adapter)
         known = [one for one in self.adapters if one.name == name and one.state is AdapterState.ACTIVE]
-        shares = self._shares(name, version)
+        shares = self._shares(name, version or DEFAULT_ALIAS)
         if shares is not None:
             known = [one for one in known if one.version in shares]
         elif version is not None:
@@ -68,11 +68,21 @@ class YardView:
         forms = {one.prompt_template for one in known if one.prompt_template is not None}
         return Answerer(adapter=adapter, identity=tuple(identity), form=max(forms, key=len, default=None))
 
-    def _shares(self, name: str, alias: str | None) -> dict[str, float] | None:
+    def _shares(self, name: str, alias: str) -> dict[str, float] | None:
         for record in self.aliases:
             if record.adapter == name and record.alias == alias:
                 return {arm.version: arm.weight for arm in record.arms if arm.weight > 0}
         return None
+
+
+def has_moved(asked: str | None, identity: Sequence[str], adapter: str | None, digest: str | None) -> bool:
+    """Whether the asked name leads to a version that its identity does not know: an alias was moved since.
+
+    Where rules chose another adapter nothing has.
+    """
+    if asked is None or not identity or adapter != split_version(asked)[0]:
+        return False
+    return digest not in {told.partition(" ")[0] for told in identity}
 
 
 def key_of(parts: Mapping[str, Any]) -> str:

@@ -46,8 +46,13 @@ class DocumentRecord:
         return cls(path=str(source.path), name=str(source.name), error={"code": code, "message": message})
 
     def to_json(self) -> str:
-        """One line; half a surrogate pair, of a file's name, becomes an escape."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """One line; with half a surrogate pair in it, of a file's name, all but ASCII becomes escapes."""
+        line = json.dumps(asdict(self), ensure_ascii=False)
+        try:
+            line.encode()
+        except UnicodeEncodeError:
+            return self.to_ascii()
+        return line
 
     def to_ascii(self) -> str:
         """As it is kept."""

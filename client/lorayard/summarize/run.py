@@ -110,7 +110,8 @@ class _Run:
         except (DocumentError, UnusableAnswerError, ExtraMissingError) as error:
             return _problem(source, content, error, asked=work.counted.chunks > 0)
         record = _record(source, content, found)
-        await self._cache.keep_document(key, record.to_ascii())
+        if not found.counted.moved:
+            await self._cache.keep_document(key, record.to_ascii())
         return record
 
 

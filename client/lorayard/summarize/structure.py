@@ -58,12 +58,12 @@ def read_structured(text: str) -> StructuredSummary:
     """
     try:
         return StructuredSummary.model_validate(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UnusableAnswerError(f"no JSON document: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise UnusableAnswerError(f"{place}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no JSONDecodeError
+        raise UnusableAnswerError(f"no JSON document: {error}") from error
 
 
 _LABEL: Final = re.compile(r"^\s*(?:summary|title)\s*:\s*", re.IGNORECASE)

@@ -203,10 +203,12 @@ async def test_outputs_are_never_mixed_up__e6(answering: Yard, desk: Desk) -> No
 async def test_an_output_of_something_else_is_left_alone__e6(desk: Desk, yard: Yard) -> None:
     desk.write([asked("a")])
     desk.files.output.write_bytes(b"my thesis\n")
-    for resume, kind in ((False, OutputExistsError), (True, NoBatchError)):
-        with pytest.raises(kind):
-            await desk.run(resume=resume)
-    assert desk.files.output.read_bytes() == b"my thesis\n"
+    for thesis in (b"my thesis\n", b"its last line has no end"):
+        desk.files.output.write_bytes(thesis)
+        for resume, kind in ((False, OutputExistsError), (True, NoBatchError)):
+            with pytest.raises(kind):
+                await desk.run(resume=resume)
+        assert desk.files.output.read_bytes() == thesis
 
 
 async def test_a_full_disk_stops_the_batch_with_whole_lines__e6__g2(

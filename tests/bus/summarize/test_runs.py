@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,6 +90,65 @@ async def test_a_new_version_of_the_adapter_is_asked_anew__e6(
     again = await summarizer.run(folder, adapter=ADAPTER)
     assert summarizer.last.kept == 0
     assert (first["a.txt"].version, again["a.txt"].version) == ("1", "2")
+
+
+async def test_an_alias_that_moves_is_asked_anew_by_whatever_name__e6(
+    yard: Yard, summarizer: Summarizer, write: Write, adapters: Path
+) -> None:
+    """A plain name follows `stable`, and both versions stay active all the while."""
+    from lorayard_workers.tiny_model import make_tiny_adapter
+
+    make_tiny_adapter(adapters / ADAPTER / "2", seed=2, targets=("q_proj",))
+    await serving(yard, adapters_dir=adapters)
+    folder, aliases = write(a="Text."), summarizer.client.aliases
+    for name in (ADAPTER, f"{ADAPTER}@stable"):
+        for version in ("1", "2"):
+            await aliases.split(f"{ADAPTER}@stable", {version: 100}, preload_seconds=None)
+
+            async def answers(version: str = version) -> bool:
+                probe = await summarizer.client.generate("Who?", adapter=ADAPTER)
+                return probe.version == version
+
+            await yard.wait_until(answers)
+            found = await summarizer.run(folder, adapter=name)
+            assert (found["a.txt"].version, summarizer.last.kept) == (version, 0)
+
+
+async def test_what_another_version_answered_is_not_kept_under_the_old_one__e6(
+    yard: Yard, summarizer: Summarizer, write: Write, adapters: Path
+) -> None:
+    """The alias is moved while a run is under way."""
+    from lorayard_workers.tiny_model import make_tiny_adapter
+
+    make_tiny_adapter(adapters / ADAPTER / "2", seed=2, targets=("q_proj",))
+    dispatcher = await yard.dispatcher()
+    folder, client, stable = write(a="Text."), summarizer.client, f"{ADAPTER}@stable"
+    await yard.worker(adapters_dir=adapters)
+    await client.aliases.split(stable, {"1": 100}, preload_seconds=None)
+    await dispatcher.stop()
+    running = asyncio.create_task(summarizer.run(folder, adapter=stable))
+
+    async def submitted() -> bool:
+        return await yard.left() == 1
+
+    await yard.wait_until(submitted)
+    await client.aliases.split(stable, {"2": 100}, preload_seconds=None)
+    await yard.dispatcher("d2")
+    assert (await running)["a.txt"].version == "2"
+    await client.aliases.split(stable, {"1": 100}, preload_seconds=None)
+    await summarizer.run(folder, adapter=stable)
+    assert summarizer.last.kept == 0
+
+
+async def test_a_name_with_foreign_bytes_may_stand_in_a_prompt__g3(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    await serving(yard)
+    folder = write()
+    (folder / os.fsdecode(b"\xff.txt")).write_text("Text.", encoding="utf-8")
+    prompts = PromptSet(whole="{title}: {text}", part="{text}", combine="{text}")
+    found = await summarizer.run(folder, prompts=prompts)
+    assert [record.summary for record in found.values()] == ["\ufffd.txt: Text."]
 
 
 async def test_a_line_is_one_line__e6(yard: Yard, summarizer: Summarizer, write: Write) -> None:

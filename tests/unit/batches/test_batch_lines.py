@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorayard.batch import BadLine, BatchOptions, BatchRunsAlreadyError, BrokenOutputError, Line, read_line
+from lorayard.batch import (
+    BadLine,
+    BatchFilesError,
+    BatchOptions,
+    BatchRunsAlreadyError,
+    BrokenOutputError,
+    Line,
+    OutputWriteError,
+    batch_files,
+    read_line,
+)
 from lorayard.batch.answer_lines import bad_line
 from lorayard.batch.id_index import IdIndex
+from lorayard.batch.later import Later
 from lorayard.batch.line_file import LineFile
 from lorayard.batch.raw_lines import raw_lines, survey
 from lorayard.batch.source import Source
 from lorayard.batch.window import Window
-from lorayard.batch.work import keys_of
+from lorayard.batch.work import keys_of, work_of
 
 GOOD = {
     "custom_id": "a",
@@ -137,6 +149,8 @@ def test_a_torn_last_line_is_cut_and_the_rest_stands(tmp_path: Path, torn: bytes
     whole = bad_line("b", BadLine(number=1, custom_id="a", code="c", message="m"))
     path.write_bytes(whole + torn)
     file = LineFile(path)
+    assert path.read_bytes() == whole + torn, "until it is known whose it is"
+    file.cut_torn_line()
     assert path.read_bytes() == whole
     assert [written.custom_id for written in file.written()] == ["a"]
     with pytest.raises(BatchRunsAlreadyError):
@@ -145,3 +159,28 @@ def test_a_torn_last_line_is_cut_and_the_rest_stands(tmp_path: Path, torn: bytes
     path.write_bytes(b"{}\n")
     with pytest.raises(BrokenOutputError):
         list(LineFile(path).written())
+
+
+@given(st.lists(st.floats(0, 9), max_size=30), st.floats(0, 9), st.integers(0, 30))
+def test_what_is_sent_again_waits_for_its_time(times: list[float], now: float, most: int) -> None:
+    line = read_line(RAW, 1)
+    assert isinstance(line, Line)
+    later = Later()
+    for time in times:
+        later.put(work_of(line).again(frozenset(), time))
+    due = [work.not_before for work in later.due(now, most)]
+    assert due == sorted(time for time in times if time <= now)[:most]
+    assert len(later) == len(times) - len(due)
+    assert later.soonest == min(sorted(times)[len(due) :], default=None)
+
+
+def test_an_index_that_the_disk_does_not_take_is_told__g3(tmp_path: Path) -> None:
+    (tmp_path / "ids").mkdir()
+    with pytest.raises(OutputWriteError, match="ids"):
+        IdIndex(tmp_path / "ids")
+
+
+def test_a_name_that_no_manifest_can_tell_is_refused__g3(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").touch()
+    with pytest.raises(BatchFilesError, match="no UTF-8"):
+        batch_files(tmp_path / "in.jsonl", tmp_path / os.fsdecode(b"\xff.jsonl"))

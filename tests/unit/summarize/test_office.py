@@ -62,3 +62,13 @@ def test_without_the_extra_it_is_told_which_one_reads_it(
     monkeypatch.setitem(sys.modules, "markitdown", None)
     with pytest.raises(ExtraMissingError, match=r"lorayard\[office\]"):
         _text(_docx(tmp_path / "a.docx", "text"))
+
+
+def test_an_archive_that_unpacks_to_more_than_a_memory_is_listed__g5(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _docx(tmp_path / "a.docx", "x" * 100_000)
+    monkeypatch.setattr("lorayard.summarize.reading.office_file.MOST_UNPACKED_BYTES", 100_000)
+    with pytest.raises(DocumentError, match="unpacks to") as caught:
+        _text(path)
+    assert caught.value.code == "too_large"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path, PurePath
+from unicodedata import normalize
 
 import pytest
 
@@ -15,6 +17,7 @@ from lorayard.summarize.output.report import as_report
 from lorayard.summarize.record import DocumentRecord
 from lorayard.summarize.run import Placed
 from lorayard.summarize.tally import Tally
+from lorayard_cli.summary_sinks import make_sink
 
 
 def _record(name: str, summary: str = "It says so.", **given: object) -> DocumentRecord:
@@ -96,3 +99,29 @@ def test_a_report_names_each_text_once_and_what_gave_nothing__e6() -> None:
 
 def test_a_report_of_nothing_is_a_report() -> None:
     assert "# Summaries of 0 documents" in "".join(as_report(iter([_broken("a")]), Tally()))
+
+
+def test_no_name_leads_out_of_the_folder__g5() -> None:
+    """Folders may be called ` ..`, and names are cleaned of white space."""
+    for name in names_of([" ../ ../x", "a/..\n/b", " ./c", "\t../d"]).values():
+        assert not {"..", "."} & set(name.parts), name
+
+
+def test_names_that_a_file_system_takes_for_one_get_files_of_their_own__e6() -> None:
+    assert len({normalize("NFC", str(name)) for name in names_of(["caf\u00e9", "cafe\u0301"]).values()}) == 2
+
+
+def test_a_line_can_be_written_whatever_the_name_of_its_document__g3() -> None:
+    line = _record(os.fsdecode(b"\xff.txt"), "Grüße").to_json()
+    assert json.loads(line.encode())["name"] == "\udcff.txt"
+
+
+def test_two_names_of_a_place_are_one_place__g3(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with (
+        make_sink(tmp_path / "real", None, ["a"]),
+        pytest.raises(OutputInUseError),
+        make_sink(tmp_path / "link", None, ["a"]),
+    ):
+        pytest.fail("two hold it")

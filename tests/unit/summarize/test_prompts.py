@@ -87,6 +87,7 @@ def test_a_record_is_read_and_anything_else_says_why() -> None:
         ('{"title": "  ", "summary": "S", "key_points": ["a"]}', "title"),
         ('{"title": "T", "summary": "S", "key_points": []}', "key_points"),
         ("[1]", "dictionary"),
+        (f'{{"title": {"9" * 5000}}}', "no JSON"),
     ):
         with pytest.raises(UnusableAnswerError, match=reason):
             read_structured(text)

@@ -10,7 +10,8 @@ from pypdf import PdfWriter
 
 from lorayard.summarize.errors import DocumentError
 from lorayard.summarize.reading.document import look_at, read_document
-from lorayard.summarize.reading.html_file import html_text
+from lorayard.summarize.reading.html_file import MOST_PENDING, html_text
+from lorayard.summarize.reading.whole_text import whole_text
 
 
 def _text(path: Path) -> str:
@@ -141,3 +142,19 @@ def _pdf(text: str) -> bytes:
     head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
     end = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, len(body))
     return body + head + table + end
+
+
+def test_a_head_may_have_no_end__e6() -> None:
+    page = "<html><head><title>T</title><script>x()</script><meta a=b><body><p>Said.</p></body></html>"
+    assert "".join(html_text([page])).strip() == "Said."
+
+
+@pytest.mark.parametrize("page", ["<p>a</p><![<![", "<a " + "x" * (MOST_PENDING + 1)])
+def test_a_page_that_is_made_to_hurt_says_so__g3(page: str) -> None:
+    with pytest.raises(DocumentError, match="broken page"):
+        "".join(html_text(page[start : start + 2**20] for start in range(0, len(page), 2**20)))
+
+
+def test_halves_of_characters_are_replaced__g3() -> None:
+    assert whole_text("a\ud83d\ude00b\ud83d") == "a😀b\ufffd"
+    assert whole_text("Grüße") == "Grüße"

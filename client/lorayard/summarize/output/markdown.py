@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Final
+from unicodedata import normalize
 
 from lorayard.summarize.record import DocumentRecord
 
@@ -66,7 +67,7 @@ class FileNames:
         while True:
             last = f"{parts[-1]}.md" if number == 1 else f"{parts[-1]}.{number}.md"
             made = PurePath(*above, last)
-            if (key := str(made).casefold()) not in self._taken:
+            if (key := normalize("NFC", str(made).casefold())) not in self._taken:
                 self._taken.add(key)
                 return made
             number += 1
@@ -79,7 +80,7 @@ def _folder(part: str) -> str:
 
 def _safe(part: str) -> str:
     cleaned = one_line(part).encode("utf-8", errors="replace")[:NAME_BYTES].decode("utf-8", errors="ignore")
-    return cleaned or "_"
+    return cleaned if cleaned not in ("", ".", "..") else "_"  # ` ..` is no name to climb by
 
 
 def quoted(text: str) -> Iterator[str]:

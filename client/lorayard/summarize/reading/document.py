@@ -15,6 +15,7 @@ from lorayard.summarize.reading.html_file import html_text
 from lorayard.summarize.reading.office_file import read_office
 from lorayard.summarize.reading.pdf_file import read_pdf
 from lorayard.summarize.reading.text_file import read_text
+from lorayard.summarize.reading.whole_text import whole_text
 
 MOST_BYTES: Final = 4 * 2**30
 """Usual limit: a larger file is more often a dump than a document."""
@@ -65,7 +66,7 @@ def read_document(path: Path, seen: FileContent) -> Iterator[str]:
     """
     empty = True
     try:
-        for block in _blocks(path):
+        for block in map(whole_text, _blocks(path)):
             empty = empty and not block.strip()
             yield block
         status = path.stat()

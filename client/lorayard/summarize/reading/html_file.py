@@ -7,11 +7,17 @@ from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from typing import Final
 
+from lorayard.summarize.errors import DocumentError
+
 _SILENT: Final = frozenset({"script", "style", "template", "noscript", "svg", "nav", "head"})
 _BLOCKS: Final = frozenset({"p", "div", "section", "article", "main", "header", "footer", "aside", "figure"})
 _BREAKS: Final = _BLOCKS | {"table", "tr", "ul", "ol", "dl", "dt", "pre", "blockquote", "form"}
 _HEADINGS: Final = {f"h{level}": "#" * level for level in range(1, 7)}
+_OF_HEADS: Final = frozenset({"base", "link", "meta", "noscript", "script", "style", "template", "title"})
 _SPACE: Final = re.compile(r"\s+")
+
+MOST_PENDING: Final = 16 * 2**20
+"""Characters of a tag, comment or script that has not ended: the parser begins it anew with each block."""
 
 
 class _Page(HTMLParser):
@@ -30,6 +36,8 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         del attrs
+        if self._silent[-1:] == ["head"] and tag not in _OF_HEADS:
+            self._silent.pop()  # </head> may be left out
         if tag in _SILENT:
             self._silent.append(tag)
         elif tag in _HEADINGS:
@@ -65,12 +73,22 @@ class _Page(HTMLParser):
 
 
 def html_text(blocks: Iterable[str]) -> Iterator[str]:
-    """The readable text of a page that comes in blocks."""
+    """The readable text of a page that comes in blocks.
+
+    Raises:
+        DocumentError: it has something in it that does not end, or that nobody can read.
+    """
     page = _Page()
-    for block in blocks:
-        page.feed(block)
-        if text := page.take():
-            yield text
-    page.close()
+    try:
+        for block in blocks:
+            page.feed(block)
+            if len(page.rawdata) > MOST_PENDING:
+                raise DocumentError("a broken page: a tag, a comment or a script in it does not end")
+            if text := page.take():
+                yield text
+        page.close()
+    except AssertionError as error:
+        # What the parser of some Python versions makes of a declaration like `<![<`.
+        raise DocumentError(f"a broken page: {error}") from error
     if text := page.take():
         yield text

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from lorayard.registry.extras import needing
 from lorayard.summarize.errors import DocumentError
+
+MOST_UNPACKED_BYTES: Final = 2**30
+"""Of an archive, which most of these are: few kilobytes may be made to unpack to more than any memory."""
 
 
 def read_office(path: Path) -> Iterator[str]:
@@ -16,6 +21,7 @@ def read_office(path: Path) -> Iterator[str]:
         DocumentError: it is broken, or none of these.
         ExtraMissingError: it is read by what `lorayard[office]` brings.
     """
+    _check_size(path)
     with needing("office", "reading an office document"):
         from markitdown import MarkItDown
     try:
@@ -27,3 +33,17 @@ def read_office(path: Path) -> Iterator[str]:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise DocumentError(f"a broken {path.suffix[1:]} file: {reason}") from error
     yield converted.text_content
+
+
+def _check_size(path: Path) -> None:
+    """Nothing is read beyond the sizes that an archive tells of."""
+    if not is_zipfile(path):
+        return
+    try:
+        with ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except BadZipFile as error:
+        raise DocumentError(f"a broken {path.suffix[1:]} file: {error}") from error
+    if unpacked > MOST_UNPACKED_BYTES:
+        reason = f"it unpacks to {unpacked} bytes, at most {MOST_UNPACKED_BYTES} are read"
+        raise DocumentError(reason, code="too_large")
