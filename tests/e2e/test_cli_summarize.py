@@ -162,6 +162,28 @@ def test_summarize_interrupted_and_killed_goes_on_and_asks_nothing_twice__e6(
     assert worker["counters"]["jobs_succeeded"] == DOCUMENTS
 
 
+def test_a_document_that_comes_meanwhile_moves_no_name__e6(slow_up: Up, tmp_path: Path) -> None:
+    docs, out = tmp_path / "docs", tmp_path / "out"
+    for name in ("a/1", "a/2", "a/3", "b/9"):
+        (docs / name).parent.mkdir(parents=True, exist_ok=True)
+        (docs / f"{name}.md").write_text(f"Document {name}.", encoding="utf-8")
+    arguments = ("summarize", str(docs), "--out", str(out), "--adapter", "base", "--in-flight", "1")
+    running = subprocess.Popen(
+        command(*arguments), cwd=slow_up.folder, env=CLEAN_ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until(partial(_has_kept, slow_up, 1), "the first document is done")
+        (docs / "b" / "0.md").write_text("It came late.", encoding="utf-8")
+        _, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
+        running.communicate()
+    assert running.returncode == ExitCode.OK, err
+    written = {str(path.relative_to(out)): path.read_text(encoding="utf-8") for path in out.rglob("*.md")}
+    assert written.keys() == {f"docs/{name}.md.md" for name in ("a/1", "a/2", "a/3", "b/9")}
+    assert "Document b/9." in written["docs/b/9.md.md"]
+
+
 def test_an_output_is_written_by_one_run_at_a_time__e6(up: Up, tmp_path: Path) -> None:
     folder, out = _documents(tmp_path / "docs"), tmp_path / "out.jsonl"
     with held(out):
