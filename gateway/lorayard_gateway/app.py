@@ -30,13 +30,13 @@ def make_app(gateway: Gateway) -> Starlette:
     async def openapi(_request: Request) -> Response:
         return Response(document, media_type=JSON)
 
-    routes = [
+    routes = [  # they are tried in turn, so those that are asked most come first
+        Route("/v1/chat/completions", guarded(gateway, completions.answer), methods=["POST"]),
+        Route("/v1/completions", guarded(gateway, completions.answer), methods=["POST"]),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/openapi.json", openapi, methods=["GET"]),
         Route("/v1/models", guarded(gateway, list_models), methods=["GET"]),
         Route("/v1/models/{model:path}", guarded(gateway, show_model), methods=["GET"]),
-        Route("/v1/chat/completions", guarded(gateway, completions.answer), methods=["POST"]),
-        Route("/v1/completions", guarded(gateway, completions.answer), methods=["POST"]),
         Route("/v1/embeddings", guarded(gateway, embeddings.answer), methods=["POST"]),
     ]
     return Starlette(
@@ -82,9 +82,10 @@ def _cors(gateway: Gateway) -> list[Middleware]:
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     """What starlette's router says: no such path, or no such method on it."""
+    path: str = request.scope["path"]  # `request.url` is made of the header Host too, which may be anything
     if error.status_code == 405:
-        message = f"{request.method} is not allowed on {request.url.path}."
+        message = f"{request.method} is not allowed on {path}."
         headers = dict(error.headers or {})
         return error_reply(ApiError(405, "method_not_allowed", message, headers=headers))
-    message = f"Unknown request URL: {request.method} {request.url.path}."
+    message = f"Unknown request URL: {request.method} {path}."
     return error_reply(ApiError(error.status_code, "unknown_url", message))

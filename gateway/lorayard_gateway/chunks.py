@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lorayard import Result
-from lorayard.openai_shapes import Asked, Endpoint, completion_body
+from lorayard.openai_shapes import Asked, Endpoint, choice_of, makers_of, usage_of
 from lorayard_gateway.replies import json_text
 
 
@@ -30,24 +30,22 @@ class Chunks:
         """More text of a choice."""
         return self._chunk([self._choice(index, {"content": text} if self._chat else {"text": text})])
 
-    def end(self, index: int, results: Sequence[Result], *, last: bool) -> str:
+    def end(self, index: int, result: Result, answers: Sequence[Result] | None) -> str:
         """The end of a choice, with its log-probabilities: they are known only then.
 
-        `results` are those so far; the last end of all says who answered.
+        `answers` are all of them in the order of the choices, where this is the last: it says who answered.
         """
-        whole = completion_body(self._asked, results, created=self._created)
-        told = whole["choices"][-1]
+        told = choice_of(self._asked, index, result)
         choice = self._choice(index, {} if self._chat else {"text": ""})
         choice |= {"finish_reason": told["finish_reason"], "logprobs": told["logprobs"]}
-        more = {"lorayard": whole["lorayard"]} if last else {}
+        more = {} if answers is None else {"lorayard": makers_of(answers)}
         return self._chunk([choice], **more)
 
     def usage(self, results: Sequence[Result]) -> str | None:
         """The chunk behind the last, where it was asked for; `results` in the order of the choices."""
         if not self._asked.include_usage:
             return None
-        whole = completion_body(self._asked, results, created=self._created)
-        return self._chunk([], usage=whole["usage"])
+        return self._chunk([], usage=usage_of(results, self._asked.choices_per_prompt))
 
     def _choice(self, index: int, told: dict[str, Any]) -> dict[str, Any]:
         if self._chat:

@@ -10,8 +10,9 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lorayard import Client, InvalidRequestError, JobHandle
 from lorayard.job_status import JobPlace
-from lorayard.openai_shapes import Asked, Endpoint, completion_body, read_body
+from lorayard.openai_shapes import Asked, Endpoint, completion_body, read_body, read_unjudged
 from lorayard_gateway.bodies import read_json
 from lorayard_gateway.chunks import Chunks
 from lorayard_gateway.errors import bad_header, stream_unknown
@@ -32,13 +33,15 @@ async def answer(gateway: Gateway, request: Request, tenant: str, request_id: st
     """
     wishes = read_wishes(request.headers)
     body = await read_json(request, gateway.settings)
-    endpoint = Endpoint.CHAT if request.url.path == Endpoint.CHAT else Endpoint.COMPLETIONS
-    asked = wishes.on(read_body(endpoint, body), request_id)
+    endpoint = Endpoint.CHAT if request.scope["path"] == Endpoint.CHAT else Endpoint.COMPLETIONS
+    asked = wishes.on(read_unjudged(endpoint, body), request_id)
     client = await gateway.client(tenant)
     place = _place(request.headers, asked)
-    handles = [client.handle(place.job)] if place is not None else await submit(client, asked)
-    if place is not None and (await handles[0].status()).place is JobPlace.UNKNOWN:
-        raise stream_unknown()
+    try:
+        handles = await submit(client, asked) if place is None else [await _begun(client, place)]
+    except InvalidRequestError:
+        read_body(endpoint, body)  # tells the field as the body names it
+        raise
     work = Work(gateway, handles, goes_on=wishes.goes_on)
     if not asked.stream:
         results = await work.results(request.receive)
@@ -52,6 +55,13 @@ async def answer(gateway: Gateway, request: Request, tenant: str, request_id: st
         sep="\n",
         background=BackgroundTask(stream.close),  # of a stream whose reader left before its first byte
     )
+
+
+async def _begun(client: Client, place: Place) -> JobHandle:
+    handle = client.handle(place.job)
+    if (await handle.status()).place is JobPlace.UNKNOWN:
+        raise stream_unknown()
+    return handle
 
 
 def _place(headers: Mapping[str, str], asked: Asked) -> Place | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from lorayard.errors import BusUnavailableError
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import host_refused, no_key, wrong_key
 from lorayard_gateway.key_ring import KeyRing
-from lorayard_gateway.settings import LOOPBACK, GatewaySettings
+from lorayard_gateway.settings import GatewaySettings
 from lorayard_gateway.tenant_clients import TenantClients
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.watch import BucketWatch
@@ -22,6 +23,9 @@ from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.process import end_tasks
 
 _SETTLE_SECONDS = 2.0
+
+_OWN_NAME = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+"""What programs of this machine call it in `Host`; clients of HTTP/1.0, no browsers, may say nothing."""
 
 
 class Gateway:
@@ -109,7 +113,8 @@ class Gateway:
 
     def _is_local(self, request: Request) -> bool:
         # A page that a browser shows can reach 127.0.0.1 too: by its own name for it, or with an Origin.
-        if request.url.hostname not in LOOPBACK:
+        host = request.headers.get("host")
+        if host is not None and _OWN_NAME.fullmatch(host) is None:
             return False
         origin = request.headers.get("origin")
         return origin is None or origin in self.settings.origins

@@ -1,7 +1,8 @@
-"""HTTP/1.1 as uvicorn speaks it, with an end to patience: the head of a request has to come in time.
+"""HTTP/1.1 as uvicorn speaks it, with an end to patience: the head of a request has to come in time, and so
+has the rest of a body that was answered before it was all there, as where there was no key.
 
-uvicorn has a limit for connections that rest between requests only, so that one that sends its head a byte
-a minute would be kept for ever, a socket each.
+uvicorn has a limit for connections that rest between requests only, so that one that sends either a byte a
+minute would be kept for ever, a socket each.
 """
 
 from __future__ import annotations
@@ -38,21 +39,25 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """A head that is complete ends the wait; the first byte of the next one begins it."""
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
-            self._wait()
-        else:
+        if self.transport.is_closing() or not (self.conn.their_state is h11.IDLE or self._sends_on()):
             self._wait_no_longer()
+        else:
+            self._wait()
 
     def on_response_complete(self) -> None:
         """What came behind the last request may be the beginning of the next."""
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+        if self._sends_on() or (self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there to wait for."""
         self._wait_no_longer()
         super().connection_lost(exc)
+
+    def _sends_on(self) -> bool:
+        """A body that nobody reads any more."""
+        return self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
 
     def _wait(self) -> None:
         if self._timer is None:

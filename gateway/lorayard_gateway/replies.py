@@ -17,15 +17,22 @@ JSON = "application/json"
 DEFAULT_RETRY_SECONDS = 1.0
 """Of 503, where nobody knows better: a bus is back in well under a second."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def json_text(told: object) -> str:
-    """As it travels."""
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """As it travels, once it is bytes."""
+    return _ENCODER.encode(told)
+
+
+def json_bytes(text: str) -> bytes:
+    """JSON in UTF-8. Half of a surrogate pair, which a body may have, becomes JSON's own escape of it."""
+    return text.encode(errors="backslashreplace")
 
 
 def json_reply(told: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON document."""
-    return Response(json_text(told), status_code=status, media_type=JSON, headers=headers)
+    return Response(json_bytes(json_text(told)), status_code=status, media_type=JSON, headers=headers)
 
 
 def shape_of(error: ApiError | LorayardError) -> ErrorShape:

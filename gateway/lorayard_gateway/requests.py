@@ -42,7 +42,7 @@ def guarded(gateway: Gateway, handler: Handler) -> Endpoint:
         except (ClientGoneError, ClientDisconnect):
             response = Response(status_code=GONE)
         except Exception:  # the top of a request: one fault must not end the next
-            gateway.log.exception(Event.LOOP_FAILED, task=request.url.path, request_id=named)
+            gateway.log.exception(Event.LOOP_FAILED, task=request.scope["path"], request_id=named)
             response = error_reply(unexpected(named))
         milliseconds = (time.perf_counter() - began) * 1000
         response.headers[REQUEST_ID] = named
@@ -50,7 +50,7 @@ def guarded(gateway: Gateway, handler: Handler) -> Endpoint:
         gateway.log.debug(
             Event.REQUEST_ANSWERED,
             request_id=named,
-            path=request.url.path,
+            path=request.scope["path"],
             status=response.status_code,
             milliseconds=round(milliseconds, 1),
         )

@@ -17,7 +17,7 @@ from lorayard_gateway.chunks import Chunks
 from lorayard_gateway.errors import ApiError, stopping, too_slow
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.place import Given, Place
-from lorayard_gateway.replies import json_text, shape_of
+from lorayard_gateway.replies import json_bytes, json_text, shape_of
 from lorayard_gateway.work import Work
 from lorayard_shared.logs import Event
 from lorayard_shared.process import end_tasks
@@ -123,8 +123,8 @@ class Stream:
                 yield _event(self._chunks.text(news.index, news.text), place)
             else:
                 results[news.index] = news.result
-                so_far = [*results.values()]
-                yield _event(self._chunks.end(news.index, so_far, last=len(results) == count), place)
+                answers = [results[index] for index in range(count)] if len(results) == count else None
+                yield _event(self._chunks.end(news.index, news.result, answers), place)
         if (usage := self._chunks.usage([results[index] for index in range(count)])) is not None:
             yield _event(usage)
         yield DONE
@@ -177,4 +177,4 @@ class Stream:
 
 def _event(data: str, place: Place | None = None) -> bytes:
     named = f"id: {place}\n" if place is not None else ""
-    return f"{named}data: {data}\n\n".encode()
+    return json_bytes(f"{named}data: {data}\n\n")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from starlette.datastructures import Headers
 
 from lorayard.errors import StreamRestartedError
+from lorayard.openai_shapes import BodyError
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import ApiError
 from lorayard_gateway.key_ring import KeyRing
 from lorayard_gateway.place import Given, Place, read_place
+from lorayard_gateway.replies import error_reply
 from lorayard_gateway.wishes import read_wishes, request_id
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import AliasRecord, Arm, alias_key
@@ -157,3 +161,8 @@ def test_a_request_id_that_could_harm_a_log_is_replaced(given: str) -> None:
 
 def test_a_request_id_is_kept() -> None:
     assert request_id({"x-request-id": "order-17"}) == "order-17"
+
+
+def test_half_a_character_in_a_bodys_own_words_is_told_as_json_has_it() -> None:
+    reply = error_reply(BodyError(field="lorayard.composition.\ud800", reason="no name"))
+    assert json.loads(bytes(reply.body))["error"]["param"] == "lorayard.composition.\ud800"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from lorayard import (
     InvalidRequestError,
@@ -16,7 +17,15 @@ from lorayard import (
     LimitReachedError,
     YardFullError,
 )
-from lorayard.openai_shapes import Asked, BodyError, Endpoint, completion_body, error_of, read_body
+from lorayard.openai_shapes import (
+    Asked,
+    BodyError,
+    Endpoint,
+    completion_body,
+    error_of,
+    read_body,
+    read_unjudged,
+)
 from lorayard.request import build_job
 from lorayard.result import Result, from_wire
 from lorayard_schemas.result import (
@@ -171,6 +180,45 @@ def test_what_a_plain_completion_cannot_have_is_refused() -> None:
     assert refused(Endpoint.COMPLETIONS, best_of=3)[0] == "body"
     with pytest.raises(BodyError):
         read_body(Endpoint.CHAT, ["no object"])
+
+
+MANY = 5000
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"messages": [1] * MANY}, "messages"),
+        ({"messages": [{"role": "user", "content": [1] * MANY}]}, "messages.0.content"),
+        ({"stop": [1] * MANY}, "stop"),
+        ({"stop_token_ids": ["x"] * MANY}, "stop_token_ids"),
+        ({"logit_bias": {str(number): "x" for number in range(MANY)}}, "logit_bias"),
+        ({"metadata": {str(number): 1 for number in range(MANY)}}, "metadata"),
+        ({"lorayard": {"composition": {str(number): "x" for number in range(MANY)}}}, "lorayard.composition"),
+        ({str(number): 1 for number in range(MANY)}, "body"),
+    ],
+)
+def test_what_is_too_much_is_refused_before_it_is_judged__g3(fields: dict[str, Any], place: str) -> None:
+    with pytest.raises(BodyError, match="more than 2048 entries") as caught:
+        chat(**fields)
+    assert caught.value.field == place
+
+
+def test_the_first_bad_message_ends_the_reading__g3() -> None:
+    bad = {"role": "user", "content": [1] * 1000}
+    with pytest.raises(BodyError) as caught:
+        chat(messages=[bad] * 100)
+    cause = caught.value.__cause__
+    assert isinstance(cause, ValidationError)
+    assert cause.error_count() < 2 * 1000, "one message's, for each way to read it"
+
+
+def test_a_body_may_be_read_without_its_values_being_judged() -> None:
+    body = {"model": MODEL, "messages": HELLO, "temperature": 11}
+    (request,) = read_unjudged(Endpoint.CHAT, body).requests
+    assert request.temperature == 11
+    with pytest.raises(BodyError):
+        read_unjudged(Endpoint.CHAT, body | {"temperature": "hot"})
 
 
 def test_options_of_the_yard_stand_under_its_name() -> None:

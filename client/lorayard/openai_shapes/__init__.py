@@ -14,8 +14,15 @@ from lorayard.openai_shapes.asked import MOST_CHOICES, Asked
 from lorayard.openai_shapes.endpoint import Endpoint
 from lorayard.openai_shapes.error_shape import ErrorShape, error_of
 from lorayard.openai_shapes.logprobs import chat_logprobs, completion_logprobs
-from lorayard.openai_shapes.reading import BodyError, read_body
-from lorayard.openai_shapes.response import completion_body, finish_reason, model_label, usage_of
+from lorayard.openai_shapes.reading import BodyError, read_body, read_unjudged
+from lorayard.openai_shapes.response import (
+    choice_of,
+    completion_body,
+    finish_reason,
+    makers_of,
+    model_label,
+    usage_of,
+)
 
 __all__ = [
     "MOST_CHOICES",
@@ -24,11 +31,14 @@ __all__ = [
     "Endpoint",
     "ErrorShape",
     "chat_logprobs",
+    "choice_of",
     "completion_body",
     "completion_logprobs",
     "error_of",
     "finish_reason",
+    "makers_of",
     "model_label",
     "read_body",
+    "read_unjudged",
     "usage_of",
 ]

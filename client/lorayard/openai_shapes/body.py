@@ -7,10 +7,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue, model_validator
 
 from lorayard.openai_shapes.asked import MOST_CHOICES
 from lorayard.request import LaneName
+
+MOST_ENTRIES = 2048
+"""Of any list or object in a body, as OpenAI has it for messages: every entry at fault is judged and told,
+and four megabytes of them would hold up everybody for ten seconds."""
+
+MOST_MODEL_CHARACTERS = 4096
+"""As many adapters as a composition takes, with the longest names and their weights."""
+
+
+def _few(given: Any) -> Any:
+    """Counted before it is read."""
+    if isinstance(given, list | dict) and len(given) > MOST_ENTRIES:  # pyright: ignore[reportUnknownArgumentType]
+        raise ValueError(f"more than {MOST_ENTRIES} entries")
+    return given  # pyright: ignore[reportUnknownVariableType]
+
+
+Few = BeforeValidator(_few)
 
 
 class _Part(BaseModel):
@@ -21,7 +38,7 @@ class _Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, given: Any) -> Any:
-        if isinstance(given, dict):
+        if isinstance(_few(given), dict):
             return {name: value for name, value in given.items() if value is not None}  # pyright: ignore[reportUnknownVariableType]
         return given
 
@@ -37,7 +54,7 @@ class ChatMessage(_Part):
     """One turn. `name` and tool calls have no place in a model's chat template here."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    content: Annotated[str | list[TextPart], Few]
 
     @property
     def text(self) -> str:
@@ -83,7 +100,7 @@ class YardOptions(_Part):
     template: Literal["adapter", "none"] = "adapter"
     deadline_seconds: float | None = None
     run_limit_seconds: float | None = None
-    composition: dict[str, float] | None = None
+    composition: Annotated[dict[str, float] | None, Few] = None
     """Adapter -> weight, instead of the one that `model` names, which then only labels the answer."""
     policy: str = "sum"
     density: float | None = None
@@ -95,13 +112,13 @@ def _listed(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-Stops = Annotated[list[str], BeforeValidator(_listed)]
+Stops = Annotated[list[str], BeforeValidator(_listed), Few]
 
 
 class CompletionsBody(_Part):
     """What both kinds have. The last block is what vLLM and others add under the same names."""
 
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, max_length=MOST_MODEL_CHARACTERS)
     temperature: float = 1.0
     top_p: float = 1.0
     n: int = Field(default=1, ge=1, le=MOST_CHOICES)
@@ -109,17 +126,17 @@ class CompletionsBody(_Part):
     seed: int | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
-    logit_bias: dict[str, float] | None = None
+    logit_bias: Annotated[dict[str, float] | None, Few] = None
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str] | None, Few] = None
     user: str | None = None
     """Kept as the job's metadata `user`."""
 
     top_k: int = 0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
-    stop_token_ids: list[int] = []
+    stop_token_ids: Annotated[list[int], Few] = []
     ignore_eos: bool = False
     min_tokens: int = 0
     lorayard: YardOptions = YardOptions()
@@ -128,7 +145,7 @@ class CompletionsBody(_Part):
 class ChatBody(CompletionsBody):
     """Of `/v1/chat/completions`."""
 
-    messages: list[ChatMessage]
+    messages: Annotated[list[ChatMessage], FailFast(), Few]
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     logprobs: bool = False
@@ -137,7 +154,7 @@ class ChatBody(CompletionsBody):
     service_tier: Literal["auto", "default", "flex", "priority"] = "auto"
     """`flex` is the lane bulk, `priority` the lane high."""
     store: Literal[False] = False
-    modalities: list[Literal["text"]] = []
+    modalities: Annotated[list[Literal["text"]], Few] = []
     tools: Annotated[list[JsonValue], Field(max_length=0)] = []
     tool_choice: Literal["none", "auto"] = "none"
 
@@ -153,7 +170,7 @@ class ChatBody(CompletionsBody):
 class TextBody(CompletionsBody):
     """Of `/v1/completions`."""
 
-    prompt: str | list[str]
+    prompt: Annotated[str | list[str], Few]
     max_tokens: int | None = None
     logprobs: int | None = None
     best_of: int | None = None

@@ -85,23 +85,42 @@ def read_body(endpoint: Endpoint, body: object, *, lane: LaneName = "normal") ->
     Raises:
         BodyError: it cannot be asked, and which field says so.
     """
+    read = _read(endpoint, body)
+    asked = _asked(endpoint, read, lane)
+    for request in asked.requests[:: read.n]:  # one of each prompt: the others differ by their seed
+        _check(request, read)
+    return asked
+
+
+def read_unjudged(endpoint: Endpoint, body: object, *, lane: LaneName = "normal") -> Asked:
+    """The same for who submits it at once: the client judges its values then, which costs as much again here.
+
+    What it refuses is named as the body has it by `read_body`.
+
+    Raises:
+        BodyError: a field is none, or of another kind.
+    """
+    return _asked(endpoint, _read(endpoint, body), lane)
+
+
+def _read(endpoint: Endpoint, body: object) -> ChatBody | TextBody:
     if not isinstance(body, dict):
         raise BodyError(field="body", reason="a JSON object is needed", code="invalid_type")
     try:
-        read = ChatBody(**body) if endpoint is Endpoint.CHAT else TextBody(**body)  # pyright: ignore[reportUnknownArgumentType]
+        return ChatBody(**body) if endpoint is Endpoint.CHAT else TextBody(**body)  # pyright: ignore[reportUnknownArgumentType]
     except ValidationError as error:
         raise _refused(error) from error
     except TypeError as error:  # a key that is no text cannot come from JSON
         raise BodyError(field="body", reason=str(error)) from error
-    request = _request(read, lane)
+
+
+def _asked(endpoint: Endpoint, read: ChatBody | TextBody, lane: LaneName) -> Asked:
     prompts = _prompts(read)
-    requests = tuple(_spread(request, prompts, read.n))
-    for asked in requests[:: read.n]:  # one of each prompt: the others differ by their seed
-        _check(asked, read)
+    first = _request(read, prompts[0], lane)
     return Asked(
         endpoint=endpoint,
         model=read.model,
-        requests=requests,
+        requests=tuple(_spread(first, prompts, read.n)),
         choices_per_prompt=read.n,
         stream=read.stream,
         include_usage=read.stream_options.include_usage,
@@ -109,8 +128,12 @@ def read_body(endpoint: Endpoint, body: object, *, lane: LaneName = "normal") ->
 
 
 def _spread(request: GenerateRequest, prompts: Iterable[Prompt], n: int) -> Iterable[GenerateRequest]:
-    for prompt in prompts:
+    """`request` is the first; the others differ by prompt and seed."""
+    for place, prompt in enumerate(prompts):
         for index in range(n):
+            if not place and not index:
+                yield request  # the only one, mostly: a copy costs as much as reading the body
+                continue
             seed = None if request.seed is None else (request.seed + index) % SEEDS
             yield replace(request, prompt=prompt, seed=seed)
 
@@ -125,11 +148,11 @@ def _role(role: str) -> str:
     return "system" if role == "developer" else role  # OpenAI's newer word for it
 
 
-def _request(read: ChatBody | TextBody, lane: LaneName) -> GenerateRequest:
+def _request(read: ChatBody | TextBody, prompt: Prompt, lane: LaneName) -> GenerateRequest:
     who = _answerer(read)
     options = read.lorayard
     return GenerateRequest(
-        "",
+        prompt,
         adapter=who.adapter,
         composition=who.composition,
         lane=options.lane or _tier_lane(read) or lane,

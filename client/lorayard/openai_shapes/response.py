@@ -23,10 +23,10 @@ def completion_body(asked: Asked, results: Sequence[Result], *, created: float) 
         "object": "chat.completion" if chat else "text_completion",
         "created": int(created),
         "model": model_label(asked, first),
-        "choices": [_choice(asked, index, result) for index, result in enumerate(results)],
+        "choices": [choice_of(asked, index, result) for index, result in enumerate(results)],
         "usage": usage_of(results, asked.choices_per_prompt),
         "system_fingerprint": first.base_digest,
-        "lorayard": {"answers": [_maker(result) for result in results]},
+        "lorayard": makers_of(results),
     }
 
 
@@ -55,7 +55,13 @@ def usage_of(results: Sequence[Result], choices_per_prompt: int = 1) -> dict[str
     }
 
 
-def _choice(asked: Asked, index: int, result: Result) -> dict[str, Any]:
+def makers_of(results: Sequence[Result]) -> dict[str, Any]:
+    """Who answered each choice."""
+    return {"answers": [_maker(result) for result in results]}
+
+
+def choice_of(asked: Asked, index: int, result: Result) -> dict[str, Any]:
+    """One answer."""
     if asked.endpoint is Endpoint.CHAT:
         logprobs = None if result.logprobs is None else chat_logprobs(result.logprobs)
         answer: dict[str, Any] = {

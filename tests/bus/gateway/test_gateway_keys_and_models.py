@@ -120,6 +120,10 @@ async def test_without_keys_only_programs_of_this_machine_are_served__e7(
     # A page of evil.example that has its name lead to 127.0.0.1, and one that just posts there.
     assert await status(host="evil.example") == 403
     assert await status(origin="https://evil.example") == 403
+    for host in ("[", "127.0.0.1/x", "127.0.0.1@evil.example", "localhost.evil.example"):
+        assert await status(host=host) == 403, host
+    for host in ("LOCALHOST:1", "[::1]"):
+        assert await status(host=host) == 200, host
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1"])

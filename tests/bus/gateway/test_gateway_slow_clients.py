@@ -53,6 +53,12 @@ async def test_a_body_that_never_ends_is_a_408__e7(open_door: OpenDoor) -> None:
     assert json.loads(heard.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
 
 
+async def test_the_rest_of_a_body_that_was_refused_has_to_end_too__e7(open_door: OpenDoor) -> None:
+    door: Door = await open_door(gateway_header_seconds=0.3)
+    stranger = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n"
+    assert (await talk(door, stranger.encode(), b"{")).startswith(b"HTTP/1.1 401")
+
+
 async def test_a_head_without_end_is_refused__e7(open_door: OpenDoor) -> None:
     door: Door = await open_door()
     heard = await talk(door, b"GET /healthz HTTP/1.1\r\nx: " + b"a" * 200_000)

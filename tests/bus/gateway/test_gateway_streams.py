@@ -81,6 +81,24 @@ async def test_choices_of_one_stream_are_told_apart_by_their_index__e7(door: Doo
     assert events.last_id == "", "one place cannot tell where three texts are"
 
 
+async def test_who_answered_is_told_in_the_order_of_the_choices__e7(writing: tuple[Door, Writing]) -> None:
+    door, engine = writing
+    events = Events()
+    body = text_body("p") | {"prompt": ["p", "q"]}
+    async with door.http() as http, http.stream("POST", "/v1/completions", json=body) as answer:
+        await door.yard.wait_until(lambda: "p" in engine and "q" in engine)
+        engine.say("q", "second")
+        engine.end("q")
+        reading = events.read(answer)
+        while not events.chunks or events.chunks[-1]["choices"][0]["finish_reason"] is None:
+            await anext(reading)
+        engine.end("p")
+        async for _ in reading:
+            pass
+    first, _ = events.chunks[-1]["lorayard"]["answers"]
+    assert events.chunks[-1]["id"] == f"cmpl-{first['job']}"
+
+
 async def test_what_is_refused_before_the_first_byte_is_a_status__e7(door: Door) -> None:
     async with door.http() as http:
         answer = await http.post("/v1/chat/completions", json=chat("x", stream=True, model="acme/tiny/none"))
