@@ -81,7 +81,7 @@ def troubles(got: Any) -> list[LorayardError]:
     if isinstance(got, CancelReport):
         return list(got.errors.values())
     if isinstance(got, list):
-        listed: list[Any] = got
+        listed: list[Any] = got  # pyright: ignore[reportUnknownVariableType]  # it narrows Any to Unknown
         items = [one for one in listed if isinstance(one, MapItem)]
         return [item.error for item in items if item.error is not None]
     return []
@@ -90,9 +90,10 @@ def troubles(got: Any) -> list[LorayardError]:
 def is_told(got: Any) -> bool:
     """Whether a report says that it was not done, or not yet."""
     if isinstance(got, WaitReport):
-        waited: WaitReport[Any] = got
+        waited: WaitReport[Any] = got  # pyright: ignore[reportUnknownVariableType]  # it narrows Any to Unknown
         return bool(waited.pending)
-    reports: list[Any] = got if isinstance(got, list) else [got]
+    # pyright narrows Any to Unknown:
+    reports: list[Any] = got if isinstance(got, list) else [got]  # pyright: ignore[reportUnknownVariableType]
     return [report.outcome for report in reports if isinstance(report, Redriven)] == [RedriveOutcome.FAILED]
 
 

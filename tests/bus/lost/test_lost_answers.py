@@ -87,7 +87,7 @@ async def try_call(verb: Verb, case: Case, made: Callable[[], Awaitable[Any]]) -
 def call_blocking(verb: Verb, case: Case, client: SyncClient) -> Any:
     got = called(verb, case, client)
     if isinstance(got, Iterator):
-        stream: Iterator[Any] = got
+        stream: Iterator[Any] = got  # pyright: ignore[reportUnknownVariableType]  # it narrows Any to Unknown
         return list(stream)
     return got
 

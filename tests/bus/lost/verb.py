@@ -64,7 +64,7 @@ async def call(verb: Verb, case: Case, client: Any, *, patience: float | None = 
     """What the call gives: generators as a list; `patience` is its time limit."""
     got = called(verb, case, client, {} if patience is None else {"timeout_seconds": patience})
     if isinstance(got, AsyncIterator):
-        stream: AsyncIterator[Any] = got
+        stream: AsyncIterator[Any] = got  # pyright: ignore[reportUnknownVariableType]  # it narrows Any to Unknown
         return [one async for one in stream]
     return await got if inspect.isawaitable(got) else got
 
