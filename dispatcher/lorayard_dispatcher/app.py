@@ -23,6 +23,7 @@ from lorayard_dispatcher import guard, samples
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.fuse import Fuse
 from lorayard_dispatcher.guard import Guard
+from lorayard_dispatcher.metrics_page import DispatcherMetrics
 from lorayard_dispatcher.posts import Posts
 from lorayard_dispatcher.recurring import Recurring
 from lorayard_dispatcher.samples import SamplesKeeper
@@ -39,6 +40,7 @@ from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.heap import settle_heap
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
+from lorayard_shared.metrics.server import metrics_served
 from lorayard_shared.process import (
     StoppedError,
     end_in_order,
@@ -77,7 +79,9 @@ async def run_dispatcher(settings: DispatcherSettings, *, stop: asyncio.Event | 
             leases = LeaseKeeper(settings, name=f"dispatcher-{name}")
             try:
                 await unless_stopped(stop, asyncio.to_thread(leases.start))
-                await _run(Dispatcher(bus, leases, settings, name), bus, stop)
+                dispatcher = Dispatcher(bus, leases, settings, name)
+                async with metrics_served(settings, DispatcherMetrics(dispatcher).page):
+                    await _run(dispatcher, bus, stop)
             finally:
                 await asyncio.to_thread(leases.stop)
     log.info(Event.PROCESS_STOPPED)

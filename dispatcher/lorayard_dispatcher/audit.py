@@ -76,6 +76,8 @@ class Audit:
         """`labels` names digests for people; `spawn` owns the writing task."""
         self.lost = 0
         """Records that are known not to be stored."""
+        self.drains = 0
+        """Slots that plans had drained, each once."""
         self._bus = bus
         self._dispatcher = dispatcher
         self._labels = labels
@@ -95,6 +97,7 @@ class Audit:
         self._plan += 1
         for drain in made.drains:
             if self._is_new(drain):
+                self.drains += 1
                 body = {"adapter": self._label(drain.adapter), "for_adapter": self._label(drain.for_group)}
                 self._order(AuditKind.DRAIN, drain.worker, body)
         for prefetch in made.prefetches:

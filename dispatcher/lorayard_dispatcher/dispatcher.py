@@ -74,6 +74,10 @@ TICK_SECONDS = 0.25
 """Between looks at deadlines, and at jobs that nobody can serve."""
 
 
+def _nothing() -> None:
+    """Nobody looks."""
+
+
 class Dispatcher:
     """One dispatcher's state and what moves it."""
 
@@ -103,7 +107,7 @@ class Dispatcher:
         self.interruptions = Interruptions(InterruptionStore(bus), most=settings.max_interruptions)
         self.arrival_order = ArrivalOrder()
         self.started_at = time.time()
-        self.taken = 0
+        self.taken = self.redelivered = 0
         self.lookout = Lookout(self.fleet, name)
         self.setbacks = Setbacks(
             self.fleet,
@@ -122,6 +126,8 @@ class Dispatcher:
         )
         self.is_active: Callable[[], bool] = lambda: True
         """Whether what is parked is still this dispatcher's to give out."""
+        self.on_look: Callable[[], None] = _nothing
+        """Called every `TICK_SECONDS`."""
         self.on_room: list[Callable[[], None]] = []
         """Called whenever room may have come free."""
         self.withdrawing = Withdrawing(bus, self.fleet, self.spawn, is_active=lambda: self.is_active())
@@ -343,6 +349,7 @@ class Dispatcher:
         if isinstance(read, Unreadable):
             self.spawn(self.answers.unreadable(read), f"answer-{read.delivery.key}")
         else:
+            self.redelivered += read.deliveries > 1
             (take or self.admission.take)(read)
 
     def _on_worker(self) -> None:
@@ -398,6 +405,7 @@ class Dispatcher:
                 self.rerouting.lapse(time.time())
                 self.ceilings.turn_over()
                 self.unservable.look(looked)
+                self.on_look()
             if self.isolation and self.is_active():
                 self.isolation.look(time.monotonic())
             if self.registry.changed:

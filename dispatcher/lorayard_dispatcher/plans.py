@@ -12,6 +12,7 @@ from lorayard_dispatcher.fleet import Fleet
 from lorayard_dispatcher.lookout import Lookout
 from lorayard_dispatcher.orders import Orders
 from lorayard_dispatcher.parked_job import ParkedJob
+from lorayard_dispatcher.plan_meter import PlanMeter
 from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.planner import Planner
 from lorayard_dispatcher.pool import Pool
@@ -46,6 +47,8 @@ class Plans:
         self._sending, self._orders = sending, orders
         self.handed_over = self.warm = self.cold = 0
         self._slots: dict[str, int] = {}
+        self.meter: PlanMeter | None = None
+        """Who counts for `/metrics`, where that is shown."""
         self.slots: list[tuple[str, int]] = []
         """Of each worker that may get work, by name."""
 
@@ -53,11 +56,15 @@ class Plans:
         """Make one plan of what waits now, and start its hand-overs."""
         now = time.time()
         self._look(now)
+        began = time.perf_counter()
         if self._lookout.blind:
             views = self._fleet.views(time.monotonic(), now)
             made = plan_blind(self._pool.waiting, views, self._planner.policy)
         else:
             made = self._planner.plan(now)
+        meter = self.meter
+        if meter is not None:
+            meter.planned(time.perf_counter() - began)
         self._audit.plan(made)
         by_worker: dict[str, list[ParkedJob]] = {}
         capped = self._choosing.controls.caps_any
@@ -75,6 +82,8 @@ class Plans:
                 self._planner.charge(parked.waiting.tenant, parked.waiting.tokens)
             self._usage.planned(decision.worker, parked.waiting)
             self._audit.decision(decision, parked)
+            if meter is not None:
+                meter.decided(decision, parked, now)
             self._choosing.begin(parked)
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():

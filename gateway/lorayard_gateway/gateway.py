@@ -15,10 +15,12 @@ from lorayard.errors import BusUnavailableError
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import host_refused, no_key, wrong_key
 from lorayard_gateway.key_ring import KeyRing
+from lorayard_gateway.metering import HttpMeter
 from lorayard_gateway.settings import GatewaySettings
 from lorayard_gateway.tenant_clients import TenantClients
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.watch import BucketWatch
+from lorayard_shared.metrics.server import MetricsPage
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.process import end_tasks
 
@@ -40,6 +42,8 @@ class Gateway:
         self.log: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(part="gateway")
         self.tasks = OwnedTasks(self.log)
         """What has to be done though its client has gone: cancels."""
+        self.meter: HttpMeter | None = None
+        """Who counts requests for `/metrics`, where that is shown."""
         self.stopping = False
         """It takes no new connections; answers under way go on for a while."""
         self._leaving: set[Callable[[], None]] = set()
@@ -48,6 +52,11 @@ class Gateway:
         names = {"keys": self.keys.on_change, "adapters": self.catalogue.on_adapter}
         names["aliases"] = self.catalogue.on_alias
         self._watches = [BucketWatch(bus, bus.subjects.bucket(name), hear) for name, hear in names.items()]
+
+    def metrics(self) -> MetricsPage:
+        """What it shows of itself; from here on requests are counted for that."""
+        self.meter = HttpMeter()
+        return self.meter.page(self.bus)
 
     async def start(self) -> None:
         """Know keys and models; returns once it does."""

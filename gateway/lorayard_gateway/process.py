@@ -21,6 +21,7 @@ from lorayard_gateway.settings import GatewaySettings
 from lorayard_shared.bus.connection import connect
 from lorayard_shared.errors import SettingsError
 from lorayard_shared.logs import Event
+from lorayard_shared.metrics.server import metrics_served
 from lorayard_shared.process import StoppedError, run_until, stop_on_signals, unless_stopped
 
 LAST_SECONDS = 5.0
@@ -65,7 +66,10 @@ async def run_gateway(
             gateway = Gateway(bus, settings)
             try:
                 await unless_stopped(stop, gateway.start())
-                async with serving(gateway, listening) as server:
+                async with (
+                    metrics_served(settings, gateway.metrics),
+                    serving(gateway, listening) as server,
+                ):
                     url = address(listening)
                     log.info(Event.PROCESS_STARTED, url=url, keys=settings.gateway_keys)
                     on_listening(url)

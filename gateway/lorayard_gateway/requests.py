@@ -47,6 +47,8 @@ def guarded(gateway: Gateway, handler: Handler) -> Endpoint:
         milliseconds = (time.perf_counter() - began) * 1000
         response.headers[REQUEST_ID] = named
         response.headers["openai-processing-ms"] = str(round(milliseconds))
+        if gateway.meter is not None:
+            gateway.meter.answered(request.scope["path"], response.status_code, milliseconds / 1000)
         gateway.log.debug(
             Event.REQUEST_ANSWERED,
             request_id=named,

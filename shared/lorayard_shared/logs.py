@@ -53,6 +53,7 @@ class Event(StrEnum):
     JOB_REFUSED = "job_refused"
     JOB_RETRIED = "job_retried"
     JOB_SNOOZED = "job_snoozed"
+    METRICS_SERVED = "metrics_served"
     MODEL_NOT_TOLD = "model_not_told"
     OCCURRENCE_PLACED = "occurrence_placed"
     JOB_TERMINATED = "job_terminated"

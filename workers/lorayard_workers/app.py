@@ -24,6 +24,7 @@ from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.heap import settle_heap
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
+from lorayard_shared.metrics.server import metrics_served
 from lorayard_shared.process import (
     Stop,
     StoppedError,
@@ -115,6 +116,13 @@ async def _run(
     crew = make_crew(bus, settings, equipment, leases, registered, owns_process=owns_process)
     crew.recycling.check()
     await unless_stopped(stop, crew.name_guard.check_free())
+    async with metrics_served(settings, partial(crew.metrics, bus)):
+        await _serve(bus, settings, crew, leases, stop, served=len(registered.served))
+
+
+async def _serve(
+    bus: Bus, settings: WorkerSettings, crew: Crew, leases: LeaseKeeper, stop: asyncio.Event, *, served: int
+) -> None:
     watches = {"records": crew.records, "control": crew.control_watch}
     listing = [asyncio.create_task(watch.run(), name=name) for name, watch in watches.items()]
     try:
@@ -127,9 +135,7 @@ async def _run(
         raise
     running = [*listing, *crew.start()]
     crew.presence.changed()
-    structlog.get_logger().info(
-        Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=len(registered.served)
-    )
+    structlog.get_logger().info(Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=served)
     try:
         await run_until(stop, running)
     except WorkerRecycledError as error:

@@ -10,6 +10,10 @@ from functools import partial
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.lease import LeaseKeeper
+from lorayard_shared.metrics import declared
+from lorayard_shared.metrics.metric import Source
+from lorayard_shared.metrics.readings import Readings
+from lorayard_shared.metrics.server import MetricsPage
 from lorayard_workers.adapters.catalog import BrokenEntry, CatalogEntry
 from lorayard_workers.adapters.pulled_folder import PulledFolder
 from lorayard_workers.engine.protocol import Engine
@@ -25,6 +29,7 @@ from lorayard_workers.service.folder_watch import FolderWatch
 from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.job_request import RunLimits
 from lorayard_workers.service.last_words import LastWords
+from lorayard_workers.service.metering import WorkerMeter, read_residency
 from lorayard_workers.service.model_teller import ModelTeller
 from lorayard_workers.service.name_guard import NameGuard
 from lorayard_workers.service.orders import Orders
@@ -52,6 +57,7 @@ class Crew:
 
     engine: Engine
     leases: LeaseKeeper
+    held: HeldJobs
     presence: Presence
     name_guard: NameGuard
     execution: Execution
@@ -71,6 +77,19 @@ class Crew:
     emergency: Emergency
     folder: FolderWatch | None
     model: ModelTeller
+
+    def metrics(self, bus: Bus) -> MetricsPage:
+        """What it shows of itself; from here on ended jobs are counted for that."""
+        self.execution.tally.meter = meter = WorkerMeter(bus.settings.metrics_adapters)
+
+        def read(readings: Readings) -> None:
+            meter.read(readings)
+            read_residency(readings, self.engine.residency())
+            readings.put(declared.JOBS_HELD, len(self.held))
+            readings.put(declared.DRAINING, self.presence.draining)
+            readings.put(declared.EMERGENCY, self.presence.emergency)
+
+        return MetricsPage(source=Source.WORKER, name=self.presence.worker, read=read, bus=bus)
 
     def start(self) -> list[asyncio.Task[None]]:
         """Their loops."""
@@ -134,6 +153,7 @@ def make_crew(
     return Crew(
         engine=engine,
         leases=leases,
+        held=held,
         presence=presence,
         name_guard=NameGuard(bus, presence),
         execution=execution,

@@ -78,6 +78,11 @@ class Planner:
         return self._books.shares.served
 
     @property
+    def fairness_gap(self) -> float:
+        """Virtual tokens between the most and the least served tenant of those that can go."""
+        return self._books.shares.gap
+
+    @property
     def waiting_tenants(self) -> Container[str]:
         """Those with jobs that wait."""
         return self._books.backlog.waiting_of

@@ -63,6 +63,12 @@ class Shares:
         _ = self.floor
         return self._least[0][1] if self._least else None
 
+    @property
+    def gap(self) -> float:
+        """Between the most and the least served tenant of those that wait and can be served."""
+        served = [self.served[tenant] for tenant in self._waiting - self.aside]
+        return max(served) - min(served) if served else 0.0
+
     def set_aside(self, tenant: str) -> None:
         """Nobody can serve what it waits for."""
         self.aside.add(tenant)

@@ -24,6 +24,7 @@ from lorayard_workers.engine.row_blocks import RowBlocks
 from lorayard_workers.engine.runner import ModelRunner
 from lorayard_workers.engine.sampling import Chosen, NotChosen, choose_tokens
 from lorayard_workers.engine.starts import FairStarts, payers_of
+from lorayard_workers.engine.step_times import StepTimes
 from lorayard_workers.engine.token_choice import screened_tokens
 from lorayard_workers.memory.loader import Loaded, LoadResult, NotKept
 
@@ -77,6 +78,7 @@ class EngineCore:
     _fed: list[Row] = field(default_factory=list[Row])  # took a token that someone waits for
     _ended: list[tuple[Row, Outcome]] = field(default_factory=list[tuple[Row, Outcome]])
     _starts: FairStarts = field(default_factory=FairStarts)
+    _times: StepTimes = field(default_factory=StepTimes)
     _room: CacheRoom = field(init=False)
 
     def __post_init__(self) -> None:
@@ -301,6 +303,7 @@ class EngineCore:
             self.preempted.append(row)
         cut = next_fixed_batch if self.limits.deterministic else next_batch
         batch = cut(self.running, self._room.blocks.of, self.limits.prefill_tokens)
+        began = time.perf_counter()
         try:
             chosen = [row for row, piece in batch if piece.wants_logits]
             samplers = [row.sampler for row in chosen if row.sampler is not None]
@@ -315,6 +318,7 @@ class EngineCore:
                 self._end(row, failure_of(row, error))
             return
         self.failures = 0
+        self._times.took(time.perf_counter() - began, sum(piece.place.tokens for _, piece in batch))
         for row, piece in batch:
             row.cached_tokens = piece.place.stop
             if row.feed is not None and not piece.wants_logits:
@@ -368,4 +372,7 @@ class EngineCore:
             preemptions=self._room.preemptions,
             prefix_hits=self._room.prefix_hits,
             prefix_tokens=self._room.prefix_tokens,
+            evicted_in_use_lately=residents.slots.regrets.in_use_lately,
+            evicted_wanted_again=residents.slots.regrets.wanted_again,
+            steps=self._times.counts(),
         )

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from lorayard_schemas.composition import CompositionPolicy as CompositionPolicy
 from lorayard_schemas.composition import MajoritySign as MajoritySign
+from lorayard_shared.metrics.histogram import Counts
 from lorayard_shared.value import value
 from lorayard_workers.pulse import Pulse
 
@@ -263,6 +264,14 @@ class TokenChunk:
 OnTokens = Callable[[TokenChunk], None]
 
 
+@value
+class StepCounts:
+    """Steps of an engine since its start."""
+
+    times: Counts  # seconds, by the buckets of `lorayard_worker_step_seconds`
+    tokens: int  # computed in them, of prompts and answers
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotView:
     """One device slot as advertised."""
@@ -306,6 +315,9 @@ class Residency:
     prefix_tokens: int = 0  # that they did not compute
     preemptions: int = 0  # rows that gave their blocks back and were computed again, since start
     composes: bool = False  # whether requests may name several adapters
+    evicted_in_use_lately: int = 0  # of the evictions: within 10 s of their last use
+    evicted_wanted_again: int = 0  # that came back to a slot within 10 s
+    steps: StepCounts | None = None  # None: it does not time them
 
 
 class Engine(Protocol):

@@ -15,6 +15,7 @@ from lorayard_workers.errors import InvariantError
 from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.eviction import Candidate, Usage, Worth, choose_victims
 from lorayard_workers.memory.layout import RANK_PAGE, padded_rank
+from lorayard_workers.memory.regrets import Regrets
 
 EQUAL_VALUE = 1.0
 """Victims within one doubling of uses, or one half-life of age, count as equally cheap. Measured on random
@@ -78,6 +79,7 @@ class DeviceSlots:
     pinned: frozenset[str] = frozenset()
     worth: Worth = field(default_factory=Worth)
     evictions: int = 0
+    regrets: Regrets = field(default_factory=Regrets)
     _slots: dict[str, Slot] = field(default_factory=dict[str, Slot])
 
     @property
@@ -132,7 +134,9 @@ class DeviceSlots:
         if victims is None:
             return None
         for victim in victims:
-            del self._slots[victim]
+            left = self._slots.pop(victim)
+            self.regrets.evicted(victim, last_used=left.usage.last_used, now=now)
+        self.regrets.placed(digest, now)
         self.evictions += len(victims)
         columns = self._free_columns(padded_rank(rank))
         self._slots[digest] = Slot(

@@ -312,7 +312,7 @@ class Execution:
             except IllegalTransitionError:
                 self._trouble(held)
                 continue
-            self.tally.add(held.address.tenant, outcome)
+            self.tally.add(held, outcome)
             done.append(held)
         self._ack(done)
         self._on_change()
@@ -324,13 +324,14 @@ class Execution:
         if isinstance(outcome, Failed):
             if await self._attempts.again(held, outcome):
                 held.move(JobState.RETRYING)
+                self.tally.retried(held, outcome)
                 self._let_go(held)
                 return
             letter = await self._attempts.bury(held, outcome)
             await self._attempts.stored(await self._store(held, outcome), letter)
         else:
             await self._store(held, outcome)
-        self.tally.add(held.address.tenant, outcome)
+        self.tally.add(held, outcome)
         self._let_go(held)
 
     async def _give_back(self, jobs: Sequence[HeldJob]) -> None:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from lorayard_schemas.advert import WorkerCounters
 from lorayard_workers.engine.protocol import Failed, Outcome, Succeeded
+from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.served_tokens import ServedTokens
+
+
+class Meter(Protocol):
+    """Counts what ends, by adapter."""
+
+    def ended(self, held: HeldJob, outcome: Outcome) -> None:
+        """A job has its result."""
+        ...
+
+    def retried(self, held: HeldJob, failed: Failed) -> None:
+        """A job is to be tried again."""
+        ...
 
 
 class Tally:
@@ -15,17 +30,26 @@ class Tally:
         self._succeeded = self._failed = self._completion_tokens = 0
         self.ended = 0
         """Jobs, however."""
+        self.meter: Meter | None = None
+        """Who counts them for `/metrics`, where that is shown."""
 
-    def add(self, tenant: str, outcome: Outcome) -> None:
-        """A job of a tenant has ended."""
+    def add(self, held: HeldJob, outcome: Outcome) -> None:
+        """A job has ended."""
         self.ended += 1
+        if self.meter is not None:
+            self.meter.ended(held, outcome)
         if not isinstance(outcome, Failed):  # what failed is at nobody's charge
-            self.served.add(tenant, outcome.used_tokens)
+            self.served.add(held.address.tenant, outcome.used_tokens)
         if isinstance(outcome, Succeeded):
             self._succeeded += 1
             self._completion_tokens += outcome.completion_tokens
         elif isinstance(outcome, Failed):
             self._failed += 1
+
+    def retried(self, held: HeldJob, failed: Failed) -> None:
+        """A job is to be tried again."""
+        if self.meter is not None:
+            self.meter.retried(held, failed)
 
     def counters(self) -> WorkerCounters:
         """As an advert carries them."""
