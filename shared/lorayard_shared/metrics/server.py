@@ -87,7 +87,7 @@ async def metrics_served(
     except ModuleNotFoundError as error:
         reason = "metrics need prometheus-client: pip install 'lorayard[metrics]'"
         raise SettingsError(setting="LORAYARD_METRICS_PORT", reason=reason) from error
-    from wsgiref.simple_server import WSGIRequestHandler, make_server
+    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
     class Quiet(WSGIRequestHandler):
         """Scrapes are no news; and a peer that sends nothing holds a thread for so long."""
@@ -101,7 +101,7 @@ async def metrics_served(
     server_class = type("Server", (ThreadingWSGIServer,), {"address_family": _family(host)})
     app = _App(make_page(), asyncio.get_running_loop())
     try:
-        server = make_server(host, port, app, server_class, handler_class=Quiet)
+        server: WSGIServer = make_server(host, port, app, server_class, handler_class=Quiet)
     except OSError as error:
         reason = f"{host}:{port}: {error.strerror or error}"
         raise SettingsError(setting="LORAYARD_METRICS_PORT", reason=reason) from error
