@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 import nats.errors
@@ -23,15 +22,13 @@ from lorayard_schemas.names import split_version, subject_token
 from lorayard_schemas.plain_job import read_job
 from lorayard_schemas.subjects import BadSubjectError, JobAddress
 from lorayard_schemas.trace_context import trace_fields
-from lorayard_shared.bus.scanning import scan
+from lorayard_shared.bus.scanning import Lying, last_sequence, walk
 
 if TYPE_CHECKING:
     from lorayard.link import Link
 
 MOST = 10_000
 """Cancelled by one query unless more are allowed: a query that fits too much is more often a mistake."""
-
-SCAN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +118,12 @@ async def _find(link: Link, query: CancelQuery) -> list[MeantJob]:
     found: list[tuple[float, MeantJob]] = []
     now = await link.delayed.now()  # and a scan takes a stream that is not there for an empty one
 
-    def look(place: Place, subject: str, message_headers: dict[str, str], body: bytes) -> None:
+    def look(place: Place, lying: Lying) -> None:
         with suppress(BadSubjectError, MalformedMessageError, ValueError):
-            address = subjects.parse_job(message_headers.get(headers.SCHEDULE_TARGET, subject))
-            job, at = read_job(body), _stored_at(message_headers, now)
+            address = subjects.parse_job(lying.headers.get(headers.SCHEDULE_TARGET, lying.subject))
+            job, at = read_job(lying.body), _stored_at(lying.headers, now)
             if query.fits(address, job.session, max(0.0, now - at)):
-                sequence = int(message_headers["Nats-Sequence"])
-                seen = SeenAt(place=place, sequence=sequence, **trace_fields(job))
+                seen = SeenAt(place=place, sequence=lying.sequence, **trace_fields(job))
                 found.append((at, MeantJob(job=job.id, seen=seen)))
 
     for kind, place, pattern in (
@@ -138,13 +134,14 @@ async def _find(link: Link, query: CancelQuery) -> list[MeantJob]:
     ):
         try:
             stream, pattern = subjects.stream(kind), f"{subjects.prefix}.{pattern}"
-            whole = await scan(link.bus, stream, pattern, partial(look, place), seconds=SCAN_SECONDS)
+            # As long as it takes, a page at a time, and no further than to what was there when it began.
+            end = await last_sequence(link.bus, stream)
+            async for page in walk(link.bus, stream, pattern, until=end):
+                for lying in page:
+                    look(place, lying)
         except nats.errors.Error as error:
             reason = str(error).removeprefix("nats: ") or type(error).__name__
             raise BusUnavailableError(url=link.settings.url, reason=reason) from error
-        if not whole:
-            reason = f"looking through the jobs took over {SCAN_SECONDS:g} s; nothing was cancelled"
-            raise BusUnavailableError(url=link.settings.url, reason=reason)
     oldest: dict[str, MeantJob] = {}
     for _, one in sorted(found, key=lambda each: each[0]):
         oldest.setdefault(one.job, one)  # it may have gone from one stream to the other meanwhile

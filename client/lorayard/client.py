@@ -292,7 +292,7 @@ class Client:
         Raises:
             InvalidRequestError: the query cannot be.
             YardNotReadyError: there is no yard.
-            BusUnavailableError: the bus is away, or has more jobs than can be looked through.
+            BusUnavailableError: the bus is away.
         """
         return await cancel_where(self._open_link, query, most=most, dry_run=dry_run)
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,12 +29,15 @@ from lorayard.batch import (
     batch_files,
     cancel_left,
     is_open,
+    keep_stdin,
     open_batch,
     read_manifest,
     want_cancel,
 )
 from lorayard.batch.line import MAX_LINE_BYTES
 from lorayard.batch.options import IN_FLIGHT, WINDOW_LINES
+from lorayard.batch.standard_input import STDIN
+from lorayard.errors import LorayardError
 from lorayard.settings import client_settings
 from lorayard_cli.batch_progress import batch_progress, clock
 from lorayard_cli.connection import client
@@ -41,6 +48,8 @@ from lorayard_cli.output import counted, note, out, plain, print_json, print_tex
 
 LOOK_SECONDS = 0.2
 
+InputFile = Annotated[Path, Parameter(allow_leading_hyphen=True)]
+"""`-` is stdin."""
 OutputFile = Annotated[Path, Parameter(name=["--output", "-o"])]
 Positive = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 
@@ -80,7 +89,7 @@ USUAL = RunOptions()
 
 
 async def run(
-    input: Path,  # the name that help shows
+    input: InputFile,  # the name that help shows
     *,
     file: OutputFile,
     errors: Path | None = None,
@@ -96,7 +105,8 @@ async def run(
     Parameters
     ----------
     input
-        Lines of {"custom_id", "method", "url", "body"}; `body.model` names the adapter.
+        Lines of {"custom_id", "method", "url", "body"}; `body.model` names the adapter. `-` reads them from
+        stdin to its end, and keeps them in OUTPUT.batch before anything is sent.
     file
         Where answers go, as they come.
     errors
@@ -108,6 +118,8 @@ async def run(
     tenant
         Whose jobs; else LORAYARD_TENANT, else `default`.
     """
+    if str(input) == STDIN:
+        input = await _stdin_kept(file, resume=resume or retry_errors)
     files = batch_files(input, file, errors)
     again = (resume, retry_errors)
     return await _run(files, options.read, again, tenant, yard, told)
@@ -224,6 +236,24 @@ async def _run(
     return ExitCode.OK if whole else ExitCode.FAILED
 
 
+async def _stdin_kept(output: Path, *, resume: bool) -> Path:
+    """Read stdin in a thread that nobody waits for: Ctrl-C ends a command whose pipe says nothing."""
+    loop = asyncio.get_running_loop()
+    kept: asyncio.Future[Path] = loop.create_future()
+
+    def read() -> None:
+        # Without a buffer, whose lock the thread would hold when the interpreter ends.
+        with FileIO(sys.stdin.fileno(), closefd=False) as stdin:
+            try:
+                end = partial(kept.set_result, keep_stdin(stdin, output, resume=resume))
+            except LorayardError as error:
+                end = partial(kept.set_exception, error)
+        loop.call_soon_threadsafe(end)
+
+    threading.Thread(target=read, name="batch-stdin", daemon=True).start()
+    return await kept
+
+
 def _stop_at_term() -> None:
     """SIGTERM ends it as Ctrl-C does: what is finished is written."""
     task = asyncio.current_task()
@@ -265,8 +295,14 @@ def _document(manifest: Manifest) -> dict[str, object]:
         "tokens_per_second": manifest.counts.tokens_per_second,
         "hit_rate": manifest.counts.hit_rate,
         "seconds_left": manifest.counts.seconds_left,
+        "age_seconds": _age(manifest),
     }
     return {**manifest.model_dump(mode="json"), "now": _word(manifest), **derived}
+
+
+def _age(manifest: Manifest) -> float:
+    """Since the runner told of itself; its clock and ours may differ by a little."""
+    return max(0.0, time.time() - manifest.updated_at)
 
 
 def _show(manifest: Manifest, told: Output) -> None:
@@ -274,8 +310,9 @@ def _show(manifest: Manifest, told: Output) -> None:
         print_json(_document(manifest))
         return
     counts, word = manifest.counts, _word(manifest)
+    as_of = f" as of {clock(_age(manifest))} ago" if word in ("running", "killed") else ""
     lines = [
-        f"{manifest.id}: {word}, {counts.written} of {counted(counts.lines, 'line')}",
+        f"{manifest.id}: {word}, {counts.written} of {counted(counts.lines, 'line')}{as_of}",
         f"  {counts.answered} answered, {counts.failed} failed, {counts.bad} bad; in {manifest.output}",
     ]
     if counts.failed + counts.bad:

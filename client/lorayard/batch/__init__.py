@@ -22,6 +22,7 @@ from lorayard.batch.errors import (
     InputChangedError,
     NoBatchError,
     OutputExistsError,
+    OutputReplacedError,
     OutputWriteError,
 )
 from lorayard.batch.files import BatchFiles, batch_files, state_folder
@@ -31,6 +32,7 @@ from lorayard.batch.manifest import BatchState, Manifest, read_manifest
 from lorayard.batch.opening import OpenBatch, open_batch
 from lorayard.batch.options import BatchOptions
 from lorayard.batch.runner import BatchRunner
+from lorayard.batch.standard_input import keep_stdin
 from lorayard.batch.writer import Fsync
 
 __all__ = [
@@ -52,10 +54,12 @@ __all__ = [
     "NoBatchError",
     "OpenBatch",
     "OutputExistsError",
+    "OutputReplacedError",
     "OutputWriteError",
     "batch_files",
     "cancel_left",
     "is_open",
+    "keep_stdin",
     "open_batch",
     "read_line",
     "read_manifest",

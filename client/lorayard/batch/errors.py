@@ -74,6 +74,17 @@ class OutputWriteError(BatchError):
         self.path = path
 
 
+class OutputReplacedError(BatchError):
+    """The output or error file is not what the runner has written any more."""
+
+    def __init__(self, *, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} {reason} while the batch ran: put it back and resume; without it a resume fetches all "
+            "that stood in it, or asks again"
+        )
+        self.path = path
+
+
 class BadLinesError(BatchError):
     """A strict batch has bad lines: nothing was sent."""
 

@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lorayard.batch.errors import BatchRunsAlreadyError, BrokenOutputError, OutputWriteError
+from lorayard.batch.errors import (
+    BatchRunsAlreadyError,
+    BrokenOutputError,
+    OutputReplacedError,
+    OutputWriteError,
+)
 from lorayard_shared.value import value
 
 _BLOCK_BYTES = 2**16
@@ -79,6 +84,7 @@ class LineFile:
         Raises:
             OutputWriteError: the disk is full, or something else is wrong with it.
         """
+        self.check()
         try:
             view = memoryview(lines)
             while view:
@@ -87,6 +93,22 @@ class LineFile:
             os.ftruncate(self._fd, self._end)
             raise _unwritable(self.path, error) from error
         self._end += len(lines)
+
+    def check(self) -> None:
+        """See that what was written stands where people look for it.
+
+        Raises:
+            OutputReplacedError: the file was removed, moved, or written to by somebody else.
+        """
+        mine = os.fstat(self._fd)
+        try:
+            there = self.path.stat()
+        except OSError as error:
+            raise OutputReplacedError(path=self.path, reason="was removed or moved away") from error
+        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+            raise OutputReplacedError(path=self.path, reason="was replaced by another file")
+        if mine.st_size != self._end:
+            raise OutputReplacedError(path=self.path, reason="was written to by somebody else")
 
     def sync(self) -> None:
         """Have the disk keep it.

@@ -24,7 +24,7 @@ from lorayard.batch.line import BadLine
 from lorayard.batch.line_file import LineFile
 from lorayard.batch.manifest import AnsweredBy, BatchState, Manifest, read_manifest, write_manifest
 from lorayard.batch.options import BatchOptions
-from lorayard.batch.raw_lines import survey
+from lorayard.batch.raw_lines import InputSurvey, survey
 from lorayard.batch.source import Source
 
 CANCEL = "cancel"
@@ -108,14 +108,17 @@ def _opened(
     before = _before(files, empty=output.is_empty and errors.is_empty, resume=resume)
     if before is not None and before.tenant != tenant:
         raise BatchFilesError(f"the batch is of tenant {before.tenant}, not {tenant}")
-    manifest = _begun(files, options, tenant) if before is None else _resumed(before, files, options)
+    found = survey(files.input)
+    manifest = (
+        _begun(files, options, tenant, found) if before is None else _resumed(before, files, options, found)
+    )
     if retry_errors and before is not None:
         most = max(manifest.options.max_line_bytes, options.max_line_bytes)
         options = manifest.options.model_copy(update={"max_line_bytes": most})
         manifest = manifest.model_copy(update={"redo_failed_before": time.time(), "options": options})
     options = manifest.options
     if options.strict:
-        _check_all(files, options)
+        _check_all(files, options, found)
     write_manifest(manifest)
     (files.state_folder / CANCEL).unlink(missing_ok=True)
     output.cut_torn_line()
@@ -130,7 +133,7 @@ def _opened(
         output=output,
         errors=errors,
         index=index,
-        source=Source(files.input, index, options),
+        source=Source(files.input, index, options, found),
         fresh=before is None,
     )
 
@@ -149,8 +152,7 @@ def _before(files: BatchFiles, *, empty: bool, resume: bool) -> Manifest | None:
     return before
 
 
-def _begun(files: BatchFiles, options: BatchOptions, tenant: str) -> Manifest:
-    found = survey(files.input)
+def _begun(files: BatchFiles, options: BatchOptions, tenant: str, found: InputSurvey) -> Manifest:
     now = time.time()
     return Manifest(
         id=f"batch_{secrets.token_hex(12)}",
@@ -169,12 +171,11 @@ def _begun(files: BatchFiles, options: BatchOptions, tenant: str) -> Manifest:
     )
 
 
-def _resumed(before: Manifest, files: BatchFiles, options: BatchOptions) -> Manifest:
+def _resumed(before: Manifest, files: BatchFiles, options: BatchOptions, found: InputSurvey) -> Manifest:
     for now, then, kind in ((files.output, before.output, "output"), (files.errors, before.errors, "errors")):
         if str(now) != then:
             # What stands in the other file would be answered, and told, a second time.
             raise BatchFilesError(f"the batch was begun with {kind} {then}, not {now}: go on with that one")
-    found = survey(files.input)
     if found.sha256 != before.input_sha256:
         raise InputChangedError(path=files.input)
     # A line that was too long stands among the errors, and one that was not is answered: neither may change.
@@ -195,13 +196,13 @@ def _resumed(before: Manifest, files: BatchFiles, options: BatchOptions) -> Mani
     return before.model_copy(update=changed)
 
 
-def _check_all(files: BatchFiles, options: BatchOptions) -> None:
+def _check_all(files: BatchFiles, options: BatchOptions, found: InputSurvey) -> None:
     """Raises:
     BadLinesError: the input has bad lines.
     """
     _make_folder(files.state_folder)
     index = IdIndex(files.state_folder / INDEX)
-    source = Source(files.input, index, options)
+    source = Source(files.input, index, options, found)
     bad: list[BadLine] = []
     try:
         while not source.ended and len(bad) < MOST_BAD:

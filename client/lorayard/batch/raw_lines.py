@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,27 @@ from lorayard_shared.value import value
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK_BYTES = 2**20
+
+
+@value
+class Stamp:
+    """By which a change of a file shows at once, without reading it."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, file: BinaryIO) -> Stamp:
+        """Of an open file."""
+        status = os.fstat(file.fileno())
+        return cls(
+            device=status.st_dev,
+            inode=status.st_ino,
+            size_bytes=status.st_size,
+            changed_ns=status.st_mtime_ns,
+        )
 
 
 @value
@@ -33,16 +55,21 @@ class InputSurvey:
     size_bytes: int
     lines: int
     """Blank ones counted."""
+    stamp: Stamp
 
 
-def raw_lines(file: BinaryIO, limit_bytes: int) -> Iterator[RawLine]:
-    """Every line, the last one with a line end or without."""
+def raw_lines(
+    file: BinaryIO, limit_bytes: int, seen: Callable[[bytes], None] = lambda _: None
+) -> Iterator[RawLine]:
+    """Every line, the last one with a line end or without; `seen` is given all bytes, as for a digest."""
     number = end = 0
     while body := file.readline(limit_bytes + 1):
+        seen(body)
         number += 1
         end += len(body)
         whole = body.endswith(b"\n") or len(body) <= limit_bytes
         while not body.endswith(b"\n") and (rest := file.readline(_BLOCK_BYTES)):
+            seen(rest)
             end += len(rest)
             body = rest
         if number == 1:
@@ -56,9 +83,11 @@ def survey(path: Path) -> InputSurvey:
     size = lines = 0
     last = b"\n"
     with path.open("rb") as file:
+        stamp = Stamp.of(file)
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
             size += len(block)
             lines += block.count(b"\n")
             last = block[-1:]
-    return InputSurvey(sha256=digest.hexdigest(), size_bytes=size, lines=lines + (last != b"\n"))
+    lines += last != b"\n"
+    return InputSurvey(sha256=digest.hexdigest(), size_bytes=size, lines=lines, stamp=stamp)

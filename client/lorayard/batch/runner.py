@@ -17,6 +17,7 @@ from lorayard.batch.in_thread import in_thread
 from lorayard.batch.later import Later
 from lorayard.batch.line import BadLine, Line
 from lorayard.batch.line_file import LineFile
+from lorayard.batch.lost import JobLostError, outcome_or_lost
 from lorayard.batch.manifest import BatchState, Manifest, write_manifest
 from lorayard.batch.opening import OpenBatch
 from lorayard.batch.sending import Again, Refused, Sender
@@ -176,9 +177,12 @@ class BatchRunner:
     async def _follow(self, work: Work, handles: Sequence[JobHandle]) -> None:
         """Wait for a line's jobs, and see to what comes of them."""
         try:
-            results = [await handle.outcome() for handle in handles]
+            results = [await outcome_or_lost(handle) for handle in handles]
         except ClientClosedError:
             raise
+        except JobLostError as error:
+            self._sender.forget(handle.id for handle in handles)
+            self._put_again(work, frozenset(), 0.0, str(error))
         except (BusUnavailableError, YardNotReadyError) as error:
             self._put_again(work, frozenset(), 1.0, str(error))
         except LorayardError as error:

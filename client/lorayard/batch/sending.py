@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from lorayard.batch.work import Work
@@ -83,6 +83,10 @@ class Sender:
         """
         report = await self._yard.cancel_where(CancelQuery(), most=10**9, dry_run=True)
         self.unfinished = frozenset(report.outcomes)
+
+    def forget(self, jobs: Iterable[str]) -> None:
+        """These are not in the yard any more, whatever was found at the start."""
+        self.unfinished -= frozenset(jobs)
 
     async def groups_at_once(self) -> int:
         """How many adapters are sent beside each other: one for each worker."""

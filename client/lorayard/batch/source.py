@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+from lorayard.batch.errors import InputChangedError
 from lorayard.batch.id_index import IdIndex
 from lorayard.batch.line import BadLine, Line, read_line, repeated, too_long
 from lorayard.batch.options import BatchOptions
-from lorayard.batch.raw_lines import RawLine, raw_lines
+from lorayard.batch.raw_lines import InputSurvey, RawLine, Stamp, raw_lines
 
 
 class Source:
     """Reads the input once, from its beginning."""
 
-    def __init__(self, path: Path, index: IdIndex, options: BatchOptions) -> None:
+    def __init__(self, path: Path, index: IdIndex, options: BatchOptions, survey: InputSurvey) -> None:
+        """`survey` is what the file was when the batch was opened."""
+        self._path = path
+        self._survey = survey
         self._file = path.open("rb")
-        self._lines = raw_lines(self._file, options.max_line_bytes)
+        self._digest = hashlib.sha256()
+        self._lines = raw_lines(self._file, options.max_line_bytes, self._digest.update)
         self._index = index
         self._options = options
         self.ended = False
@@ -23,12 +29,20 @@ class Source:
         """That were read, blank ones not counted."""
 
     def block(self, count: int) -> list[Line | BadLine]:
-        """The next ones that are not done, at most so many; of fewer, the input has ended."""
+        """The next ones that are not done, at most so many; of fewer, the input has ended.
+
+        Raises:
+            InputChangedError: it is not the file any more that was looked through.
+        """
+        if Stamp.of(self._file) != self._survey.stamp:
+            raise InputChangedError(path=self._path)
         found: list[Line | BadLine] = []
         while len(found) < count:
             raw = next(self._lines, None)
             if raw is None:
                 self.ended = True
+                if self._digest.hexdigest() != self._survey.sha256:
+                    raise InputChangedError(path=self._path)
                 break
             line = self._read(raw)
             if line is not None:

@@ -60,6 +60,7 @@ class Writer:
 
         Raises:
             OutputWriteError: a file cannot be written.
+            OutputReplacedError: one is another than before.
         """
         ended = False
         while not ended:
@@ -76,6 +77,9 @@ class Writer:
         for file in self._files:
             if body := b"".join(line.body for line in lines if line.file is file):
                 file.append(body)
+        if last:
+            for file in self._files:
+                file.check()
         if self._due(last=last):
             for file in self._files:
                 file.sync()

@@ -57,17 +57,33 @@ class Lying:
     body: bytes
 
 
-async def walk(bus: Bus, kind: str, subject: str) -> AsyncGenerator[list[Lying]]:
+async def walk(bus: Bus, kind: str, subject: str, *, until: int | None = None) -> AsyncGenerator[list[Lying]]:
     """The same, page by page and with all the time that the reader takes: no more than a page is in memory.
+
+    It ends behind the sequence `until`, where one is given: else who publishes faster than it reads leads it
+    on for ever.
 
     Raises:
         nats.errors.Error: the bus did not answer.
     """
     sequence = 0
-    while page := await _sure_page(bus, kind, subject, sequence + 1):
+    while until is None or sequence < until:
+        page = await _sure_page(bus, kind, subject, sequence + 1)
+        if not page:
+            return
         lying = [_lying(message) for message in page]
         sequence = lying[-1].sequence
         yield lying
+
+
+async def last_sequence(bus: Bus, kind: str) -> int:
+    """Of what was stored in a stream last, whether it still lies there or not.
+
+    Raises:
+        ApiError: there is no such stream.
+        nats.errors.Error: no answer.
+    """
+    return int((await bus.api(f"STREAM.INFO.{kind}"))["state"]["last_seq"])
 
 
 def _lying(message: Heard) -> Lying:

@@ -133,7 +133,7 @@ def test_a_source_gives_what_is_not_done(tmp_path: Path) -> None:
     path.write_text("\n".join(lines))
     index = IdIndex(tmp_path / "ids")
     index.settle("b")
-    source = Source(path, index, BatchOptions())
+    source = Source(path, index, BatchOptions(), survey(path))
     found = source.block(10)
     assert [(line.number, line.custom_id) for line in found] == [(1, "a"), (3, None), (4, "c")]
     assert (source.ended, source.lines) == (True, 4)
