@@ -146,6 +146,10 @@ _JOB_NAMES = ("template", "session", "task", "run_limit_seconds", "run_limit_har
 """Those that a job takes as they are."""
 _TRACED = ("correlation_id", "traceparent")
 
+_TURN = ChatTurn.model_fields.keys()
+_ROLES = frozenset({"system", "user", "assistant"})
+"""Those that need no look."""
+
 _sampling_values = attrgetter(*_SAMPLING_NAMES)
 _UNCOMMON = (*_JOB_NAMES, "metadata", "composition", "retry", "start_within_seconds")
 _uncommon = attrgetter(*_UNCOMMON)
@@ -211,17 +215,15 @@ def build_job(
 def pack_plain(
     request: GenerateRequest, *, job_id: str, now: float, digest: str | None = None
 ) -> bytes | None:
-    """The bytes of a job whose prompt is a text, with nothing beside it but sampling and a deadline.
+    """The bytes of a job with nothing beside its prompt but sampling and a deadline.
 
     Its model would take four times as long as the rest. None: `build_job` has to see to it, or to say what is
     wrong with it.
     """
-    prompt = request.prompt
-    if type(prompt) is not str or not prompt or prompt.isspace():
+    asked = _plain_prompt(request.prompt)
+    if asked is None or not all(map(is_, _uncommon(request), _UNCOMMON_UNSAID)):
         return None
-    if not all(map(is_, _uncommon(request), _UNCOMMON_UNSAID)):
-        return None
-    given: dict[str, Any] = {"id": job_id, "prompt": prompt, "created_at": now}
+    given: dict[str, Any] = {"id": job_id, "created_at": now, **asked}
     if digest is not None:
         given["request_digest"] = digest
     if request.stream is not False:
@@ -240,6 +242,24 @@ def pack_plain(
         return msgpack.packb(given)
     except (ValueError, TypeError):  # InvalidRequestError, ValidationError and UnicodeEncodeError among them
         return None  # a TypeError: what is no key, as a list
+
+
+def _plain_prompt(prompt: Prompt) -> dict[str, Any] | None:
+    """A text, or turns as JSON has them, that are as they have to be; None: look closer."""
+    if type(prompt) is str:
+        return None if not prompt or prompt.isspace() else {"prompt": prompt}
+    if type(prompt) is not list or not all(map(_is_plain_turn, prompt)):
+        return None
+    if not any(turn["content"].strip() for turn in prompt):
+        return None
+    return {"messages": prompt}
+
+
+def _is_plain_turn(turn: ChatTurn | Mapping[str, str]) -> bool:
+    if type(turn) is not dict or turn.keys() != _TURN:
+        return False
+    role, content = turn["role"], turn["content"]
+    return type(role) is str and role in _ROLES and type(content) is str
 
 
 @lru_cache(maxsize=SAMPLINGS, typed=True)

@@ -34,7 +34,9 @@ async def answer(gateway: Gateway, request: Request, tenant: str, request_id: st
     wishes = read_wishes(request.headers)
     body = await read_json(request, gateway.settings)
     endpoint = Endpoint.CHAT if request.scope["path"] == Endpoint.CHAT else Endpoint.COMPLETIONS
-    asked = wishes.on(read_unjudged(endpoint, body), request_id)
+    asked = read_unjudged(endpoint, body, beside=wishes.beside(request_id))
+    if wishes.idempotency_key is not None:
+        asked = asked.keyed(wishes.idempotency_key)
     client = await gateway.client(tenant)
     place = _place(request.headers, asked)
     try:

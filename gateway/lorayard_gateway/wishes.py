@@ -6,12 +6,11 @@ import math
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
-from lorayard.openai_shapes import Asked
+from lorayard.openai_shapes import Beside
 from lorayard_gateway.errors import bad_header
 from lorayard_schemas.job import Lane
 from lorayard_schemas.trace_context import check_traceparent
@@ -38,15 +37,14 @@ class Wishes:
     goes_on: bool = False
     """Whether the work shall go on when its client goes away."""
 
-    def on(self, asked: Asked, request_id: str) -> Asked:
-        """The body's requests with what the headers say; a header goes before a field of the body."""
-        given: dict[str, Any] = {"correlation_id": request_id, "traceparent": self.traceparent}
-        if self.lane is not None:
-            given["lane"] = self.lane
-        if self.deadline_seconds is not None:
-            given["deadline_seconds"] = self.deadline_seconds
-        asked = replace(asked, requests=tuple(replace(one, **given) for one in asked.requests))
-        return asked if self.idempotency_key is None else asked.keyed(self.idempotency_key)
+    def beside(self, request_id: str) -> Beside:
+        """What goes before fields of the body."""
+        return Beside(
+            lane=self.lane,
+            deadline_seconds=self.deadline_seconds,
+            correlation_id=request_id,
+            traceparent=self.traceparent,
+        )
 
 
 def read_wishes(headers: Headers) -> Wishes:

@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 import msgpack
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from lorayard_schemas.codec import decode
-from lorayard_schemas.job import Job, Sampling
+from lorayard_schemas.job import ChatTurn, Job, Sampling
 from lorayard_schemas.trace_context import check_correlation_id, check_traceparent
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
@@ -23,6 +23,7 @@ _PLAIN = frozenset(
         "v",
         "id",
         "prompt",
+        "messages",
         "sampling",
         "created_at",
         "deadline",
@@ -34,6 +35,7 @@ _PLAIN = frozenset(
     }
 )
 _DIGEST = re.compile(r"[0-9a-f]{32}").fullmatch
+_TURNS = TypeAdapter(tuple[ChatTurn, ...])
 _TEMPLATES = ("adapter", "none")
 
 SAMPLINGS = 1024
@@ -53,7 +55,7 @@ def read_job(body: bytes) -> Job:
 
 
 def read_plain(body: bytes) -> Job | None:
-    """The job, if it is a plain prompt with nothing uncommon in it; None: the model has to judge it."""
+    """The job, if it is a prompt with nothing uncommon in it; None: the model has to judge it."""
     try:
         unpacked = msgpack.unpackb(body)
     except (ValueError, msgpack.UnpackException):
@@ -63,6 +65,10 @@ def read_plain(body: bytes) -> Job | None:
     told: dict[Any, Any] = unpacked  # pyright: ignore[reportUnknownVariableType]
     if not told.keys() <= _PLAIN or not _is_plain(told):
         return None
+    if "messages" in told:
+        if (turns := _turns(told["messages"])) is None:
+            return None
+        told["messages"] = turns
     if "sampling" in told:
         packed = msgpack.packb(told["sampling"])
         if len(packed) > SAMPLING_BYTES or (known := _sampling(packed)) is None:
@@ -72,13 +78,14 @@ def read_plain(body: bytes) -> Job | None:
 
 
 def _is_plain(told: dict[str, Any]) -> bool:
-    version, job, prompt = told.get("v", 1), told.get("id"), told.get("prompt")
+    version, job = told.get("v", 1), told.get("id")
     return (
         type(version) is int
         and version == 1
         and type(job) is str
         and _ID(job) is not None
-        and type(prompt) is str
+        and ("prompt" in told) != ("messages" in told)
+        and type(told.get("prompt", "")) is str
         and _is_time(told.get("created_at", 0.0))
         and ("deadline" not in told or _is_time(told["deadline"]))
         and told.get("template", "adapter") in _TEMPLATES
@@ -87,6 +94,13 @@ def _is_plain(told: dict[str, Any]) -> bool:
         and ("correlation_id" not in told or _fits(told["correlation_id"], check_correlation_id))
         and ("traceparent" not in told or _fits(told["traceparent"], check_traceparent))
     )
+
+
+def _turns(told: object) -> tuple[ChatTurn, ...] | None:
+    try:
+        return _TURNS.validate_python(told) or None
+    except ValidationError:
+        return None
 
 
 def _fits(told: object, check: Callable[[str], str]) -> bool:

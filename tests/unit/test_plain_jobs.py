@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from lorayard import GenerateRequest
 from lorayard.errors import InvalidRequestError
-from lorayard.request import build_job, pack_job, pack_plain
+from lorayard.request import Prompt, build_job, pack_job, pack_plain
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job
@@ -27,6 +27,17 @@ ODD: st.SearchStrategy[Any] = (
     | st.lists(st.integers(0, 3), max_size=2)
     | st.dictionaries(st.text(max_size=2), st.integers(0, 3), max_size=1)
 )
+TURNS: st.SearchStrategy[Any] = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "role": st.sampled_from(["user", "assistant", "", "x" * 33]) | ODD,
+            "content": st.text(max_size=3) | ODD,
+            "later": ODD,
+        },
+    ),
+    max_size=3,
+)
 SAMPLINGS = st.fixed_dictionaries(
     {},
     optional={
@@ -37,12 +48,14 @@ SAMPLINGS = st.fixed_dictionaries(
         "unknown": ODD,
     },
 )
+CHAT = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
 BODIES = st.fixed_dictionaries(
     {},
     optional={
         "v": st.sampled_from([1, 2, True, 1.0]) | ODD,
         "id": st.sampled_from(["j", "a" * 64, "a" * 65, "a b", "ü", "j\n"]) | ODD,
         "prompt": st.text(max_size=4) | ODD,
+        "messages": TURNS | ODD,
         "template": st.sampled_from(["adapter", "none", "other"]) | ODD,
         "stream": st.booleans() | ODD,
         "created_at": st.floats() | ODD,
@@ -84,6 +97,11 @@ def test_usual_jobs_are_plain(fields: dict[str, Any]) -> None:
     assert read_plain(packed(**fields)) == decode(Job, packed(**fields))
 
 
+def test_a_usual_conversation_is_plain() -> None:
+    body = msgpack.packb({"id": "j", "messages": CHAT})
+    assert read_plain(body) == decode(Job, body)
+
+
 UNUSUAL: tuple[bytes, ...] = (
     b"",
     b"\xc1",
@@ -99,6 +117,10 @@ UNUSUAL: tuple[bytes, ...] = (
     packed(deadline=float("inf")),
     packed(template=["adapter"]),
     packed(stream="yes"),
+    packed(messages=[{"role": "user", "content": "p"}]),
+    msgpack.packb({"id": "j"}),
+    msgpack.packb({"id": "j", "messages": []}),
+    msgpack.packb({"id": "j", "messages": [{"role": "", "content": "p"}]}),
 )
 
 
@@ -122,7 +144,7 @@ def test_jobs_share_nothing_that_can_be_changed() -> None:
 
 
 REQUESTS = st.fixed_dictionaries(
-    {"prompt": st.text(max_size=3) | ODD},
+    {"prompt": st.text(max_size=3) | TURNS | ODD},
     optional={
         "max_new_tokens": st.integers(1, 9) | ODD,
         "temperature": st.sampled_from([0.0, 0, 0.5, False, "0.5"]) | ODD,
@@ -149,15 +171,20 @@ def test_a_plain_request_is_packed_as_its_job_is(options: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     "options", [{}, {"max_new_tokens": 8, "temperature": 0.5}, {"stop": "x"}, {"deadline_seconds": 3}]
 )
-def test_usual_requests_are_plain(options: dict[str, Any]) -> None:
-    request = GenerateRequest("hello", **options)
+@pytest.mark.parametrize("prompt", ["hello", CHAT])
+def test_usual_requests_are_plain(prompt: Prompt, options: dict[str, Any]) -> None:
+    request = GenerateRequest(prompt, **options)
     plain = pack_plain(request, job_id="j", now=5.0)
     assert plain is not None
     assert msgpack.unpackb(plain) == msgpack.unpackb(pack_job(build_job(request, job_id="j", now=5.0)))
 
 
-@pytest.mark.parametrize("prompt", ["", "  ", "half \ud800"])
-def test_a_bad_prompt_is_not_plain(prompt: str) -> None:
+@pytest.mark.parametrize(
+    "prompt",
+    ["", "  ", "half \ud800", [], [{"role": "user", "content": " "}], [{"role": [], "content": "x"}]]
+    + [[{"role": "user", "content": "half \ud800"}], [{"role": "user"}], ["text"]],
+)
+def test_a_bad_prompt_is_not_plain(prompt: Any) -> None:
     request = GenerateRequest(prompt)
     assert pack_plain(request, job_id="j", now=5.0) is None
     with pytest.raises((InvalidRequestError, ValidationError)):

@@ -10,7 +10,7 @@ silently left out.
 
 from __future__ import annotations
 
-from lorayard.openai_shapes.asked import MOST_CHOICES, Asked
+from lorayard.openai_shapes.asked import MOST_CHOICES, Asked, Beside
 from lorayard.openai_shapes.endpoint import Endpoint
 from lorayard.openai_shapes.error_shape import ErrorShape, error_of
 from lorayard.openai_shapes.logprobs import chat_logprobs, completion_logprobs
@@ -27,6 +27,7 @@ from lorayard.openai_shapes.response import (
 __all__ = [
     "MOST_CHOICES",
     "Asked",
+    "Beside",
     "BodyError",
     "Endpoint",
     "ErrorShape",

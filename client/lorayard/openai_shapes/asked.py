@@ -6,9 +6,20 @@ from dataclasses import dataclass, replace
 
 from lorayard.openai_shapes.endpoint import Endpoint
 from lorayard.request import GenerateRequest
+from lorayard_schemas.job import Lane
 
 MOST_CHOICES = 128
 """OpenAI's own bound of `n`; here of prompts times `n`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What is said beside a body, as in headers; it goes before what the body says."""
+
+    lane: Lane | None = None
+    deadline_seconds: float | None = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,7 @@ class CompletionsBody(_Part):
     temperature: float = 1.0
     top_p: float = 1.0
     n: int = Field(default=1, ge=1, le=MOST_CHOICES)
-    stop: Stops = []
+    stop: Stops = Field(default_factory=list[str])  # a default that is a list would be copied deeply
     seed: int | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
@@ -136,7 +136,7 @@ class CompletionsBody(_Part):
     top_k: int = 0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
-    stop_token_ids: Annotated[list[int], Few] = []
+    stop_token_ids: Annotated[list[int], Few] = Field(default_factory=list[int])
     ignore_eos: bool = False
     min_tokens: int = 0
     lorayard: YardOptions = YardOptions()
@@ -154,8 +154,8 @@ class ChatBody(CompletionsBody):
     service_tier: Literal["auto", "default", "flex", "priority"] = "auto"
     """`flex` is the lane bulk, `priority` the lane high."""
     store: Literal[False] = False
-    modalities: Annotated[list[Literal["text"]], Few] = []
-    tools: Annotated[list[JsonValue], Field(max_length=0)] = []
+    modalities: Annotated[list[Literal["text"]], Few] = Field(default_factory=list[Literal["text"]])
+    tools: Annotated[list[JsonValue], Field(max_length=0)] = Field(default_factory=list[JsonValue])
     tool_choice: Literal["none", "auto"] = "none"
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lorayard.composition import Composition
 from lorayard.errors import InvalidRequestError
-from lorayard.openai_shapes.asked import Asked
+from lorayard.openai_shapes.asked import Asked, Beside
 from lorayard.openai_shapes.body import ChatBody, CompletionsBody, ResponseFormat, TextBody
 from lorayard.openai_shapes.endpoint import Endpoint
 from lorayard.openai_shapes.model_name import Answerer, answerer_of
@@ -71,6 +71,9 @@ _THEIR_NAMES = {
 """Fields of our requests as OpenAI's bodies have them."""
 
 
+_NOTHING = Beside()
+
+
 class BodyError(InvalidRequestError):
     """A body asks what cannot be: `field` is OpenAI's `param`, `code` one of its words."""
 
@@ -86,13 +89,15 @@ def read_body(endpoint: Endpoint, body: object, *, lane: LaneName = "normal") ->
         BodyError: it cannot be asked, and which field says so.
     """
     read = _read(endpoint, body)
-    asked = _asked(endpoint, read, lane)
+    asked = _asked(endpoint, read, lane, _NOTHING)
     for request in asked.requests[:: read.n]:  # one of each prompt: the others differ by their seed
         _check(request, read)
     return asked
 
 
-def read_unjudged(endpoint: Endpoint, body: object, *, lane: LaneName = "normal") -> Asked:
+def read_unjudged(
+    endpoint: Endpoint, body: object, *, lane: LaneName = "normal", beside: Beside = _NOTHING
+) -> Asked:
     """The same for who submits it at once: the client judges its values then, which costs as much again here.
 
     What it refuses is named as the body has it by `read_body`.
@@ -100,7 +105,7 @@ def read_unjudged(endpoint: Endpoint, body: object, *, lane: LaneName = "normal"
     Raises:
         BodyError: a field is none, or of another kind.
     """
-    return _asked(endpoint, _read(endpoint, body), lane)
+    return _asked(endpoint, _read(endpoint, body), lane, beside)
 
 
 def _read(endpoint: Endpoint, body: object) -> ChatBody | TextBody:
@@ -114,9 +119,9 @@ def _read(endpoint: Endpoint, body: object) -> ChatBody | TextBody:
         raise BodyError(field="body", reason=str(error)) from error
 
 
-def _asked(endpoint: Endpoint, read: ChatBody | TextBody, lane: LaneName) -> Asked:
+def _asked(endpoint: Endpoint, read: ChatBody | TextBody, lane: LaneName, beside: Beside) -> Asked:
     prompts = _prompts(read)
-    first = _request(read, prompts[0], lane)
+    first = _request(read, prompts[0], lane, beside)
     return Asked(
         endpoint=endpoint,
         model=read.model,
@@ -148,14 +153,16 @@ def _role(role: str) -> str:
     return "system" if role == "developer" else role  # OpenAI's newer word for it
 
 
-def _request(read: ChatBody | TextBody, prompt: Prompt, lane: LaneName) -> GenerateRequest:
+def _request(
+    read: ChatBody | TextBody, prompt: Prompt, lane: LaneName, beside: Beside
+) -> GenerateRequest:
     who = _answerer(read)
     options = read.lorayard
     return GenerateRequest(
         prompt,
         adapter=who.adapter,
         composition=who.composition,
-        lane=options.lane or _tier_lane(read) or lane,
+        lane=beside.lane or options.lane or _tier_lane(read) or lane,
         max_new_tokens=_max_tokens(read),
         temperature=read.temperature,
         top_p=read.top_p,
@@ -172,13 +179,15 @@ def _request(read: ChatBody | TextBody, prompt: Prompt, lane: LaneName) -> Gener
         min_new_tokens=read.min_tokens,
         logprobs=_logprobs(read),
         json_schema=_schema(read.response_format) if isinstance(read, ChatBody) else None,
-        deadline_seconds=options.deadline_seconds,
+        deadline_seconds=beside.deadline_seconds or options.deadline_seconds,
         run_limit_seconds=options.run_limit_seconds,
         session=options.session,
         task=options.task,
         metadata=_metadata(read),
         template=options.template,
         stream=read.stream,
+        correlation_id=beside.correlation_id,
+        traceparent=beside.traceparent,
     )
 
 
