@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter, is_
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 import msgpack
 from pydantic import ValidationError
@@ -248,17 +248,18 @@ def _plain_prompt(prompt: Prompt) -> dict[str, Any] | None:
     """A text, or turns as JSON has them, that are as they have to be; None: look closer."""
     if type(prompt) is str:
         return None if not prompt or prompt.isspace() else {"prompt": prompt}
-    if type(prompt) is not list or not all(map(_is_plain_turn, prompt)):
+    if type(prompt) is not list:
         return None
-    if not any(turn["content"].strip() for turn in prompt):
+    turns = cast("list[Any]", prompt)
+    if not all(map(_is_plain_turn, turns)) or not any(turn["content"].strip() for turn in turns):
         return None
-    return {"messages": prompt}
+    return {"messages": turns}
 
 
-def _is_plain_turn(turn: ChatTurn | Mapping[str, str]) -> bool:
-    if type(turn) is not dict or turn.keys() != _TURN:
+def _is_plain_turn(turn: Any) -> bool:
+    if type(turn) is not dict or turn.keys() != _TURN:  # pyright: ignore[reportUnknownMemberType]
         return False
-    role, content = turn["role"], turn["content"]
+    role, content = cast("tuple[Any, Any]", (turn["role"], turn["content"]))
     return type(role) is str and role in _ROLES and type(content) is str
 
 

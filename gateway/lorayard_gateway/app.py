@@ -9,7 +9,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from lorayard.openai_shapes import Endpoint
 from lorayard_gateway import completions, embeddings
 from lorayard_gateway.errors import ApiError, model_unknown
 from lorayard_gateway.gateway import Gateway
@@ -17,9 +19,10 @@ from lorayard_gateway.models import ModelList
 from lorayard_gateway.openapi import openapi_text
 from lorayard_gateway.replies import JSON, error_reply, json_reply
 from lorayard_gateway.requests import guarded
+from lorayard_gateway.straight import straight
 
 
-def make_app(gateway: Gateway) -> Starlette:
+def make_app(gateway: Gateway) -> ASGIApp:
     """Routes over one gateway."""
     document = openapi_text()
 
@@ -30,20 +33,21 @@ def make_app(gateway: Gateway) -> Starlette:
     async def openapi(_request: Request) -> Response:
         return Response(document, media_type=JSON)
 
-    routes = [  # they are tried in turn, so those that are asked most come first
-        Route("/v1/chat/completions", guarded(gateway, completions.answer), methods=["POST"]),
-        Route("/v1/completions", guarded(gateway, completions.answer), methods=["POST"]),
+    complete = guarded(gateway, completions.answer)
+    routes = [
+        *(Route(path, complete, methods=["POST"]) for path in Endpoint),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/openapi.json", openapi, methods=["GET"]),
         Route("/v1/models", guarded(gateway, list_models), methods=["GET"]),
         Route("/v1/models/{model:path}", guarded(gateway, show_model), methods=["GET"]),
         Route("/v1/embeddings", guarded(gateway, embeddings.answer), methods=["POST"]),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=_cors(gateway),
         exception_handlers={HTTPException: _http_error},  # type: ignore[dict-item]  # starlette types it so
     )
+    return app if gateway.settings.origins else straight(app, dict.fromkeys(Endpoint, complete))
 
 
 async def list_models(gateway: Gateway, _request: Request, tenant: str, _id: str) -> Response:

@@ -96,6 +96,12 @@ def bad_json(reason: str) -> ApiError:
     return ApiError(400, "invalid_json", f"The body is not valid JSON: {reason}")
 
 
+def too_many_values(limit: int) -> ApiError:
+    """A body would take long to read."""
+    message = f"The request's body holds more than {limit} values: numbers, texts, lists and objects."
+    return ApiError(400, "invalid_value", message)
+
+
 def bad_header(name: str, reason: str) -> ApiError:
     """A header cannot be used."""
     return ApiError(400, "invalid_value", f"{name}: {reason}", param=name)

@@ -20,6 +20,8 @@ from lorayard_shared.logs import Event
 GONE = 499
 """Nobody hears it; it stands in the log."""
 
+_ID_HEADER = REQUEST_ID.encode()
+
 Handler = Callable[[Gateway, Request, str, str], Awaitable[Response]]
 """Of the gateway, the request, its tenant and its id."""
 
@@ -45,8 +47,10 @@ def guarded(gateway: Gateway, handler: Handler) -> Endpoint:
             gateway.log.exception(Event.LOOP_FAILED, task=request.scope["path"], request_id=named)
             response = error_reply(unexpected(named))
         milliseconds = (time.perf_counter() - began) * 1000
-        response.headers[REQUEST_ID] = named
-        response.headers["openai-processing-ms"] = str(round(milliseconds))
+        response.raw_headers += (
+            (_ID_HEADER, named.encode()),
+            (b"openai-processing-ms", b"%d" % round(milliseconds)),
+        )
         if gateway.meter is not None:
             gateway.meter.answered(request.scope["path"], response.status_code, milliseconds / 1000)
         gateway.log.debug(

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 
 from lorayard.errors import StreamRestartedError
 from lorayard.openai_shapes import BodyError
+from lorayard_gateway.bodies import MOST_VALUES, has_many_values
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import ApiError
 from lorayard_gateway.key_ring import KeyRing
@@ -166,3 +167,23 @@ def test_a_request_id_is_kept() -> None:
 def test_half_a_character_in_a_bodys_own_words_is_told_as_json_has_it() -> None:
     reply = error_reply(BodyError(field="lorayard.composition.\ud800", reason="no name"))
     assert json.loads(bytes(reply.body))["error"]["param"] == "lorayard.composition.\ud800"
+
+
+@pytest.mark.parametrize(
+    "text", [",[{" * MOST_VALUES, '",[{"' * MOST_VALUES, "\\" * 9 + '",[{' * MOST_VALUES]
+)
+def test_what_stands_in_a_text_is_no_value(text: str) -> None:
+    assert not has_many_values(json.dumps({"a": [text, text], "b": text}).encode())
+
+
+@pytest.mark.parametrize("value", [[], {}, 1, "x", {"a": "b"}])
+def test_values_are_counted_wherever_they_stand(value: object) -> None:
+    few, many = json.dumps(["\\", [value] * 8192]), json.dumps(['"', [value] * (MOST_VALUES + 1)])
+    assert not has_many_values(few.encode())
+    assert has_many_values(many.encode())
+    assert has_many_values(many[1:-1].encode()), "nor does it matter whether it is JSON"
+
+
+def test_an_open_text_ends_the_counting() -> None:
+    assert not has_many_values(b'["' + b"," * 2 * MOST_VALUES)
+    assert not has_many_values(b'["' + b'\\",' * MOST_VALUES)

@@ -181,8 +181,17 @@ def test_usual_requests_are_plain(prompt: Prompt, options: dict[str, Any]) -> No
 
 @pytest.mark.parametrize(
     "prompt",
-    ["", "  ", "half \ud800", [], [{"role": "user", "content": " "}], [{"role": [], "content": "x"}]]
-    + [[{"role": "user", "content": "half \ud800"}], [{"role": "user"}], ["text"]],
+    [
+        "",
+        "  ",
+        "half \ud800",
+        [],
+        ["text"],
+        [{"role": "user"}],
+        [{"role": "user", "content": " "}],
+        [{"role": ["user"], "content": "x"}],
+        [{"role": "user", "content": "half \ud800"}],
+    ],
 )
 def test_a_bad_prompt_is_not_plain(prompt: Any) -> None:
     request = GenerateRequest(prompt)

@@ -153,9 +153,7 @@ def _role(role: str) -> str:
     return "system" if role == "developer" else role  # OpenAI's newer word for it
 
 
-def _request(
-    read: ChatBody | TextBody, prompt: Prompt, lane: LaneName, beside: Beside
-) -> GenerateRequest:
+def _request(read: ChatBody | TextBody, prompt: Prompt, lane: LaneName, beside: Beside) -> GenerateRequest:
     who = _answerer(read)
     options = read.lorayard
     return GenerateRequest(
