@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter, is_
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 
 import msgpack
 from pydantic import ValidationError
@@ -250,17 +250,19 @@ def _plain_prompt(prompt: Prompt) -> dict[str, Any] | None:
         return None if not prompt or prompt.isspace() else {"prompt": prompt}
     if type(prompt) is not list:
         return None
-    turns = cast("list[Any]", prompt)
+    turns: list[Any] = prompt  # pyright: ignore[reportUnknownVariableType]
     if not all(map(_is_plain_turn, turns)) or not any(turn["content"].strip() for turn in turns):
         return None
     return {"messages": turns}
 
 
 def _is_plain_turn(turn: Any) -> bool:
-    if type(turn) is not dict or turn.keys() != _TURN:  # pyright: ignore[reportUnknownMemberType]
+    if type(turn) is not dict:
         return False
-    role, content = cast("tuple[Any, Any]", (turn["role"], turn["content"]))
-    return type(role) is str and role in _ROLES and type(content) is str
+    told: dict[Any, Any] = turn  # pyright: ignore[reportUnknownVariableType]
+    if told.keys() != _TURN or type(told["role"]) is not str or type(told["content"]) is not str:
+        return False
+    return told["role"] in _ROLES
 
 
 @lru_cache(maxsize=SAMPLINGS, typed=True)
