@@ -36,6 +36,7 @@ _VERBS = {
     "dispatcher": "Run a dispatcher in the foreground.",
     "worker": "Run a worker in the foreground.",
     "gateway": "Run a gateway in the foreground: OpenAI's API before the yard.",
+    "exporter": "Show metrics of the queues, whichever process of the yard lives.",
 }
 _NOUNS = {
     "adapters": (
@@ -201,6 +202,7 @@ _NOUNS = {
             "adapters": ("adapters", "Pushes, pulls, first answers, rollbacks and the guard."),
             "gateway": ("gateway", "The gateway beside the Python client and a bare HTTP application."),
             "batch": ("batch", "A batch's memory, swaps, kills and tokens per second."),
+            "metrics": ("metrics", "What metrics cost: scrapes, and jobs per second with them."),
             "routing": ("routing", "The planner beside other systems' rules, in a modelled yard."),
         },
     ),

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,11 @@ async def _measure(jobs: int, rounds: int) -> Rounds:
 
 
 @asynccontextmanager
-async def warm_yard() -> AsyncGenerator[WarmYard]:
-    """A yard of its own with two workers that do nothing, after its first jobs."""
+async def warm_yard(*, metrics: int | None = None) -> AsyncGenerator[WarmYard]:
+    """A yard of its own with two workers that do nothing, after its first jobs; with a port it shows metrics
+    from there on."""
     with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as folder:
-        plan = _plan(Path(folder))
+        plan = replace(_plan(Path(folder)), metrics=metrics)
         async with EmbeddedYard(plan) as yard, await connect(yard.settings, name="bench-raw") as bus:
             await _make_raw_stream(bus)
             async with Client(settings=yard.settings) as client:

@@ -117,6 +117,19 @@ def gateway(*, quick: Annotated[bool, Parameter(negative="")] = False, output: O
     return run(quick=quick, as_json=output.json)
 
 
+def metrics(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
+    """Scrapes of a large yard, and jobs per second with metrics and without; fails when a must is missed.
+
+    Parameters
+    ----------
+    quick
+        Fewer rounds of fewer jobs.
+    """
+    from lorayard_cli.bench.metrics import run
+
+    return run(quick=quick, as_json=output.json)
+
+
 def batch(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
     """A batch's memory, swaps, kills and tokens per second; fails when a must is missed.
 

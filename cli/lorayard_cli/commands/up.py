@@ -47,6 +47,9 @@ class UpOptions:
     """Serve OpenAI's API on this port of 127.0.0.1 too, to programs of this machine; 0 takes any free one."""
     gateway_keys: Annotated[bool, Parameter(negative="")] = False
     """Have that gateway ask for keys."""
+    metrics: int | None = None
+    """Show metrics on 127.0.0.1: the exporter's on this port, the gateway's on the next, those of
+    dispatchers from 10 and of workers from 100 ports above it on."""
     prefix: str = "yard"
     """Of the yard's names on the bus."""
     log_level: LevelName = "warning"
@@ -64,6 +67,7 @@ class UpOptions:
             port=self.port,
             gateway=self.gateway,
             gateway_keys=self.gateway_keys,
+            metrics=self.metrics,
             prefix=self.prefix,
             slots=self.slots,
             rows=self.rows,

@@ -19,6 +19,7 @@ from lorayard_workers.settings import WorkerSettings
 BUS = "bus"
 DISPATCHER = "dispatcher"
 GATEWAY = "gateway"
+EXPORTER = "exporter"
 
 HAND_BACK_SECONDS = 15.0
 """What a worker takes at most beyond its draining: it stores what is finished, hands back the rest, and joins
@@ -48,6 +49,8 @@ class YardPlan:
     """Port of a gateway on 127.0.0.1; 0 takes a free one, None has none."""
     gateway_keys: bool = False
     """Whether that one asks for keys."""
+    metrics: int | None = None
+    """Port of the exporter on 127.0.0.1, from which those of all others count; None shows no metrics."""
     prefix: str = "yard"
     slots: int | None = None
     rows: int | None = None
@@ -105,7 +108,8 @@ def bus_child(server: BusServer) -> ChildSpec:
 
 def dispatcher_child(plan: YardPlan, url: str, name: str = DISPATCHER) -> ChildSpec:
     """One dispatcher."""
-    return ChildSpec(name=name, command=_lorayard(plan, "dispatcher"), environment=_environment(plan, url))
+    environment = {**_environment(plan, url), **_metrics(plan, name)}
+    return ChildSpec(name=name, command=_lorayard(plan, "dispatcher"), environment=environment)
 
 
 def worker_child(plan: YardPlan, url: str, name: str) -> ChildSpec:
@@ -123,7 +127,7 @@ def worker_child(plan: YardPlan, url: str, name: str) -> ChildSpec:
     return ChildSpec(
         name=name,
         command=_lorayard(plan, "worker", *given),
-        environment=_environment(plan, url),
+        environment={**_environment(plan, url), **_metrics(plan, name)},
         stop_seconds=_worker_stop_seconds(plan, url),
     )
 
@@ -134,9 +138,42 @@ def gateway_child(plan: YardPlan, url: str, port: int) -> ChildSpec:
     return ChildSpec(
         name=GATEWAY,
         command=_lorayard(plan, "gateway", *options),
-        environment={**_environment(plan, url), "LORAYARD_GATEWAY_HOST": "127.0.0.1"},
+        environment={
+            **_environment(plan, url),
+            **_metrics(plan, GATEWAY),
+            "LORAYARD_GATEWAY_HOST": "127.0.0.1",
+        },
         stop_seconds=_gateway_drain_seconds(plan, url) + GATEWAY_LAST_SECONDS,
     )
+
+
+def exporter_child(plan: YardPlan, url: str, port: int) -> ChildSpec:
+    """The exporter, on this port; a yard goes on without it."""
+    return ChildSpec(
+        name=EXPORTER,
+        command=_lorayard(plan, "exporter", f"--port={port}"),
+        environment=_environment(plan, url),
+        vital=False,
+    )
+
+
+def metrics_port(base: int, name: str) -> int:
+    """Where a child shows its metrics: numbers keep their ports, whoever else comes and goes."""
+    if name == EXPORTER:
+        return base
+    if name == GATEWAY:
+        return base + 1
+    if name == DISPATCHER:
+        return base + 10
+    if name.startswith(DISPATCHER):
+        return base + 9 + int(name.removeprefix(f"{DISPATCHER}-"))
+    return base + 100 + int(name.removeprefix("w")) - 1
+
+
+def _metrics(plan: YardPlan, name: str) -> dict[str, str]:
+    if plan.metrics is None:
+        return {}
+    return {"LORAYARD_METRICS_PORT": str(metrics_port(plan.metrics, name))}
 
 
 def _gateway_drain_seconds(plan: YardPlan, url: str) -> float:

@@ -25,10 +25,12 @@ from lorayard_cli.embedded.data_folder import YardState, forget_state, locked, w
 from lorayard_cli.embedded.liveness import ask_dispatcher, connect_when_up, is_listening
 from lorayard_cli.embedded.plan import (
     BUS,
+    EXPORTER,
     GATEWAY,
     YardPlan,
     bus_child,
     dispatcher_child,
+    exporter_child,
     gateway_child,
     worker_child,
     yard_settings,
@@ -158,6 +160,8 @@ class EmbeddedYard:
             self._server = prepare_bus_server(self.plan.data / "bus", port=self.plan.port)
             if self.plan.gateway is not None:
                 self._gateway_port = free_port(self.plan.gateway, option="--gateway")
+            if self.plan.metrics is not None:
+                free_port(self.plan.metrics, option="--metrics")
             await self._supervisor.run(self._start())
         except BaseException:
             await self.stop()
@@ -187,8 +191,8 @@ class EmbeddedYard:
         if self._desk is not None:
             await end_tasks([self._desk])
         last = (*self.plan.dispatcher_names, BUS)
-        workers = [name for name in self.pids if name not in (GATEWAY, *last)]
-        for group in ((GATEWAY,), workers, self.plan.dispatcher_names, (BUS,)):
+        workers = [name for name in self.pids if name not in (EXPORTER, GATEWAY, *last)]
+        for group in ((EXPORTER, GATEWAY), workers, self.plan.dispatcher_names, (BUS,)):
             await self._supervisor.stop(group)
         await asyncio.gather(*self._crew_tasks, return_exceptions=True)
         forget_state(self.plan.data)
@@ -215,6 +219,8 @@ class EmbeddedYard:
                 self._supervisor.start(worker_child(self.plan, self.url, name))
             if self._gateway_port is not None:
                 self._supervisor.start(gateway_child(self.plan, self.url, self._gateway_port))
+            if self.plan.metrics is not None:
+                self._supervisor.start(exporter_child(self.plan, self.url, self.plan.metrics))
             await self._all_present(bus, client)
 
     async def _all_present(self, bus: Bus, client: Client) -> None:

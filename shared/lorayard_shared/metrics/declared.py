@@ -284,9 +284,6 @@ HTTP_SECONDS = _seconds(
 
 _X = Source.EXPORTER
 YARD_UP = _gauge("lorayard_yard_up", _X, "1: the bus answered the last look.")
-YARD_LOOKED = _gauge(
-    "lorayard_yard_look_age_seconds", _X, "Since the look that these numbers are of.", unit="seconds"
-)
 QUEUE = _gauge(
     "lorayard_yard_queue_jobs",
     _X,
@@ -325,7 +322,6 @@ WORKER_ROWS = _gauge("lorayard_yard_worker_rows", _X, "Rows a worker runs.", "wo
 WORKER_AGE = _gauge(
     "lorayard_yard_worker_silent_seconds", _X, "Since a worker was last heard.", "worker", unit="seconds"
 )
-YARD_REPLICAS = _gauge("lorayard_yard_adapter_replicas", _X, "Workers with the adapter in a slot.", *_ADAPTER)
 
 DECLARED: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))
 """All of them, in the order of this file."""

@@ -42,6 +42,7 @@ class MetricsPage:
     name: str
     read: Read
     bus: Bus | None = None
+    answer_seconds: float = ANSWER_SECONDS
 
     async def readings(self) -> Readings:
         """All of it, now."""
@@ -144,7 +145,7 @@ class _App:
             return self._page.silent()
         asked = asyncio.run_coroutine_threadsafe(self._page.readings(), self._loop)
         try:
-            return asked.result(ANSWER_SECONDS)
+            return asked.result(self._page.answer_seconds)
         except (TimeoutError, concurrent.futures.CancelledError):
             asked.cancel()
             return self._page.silent()
