@@ -19,6 +19,7 @@ from typing import Any
 from lorayard_cli.bench.bus import warm_yard
 from lorayard_cli.bench.figures import as_map, spread, surroundings
 from lorayard_cli.bench.metrics_sides.large_pages import exporter_page, worker_page
+from lorayard_cli.bench.processor_time import microseconds_each
 from lorayard_cli.embedded.bus_server import free_port
 from lorayard_cli.embedded.plan import metrics_port
 from lorayard_cli.exit_codes import ExitCode
@@ -95,6 +96,7 @@ async def _scrape(page: MetricsPage) -> dict[str, Any]:
 async def _cost(rounds: int, jobs: int) -> dict[str, Any]:
     shown: list[float] = []
     hidden: list[float] = []
+    took: dict[str, list[float]] = {"with": [], "without": []}
     base = free_port(0)
     async with AsyncExitStack() as held:
         without = await held.enter_async_context(warm_yard())
@@ -102,13 +104,16 @@ async def _cost(rounds: int, jobs: int) -> dict[str, Any]:
         await held.enter_async_context(_scraped(base))
         for number in range(rounds):
             # Whoever comes second finds another machine: turns change.
-            pairs = [(metered, shown), (without, hidden)]
-            for yard, rates in pairs if number % 2 else reversed(pairs):
+            pairs = [(metered, shown, took["with"]), (without, hidden, took["without"])]
+            for yard, rates, microseconds in pairs if number % 2 else reversed(pairs):
+                before = yard.processor_seconds()
                 rates.append(await yard.jobs_per_second(jobs))
+                microseconds.append(sum(microseconds_each(before, yard.processor_seconds(), jobs).values()))
             note(f"round {number + 1}/{rounds}: {shown[-1]:,.0f} jobs/s with, {hidden[-1]:,.0f} without")
     ratio = spread([each / other for each, other in zip(shown, hidden, strict=True)])
     return {
         "jobs_per_second": {"with": as_map(spread(shown), 0), "without": as_map(spread(hidden), 0)},
+        "processor_us_per_job": {name: as_map(spread(each), 0) for name, each in took.items()},
         "ratio": {**as_map(ratio), "must": MUST_RATIO},
         "holds": ratio.median >= MUST_RATIO,
     }
@@ -155,6 +160,9 @@ def _print(document: dict[str, Any]) -> None:
         figures.add_row(
             f"jobs/s {name} metrics", *(f"{rate[key]:,}" for key in ("median", "low", "high")), ""
         )
+    for name, took in cost["processor_us_per_job"].items():
+        each = (f"{took[key]:,}" for key in ("median", "low", "high"))
+        figures.add_row(f"us of processor time a job {name} metrics", *each, "")
     ratio = cost["ratio"]
     figures.add_row("ratio", *(str(ratio[key]) for key in ("median", "low", "high")), f">= {MUST_RATIO}")
     out().print(figures)

@@ -13,11 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.errors import SettingsError
-from lorayard_shared.logs import Event
+from lorayard_shared.logs import Event, process_logger
 from lorayard_shared.metrics import declared
 from lorayard_shared.metrics.exposition import CONTENT_TYPE, render
 from lorayard_shared.metrics.metric import Source
@@ -110,7 +108,7 @@ async def metrics_served(
     thread.start()
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{server.server_port}/metrics"
-    structlog.get_logger().info(Event.METRICS_SERVED, url=url)
+    process_logger().info(Event.METRICS_SERVED, url=url)
     try:
         yield url
     finally:

@@ -65,7 +65,9 @@ def exporter_page(adapters: int, workers: int) -> MetricsPage:
 
 def _held(number: int) -> HeldJob:
     adapter = AdapterRef(name=f"acme/gemma3-270m/task-{number}", version="1", digest=DIGEST)
-    assigned = AssignedJob.model_construct(key=str(number), adapter=adapter, composition=None, waited_ms=20.0)
+    assigned = AssignedJob(
+        key=str(number), lease="l", subject="s", body=b"", job="0" * 32, adapter=adapter, waited_ms=20.0
+    )
     address = JobAddress(lane=Lane.NORMAL, tenant="acme", adapter=adapter.name)
     return HeldJob(assigned=assigned, address=address, job=str(number))
 
