@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from lorayard.openai_shapes import Endpoint
 from lorayard_gateway import completions, embeddings
 from lorayard_gateway.errors import ApiError, model_unknown
+from lorayard_gateway.files import routes as files
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.models import ModelList
 from lorayard_gateway.openapi import openapi_text
@@ -40,6 +41,11 @@ def make_app(gateway: Gateway) -> ASGIApp:
         Route("/openapi.json", openapi, methods=["GET"]),
         Route("/v1/models", guarded(gateway, list_models), methods=["GET"]),
         Route("/v1/models/{model:path}", guarded(gateway, show_model), methods=["GET"]),
+        Route("/v1/files", guarded(gateway, files.upload), methods=["POST"]),
+        Route("/v1/files", guarded(gateway, files.list_files), methods=["GET"]),
+        Route("/v1/files/{file_id}", guarded(gateway, files.show), methods=["GET"]),
+        Route("/v1/files/{file_id}", guarded(gateway, files.delete), methods=["DELETE"]),
+        Route("/v1/files/{file_id}/content", guarded(gateway, files.content), methods=["GET"]),
         Route("/v1/embeddings", guarded(gateway, embeddings.answer), methods=["POST"]),
     ]
     app = Starlette(
@@ -77,7 +83,7 @@ def _cors(gateway: Gateway) -> list[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=list(origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
             expose_headers=["x-request-id", "retry-after"],
         )

@@ -14,6 +14,8 @@ from lorayard import Client
 from lorayard.errors import BusUnavailableError
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import host_refused, no_key, wrong_key
+from lorayard_gateway.files.store import FileStore
+from lorayard_gateway.files.sweeping import sweep_again_and_again
 from lorayard_gateway.key_ring import KeyRing
 from lorayard_gateway.metering import HttpMeter
 from lorayard_gateway.settings import GatewaySettings
@@ -44,6 +46,9 @@ class Gateway:
         """What has to be done though its client has gone: cancels."""
         self.meter: HttpMeter | None = None
         """Who counts requests for `/metrics`, where that is shown."""
+        self.files = FileStore(bus)
+        self.uploads = 0
+        """Under way."""
         self.stopping = False
         """It takes no new connections; answers under way go on for a while."""
         self._leaving: set[Callable[[], None]] = set()
@@ -61,6 +66,8 @@ class Gateway:
     async def start(self) -> None:
         """Know keys and models; returns once it does."""
         self.watching = [asyncio.create_task(watch.run(), name="gateway-watch") for watch in self._watches]
+        sweeping = sweep_again_and_again(self.files, self.log)
+        self.watching.append(asyncio.create_task(sweeping, name="gateway-sweep"))
         for watch in self._watches:
             await watch.ready.wait()
 

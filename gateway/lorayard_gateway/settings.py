@@ -36,6 +36,12 @@ class GatewaySettings(ClientSettings):
     """For an answer, queue included: the official clients wait as long."""
     gateway_ping_seconds: float = Field(default=15.0, gt=0)
     """Between comments in a silent stream: proxies cut what is silent."""
+    gateway_max_file_bytes: int = Field(default=512 * 2**20, ge=1024, le=2**33)
+    """Of an uploaded file. OpenAI takes 200 MB of a batch."""
+    gateway_upload_seconds: float = Field(default=900.0, gt=0, le=1800.0)
+    """For all of an upload: 512 MiB at 5 Mbit/s. Between two pieces of it `gateway_body_seconds` count."""
+    gateway_file_seconds: float = Field(default=30 * 86_400.0, ge=60.0)
+    """How long a file is kept that names no end, and an ended batch: as OpenAI keeps files of batches."""
     gateway_drain_seconds: float = Field(default=30.0, ge=0)
     """For answers under way, once it is told to stop."""
 

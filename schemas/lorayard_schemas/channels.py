@@ -30,6 +30,7 @@ from lorayard_schemas.control import Cap, Pause
 from lorayard_schemas.crew import ChangeCrew, CrewReply
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
+from lorayard_schemas.file_record import FileRecord
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
 from lorayard_schemas.interruption import InterruptionRecord
 from lorayard_schemas.job import Job
@@ -344,6 +345,7 @@ BUCKETS: tuple[Channel, ...] = (
     _bucket("trials", "control", "trial.{key}", "What the guard has counted.", TrialRecord),
     _bucket("tenantRecords", "tenants", "{key}", "What holds for a tenant's jobs.", TenantRecord),
     _bucket("keys", "keys", "{key}", "Who may speak through a gateway.", ApiKeyRecord),
+    _bucket("files", "files", "{tenant}.{key}", "Files of HTTP clients and batches.", FileRecord),
     _bucket("plans", "schedules", "plan.{tenant}.{key}", "Jobs that come again and again.", Schedule),
     _bucket("plansDone", "schedules", "state.{tenant}.{key}", "How far each has come.", ScheduleState),
     _bucket("placed", "placements", "{key}", "Where adapters shall be.", Placement),

@@ -33,6 +33,7 @@ from lorayard_schemas.control import Cap, Pause
 from lorayard_schemas.crew import ChangeCrew, CrewReply
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
+from lorayard_schemas.file_record import FileRecord
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
 from lorayard_schemas.interruption import InterruptionRecord
 from lorayard_schemas.job import Job
@@ -84,6 +85,7 @@ MESSAGES: tuple[type[Message], ...] = (
     DispatcherStatus,
     DrainRecord,
     ExplainJob,
+    FileRecord,
     GiveBack,
     GiveBackReply,
     InterruptionRecord,

@@ -59,6 +59,8 @@ class YardSettings(BaseSettings):
     payloads_max_bytes: int = Field(default=2**30, ge=2**20)
     blobs_max_bytes: int | None = Field(default=None, ge=2**20)
     """Of adapters in the object store; unset: what the server's disk holds, none of it reserved."""
+    files_max_bytes: int | None = Field(default=None, ge=2**20)
+    """Of files that HTTP clients upload and batches write; as `blobs_max_bytes`."""
     dead_letters: bool = True
     """Whether a job that is given up leaves a dead letter beside its failed result, where neither the job nor
     its tenant says otherwise."""

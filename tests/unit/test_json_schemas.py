@@ -49,6 +49,7 @@ from lorayard_schemas.control import Cap, Controlled, Pause
 from lorayard_schemas.crew import ChangeCrew, CrewReply
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
+from lorayard_schemas.file_record import FilePurpose, FileRecord
 from lorayard_schemas.give_back import AliasLead, GiveBack, GiveBackReply
 from lorayard_schemas.interruption import Interruption, InterruptionRecord
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
@@ -285,6 +286,18 @@ SAMPLES: tuple[Message, ...] = (
         limits=(LimitsInUse(tenant="t", uses=(LimitUse(name="max_pending", value=9.0, used=1.0),)),),
     ),
     Strike(adapter="a/b/c@1", tenant="t", why="w"),
+    FileRecord(
+        id="file-" + "0" * 26,
+        tenant="t",
+        name="in.jsonl",
+        purpose=FilePurpose.BATCH,
+        size_bytes=3,
+        part_bytes=2,
+        parts=("0" * 64, "1" * 64),
+        writing="0" * 16,
+        created_at=1.0,
+        expires_at=2.0,
+    ),
     ApiKeyRecord(id="0123456789ab", tenant="t", sha256="0" * 64, note="the web shop", expires_at=9.0),
     Pause(kind=Controlled.LANE, name="bulk", why="w"),
     Cap(kind=Controlled.TENANT, name="t", why="w", most=2),

@@ -215,6 +215,7 @@ def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
         _key_value(settings, "control", history=16),
         _key_value(settings, "schedules", history=16),
         _key_value(settings, "keys", history=16),
+        _key_value(settings, "files"),
         _key_value(settings, "interruptions", live=True, max_age=day),
         _key_value(settings, "turns", live=True),
         _key_value(settings, "sessions", live=True, max_age=settings.session_ttl_seconds * NANOSECONDS),
@@ -246,6 +247,7 @@ def _objects(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
     return (
         _object_store(settings, "blobs", max_age=0, max_bytes=settings.blobs_max_bytes or -1),
         _object_store(settings, "payloads", max_age=payload_age, max_bytes=settings.payloads_max_bytes),
+        _object_store(settings, "file_parts", max_age=0, max_bytes=settings.files_max_bytes or -1),
     )
 
 

@@ -1,4 +1,4 @@
-"""All that lies in the store of blobs, as the server tells it: objects, and pieces that belong to none.
+"""All that lies in an object store, as the server tells it: objects, and pieces that belong to none.
 
 An object is a description and its chunks, which come first: where a writer dies between, chunks stay that no
 description names, and no reader ever sees.
@@ -54,17 +54,17 @@ class Inventory:
     """Now, by the server's clock."""
 
 
-async def take_inventory(bus: Bus) -> Inventory:
-    """Look at everything in the store.
+async def take_inventory(bus: Bus, kind: str = "blobs") -> Inventory:
+    """Look at everything in one store.
 
     Raises:
         nats.errors.Error: the bus does not answer.
     """
-    bucket = bus.subjects.bucket("blobs")
+    bucket = bus.subjects.bucket(kind)
     now = await _now(bus, bucket)
     # Descriptions first: one that is written after this has chunks that are too young to be taken.
     names = [_name(subject) for subject in await _subjects(bus, bucket, "M")]
-    objects, known = Objects(bus, "blobs"), set[str]()
+    objects, known = Objects(bus, kind), set[str]()
     found: list[StoredObject] = []
     limit = asyncio.Semaphore(AT_ONCE)
 
@@ -87,9 +87,9 @@ async def take_inventory(bus: Bus) -> Inventory:
     )
 
 
-async def purge_piece(bus: Bus, piece: LoosePiece) -> None:
+async def purge_piece(bus: Bus, piece: LoosePiece, kind: str = "blobs") -> None:
     """Take loose chunks away."""
-    bucket = bus.subjects.bucket("blobs")
+    bucket = bus.subjects.bucket(kind)
     await bus.api(f"STREAM.PURGE.OBJ_{bucket}", {"filter": f"$O.{bucket}.C.{piece.nuid}"})
 
 

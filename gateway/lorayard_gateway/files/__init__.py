@@ -1,0 +1,1 @@
+"""`/v1/files`: what HTTP clients upload, and what batches write."""

@@ -1,0 +1,25 @@
+"""What files leave behind is taken away now and then, by every gateway: it needs no order among them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import nats.errors
+import structlog
+
+from lorayard_gateway.files.store import FileStore
+from lorayard_shared.bus.connection import ApiError
+from lorayard_shared.logs import Event
+
+SWEEP_SECONDS = 1800.0
+
+
+async def sweep_again_and_again(store: FileStore, log: structlog.typing.FilteringBoundLogger) -> None:
+    """Until cancelled."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.5))  # so that not all do at once
+        try:
+            await store.sweep()
+        except (nats.errors.Error, ApiError, TimeoutError) as error:
+            log.debug(Event.BUS_FAILED, error=str(error) or type(error).__name__)

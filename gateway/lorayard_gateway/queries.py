@@ -1,0 +1,58 @@
+"""What stands behind the `?` of a listing, and one page of what it lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.datastructures import QueryParams
+
+from lorayard.openai_shapes import BodyError
+from lorayard_schemas.reasons import plain_reason
+
+
+class Query(BaseModel):
+    """Read from texts; what is unknown is ignored, as clients send what others take."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Identified(Protocol):
+    """Has an id that sorts by time."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+
+Q = TypeVar("Q", bound=BaseModel)
+T = TypeVar("T", bound=Identified)
+
+
+def read_fields(kind: type[Q], given: object) -> Q:
+    """A body or a query as its model.
+
+    Raises:
+        BodyError: naming the first field at fault.
+    """
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        raise BodyError(field=field, reason=plain_reason(first)) from error
+
+
+def read_query(kind: type[Q], given: QueryParams) -> Q:
+    """The same of a query."""
+    return read_fields(kind, dict(given))
+
+
+def page_of(found: Sequence[T], *, after: str | None, limit: int, newest_first: bool) -> tuple[list[T], bool]:
+    """The records behind `after`, at most so many, and whether there are more."""
+    ordered = sorted(found, key=lambda one: one.id, reverse=newest_first)
+    if after is not None:
+        ordered = [one for one in ordered if (one.id < after if newest_first else one.id > after)]
+    return ordered[:limit], len(ordered) > limit
