@@ -13,13 +13,14 @@ from starlette.types import ASGIApp
 
 from lorayard.openai_shapes import Endpoint
 from lorayard_gateway import completions, embeddings
+from lorayard_gateway.batches import routes as batches
 from lorayard_gateway.errors import ApiError, model_unknown
 from lorayard_gateway.files import routes as files
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.models import ModelList
 from lorayard_gateway.openapi import openapi_text
 from lorayard_gateway.replies import JSON, error_reply, json_reply
-from lorayard_gateway.requests import guarded
+from lorayard_gateway.requests import Handler, guarded
 from lorayard_gateway.straight import straight
 
 
@@ -41,11 +42,12 @@ def make_app(gateway: Gateway) -> ASGIApp:
         Route("/openapi.json", openapi, methods=["GET"]),
         Route("/v1/models", guarded(gateway, list_models), methods=["GET"]),
         Route("/v1/models/{model:path}", guarded(gateway, show_model), methods=["GET"]),
-        Route("/v1/files", guarded(gateway, files.upload), methods=["POST"]),
-        Route("/v1/files", guarded(gateway, files.list_files), methods=["GET"]),
-        Route("/v1/files/{file_id}", guarded(gateway, files.show), methods=["GET"]),
-        Route("/v1/files/{file_id}", guarded(gateway, files.delete), methods=["DELETE"]),
-        Route("/v1/files/{file_id}/content", guarded(gateway, files.content), methods=["GET"]),
+        _route(gateway, "/v1/files", GET=files.list_files, POST=files.upload),
+        _route(gateway, "/v1/files/{file_id}", GET=files.show, DELETE=files.delete),
+        _route(gateway, "/v1/files/{file_id}/content", GET=files.content),
+        _route(gateway, "/v1/batches", GET=batches.list_batches, POST=batches.create),
+        _route(gateway, "/v1/batches/{batch_id}", GET=batches.show),
+        _route(gateway, "/v1/batches/{batch_id}/cancel", POST=batches.cancel),
         Route("/v1/embeddings", guarded(gateway, embeddings.answer), methods=["POST"]),
     ]
     app = Starlette(
@@ -73,6 +75,16 @@ async def show_model(gateway: Gateway, request: Request, tenant: str, _id: str) 
     if card is None:
         raise model_unknown(model)
     return Response(card.model_dump_json(), media_type=JSON)
+
+
+def _route(gateway: Gateway, path: str, **handlers: Handler) -> Route:
+    """One route for all methods of a path: its `Allow` has to name each."""
+    endpoints = {method: guarded(gateway, handler) for method, handler in handlers.items()}
+
+    async def endpoint(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, endpoint, methods=list(endpoints))
 
 
 def _cors(gateway: Gateway) -> list[Middleware]:

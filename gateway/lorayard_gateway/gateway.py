@@ -12,13 +12,15 @@ from starlette.requests import Request
 
 from lorayard import Client
 from lorayard.errors import BusUnavailableError
+from lorayard_gateway.batches.book import BatchBook
+from lorayard_gateway.batches.runners import BatchRunners
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import host_refused, no_key, wrong_key
 from lorayard_gateway.files.store import FileStore
-from lorayard_gateway.files.sweeping import sweep_again_and_again
 from lorayard_gateway.key_ring import KeyRing
 from lorayard_gateway.metering import HttpMeter
 from lorayard_gateway.settings import GatewaySettings
+from lorayard_gateway.sweeping import sweep_again_and_again
 from lorayard_gateway.tenant_clients import TenantClients
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.watch import BucketWatch
@@ -47,6 +49,8 @@ class Gateway:
         self.meter: HttpMeter | None = None
         """Who counts requests for `/metrics`, where that is shown."""
         self.files = FileStore(bus)
+        self.batches = BatchBook(bus)
+        self.runners = BatchRunners(bus, settings, self.clients, self.files, self.batches)
         self.uploads = 0
         """Under way."""
         self.stopping = False
@@ -57,6 +61,7 @@ class Gateway:
         names = {"keys": self.keys.on_change, "adapters": self.catalogue.on_adapter}
         names["aliases"] = self.catalogue.on_alias
         self._watches = [BucketWatch(bus, bus.subjects.bucket(name), hear) for name, hear in names.items()]
+        self._watches.append(self.batches.watch)
 
     def metrics(self) -> MetricsPage:
         """What it shows of itself; from here on requests are counted for that."""
@@ -66,10 +71,13 @@ class Gateway:
     async def start(self) -> None:
         """Know keys and models; returns once it does."""
         self.watching = [asyncio.create_task(watch.run(), name="gateway-watch") for watch in self._watches]
-        sweeping = sweep_again_and_again(self.files, self.log)
+        sweeping = sweep_again_and_again(
+            self.files, self.batches, self.log, keep_seconds=self.settings.gateway_file_seconds
+        )
         self.watching.append(asyncio.create_task(sweeping, name="gateway-sweep"))
         for watch in self._watches:
             await watch.ready.wait()
+        self.watching.append(asyncio.create_task(self.runners.run(), name="gateway-batches"))
 
     async def close(self) -> None:
         """Cancels that are under way end first."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from lorayard.openai_shapes.body import ChatBody, TextBody
 from lorayard_gateway.answer_shapes import ChatCompletion, Health, TextCompletion
+from lorayard_gateway.batches.shapes import BatchBody, BatchesQuery, BatchList, BatchObject
 from lorayard_gateway.embeddings import EmbeddingsBody
 from lorayard_gateway.files.shapes import FileDeleted, FileList, FileObject, FilesQuery, UploadFields
 from lorayard_gateway.models import ModelCard, ModelList
@@ -20,7 +21,7 @@ ERRORS: Final = {
     "404": "No such thing, or not for this tenant.",
     "405": "The path has no such method.",
     "408": "The body did not arrive in time.",
-    "409": "The idempotency key stands for another request.",
+    "409": "The idempotency key stands for another request, or what is meant has come too far.",
     "413": "The body, or the prompt in it, is too large.",
     "415": "The body is of another kind.",
     "429": "A limit of the tenant or the adapter; Retry-After says when to come again.",
@@ -60,6 +61,7 @@ class Operation:
 
 
 _FILE: Final = {"file_id": "As `createFile` or `listFiles` has it."}
+_BATCH: Final = {"batch_id": "As `createBatch` or `listBatches` has it."}
 
 OPERATIONS: Final = (
     Operation(
@@ -155,5 +157,41 @@ OPERATIONS: Final = (
         errors=_STORED,
         gives_bytes=True,
         places=_FILE,
+    ),
+    Operation(
+        path="/v1/batches",
+        method="post",
+        name="createBatch",
+        summary="Answer the lines of a file while nobody waits.",
+        answer=BatchObject,
+        body=BatchBody,
+        errors=("400", "401", "403", "404", "408", "413", "415", "429", "500", "503"),
+    ),
+    Operation(
+        path="/v1/batches",
+        method="get",
+        name="listBatches",
+        summary="This tenant's batches, the newest first.",
+        answer=BatchList,
+        query=BatchesQuery,
+        errors=_PAGED,
+    ),
+    Operation(
+        path="/v1/batches/{batch_id}",
+        method="get",
+        name="retrieveBatch",
+        summary="One batch.",
+        answer=BatchObject,
+        errors=_STORED,
+        places=_BATCH,
+    ),
+    Operation(
+        path="/v1/batches/{batch_id}/cancel",
+        method="post",
+        name="cancelBatch",
+        summary="End a batch; what is answered stays.",
+        answer=BatchObject,
+        errors=(*_STORED, "409"),
+        places=_BATCH,
     ),
 )

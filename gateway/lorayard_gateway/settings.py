@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from pydantic import Field
@@ -42,6 +43,14 @@ class GatewaySettings(ClientSettings):
     """For all of an upload: 512 MiB at 5 Mbit/s. Between two pieces of it `gateway_body_seconds` count."""
     gateway_file_seconds: float = Field(default=30 * 86_400.0, ge=60.0)
     """How long a file is kept that names no end, and an ended batch: as OpenAI keeps files of batches."""
+    gateway_batches_at_once: int = Field(default=2, ge=0, le=64)
+    """That this gateway runs; 0: it leaves them to others."""
+    gateway_batch_seconds: float = Field(default=86_400.0, gt=0)
+    """The window of a batch: then it expires. Its clients call it 24h."""
+    gateway_batch_lines: int = Field(default=1_000_000, ge=1)
+    """Of one batch. OpenAI takes 50,000."""
+    gateway_batches_dir: Path = Path("~/.cache/lorayard/batches").expanduser()
+    """Input and answers of the batches that run here; all of it may be lost."""
     gateway_drain_seconds: float = Field(default=30.0, ge=0)
     """For answers under way, once it is told to stop."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 
@@ -12,3 +13,8 @@ MICROSECOND_DIGITS = 14
 def new_id(prefix: str) -> str:
     """One that sorts behind all that were made before, as far as clocks agree."""
     return f"{prefix}{time.time_ns() // 1000:0{MICROSECOND_DIGITS}x}{secrets.token_hex(6)}"
+
+
+def is_id(told: str) -> bool:
+    """Whether it can be one at all, and so stand in a key."""
+    return re.fullmatch(r"[A-Za-z]{1,16}[-_][0-9a-f]{26}", told) is not None

@@ -24,6 +24,7 @@ from lorayard_schemas.audit import (
     ReturnRecord,
     WorkerEndRecord,
 )
+from lorayard_schemas.batch_record import BatchLease, BatchRecord
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.cancel_many import CancelMany, CancelManyReply
 from lorayard_schemas.control import Cap, Pause
@@ -346,6 +347,8 @@ BUCKETS: tuple[Channel, ...] = (
     _bucket("tenantRecords", "tenants", "{key}", "What holds for a tenant's jobs.", TenantRecord),
     _bucket("keys", "keys", "{key}", "Who may speak through a gateway.", ApiKeyRecord),
     _bucket("files", "files", "{tenant}.{key}", "Files of HTTP clients and batches.", FileRecord),
+    _bucket("batches", "batches", "{tenant}.{key}", "Batches of HTTP clients.", BatchRecord),
+    _bucket("batchLeases", "batch_leases", "{key}", "Which gateway runs a batch.", BatchLease),
     _bucket("plans", "schedules", "plan.{tenant}.{key}", "Jobs that come again and again.", Schedule),
     _bucket("plansDone", "schedules", "state.{tenant}.{key}", "How far each has come.", ScheduleState),
     _bucket("placed", "placements", "{key}", "Where adapters shall be.", Placement),

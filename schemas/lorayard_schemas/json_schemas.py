@@ -27,6 +27,7 @@ from lorayard_schemas.audit import (
     ReturnRecord,
     WorkerEndRecord,
 )
+from lorayard_schemas.batch_record import BatchLease, BatchRecord
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.cancel_many import CancelMany, CancelManyReply
 from lorayard_schemas.control import Cap, Pause
@@ -71,6 +72,8 @@ MESSAGES: tuple[type[Message], ...] = (
     AskPlacements,
     Assignment,
     AssignmentReply,
+    BatchLease,
+    BatchRecord,
     BlobManifest,
     CancelJob,
     CancelMany,

@@ -42,6 +42,7 @@ from lorayard_schemas.audit import (
     WorkerEnd,
     WorkerEndRecord,
 )
+from lorayard_schemas.batch_record import BatchLease, BatchRecord, BatchStatus, Ending, LineCounts, LineError
 from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.cancel_many import CancelMany, CancelManyReply, MeantJob, Place, SeenAt
 from lorayard_schemas.composition import Composition, CompositionPart, CompositionPolicy
@@ -286,6 +287,19 @@ SAMPLES: tuple[Message, ...] = (
         limits=(LimitsInUse(tenant="t", uses=(LimitUse(name="max_pending", value=9.0, used=1.0),)),),
     ),
     Strike(adapter="a/b/c@1", tenant="t", why="w"),
+    BatchRecord(
+        id="batch_" + "0" * 26,
+        tenant="t",
+        input_file_id="file-" + "0" * 26,
+        endpoint="/v1/completions",
+        metadata={"a": "b"},
+        counts=LineCounts(total=2, failed=1),
+        errors=(LineError(code="invalid_url", message="m", line=2),),
+        ending=Ending(status=BatchStatus.COMPLETED),
+        created_at=1.0,
+        expires_at=2.0,
+    ),
+    BatchLease(batch="batch_" + "0" * 26, holder="g"),
     FileRecord(
         id="file-" + "0" * 26,
         tenant="t",

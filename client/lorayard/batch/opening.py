@@ -69,8 +69,11 @@ def open_batch(
     tenant: str,
     resume: bool = False,
     retry_errors: bool = False,
+    batch_id: str | None = None,
 ) -> OpenBatch:
     """Lock the files and find out what is done; `resume` begins anew where nothing was begun.
+
+    `batch_id` is that of a batch which may have been run elsewhere, with other files: its jobs are found.
 
     Raises:
         BatchError: they cannot be used, and why.
@@ -82,11 +85,14 @@ def open_batch(
         _forget(output)
         raise
     try:
-        return _opened(files, options, (output, errors), tenant, resume or retry_errors, retry_errors)
+        opened = _opened(
+            files, options, (output, errors), tenant, resume or retry_errors, retry_errors, batch_id
+        )
     except BaseException:
         _forget(errors)
         _forget(output)
         raise
+    return opened
 
 
 def _forget(file: LineFile) -> None:
@@ -103,15 +109,17 @@ def _opened(
     tenant: str,
     resume: bool,
     retry_errors: bool,
+    batch_id: str | None,
 ) -> OpenBatch:
     output, errors = opened
     before = _before(files, empty=output.is_empty and errors.is_empty, resume=resume)
     if before is not None and before.tenant != tenant:
         raise BatchFilesError(f"the batch is of tenant {before.tenant}, not {tenant}")
     found = survey(files.input)
-    manifest = (
-        _begun(files, options, tenant, found) if before is None else _resumed(before, files, options, found)
-    )
+    if before is None:
+        manifest = _begun(files, options, tenant, found, batch_id or f"batch_{secrets.token_hex(12)}")
+    else:
+        manifest = _resumed(before, files, options, found)
     if retry_errors and before is not None:
         most = max(manifest.options.max_line_bytes, options.max_line_bytes)
         options = manifest.options.model_copy(update={"max_line_bytes": most})
@@ -134,7 +142,7 @@ def _opened(
         errors=errors,
         index=index,
         source=Source(files.input, index, options, found),
-        fresh=before is None,
+        fresh=before is None and batch_id is None,
     )
 
 
@@ -152,10 +160,12 @@ def _before(files: BatchFiles, *, empty: bool, resume: bool) -> Manifest | None:
     return before
 
 
-def _begun(files: BatchFiles, options: BatchOptions, tenant: str, found: InputSurvey) -> Manifest:
+def _begun(
+    files: BatchFiles, options: BatchOptions, tenant: str, found: InputSurvey, batch_id: str
+) -> Manifest:
     now = time.time()
     return Manifest(
-        id=f"batch_{secrets.token_hex(12)}",
+        id=batch_id,
         state=BatchState.RUNNING,
         lorayard=__version__,
         tenant=tenant,

@@ -20,7 +20,7 @@ from lorayard.batch.line_file import LineFile
 from lorayard.batch.lost import JobLostError, outcome_or_lost
 from lorayard.batch.manifest import BatchState, Manifest, write_manifest
 from lorayard.batch.opening import OpenBatch
-from lorayard.batch.sending import Again, Refused, Sender
+from lorayard.batch.sending import Again, LineSender, Refused, Sender
 from lorayard.batch.tally import Tally
 from lorayard.batch.window import Window
 from lorayard.batch.work import Redo, Work, group_of, no_room, work_of
@@ -48,7 +48,15 @@ OnProgress = Callable[[Manifest], None]
 class BatchRunner:
     """One run over an open batch."""
 
-    def __init__(self, yard: Client, batch: OpenBatch, on_progress: OnProgress | None = None) -> None:
+    def __init__(
+        self,
+        yard: Client,
+        batch: OpenBatch,
+        on_progress: OnProgress | None = None,
+        *,
+        sender: LineSender | None = None,
+    ) -> None:
+        """`sender` asks the yard in another way than by submitting what it does not have yet."""
         self._yard = yard
         self._batch = batch
         self._tell = on_progress
@@ -59,7 +67,7 @@ class BatchRunner:
         )
         self._tally = Tally(manifest)
         self._writer = Writer((batch.output, batch.errors), options.fsync)
-        self._sender = Sender(yard, manifest.id)
+        self._sender: LineSender = sender or Sender(yard, manifest.id)
         self._window = Window[Work](options.window_lines)
         self._again = Later()
         self._running: dict[int, Sequence[JobHandle]] = {}
@@ -169,6 +177,8 @@ class BatchRunner:
                     self._put_again(work, outcome.places, outcome.after_seconds, outcome.reason)
                 case Refused():
                     await self._put_error(work.line, outcome.error, None)
+                case BadLine():
+                    await self._put_bad(outcome)
                 case _:
                     self._running[work.line.number] = outcome
                     self._tally.sent(outcome)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import Protocol
 
+from lorayard.batch.line import BadLine
 from lorayard.batch.work import Work
 from lorayard.cancel_many import CancelQuery
 from lorayard.client import Client
@@ -59,9 +61,26 @@ class Refused:
     error: LorayardError
 
 
-Sent = Again | Refused | Sequence[JobHandle]
+Sent = Again | Refused | BadLine | Sequence[JobHandle]
+"""A bad line: it is to be asked no more."""
 
 Entry = JobHandle | LorayardError
+
+
+class LineSender(Protocol):
+    """How lines come to the yard."""
+
+    async def look_for_unfinished(self) -> None:
+        """Know what an earlier run has left there."""
+        ...
+
+    async def groups_at_once(self) -> int:
+        """How many adapters are sent beside each other."""
+        ...
+
+    async def send(self, works: Sequence[Work]) -> list[Sent]:
+        """For each what came of it, in their order."""
+        ...
 
 
 class Sender:

@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
-from lorayard_gateway.files.errors import file_unknown, too_many_uploads
+from lorayard_gateway.files.errors import file_in_use, file_unknown, too_many_uploads
 from lorayard_gateway.files.shapes import FileDeleted, FileList, FileObject, FilesQuery
 from lorayard_gateway.files.store import FileStore
 from lorayard_gateway.files.upload import take_upload
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.queries import page_of, read_query
 from lorayard_gateway.replies import JSON
+from lorayard_gateway.time_ids import is_id
 from lorayard_schemas.file_record import FileRecord
 
 UPLOADS_AT_ONCE = 32
@@ -71,6 +72,8 @@ async def delete(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
         ApiError: there is no such file, or a batch still reads it.
     """
     record = await _find(gateway, request, tenant)
+    if (batch := gateway.batches.reader_of(record.id)) is not None:
+        raise file_in_use(record.id, batch)
     await gateway.files.forget(record)
     gateway.tasks.spawn(gateway.files.remove_parts(record), "remove-file")
     return _told(FileDeleted(id=record.id))
@@ -78,14 +81,10 @@ async def delete(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
 
 async def _find(gateway: Gateway, request: Request, tenant: str) -> FileRecord:
     file_id: str = request.path_params["file_id"]
-    record = await gateway.files.find(tenant, file_id) if _is_id(file_id) else None
+    record = await gateway.files.find(tenant, file_id) if is_id(file_id) else None
     if record is None:
         raise file_unknown(file_id)
     return record
-
-
-def _is_id(file_id: str) -> bool:
-    return file_id.isascii() and file_id.replace("-", "").isalnum()
 
 
 def _told(told: FileObject | FileList | FileDeleted) -> Response:

@@ -216,6 +216,8 @@ def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
         _key_value(settings, "schedules", history=16),
         _key_value(settings, "keys", history=16),
         _key_value(settings, "files"),
+        _key_value(settings, "batches"),
+        _key_value(settings, "batch_leases", live=True),
         _key_value(settings, "interruptions", live=True, max_age=day),
         _key_value(settings, "turns", live=True),
         _key_value(settings, "sessions", live=True, max_age=settings.session_ttl_seconds * NANOSECONDS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -181,7 +182,7 @@ async def _nothing(yard: Yard) -> bool:
 async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing__e7(open_door: OpenDoor) -> None:
     door: Door = await open_door(gateway_max_file_bytes=PART_BYTES + 1)
 
-    async def pieces(count: int) -> Any:
+    async def pieces(count: int) -> AsyncIterator[bytes]:
         yield (
             b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
             b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'

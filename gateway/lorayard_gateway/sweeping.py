@@ -1,4 +1,4 @@
-"""What files leave behind is taken away now and then, by every gateway: it needs no order among them."""
+"""What files and batches leave behind is taken away now and then, by every gateway for itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import random
 import nats.errors
 import structlog
 
+from lorayard_gateway.batches.book import BatchBook
 from lorayard_gateway.files.store import FileStore
 from lorayard_shared.bus.connection import ApiError
 from lorayard_shared.logs import Event
@@ -15,11 +16,18 @@ from lorayard_shared.logs import Event
 SWEEP_SECONDS = 1800.0
 
 
-async def sweep_again_and_again(store: FileStore, log: structlog.typing.FilteringBoundLogger) -> None:
+async def sweep_again_and_again(
+    store: FileStore,
+    batches: BatchBook,
+    log: structlog.typing.FilteringBoundLogger,
+    *,
+    keep_seconds: float,
+) -> None:
     """Until cancelled."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.5))  # so that not all do at once
         try:
             await store.sweep()
+            await batches.sweep(keep_seconds)
         except (nats.errors.Error, ApiError, TimeoutError) as error:
             log.debug(Event.BUS_FAILED, error=str(error) or type(error).__name__)

@@ -1,0 +1,104 @@
+"""The paths of `/v1/batches`."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lorayard_gateway.batches.errors import batch_unknown, not_to_cancel, too_many_batches, wrong_purpose
+from lorayard_gateway.batches.shapes import BatchBody, BatchesQuery, BatchList, BatchObject
+from lorayard_gateway.batches.states import moved
+from lorayard_gateway.bodies import read_json
+from lorayard_gateway.files.errors import file_unknown
+from lorayard_gateway.gateway import Gateway
+from lorayard_gateway.queries import page_of, read_fields, read_query
+from lorayard_gateway.replies import JSON
+from lorayard_gateway.time_ids import is_id, new_id
+from lorayard_schemas.batch_record import BatchRecord, BatchStatus
+from lorayard_schemas.file_record import FilePurpose
+
+MOST_OPEN = 1000
+"""Of one tenant's: each is looked at every second."""
+
+
+async def create(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:
+    """Begin one.
+
+    Raises:
+        ApiError, BodyError: it cannot be, and why.
+    """
+    asked = read_fields(BatchBody, await read_json(request, gateway.settings))
+    file_id = asked.input_file_id
+    found = await gateway.files.find(tenant, file_id) if is_id(file_id) else None
+    if found is None:
+        raise file_unknown(file_id, param="input_file_id")
+    if found.purpose is not FilePurpose.BATCH:
+        raise wrong_purpose(file_id, found.purpose)
+    if gateway.batches.count(tenant) >= MOST_OPEN:
+        raise too_many_batches(MOST_OPEN)
+    now = time.time()
+    kept = asked.output_expires_after
+    record = BatchRecord(
+        id=new_id("batch_"),
+        tenant=tenant,
+        input_file_id=file_id,
+        endpoint=asked.endpoint.value,
+        metadata=asked.metadata,
+        keep_output_seconds=None if kept is None else float(kept.seconds),
+        created_at=now,
+        expires_at=now + gateway.settings.gateway_batch_seconds,
+    )
+    await gateway.batches.create(record)
+    return _told(BatchObject.of(record))
+
+
+async def list_batches(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:
+    """A page of the tenant's, the newest first."""
+    asked = read_query(BatchesQuery, request.query_params)
+    found = await gateway.batches.list(tenant)
+    page, more = page_of(found, after=asked.after, limit=asked.limit, newest_first=True)
+    ids = [one.id for one in page] or [None]
+    told = [BatchObject.of(one) for one in page]
+    return _told(BatchList(data=told, first_id=ids[0], last_id=ids[-1], has_more=more))
+
+
+async def show(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:
+    """One of them.
+
+    Raises:
+        ApiError: there is none.
+    """
+    batch_id: str = request.path_params["batch_id"]
+    found = await gateway.batches.find(tenant, batch_id) if is_id(batch_id) else None
+    if found is None:
+        raise batch_unknown(batch_id)
+    return _told(BatchObject.of(found))
+
+
+async def cancel(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:
+    """End one: its runner, which may be any gateway, hears of it.
+
+    Raises:
+        ApiError: there is none, or it has ended.
+    """
+    batch_id: str = request.path_params["batch_id"]
+    if not is_id(batch_id):
+        raise batch_unknown(batch_id)
+    changed = await gateway.batches.change(tenant, batch_id, _cancelled)
+    if changed is None:
+        raise batch_unknown(batch_id)
+    return _told(BatchObject.of(changed))
+
+
+def _cancelled(record: BatchRecord) -> BatchRecord:
+    if record.status is BatchStatus.CANCELLING:
+        return record
+    if record.status not in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS):
+        raise not_to_cancel(record.id, record.status)
+    return moved(record, BatchStatus.CANCELLING, time.time())
+
+
+def _told(told: BatchObject | BatchList) -> Response:
+    return Response(told.model_dump_json(), media_type=JSON)
