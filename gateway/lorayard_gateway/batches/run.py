@@ -254,7 +254,7 @@ class BatchRun:
         self._counts = LineCounts(total=max(self._counts.total, done + failed), completed=done, failed=failed)
 
     async def _tell(self) -> None:
-        """Have the record say how far it is. A run that begins anew is not told to be behind the one before."""
+        """Have the record say how far it is, and never less than the run before this one said."""
         told, now = self._record.counts, self._counts
         if now.completed + now.failed > told.completed + told.failed:
             await self._change(lambda record: record.model_copy(update={"counts": now}))
