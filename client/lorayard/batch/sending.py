@@ -74,6 +74,10 @@ class LineSender(Protocol):
         """Know what an earlier run has left there."""
         ...
 
+    def forget(self, jobs: Iterable[str]) -> None:
+        """These are not in the yard any more."""
+        ...
+
     async def groups_at_once(self) -> int:
         """How many adapters are sent beside each other."""
         ...

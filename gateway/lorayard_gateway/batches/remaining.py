@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lorayard import Client, JobHandle
 from lorayard.batch import BadLine
@@ -26,6 +26,9 @@ class Remaining:
 
     async def look_for_unfinished(self) -> None:
         """They are waited for no more."""
+
+    def forget(self, jobs: Iterable[str]) -> None:
+        """Each is looked for anew."""
 
     async def groups_at_once(self) -> int:
         """The order does not matter."""
