@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from lorayard_shared.bus.connection import Bus
@@ -14,6 +15,7 @@ from lorayard_shared.metrics.server import MetricsPage
 
 MODELS = "/v1/models"
 ONE_MODEL = "/v1/models/{model}"
+_ONE_OF = re.compile(r"^(/v1/(?:files|batches))/[^/]+")
 
 
 class HttpMeter:
@@ -27,6 +29,7 @@ class HttpMeter:
         """A request of one of the routes; those that fit none never come here, so paths are few."""
         if path.startswith(f"{MODELS}/"):
             path = ONE_MODEL
+        path = _ONE_OF.sub(r"\1/{id}", path)
         self._answered[(path, str(status))] += 1
         took = self._seconds.get((path,))
         if took is None:

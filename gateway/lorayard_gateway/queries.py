@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import QueryParams
@@ -56,3 +56,15 @@ def page_of(found: Sequence[T], *, after: str | None, limit: int, newest_first: 
     if after is not None:
         ordered = [one for one in ordered if (one.id < after if newest_first else one.id > after)]
     return ordered[:limit], len(ordered) > limit
+
+
+class Ends(TypedDict):
+    """Where a page begins and ends; None: it is empty."""
+
+    first_id: str | None
+    last_id: str | None
+
+
+def ends_of(page: Sequence[Identified]) -> Ends:
+    """As a listing tells it."""
+    return Ends(first_id=page[0].id if page else None, last_id=page[-1].id if page else None)

@@ -13,7 +13,7 @@ from lorayard_gateway.batches.states import moved
 from lorayard_gateway.bodies import read_json
 from lorayard_gateway.files.errors import file_unknown
 from lorayard_gateway.gateway import Gateway
-from lorayard_gateway.queries import page_of, read_fields, read_query
+from lorayard_gateway.queries import ends_of, page_of, read_fields, read_query
 from lorayard_gateway.replies import JSON
 from lorayard_gateway.time_ids import is_id, new_id
 from lorayard_schemas.batch_record import BatchRecord, BatchStatus
@@ -59,9 +59,8 @@ async def list_batches(gateway: Gateway, request: Request, tenant: str, _id: str
     asked = read_query(BatchesQuery, request.query_params)
     found = await gateway.batches.list(tenant)
     page, more = page_of(found, after=asked.after, limit=asked.limit, newest_first=True)
-    ids = [one.id for one in page] or [None]
     told = [BatchObject.of(one) for one in page]
-    return _told(BatchList(data=told, first_id=ids[0], last_id=ids[-1], has_more=more))
+    return _told(BatchList(data=told, **ends_of(page), has_more=more))
 
 
 async def show(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:

@@ -14,7 +14,7 @@ from lorayard_gateway.files.shapes import FileDeleted, FileList, FileObject, Fil
 from lorayard_gateway.files.store import FileStore
 from lorayard_gateway.files.upload import take_upload
 from lorayard_gateway.gateway import Gateway
-from lorayard_gateway.queries import page_of, read_query
+from lorayard_gateway.queries import ends_of, page_of, read_query
 from lorayard_gateway.replies import JSON
 from lorayard_gateway.time_ids import is_id
 from lorayard_schemas.file_record import FileRecord
@@ -45,8 +45,7 @@ async def list_files(gateway: Gateway, request: Request, tenant: str, _id: str) 
     found = [one for one in await gateway.files.list(tenant) if asked.purpose in (None, one.purpose)]
     page, more = page_of(found, after=asked.after, limit=asked.limit, newest_first=asked.order == "desc")
     told = [FileObject.of(one) for one in page]
-    ids = [one.id for one in page] or [None]
-    return _told(FileList(data=told, first_id=ids[0], last_id=ids[-1], has_more=more))
+    return _told(FileList(data=told, **ends_of(page), has_more=more))
 
 
 async def show(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:

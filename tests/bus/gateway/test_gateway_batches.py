@@ -54,7 +54,7 @@ async def ended(door: Door, http: httpx.AsyncClient, batch: dict[str, Any]) -> d
 
     async def over() -> bool:
         found.update(await shown(http, batch))
-        return found["status"] in OVER
+        return str(found["status"]) in OVER
 
     await door.yard.wait_until(over, seconds=40)
     return found
@@ -177,7 +177,7 @@ async def test_what_is_answered_stays_when_a_batch_is_cancelled__e7(
         answer(engine, "p-n0", "p-n1")
 
         async def two() -> bool:
-            return (await shown(http, batch))["request_counts"]["completed"] == 2
+            return bool((await shown(http, batch))["request_counts"]["completed"] == 2)
 
         await door.yard.wait_until(two)
         asked = await http.post(f"/v1/batches/{batch['id']}/cancel")
@@ -357,7 +357,7 @@ async def test_answers_that_find_no_room_are_stored_once_there_is_some__e7(
         answer(engine, "p-a")
 
         async def held_up() -> bool:
-            return (await shown(http, batch))["status"] == "finalizing"
+            return bool((await shown(http, batch))["status"] == "finalizing")
 
         await door.yard.wait_until(held_up)
         await door.yard.bus.api(f"STREAM.UPDATE.{stream}", config)
