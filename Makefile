@@ -9,12 +9,15 @@ PEERS := .venv-peers
 VLLM_PIP := $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check
 PACKAGES := cli client dispatcher gateway schemas shared workers
 # pytest-xdist workers: CI has two cores, and a test waits more than it works.
-JOBS ?= 3
+JOBS ?= 4
 # Address of an index with torch builds for this machine; empty means pip's own.
 TORCH_INDEX ?=
 # The build back end is installed apart from everything else, and `-c` does not reach it: only this does.
 # (PIP_CONSTRAINT for `build` and older pips, PIP_BUILD_CONSTRAINT for newer ones.)
 PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/build-constraints.txt
+
+# Tests start hundreds of processes: each would compile our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo demo-short test tests test-openai lint types mypy pyright fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
 
@@ -43,7 +46,8 @@ test: $(READY) ## lint, types and all tests
 	$(MAKE) --no-print-directory --jobs=3 tests mypy pyright
 
 tests: $(READY) ## the tests alone
-	$(BIN)/python -m pytest -n $(JOBS) -q
+	# A file stays in one process, for what its tests share; tests/conftest.py says in which order.
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -q
 
 test-openai: $(READY) ## OpenAI's official clients, Python and Node.js, against a gateway
 	$(BIN)/python -m pytest -q tests/e2e/test_gateway_clients.py

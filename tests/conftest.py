@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -30,6 +31,41 @@ PATIENCE_SECONDS = 60.0
 machine busy."""
 
 _TALLY = "tally: "
+
+_LONGEST_FIRST = (
+    "e2e/test_kills.py",
+    "model/test_bench_run.py",
+    "model/test_deterministic.py",
+    "model/test_bleed.py",
+    "bus/lost/test_bus_away.py",
+    "e2e/test_offline.py",
+    "e2e/test_cli_commands.py",
+    "bus/gateway/test_gateway_document.py",
+    "chaos",
+    "e2e",
+    "bus/lost",
+    "bus/several",
+    "bus/test_client_docs.py",
+    "fundamentals",
+    "model",
+    "conformance",
+    "bus",
+    "unit",
+)
+"""In which order several processes take files: none is left with a long one when the others have ended."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Longest first where several processes share the tests; one alone keeps the usual order."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent)))
+
+
+def _turn(path: Path) -> int:
+    return next(
+        (turn for turn, early in enumerate(_LONGEST_FIRST) if path.is_relative_to(early)), len(_LONGEST_FIRST)
+    )
 
 
 @pytest.fixture

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nats.errors
@@ -38,6 +42,16 @@ from lorayard_workers.tiny_model import make_tiny_adapter
 
 _numbers = itertools.count(1)
 
+MEMORY = Path("/dev/shm")
+"""What lies here outlives a killed server; to declare and remove a yard, as every test does, takes half as long as
+on a disk."""
+
+ENOUGH_BYTES = 4 * 2**30
+"""For the servers of all test processes; containers may have 64 MB."""
+
+RESERVED_BYTES = 2**40
+"""What yards may reserve, though the server sees less room: a test stores a few megabytes."""
+
 ADAPTER = "acme/tiny/echo"
 """The one adapter in the folder of the fixture `adapters`."""
 
@@ -65,14 +79,28 @@ class RunningServer:
             self._process = None
 
 
+@contextmanager
+def running_server(folder: Path) -> Generator[RunningServer]:
+    """A server whose store lies in memory where there is room; its log in the folder."""
+    server = prepare_bus_server(folder / "bus")
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES
+    with tempfile.TemporaryDirectory(
+        prefix="lorayard-test-", dir=MEMORY if in_memory else folder, ignore_cleanup_errors=True
+    ) as store:
+        config = json.loads(server.config.read_text())
+        config["jetstream"] |= {"store_dir": store, "max_file_store": RESERVED_BYTES}
+        server.config.write_text(json.dumps(config))
+        running = RunningServer(server, folder / "server.log")
+        running.start()
+        yield running
+        running.kill()
+
+
 @pytest.fixture(scope="session")
 def bus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    folder = tmp_path_factory.mktemp("bus")
-    running = RunningServer(prepare_bus_server(folder), folder / "server.log")
-    running.start()
-    asyncio.run(_hold_open(running.url))
-    yield running
-    running.kill()
+    with running_server(tmp_path_factory.mktemp("bus")) as running:
+        asyncio.run(_hold_open(running.url))
+        yield running
 
 
 async def _hold_open(url: str) -> None:
@@ -90,10 +118,8 @@ def bus_url(bus_server: RunningServer) -> str:
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[RunningServer]:
     """A server for one test alone, to be killed at will."""
-    running = RunningServer(prepare_bus_server(tmp_path / "bus"), tmp_path / "server.log")
-    running.start()
-    yield running
-    running.kill()
+    with running_server(tmp_path) as running:
+        yield running
 
 
 async def _declare(settings: YardSettings) -> None:
