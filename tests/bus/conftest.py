@@ -43,8 +43,8 @@ from lorayard_workers.tiny_model import make_tiny_adapter
 _numbers = itertools.count(1)
 
 MEMORY = Path("/dev/shm")
-"""What lies here outlives a killed server; to declare and remove a yard, as every test does, takes half as long as
-on a disk."""
+"""What lies here outlives a killed server. Declaring and removing a yard, as every test does, takes half as
+long as on a disk."""
 
 ENOUGH_BYTES = 4 * 2**30
 """For the servers of all test processes; containers may have 64 MB."""
