@@ -19,7 +19,7 @@ PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRA
 # Tests start hundreds of processes: each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-short test tests test-openai lint types mypy pyright fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test tests promtool test-openai lint types mypy pyright fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -45,9 +45,17 @@ test: $(READY) ## lint, types and all tests
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory --jobs=3 tests mypy pyright
 
-tests: $(READY) ## the tests alone
+tests: $(READY) promtool ## the tests alone
 	# A file stays in one process, for what its tests share; tests/conftest.py says in which order.
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -q
+
+# Out of Debian's package, without installing it: that would start a server.
+promtool: ## fetch promtool for the tests of alerts; without it they are skipped
+	@command -v promtool >/dev/null || test -x .promtool/usr/bin/promtool || { \
+		mkdir -p .promtool && cd .promtool && \
+		{ apt-get -q download prometheus || { apt-get -q update && apt-get -q download prometheus; }; } && \
+		dpkg -x prometheus_*.deb . && rm prometheus_*.deb; \
+	} || echo "promtool cannot be had here: tests of alerts are skipped" >&2
 
 test-openai: $(READY) ## OpenAI's official clients, Python and Node.js, against a gateway
 	$(BIN)/python -m pytest -q tests/e2e/test_gateway_clients.py

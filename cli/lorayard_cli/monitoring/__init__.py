@@ -1,0 +1,1 @@
+"""What watches a yard from outside: alert rules for Prometheus."""

@@ -1,0 +1,198 @@
+"""The alerts of a yard.
+
+docs/runbook.md has a section for each; deploy/prometheus/rules.yaml is made from these.
+
+A rate over nothing is no number, and fires nothing: a yard at rest is silent.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from lorayard_cli.monitoring.alert import Alert, rules_file
+from lorayard_shared.metrics import declared as m
+
+
+def _rate(metric: m.Metric, window: str = "5m", **labels: str) -> str:
+    chosen = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    return f"rate({metric.name}{{{chosen}}}[{window}])" if chosen else f"rate({metric.name}[{window}])"
+
+
+def _quantile(share: float, metric: m.Metric, by: str, **labels: str) -> str:
+    chosen = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    bucket = f"{metric.name}_bucket{{{chosen}}}" if chosen else f"{metric.name}_bucket"
+    return f"histogram_quantile({share}, sum by ({by}, le) (rate({bucket}[5m])))"
+
+
+_HITS = f"sum({_rate(m.SLOT_HITS)}) / sum({_rate(m.ROWS_STARTED)})"
+_FAILED = f"sum by (adapter, version) ({_rate(m.REQUESTS, '10m', outcome='failed')})"
+_ENDED = f"sum by (adapter, version) ({_rate(m.REQUESTS, '10m')})"
+_EVICTED = f"sum by (instance) ({_rate(m.EVICTIONS, '10m')})"
+
+
+def _regrets(kind: str) -> str:
+    return f"sum by (instance) ({_rate(m.REGRETS, '10m', kind=kind)}) / {_EVICTED}"
+
+
+ALERTS = (
+    # ---- the yard
+    Alert(
+        name="LorayardBusDown",
+        expr=f"{m.YARD_UP.name} == 0",
+        lasting="30s",
+        severity="critical",
+        summary="the exporter gets no answer from the bus",
+    ),
+    Alert(
+        name="LorayardProcessHangs",
+        expr=f"{m.PROCESS_ANSWERS.name} == 0",
+        lasting="30s",
+        severity="critical",
+        summary="{{ $labels.instance }}: its event loop does not answer",
+    ),
+    Alert(
+        name="LorayardPartitionWithoutDispatcher",
+        expr=(f'{m.PARTITIONS.name}{{state="held"}} < ignoring(state) {m.PARTITIONS.name}{{state="all"}}'),
+        lasting="30s",
+        severity="critical",
+        summary="only {{ $value }} partitions are held by a dispatcher",
+    ),
+    Alert(
+        name="LorayardNoWorkers",
+        expr=f"{m.WORKERS.name} == 0",
+        lasting="1m",
+        severity="critical",
+        summary="no worker is alive",
+    ),
+    Alert(
+        name="LorayardQueueStands",
+        expr=f'max by (adapter, lane) ({m.QUEUE_OLDEST.name}{{lane!="bulk"}}) > 300',
+        lasting="1m",
+        severity="critical",
+        summary=(
+            "the oldest job of {{ $labels.adapter }} in lane {{ $labels.lane }}"
+            " waits {{ $value | humanizeDuration }}"
+        ),
+    ),
+    Alert(
+        name="LorayardStreamNearlyFull",
+        expr=(
+            f'{m.STREAM_BYTES.name}{{stream=~".*_(JOBS|RESULTS)"}}'
+            f' / {m.STREAM_LIMIT.name}{{stream=~".*_(JOBS|RESULTS)"}} > 0.8'
+        ),
+        lasting="1m",
+        severity="warning",
+        summary="{{ $labels.stream }} is {{ $value | humanizePercentage }} full; a full one refuses",
+    ),
+    Alert(
+        name="LorayardBusFlaps",
+        expr=f"increase({m.BUS_RECONNECTS.name}[10m]) > 3",
+        lasting="0m",
+        severity="warning",
+        summary="{{ $labels.instance }} lost the bus {{ $value | humanize }} times in 10 minutes",
+    ),
+    Alert(
+        name="LorayardEmergency",
+        expr=f"max({m.EMERGENCY.name}) == 1",
+        lasting="30s",
+        severity="critical",
+        summary="workers hear no dispatcher and pull jobs by themselves",
+    ),
+    # ---- adapters in memory
+    Alert(
+        name="LorayardHitRateLow",
+        expr=f"{_HITS} < 0.8",
+        lasting="5m",
+        severity="warning",
+        summary="{{ $value | humanizePercentage }} of rows find their adapter in a slot",
+    ),
+    Alert(
+        name="LorayardHitRateCritical",
+        expr=f"{_HITS} < 0.7",
+        lasting="5m",
+        severity="critical",
+        summary="{{ $value | humanizePercentage }} of rows find their adapter in a slot",
+    ),
+    Alert(
+        name="LorayardLoadSlow",
+        expr=f"{_quantile(0.95, m.LOAD, 'instance', tier='disk')} > 1",
+        lasting="2m",
+        severity="warning",
+        summary="{{ $labels.instance }}: p95 of loads from disk is {{ $value | humanizeDuration }}",
+    ),
+    Alert(
+        name="LorayardSwapSlow",
+        expr=f"{_quantile(0.95, m.LOAD, 'instance', tier='host')} > 0.1",
+        lasting="2m",
+        severity="warning",
+        summary="{{ $labels.instance }}: p95 of swaps from host memory is {{ $value | humanizeDuration }}",
+    ),
+    Alert(
+        name="LorayardSwapsMany",
+        expr=f"{_rate(m.SLOT_LOADS, '1m')} > 10",
+        lasting="2m",
+        severity="warning",
+        summary="{{ $labels.instance }} swaps {{ $value | humanize }} adapters a second",
+    ),
+    Alert(
+        name="LorayardEvictsRecentlyUsed",
+        expr=f"{_regrets('in_use_lately')} > 0.25 and {_EVICTED} > 0.05",
+        lasting="5m",
+        severity="warning",
+        summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of evictions take what is in use",
+    ),
+    Alert(
+        name="LorayardEvictionRegretted",
+        expr=f"{_regrets('wanted_again')} > 0.1 and {_EVICTED} > 0.05",
+        lasting="5m",
+        severity="warning",
+        summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of evicted adapters are soon back",
+    ),
+    Alert(
+        name="LorayardBlockingLoads",
+        expr=f"sum({_rate(m.STARTS, tier='disk')}) / sum({_rate(m.STARTS)}) > 0.01",
+        lasting="5m",
+        severity="warning",
+        summary="{{ $value | humanizePercentage }} of rows wait for a read from disk",
+    ),
+    # ---- answers
+    Alert(
+        name="LorayardAdapterErrors",
+        expr=f"{_FAILED} / {_ENDED} > 0.01",
+        lasting="2m",
+        severity="warning",
+        summary="{{ $labels.adapter }}@{{ $labels.version }}: {{ $value | humanizePercentage }} of jobs fail",
+    ),
+    # ---- the planner
+    Alert(
+        name="LorayardJobsOverdue",
+        expr=f"sum({_rate(m.DECISIONS, '1m', phase='overdue')}) > 0",
+        lasting="1m",
+        severity="warning",
+        summary="{{ $value | humanize }} jobs a second wait past the bound of their lane",
+    ),
+    Alert(
+        name="LorayardViewStale",
+        expr=f"{m.VIEW_AGE.name} > 2",
+        lasting="15s",
+        severity="warning",
+        summary="{{ $labels.instance }} has not heard a worker for {{ $value | humanizeDuration }}",
+    ),
+    Alert(
+        name="LorayardPlansSlow",
+        expr=f"{_quantile(0.99, m.PLAN, 'instance')} > 0.02",
+        lasting="2m",
+        severity="warning",
+        summary="{{ $labels.instance }}: p99 of plans is {{ $value | humanizeDuration }}",
+    ),
+    Alert(
+        name="LorayardUnfair",
+        expr=f"{m.FAIRNESS_GAP.name} > {m.FAIRNESS_BOUND.name}",
+        lasting="1m",
+        severity="warning",
+        summary="{{ $labels.instance }}: a tenant is {{ $value | humanize }} tokens behind another",
+    ),
+)
+
+if __name__ == "__main__":
+    sys.stdout.write(rules_file(ALERTS))

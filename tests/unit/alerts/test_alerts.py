@@ -1,0 +1,123 @@
+"""Every alert fires when it should, is silent when it should not, and says where to read on (F2)."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.unit.alerts.cases import CASES, MINUTES, Series
+
+from lorayard_cli.app import make_app
+from lorayard_cli.monitoring.alert import Alert, rules_file
+from lorayard_cli.monitoring.alerts import ALERTS
+from lorayard_shared.metrics.declared import DECLARED
+from lorayard_shared.metrics.metric import Kind
+
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
+RUNBOOK = ROOT / "docs" / "runbook.md"
+PROMTOOL = shutil.which("promtool") or shutil.which(ROOT / ".promtool" / "usr" / "bin" / "promtool")
+
+with_promtool = pytest.mark.skipif(
+    PROMTOOL is None, reason="promtool is not here: `make promtool` fetches it"
+)
+
+
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    assert PROMTOOL is not None
+    return subprocess.run([PROMTOOL, *arguments], capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_file_is_that_of_the_code() -> None:
+    made = rules_file(ALERTS)
+    assert RULES.read_text(encoding="utf-8") == made, "python -m lorayard_cli.monitoring.alerts has it anew"
+
+
+def test_every_alert_has_its_cases() -> None:
+    assert [alert.name for alert in ALERTS] == list(CASES)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_an_alert_asks_for_declared_metrics_and_labels(alert: Alert) -> None:
+    """promtool takes any name: one that nobody exposes would never fire."""
+    names = {metric.name: metric for metric in DECLARED}
+    names |= {f"{metric.name}_bucket": metric for metric in DECLARED if metric.kind is Kind.HISTOGRAM}
+    asked = re.findall(r"(lorayard_\w+)(?:\{([^}]*)\})?", alert.expr)
+    assert asked
+    for name, chosen in asked:
+        assert name in names
+        assert {*re.findall(r"(\w+)=", chosen)} <= {*names[name].labels}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_an_alert_has_a_section_of_the_runbook(alert: Alert) -> None:
+    page, _, anchor = alert.runbook.partition("#")
+    headings = re.findall(r"^### (\w+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert anchor in [heading.lower() for heading in headings]
+
+
+def test_the_runbook_has_no_section_of_an_alert_that_is_gone() -> None:
+    headings = re.findall(r"^### (Lorayard\w+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(headings) == sorted(alert.name for alert in ALERTS)
+
+
+def test_the_runbooks_commands_exist() -> None:
+    app = make_app()
+    commands = re.findall(r"`lorayard ([a-z][a-z -]*)", RUNBOOK.read_text(encoding="utf-8"))
+    assert len(commands) > 10
+    for line in commands:
+        words = line.replace(" -", " ").split()
+        first = app[words[0]]  # raises for what there is not
+        nouns = [name for name in first if not name.startswith("-")]
+        assert not nouns or words[1] in nouns, line
+
+
+@with_promtool
+def test_promtool_takes_the_rules__f2() -> None:
+    done = promtool("check", "rules", str(RULES))
+    assert done.returncode == 0, done.stderr
+    assert f"{len(ALERTS)} rules found" in done.stdout
+
+
+def question(alert: Alert, series: Series, *, fires: bool) -> dict[str, object]:
+    """One test for promtool."""
+    expected = [{"labels": "{}", "value": 1 if fires else 0}]
+    expr = f'(count(ALERTS{{alertname="{alert.name}",alertstate="firing"}}) > bool 0) or vector(0)'
+    return {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": expr, "eval_time": f"{MINUTES}m", "exp_samples": expected}],
+    }
+
+
+def run_tests(folder: Path, tests: list[dict[str, object]]) -> subprocess.CompletedProcess[str]:
+    file = folder / "rules_test.json"  # YAML reads JSON
+    document = {"rule_files": [str(RULES)], "evaluation_interval": "15s", "tests": tests}
+    file.write_text(json.dumps(document), encoding="utf-8")
+    return promtool("test", "rules", str(file))
+
+
+@with_promtool
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_an_alert_fires_and_is_silent__f2(alert: Alert, tmp_path: Path) -> None:
+    case = CASES[alert.name]
+    tests = [question(alert, case.fires, fires=True), question(alert, case.silent, fires=False)]
+    done = run_tests(tmp_path, tests)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@with_promtool
+def test_a_yard_at_rest_fires_nothing__f2(tmp_path: Path) -> None:
+    """Counters that stand still, no rows, no plans: rates over nothing."""
+    still = {
+        name: "5x60"
+        for case in CASES.values()
+        for name in case.fires
+        if "_total" in name or "_bucket" in name
+    }
+    done = run_tests(tmp_path, [question(alert, still, fires=False) for alert in ALERTS])
+    assert done.returncode == 0, done.stdout + done.stderr
