@@ -11,14 +11,15 @@ import sys
 
 from lorayard_cli.monitoring.alert import Alert, rules_file
 from lorayard_shared.metrics import declared as m
+from lorayard_shared.metrics.metric import Metric
 
 
-def _rate(metric: m.Metric, window: str = "5m", **labels: str) -> str:
+def _rate(metric: Metric, window: str = "5m", **labels: str) -> str:
     chosen = ",".join(f'{name}="{value}"' for name, value in labels.items())
     return f"rate({metric.name}{{{chosen}}}[{window}])" if chosen else f"rate({metric.name}[{window}])"
 
 
-def _quantile(share: float, metric: m.Metric, by: str, **labels: str) -> str:
+def _quantile(share: float, metric: Metric, by: str, **labels: str) -> str:
     chosen = ",".join(f'{name}="{value}"' for name, value in labels.items())
     bucket = f"{metric.name}_bucket{{{chosen}}}" if chosen else f"{metric.name}_bucket"
     return f"histogram_quantile({share}, sum by ({by}, le) (rate({bucket}[5m])))"
