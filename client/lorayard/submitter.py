@@ -8,9 +8,6 @@ from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
 
-import nats.errors
-import nats.js.errors
-
 from lorayard.calling_context import in_context
 from lorayard.conflicts import Claim, find_conflicts
 from lorayard.errors import (
@@ -22,15 +19,15 @@ from lorayard.errors import (
 )
 from lorayard.handle import JobHandle
 from lorayard.job_ids import keyed_job_id, random_job_id
+from lorayard.large_prompts import LargePrompts
 from lorayard.later import is_later, schedule_headers, starts_at
 from lorayard.link import Link
 from lorayard.listener import Slot
-from lorayard.publisher import Accepted, Answer, Outgoing, refusal_error
+from lorayard.publisher import Accepted, Answer, Outgoing
 from lorayard.request import GenerateRequest, LaneName, build_job, job_address, pack_job, pack_plain
 from lorayard.request_digest import request_digest
-from lorayard_schemas.job import INLINE_BYTES, MAX_JOB_BYTES, Job, Lane, excerpt
+from lorayard_schemas.job import INLINE_BYTES, MAX_JOB_BYTES, Job, Lane
 from lorayard_schemas.subjects import Subjects
-from lorayard_shared.bus.payloads import MAX_BYTES
 from lorayard_shared.bus.topology import kept_seconds
 from lorayard_shared.value import value
 
@@ -66,14 +63,15 @@ async def submit_all(link: Link, requests: Iterable[GenerateRequest]) -> list[Jo
     entries: list[JobHandle | LorayardError] = []
     window: list[Prepared | LorayardError] = []
     window_bytes = 0
+    prompts = LargePrompts(link)
     source = iter(requests)
     while request := next(source, None):
-        prepared = await prepare_or_error(link, request)
+        prepared = await prepare_or_error(link, prompts, request)
         window.append(prepared)
         window_bytes += 0 if isinstance(prepared, LorayardError) else len(prepared.outgoing.body)
         if len(window) >= WINDOW_JOBS or window_bytes >= WINDOW_BYTES:
             entries += await _submit_window(link, window)
-            window, window_bytes = [], 0
+            window, window_bytes, prompts = [], 0, LargePrompts(link)
     return entries + await _submit_window(link, window)
 
 
@@ -146,15 +144,17 @@ def _handle(link: Link, prepared: Prepared, answer: Answer | None) -> JobHandle 
     return JobHandle(link, prepared.slot, existing=existing)
 
 
-async def prepare_or_error(link: Link, request: GenerateRequest) -> Prepared | LorayardError:
+async def prepare_or_error(
+    link: Link, prompts: LargePrompts, request: GenerateRequest
+) -> Prepared | LorayardError:
     """The request as it goes out, or what is wrong with it."""
     try:
-        return await _prepare(link, in_context(request))
+        return await _prepare(link, prompts, in_context(request))
     except LorayardError as error:
         return error
 
 
-async def _prepare(link: Link, request: GenerateRequest) -> Prepared:
+async def _prepare(link: Link, prompts: LargePrompts, request: GenerateRequest) -> Prepared:
     subject = _subject(link, request)
     keyed = request.idempotency_key is not None
     job_id = _job_id(link, request)
@@ -163,7 +163,8 @@ async def _prepare(link: Link, request: GenerateRequest) -> Prepared:
     digest = request_digest(request) if keyed else None
     body = pack_plain(request, job_id=job_id, now=now, digest=digest)
     if body is None or len(body) > INLINE_BYTES:
-        body = await _packed(link, request, job_id, now=now, at=at, digest=digest)
+        job = build_job(request, job_id=job_id, now=now, digest=digest, start=at)
+        body = await _packed(link, prompts, job, delay_seconds=None if at is None else at - now)
     limit = min(MAX_JOB_BYTES, link.bus.nc.max_payload) - ENVELOPE_BYTES
     if len(body) > limit:
         raise PayloadTooLargeError(field=_largest_field(request), size_bytes=len(body), limit_bytes=limit)
@@ -208,15 +209,12 @@ def _check_kept(link: Link, delay_seconds: float) -> None:
         raise InvalidRequestError(field="prompt", reason=reason)
 
 
-async def _packed(
-    link: Link, request: GenerateRequest, job_id: str, *, now: float, at: float | None, digest: str | None
-) -> bytes:
-    job = build_job(request, job_id=job_id, now=now, digest=digest, start=at)
+async def _packed(link: Link, prompts: LargePrompts, job: Job, *, delay_seconds: float | None) -> bytes:
     body = pack_job(job)
     if len(body) > INLINE_BYTES and job.prompt is not None:
-        if at is not None:
-            _check_kept(link, at - now)
-        body = pack_job(await _with_reference(link, job, job.prompt))
+        if delay_seconds is not None:
+            _check_kept(link, delay_seconds)
+        body = pack_job(await prompts.by_reference(job, job.prompt))
     return body
 
 
@@ -251,21 +249,3 @@ def _job_id(link: Link, request: GenerateRequest) -> str:
         return random_job_id()
     salt = link.settings.idempotency_salt.get_secret_value()
     return keyed_job_id(tenant=link.tenant, salt=salt, key=request.idempotency_key)
-
-
-async def _with_reference(link: Link, job: Job, prompt: str) -> Job:
-    size = len(prompt.encode())
-    if size > MAX_BYTES:
-        raise PayloadTooLargeError(field="prompt", size_bytes=size, limit_bytes=MAX_BYTES)
-    try:
-        # A key of its own per submit: one with the same idempotency key and another prompt must not touch it.
-        ref = await link.payloads.put(f"prompt-{random_job_id()}", prompt)
-    except (nats.js.errors.BucketNotFoundError, nats.js.errors.NoStreamResponseError) as error:
-        bucket = link.bus.subjects.bucket("payloads")
-        raise YardNotReadyError(prefix=link.bus.subjects.prefix, missing=f"bucket {bucket}") from error
-    except nats.js.errors.APIError as error:
-        raise refusal_error(error.err_code or 0, error.description or "") from error
-    except nats.errors.Error as error:
-        raise BusUnavailableError(url=link.settings.url, reason=str(error)) from error
-    ref = ref.model_copy(update={"excerpt": excerpt(prompt)})
-    return job.model_copy(update={"prompt": None, "prompt_ref": ref})

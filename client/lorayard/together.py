@@ -8,6 +8,7 @@ from itertools import islice
 from lorayard.batch_publisher import MAX_BATCH_JOBS, BatchPublisher
 from lorayard.errors import IdempotencyConflictError, InvalidRequestError, LorayardError, NotSentError
 from lorayard.handle import JobHandle
+from lorayard.large_prompts import LargePrompts
 from lorayard.later import is_later
 from lorayard.link import Link
 from lorayard.publisher import Answer
@@ -37,7 +38,8 @@ async def submit_together(link: Link, requests: Iterable[GenerateRequest]) -> li
         return []
     await link.listener.listen()  # before the publish, so that no result goes by unheard
     await link.door.listen()
-    checked = _first_of_each_key([await _prepare(link, request) for request in asked])
+    prompts = LargePrompts(link)
+    checked = _first_of_each_key([await _prepare(link, prompts, request) for request in asked])
     prepared = [entry for entry in checked if isinstance(entry, Prepared)]
     if len(prepared) < len(checked):
         return _not_sent(checked)
@@ -48,12 +50,12 @@ async def submit_together(link: Link, requests: Iterable[GenerateRequest]) -> li
     return await _send(link, prepared, before)
 
 
-async def _prepare(link: Link, request: GenerateRequest) -> Prepared | LorayardError:
+async def _prepare(link: Link, prompts: LargePrompts, request: GenerateRequest) -> Prepared | LorayardError:
     if is_later(request):
         field = "at" if request.delay_seconds is None else "delay_seconds"
         reason = "a job that starts later cannot be part of an atomic batch"
         return InvalidRequestError(field=field, reason=reason)
-    return await prepare_or_error(link, request)
+    return await prepare_or_error(link, prompts, request)
 
 
 async def _send(

@@ -44,12 +44,12 @@ async def answer(gateway: Gateway, request: Request, tenant: str, request_id: st
     except InvalidRequestError:
         read_body(endpoint, body)  # tells the field as the body names it
         raise
-    work = Work(gateway, handles, goes_on=wishes.goes_on)
+    work = Work(gateway, client, handles, goes_on=wishes.goes_on)
     if not asked.stream:
         results = await work.results(request.receive)
         return json_reply(completion_body(asked, results, created=time.time()))
     stream = Stream(gateway, work, Chunks(asked, handles[0].id), place)
-    await stream.first()
+    await stream.first(request.receive)
     return EventSourceResponse(
         stream.events(),
         ping=gateway.settings.gateway_ping_seconds,

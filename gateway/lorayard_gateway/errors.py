@@ -113,6 +113,17 @@ def stream_unknown() -> ApiError:
     return ApiError(404, "stream_not_found", message, param="last-event-id")
 
 
+def too_many_connections(limit: int) -> ApiError:
+    """Others hold as many as there may be."""
+    message = (
+        f"This gateway serves {limit} connections at once, and all are taken: try again, or another one."
+    )
+    headers = {"Connection": "close"}
+    return ApiError(
+        503, "too_many_connections", message, type_="server_error", retry_after_seconds=1.0, headers=headers
+    )
+
+
 def stopping() -> ApiError:
     """The gateway ends before the answer was there; the job goes on."""
     message = (

@@ -1,8 +1,9 @@
-"""HTTP/1.1 as uvicorn speaks it, with an end to patience: the head of a request has to come in time, and so
+"""HTTP/1.1 as uvicorn speaks it, with ends to patience and to the number of connections: the head of a request has to come in time, and so
 has the rest of a body that was answered before it was all there, as where there was no key.
 
 uvicorn has a limit for connections that rest between requests only, so that one that sends either a byte a
-minute would be kept for ever, a socket each.
+minute would be kept for ever, a socket each. Its limit of connections refuses those that were there before as
+well, as soon as there are enough that say nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +12,26 @@ import asyncio
 from typing import Any, ClassVar
 
 import h11
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
+
+from lorayard_gateway.errors import too_many_connections
+from lorayard_gateway.replies import error_reply
+
+REFUSED_SECONDS = 1.0
+"""For the head of a request that will be refused."""
 
 
 class PatientProtocol(H11Protocol):
     """One connection."""
 
     header_seconds: ClassVar[float] = 10.0
+    most: ClassVar[int] = 800
+    """Connections at once. One beyond that hears why it is refused."""
+    full: ClassVar[ASGIApp]
+    """What answers it."""
 
     def __init__(
         self,
@@ -34,6 +46,12 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock runs from here: who says nothing at all holds a socket too."""
         super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self.app = self.full
+            self.header_seconds = min(self.header_seconds, REFUSED_SECONDS)
+            if len(self.connections) > self.most + -(-self.most // 4):
+                transport.abort()  # nor is each of them heard: until it has asked it is a socket, too
+                return
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -74,6 +92,7 @@ class PatientProtocol(H11Protocol):
             self.transport.close()
 
 
-def protocol_with(header_seconds: float) -> type[PatientProtocol]:
-    """The protocol with a limit: uvicorn makes its instances itself, and hands them nothing of ours."""
-    return type("LimitedProtocol", (PatientProtocol,), {"header_seconds": header_seconds})
+def protocol_with(header_seconds: float, most: int) -> type[PatientProtocol]:
+    """The protocol with its limits: uvicorn makes its instances itself, and hands them nothing of ours."""
+    limits = {"header_seconds": header_seconds, "most": most, "full": error_reply(too_many_connections(most))}
+    return type("LimitedProtocol", (PatientProtocol,), limits)

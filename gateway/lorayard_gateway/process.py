@@ -122,7 +122,7 @@ def _config(gateway: Gateway) -> uvicorn.Config:
     settings = gateway.settings
     return uvicorn.Config(
         make_app(gateway),
-        http=protocol_with(settings.gateway_header_seconds),
+        http=protocol_with(settings.gateway_header_seconds, settings.gateway_max_connections),
         ws="none",
         lifespan="off",
         log_config=None,

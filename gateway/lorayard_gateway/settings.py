@@ -25,6 +25,9 @@ class GatewaySettings(ClientSettings):
     """Web pages that a browser may let in (CORS), with commas between."""
     gateway_max_body_bytes: int = Field(default=4 * 2**20, ge=1024, le=2**28)
     """Prompts over 512 KiB travel by reference, and no model here reads megabytes."""
+    gateway_max_connections: int = Field(default=800, ge=1, le=2**20)
+    """At once; more are answered with 503, and a quarter more than that are closed unheard. Systems give a
+    process 1,024 files where nobody raised that: raise both."""
     gateway_header_seconds: float = Field(default=10.0, gt=0)
     """For the head of a request, from its first byte, or from the connection's."""
     gateway_body_seconds: float = Field(default=30.0, gt=0)

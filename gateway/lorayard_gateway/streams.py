@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from starlette.types import Receive
+
 from lorayard import EventKind, JobHandle, LorayardError, Result
 from lorayard.result import raise_unless_succeeded
 from lorayard_gateway.chunks import Chunks
@@ -18,7 +20,7 @@ from lorayard_gateway.errors import ApiError, stopping, too_slow
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.place import Given, Place
 from lorayard_gateway.replies import json_bytes, json_text, shape_of
-from lorayard_gateway.work import Work
+from lorayard_gateway.work import ClientGoneError, Work, disconnected
 from lorayard_shared.logs import Event
 from lorayard_shared.process import end_tasks
 
@@ -60,23 +62,28 @@ class Stream:
         ]
         gateway.on_leave(self._leave)
 
-    async def first(self) -> None:
+    async def first(self, receive: Receive) -> None:
         """Wait until it is known that there will be something to stream, though not for long.
 
         Raises:
             LorayardError: there will be nothing, and why.
+            ClientGoneError: the client went away.
         """
+        begun = asyncio.create_task(self._queue.get(), name="stream-first")
+        gone = asyncio.create_task(disconnected(receive), name="stream-gone")
         try:
-            async with asyncio.timeout(FIRST_SECONDS):
-                self._first = await self._queue.get()
-        except TimeoutError:
-            return
+            await asyncio.wait({begun, gone}, timeout=FIRST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if begun.done():
+                self._first = begun.result()
+            if gone.done():
+                raise ClientGoneError
+            if self._first is not None and self._first.error is not None:
+                raise self._first.error
         except BaseException:
             await self.close()
             raise
-        if self._first.error is not None:
-            await self.close()
-            raise self._first.error
+        finally:
+            await end_tasks([begun, gone])
 
     async def close(self) -> None:
         """Nobody reads any more: let go of the jobs, and of what follows them."""

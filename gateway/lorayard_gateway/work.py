@@ -37,8 +37,11 @@ async def submit(client: Client, asked: Asked) -> list[JobHandle]:
 class Work:
     """Jobs of one request."""
 
-    def __init__(self, gateway: Gateway, handles: Sequence[JobHandle], *, goes_on: bool) -> None:
+    def __init__(
+        self, gateway: Gateway, client: Client, handles: Sequence[JobHandle], *, goes_on: bool
+    ) -> None:
         self._gateway = gateway
+        self._client = client
         self.handles = handles
         self._goes_on = goes_on
 
@@ -95,19 +98,17 @@ class Work:
 
     def cancel(self) -> None:
         """End the jobs, behind the client's back: it does not wait for that."""
-        self._gateway.tasks.spawn(_cancel(self.handles), "cancel")
+        self._gateway.tasks.spawn(self._cancel(), "cancel")
+
+    async def _cancel(self) -> None:
+        with suppress(LorayardError):  # the bus is away and nobody can be told
+            await self._client.cancel_many(handle.id for handle in self.handles)
 
 
 async def _all(handles: Sequence[JobHandle]) -> list[Result]:
     if len(handles) == 1:
         return [await handles[0].result()]
     return list(await asyncio.gather(*(handle.result() for handle in handles)))
-
-
-async def _cancel(handles: Sequence[JobHandle]) -> None:
-    for handle in handles:
-        with suppress(LorayardError):  # it has ended, or the bus is away and nobody can be told
-            await handle.cancel()
 
 
 async def disconnected(receive: Receive) -> None:

@@ -207,6 +207,20 @@ async def test_big_prompts_and_results_travel_by_reference(
     assert (await handle).text == big[::-1]
 
 
+@pytest.mark.parametrize("atomic", [True, False])
+async def test_a_big_prompt_of_many_jobs_is_kept_once(yard: Client, bus: Bus, *, atomic: bool) -> None:
+    big, other = "x" * (INLINE_BYTES + 1), "y" * (INLINE_BYTES + 1)
+    asked = [GenerateRequest(prompt, seed=seed) for prompt in (big, other) for seed in range(4)]
+    (await yard.submit_many(asked, atomic=atomic)).all_handles()
+    refs = [job.prompt_ref for _, job in await stored_jobs(bus)]
+    assert len({ref.key for ref in refs if ref is not None}) == 2
+    assert [await PayloadStore(bus).get(ref) for ref in refs[3:5] if ref is not None] == [big, other]
+    await yard.submit(big)
+    _, last = (await stored_jobs(bus))[-1]
+    assert last.prompt_ref is not None
+    assert last.prompt_ref not in refs, "what was kept before may be old"
+
+
 async def test_a_lost_big_result_says_so(yard: Client, bus: Bus, store: ResultStore) -> None:
     handle = await yard.submit("hello")
     await store.store(answer(handle.id, "x" * (INLINE_BYTES + 1)))

@@ -128,7 +128,7 @@ def test_a_schema_binds_the_answer() -> None:
 def test_each_choice_is_a_request_with_a_seed_and_a_key_of_its_own() -> None:
     asked = text(prompt=["a", "b"], n=2, seed=5).keyed("k")
     assert [(r.prompt, r.seed) for r in asked.requests] == [("a", 5), ("a", 6), ("b", 5), ("b", 6)]
-    assert [r.idempotency_key for r in asked.requests] == ["k#0", "k#1", "k#2", "k#3"]
+    assert [r.idempotency_key for r in asked.requests] == ["k\n0", "k\n1", "k\n2", "k\n3"]
     assert text().keyed("k").requests[0].idempotency_key == "k"
 
 

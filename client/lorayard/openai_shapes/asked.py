@@ -37,10 +37,13 @@ class Asked:
     """`stream_options.include_usage`: a last chunk with the usage."""
 
     def keyed(self, key: str) -> Asked:
-        """The same, its requests under keys derived from one: the whole body is asked once."""
+        """The same, its requests under keys derived from one: the whole body is asked once.
+
+        The line break keeps them apart from keys that somebody gives: no header can hold one.
+        """
         single = len(self.requests) == 1
         keyed = (
-            replace(request, idempotency_key=key if single else f"{key}#{index}")
+            replace(request, idempotency_key=key if single else f"{key}\n{index}")
             for index, request in enumerate(self.requests)
         )
         return replace(self, requests=tuple(keyed))

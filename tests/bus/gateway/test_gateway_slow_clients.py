@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 from tests.bus.gateway.conftest import Door, OpenDoor
@@ -63,3 +64,39 @@ async def test_a_head_without_end_is_refused__e7(open_door: OpenDoor) -> None:
     door: Door = await open_door()
     heard = await talk(door, b"GET /healthz HTTP/1.1\r\nx: " + b"a" * 200_000)
     assert not heard or heard.startswith(b"HTTP/1.1 400")  # the answer may be lost with what was not read
+
+
+async def test_who_comes_when_all_connections_are_taken_is_told_so__e7(open_door: OpenDoor) -> None:
+    door: Door = await open_door(gateway_max_connections=2, gateway_header_seconds=600)
+    whole = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with AsyncExitStack() as held:
+        for _ in range(2):
+            reader, writer = await _opened(door, held)
+            writer.write(whole)
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        heard = await talk(door, whole)
+        assert heard.startswith(b"HTTP/1.1 503")
+        assert b"\r\nretry-after: 1\r\n" in heard
+        assert json.loads(heard.partition(b"\r\n\r\n")[2])["error"]["code"] == "too_many_connections"
+        await reader.readuntil(b"}")
+        writer.write(whole)
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n", "those that were there before are served"
+
+
+async def test_connections_far_beyond_the_limit_are_closed_unheard__e7(open_door: OpenDoor) -> None:
+    door: Door = await open_door(gateway_max_connections=4, gateway_header_seconds=600)
+    async with AsyncExitStack() as held:
+        opened = [await _opened(door, held) for _ in range(12)]
+        for reader, _ in opened[4:]:
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b"", "nor is one kept that says nothing and would be refused"
+        reader, writer = opened[0]
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+
+
+async def _opened(door: Door, held: AsyncExitStack) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = door.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    held.callback(writer.close)
+    return reader, writer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -233,9 +234,51 @@ async def test_a_client_that_will_ask_again_may_leave__e7(
         assert "all" in again.text
 
 
+async def test_a_client_that_leaves_before_its_job_begins_is_not_waited_for__e7(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorayard_gateway.streams.FIRST_SECONDS", 600.0)
+    door: Door = await open_door()
+    await door.yard.dispatcher()  # and no worker
+
+    async def submitted() -> bool:
+        return await door.yard.left("jobs") == 1
+
+    async def cancelled() -> bool:
+        return await door.yard.left("results") == 1
+
+    async with door.http() as http:
+        asking = asyncio.create_task(http.post("/v1/completions", json=text_body("p")))
+        await door.yard.wait_until(submitted)
+        asking.cancel()
+        await asyncio.wait({asking})
+    await door.yard.wait_until(cancelled)
+
+
+async def test_choices_that_nobody_waits_for_are_cancelled_together__e7(
+    writing: tuple[Door, Writing],
+) -> None:
+    door, engine = writing
+    orders: list[str] = []
+    prefix = door.yard.bus.subjects.dispatcher("")
+    await door.yard.bus.nc.hear(f"{prefix}>", lambda heard: orders.append(heard.subject))
+    prompts = [f"p{number}" for number in range(20)]
+    async with door.http() as http:
+        asking = asyncio.create_task(http.post("/v1/completions", json={"model": "base", "prompt": prompts}))
+        await door.yard.wait_until(lambda: "p0" in engine)
+        asking.cancel()
+        await asyncio.wait({asking})
+
+    async def cancelled() -> bool:
+        return await door.yard.left("results") == len(prompts)
+
+    await door.yard.wait_until(cancelled)
+    verbs = [order.removeprefix(prefix) for order in orders]
+    assert (verbs.count("cancel-many"), verbs.count("cancel")) == (1, 0)
+
+
 async def _leave(door: Door, engine: Writing, *, stream: bool, headers: dict[str, str]) -> None:
     """Ask, and cut the connection while the answer is being written."""
-    import asyncio
 
     async def ask() -> None:
         async with door.http() as http:
