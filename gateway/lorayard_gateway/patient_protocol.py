@@ -1,5 +1,6 @@
-"""HTTP/1.1 as uvicorn speaks it, with ends to patience and to the number of connections: the head of a request has to come in time, and so
-has the rest of a body that was answered before it was all there, as where there was no key.
+"""HTTP/1.1 as uvicorn speaks it, with an end to patience and to the number of connections: the head of a
+request has to come in time, and so has the rest of a body that was answered before it was all there, as where
+there was no key.
 
 uvicorn has a limit for connections that rest between requests only, so that one that sends either a byte a
 minute would be kept for ever, a socket each. Its limit of connections refuses those that were there before as
