@@ -13,7 +13,7 @@ import asyncio
 from typing import Any, ClassVar
 
 import h11
-from starlette.types import ASGIApp
+from starlette.responses import Response
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -31,7 +31,7 @@ class PatientProtocol(H11Protocol):
     header_seconds: ClassVar[float] = 10.0
     most: ClassVar[int] = 800
     """Connections at once. One beyond that hears why it is refused."""
-    full: ClassVar[ASGIApp]
+    full: ClassVar[Response]
     """What answers it."""
 
     def __init__(
@@ -42,6 +42,7 @@ class PatientProtocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._patience = self.header_seconds
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,7 +50,7 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         if len(self.connections) > self.most:
             self.app = self.full
-            self.header_seconds = min(self.header_seconds, REFUSED_SECONDS)
+            self._patience = min(self._patience, REFUSED_SECONDS)
             if len(self.connections) > self.most + -(-self.most // 4):
                 transport.abort()  # nor is each of them heard: until it has asked it is a socket, too
                 return
@@ -80,7 +81,7 @@ class PatientProtocol(H11Protocol):
 
     def _wait(self) -> None:
         if self._timer is None:
-            self._timer = self.loop.call_later(self.header_seconds, self._give_up)
+            self._timer = self.loop.call_later(self._patience, self._give_up)
 
     def _wait_no_longer(self) -> None:
         if self._timer is not None:

@@ -70,17 +70,20 @@ async def test_who_comes_when_all_connections_are_taken_is_told_so__e7(open_door
     door: Door = await open_door(gateway_max_connections=2, gateway_header_seconds=600)
     whole = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
     async with AsyncExitStack() as held:
-        for _ in range(2):
-            reader, writer = await _opened(door, held)
+        before = [await _opened(door, held) for _ in range(2)]
+        for reader, writer in before:
             writer.write(whole)
             assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
         heard = await talk(door, whole)
         assert heard.startswith(b"HTTP/1.1 503")
         assert b"\r\nretry-after: 1\r\n" in heard
         assert json.loads(heard.partition(b"\r\n\r\n")[2])["error"]["code"] == "too_many_connections"
-        await reader.readuntil(b"}")
-        writer.write(whole)
-        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n", "those that were there before are served"
+        for reader, writer in before:
+            await reader.readuntil(b"}")
+            writer.write(whole)
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n", (
+                "those that were there before are served"
+            )
 
 
 async def test_connections_far_beyond_the_limit_are_closed_unheard__e7(open_door: OpenDoor) -> None:
