@@ -21,6 +21,7 @@ from lorayard_cli.bench.batch_sides.live import (
 )
 from lorayard_cli.bench.batch_sides.memory import MemorySeen, measure_memory
 from lorayard_cli.bench.figures import surroundings
+from lorayard_cli.bench.summarizing import SummarizingRun, measure_summarizing
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.provisions import provide
 from lorayard_cli.exit_codes import ExitCode
@@ -29,6 +30,7 @@ from lorayard_cli.output import note, out, print_json, table
 MUST_MEMORY_MB = 300.0
 MUST_SWAP_SHARE = 0.1
 MUST_RATIO = 0.9
+MUST_SUMMARY_RATIO = 1.15
 SEED = 7
 KILL_PACE = {"LORAYARD_ECHO_DELAY_SECONDS": "0.02", "LORAYARD_ACK_WAIT_SECONDS": "3"}
 LINES_A_KILL = 130
@@ -46,10 +48,11 @@ class Sizes:
     kills: int
     documents: int
     rounds: int
+    pages: int
 
 
-FULL = Sizes(memory_lines=1_000_000, swap_lines=12_000, kills=100, documents=500, rounds=3)
-QUICK = Sizes(memory_lines=20_000, swap_lines=12_000, kills=6, documents=200, rounds=1)
+FULL = Sizes(memory_lines=1_000_000, swap_lines=12_000, kills=100, documents=500, rounds=3, pages=300)
+QUICK = Sizes(memory_lines=20_000, swap_lines=12_000, kills=6, documents=200, rounds=1, pages=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +75,10 @@ def run(*, quick: bool, as_json: bool) -> int:
         "throughput",
         lambda folder: _await(measure_throughput(folder, documents=sizes.documents, rounds=sizes.rounds)),
     )
-    rows = judge(memory, swaps, kills, speed)
+    text = _in_folder("summarize", lambda _: _await(measure_summarizing(pages=sizes.pages)))
+    rows = [*judge(memory, swaps, kills, speed), judge_text(text, sizes.pages)]
     if as_json:
-        print_json(_document(rows, quick, (memory, swaps, kills, speed)))
+        print_json(_document(rows, quick, (memory, swaps, kills, speed, text)))
     else:
         _print(rows)
     return ExitCode.OK if all(row.holds for row in rows) else ExitCode.FAILED
@@ -110,6 +114,16 @@ def judge(memory: MemorySeen, swaps: SwapsSeen, kills: KillReport, speed: Throug
             holds=speed.ratio >= MUST_RATIO,
         ),
     ]
+
+
+def judge_text(run: SummarizingRun, pages: int) -> Row:
+    """A long text through `summarize`: what reading, the bus and combining add to its chunks."""
+    return Row(
+        name=f"summarize, {pages} pages / its chunks on the engine alone",
+        value=run.ratio,
+        must=f"<= {MUST_SUMMARY_RATIO:g}",
+        holds=run.ratio <= MUST_SUMMARY_RATIO,
+    )
 
 
 def _in_folder(name: str, measure: Callable[[Path], T]) -> T:

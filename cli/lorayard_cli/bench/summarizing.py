@@ -27,9 +27,7 @@ from lorayard.summarize.splitter import split
 from lorayard.summarize.styles import Style
 from lorayard.summarize.tally import Tally
 from lorayard.summarize.tokenizer import token_counter
-from lorayard_cli.bench.engine_report.figure import Figure
 from lorayard_cli.bench.engine_sides.serving import OUTCOME_SECONDS, ServingSide
-from lorayard_cli.bench.figures import spread
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.yard import EmbeddedYard
 from lorayard_schemas.names import BASE
@@ -63,13 +61,9 @@ class SummarizingRun:
     tokens: int
 
     @property
-    def figure(self) -> Figure:
+    def ratio(self) -> float:
         """Wall clock of `summarize` ÷ that of the engine."""
-        note = (
-            f"{self.tokens:,} tokens in {self.chunks} chunks, {self.jobs} jobs: "
-            f"{self.seconds:.1f} s, the engine alone {self.engine_seconds:.1f} s"
-        )
-        return Figure(value=spread([self.seconds / self.engine_seconds]), note=note)
+        return self.seconds / self.engine_seconds
 
 
 def book(pages: int, seed: int = 7) -> str:

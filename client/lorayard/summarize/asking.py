@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from lorayard.client import Client
@@ -23,7 +23,7 @@ from lorayard.result import Result
 from lorayard.summarize.cache import Cache
 from lorayard.summarize.errors import DocumentError
 from lorayard.summarize.identity import has_moved, key_of
-from lorayard.summarize.structure import UnusableAnswerError
+from lorayard.summarize.structure import UnusableAnswerError, without_loop
 from lorayard.summarize.tally import Tally
 from lorayard_schemas.result import ResultState
 
@@ -36,6 +36,8 @@ AGAIN_SECONDS: Final = 1.0
 
 RETRY_TEMPERATURE: Final = 0.7
 """Of an answer that could not be used, the likeliest tokens are known; others may do."""
+RETRY_PENALTY: Final = 1.2
+"""Of words that were said: most answers that cannot be used go round in a circle."""
 
 UNKNOWN_ADAPTER: Final = "unknown_adapter"
 """No other document would fare better: it ends the run."""
@@ -131,7 +133,7 @@ class Asker:
     async def _attempt(self, key: str, question: Question, check: Check) -> Answer:
         failed, drawn = await self._cache.failures(key), await self._cache.failures(f"{key}-drawn")
         problem: Exception = DocumentError("it was not asked about", code="bad_answer")
-        for _ in range(self._attempts):
+        for attempt in range(self._attempts):
             # The same name finds the job of a run that was cut short; one that has failed is no use.
             name = f"summarize-{key}-{failed}-{drawn}"
             handle = await self._found(name) or await self._submit(name, question, drawn)
@@ -145,8 +147,13 @@ class Asker:
                 if not handle.existing:
                     raise problem
                 continue  # what became of an earlier run's job says nothing of the next one
+            cut = result.finish_reason == "length"
+            text = without_loop(result.text) if cut and question.json_schema is None else result.text
             try:
-                check(result.text)
+                check(text)
+                # A loop is drawn anew; where that gives nothing better, what stood before it is the answer.
+                if text != result.text and attempt + 1 < self._attempts:
+                    raise UnusableAnswerError("it says the same over and over")
             except UnusableAnswerError as error:
                 drawn += 1
                 await self._cache.count_failure(f"{key}-drawn")
@@ -154,7 +161,7 @@ class Asker:
                 reason = f"no usable answer in {self._attempts} attempts: {error}"
                 problem = DocumentError(reason, code="bad_answer")
             else:
-                return _answer_of(result)
+                return replace(_answer_of(result), text=text)
         raise problem
 
     async def _found(self, name: str) -> JobHandle | None:
@@ -177,7 +184,11 @@ class Asker:
             "idempotency_key": idempotency_key,
         }
         if drawn:
-            options |= {"temperature": RETRY_TEMPERATURE, "seed": drawn}
+            options |= {
+                "temperature": RETRY_TEMPERATURE,
+                "repetition_penalty": RETRY_PENALTY,
+                "seed": drawn,
+            }
         patient_until = time.monotonic() + AWAY_SECONDS
         while True:
             try:

@@ -19,6 +19,11 @@ class TokenCounter(Protocol):
         """What makes two of them count alike."""
         ...
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether a text that is too long by its count is too long for the model."""
+        ...
+
     def count(self, text: str) -> int:
         """Its tokens, without those that stand around a prompt."""
         ...
@@ -32,6 +37,7 @@ class EstimatedTokens:
     """Three UTF-8 bytes are a token."""
 
     name = f"estimate-{BYTES_PER_TOKEN}"
+    is_exact = False
 
     def count(self, text: str) -> int:
         """Its bytes, by three."""
@@ -46,6 +52,8 @@ class EstimatedTokens:
 
 class ModelTokens:
     """The tokenizer of a model, from its `tokenizer.json`."""
+
+    is_exact = True
 
     def __init__(self, file: Path, name: str) -> None:
         """Read it; `name` is its digest.

@@ -112,7 +112,15 @@ class DocumentWork:
             # Only where tokens were estimated.
             middle = cut_at(text, len(text) // 2)
             return f"{await self.ask_part(text[:middle])}\n{await self.ask_part(text[middle:])}"
-        return plain_summary(answer.text)
+        return self.within_budget(plain_summary(answer.text))
+
+    def within_budget(self, text: str) -> str:
+        """A partial summary as it fits beside the others: what a model writes in so many tokens may be more
+        of them once it is read again, as broken characters are."""
+        counter, most = self.plan.counter, self.plan.options.part_tokens
+        if not counter.is_exact or counter.count(text) <= most:
+            return text
+        return text[: counter.prefix(text, most)]
 
     async def combine(self, group: Group) -> Answer:
         """Several partial summaries into one."""
@@ -193,7 +201,7 @@ class _Tree:
         if ready.is_root:
             self.last = answer
             return
-        self._fold.put(ready.place, plain_summary(answer.text))
+        self._fold.put(ready.place, self._work.within_budget(plain_summary(answer.text)))
         self._combine(group)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 from weakref import WeakValueDictionary
 
 from lorayard.client import Client
@@ -15,12 +17,17 @@ from lorayard.summarize.cache import Cache
 from lorayard.summarize.document import DocumentWork, Summarized
 from lorayard.summarize.errors import DocumentError
 from lorayard.summarize.identity import key_of
+from lorayard.summarize.kinds import kind_of
 from lorayard.summarize.plan import Plan
+from lorayard.summarize.reading.apart import APART, parse_apart
 from lorayard.summarize.reading.document import FileContent, look_at, read_document
 from lorayard.summarize.record import DocumentRecord
 from lorayard.summarize.sources import Source
 from lorayard.summarize.structure import UnusableAnswerError
 from lorayard.summarize.tally import Tally
+
+PARSERS: Final = max(1, (os.cpu_count() or 2) // 2)
+"""Processes that parse at once, each with some hundred megabytes; the other cores are the yard's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +82,8 @@ class _Run:
             lane=options.lane,
             attempts=options.attempts,
         )
-        self._reading = WeakValueDictionary[str, asyncio.Lock]()
+        self._same = WeakValueDictionary[str, asyncio.Lock]()
+        self._parsers = asyncio.Semaphore(PARSERS)
 
     async def document(self, place: int, source: Source) -> Placed:
         record = await self._record(source)
@@ -95,9 +103,15 @@ class _Run:
         except DocumentError as error:
             return DocumentRecord.problem(source, error.code, error.reason)
         # Copies of a text are common: the second one waits for what the first one makes.
-        lock = self._reading.setdefault(content.digest, asyncio.Lock())
+        lock = self._same.setdefault(content.digest, asyncio.Lock())
         async with lock:
             return await self._of_content(source, content)
+
+    async def _reading(self, source: Source, content: FileContent) -> Iterator[str]:
+        if (kind := kind_of(source.path)) not in APART:
+            return read_document(source.path, content)
+        async with self._parsers:
+            return read_document(source.path, content, await parse_apart(source.path, kind))
 
     async def _of_content(self, source: Source, content: FileContent) -> DocumentRecord:
         key = key_of({"content": content.digest, "plan": self._plan_key})
@@ -106,17 +120,13 @@ class _Run:
             return DocumentRecord.kept_for(kept, source)
         work = DocumentWork(plan=self._plan, asker=self._asker, name=source.path.name)
         try:
-            found = await work.summarize(_reading(source, content))
+            found = await work.summarize(await self._reading(source, content))
         except (DocumentError, UnusableAnswerError, ExtraMissingError) as error:
             return _problem(source, content, error, asked=work.counted.chunks > 0)
         record = _record(source, content, found)
         if not found.counted.moved:
             await self._cache.keep_document(key, record.to_ascii())
         return record
-
-
-def _reading(source: Source, content: FileContent) -> Iterator[str]:
-    return read_document(source.path, content)
 
 
 def _problem(source: Source, content: FileContent, error: Exception, *, asked: bool) -> DocumentRecord:

@@ -14,6 +14,10 @@ TITLE_CHARACTERS: Final = 100
 POINT_CHARACTERS: Final = 160
 CHARACTERS_PER_WORD: Final = 8
 
+LOOP_WORDS: Final = 12
+LOOP_TIMES: Final = 4
+"""A phrase of so many words at most, so often, one behind the other: no text with a meaning has that."""
+
 SPARE_TOKENS: Final = 64
 """For names of fields, quotes and escapes."""
 
@@ -79,6 +83,19 @@ def plain_summary(text: str) -> str:
     if found := _LABEL.sub("", text, count=1).strip():
         return found
     raise UnusableAnswerError("the answer is empty")
+
+
+def without_loop(text: str) -> str:
+    """An answer that ran into its limit, without the few words that it said over and over up to there, as
+    small models do; all of it, where it does not end so."""
+    words = text.split()[:-1]  # the last one may be cut in two
+    for width in range(1, LOOP_WORDS + 1):
+        repeated = 0
+        while repeated + width < len(words) and words[-1 - repeated] == words[-1 - repeated - width]:
+            repeated += 1
+        if repeated >= width * (LOOP_TIMES - 1):
+            return " ".join(words[: len(words) - repeated])
+    return text
 
 
 def bullets(text: str) -> tuple[str, ...]:

@@ -36,13 +36,35 @@ async def token_counter(client: Client, view: YardView, folder: Path) -> TokenCo
         if not await asyncio.to_thread(_is_whole, place, sha256):
             await asyncio.to_thread(place.parent.mkdir, parents=True, exist_ok=True)
             incoming = place.with_suffix(f".{os.getpid()}.incoming")
-            await client.models.fetch_tokenizer(card, incoming)
-            await asyncio.to_thread(incoming.replace, place)
+            try:
+                await client.models.fetch_tokenizer(card, incoming)
+                await asyncio.to_thread(incoming.replace, place)
+            finally:
+                # Also of a run that was killed: nobody else would ever take them away.
+                await asyncio.to_thread(_sweep, place)
         return await asyncio.to_thread(ModelTokens, place, sha256)
     except OSError as error:
         raise CacheError(folder, error.strerror or str(error)) from error
     except ValueError as error:
         raise CacheError(folder, str(error)) from error
+
+
+def _sweep(place: Path) -> None:
+    """Take away what runs that have ended left of this file."""
+    for left in place.parent.glob(f"{place.stem}.*.incoming"):
+        owner = left.suffixes[-2].removeprefix(".") if len(left.suffixes) > 1 else ""
+        if owner == str(os.getpid()) or not _lives(owner):
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _is_whole(place: Path, sha256: str) -> bool:

@@ -45,12 +45,10 @@ def _text(path: Path) -> str:
 
 
 def test_a_word_document_gives_its_text__e6(tmp_path: Path) -> None:
-    pytest.importorskip("markitdown")
     assert "Minutes of the meeting" in _text(_docx(tmp_path / "a.docx", "Minutes of the meeting"))
 
 
 def test_a_torn_word_document_says_so__g3(tmp_path: Path) -> None:
-    pytest.importorskip("markitdown")
     (tmp_path / "a.docx").write_bytes(b"PK no archive")
     with pytest.raises(DocumentError, match="broken docx"):
         _text(tmp_path / "a.docx")

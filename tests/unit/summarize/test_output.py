@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path, PurePath
 from unicodedata import normalize
 
@@ -125,3 +127,58 @@ def test_two_names_of_a_place_are_one_place__g3(tmp_path: Path) -> None:
         make_sink(tmp_path / "link", None, ["a"]),
     ):
         pytest.fail("two hold it")
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_nothing_is_written_through_a_link__g5(tmp_path: Path, dangling: bool) -> None:
+    """Others may write to the folder, too, and know the names that we use for a moment."""
+    thesis = tmp_path / "thesis.txt"
+    if not dangling:
+        thesis.write_text("mine", encoding="utf-8")
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (".lines.jsonl.partial", ".a.md.partial", ".lorayard-probe"):
+        (out / name).symlink_to(thesis)
+    with WholeFile(out / "lines.jsonl", as_lines) as sink:
+        sink.add(*_placed(_record("a")))
+        sink.finish(Tally())
+    with MarkdownFolder(out, names_of(["a"])) as pages:
+        pages.add(*_placed(_record("a")))
+    assert (out / "lines.jsonl").read_text(encoding="utf-8")
+    assert (out / "a.md").read_text(encoding="utf-8")
+    assert (thesis.read_text(encoding="utf-8") == "mine") if not dangling else not thesis.exists()
+
+
+def test_a_lock_is_no_link__g5(tmp_path: Path) -> None:
+    (tmp_path / ".out.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError), held(tmp_path / "out"):
+        pytest.fail("it leads elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_full_disk_leaves_what_was_there__g2(tmp_path: Path) -> None:
+    """Behind a limit of file sizes every write fails as on a full disk; in a process of its own."""
+    (tmp_path / "out.jsonl").write_text("before", encoding="utf-8")
+    program = f"""
+import resource, sys
+from pathlib import Path
+sys.path[:0] = {sys.path!r}
+from lorayard.summarize.errors import OutputError
+from lorayard.summarize.output.files import WholeFile, as_lines
+from lorayard.summarize.record import DocumentRecord
+from lorayard.summarize.run import Placed
+from lorayard.summarize.tally import Tally
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+record = DocumentRecord(path="a", name="a", summary="x" * 3000)
+try:
+    with WholeFile(Path({str(tmp_path / "out.jsonl")!r}), as_lines) as sink:
+        for place in range(9):
+            sink.add(Placed(place=place, record=record))
+        sink.finish(Tally())
+except OutputError as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "cannot be written" in ran.stdout
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]

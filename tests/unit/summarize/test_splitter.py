@@ -20,6 +20,7 @@ class Words:
     """A word with the space before it is a token, as most tokenizers have it."""
 
     name = "words"
+    is_exact = True
     _token = re.compile(r"\s?\S+|\s+")
 
     def count(self, text: str) -> int:

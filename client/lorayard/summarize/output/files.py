@@ -43,7 +43,7 @@ class WholeFile:
 
     def finish(self, tally: Tally) -> None:
         """Write the file. Raises OutputError."""
-        with replacing(self._place) as partial, partial.open("w", encoding="utf-8", errors="replace") as file:
+        with replacing(self._place) as file:
             file.writelines(self._write(self._spool.records(), tally))
 
 

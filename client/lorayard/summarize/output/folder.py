@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
@@ -28,9 +29,8 @@ class MarkdownFolder:
             stack.enter_context(held(self._place))
             try:
                 self._place.mkdir(parents=True, exist_ok=True)
-                probe = self._place / ".lorayard-probe"
-                probe.write_bytes(b"x")
-                probe.unlink()
+                with tempfile.TemporaryFile(dir=self._place) as probe:
+                    probe.write(b"x")
             except OSError as error:
                 raise OutputError(self._place, error.strerror or str(error)) from error
             self._stack = stack.pop_all()
@@ -47,8 +47,8 @@ class MarkdownFolder:
             place.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(place.parent, error.strerror or str(error)) from error
-        with replacing(place) as partial:
-            partial.write_text(page(placed.record), encoding="utf-8", errors="replace")
+        with replacing(place) as file:
+            file.write(page(placed.record))
 
     def finish(self, tally: Tally) -> None:
         """All is written."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from lorayard.summarize.errors import OutputError, OutputInUseError
 
@@ -37,7 +38,7 @@ def held(place: Path) -> Generator[None]:
 
 def _locked(lock: Path, place: Path) -> int:
     while True:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever held it before has removed the file: another may hold a new one by now.
@@ -57,17 +58,21 @@ def _inode(path: Path) -> int | None:
 
 
 @contextmanager
-def replacing(place: Path) -> Generator[Path]:
-    """A path to write to, which takes the place of the file when all is well, and is gone when not.
+def replacing(place: Path) -> Generator[TextIO]:
+    """A text to write to, which takes the place of the file when all is well, and is gone when not.
 
     Raises:
         OutputError: the disk does not take it.
     """
     partial = place.parent / f".{place.name}.partial"
     try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
+        # Whatever stands there, a link that leads elsewhere too, is replaced and never written through.
+        partial.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(partial, flags, 0o666), "w", encoding="utf-8", errors="replace") as file:  # noqa: PTH123  # a descriptor
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(place)
     except OSError as error:
         raise OutputError(place, error.strerror or str(error)) from error

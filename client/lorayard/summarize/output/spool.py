@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,4 +56,5 @@ class Spool:
 
     def close(self) -> None:
         """Forget it all."""
-        self._file.close()
+        with suppress(OSError):  # of a full disk, which does not take what is left in the buffer either
+            self._file.close()

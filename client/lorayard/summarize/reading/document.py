@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from stat import S_ISREG
-from typing import Final
+from typing import IO, Final
 
 from lorayard.summarize.errors import DocumentError
 from lorayard.summarize.kinds import Kind, kind_of
 from lorayard.summarize.reading.html_file import html_text
 from lorayard.summarize.reading.office_file import read_office
 from lorayard.summarize.reading.pdf_file import read_pdf
-from lorayard.summarize.reading.text_file import read_text
+from lorayard.summarize.reading.text_file import BLOCK_CHARACTERS, read_text
 from lorayard.summarize.reading.whole_text import whole_text
 
 MOST_BYTES: Final = 4 * 2**30
@@ -57,8 +58,8 @@ def look_at(path: Path, *, most_bytes: int = MOST_BYTES) -> FileContent:
     return FileContent(digest=digest.hexdigest(), size_bytes=status.st_size, changed_ns=status.st_mtime_ns)
 
 
-def read_document(path: Path, seen: FileContent) -> Iterator[str]:
-    """The text in blocks.
+def read_document(path: Path, seen: FileContent, parsed: IO[bytes] | None = None) -> Iterator[str]:
+    """The text in blocks; `parsed` is what another process has made of the file, and is closed behind it.
 
     Raises:
         DocumentError: there is none, or the file is another one than was `seen`.
@@ -66,7 +67,7 @@ def read_document(path: Path, seen: FileContent) -> Iterator[str]:
     """
     empty = True
     try:
-        for block in map(whole_text, _blocks(path)):
+        for block in map(whole_text, _blocks(path) if parsed is None else _parsed(parsed)):
             empty = empty and not block.strip()
             yield block
         status = path.stat()
@@ -76,6 +77,12 @@ def read_document(path: Path, seen: FileContent) -> Iterator[str]:
         raise DocumentError("it was changed while it was read; run again", code="changed")
     if empty:
         raise DocumentError("empty")
+
+
+def _parsed(text: IO[bytes]) -> Iterator[str]:
+    with TextIOWrapper(text, encoding="utf-8", errors="replace") as file:
+        while block := file.read(BLOCK_CHARACTERS):
+            yield block
 
 
 def _blocks(path: Path) -> Iterator[str]:

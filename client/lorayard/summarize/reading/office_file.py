@@ -14,6 +14,9 @@ MOST_UNPACKED_BYTES: Final = 2**30
 """Of an archive, which most of these are: few kilobytes may be made to unpack to more than any memory."""
 
 
+ARCHIVES: Final = frozenset({".docx", ".pptx", ".xlsx", ".epub"})
+
+
 def read_office(path: Path) -> Iterator[str]:
     """Word, PowerPoint and Excel files, mails and books, all at once.
 
@@ -38,6 +41,9 @@ def read_office(path: Path) -> Iterator[str]:
 def _check_size(path: Path) -> None:
     """Nothing is read beyond the sizes that an archive tells of."""
     if not is_zipfile(path):
+        if path.suffix.lower() in ARCHIVES:
+            # Its converter would take the bytes for plain text.
+            raise DocumentError(f"a broken {path.suffix[1:]} file: it is no archive")
         return
     try:
         with ZipFile(path) as archive:
