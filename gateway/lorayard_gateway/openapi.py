@@ -85,8 +85,12 @@ def _operation(one: Operation, refs: Any) -> JsonMap:
     if not one.open:
         name = "An id for logs and records; repeated in the answer."
         parameters.append(_parameter(REQUEST_ID, "header", name, {"type": "string"}))
+    parameters += [
+        _parameter(name, "header", what, schema)
+        for name, what, schema in _HEADERS
+        if one.streams or (one.keyed and name == IDEMPOTENCY)
+    ]
     if one.streams:
-        parameters += [_parameter(name, "header", what, schema) for name, what, schema in _HEADERS]
         resume = "The id of the last event that was read, to go on behind it; only with `stream`."
         parameters.append(_parameter(RESUME, "header", resume, {"type": "string", "const": ""}))
     if parameters:

@@ -54,6 +54,8 @@ class Operation:
     errors: tuple[str, ...] = ()
     open: bool = False
     """Whether it asks for no key."""
+    keyed: bool = False
+    """Whether it heeds an idempotency key."""
     streams: bool = False
     gives_bytes: bool = False
     places: dict[str, str] = field(default_factory=dict[str, str])
@@ -165,7 +167,8 @@ OPERATIONS: Final = (
         summary="Answer the lines of a file while nobody waits.",
         answer=BatchObject,
         body=BatchBody,
-        errors=("400", "401", "403", "404", "408", "413", "415", "429", "500", "503"),
+        keyed=True,
+        errors=("400", "401", "403", "404", "408", "409", "413", "415", "429", "500", "503"),
     ),
     Operation(
         path="/v1/batches",

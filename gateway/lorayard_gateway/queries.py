@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,7 +19,7 @@ class Query(BaseModel):
 
 
 class Identified(Protocol):
-    """Has an id that sorts by time."""
+    """Has an id."""
 
     @property
     def id(self) -> str:
@@ -29,6 +29,8 @@ class Identified(Protocol):
 
 Q = TypeVar("Q", bound=BaseModel)
 T = TypeVar("T", bound=Identified)
+K = TypeVar("K", str, tuple[float, str])
+"""A place in an order."""
 
 
 def read_fields(kind: type[Q], given: object) -> Q:
@@ -50,11 +52,13 @@ def read_query(kind: type[Q], given: QueryParams) -> Q:
     return read_fields(kind, dict(given))
 
 
-def page_of(found: Sequence[T], *, after: str | None, limit: int, newest_first: bool) -> tuple[list[T], bool]:
-    """The records behind `after`, at most so many, and whether there are more."""
-    ordered = sorted(found, key=lambda one: one.id, reverse=newest_first)
+def page_of(
+    found: Sequence[T], place: Callable[[T], K], *, after: K | None, limit: int, newest_first: bool
+) -> tuple[list[T], bool]:
+    """The records behind the place `after`, at most so many, and whether there are more."""
+    ordered = sorted(found, key=place, reverse=newest_first)
     if after is not None:
-        ordered = [one for one in ordered if (one.id < after if newest_first else one.id > after)]
+        ordered = [one for one in ordered if (place(one) < after if newest_first else after < place(one))]
     return ordered[:limit], len(ordered) > limit
 
 

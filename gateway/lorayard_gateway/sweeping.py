@@ -31,3 +31,5 @@ async def sweep_again_and_again(
             await batches.sweep(keep_seconds)
         except (nats.errors.Error, ApiError, TimeoutError) as error:
             log.debug(Event.BUS_FAILED, error=str(error) or type(error).__name__)
+        except Exception:  # a fault of what tidies up must not end what serves
+            log.exception(Event.LOOP_FAILED, task="gateway-sweep")

@@ -9,6 +9,8 @@ import time
 MICROSECOND_DIGITS = 14
 """Of hex: until the year 4253."""
 
+ID_DIGITS = MICROSECOND_DIGITS + 12
+
 
 def new_id(prefix: str) -> str:
     """One that sorts behind all that were made before, as far as clocks agree."""

@@ -17,7 +17,7 @@ from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Tenant, key_token
 
 BatchId = Annotated[str, StringConstraints(pattern=r"^batch_[0-9a-f]{26}$")]
-"""In the order of time."""
+"""Made of an idempotency key where there was one."""
 
 MOST_ERRORS = 100
 """Of one batch, told in its record."""

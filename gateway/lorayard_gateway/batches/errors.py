@@ -22,6 +22,12 @@ def not_to_cancel(batch_id: str, status: str) -> ApiError:
     return ApiError(409, "batch_not_cancellable", message, param="batch_id")
 
 
+def key_taken() -> ApiError:
+    """Another batch was asked for under the same key."""
+    message = "Another batch was asked for under this Idempotency-Key; that one stands."
+    return ApiError(409, "idempotency_conflict", message, param="idempotency-key")
+
+
 def too_many_batches(most: int) -> ApiError:
     """So many of a tenant's have not ended."""
     message = f"{most} batches have not ended yet: wait for one, or cancel one."

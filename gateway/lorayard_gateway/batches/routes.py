@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import time
 
+import nats.js.errors
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lorayard_gateway.batches.errors import batch_unknown, not_to_cancel, too_many_batches, wrong_purpose
+from lorayard.job_ids import keyed_job_id
+from lorayard.openai_shapes import BodyError
+from lorayard_gateway.batches.errors import (
+    batch_unknown,
+    key_taken,
+    not_to_cancel,
+    too_many_batches,
+    wrong_purpose,
+)
 from lorayard_gateway.batches.shapes import BatchBody, BatchesQuery, BatchList, BatchObject
 from lorayard_gateway.batches.states import moved
 from lorayard_gateway.bodies import read_json
@@ -15,7 +24,9 @@ from lorayard_gateway.files.errors import file_unknown
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.queries import ends_of, page_of, read_fields, read_query
 from lorayard_gateway.replies import JSON
-from lorayard_gateway.time_ids import is_id, new_id
+from lorayard_gateway.settings import GatewaySettings
+from lorayard_gateway.time_ids import ID_DIGITS, is_id, new_id
+from lorayard_gateway.wishes import read_wishes
 from lorayard_schemas.batch_record import BatchRecord, BatchStatus
 from lorayard_schemas.file_record import FilePurpose
 
@@ -41,7 +52,7 @@ async def create(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
     now = time.time()
     kept = asked.output_expires_after
     record = BatchRecord(
-        id=new_id("batch_"),
+        id=_id_under(read_wishes(request.headers).idempotency_key, tenant, gateway.settings),
         tenant=tenant,
         input_file_id=file_id,
         endpoint=asked.endpoint.value,
@@ -50,7 +61,13 @@ async def create(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
         created_at=now,
         expires_at=now + gateway.settings.gateway_batch_seconds,
     )
-    await gateway.batches.create(record)
+    try:
+        await gateway.batches.create(record)
+    except nats.js.errors.KeyWrongLastSequenceError:  # asked for under the same key before
+        known = await gateway.batches.find(tenant, record.id)
+        if known is None or not _is_same(known, record):
+            raise key_taken() from None
+        record = known
     return _told(BatchObject.of(record))
 
 
@@ -58,7 +75,10 @@ async def list_batches(gateway: Gateway, request: Request, tenant: str, _id: str
     """A page of the tenant's, the newest first."""
     asked = read_query(BatchesQuery, request.query_params)
     found = await gateway.batches.list(tenant)
-    page, more = page_of(found, after=asked.after, limit=asked.limit, newest_first=True)
+    after = next((_place(one) for one in found if one.id == asked.after), None)
+    if asked.after is not None and after is None:
+        raise BodyError(field="after", reason="there is no such batch")
+    page, more = page_of(found, _place, after=after, limit=asked.limit, newest_first=True)
     told = [BatchObject.of(one) for one in page]
     return _told(BatchList(data=told, **ends_of(page), has_more=more))
 
@@ -97,6 +117,24 @@ def _cancelled(record: BatchRecord) -> BatchRecord:
     if record.status not in (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS):
         raise not_to_cancel(record.id, record.status)
     return moved(record, BatchStatus.CANCELLING, time.time())
+
+
+def _place(record: BatchRecord) -> tuple[float, str]:
+    return record.created_at, record.id
+
+
+def _id_under(key: str | None, tenant: str, settings: GatewaySettings) -> str:
+    """The batch under an idempotency key, which nobody else can guess; a new one without."""
+    if key is None:
+        return new_id("batch_")
+    salt = settings.idempotency_salt.get_secret_value()
+    return f"batch_{keyed_job_id(tenant=tenant, salt=salt, key=f'batch {key}')[:ID_DIGITS]}"
+
+
+def _is_same(one: BatchRecord, other: BatchRecord) -> bool:
+    """Whether two were asked for with the same words."""
+    asked = {"input_file_id", "endpoint", "metadata", "keep_output_seconds"}
+    return one.model_dump(include=asked) == other.model_dump(include=asked)
 
 
 def _told(told: BatchObject | BatchList) -> Response:

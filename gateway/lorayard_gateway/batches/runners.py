@@ -40,7 +40,7 @@ def next_up(
     """
     busy = Counter(running.values())
     free = [one for one in waiting if one.id not in running and one.id not in paused]
-    return sorted(free, key=lambda one: (busy[one.tenant], one.id))
+    return sorted(free, key=lambda one: (busy[one.tenant], one.created_at))
 
 
 class BatchRunners:

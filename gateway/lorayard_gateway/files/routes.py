@@ -43,7 +43,9 @@ async def list_files(gateway: Gateway, request: Request, tenant: str, _id: str) 
     """A page of the tenant's."""
     asked = read_query(FilesQuery, request.query_params)
     found = [one for one in await gateway.files.list(tenant) if asked.purpose in (None, one.purpose)]
-    page, more = page_of(found, after=asked.after, limit=asked.limit, newest_first=asked.order == "desc")
+    page, more = page_of(
+        found, lambda one: one.id, after=asked.after, limit=asked.limit, newest_first=asked.order == "desc"
+    )
     told = [FileObject.of(one) for one in page]
     return _told(FileList(data=told, **ends_of(page), has_more=more))
 

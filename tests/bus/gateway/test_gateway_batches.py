@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -10,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.bus.conftest import ADAPTER, Yard
+from tests.bus.conftest import ADAPTER, RunningServer, Yard
 from tests.bus.gateway.conftest import Door, OpenDoor, local, opened
 from tests.bus.streams.conftest import Writing
 
@@ -19,6 +20,7 @@ from lorayard_gateway.batches.errors import RunLostError
 from lorayard_gateway.batches.leases import Leases
 from lorayard_gateway.batches.run import BatchRun, Tools
 from lorayard_gateway.files.store import PARTS_STORE, FileStore
+from lorayard_schemas.batch_record import BatchRecord
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(90)]
 
@@ -334,6 +336,100 @@ async def test_a_batch_that_cannot_be_is_refused_by_its_field__e7(
     async with door.http({**door.headers, "content-type": "application/json"}) as http:
         refused = await http.post("/v1/batches", content=json.dumps(body))
         assert (refused.status_code, refused.json()["error"]["param"]) == (status, param)
+
+
+async def test_a_batch_is_made_once_under_its_key__e7(open_door: OpenDoor) -> None:
+    door: Door = await open_door(gateway_batches_at_once=0)
+    async with door.http() as http:
+        file = (await begun(http, jsonl([line("a")])))["input_file_id"]
+        asked, key = {**FINE, "input_file_id": file}, {"idempotency-key": "k"}
+        made = [(await http.post("/v1/batches", json=asked, headers=key)).json() for _ in range(2)]
+        assert made[0] == made[1]
+        other = await http.post("/v1/batches", json={**asked, "metadata": {"a": "b"}}, headers=key)
+        assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_conflict")
+        listed = (await http.get("/v1/batches")).json()["data"]
+        assert (len(listed), listed[0]) == (2, made[0]), "in the order of time, whatever the ids"
+
+
+async def test_a_runner_that_was_held_up_changes_nothing_of_the_next_one__e7(
+    slow: tuple[OpenDoor, Writing], tmp_path: Path
+) -> None:
+    open_door, engine = slow
+    door: Door = await open_door(gateway_batches_at_once=0)
+    bus, book = door.yard.bus, BatchBook(door.yard.bus)
+    async with door.http() as http:
+        batch = await begun(http, jsonl([line(name) for name in "ab"]))
+        record = await book.find("acme", batch["id"])
+        assert record is not None
+        tools = Tools(
+            yard=await door.gateway.client("acme"),
+            files=FileStore(bus),
+            book=book,
+            settings=door.gateway.settings,
+        )
+        running: list[asyncio.Task[BatchRecord]] = []
+        for name in ("held-up", "next"):
+            folder = tmp_path / name
+            folder.mkdir()
+            running.append(asyncio.create_task(BatchRun(tools, record, folder).run()))
+            await door.yard.wait_until(lambda: "p-a" in engine and "p-b" in engine)
+            await door.yard.wait_until(lambda at=folder: (at / "out.jsonl.batch" / "batch.json").exists())
+        answer(engine, "p-a", "p-b")
+        ends = await asyncio.gather(*running, return_exceptions=True)
+        assert isinstance(ends[0], RunLostError)
+        told = await shown(http, batch)
+        assert (told["status"], told["request_counts"]["completed"]) == ("completed", 2)
+        assert (await read(http, told["output_file_id"])).keys() == {"a", "b"}
+        assert len((await http.get("/v1/files")).json()["data"]) == 2
+    assert await door.yard.left("results") == 2
+
+
+async def test_a_gateway_without_a_disk_leaves_batches_to_others__e7(
+    batch_door: Door, open_door: OpenDoor, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    broken: Door = await open_door(gateway_batches_dir=tmp_path / "file" / "none")
+    async with batch_door.http() as http:
+        batches = [await begun(http, jsonl([line("a")])) for _ in range(4)]
+        for batch in batches:
+            assert (await ended(batch_door, http, batch))["status"] == "completed"
+    async with broken.http() as http:
+        assert (await http.get("/v1/batches")).status_code == 200, "it serves on"
+
+
+async def test_a_bus_that_restarts_delays_a_batch_and_no_more__e7(
+    own_yard: Yard, own_server: RunningServer, tmp_path: Path
+) -> None:
+    engine = Writing()
+    await own_yard.dispatcher()
+    await own_yard.worker(engine=engine)
+    settings = local(own_yard.settings, gateway_batches_dir=tmp_path, gateway_keys=False, tenant="acme")
+    async with opened(settings) as (url, _), httpx.AsyncClient(base_url=url, timeout=30) as http:
+        batch = await begun(http, jsonl([line(name) for name in "abc"]))
+        await own_yard.wait_until(lambda: all(f"p-{name}" in engine for name in "abc"))
+        answer(engine, "p-a")
+        own_server.kill()
+        answer(engine, "p-b")
+        own_server.start()
+
+        async def serves() -> bool:
+            return (await http.get(f"/v1/batches/{batch['id']}")).status_code == 200
+
+        await own_yard.wait_until(serves)
+        found: dict[str, Any] = {}
+
+        async def over() -> bool:
+            if "p-c" in engine:
+                answer(engine, "p-c")
+            for name in "ab":
+                if f"p-{name}" in engine:
+                    answer(engine, f"p-{name}")
+            found.update(await shown(http, batch))
+            return found.get("status") in OVER
+
+        await own_yard.wait_until(over, seconds=60)
+        assert (found["status"], found["request_counts"]["completed"]) == ("completed", 3)
+        assert (await read(http, found["output_file_id"])).keys() == {"a", "b", "c"}
 
 
 async def test_an_output_is_no_input__e7(batch_door: Door) -> None:

@@ -40,6 +40,7 @@ _TEXTS = (
     ),
     *("base", "2026-11-22", "zone=a", "all-linear", "yard.jobs.normal.t._", "$JS.ACK.A.b.1.2.3.4.5"),
 )
+_IDS = ("0" * 16, "file-" + "0" * 26, "batch_" + "0" * 26)
 _ODD_TEXTS = (
     "",
     " ",
@@ -78,7 +79,7 @@ def _schema(kind: type[Part]) -> Tree:
 
 @lru_cache
 def _fitting(pattern: str) -> tuple[str, ...]:
-    found = tuple(text for text in _TEXTS if re.search(pattern, text))
+    found = tuple(text for text in (*_TEXTS, *_IDS) if re.search(pattern, text))
     return found or ("a",)
 
 
