@@ -32,6 +32,7 @@ from lorayard_dispatcher.service import serve
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_dispatcher.terminated import Terminated
 from lorayard_dispatcher.upkeep import Upkeep
+from lorayard_dispatcher.wait_spans import WaitSpans
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.service import end_service
@@ -49,6 +50,7 @@ from lorayard_shared.process import (
     stop_on_signals,
     unless_stopped,
 )
+from lorayard_shared.tracing.tracer import traced
 
 KEEPING_SEAT = 0
 """There is always one."""
@@ -80,7 +82,12 @@ async def run_dispatcher(settings: DispatcherSettings, *, stop: asyncio.Event | 
             try:
                 await unless_stopped(stop, asyncio.to_thread(leases.start))
                 dispatcher = Dispatcher(bus, leases, settings, name)
-                async with metrics_served(settings, DispatcherMetrics(dispatcher).page):
+                async with (
+                    traced(settings, "dispatcher", name) as tracer,
+                    metrics_served(settings, DispatcherMetrics(dispatcher).page),
+                ):
+                    if tracer is not None:
+                        dispatcher.plans.listeners.append(WaitSpans(tracer, dispatcher=name).decided)
                     await _run(dispatcher, bus, stop)
             finally:
                 await asyncio.to_thread(leases.stop)

@@ -33,6 +33,7 @@ class DispatcherMetrics:
         """Count from here on, and show it."""
         dispatcher = self._dispatcher
         dispatcher.plans.meter = self._meter
+        dispatcher.plans.listeners.append(self._meter.decided)
         dispatcher.on_look = self._look
         return MetricsPage(
             source=Source.DISPATCHER, name=dispatcher.name, read=self._read, bus=dispatcher.bus

@@ -15,6 +15,7 @@ from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.plan_meter import PlanMeter
 from lorayard_dispatcher.planning.blind import plan_blind
 from lorayard_dispatcher.planning.planner import Planner
+from lorayard_dispatcher.planning.values import Decision
 from lorayard_dispatcher.pool import Pool
 from lorayard_dispatcher.sending import Sending
 from lorayard_dispatcher.usage import Usage
@@ -49,6 +50,8 @@ class Plans:
         self._slots: dict[str, int] = {}
         self.meter: PlanMeter | None = None
         """Who counts for `/metrics`, where that is shown."""
+        self.listeners: list[Callable[[Decision, ParkedJob, float], None]] = []
+        """Called with each decision, and when it was made (unix seconds)."""
         self.slots: list[tuple[str, int]] = []
         """Of each worker that may get work, by name."""
 
@@ -82,8 +85,8 @@ class Plans:
                 self._planner.charge(parked.waiting.tenant, parked.waiting.tokens)
             self._usage.planned(decision.worker, parked.waiting)
             self._audit.decision(decision, parked)
-            if meter is not None:
-                meter.decided(decision, parked, now)
+            for heard in self.listeners:
+                heard(decision, parked, now)
             self._choosing.begin(parked)
             by_worker.setdefault(decision.worker, []).append(parked)
         for worker, jobs in by_worker.items():

@@ -128,7 +128,13 @@ class Sending:
             self.refused += 1
             self._setbacks.count(refusal.reason)
             self._log.info(
-                Event.ASSIGNMENT_REFUSED, job=parked.taken.job, reason=refusal.reason, **parked.taken.traced
+                Event.ASSIGNMENT_REFUSED,
+                job=parked.taken.job,
+                tenant=parked.taken.address.tenant,
+                adapter=parked.named,
+                worker=worker,
+                reason=refusal.reason,
+                **parked.taken.traced,
             )
             self._audit.returned(worker, parked, refusal.reason, refusal.detail)
             if refusal.reason is RefusalReason.UNKNOWN_ADAPTER:

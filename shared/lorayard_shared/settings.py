@@ -69,6 +69,8 @@ class YardSettings(BaseSettings):
     audit_max_bytes: int = Field(default=2**28, ge=2**20)
     """Of decisions kept for `lorayard explain`; the oldest leave first, so a full stream refuses nothing."""
     audit_age_seconds: int = Field(default=30 * 86_400, ge=1)
+    traces: bool = False
+    """Whether the process sends spans, to where `OTEL_EXPORTER_OTLP_ENDPOINT` says."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
     """Where the process shows `/metrics`; 0 takes a free port, None shows none and counts nothing for it."""

@@ -35,10 +35,12 @@ from lorayard_shared.process import (
     stop_on_signals,
     unless_stopped,
 )
+from lorayard_shared.tracing.tracer import traced
 from lorayard_workers.adapters.catalog import Catalog
 from lorayard_workers.crew import EMERGENCY, Crew, make_crew
 from lorayard_workers.equipment import Equipment, equip
 from lorayard_workers.errors import WorkerHungError, WorkerRecycledError, WorkerSpentError
+from lorayard_workers.service.job_spans import JobSpans
 from lorayard_workers.service.registration import register
 from lorayard_workers.settings import WorkerSettings
 
@@ -116,7 +118,13 @@ async def _run(
     crew = make_crew(bus, settings, equipment, leases, registered, owns_process=owns_process)
     crew.recycling.check()
     await unless_stopped(stop, crew.name_guard.check_free())
-    async with metrics_served(settings, partial(crew.metrics, bus)):
+    async with (
+        traced(settings, "worker", settings.name) as tracer,
+        metrics_served(settings, partial(crew.metrics, bus)),
+    ):
+        if tracer is not None:
+            spans = JobSpans(tracer, worker=settings.name, model=settings.model)
+            crew.execution.tally.listeners.append(spans)
         await _serve(bus, settings, crew, leases, stop, served=len(registered.served))
 
 

@@ -80,7 +80,8 @@ class Crew:
 
     def metrics(self, bus: Bus) -> MetricsPage:
         """What it shows of itself; from here on ended jobs are counted for that."""
-        self.execution.tally.meter = meter = WorkerMeter(bus.settings.metrics_adapters)
+        meter = WorkerMeter(bus.settings.metrics_adapters)
+        self.execution.tally.listeners.append(meter)
 
         def read(readings: Readings) -> None:
             meter.read(readings)

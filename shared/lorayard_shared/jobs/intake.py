@@ -95,6 +95,7 @@ def read_delivery(
         snoozed=message_headers.get(headers.SNOOZED),
         request_digest=job.request_digest,
         traced=trace_fields(job),
+        traceparent=job.traceparent,
         prompt_bytes=_prompt_bytes(job, body),
         max_new_tokens=job.sampling.max_new_tokens,
         plan=message_headers.get(headers.PLAN),

@@ -34,6 +34,7 @@ class TakenJob:
     snoozed: str | None = None  # how often and since when it was put off
     request_digest: str | None = None  # for its result
     traced: Mapping[str, str] = field(default_factory=lambda: UNTRACED)  # for what is told of it
+    traceparent: str | None = None
     prompt_bytes: int = 0  # roughly: characters, of a conversation the body's bytes
     max_new_tokens: int = 0
     plan: str | None = None  # the schedule that it is an occurrence of

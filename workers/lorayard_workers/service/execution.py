@@ -186,7 +186,7 @@ class Execution:
             self._spawn(held, self._finish(held, unreadable(held, error)), "finish")
             return
         held.request_digest = job.request_digest
-        held.traced = trace_fields(job)
+        held.traced, held.traceparent = trace_fields(job), job.traceparent
         if is_lost(job, held.assigned):
             self._spawn(held, self._finish(held, lost(held.key)), "finish")
         elif job.prompt_ref is not None:
@@ -368,7 +368,15 @@ class Execution:
                 Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant, **held.traced
             )
         else:
-            self._log.debug(Event.JOB_FINISHED, job=held.job, state=state, **held.traced)
+            self._log.debug(
+                Event.JOB_FINISHED,
+                job=held.job,
+                tenant=held.address.tenant,
+                adapter=held.address.adapter,
+                digest=held.assigned.adapter.digest if held.assigned.adapter is not None else None,
+                state=state,
+                **held.traced,
+            )
 
     def _let_go(self, held: HeldJob) -> None:
         self._ack([held])

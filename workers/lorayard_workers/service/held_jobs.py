@@ -35,6 +35,8 @@ class HeldJob:
     """For its result; known once its body was read."""
     traced: Mapping[str, str] = field(default_factory=lambda: UNTRACED)
     """`correlation_id` and `trace_id`, likewise, for whatever is told of it."""
+    traceparent: str | None = None
+    """The span that its own are children of, likewise."""
 
     def move(self, after: JobState) -> None:
         """Go on to the next state.

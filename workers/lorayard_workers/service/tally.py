@@ -10,8 +10,8 @@ from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.served_tokens import ServedTokens
 
 
-class Meter(Protocol):
-    """Counts what ends, by adapter."""
+class Listener(Protocol):
+    """Hears what ends."""
 
     def ended(self, held: HeldJob, outcome: Outcome) -> None:
         """A job has its result."""
@@ -30,14 +30,14 @@ class Tally:
         self._succeeded = self._failed = self._completion_tokens = 0
         self.ended = 0
         """Jobs, however."""
-        self.meter: Meter | None = None
-        """Who counts them for `/metrics`, where that is shown."""
+        self.listeners: list[Listener] = []
+        """Who counts them for `/metrics`, and makes spans of them, where that is asked for."""
 
     def add(self, held: HeldJob, outcome: Outcome) -> None:
         """A job has ended."""
         self.ended += 1
-        if self.meter is not None:
-            self.meter.ended(held, outcome)
+        for listener in self.listeners:
+            listener.ended(held, outcome)
         if not isinstance(outcome, Failed):  # what failed is at nobody's charge
             self.served.add(held.address.tenant, outcome.used_tokens)
         if isinstance(outcome, Succeeded):
@@ -48,8 +48,8 @@ class Tally:
 
     def retried(self, held: HeldJob, failed: Failed) -> None:
         """A job is to be tried again."""
-        if self.meter is not None:
-            self.meter.retried(held, failed)
+        for listener in self.listeners:
+            listener.retried(held, failed)
 
     def counters(self) -> WorkerCounters:
         """As an advert carries them."""

@@ -1,0 +1,1 @@
+"""Spans of OpenTelemetry, where a setting asks for them; nothing of it is imported otherwise."""
