@@ -38,7 +38,7 @@ class _Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, given: Any) -> Any:
-        if isinstance(_few(given), dict):
+        if isinstance(_few(given), dict) and None in given.values():
             return {name: value for name, value in given.items() if value is not None}  # pyright: ignore[reportUnknownVariableType]
         return given
 
