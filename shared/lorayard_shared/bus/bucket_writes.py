@@ -108,7 +108,11 @@ async def _write(bus: Bus, kind: str, key: str, value: bytes, head: dict[str, st
     except nats.js.errors.APIError as error:
         if error.err_code not in _CHANGED:
             raise
-        if (ours := await _written(bus, f"KV_{bucket}", subject, name)) is not None:
+        try:
+            ours = await _written(bus, f"KV_{bucket}", subject, name)
+        except nats.errors.Error as unknown:  # the refused copy may be our second one
+            raise UnansweredError(key) from unknown
+        if ours is not None:
             return ours
         raise nats.js.errors.KeyWrongLastSequenceError(description=error.description) from error
     return done.seq

@@ -31,6 +31,7 @@ from lorayard import (
 )
 from lorayard.cancel_together import FEW
 from lorayard.registry.classifiers import Classifiers
+from lorayard.registry.models import Models
 from lorayard.tenants import Tenants
 from lorayard_schemas.job import INLINE_BYTES
 
@@ -203,7 +204,7 @@ JOBS = (
     ),
     Verb(path="queue_depth", ready=Case.hold, right=lambda _c, depth: depth.total >= 1),
     Verb(path="scheduled", right=lambda _c, got: got == []),
-    Verb(path="models"),
+    Verb(path="models.__call__"),
     Verb(path="workers", right=lambda _c, got: len(got) == 1),
     Verb(path="place", given=lambda _c, _y: given(ADAPTER, replicas=(0, 2))),
     Verb(path="placements", right=lambda _c, report: report is not None),
@@ -453,6 +454,7 @@ PARTS: dict[str, type] = {
     "keys.": Keys,
     "strikes.": Strikes,
     "tenants.": Tenants,
+    "models.": Models,
     "dead.": DeadLetters,
     "control.": Control,
     "schedules.": Schedules,
@@ -468,6 +470,7 @@ ELSEWHERE = {
     "handle.id": "it asks nobody",
     "handle.existing": "it asks nobody",
     "handle.__await__": "it is `result`",
+    "models.fetch_tokenizer": "its file comes as those of adapters.pull, by the same code",
     "rules.classifier.put": "its files go as those of adapters.push, its record as that of rules.set",
     "rules.classifier.train": "it is `put` of what was made here",
     "rules.classifier.evaluate": "its files come as those of adapters.pull",
