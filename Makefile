@@ -9,7 +9,7 @@ PEERS := .venv-peers
 VLLM_PIP := $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check
 PACKAGES := cli client dispatcher gateway schemas shared workers
 # pytest-xdist workers: CI has two cores, and a test waits more than it works.
-JOBS ?= 4
+JOBS ?= 3
 # Address of an index with torch builds for this machine; empty means pip's own.
 TORCH_INDEX ?=
 # The build back end is installed apart from everything else, and `-c` does not reach it: only this does.

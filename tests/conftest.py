@@ -32,40 +32,35 @@ machine busy."""
 
 _TALLY = "tally: "
 
-_LONGEST_FIRST = (
+_ORDER = (
+    "bus/lost",
+    "bus/gateway/test_gateway_document.py",
+    "bus/several",
+    "bus",
     "e2e/test_kills.py",
     "model/test_bench_run.py",
-    "model/test_deterministic.py",
+    "model/test_deterministic_answers.py",
     "model/test_bleed.py",
-    "bus/lost/test_bus_away.py",
-    "e2e/test_offline.py",
-    "e2e/test_cli_commands.py",
-    "bus/gateway/test_gateway_document.py",
-    "chaos",
     "e2e",
-    "bus/lost",
-    "bus/several",
-    "bus/test_client_docs.py",
-    "fundamentals",
+    "chaos",
     "model",
+    "fundamentals",
     "conformance",
-    "bus",
     "unit",
 )
-"""In which order several processes take files: none is left with a long one when the others have ended."""
+"""In which order several processes take files: those that wait most first, since the type checkers run beside
+them; then long before short, so that none is left with a long one when the others have ended."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Longest first where several processes share the tests; one alone keeps the usual order."""
+    """The order above where several processes share the tests; one alone keeps the usual one."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent)))
 
 
 def _turn(path: Path) -> int:
-    return next(
-        (turn for turn, early in enumerate(_LONGEST_FIRST) if path.is_relative_to(early)), len(_LONGEST_FIRST)
-    )
+    return next((turn for turn, early in enumerate(_ORDER) if path.is_relative_to(early)), len(_ORDER))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.bus.scanning import Look, scan
+from lorayard_shared.bus.scanning import Lying, walk
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
 from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
@@ -176,14 +176,14 @@ async def test_a_job_that_comes_due_while_a_query_looks_is_not_missed__e4(
         info = await bus.api(f"STREAM.INFO.{bus.subjects.stream('delayed')}", asked)
         return bool(info["state"].get("subjects"))
 
-    async def slowly(where: Bus, stream: str, subject: str, look: Look, *, seconds: float) -> bool:
-        whole = await scan(where, stream, subject, look, seconds=seconds)
+    async def slowly(where: Bus, stream: str, subject: str, *, until: int) -> AsyncIterator[list[Lying]]:
+        async for page in walk(where, stream, subject, until=until):
+            yield page
         if stream == bus.subjects.stream("delayed") and not looked:
             looked.append(subject)
             await wait_until(due)
-        return whole
 
-    monkeypatch.setattr(lorayard.cancel_many, "scan", slowly)
+    monkeypatch.setattr(lorayard.cancel_many, "walk", slowly)
     assert (await client.cancel_where(CancelQuery())).outcomes == {later.id: CANCELLED}
     assert looked
 
