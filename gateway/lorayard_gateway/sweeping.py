@@ -27,7 +27,7 @@ async def sweep_again_and_again(
     while True:
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.5))  # so that not all do at once
         try:
-            await store.sweep()
+            await store.sweep(batches.reader_of)
             await batches.sweep(keep_seconds)
         except (nats.errors.Error, ApiError, TimeoutError) as error:
             log.debug(Event.BUS_FAILED, error=str(error) or type(error).__name__)

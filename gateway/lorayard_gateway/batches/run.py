@@ -101,14 +101,18 @@ class BatchRun:
         if self._was_never_begun():
             return await self._end(Ending(status=BatchStatus.CANCELLED))
         await self._publish(files, await self._answer(files))
-        return await self._end()
+        try:
+            return await self._end()
+        except RunLostError:
+            await self._withdraw()
+            raise
 
     # ---- its steps
 
     async def _fetch(self) -> BatchFiles:
         """The input as a file of ours, and where the answers go."""
         path = self._folder / "in.jsonl"
-        found = await self._tools.files.find(self._record.tenant, self._record.input_file_id)
+        found = await self._tools.files.find_kept(self._record.tenant, self._record.input_file_id)
         if found is None:
             raise InputGoneError(f"there is no file {self._record.input_file_id} any more")
         try:
@@ -179,7 +183,7 @@ class BatchRun:
         """Store the two files; their ids stand in the record first."""
         written = {path: path.stat().st_size > 0 for path in (files.output, files.errors)}
         output_id, error_id = (new_file_id() if there else None for there in written.values())
-        counts = self._counts
+        counts, before = self._counts, self._record.ending
 
         def planned(record: BatchRecord) -> BatchRecord:
             status = ended
@@ -191,6 +195,8 @@ class BatchRun:
             return record.model_copy(update={"ending": ending, "counts": counts})
 
         await self._change(planned)
+        if before is not None:  # its run may have been held up, and have stored them since
+            await self._discard(before)
         for path, file_id, name in (
             (files.output, output_id, "output"),
             (files.errors, error_id, "error"),
@@ -274,6 +280,13 @@ class BatchRun:
             if found is not None:
                 await self._tools.files.forget(found)
                 await self._tools.files.remove_parts(found)
+
+    async def _withdraw(self) -> None:
+        """The batch is another's by now: the files of this run go, unless it is to end with them."""
+        known = await self._tools.book.find(self._record.tenant, self._record.id)
+        ending = self._record.ending
+        if ending is not None and known is not None and known.ending != ending:
+            await self._discard(ending)
 
     async def _change(self, changed: Callable[[BatchRecord], BatchRecord], *, begins: bool = False) -> None:
         """Change the record, if this run still has the batch.

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
 import nats.errors
@@ -46,6 +46,8 @@ class FileWriting:
         self._pending = bytearray()
         self._parts: list[str] = []
         self.size_bytes = 0
+        self._recording = False
+        """From then on its record may be there, whatever is heard of it."""
 
     async def add(self, data: bytes) -> None:
         """The next bytes.
@@ -85,14 +87,21 @@ class FileWriting:
             created_at=now,
             expires_at=None if keep_seconds is None else now + keep_seconds,
         )
+        self._recording = True
         await self._records.create(file_key(tenant, self._id), record)
         return record
 
     async def drop(self) -> None:
-        """It is not wanted: leave nothing behind, or let a sweep find it."""
+        """It is not wanted: leave nothing behind, or let a sweep find it.
+
+        Once its record is on its way nothing is taken: with the record it is a whole file, which a batch may
+        end with, though nobody heard that it was written; without, a sweep finds the parts.
+        """
+        if self._recording:
+            return
         with suppress(nats.errors.Error):
             for index in range(len(self._parts)):
-                await self._objects.remove(part_object(self._id, self._writing, index))
+                await self._objects.erase(part_object(self._id, self._writing, index))
 
     async def _put(self, part: bytes) -> None:
         index = len(self._parts)
@@ -116,6 +125,11 @@ class FileStore:
         """One of a tenant's; None: there is none such, or no more."""
         found = await self._records.get(file_key(tenant, file_id))
         return None if found is None or found.value.is_over(time.time()) else found.value
+
+    async def find_kept(self, tenant: str, file_id: str) -> FileRecord | None:
+        """The same, though its time be over, as long as it is there: for a batch that reads it."""
+        found = await self._records.get(file_key(tenant, file_id))
+        return None if found is None else found.value
 
     async def list(self, tenant: str) -> list[FileRecord]:
         """All of a tenant's, in no order."""
@@ -151,16 +165,22 @@ class FileStore:
     async def remove_parts(self, record: FileRecord) -> None:
         """Give the room back; what is left of it by a cut is swept."""
         for index in range(len(record.parts)):
-            await self._objects.remove(part_object(record.id, record.writing, index))
+            await self._objects.erase(part_object(record.id, record.writing, index))
 
-    async def sweep(self, *, older_than_seconds: float = ORPHAN_SECONDS) -> int:
+    async def sweep(
+        self,
+        is_read: Callable[[str], object] = lambda _: None,
+        *,
+        older_than_seconds: float = ORPHAN_SECONDS,
+    ) -> int:
         """Take away files that are over, and parts that no record names; returns the bytes.
 
-        What is younger, by the server's clock, may belong to an upload that is under way.
+        What `is_read` by a batch, by its file id, stays until that has ended. What is younger, by the
+        server's clock, may belong to an upload that is under way.
         """
         now, freed = time.time(), 0
         for record in await self._records.list(">"):
-            if record.is_over(now):
+            if record.is_over(now) and not is_read(record.id):
                 await self.forget(record)
                 await self.remove_parts(record)
                 freed += record.size_bytes
@@ -170,7 +190,7 @@ class FileStore:
         for one in found.objects:
             file_id, _, rest = one.name.partition("/")
             if one.at < found.at - older_than_seconds and (file_id, rest.partition("/")[0]) not in known:
-                await self._objects.remove(one.name)
+                await self._objects.erase(one.name)
                 freed += one.size_bytes
             await asyncio.sleep(0)
         for piece in found.pieces:

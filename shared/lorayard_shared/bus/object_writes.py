@@ -39,7 +39,7 @@ async def put_object(bus: Bus, bucket: str, name: str, data: bytes) -> None:
     nuid = secrets.token_hex(11)
     pieces = [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
     for number, piece in enumerate(pieces):
-        await _publish(bus, f"$O.{bucket}.C.{nuid}", piece, {headers.MSG_ID: f"{nuid}-{number}"})
+        await _publish(bus, _chunk_subject(bucket, nuid), piece, {headers.MSG_ID: f"{nuid}-{number}"})
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode()
     told = ObjectInfo(
         name=name,
@@ -53,7 +53,7 @@ async def put_object(bus: Bus, bucket: str, name: str, data: bytes) -> None:
     await _describe(bus, bucket, told)
     if before is not None:
         with suppress(nats.errors.Error):  # nobody finds them any more
-            await _purge(bus, bucket, before)
+            await _purge(bus, bucket, _chunk_subject(bucket, before))
 
 
 async def remove_object(bus: Bus, bucket: str, name: str) -> None:
@@ -66,7 +66,20 @@ async def remove_object(bus: Bus, bucket: str, name: str) -> None:
         return
     gone = ObjectInfo(name=name, bucket=bucket, nuid=chunks, size=0, chunks=0, digest="", deleted=True)
     await _describe(bus, bucket, gone)
-    await _purge(bus, bucket, chunks)
+    await _purge(bus, bucket, _chunk_subject(bucket, chunks))
+
+
+async def erase_object(bus: Bus, bucket: str, name: str) -> None:
+    """The same, and no mark stays that it was there: for names that never come again.
+
+    Raises:
+        nats.errors.Error: the bus did not do it, or not all of it.
+    """
+    if (chunks := await _chunks_of(bus, bucket, name)) is None:
+        return
+    # First what tells of the chunks: alone they are no object, and a sweep finds them.
+    await _purge(bus, bucket, description_subject(bucket, name))
+    await _purge(bus, bucket, _chunk_subject(bucket, chunks))
 
 
 async def _describe(bus: Bus, bucket: str, told: ObjectInfo) -> None:
@@ -75,8 +88,8 @@ async def _describe(bus: Bus, bucket: str, told: ObjectInfo) -> None:
     await _publish(bus, subject, json.dumps(told.as_dict()).encode(), head)
 
 
-async def _purge(bus: Bus, bucket: str, chunks: str) -> None:
-    wanted = {"filter": f"$O.{bucket}.C.{chunks}"}
+async def _purge(bus: Bus, bucket: str, subject: str) -> None:
+    wanted = {"filter": subject}
     try:
         await asked_again(bus, lambda: bus.api(f"STREAM.PURGE.OBJ_{bucket}", wanted))
     except ApiError as error:
@@ -86,6 +99,10 @@ async def _purge(bus: Bus, bucket: str, chunks: str) -> None:
 def description_subject(bucket: str, name: str) -> str:
     """Where an object's description lies."""
     return f"$O.{bucket}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+
+
+def _chunk_subject(bucket: str, nuid: str) -> str:
+    return f"$O.{bucket}.C.{nuid}"
 
 
 async def _chunks_of(bus: Bus, bucket: str, name: str) -> str | None:

@@ -22,7 +22,7 @@ from nats.js.api import RawStreamMsg
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.losses import answered, asked_again
-from lorayard_shared.bus.object_writes import description_subject, put_object, remove_object
+from lorayard_shared.bus.object_writes import description_subject, erase_object, put_object, remove_object
 from lorayard_shared.registry.errors import StoreFullError
 
 READ_SECONDS = 30.0
@@ -108,6 +108,10 @@ class Objects:
     async def remove(self, name: str) -> None:
         """Take an object away, if it is there."""
         await remove_object(self._bus, self._bucket, name)
+
+    async def erase(self, name: str) -> None:
+        """The same, and no mark stays that it was there: for names that never come again."""
+        await erase_object(self._bus, self._bucket, name)
 
     async def describe(self, name: str) -> Description | None:
         """What the store says of an object; None: there is none.
