@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lorayard_gateway.batches.folder import LOCK, WorkFolder
 from lorayard_gateway.batches.runners import next_up
-from lorayard_gateway.batches.states import OVER, TRANSITIONS, TransitionError, ended_at, moved
+from lorayard_gateway.batches.states import OVER, TRANSITIONS, TransitionError, ended_at, moved, to_forget
 from lorayard_schemas.batch_record import BatchRecord, BatchStatus
 
 
@@ -67,3 +68,37 @@ def test_what_a_killed_gateway_left_is_removed_and_a_living_ones_stays(tmp_path:
     ours.close()
     assert list(tmp_path.iterdir()) == [living]
     os.close(held)
+
+
+def test_of_two_tenants_none_has_all_places() -> None:
+    waiting = [batch(1, "a"), batch(2, "a"), batch(3, "a"), batch(4, "b"), batch(5, "b")]
+    found = next_up(waiting, {}, set())
+    assert [(one.tenant, int(one.created_at)) for one in found] == [
+        ("a", 1),
+        ("b", 4),
+        ("a", 2),
+        ("b", 5),
+        ("a", 3),
+    ]
+
+
+def test_a_folder_that_was_taken_away_is_made_again(tmp_path: Path) -> None:
+    ours = WorkFolder(tmp_path / "work")
+    ours.batch("batch_1")
+    shutil.rmtree(tmp_path / "work")
+    assert ours.batch("batch_2").is_dir()
+    other = WorkFolder(tmp_path / "work")
+    other.batch("batch_3")
+    assert ours.batch("batch_4").is_dir(), "it is locked: no other has removed it"
+    assert len(list((tmp_path / "work").iterdir())) == 2
+    for folder in (ours, other):
+        folder.close()
+
+
+def test_batches_are_forgotten_by_age_and_the_oldest_of_too_many() -> None:
+    done = [
+        moved(batch(number, tenant, BatchStatus.FINALIZING), BatchStatus.COMPLETED, float(number))
+        for number, tenant in ((1, "a"), (3, "a"), (4, "a"), (5, "a"), (4, "b"))
+    ]
+    found = to_forget([batch(0, "a"), *done], 2.0, most=2)
+    assert [(one.tenant, int(one.created_at)) for one in found] == [("a", 3), ("a", 1)]

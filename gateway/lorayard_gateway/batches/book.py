@@ -6,13 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from lorayard_gateway.batches.states import OVER, ended_at
+from lorayard_gateway.batches.states import OVER, to_forget
 from lorayard_gateway.record_bucket import RecordBucket
 from lorayard_schemas.batch_record import BatchRecord, batch_key
 from lorayard_schemas.names import key_token
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.jobs.watched import read_under
+
+MOST_KEPT = 10_000
+"""Of one tenant's that have ended: every gateway holds them in memory, and a listing reads them all."""
 
 
 class BatchBook:
@@ -22,7 +25,7 @@ class BatchBook:
         self._records = RecordBucket(bus, "batches", BatchRecord)
         self._open: dict[str, BatchRecord] = {}
         self.stirred = asyncio.Event()
-        """Something has changed."""
+        """There is one more, or a place for one."""
         self.watch = BucketWatch(bus, bus.subjects.bucket("batches"), self._on_change)
 
     @property
@@ -66,14 +69,12 @@ class BatchBook:
         return await self._records.change(batch_key(tenant, batch_id), changed)
 
     async def sweep(self, keep_seconds: float) -> int:
-        """Forget batches that ended so long ago; returns how many."""
-        before, forgotten = time.time() - keep_seconds, 0
-        for record in await self._records.list(">"):
-            ended = ended_at(record)
-            if ended is not None and ended < before:
-                await self._records.delete(batch_key(record.tenant, record.id))
-                forgotten += 1
-        return forgotten
+        """Forget batches that ended so long ago, or that are too many; returns how many."""
+        found = await self._records.list(">")
+        over = to_forget(found, time.time() - keep_seconds, most=MOST_KEPT)
+        for record in over:
+            await self._records.delete(batch_key(record.tenant, record.id))
+        return len(over)
 
     def _on_change(self, key: str, value: bytes | None) -> None:
         record = None
@@ -81,6 +82,7 @@ class BatchBook:
             record = read_under(key, value, BatchRecord, lambda one: batch_key(one.tenant, one.id))
         if record is None or record.status in OVER:
             self._open.pop(key, None)
-        else:
-            self._open[key] = record
-        self.stirred.set()
+            return
+        if key not in self._open:  # each that runs changes every second, which is nothing to look at
+            self.stirred.set()
+        self._open[key] = record

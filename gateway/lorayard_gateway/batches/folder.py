@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,11 +20,14 @@ class WorkFolder:
         self._parent = parent
         self._path = parent / f"gateway-{secrets.token_hex(8)}"
         self._lock: int | None = None
+        self._opening = threading.Lock()
+        """Several batches may begin at once, each in a thread."""
 
     def batch(self, batch_id: str) -> Path:
         """An empty folder for one run of a batch."""
-        if self._lock is None:
-            self._open()
+        with self._opening:
+            if self._lock is None or not self._path.is_dir():
+                self._open()
         path = self._path / batch_id
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(mode=0o700)
@@ -41,11 +45,14 @@ class WorkFolder:
             self._lock = None
 
     def _open(self) -> None:
+        if self._lock is not None:  # whoever tidies up caches has removed it under us
+            os.close(self._lock)
+            self._lock = None
         self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._parent.glob("gateway-*"):
             with suppress(OSError):
                 _remove_unlocked(left)
-        self._path.mkdir(mode=0o700)
+        self._path.mkdir(mode=0o700, exist_ok=True)  # a full disk may have kept its lock away
         lock = os.open(self._path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         self._lock = lock

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from typing import cast
 
@@ -77,6 +78,11 @@ class Leases:
         self._others.pop(batch, None)
         taken = await self._write(batch, revision)
         return None if taken is None else Lease(self, batch, taken)
+
+    def keep_in_mind(self, batches: Collection[str]) -> None:
+        """Forget what was seen of any others: they have ended."""
+        for batch in self._others.keys() - set(batches):
+            del self._others[batch]
 
     async def renew(self, batch: str, revision: int) -> int | None:
         """Write it over its last revision; None: another has it."""

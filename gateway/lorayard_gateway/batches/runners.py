@@ -36,11 +36,16 @@ def next_up(
 ) -> list[BatchRecord]:
     """In which order batches are tried: tenants with few running here first, then the oldest.
 
-    `running` has the tenant of each that runs here.
+    `running` has the tenant of each that runs here. What is tried before counts as running, so that of two
+    tenants none has all places.
     """
     busy = Counter(running.values())
-    free = [one for one in waiting if one.id not in running and one.id not in paused]
-    return sorted(free, key=lambda one: (busy[one.tenant], one.created_at))
+    ranked: list[tuple[int, BatchRecord]] = []
+    for one in sorted(waiting, key=lambda record: record.created_at):
+        if one.id not in running and one.id not in paused:
+            ranked.append((busy[one.tenant], one))
+            busy[one.tenant] += 1
+    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])]
 
 
 class BatchRunners:
@@ -77,9 +82,13 @@ class BatchRunners:
             await asyncio.to_thread(self._folder.close)
 
     async def _take(self) -> None:
+        waiting = self._book.open
+        there = {record.id for record in waiting}
+        self._leases.keep_in_mind(there)
+        self._paused = {batch: pause for batch, pause in self._paused.items() if batch in there}
         now = time.monotonic()
         paused = {batch for batch, (until, _) in self._paused.items() if now < until}
-        for record in next_up(self._book.open, self._tenants, paused):
+        for record in next_up(waiting, self._tenants, paused):
             if len(self._running) >= self._settings.gateway_batches_at_once:
                 return
             lease = await self._leases.take(record.id)

@@ -7,6 +7,8 @@ validating ── in_progress ── finalizing ── completed
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from lorayard_schemas.batch_record import BatchRecord, BatchStatus
@@ -49,3 +51,15 @@ def ended_at(record: BatchRecord) -> float | None:
         return None
     times = (record.completed_at, record.failed_at, record.expired_at, record.cancelled_at)
     return next((at for at in times if at is not None), record.created_at)
+
+
+def to_forget(records: Iterable[BatchRecord], before: float, *, most: int) -> list[BatchRecord]:
+    """Batches that ended before that (unix seconds), and of each tenant those beyond its newest `most`."""
+    kept, over = Counter[str](), list[BatchRecord]()
+    ended = [(at, one) for one in records if (at := ended_at(one)) is not None]
+    for at, one in sorted(ended, key=lambda pair: pair[0], reverse=True):
+        if at < before or kept[one.tenant] >= most:
+            over.append(one)
+        else:
+            kept[one.tenant] += 1
+    return over
