@@ -16,6 +16,7 @@ from lorayard_gateway.batches.book import BatchBook
 from lorayard_gateway.batches.runners import BatchRunners
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import host_refused, no_key, wrong_key
+from lorayard_gateway.files.room import TenantRoom
 from lorayard_gateway.files.store import FileStore
 from lorayard_gateway.key_ring import KeyRing
 from lorayard_gateway.metering import HttpMeter
@@ -49,9 +50,10 @@ class Gateway:
         self.meter: HttpMeter | None = None
         """Who counts requests for `/metrics`, where that is shown."""
         self.files = FileStore(bus)
+        self.room = TenantRoom(self.files, settings.gateway_tenant_file_bytes)
         self.batches = BatchBook(bus)
         self.runners = BatchRunners(bus, settings, self.clients, self.files, self.batches)
-        self.uploads = 0
+        self.uploads = self.downloads = 0
         """Under way."""
         self.stopping = False
         """It takes no new connections; answers under way go on for a while."""

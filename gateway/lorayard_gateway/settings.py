@@ -42,6 +42,9 @@ class GatewaySettings(ClientSettings):
     """Between comments in a silent stream: proxies cut what is silent."""
     gateway_max_file_bytes: int = Field(default=512 * 2**20, ge=1024, le=2**33)
     """Of an uploaded file. OpenAI takes 200 MB of a batch."""
+    gateway_tenant_file_bytes: int = Field(default=64 * 2**30, ge=1024)
+    """Of all files of one tenant, batches' own too, so that none fills the yard's store alone: choose it well
+    below `files_max_bytes` where that is set."""
     gateway_upload_seconds: float = Field(default=900.0, gt=0, le=1800.0)
     """For all of an upload: 512 MiB at 5 Mbit/s. Between two pieces of it `gateway_body_seconds` count."""
     gateway_file_seconds: float = Field(default=30 * 86_400.0, ge=60.0)

@@ -49,6 +49,7 @@ async def create(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
         raise wrong_purpose(file_id, found.purpose)
     if gateway.batches.count(tenant) >= MOST_OPEN:
         raise too_many_batches(MOST_OPEN)
+    await gateway.room.check(tenant)  # what it writes is stored beyond the share: so no more of them then
     now = time.time()
     kept = asked.output_expires_after
     record = BatchRecord(

@@ -50,6 +50,12 @@ def too_many_uploads() -> ApiError:
     return ApiError(503, "busy", message, type_="server_error", retry_after_seconds=1.0)
 
 
+def too_many_downloads() -> ApiError:
+    """As many as this gateway gives out at once are under way."""
+    message = "Too many files are being downloaded through this gateway; come again."
+    return ApiError(503, "busy", message, type_="server_error", retry_after_seconds=1.0)
+
+
 def bytes_missing(file_id: str) -> ApiError:
     """The store lacks a part, or has other bytes."""
     message = f"The bytes of {file_id} are damaged in the yard's store."
@@ -60,3 +66,13 @@ def file_in_use(file_id: str, batch: str) -> ApiError:
     """A batch still reads it."""
     message = f"{file_id} is the input of {batch}, which has not ended: cancel that first."
     return ApiError(409, "file_in_use", message, param="id")
+
+
+def share_used_up(most_bytes: int, most_files: int) -> ApiError:
+    """The tenant has as much in the store as it may: no status that clients try again by themselves."""
+    message = (
+        f"You have used up your share of the yard's store: {most_bytes} bytes or {most_files} files in all. "
+        "Delete files, or tell the yard's operator."
+    )
+    close = {"Connection": "close"}
+    return ApiError(403, "storage_quota_exceeded", message, type_="insufficient_quota", headers=close)

@@ -7,11 +7,10 @@ from collections.abc import AsyncGenerator
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
-from lorayard_gateway.files.errors import file_in_use, file_unknown, too_many_uploads
+from lorayard_gateway.files.errors import file_in_use, file_unknown, too_many_downloads, too_many_uploads
 from lorayard_gateway.files.shapes import FileDeleted, FileList, FileObject, FilesQuery
-from lorayard_gateway.files.store import FileStore
 from lorayard_gateway.files.upload import take_upload
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.queries import ends_of, page_of, read_query
@@ -21,6 +20,9 @@ from lorayard_schemas.file_record import FileRecord
 
 UPLOADS_AT_ONCE = 32
 """Each holds a part or two in memory."""
+
+DOWNLOADS_AT_ONCE = 64
+"""The same, for as long as a slow reader takes."""
 
 
 async def upload(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:
@@ -33,7 +35,7 @@ async def upload(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
         raise too_many_uploads()
     gateway.uploads += 1
     try:
-        record = await take_upload(request, tenant, gateway.files, gateway.settings, gateway.tasks)
+        record = await take_upload(gateway, request, tenant)
     finally:
         gateway.uploads -= 1
     return _told(FileObject.of(record))
@@ -59,11 +61,18 @@ async def content(gateway: Gateway, request: Request, tenant: str, _id: str) -> 
     """Its bytes.
 
     Raises:
-        ApiError: there is no such file, or its first bytes are gone.
+        ApiError: there is no such file, its first bytes are gone, or others are busy with theirs.
     """
     record = await _find(gateway, request, tenant)
-    first = await gateway.files.part(record, 0) if record.parts else b""
-    return _Download(gateway.files, record, first, send_seconds=gateway.settings.gateway_send_seconds)
+    if gateway.downloads >= DOWNLOADS_AT_ONCE:
+        raise too_many_downloads()
+    gateway.downloads += 1
+    try:
+        first = await gateway.files.part(record, 0) if record.parts else b""
+    except BaseException:
+        gateway.downloads -= 1
+        raise
+    return _Download(gateway, record, first)
 
 
 async def delete(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:
@@ -95,21 +104,28 @@ def _told(told: FileObject | FileList | FileDeleted) -> Response:
 class _Download(StreamingResponse):
     """A file, a part in memory at a time. A reader that takes nothing for too long is left."""
 
-    def __init__(self, store: FileStore, record: FileRecord, first: bytes, *, send_seconds: float) -> None:
+    def __init__(self, gateway: Gateway, record: FileRecord, first: bytes) -> None:
         async def parts() -> AsyncGenerator[bytes]:
             yield first
             for index in range(1, len(record.parts)):
-                yield await store.part(record, index)
+                yield await gateway.files.part(record, index)
 
-        self._send_seconds = send_seconds
+        self._gateway = gateway
         head = {"content-length": str(record.size_bytes), "x-content-type-options": "nosniff"}
         super().__init__(parts(), media_type="application/octet-stream", headers=head)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As starlette does, and others may download then."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._gateway.downloads -= 1
 
     async def stream_response(self, send: Send) -> None:
         """As starlette does, but no send may take longer than that."""
 
         async def sent(message: object) -> None:
-            async with asyncio.timeout(self._send_seconds):
+            async with asyncio.timeout(self._gateway.settings.gateway_send_seconds):
                 await send(message)  # type: ignore[arg-type]  # passed on as it is
 
         await super().stream_response(sent)

@@ -12,12 +12,12 @@ from lorayard_gateway.bodies import LINGER_SECONDS
 from lorayard_gateway.errors import ApiError
 from lorayard_gateway.files.errors import bad_field, bad_form, file_too_large, store_full, upload_too_slow
 from lorayard_gateway.files.form import PartBegan, form_events
+from lorayard_gateway.files.room import Incoming
 from lorayard_gateway.files.shapes import UploadFields
-from lorayard_gateway.files.store import FileStore, FileWriting
+from lorayard_gateway.files.store import FileWriting
+from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.queries import read_fields
-from lorayard_gateway.settings import GatewaySettings
 from lorayard_schemas.file_record import FilePurpose, FileRecord
-from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.registry.errors import StoreFullError
 
 FILE = "file"
@@ -27,35 +27,53 @@ FORM_BYTES = 64 * 1024
 """Of a body beside its file: boundaries, headers and the other fields."""
 
 
-async def take_upload(
-    request: Request, tenant: str, store: FileStore, settings: GatewaySettings, tasks: OwnedTasks
-) -> FileRecord:
-    """The file of an upload, once all of it is in the store; else nothing of it stays.
+async def take_upload(gateway: Gateway, request: Request, tenant: str) -> FileRecord:
+    """The file of an upload, once all of it is in the store; of one that is refused or cut nothing stays.
 
     Raises:
         ApiError: it cannot be taken, and why.
+        nats.errors.Error: the bus does not take it; where that was its record, it may be a file.
         starlette.requests.ClientDisconnect: its client has left in the middle.
     """
-    limit = settings.gateway_max_file_bytes
     coming = request.stream()
-    told = request.headers.get("content-length", "")
-    if told.isascii() and told.isdigit() and (len(told) > 15 or int(told) > limit + FORM_BYTES):
-        await _read_on(coming)
-        raise file_too_large(limit)
-    writing = store.begin()
     try:
-        async with asyncio.timeout(settings.gateway_upload_seconds):
-            form = await _Form(writing, limit).read(request, _paced(coming, settings.gateway_body_seconds))
+        async with gateway.room.incoming(tenant) as incoming:
+            _check_told(request, incoming, gateway.settings.gateway_max_file_bytes)
+            record = await _stored(gateway, request, tenant, coming, incoming)
+            incoming.keep()
+            return record
+    except ApiError:
+        await _read_on(coming)
+        raise
+
+
+def _check_told(request: Request, incoming: Incoming, limit_bytes: int) -> None:
+    """Refuse by its head what would be refused by its bytes."""
+    told = request.headers.get("content-length", "")
+    if not (told.isascii() and told.isdigit()):
+        return
+    if len(told) > 15 or int(told) > limit_bytes + FORM_BYTES:
+        raise file_too_large(limit_bytes)
+    incoming.expect(int(told) - FORM_BYTES)
+
+
+async def _stored(
+    gateway: Gateway, request: Request, tenant: str, coming: AsyncGenerator[bytes], incoming: Incoming
+) -> FileRecord:
+    settings, writing = gateway.settings, gateway.files.begin()
+    patience = asyncio.timeout(settings.gateway_upload_seconds)
+    try:
+        async with patience:
+            form = _Form(writing, incoming, settings.gateway_max_file_bytes)
+            await form.read(request, _paced(coming, settings.gateway_body_seconds))
             keep_seconds = form.fields.seconds or settings.gateway_file_seconds
             return await writing.keep(tenant, form.name, FilePurpose.BATCH, keep_seconds=keep_seconds)
     except BaseException as error:
-        tasks.spawn(writing.drop(), "drop-upload")
+        gateway.tasks.spawn(writing.drop(), "drop-upload")
         if isinstance(error, StoreFullError):
             raise store_full() from error
-        if isinstance(error, TimeoutError):
+        if isinstance(error, TimeoutError) and patience.expired():  # that of a bus is one, too
             raise upload_too_slow(settings.gateway_upload_seconds) from error
-        if isinstance(error, ApiError):
-            await _read_on(coming)
         raise
 
 
@@ -83,8 +101,8 @@ async def _paced(coming: AsyncGenerator[bytes], seconds: float) -> AsyncGenerato
 class _Form:
     """What an upload says, as far as it has come."""
 
-    def __init__(self, writing: FileWriting, limit_bytes: int) -> None:
-        self._writing, self._limit = writing, limit_bytes
+    def __init__(self, writing: FileWriting, incoming: Incoming, limit_bytes: int) -> None:
+        self._writing, self._incoming, self._limit = writing, incoming, limit_bytes
         self._texts: dict[str, bytearray] = {}
         self._at: str | None = None
         """The field that is being read."""
@@ -92,7 +110,7 @@ class _Form:
         self.name = ""
         self.fields = UploadFields(purpose="batch")
 
-    async def read(self, request: Request, coming: AsyncGenerator[bytes]) -> _Form:
+    async def read(self, request: Request, coming: AsyncGenerator[bytes]) -> None:
         """All of it.
 
         Raises:
@@ -104,13 +122,13 @@ class _Form:
             elif self._at == FILE:
                 if self._writing.size_bytes + len(event.data) > self._limit:
                     raise file_too_large(self._limit)
+                self._incoming.take(len(event.data))
                 await self._writing.add(event.data)
             elif self._at is not None:
                 self._add(self._at, event.data)
         if not self._named:
             raise bad_field(FILE, "a file is needed", code="missing_required_parameter")
         self.fields = self._read_fields()
-        return self
 
     def _begin(self, part: PartBegan) -> None:
         known = {FILE, *(field.alias or name for name, field in UploadFields.model_fields.items())}

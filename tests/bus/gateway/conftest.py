@@ -65,13 +65,14 @@ OpenDoor = Callable[..., Any]
 
 
 @pytest.fixture
-async def open_door(yard: Yard) -> AsyncIterator[OpenDoor]:
+async def open_door(yard: Yard, tmp_path: Path) -> AsyncIterator[OpenDoor]:
     """Open a gateway with settings of the test's choice, in front of the test's yard."""
     async with AsyncExitStack() as held:
         admin = await held.enter_async_context(Client(settings=yard.settings))
 
         async def make(tenant: str = "acme", **given: object) -> Door:
             key = (await admin.keys.add(tenant)).key
+            given = {"gateway_batches_dir": tmp_path / "batches", **given}
             url, gateway = await held.enter_async_context(opened(local(yard.settings, **given)))
             return Door(url=url, key=key, gateway=gateway, yard=yard, admin=admin)
 
@@ -100,3 +101,17 @@ async def writing(open_door: OpenDoor) -> tuple[Door, Writing]:
 def chat(prompt: str, **more: Any) -> dict[str, Any]:
     """A body that asks one thing of the base model."""
     return {"model": "base", "messages": [{"role": "user", "content": prompt}]} | more
+
+
+LINES = b'{"custom_id": "a"}\n'
+
+
+async def uploaded(
+    http: httpx.AsyncClient, body: bytes = LINES, name: str = "in.jsonl", **fields: str
+) -> dict[str, Any]:
+    """A file that was taken, as the gateway tells it."""
+    data = {"purpose": "batch", **fields}
+    answer = await http.post("/v1/files", data=data, files={"file": (name, body)})
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told

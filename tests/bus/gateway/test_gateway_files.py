@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.bus.conftest import Yard
-from tests.bus.gateway.conftest import Door, OpenDoor
+from tests.bus.gateway.conftest import LINES, Door, OpenDoor, uploaded
 
 from lorayard_gateway.files.store import PART_BYTES, PARTS_STORE, FileStore
 from lorayard_schemas.file_record import FilePurpose
@@ -20,23 +20,11 @@ from lorayard_shared.registry.objects import Objects
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
 
-LINES = b'{"custom_id": "a"}\n'
-
 
 @pytest.fixture
 async def files_door(open_door: OpenDoor) -> Door:
     door: Door = await open_door()
     return door
-
-
-async def uploaded(
-    http: httpx.AsyncClient, body: bytes = LINES, name: str = "in.jsonl", **fields: str
-) -> dict[str, Any]:
-    data = {"purpose": "batch", **fields}
-    answer = await http.post("/v1/files", data=data, files={"file": (name, body)})
-    assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
 
 
 async def stored(yard: Yard) -> Inventory:

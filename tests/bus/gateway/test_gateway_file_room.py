@@ -1,0 +1,167 @@
+"""Room for files: a tenant's share of the store, what a file leaves there, and transfers at once (E7, D7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import nats.errors
+import pytest
+from tests.bus.conftest import Yard
+from tests.bus.gateway.conftest import LINES, Door, OpenDoor, uploaded
+
+from lorayard_gateway.files.room import TenantRoom
+from lorayard_gateway.files.store import PART_BYTES, PARTS_STORE, FileStore, FileWriting, new_file_id
+from lorayard_gateway.record_bucket import RecordBucket
+from lorayard_schemas.file_record import FilePurpose, FileRecord
+from lorayard_shared.bus.bucket_writes import UnansweredError
+from lorayard_shared.registry.objects import Objects
+
+pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
+
+FORM = {"content-type": "multipart/form-data; boundary=x"}
+HALF = bytes(PART_BYTES // 2)
+
+
+async def in_pieces(body: bytes, go_on: asyncio.Event | None = None) -> AsyncIterator[bytes]:
+    """A form that does not say how long it is; its end comes when the test says so."""
+    yield (
+        b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    )
+    yield body
+    if go_on is not None:
+        await go_on.wait()
+    yield b"\r\n--x--\r\n"
+
+
+async def messages(yard: Yard) -> int:
+    """All that lies in the store, marks of what was there among it."""
+    info = await yard.bus.api(f"STREAM.INFO.OBJ_{yard.bus.subjects.bucket(PARTS_STORE)}")
+    return int(info["state"]["messages"])
+
+
+async def test_a_tenant_has_its_share_of_the_store_and_no_more__d7(open_door: OpenDoor) -> None:
+    door: Door = await open_door(gateway_tenant_file_bytes=PART_BYTES)
+    stranger: Door = await open_door("other", gateway_tenant_file_bytes=PART_BYTES)
+    async with door.http() as http, stranger.http() as theirs:
+        first = await uploaded(http, HALF)
+        told = await http.post("/v1/files", data={"purpose": "batch"}, files={"file": HALF + HALF})
+        untold = await http.post("/v1/files", content=in_pieces(HALF + b"x"), headers=FORM)
+        for refused in (told, untold):
+            assert refused.status_code == 403, refused.text
+            error = refused.json()["error"]
+            assert (error["type"], error["code"]) == ("insufficient_quota", "storage_quota_exceeded")
+        assert len((await http.get("/v1/files")).json()["data"]) == 1
+        await uploaded(theirs, HALF + HALF)
+        await uploaded(http, HALF)
+        asked = {
+            "input_file_id": first["id"],
+            "endpoint": "/v1/completions",
+            "completion_window": "24h",
+        }
+        full = await http.post("/v1/batches", json=asked)
+        assert (full.status_code, full.json()["error"]["code"]) == (403, "storage_quota_exceeded")
+        await http.delete(f"/v1/files/{first['id']}")
+        await uploaded(http, HALF)
+
+
+async def test_uploads_under_way_count_for_a_share__d7(open_door: OpenDoor) -> None:
+    door: Door = await open_door(gateway_tenant_file_bytes=PART_BYTES)
+    go_on = asyncio.Event()
+    async with door.http() as http:
+        body = in_pieces(HALF + b"x", go_on)
+        coming = asyncio.create_task(http.post("/v1/files", content=body, headers=FORM))
+        await door.yard.wait_until(lambda: door.gateway.room.coming_bytes("acme") == len(HALF) + 1)
+        late = await http.post("/v1/files", content=in_pieces(HALF), headers=FORM)
+        assert (late.status_code, late.json()["error"]["code"]) == (403, "storage_quota_exceeded")
+        go_on.set()
+        assert (await coming).status_code == 200
+        assert door.gateway.room.coming_bytes("acme") == 0
+        await uploaded(http, HALF[:-1])
+
+
+async def test_a_tenant_has_so_many_files_and_no_more__d7(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorayard_gateway.files.room.MOST_FILES", 2)
+    door: Door = await open_door()
+    room = TenantRoom(FileStore(door.yard.bus), 2**30)
+    async with door.http() as http:
+        for _ in range(2):
+            await uploaded(http)
+        assert (await http.post("/v1/files", content=in_pieces(b""), headers=FORM)).status_code == 403
+    assert await room.check("other") == 0
+
+
+async def test_a_deleted_file_leaves_nothing_in_the_store__e7(open_door: OpenDoor) -> None:
+    door: Door = await open_door()
+    async with door.http() as http:
+        told = await uploaded(http, bytes(PART_BYTES + 1))
+        assert await messages(door.yard) > 0
+        await http.delete(f"/v1/files/{told['id']}")
+
+    async def nothing() -> bool:
+        return await messages(door.yard) == 0
+
+    await door.yard.wait_until(nothing)
+
+
+class Unheard(RecordBucket[FileRecord]):
+    """Writes a record, and does not hear that it has."""
+
+    async def create(self, key: str, value: FileRecord) -> int:
+        await super().create(key, value)
+        raise UnansweredError(key)
+
+
+async def test_a_file_is_whole_though_nobody_heard_that_it_was_written__e7(open_door: OpenDoor) -> None:
+    door: Door = await open_door()
+    bus = door.yard.bus
+    writing = FileWriting(Objects(bus, PARTS_STORE), Unheard(bus, "files", FileRecord), new_file_id())
+    await writing.add(LINES)
+    with pytest.raises(UnansweredError):
+        await writing.keep("acme", "a", FilePurpose.BATCH, keep_seconds=None)
+    await writing.drop()
+    async with door.http() as http:
+        (told,) = (await http.get("/v1/files")).json()["data"]
+        assert (await http.get(f"/v1/files/{told['id']}/content")).content == LINES
+
+
+class Silent(FileWriting):
+    """Of a bus that does not answer."""
+
+    async def add(self, data: bytes) -> None:
+        raise nats.errors.TimeoutError
+
+
+class SilentStore(FileStore):
+    def begin(self, file_id: str | None = None) -> FileWriting:
+        return Silent(self._objects, self._records, file_id or new_file_id())
+
+
+async def test_a_bus_that_does_not_answer_is_not_a_slow_client__e7(open_door: OpenDoor) -> None:
+    door: Door = await open_door()
+    door.gateway.files = SilentStore(door.yard.bus)
+    async with door.http() as http:
+        answer = await http.post("/v1/files", data={"purpose": "batch"}, files={"file": LINES})
+        assert answer.status_code == 503, answer.text
+        assert "retry-after" in answer.headers
+
+
+async def test_so_many_files_are_downloaded_at_once_and_no_more__e7(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorayard_gateway.files.routes.DOWNLOADS_AT_ONCE", 1)
+    door: Door = await open_door()
+    async with door.http() as http, door.http() as slow:
+        path = f"/v1/files/{(await uploaded(http, bytes(24 * PART_BYTES)))['id']}/content"
+        async with slow.stream("GET", path) as half_read:
+            assert half_read.status_code == 200
+            busy = await http.get(path)
+            assert (busy.status_code, busy.json()["error"]["code"]) == (503, "busy")
+            assert "retry-after" in busy.headers
+        await door.yard.wait_until(lambda: door.gateway.downloads == 0)
+        assert (await http.get("/v1/files/file-" + "0" * 26 + "/content")).status_code == 404
+        assert len((await http.get(path)).content) == 24 * PART_BYTES
+    assert door.gateway.downloads == 0
