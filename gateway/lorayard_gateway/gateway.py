@@ -18,6 +18,7 @@ from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import host_refused, no_key, wrong_key
 from lorayard_gateway.files.room import TenantRoom
 from lorayard_gateway.files.store import FileStore
+from lorayard_gateway.files.transfers import DOWNLOADS_AT_ONCE, UPLOADS_AT_ONCE, Transfers
 from lorayard_gateway.key_ring import KeyRing
 from lorayard_gateway.metering import HttpMeter
 from lorayard_gateway.settings import GatewaySettings
@@ -53,8 +54,8 @@ class Gateway:
         self.room = TenantRoom(self.files, settings.gateway_tenant_file_bytes)
         self.batches = BatchBook(bus)
         self.runners = BatchRunners(bus, settings, self.clients, self.files, self.batches)
-        self.uploads = self.downloads = 0
-        """Under way."""
+        self.uploads = Transfers(UPLOADS_AT_ONCE)
+        self.downloads = Transfers(DOWNLOADS_AT_ONCE)
         self.stopping = False
         """It takes no new connections; answers under way go on for a while."""
         self._leaving: set[Callable[[], None]] = set()

@@ -47,9 +47,6 @@ async def create(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
         raise file_unknown(file_id, param="input_file_id")
     if found.purpose is not FilePurpose.BATCH:
         raise wrong_purpose(file_id, found.purpose)
-    if gateway.batches.count(tenant) >= MOST_OPEN:
-        raise too_many_batches(MOST_OPEN)
-    await gateway.room.check(tenant)  # what it writes is stored beyond the share: so no more of them then
     now = time.time()
     kept = asked.output_expires_after
     record = BatchRecord(
@@ -62,14 +59,29 @@ async def create(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
         created_at=now,
         expires_at=now + gateway.settings.gateway_batch_seconds,
     )
-    try:
-        await gateway.batches.create(record)
-    except nats.js.errors.KeyWrongLastSequenceError:  # asked for under the same key before
-        known = await gateway.batches.find(tenant, record.id)
-        if known is None or not _is_same(known, record):
-            raise key_taken() from None
-        record = known
-    return _told(BatchObject.of(record))
+    return _told(BatchObject.of(await _made(gateway, record)))
+
+
+async def _made(gateway: Gateway, record: BatchRecord) -> BatchRecord:
+    """The batch, which may have been asked for under the same key before.
+
+    Raises:
+        ApiError: another one was, or the tenant may have no more.
+    """
+    known = await gateway.batches.find(record.tenant, record.id)
+    if known is None:
+        if gateway.batches.count(record.tenant) >= MOST_OPEN:
+            raise too_many_batches(MOST_OPEN)
+        await gateway.room.check(record.tenant)  # what it writes is stored beyond the share
+        try:
+            await gateway.batches.create(record)
+        except nats.js.errors.KeyWrongLastSequenceError:  # asked for twice at once
+            known = await gateway.batches.find(record.tenant, record.id)
+        else:
+            return record
+    if known is None or not _is_same(known, record):
+        raise key_taken()
+    return known
 
 
 async def list_batches(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:

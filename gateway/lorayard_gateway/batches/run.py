@@ -11,9 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import nats.errors
 
 from lorayard import Client
 from lorayard.batch import (
@@ -173,7 +176,8 @@ class BatchRun:
                     await in_thread(partial(want_cancel, output))
                     wanted = True
                 if time.monotonic() - told >= TELL_SECONDS:
-                    await self._tell()
+                    with suppress(nats.errors.Error):  # what answers waits for the bus by itself
+                        await self._tell()
                     told = time.monotonic()
             return running.result()
         finally:

@@ -44,15 +44,9 @@ def store_full() -> ApiError:
     return ApiError(507, "store_full", message, type_="server_error")
 
 
-def too_many_uploads() -> ApiError:
-    """As many as this gateway takes at once are under way."""
-    message = "Too many files are being uploaded through this gateway; come again."
-    return ApiError(503, "busy", message, type_="server_error", retry_after_seconds=1.0)
-
-
-def too_many_downloads() -> ApiError:
-    """As many as this gateway gives out at once are under way."""
-    message = "Too many files are being downloaded through this gateway; come again."
+def too_many_transfers() -> ApiError:
+    """As many as this gateway takes at once are under way, or half of them, all of one tenant."""
+    message = "Too many files are on their way through this gateway; come again."
     return ApiError(503, "busy", message, type_="server_error", retry_after_seconds=1.0)
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from lorayard_gateway.files.errors import file_in_use, file_unknown, too_many_downloads, too_many_uploads
+from lorayard_gateway.files.errors import file_in_use, file_unknown
 from lorayard_gateway.files.shapes import FileDeleted, FileList, FileObject, FilesQuery
 from lorayard_gateway.files.upload import take_upload
 from lorayard_gateway.gateway import Gateway
@@ -18,26 +18,17 @@ from lorayard_gateway.replies import JSON
 from lorayard_gateway.time_ids import is_id
 from lorayard_schemas.file_record import FileRecord
 
-UPLOADS_AT_ONCE = 32
-"""Each holds a part or two in memory."""
-
-DOWNLOADS_AT_ONCE = 64
-"""The same, for as long as a slow reader takes."""
-
-
 async def upload(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:
     """Take a file in.
 
     Raises:
         ApiError: it cannot be taken, and why.
     """
-    if gateway.uploads >= UPLOADS_AT_ONCE:
-        raise too_many_uploads()
-    gateway.uploads += 1
+    gateway.uploads.begin(tenant)
     try:
         record = await take_upload(gateway, request, tenant)
     finally:
-        gateway.uploads -= 1
+        gateway.uploads.end(tenant)
     return _told(FileObject.of(record))
 
 
@@ -64,13 +55,11 @@ async def content(gateway: Gateway, request: Request, tenant: str, _id: str) -> 
         ApiError: there is no such file, its first bytes are gone, or others are busy with theirs.
     """
     record = await _find(gateway, request, tenant)
-    if gateway.downloads >= DOWNLOADS_AT_ONCE:
-        raise too_many_downloads()
-    gateway.downloads += 1
+    gateway.downloads.begin(tenant)
     try:
         first = await gateway.files.part(record, 0) if record.parts else b""
     except BaseException:
-        gateway.downloads -= 1
+        gateway.downloads.end(tenant)
         raise
     return _Download(gateway, record, first)
 
@@ -110,7 +99,7 @@ class _Download(StreamingResponse):
             for index in range(1, len(record.parts)):
                 yield await gateway.files.part(record, index)
 
-        self._gateway = gateway
+        self._gateway, self._tenant = gateway, record.tenant
         head = {"content-length": str(record.size_bytes), "x-content-type-options": "nosniff"}
         super().__init__(parts(), media_type="application/octet-stream", headers=head)
 
@@ -119,7 +108,7 @@ class _Download(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._gateway.downloads -= 1
+            self._gateway.downloads.end(self._tenant)
 
     async def stream_response(self, send: Send) -> None:
         """As starlette does, but no send may take longer than that."""

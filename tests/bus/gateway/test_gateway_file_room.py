@@ -10,8 +10,10 @@ import pytest
 from tests.bus.conftest import Yard
 from tests.bus.gateway.conftest import LINES, Door, OpenDoor, uploaded
 
+from lorayard_gateway.errors import ApiError
 from lorayard_gateway.files.room import TenantRoom
 from lorayard_gateway.files.store import PART_BYTES, PARTS_STORE, FileStore, FileWriting, new_file_id
+from lorayard_gateway.files.transfers import Transfers
 from lorayard_gateway.record_bucket import RecordBucket
 from lorayard_schemas.file_record import FilePurpose, FileRecord
 from lorayard_shared.bus.bucket_writes import UnansweredError
@@ -42,8 +44,9 @@ async def messages(yard: Yard) -> int:
 
 
 async def test_a_tenant_has_its_share_of_the_store_and_no_more__d7(open_door: OpenDoor) -> None:
-    door: Door = await open_door(gateway_tenant_file_bytes=PART_BYTES)
-    stranger: Door = await open_door("other", gateway_tenant_file_bytes=PART_BYTES)
+    share = {"gateway_tenant_file_bytes": PART_BYTES, "gateway_batches_at_once": 0}
+    door: Door = await open_door(**share)
+    stranger: Door = await open_door("other", **share)
     async with door.http() as http, stranger.http() as theirs:
         first = await uploaded(http, HALF)
         told = await http.post("/v1/files", data={"purpose": "batch"}, files={"file": HALF + HALF})
@@ -54,15 +57,21 @@ async def test_a_tenant_has_its_share_of_the_store_and_no_more__d7(open_door: Op
             assert (error["type"], error["code"]) == ("insufficient_quota", "storage_quota_exceeded")
         assert len((await http.get("/v1/files")).json()["data"]) == 1
         await uploaded(theirs, HALF + HALF)
-        await uploaded(http, HALF)
         asked = {
             "input_file_id": first["id"],
             "endpoint": "/v1/completions",
             "completion_window": "24h",
         }
+        key = {"idempotency-key": "k"}
+        made = await http.post("/v1/batches", json=asked, headers=key)
+        await uploaded(http, HALF)
         full = await http.post("/v1/batches", json=asked)
         assert (full.status_code, full.json()["error"]["code"]) == (403, "storage_quota_exceeded")
-        await http.delete(f"/v1/files/{first['id']}")
+        again = await http.post("/v1/batches", json=asked, headers=key)
+        assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
+        for one in (await http.get("/v1/files")).json()["data"]:
+            if one["id"] != first["id"]:
+                await http.delete(f"/v1/files/{one['id']}")
         await uploaded(http, HALF)
 
 
@@ -149,19 +158,40 @@ async def test_a_bus_that_does_not_answer_is_not_a_slow_client__e7(open_door: Op
         assert "retry-after" in answer.headers
 
 
-async def test_so_many_files_are_downloaded_at_once_and_no_more__e7(
-    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lorayard_gateway.files.routes.DOWNLOADS_AT_ONCE", 1)
+async def test_a_tenant_whose_downloads_stand_still_keeps_no_other_out__d7(open_door: OpenDoor) -> None:
     door: Door = await open_door()
-    async with door.http() as http, door.http() as slow:
+    door.gateway.downloads = Transfers(2)
+    key = (await door.admin.keys.add("other")).key
+    other = {"Authorization": f"Bearer {key}"}
+    async with door.http() as http, door.http() as slow, door.http(other) as theirs:
         path = f"/v1/files/{(await uploaded(http, bytes(24 * PART_BYTES)))['id']}/content"
+
+        async def let_in() -> bool:
+            return (await theirs.get("/v1/files")).status_code == 200
+
+        await door.yard.wait_until(let_in)
+        small = f"/v1/files/{(await uploaded(theirs))['id']}/content"
         async with slow.stream("GET", path) as half_read:
             assert half_read.status_code == 200
             busy = await http.get(path)
             assert (busy.status_code, busy.json()["error"]["code"]) == (503, "busy")
             assert "retry-after" in busy.headers
-        await door.yard.wait_until(lambda: door.gateway.downloads == 0)
+            assert (await theirs.get(small)).content == LINES
+        await door.yard.wait_until(lambda: door.gateway.downloads.count == 0)
         assert (await http.get("/v1/files/file-" + "0" * 26 + "/content")).status_code == 404
         assert len((await http.get(path)).content) == 24 * PART_BYTES
-    assert door.gateway.downloads == 0
+    await door.yard.wait_until(lambda: door.gateway.downloads.count == 0)
+
+
+def test_a_tenant_has_half_of_the_transfers_at_once__d7() -> None:
+    transfers = Transfers(4)
+    for tenant in "aab":
+        transfers.begin(tenant)
+    with pytest.raises(ApiError):
+        transfers.begin("a")
+    transfers.begin("b")
+    with pytest.raises(ApiError):
+        transfers.begin("c")
+    transfers.end("a")
+    transfers.begin("c")
+    assert transfers.count == 4

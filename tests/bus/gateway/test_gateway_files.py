@@ -223,9 +223,9 @@ async def test_an_upload_that_stands_still_is_ended__e7(open_door: OpenDoor) -> 
     writer = await _begin_upload(door, bytes(PART_BYTES))
 
     async def ended() -> bool:
-        return door.gateway.uploads == 0 and await _nothing(door.yard)
+        return door.gateway.uploads.count == 0 and await _nothing(door.yard)
 
-    await door.yard.wait_until(lambda: door.gateway.uploads == 1)
+    await door.yard.wait_until(lambda: door.gateway.uploads.count == 1)
     await door.yard.wait_until(ended)
     writer.close()
 

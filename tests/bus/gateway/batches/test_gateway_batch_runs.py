@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
+import nats.errors
 import pytest
 from tests.bus.conftest import RunningServer, Yard
 from tests.bus.gateway.batches.conftest import OVER, answer, begun, ended, jsonl, line, read, shown
@@ -308,3 +310,45 @@ async def test_files_of_a_runner_that_was_held_up_while_it_stored_them_go_again_
         listed = {one["id"] for one in (await http.get("/v1/files")).json()["data"]}
         assert listed == {batch["input_file_id"], done.ending.output_file_id}
         assert (await read(http, done.ending.output_file_id)).keys() == {"a"}
+
+
+class DeafBook(BatchBook):
+    """Changes nothing while the test says so."""
+
+    deaf = False
+    refused = 0
+
+    async def change(
+        self, tenant: str, batch_id: str, changed: Callable[[BatchRecord], BatchRecord]
+    ) -> BatchRecord | None:
+        if self.deaf:
+            self.refused += 1
+            raise nats.errors.TimeoutError
+        return await super().change(tenant, batch_id, changed)
+
+
+async def test_a_run_goes_on_though_nobody_hears_how_far_it_is__e7(
+    slow: tuple[OpenDoor, Writing], tmp_path: Path
+) -> None:
+    open_door, engine = slow
+    door: Door = await open_door(gateway_batches_at_once=0)
+    book = DeafBook(door.yard.bus)
+    async with door.http() as http:
+        batch = await begun(http, jsonl([line(name) for name in "ab"]))
+        record = await book.find("acme", batch["id"])
+        assert record is not None
+        tools = Tools(
+            yard=await door.gateway.client("acme"),
+            files=FileStore(door.yard.bus),
+            book=book,
+            settings=door.gateway.settings,
+        )
+        running = asyncio.create_task(BatchRun(tools, record, tmp_path).run())
+        await door.yard.wait_until(lambda: "p-a" in engine and "p-b" in engine)
+        book.deaf = True
+        answer(engine, "p-a")
+        await door.yard.wait_until(lambda: book.refused or running.done())
+        book.deaf = False
+        answer(engine, "p-b")
+        done = await running
+        assert (done.status, done.run, done.counts.completed) == ("completed", 1, 2)
