@@ -18,7 +18,7 @@ import nats.errors
 from lorayard_gateway.files.errors import bytes_missing
 from lorayard_gateway.record_bucket import RecordBucket
 from lorayard_gateway.time_ids import new_id
-from lorayard_schemas.file_record import FilePurpose, FileRecord, file_key, part_object
+from lorayard_schemas.file_record import MAX_PARTS, FilePurpose, FileRecord, file_key, part_object
 from lorayard_schemas.names import key_token
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.inventory import purge_piece, take_inventory
@@ -40,8 +40,16 @@ def new_file_id() -> str:
 class FileWriting:
     """One file on its way into the store. Whoever begins one either keeps or drops it."""
 
-    def __init__(self, objects: Objects, records: RecordBucket[FileRecord], file_id: str) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        records: RecordBucket[FileRecord],
+        file_id: str,
+        *,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
         self._objects, self._records = objects, records
+        self._part_bytes = part_bytes
         self._id, self._writing = file_id, secrets.token_hex(8)
         self._pending = bytearray()
         self._parts: list[str] = []
@@ -58,9 +66,9 @@ class FileWriting:
         """
         self._pending += data
         self.size_bytes += len(data)
-        while len(self._pending) >= PART_BYTES:
-            part = bytes(self._pending[:PART_BYTES])
-            del self._pending[:PART_BYTES]
+        while len(self._pending) >= self._part_bytes:
+            part = bytes(self._pending[: self._part_bytes])
+            del self._pending[: self._part_bytes]
             await self._put(part)
 
     async def keep(
@@ -81,7 +89,7 @@ class FileWriting:
             name=name,
             purpose=purpose,
             size_bytes=self.size_bytes,
-            part_bytes=PART_BYTES,
+            part_bytes=self._part_bytes,
             parts=tuple(self._parts),
             writing=self._writing,
             created_at=now,
@@ -117,9 +125,12 @@ class FileStore:
         self._objects = Objects(bus, PARTS_STORE)
         self._records = RecordBucket(bus, "files", FileRecord)
 
-    def begin(self, file_id: str | None = None) -> FileWriting:
-        """Write a file."""
-        return FileWriting(self._objects, self._records, file_id or new_file_id())
+    def begin(self, file_id: str | None = None, *, size_bytes: int = 0) -> FileWriting:
+        """Write a file; one whose size is known may have more bytes than `MAX_PARTS` usual parts."""
+        part_bytes = max(PART_BYTES, -(-size_bytes // MAX_PARTS))
+        return FileWriting(
+            self._objects, self._records, file_id or new_file_id(), part_bytes=part_bytes
+        )
 
     async def find(self, tenant: str, file_id: str) -> FileRecord | None:
         """One of a tenant's; None: there is none such, or no more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 import nats.errors
@@ -145,7 +146,7 @@ class Silent(FileWriting):
 
 
 class SilentStore(FileStore):
-    def begin(self, file_id: str | None = None) -> FileWriting:
+    def begin(self, file_id: str | None = None, *, size_bytes: int = 0) -> FileWriting:
         return Silent(self._objects, self._records, file_id or new_file_id())
 
 
@@ -195,3 +196,17 @@ def test_a_tenant_has_half_of_the_transfers_at_once__d7() -> None:
     transfers.end("a")
     transfers.begin("c")
     assert transfers.count == 4
+
+
+async def test_a_file_of_more_than_usual_parts_has_larger_ones__e7(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorayard_gateway.files.store.MAX_PARTS", 2)
+    door: Door = await open_door()
+    body = os.urandom(2 * PART_BYTES + 1)
+    writing = FileStore(door.yard.bus).begin(size_bytes=len(body))
+    await writing.add(body)
+    record = await writing.keep("acme", "a", FilePurpose.BATCH_OUTPUT, keep_seconds=None)
+    assert len(record.parts) == 2
+    async with door.http() as http:
+        assert (await http.get(f"/v1/files/{record.id}/content")).content == body

@@ -271,7 +271,7 @@ class LateStore(FileStore):
         super().__init__(bus)
         self.go_on = asyncio.Event()
 
-    def begin(self, file_id: str | None = None) -> FileWriting:
+    def begin(self, file_id: str | None = None, *, size_bytes: int = 0) -> FileWriting:
         writing = LateWriting(self._objects, self._records, file_id or new_file_id())
         writing.go_on = self.go_on
         return writing
