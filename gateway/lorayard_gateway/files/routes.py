@@ -18,6 +18,7 @@ from lorayard_gateway.replies import JSON
 from lorayard_gateway.time_ids import is_id
 from lorayard_schemas.file_record import FileRecord
 
+
 async def upload(gateway: Gateway, request: Request, tenant: str, _id: str) -> Response:
     """Take a file in.
 

@@ -128,9 +128,7 @@ class FileStore:
     def begin(self, file_id: str | None = None, *, size_bytes: int = 0) -> FileWriting:
         """Write a file; one whose size is known may have more bytes than `MAX_PARTS` usual parts."""
         part_bytes = max(PART_BYTES, -(-size_bytes // MAX_PARTS))
-        return FileWriting(
-            self._objects, self._records, file_id or new_file_id(), part_bytes=part_bytes
-        )
+        return FileWriting(self._objects, self._records, file_id or new_file_id(), part_bytes=part_bytes)
 
     async def find(self, tenant: str, file_id: str) -> FileRecord | None:
         """One of a tenant's; None: there is none such, or no more."""
