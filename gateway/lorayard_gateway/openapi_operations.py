@@ -17,7 +17,7 @@ from lorayard_gateway.models import ModelCard, ModelList
 ERRORS: Final = {
     "400": "A field or a header cannot be used: `param` names it.",
     "401": "No key, or one that opens nothing.",
-    "403": "The tenant has used up its share of the store; a gateway without keys was reached from elsewhere.",
+    "403": "The tenant's share of the store is used up; a gateway without keys was reached from elsewhere.",
     "404": "No such thing, or not for this tenant.",
     "405": "The path has no such method.",
     "408": "The body did not arrive in time.",

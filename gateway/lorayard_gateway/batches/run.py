@@ -210,7 +210,8 @@ class BatchRun:
 
     async def _store(self, path: Path, file_id: FileId, name: str) -> None:
         keep = self._record.keep_output_seconds or self._tools.settings.gateway_file_seconds
-        writing = self._tools.files.begin(file_id, size_bytes=path.stat().st_size)
+        size_bytes = (await in_thread(path.stat)).st_size
+        writing = self._tools.files.begin(file_id, size_bytes=size_bytes)
         try:
             with path.open("rb") as file:
                 while block := await in_thread(partial(file.read, PART_BYTES)):

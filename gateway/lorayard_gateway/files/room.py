@@ -1,7 +1,7 @@
 """How much of the yard's store a tenant may have, so that none fills it alone.
 
-What counts is all files of the tenant, batches' own too, and what it is bringing in through this gateway. Other
-gateways count for themselves: what they take in at the same moment may come on top.
+What counts is all files of the tenant, batches' own too, and what it is bringing in through this gateway.
+Other gateways count for themselves: what they take in at the same moment may come on top.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whoever runs a batch may stop, hang or lose the bus: each line is answered once, and the batch ends (E6, E7)."""
+"""Whoever runs a batch may stop, hang or lose the bus: each line is answered once, and it ends (E6, E7)."""
 
 from __future__ import annotations
 
