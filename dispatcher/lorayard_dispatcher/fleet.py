@@ -64,6 +64,10 @@ class Fleet:
         standings = [known.standing(now) for known in self._workers.values()]
         return standings.count(Standing.STALE), len(standings) - standings.count(Standing.OUT)
 
+    def longest_silence(self, now: float) -> float:
+        """Seconds since the worker that was silent longest was last heard, whether it may get work or not."""
+        return max((now - known.heard_at for known in self._workers.values()), default=0.0)
+
     def is_draining(self, worker: str) -> bool:
         """Whether a live worker has said that it is stopping."""
         known = self._workers.get(worker)
@@ -334,11 +338,8 @@ class Fleet:
 
     def holders(self) -> list[str]:
         """Workers that hold jobs, whoever gave them."""
-        return [
-            name
-            for name, known in sorted(self._workers.items())
-            if known.load.holding or next(known.jobs, None) is not None
-        ]
+        workers = sorted(self._workers.items())
+        return [name for name, known in workers if known.load.holding or next(known.jobs, None) is not None]
 
     def heard(self) -> list[tuple[str, KnownWorker | None]]:
         """Workers that something was heard of since this was last asked, by name; None: it is gone."""

@@ -124,7 +124,7 @@ class DispatcherMetrics:
             (declared.FAIRNESS_GAP, gap),
             (declared.FAIRNESS_BOUND, bound),
             (declared.STALE, dispatcher.fleet.stale(now)[0]),
-            (declared.VIEW_AGE, max((view.age_seconds for view in views), default=0.0)),
+            (declared.VIEW_AGE, dispatcher.fleet.longest_silence(now)),
             (declared.SLOT_PRESSURE, len(active) / slots if slots else 0.0),
         ):
             readings.put(metric, value)

@@ -5,24 +5,37 @@ from __future__ import annotations
 from collections import Counter
 
 from lorayard_dispatcher.parked_job import ParkedJob
-from lorayard_dispatcher.planning.values import Decision
+from lorayard_dispatcher.planning.values import Decision, Source
+from lorayard_schemas.job import Lane
 from lorayard_shared.metrics import declared
 from lorayard_shared.metrics.histogram import Histogram
-from lorayard_shared.metrics.labels import AdapterLabels, Labels
+from lorayard_shared.metrics.labels import BASE_LABELS, COMPOSITION_LABELS, AdapterLabels, Labels
 from lorayard_shared.metrics.readings import Readings
 
 
+class _OfAdapter:
+    """Hand-overs of one adapter."""
+
+    __slots__ = ("cold", "handed")
+
+    def __init__(self) -> None:
+        self.handed = self.cold = 0
+
+
 class PlanMeter:
-    """What plans decide."""
+    """What plans decide.
+
+    Each hand-over comes by here: one look-up finds all counts of its adapter, and members of enumerations
+    are keys as they are, for their `value` costs more than the counting.
+    """
 
     def __init__(self, most_adapters: int) -> None:
         self.labels = AdapterLabels(most_adapters)
         self.largest_tokens = 0.0
         """That a job was expected to cost."""
         self._decisions = Counter[Labels]()
-        self._handed = Counter[Labels]()
-        self._cold = Counter[Labels]()
-        self._waits: dict[Labels, Histogram] = {}
+        self._adapters: dict[Labels, _OfAdapter] = {}
+        self._waits: dict[str, Histogram] = {lane: Histogram(declared.WAIT) for lane in Lane}
         self._plans = Histogram(declared.PLAN)
 
     def planned(self, seconds: float) -> None:
@@ -31,30 +44,31 @@ class PlanMeter:
 
     def decided(self, decision: Decision, parked: ParkedJob, now: float) -> None:
         """A job goes to a worker at `now` (unix seconds)."""
-        self._decisions[(decision.phase.value, decision.source.value)] += 1
-        adapter = self._adapter(parked)
-        self._handed[adapter] += 1
-        if decision.load:
-            self._cold[adapter] += 1
-        lane = (parked.taken.address.lane.value,)
-        waits = self._waits.get(lane)
-        if waits is None:
-            waits = self._waits[lane] = Histogram(declared.WAIT)
-        waits.observe(max(0.0, now - parked.taken.enqueued_at))
+        self._decisions[decision.phase, decision.source] += 1
+        adapter = self._of(parked)
+        adapter.handed += 1
+        if decision.source is not Source.SLOT:
+            adapter.cold += 1
+        waited = now - parked.taken.enqueued_at
+        self._waits[parked.taken.address.lane].observe(waited if waited > 0.0 else 0.0)
         if parked.waiting.tokens > self.largest_tokens:
             self.largest_tokens = parked.waiting.tokens
 
-    def _adapter(self, parked: ParkedJob) -> Labels:
+    def _of(self, parked: ParkedJob) -> _OfAdapter:
         if parked.composition is not None:
-            return self.labels.of(declared.COMPOSITION)
-        if (ref := parked.adapter) is None:
-            return self.labels.of(declared.BASE)
-        return self.labels.of(ref.name, ref.version)
+            key = COMPOSITION_LABELS
+        elif (ref := parked.adapter) is None:
+            key = BASE_LABELS
+        else:
+            key = (ref.name, ref.version)
+        known = self._adapters.get(key)
+        return self._adapters.setdefault(self.labels.of(*key), _OfAdapter()) if known is None else known
 
     def read(self, readings: Readings) -> None:
         """All counts, as of now."""
+        adapters = self._adapters.items()
         readings.put_all(declared.DECISIONS, self._decisions.items())
-        readings.put_all(declared.HANDED, self._handed.items())
-        readings.put_all(declared.COLD, self._cold.items())
-        readings.put_histograms(declared.WAIT, self._waits)
+        readings.put_all(declared.HANDED, ((labels, counts.handed) for labels, counts in adapters))
+        readings.put_all(declared.COLD, ((labels, counts.cold) for labels, counts in adapters))
+        readings.put_histograms(declared.WAIT, {(lane,): waits for lane, waits in self._waits.items()})
         readings.put_histograms(declared.PLAN, {(): self._plans})

@@ -73,7 +73,7 @@ class YardSettings(BaseSettings):
     """Whether the process sends spans, to where `OTEL_EXPORTER_OTLP_ENDPOINT` says."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
-    """Where the process shows `/metrics`; 0 takes a free port, None shows none and counts nothing for it."""
+    """Where the process shows `/metrics`; 0 takes a free port, None shows none and counts no job for it."""
     metrics_adapters: int = Field(default=1000, ge=1, le=100_000)
     """Adapter versions that metrics tell apart; the rest are `other`."""
 

@@ -352,3 +352,14 @@ def test_of_a_worker_that_never_answers_no_more_than_some_hand_overs_are_kept() 
         fleet.doubt("w", fleet.give("w", [held(str(number))]))
     left = [job.key for _, job in fleet.handed()]
     assert left == [str(number) for number in range(MOST_DOUBTFUL, 2 * MOST_DOUBTFUL)]
+
+
+def test_a_silence_is_told_however_long_it_lasts__f2() -> None:
+    """Of a dispatcher that hears nobody, an alert goes on; its views are of workers that may get work."""
+    fleet = a_fleet()
+    late = SILENT_SECONDS + 60.0
+    assert fleet.views(late, NOW) == ()
+    assert fleet.longest_silence(late) == late
+    fleet.on_advert(advert(load(2), sequence=2), late)
+    assert fleet.longest_silence(late) == 0.0
+    assert Fleet("d").longest_silence(late) == 0.0

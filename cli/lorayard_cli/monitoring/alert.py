@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 RUNBOOK = "docs/runbook.md"
+"""From the root of the repository."""
 
 Severity = Literal["critical", "warning"]
 """`critical`: users are hurt now. `warning`: they soon are, or work is wasted."""
@@ -31,8 +32,12 @@ class Alert:
         return f"{RUNBOOK}#{self.name.lower()}"
 
 
-def rules_file(alerts: Iterable[Alert]) -> str:
-    """The rules as YAML. Strings are written as JSON has them, which YAML reads alike."""
+def rules_file(alerts: Iterable[Alert], root: str = "") -> str:
+    """The rules as YAML; `root` is where the repository can be read, as a link.
+
+    Strings are written as JSON has them, which YAML reads alike.
+    """
+    before = f"{root.rstrip('/')}/" if root else ""
     lines = [
         "# Made from cli/lorayard_cli/monitoring/alerts.py: python -m lorayard_cli.monitoring.alerts",
         "groups:",
@@ -48,6 +53,6 @@ def rules_file(alerts: Iterable[Alert]) -> str:
             f"          severity: {alert.severity}",
             "        annotations:",
             f"          summary: {json.dumps(alert.summary)}",
-            f"          runbook_url: {alert.runbook}",
+            f"          runbook_url: {json.dumps(before + alert.runbook)}",
         ]
     return "\n".join((*lines, ""))

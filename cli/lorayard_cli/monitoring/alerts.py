@@ -1,13 +1,17 @@
 """The alerts of a yard.
 
-docs/runbook.md has a section for each; deploy/prometheus/rules.yaml is made from these.
+docs/runbook.md has a section for each; `python -m lorayard_cli.monitoring.alerts` makes
+deploy/prometheus/rules.yaml of these. With an address behind it, of the repository as a browser shows it,
+the command makes links of the paths in it.
 
-A rate over nothing is no number, and fires nothing: a yard at rest is silent.
+A rate over nothing is no number, and fires nothing: a yard at rest is silent. Nor does a rate see the first
+value of a series, so what is rare is asked of series that were there before it happened.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from lorayard_cli.monitoring.alert import Alert, rules_file
 from lorayard_shared.metrics import declared as m
@@ -15,14 +19,21 @@ from lorayard_shared.metrics.metric import Metric
 
 
 def _rate(metric: Metric, window: str = "5m", **labels: str) -> str:
-    chosen = ",".join(f'{name}="{value}"' for name, value in labels.items())
-    return f"rate({metric.name}{{{chosen}}}[{window}])" if chosen else f"rate({metric.name}[{window}])"
+    return f"rate({metric.name}{_chosen(labels)}[{window}])"
+
+
+def _counted(histogram: Metric, **labels: str) -> str:
+    return f"rate({histogram.name}_count{_chosen(labels)}[5m])"
 
 
 def _quantile(share: float, metric: Metric, by: str, **labels: str) -> str:
-    chosen = ",".join(f'{name}="{value}"' for name, value in labels.items())
-    bucket = f"{metric.name}_bucket{{{chosen}}}" if chosen else f"{metric.name}_bucket"
+    bucket = f"{metric.name}_bucket{_chosen(labels)}"
     return f"histogram_quantile({share}, sum by ({by}, le) (rate({bucket}[5m])))"
+
+
+def _chosen(labels: Mapping[str, str]) -> str:
+    told = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    return f"{{{told}}}" if told else ""
 
 
 _HITS = f"sum({_rate(m.SLOT_HITS)}) / sum({_rate(m.ROWS_STARTED)})"
@@ -151,7 +162,7 @@ ALERTS = (
     ),
     Alert(
         name="LorayardBlockingLoads",
-        expr=f"sum({_rate(m.STARTS, tier='disk')}) / sum({_rate(m.STARTS)}) > 0.01",
+        expr=f"sum({_counted(m.LOAD, tier='disk')}) / sum({_counted(m.FIRST_TOKEN)}) > 0.01",
         lasting="5m",
         severity="warning",
         summary="{{ $value | humanizePercentage }} of rows wait for a read from disk",
@@ -196,4 +207,4 @@ ALERTS = (
 )
 
 if __name__ == "__main__":
-    sys.stdout.write(rules_file(ALERTS))
+    sys.stdout.write(rules_file(ALERTS, *sys.argv[1:2]))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from lorayard_shared.metrics.declared import OTHER
+from lorayard_shared.metrics.declared import BASE, COMPOSITION, OTHER
 
 Labels = tuple[str, ...]
 
+BASE_LABELS = (BASE, "")
+COMPOSITION_LABELS = (COMPOSITION, "")
+OTHER_LABELS = (OTHER, "")
+"""Of `adapter` and `version`, where there is no one adapter."""
+
 
 class AdapterLabels:
-    """Name and version of adapters as labels: the first so many that are seen, then `other` for all."""
+    """Name and version of adapters as labels: the first so many that are seen, then `other` for all.
+
+    None is ever forgotten: whoever took turns on a place would be a new series each time.
+    """
 
     __slots__ = ("_known", "_most")
 
@@ -25,7 +33,7 @@ class AdapterLabels:
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= self._most:
-                return (OTHER, "")
+                return OTHER_LABELS
             self._known[key] = known = key
         return known
 

@@ -51,10 +51,11 @@ def _evictions(kind: str, wrong: float, every: float) -> Series:
     }
 
 
-def _starts(disk: float) -> Series:
+def _loads(disk: float) -> Series:
     return {
-        'lorayard_worker_starts_total{instance="w1",adapter="a",tier="disk"}': growing(disk),
-        'lorayard_worker_starts_total{instance="w1",adapter="a",tier="slot"}': growing(100),
+        f'{_LOAD}_count{{instance="w1",tier="disk"}}': growing(disk),
+        f'{_LOAD}_count{{instance="w1",tier="host"}}': growing(50),
+        'lorayard_worker_first_token_seconds_count{instance="w1"}': growing(100),
     }
 
 
@@ -143,7 +144,7 @@ CASES = {
     "LorayardEvictionRegretted": Case(
         _evictions("wanted_again", 11, 100), _evictions("wanted_again", 9, 100)
     ),
-    "LorayardBlockingLoads": Case(_starts(2), _starts(0.9)),
+    "LorayardBlockingLoads": Case(_loads(1.1), _loads(0.9)),
     "LorayardAdapterErrors": Case(_jobs(2), _jobs(0.9)),
     "LorayardJobsOverdue": Case(
         {'lorayard_dispatcher_decisions_total{phase="overdue",source="slot"}': growing(1)},

@@ -37,6 +37,11 @@ def test_the_file_is_that_of_the_code() -> None:
     assert RULES.read_text(encoding="utf-8") == made, "python -m lorayard_cli.monitoring.alerts has it anew"
 
 
+def test_the_paths_in_it_can_be_links() -> None:
+    made = rules_file(ALERTS, "https://example.org/yard/main/")
+    assert 'runbook_url: "https://example.org/yard/main/docs/runbook.md#lorayardbusdown"' in made
+
+
 def test_every_alert_has_its_cases() -> None:
     assert [alert.name for alert in ALERTS] == list(CASES)
 
@@ -45,7 +50,8 @@ def test_every_alert_has_its_cases() -> None:
 def test_an_alert_asks_for_declared_metrics_and_labels(alert: Alert) -> None:
     """promtool takes any name: one that nobody exposes would never fire."""
     names = {metric.name: metric for metric in DECLARED}
-    names |= {f"{metric.name}_bucket": metric for metric in DECLARED if metric.kind is Kind.HISTOGRAM}
+    for metric in [metric for metric in DECLARED if metric.kind is Kind.HISTOGRAM]:
+        names |= {f"{metric.name}_{part}": metric for part in ("bucket", "count")}
     asked = re.findall(r"(lorayard_\w+)(?:\{([^}]*)\})?", alert.expr)
     assert asked
     for name, chosen in asked:
@@ -117,7 +123,7 @@ def test_a_yard_at_rest_fires_nothing__f2(tmp_path: Path) -> None:
         name: "5x60"
         for case in CASES.values()
         for name in case.fires
-        if "_total" in name or "_bucket" in name
+        if "_total" in name or "_bucket" in name or "_count" in name
     }
     done = run_tests(tmp_path, [question(alert, still, fires=False) for alert in ALERTS])
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from lorayard_schemas.result import ResultState
 from lorayard_shared.metrics import declared
 from lorayard_shared.metrics.histogram import Histogram
-from lorayard_shared.metrics.labels import AdapterLabels, Labels
-from lorayard_shared.metrics.metric import Metric
+from lorayard_shared.metrics.labels import BASE_LABELS, COMPOSITION_LABELS, AdapterLabels, Labels
 from lorayard_shared.metrics.readings import Readings
-from lorayard_workers.engine.protocol import Failed, Outcome, Residency, Succeeded
+from lorayard_workers.engine.protocol import Failed, Outcome, Residency, Succeeded, Tier
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.outcomes import result_state
 
@@ -20,86 +20,102 @@ RETRIED = "retried"
 MOST_CODES = 64
 """Codes are ours and few; an engine of somebody else's may make them up."""
 
-_ROW = ("row",)
-_SWAP = ("swap",)
+
+class _OfAdapter:
+    """Counts of one adapter's jobs."""
+
+    __slots__ = ("latency", "outcomes", "starts", "written")
+
+    def __init__(self) -> None:
+        # Failures are shown from the first job on: Prometheus takes the first value of a series for its
+        # beginning, so that a rate would not see the first failure of an adapter.
+        self.outcomes = Counter[str]({ResultState.SUCCEEDED: 0, ResultState.FAILED: 0})
+        self.starts = Counter[str]()
+        self.latency = Histogram(declared.LATENCY)
+        self.written = 0
 
 
 class WorkerMeter:
-    """Counts of one worker's jobs, on its event loop."""
+    """Counts of one worker's jobs, on its event loop.
+
+    Each job comes by here: one look-up finds all counts of its adapter, and members of enumerations are keys
+    as they are, for their `value` costs more than the counting.
+    """
 
     def __init__(self, most_adapters: int) -> None:
         self._labels = AdapterLabels(most_adapters)
-        self._outcomes = Counter[Labels]()
-        self._starts = Counter[Labels]()
-        self._written = Counter[Labels]()
-        self._errors = Counter[Labels]()
-        self._waited = Counter[Labels]()
-        self._latency: dict[Labels, Histogram] = {}
-        self._loads: dict[Labels, Histogram] = {}
+        self._adapters: dict[Labels, _OfAdapter] = {}
+        self._errors = Counter[str]()
+        waited_for = (Tier.HOST, Tier.DISK)
+        self._loads: dict[str, Histogram] = {tier: Histogram(declared.LOAD) for tier in waited_for}
         self._first_token = Histogram(declared.FIRST_TOKEN)
         self._prompt_tokens = self._cached_tokens = 0
+        self._row_ms = self._swap_ms = 0.0
 
     def ended(self, held: HeldJob, outcome: Outcome) -> None:
         """A job has its result."""
-        adapter = self._adapter(held)
-        self._outcomes[(*adapter, result_state(outcome).value)] += 1
+        adapter = self._of(held)
         if isinstance(outcome, Succeeded):
             self._succeeded(adapter, held.assigned.waited_ms, outcome)
-        elif isinstance(outcome, Failed):
+            return
+        adapter.outcomes[result_state(outcome)] += 1
+        if isinstance(outcome, Failed):
             self._failed(outcome)
 
     def retried(self, held: HeldJob, failed: Failed) -> None:
         """A job is to be tried again."""
-        self._outcomes[(*self._adapter(held), RETRIED)] += 1
+        self._of(held).outcomes[RETRIED] += 1
         self._failed(failed)
 
-    def _succeeded(self, adapter: Labels, waited_ms: float, outcome: Succeeded) -> None:
-        timings, tier = outcome.timings, outcome.tier.value
-        latency = self._latency.get(adapter)
-        if latency is None:
-            latency = self._latency[adapter] = Histogram(declared.LATENCY)
-        latency.observe((waited_ms + timings.total_ms) / 1000)
+    def _succeeded(self, adapter: _OfAdapter, waited_ms: float, outcome: Succeeded) -> None:
+        timings = outcome.timings
+        load_ms = timings.load_ms
+        adapter.outcomes[ResultState.SUCCEEDED] += 1
+        adapter.starts[outcome.tier] += 1
+        adapter.latency.observe((waited_ms + timings.total_ms) / 1000)
+        adapter.written += outcome.completion_tokens
         self._first_token.observe(timings.first_token_ms / 1000)
-        self._starts[(*adapter, tier)] += 1
-        self._written[adapter] += outcome.completion_tokens
         self._prompt_tokens += outcome.prompt_tokens
         self._cached_tokens += outcome.cached_tokens
-        self._waited[_ROW] += max(0.0, timings.queued_ms - timings.load_ms) / 1000  # type: ignore[assignment]  # a sum of seconds
-        if timings.load_ms:
-            self._waited[_SWAP] += timings.load_ms / 1000  # type: ignore[assignment]  # likewise
-            load = self._loads.get((tier,))
+        if timings.queued_ms > load_ms:
+            self._row_ms += timings.queued_ms - load_ms
+        if load_ms:
+            self._swap_ms += load_ms
+            load = self._loads.get(outcome.tier)
             if load is None:
-                load = self._loads[(tier,)] = Histogram(declared.LOAD)
-            load.observe(timings.load_ms / 1000)
+                load = self._loads[outcome.tier] = Histogram(declared.LOAD)
+            load.observe(load_ms / 1000)
 
     def _failed(self, failed: Failed) -> None:
-        code = (failed.code,)
-        self._errors[
-            code if code in self._errors or len(self._errors) < MOST_CODES else (declared.OTHER,)
-        ] += 1
+        known = failed.code in self._errors or len(self._errors) < MOST_CODES
+        self._errors[failed.code if known else declared.OTHER] += 1
 
-    def _adapter(self, held: HeldJob) -> Labels:
+    def _of(self, held: HeldJob) -> _OfAdapter:
         assigned = held.assigned
         if assigned.composition is not None:
-            return self._labels.of(declared.COMPOSITION)
-        if (ref := assigned.adapter) is None:
-            return self._labels.of(declared.BASE)
-        return self._labels.of(ref.name, ref.version)
+            key = COMPOSITION_LABELS
+        elif (ref := assigned.adapter) is None:
+            key = BASE_LABELS
+        else:
+            key = (ref.name, ref.version)
+        known = self._adapters.get(key)
+        return self._adapters.setdefault(self._labels.of(*key), _OfAdapter()) if known is None else known
 
     def read(self, readings: Readings) -> None:
         """All counts, as of now."""
-        counters: tuple[tuple[Metric, Counter[Labels]], ...] = (
-            (declared.REQUESTS, self._outcomes),
-            (declared.STARTS, self._starts),
-            (declared.COMPLETION_TOKENS, self._written),
-            (declared.ERRORS, self._errors),
-            (declared.ROW_WAIT, self._waited),
-        )
-        for metric, counter in counters:
-            readings.put_all(metric, counter.items())
-        readings.put_histograms(declared.LATENCY, self._latency)
-        readings.put_histograms(declared.LOAD, self._loads)
+        for labels, counts in self._adapters.items():
+            outcomes, starts = counts.outcomes.items(), counts.starts.items()
+            readings.put_all(declared.REQUESTS, [((*labels, word), count) for word, count in outcomes])
+            readings.put_all(declared.STARTS, [((*labels, tier), count) for tier, count in starts])
+        ran = {labels: counts for labels, counts in self._adapters.items() if counts.starts}
+        written = [(labels, counts.written) for labels, counts in ran.items()]
+        readings.put_all(declared.COMPLETION_TOKENS, written)
+        readings.put_histograms(declared.LATENCY, {labels: counts.latency for labels, counts in ran.items()})
+        readings.put_all(declared.ERRORS, [((code,), count) for code, count in self._errors.items()])
+        readings.put_histograms(declared.LOAD, {(tier,): loads for tier, loads in self._loads.items()})
         readings.put_histograms(declared.FIRST_TOKEN, {(): self._first_token})
+        readings.put(declared.ROW_WAIT, self._row_ms / 1000, "row")
+        readings.put(declared.ROW_WAIT, self._swap_ms / 1000, "swap")
         readings.put(declared.PROMPT_TOKENS, self._prompt_tokens)
         readings.put(declared.CACHED_TOKENS, self._cached_tokens)
 

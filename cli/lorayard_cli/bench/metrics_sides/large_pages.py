@@ -55,6 +55,7 @@ def exporter_page(adapters: int, workers: int) -> MetricsPage:
         jobs=jobs,
         oldest=dict.fromkeys(jobs, now - 10.0),
         workers=tuple(_advert(f"worker-{number}") for number in range(workers)),
+        workers_alive=workers,
     )
     return MetricsPage(
         source=Source.EXPORTER,
