@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import socket
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lorayard_shared.bus.connection import Bus
@@ -82,29 +84,21 @@ async def metrics_served(
         yield None
         return
     try:
-        from prometheus_client.exposition import ThreadingWSGIServer
+        from prometheus_client import REGISTRY, generate_latest
     except ModuleNotFoundError as error:
         reason = "metrics need prometheus-client: pip install 'lorayard[metrics]'"
         raise SettingsError(setting="LORAYARD_METRICS_PORT", reason=reason) from error
-    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-
-    class Quiet(WSGIRequestHandler):
-        """Scrapes are no news; and a peer that sends nothing holds a thread for so long."""
-
-        timeout = 10
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nowhere."""
+    from lorayard_shared.metrics.http_server import HttpServer
 
     host, port = settings.metrics_host, settings.metrics_port
-    server_class = type("Server", (ThreadingWSGIServer,), {"address_family": _family(host)})
-    app = _App(make_page(), asyncio.get_running_loop())
+    app = _App(make_page(), asyncio.get_running_loop(), partial(generate_latest, REGISTRY))
     try:
-        server: WSGIServer = make_server(host, port, app, server_class, handler_class=Quiet)
+        server = HttpServer(host, port, app)
     except OSError as error:
         reason = f"{host}:{port}: {error.strerror or error}"
-        raise SettingsError(setting="LORAYARD_METRICS_PORT", reason=reason) from error
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
+        at_fault = "HOST" if isinstance(error, socket.gaierror) else "PORT"
+        raise SettingsError(setting=f"LORAYARD_METRICS_{at_fault}", reason=reason) from error
+    thread = threading.Thread(target=server.serve, name="metrics", daemon=True)
     thread.start()
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{server.server_port}/metrics"
@@ -120,8 +114,11 @@ async def metrics_served(
 class _App:
     """The WSGI application, on threads of the server."""
 
-    def __init__(self, page: MetricsPage, loop: asyncio.AbstractEventLoop) -> None:
-        self._page, self._loop = page, loop
+    def __init__(
+        self, page: MetricsPage, loop: asyncio.AbstractEventLoop, interpreter: Callable[[], bytes]
+    ) -> None:
+        """`interpreter`: memory, processor time, files and garbage, as every Python process names them."""
+        self._page, self._loop, self._interpreter = page, loop, interpreter
         self._rendering = threading.Lock()
         """One at a time: a crowd of scrapers must not crowd out the process."""
         self.ended = False
@@ -134,7 +131,7 @@ class _App:
             start("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Type", "text/plain")])
             return [b"GET\n"]
         with self._rendering:
-            body = (render(self._read()) + _interpreter()).encode()
+            body = render(self._read()).encode(errors="replace") + self._interpreter()
         start("200 OK", [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))])
         return [body] if environ["REQUEST_METHOD"] == "GET" else []
 
@@ -147,19 +144,6 @@ class _App:
         except (TimeoutError, concurrent.futures.CancelledError):
             asked.cancel()
             return self._page.silent()
-
-
-def _interpreter() -> str:
-    """Memory, processor time, file descriptors and garbage collection, as every Python process names them."""
-    from prometheus_client import REGISTRY, generate_latest
-
-    return generate_latest(REGISTRY).decode()
-
-
-def _family(host: str) -> int:
-    import socket
-
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _release() -> str:
