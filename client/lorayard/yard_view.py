@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.message import Message
 from lorayard_schemas.names import version_order
 from lorayard_schemas.placement import Placement
-from lorayard_schemas.subjects import JobAddress
+from lorayard_schemas.subjects import BadSubjectError, JobAddress
 from lorayard_shared.bus.connection import ApiError, JsonMap
 from lorayard_shared.bus.listing import list_bucket
 
@@ -69,7 +70,8 @@ async def measure_queue(link: Link) -> QueueDepth:
     delayed = await _counts(link, "delayed", subjects.delayed)
     unfinished: Counter[JobAddress] = Counter()
     for subject, count in (*ready.items(), *due.items()):
-        unfinished[subjects.parse_job(subject)] += count
+        with suppress(BadSubjectError):  # no job of anybody: whoever takes it from the stream says so
+            unfinished[subjects.parse_job(subject)] += count
     return QueueDepth(unfinished=dict(unfinished), delayed=sum(delayed.values()))
 
 

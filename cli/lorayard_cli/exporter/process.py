@@ -6,7 +6,8 @@ It needs no process of ours, and a bus that is away shows as `lorayard_yard_up` 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 
 import nats.errors
@@ -16,6 +17,9 @@ import structlog
 from lorayard import Client, LorayardError
 from lorayard.settings import client_settings
 from lorayard_cli.exporter.sight import UNNAMED, Queue, Sight, in_turn
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.codec import decode
+from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.seat import DISPATCHER_KEY, SEAT_KEY
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import ApiError, Bus, JsonMap, connect
@@ -71,12 +75,7 @@ class Exporter:
         async with AsyncExitStack() as held:
             while self._link is None:
                 try:
-                    bus = await held.enter_async_context(await connect(self._settings, name="exporter"))
-                    settings = client_settings(self._settings)
-                    self._link = (
-                        bus,
-                        await held.enter_async_context(Client(settings=settings, name="exporter")),
-                    )
+                    self._link = await held.enter_async_context(_linked(self._settings))
                 except _TROUBLE:
                     await asyncio.sleep(RETRY_SECONDS)
             bus, _ = self._link
@@ -103,8 +102,8 @@ class Exporter:
             client.queue_depth(),
             _listed(bus, "STREAM.LIST", "streams", {"subject": f"{bus.subjects.prefix}.>"}),
             _listed(bus, f"CONSUMER.LIST.{bus.subjects.stream('jobs')}", "consumers", {}),
-            client.workers(),
-            _seats(bus),
+            _living(bus, "workers"),
+            _living(bus, "dispatchers"),
         )
         jobs: dict[Queue, int] = {}
         for address, count in depth.unfinished.items():
@@ -118,7 +117,8 @@ class Exporter:
             delayed=depth.delayed,
             streams=tuple(streams),
             consumers=tuple(each for each in consumers if str(each["name"]).startswith("dispatch-")),
-            workers=tuple(workers),
+            workers=tuple(_adverts(workers.values())),
+            workers_alive=len(workers),
             dispatchers=sum(key.startswith(DISPATCHER_KEY) for key in seats),
             seats=sum(key.startswith(SEAT_KEY) for key in seats),
             partitions=self._settings.partitions,
@@ -158,6 +158,16 @@ async def run_exporter(settings: YardSettings, *, stop: asyncio.Event | None = N
     structlog.get_logger().info(Event.PROCESS_STOPPED)
 
 
+@asynccontextmanager
+async def _linked(settings: YardSettings) -> AsyncGenerator[tuple[Bus, Client]]:
+    """Two connections, or none."""
+    async with (
+        await connect(settings, name="exporter") as bus,
+        Client(settings=client_settings(settings), name="exporter") as client,
+    ):
+        yield bus, client
+
+
 async def _listed(bus: Bus, verb: str, field: str, body: JsonMap) -> list[JsonMap]:
     """All pages of a listing of the server."""
     found: list[JsonMap] = []
@@ -169,10 +179,18 @@ async def _listed(bus: Bus, verb: str, field: str, body: JsonMap) -> list[JsonMa
             return found
 
 
-async def _seats(bus: Bus) -> list[str]:
-    """Keys of dispatchers that live, and of seats that are held."""
-    bucket = await bus.js.key_value(bus.subjects.bucket("dispatchers"))
-    return [entry.key for entry in await list_bucket(bucket) if entry.operation is None and entry.value]
+async def _living(bus: Bus, kind: str) -> dict[str, bytes]:
+    """A bucket of those that live: workers; or dispatchers, and seats that are held."""
+    bucket = await bus.js.key_value(bus.subjects.bucket(kind))
+    entries = await list_bucket(bucket)
+    return {entry.key: entry.value for entry in entries if entry.operation is None and entry.value}
+
+
+def _adverts(told: Iterable[bytes]) -> Iterator[WorkerAdvert]:
+    """Those that can be read: a worker of another release must not hide the rest of the yard."""
+    for advert in told:
+        with suppress(MalformedMessageError):
+            yield decode(WorkerAdvert, advert)
 
 
 async def _oldest(bus: Bus, queue: Queue) -> float | None:

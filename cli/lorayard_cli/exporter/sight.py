@@ -31,6 +31,8 @@ class Sight:
     streams: tuple[JsonMap, ...] = ()
     consumers: tuple[JsonMap, ...] = ()
     workers: tuple[WorkerAdvert, ...] = ()
+    """Of those alive, whose adverts can be read."""
+    workers_alive: int = 0
     dispatchers: int = 0
     seats: int = 0
     partitions: int = 1
@@ -44,7 +46,7 @@ class Sight:
             name, state = str(stream["config"]["name"]), stream["state"]
             readings.put(declared.STREAM_MESSAGES, state["messages"], name)
             readings.put(declared.STREAM_BYTES, state["bytes"], name)
-            if (limit := stream["config"].get("max_bytes", -1)) >= 0:
+            if (limit := stream["config"].get("max_bytes", -1)) > 0:
                 readings.put(declared.STREAM_LIMIT, limit, name)
         for consumer in self.consumers:
             name = str(consumer["name"])
@@ -68,7 +70,7 @@ class Sight:
         readings.put_all(declared.QUEUE_OLDEST, ages.items())
 
     def _fleet(self, readings: Readings, now: float) -> None:
-        readings.put(declared.WORKERS, len(self.workers))
+        readings.put(declared.WORKERS, self.workers_alive)
         for advert in self.workers:
             readings.put(declared.WORKER_ROOM, advert.load.room, advert.worker)
             readings.put(declared.WORKER_ROWS, advert.rows_running, advert.worker)

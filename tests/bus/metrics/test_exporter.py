@@ -141,6 +141,22 @@ async def test_a_bus_that_is_away_shows_as_down_and_comes_back__g2(
     await wait_until(lambda: up(scrape, port))
 
 
+async def test_what_cannot_be_read_hides_nothing_else__g3(
+    yard: Yard, start: Start, scrape: Scrapes, wait_until: WaitUntil
+) -> None:
+    """A worker of another release, and a message that somebody put beside the jobs."""
+    workers = await yard.bus.js.key_value(yard.bus.subjects.bucket("workers"))
+    await workers.put("w1", b"\xc1")
+    await yard.bus.js.publish(f"{yard.bus.subjects.prefix}.jobs.normal.acme.%ff", b"x")
+    async with Client(settings=yard.settings, tenant="acme") as client:
+        await client.submit("x")
+    port = await start(yard.settings)
+    await wait_until(lambda: up(scrape, port))
+    page = await scrape(port)
+    assert page("lorayard_yard_workers") == 1
+    assert page("lorayard_yard_queue_jobs") == 1
+
+
 def test_the_longest_queues_keep_their_names() -> None:
     jobs: dict[Queue, int] = {(f"a{number}", Lane.BULK): number for number in range(10)}
     labels = named(jobs, 2)
