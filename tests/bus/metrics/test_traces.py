@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.bus.conftest import ADAPTER, Yard
@@ -105,15 +106,20 @@ async def test_a_job_without_a_trace_is_in_one_of_its_own_and_failures_are_error
     await yard.dispatcher(traces=True)
     engine = EchoEngine(script=lambda _: Scripted(outcome=broken))
     await yard.worker(engine=engine, traces=True, max_attempts=2, retry_base_seconds=0.1)
-    async with Client(settings=yard.settings, tenant="acme") as client:
-        with pytest.raises(JobFailedError) as failed:
-            await client.generate("x")
-    await yard.stop()
+    with structlog.testing.capture_logs() as logs:
+        async with Client(settings=yard.settings, tenant="acme") as client:
+            with pytest.raises(JobFailedError) as failed:
+                await client.generate("x")
+        await yard.stop()
     attempts = [span for span in collector.spans if span.name.startswith("text_completion")]
     assert [told(span)["error.type"] for span in attempts] == ["engine_error", "engine_error"]
     assert sorted(int(told(span)["lorayard.attempt"]) for span in attempts) == [1, 2]
+    assert all(span.end_time_unix_nano > span.start_time_unix_nano for span in attempts), "from arrival on"
     (trace,) = {span.trace_id.hex() for span in collector.spans}
     assert trace == failed.value.job_id
+    (again,) = [log for log in logs if log["event"] == "job_retried"]
+    assert again["job"] == failed.value.job_id
+    assert (again["tenant"], again["adapter"], again["digest"]) == ("acme", None, None)
 
 
 async def test_a_trace_that_is_not_sampled_is_left_out__f4(yard: Yard, collector: Collector) -> None:

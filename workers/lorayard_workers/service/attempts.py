@@ -71,7 +71,7 @@ class Attempts:
         record = self.record(held, failed).model_copy(update={"waited_seconds": round(wait, 3)})
         await schedule_attempt(self._bus, held, (*history, record), wait)
         self._log.warning(
-            Event.JOB_RETRIED, job=held.job, code=failed.code, in_seconds=round(wait, 1), **held.traced
+            Event.JOB_RETRIED, code=failed.code, in_seconds=round(wait, 1), **held.told, **held.traced
         )
         return True
 
@@ -126,7 +126,7 @@ class Attempts:
         wait = self._in_time(held, min(left, wait_seconds(_NAPS, last, random.random())))
         await schedule_snooze(self._bus, held, before, wait)
         self._log.info(
-            Event.JOB_SNOOZED, job=held.job, code=failed.code, in_seconds=round(wait, 1), **held.traced
+            Event.JOB_SNOOZED, code=failed.code, in_seconds=round(wait, 1), **held.told, **held.traced
         )
         return True
 

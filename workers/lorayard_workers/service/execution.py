@@ -238,11 +238,11 @@ class Execution:
                 if not still:
                     break
         except UnfitError as error:
-            self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error), **held.traced)
+            self._log.warning(Event.ADAPTER_NOT_FETCHED, reason=str(error), **held.told, **held.traced)
             await self._give_back([held])
             return
         except (YardError, CapacityError, nats.errors.Error, OSError) as error:
-            self._log.warning(Event.ADAPTER_NOT_FETCHED, job=held.job, reason=str(error), **held.traced)
+            self._log.warning(Event.ADAPTER_NOT_FETCHED, reason=str(error), **held.told, **held.traced)
             await self._finish(held, not_fetched(held, error))
             return
         finally:
@@ -364,19 +364,9 @@ class Execution:
             held.move(JobState(state))
         self._teller.ended(held, state)
         if stored is Stored.BEFORE:
-            self._log.info(
-                Event.RESULT_ALREADY_STORED, job=held.job, tenant=held.address.tenant, **held.traced
-            )
+            self._log.info(Event.RESULT_ALREADY_STORED, **held.told, **held.traced)
         else:
-            self._log.debug(
-                Event.JOB_FINISHED,
-                job=held.job,
-                tenant=held.address.tenant,
-                adapter=held.address.adapter,
-                digest=held.assigned.adapter.digest if held.assigned.adapter is not None else None,
-                state=state,
-                **held.traced,
-            )
+            self._log.debug(Event.JOB_FINISHED, state=state, **held.told, **held.traced)
 
     def _let_go(self, held: HeldJob) -> None:
         self._ack([held])

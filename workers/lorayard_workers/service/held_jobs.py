@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -37,6 +38,7 @@ class HeldJob:
     """`correlation_id` and `trace_id`, likewise, for whatever is told of it."""
     traceparent: str | None = None
     """The span that its own are children of, likewise."""
+    taken_at: float = field(default_factory=time.time, compare=False)  # unix seconds
 
     def move(self, after: JobState) -> None:
         """Go on to the next state.
@@ -50,6 +52,17 @@ class HeldJob:
     def key(self) -> str:
         """The job's identity."""
         return self.assigned.key
+
+    @property
+    def told(self) -> dict[str, str | None]:
+        """What a line in a log says of it."""
+        ref = self.assigned.adapter
+        return {
+            "job": self.job,
+            "tenant": self.address.tenant,
+            "adapter": self.address.adapter,
+            "digest": None if ref is None else ref.digest,
+        }
 
     def give_again(self, assigned: AssignedJob) -> bool:
         """The same job under a new lease; whether it is bound elsewhere by now.

@@ -27,7 +27,7 @@ class JobSpans:
         now = time.time()
         attributes = self._about(held)
         events: dict[str, float] = {}
-        start, error = now, None
+        start, error = min(held.taken_at, now), None
         if isinstance(outcome, Succeeded):
             timings = outcome.timings
             start = now - timings.total_ms / 1000
