@@ -70,10 +70,9 @@ def read_plain(body: bytes) -> Job | None:
             return None
         told["messages"] = turns
     if "sampling" in told:
-        packed = msgpack.packb(told["sampling"])
-        if len(packed) > SAMPLING_BYTES or (known := _sampling(packed)) is None:
+        if (sampling := _sampling(told["sampling"])) is None:
             return None
-        told["sampling"] = known
+        told["sampling"] = sampling
     return _job(told)
 
 
@@ -119,8 +118,16 @@ def _is_time(seconds: object) -> bool:
     return type(seconds) is float and 0.0 <= seconds < float("inf")
 
 
+def _sampling(told: object) -> Sampling | None:
+    try:
+        packed = msgpack.packb(told)
+    except ValueError:  # nested more deeply than it writes, though it reads that
+        return None
+    return _known_sampling(packed) if len(packed) <= SAMPLING_BYTES else None
+
+
 @lru_cache(maxsize=SAMPLINGS)
-def _sampling(packed: bytes) -> Sampling | None:
+def _known_sampling(packed: bytes) -> Sampling | None:
     try:
         return Sampling.model_validate(msgpack.unpackb(packed))
     except ValidationError:

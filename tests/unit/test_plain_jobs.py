@@ -102,6 +102,9 @@ def test_a_usual_conversation_is_plain() -> None:
     assert read_plain(body) == decode(Job, body)
 
 
+DEEP = b"\x83" + packed()[1:] + msgpack.packb("sampling") + b"\x91" * 600 + b"\x90"
+"""Nested more deeply than msgpack writes, and less than it reads."""
+
 UNUSUAL: tuple[bytes, ...] = (
     b"",
     b"\xc1",
@@ -121,6 +124,7 @@ UNUSUAL: tuple[bytes, ...] = (
     msgpack.packb({"id": "j"}),
     msgpack.packb({"id": "j", "messages": []}),
     msgpack.packb({"id": "j", "messages": [{"role": "", "content": "p"}]}),
+    DEEP,
 )
 
 
@@ -136,6 +140,12 @@ def test_what_is_wrong_is_named_by_the_model__g5(fields: dict[str, Any], field: 
     with pytest.raises(MalformedMessageError) as caught:
         read_job(packed(**fields))
     assert caught.value.field == field
+
+
+def test_what_is_nested_too_deeply_is_named_by_the_model__g3() -> None:
+    with pytest.raises(MalformedMessageError) as caught:
+        read_job(DEEP)
+    assert caught.value.field == "sampling"
 
 
 def test_jobs_share_nothing_that_can_be_changed() -> None:
