@@ -51,13 +51,16 @@ def _decode(body: bytes) -> object:
 
 
 def _decode_large(body: bytes) -> object:
+    encoding = json.detect_encoding(body)
+    if not encoding.startswith("utf-8"):  # half of a character would look like a quote, and hide what follows
+        body = body.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
     if has_many_values(body):
         raise too_many_values(MOST_VALUES)
     return _decode(body)
 
 
 def has_many_values(body: bytes) -> bool:
-    """Whether there are more than `MOST_VALUES`, which is found out at a fifth of the cost of reading them.
+    """Whether there are more than `MOST_VALUES` in UTF-8: found out at a fifth of the cost of reading them.
 
     String by string, so that the interpreter may go on with others' requests.
     """

@@ -1,10 +1,11 @@
 """HTTP/1.1 as uvicorn speaks it, with an end to patience and to the number of connections: the head of a
 request has to come in time, and so has the rest of a body that was answered before it was all there, as where
-there was no key.
+there was no key; and an answer has to be taken.
 
 uvicorn has a limit for connections that rest between requests only, so that one that sends either a byte a
 minute would be kept for ever, a socket each. Its limit of connections refuses those that were there before as
-well, as soon as there are enough that say nothing.
+well, as soon as there are enough that say nothing. And a reader that takes nothing is waited for without end,
+even by a connection that is closed: it still has to send what is left.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class PatientProtocol(H11Protocol):
     """One connection."""
 
     header_seconds: ClassVar[float] = 10.0
+    send_seconds: ClassVar[float] = 60.0
+    """Between two looks whether a reader has taken some of what is left for it."""
     most: ClassVar[int] = 800
     """Connections at once. One beyond that hears why it is refused."""
     full: ClassVar[Response]
@@ -44,6 +47,7 @@ class PatientProtocol(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self._patience = self.header_seconds
         self._timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock runs from here: who says nothing at all holds a socket too."""
@@ -67,13 +71,33 @@ class PatientProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """What came behind the last request may be the beginning of the next."""
         super().on_response_complete()
+        if self.transport.is_closing():
+            self._watch_reader()
+            return
         if self._sends_on() or (self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there to wait for."""
         self._wait_no_longer()
+        self._read_again()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More is left than a reader takes at once."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """It has taken enough for the next; of what is the last, all has to go."""
+        if not self.transport.is_closing():
+            self._read_again()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing was asked any more; the last answer may not be taken yet."""
+        super().timeout_keep_alive_handler()
+        self._watch_reader()
 
     def _sends_on(self) -> bool:
         """A body that nobody reads any more."""
@@ -92,9 +116,32 @@ class PatientProtocol(H11Protocol):
         self._timer = None
         if not self.transport.is_closing():
             self.transport.close()
+            self._watch_reader()
+
+    def _watch_reader(self) -> None:
+        if self._reader_timer is None:
+            self._look_at_reader(None)
+
+    def _look_at_reader(self, before: int | None) -> None:
+        self._reader_timer = None
+        left = self.transport.get_write_buffer_size()
+        if left and left == before:
+            self.transport.abort()
+        elif left:
+            self._reader_timer = self.loop.call_later(self.send_seconds, self._look_at_reader, left)
+
+    def _read_again(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
 
 
-def protocol_with(header_seconds: float, most: int) -> type[PatientProtocol]:
+def protocol_with(*, header_seconds: float, send_seconds: float, most: int) -> type[PatientProtocol]:
     """The protocol with its limits: uvicorn makes its instances itself, and hands them nothing of ours."""
-    limits = {"header_seconds": header_seconds, "most": most, "full": error_reply(too_many_connections(most))}
+    limits = {
+        "header_seconds": header_seconds,
+        "send_seconds": send_seconds,
+        "most": most,
+        "full": error_reply(too_many_connections(most)),
+    }
     return type("LimitedProtocol", (PatientProtocol,), limits)

@@ -122,7 +122,11 @@ def _config(gateway: Gateway) -> uvicorn.Config:
     settings = gateway.settings
     return uvicorn.Config(
         make_app(gateway),
-        http=protocol_with(settings.gateway_header_seconds, settings.gateway_max_connections),
+        http=protocol_with(
+            header_seconds=settings.gateway_header_seconds,
+            send_seconds=settings.gateway_send_seconds,
+            most=settings.gateway_max_connections,
+        ),
         ws="none",
         lifespan="off",
         log_config=None,

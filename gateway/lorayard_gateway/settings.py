@@ -33,7 +33,7 @@ class GatewaySettings(ClientSettings):
     gateway_body_seconds: float = Field(default=30.0, gt=0)
     """For all of its body: 4 MiB over a bad line."""
     gateway_send_seconds: float = Field(default=60.0, gt=0)
-    """For a reader of a stream to take what it was sent."""
+    """For a reader to take some of what it was sent."""
     gateway_idle_seconds: int = Field(default=75, ge=1)
     """For the next request of a connection; longer than the 60 s of usual proxies, which would race."""
     gateway_answer_seconds: float = Field(default=600.0, gt=0)

@@ -6,15 +6,18 @@ import json
 
 import pytest
 from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import Message
 
 from lorayard.errors import StreamRestartedError
 from lorayard.openai_shapes import BodyError
-from lorayard_gateway.bodies import MOST_VALUES, has_many_values
+from lorayard_gateway.bodies import MOST_VALUES, has_many_values, read_json
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import ApiError
 from lorayard_gateway.key_ring import KeyRing
 from lorayard_gateway.place import Given, Place, read_place
 from lorayard_gateway.replies import error_reply
+from lorayard_gateway.settings import GatewaySettings
 from lorayard_gateway.wishes import read_wishes, request_id
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.alias import AliasRecord, Arm, alias_key
@@ -182,6 +185,19 @@ def test_values_are_counted_wherever_they_stand(value: object) -> None:
     assert not has_many_values(few.encode())
     assert has_many_values(many.encode())
     assert has_many_values(many[1:-1].encode()), "nor does it matter whether it is JSON"
+
+
+async def test_halves_of_characters_are_no_quotes__g5() -> None:
+    """U+2200 has the byte of a quote in UTF-16, behind which thousands of values could hide."""
+    body = ('["\u2200"' + ",1" * (MOST_VALUES + 1) + "]").encode("utf-16-le")
+    scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    with pytest.raises(ApiError) as refused:
+        await read_json(Request(scope, receive), GatewaySettings())
+    assert "values" in refused.value.shape.message
 
 
 def test_an_open_text_ends_the_counting() -> None:

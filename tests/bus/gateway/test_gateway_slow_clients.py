@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 
 import pytest
@@ -96,6 +98,26 @@ async def test_connections_far_beyond_the_limit_are_closed_unheard__e7(open_door
         reader, writer = opened[0]
         writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_who_takes_no_answer_holds_no_connection__e7(
+    open_door: OpenDoor, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    """A connection that is closed has to send what is left, and nobody takes it."""
+    door: Door = await open_door(gateway_max_connections=1, gateway_send_seconds=0.3, gateway_idle_seconds=1)
+    host, port = door.url.removeprefix("http://").split(":")
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(slow, (host, int(port)))
+        with suppress(BlockingIOError):
+            slow.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 500)
+
+        async def has_room() -> bool:
+            heard = await talk(door, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            return heard.startswith(b"HTTP/1.1 200")
+
+        await wait_until(has_room)
 
 
 async def _opened(door: Door, held: AsyncExitStack) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
