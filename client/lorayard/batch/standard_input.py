@@ -20,7 +20,9 @@ from lorayard.batch.files import state_folder
 from lorayard.batch.manifest import Manifest, read_manifest
 
 STDIN = "-"
-NAME = "stdin.jsonl"
+INCOMING = "stdin.jsonl.new"
+DIGITS = 16
+"""Of the lines' digest, in the name of their file."""
 
 _BLOCK_BYTES = 2**20
 
@@ -38,7 +40,7 @@ def keep_stdin(stream: FileIO, output: Path, *, resume: bool) -> Path:
     if before is not None and not resume:
         raise OutputExistsError(output=output)
     folder = state_folder(output)
-    incoming = folder / f"{NAME}.new"
+    incoming = folder / INCOMING
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = os.open(incoming, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -48,12 +50,16 @@ def keep_stdin(stream: FileIO, output: Path, *, resume: bool) -> Path:
                 digest = _copy(stream, kept)
                 if before is not None and digest != before.input_sha256:
                     raise InputChangedError(path=Path("stdin"))
-                incoming.replace(folder / NAME)
-            finally:
+                # Other lines have another name: a second run for the same output, which will be refused,
+                # takes nothing from the first.
+                place = folder / f"stdin-{digest[:DIGITS]}.jsonl"
+                incoming.replace(place)
+            except BaseException:
                 incoming.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise OutputWriteError(path=incoming, reason=error.strerror or str(error)) from error
-    return folder / NAME
+    return place
 
 
 def _before(output: Path) -> Manifest | None:
@@ -70,6 +76,13 @@ def _hold(kept: FileIO, path: Path) -> None:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             raise BatchRunsAlreadyError(path=path) from error
         raise
+    try:
+        there = path.stat().st_ino
+    except FileNotFoundError:
+        there = None
+    if there != os.fstat(kept.fileno()).st_ino:
+        # Whoever held it has just given it its name: what stands in it is theirs.
+        raise BatchRunsAlreadyError(path=path)
 
 
 def _copy(stream: FileIO, kept: FileIO) -> str:

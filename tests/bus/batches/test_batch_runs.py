@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -26,7 +25,6 @@ from lorayard.batch import (
     InputChangedError,
     NoBatchError,
     OutputExistsError,
-    OutputWriteError,
     batch_files,
     open_batch,
     read_manifest,
@@ -209,31 +207,6 @@ async def test_an_output_of_something_else_is_left_alone__e6(desk: Desk, yard: Y
             with pytest.raises(kind):
                 await desk.run(resume=resume)
         assert desk.files.output.read_bytes() == thesis
-
-
-async def test_a_full_disk_stops_the_batch_with_whole_lines__e6__g2(
-    answering: Yard, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk.write(asked(f"id-{number}") for number in range(50))
-    real, left = os.write, [3000]
-
-    def write(fd: int, data: Any) -> int:
-        if left[0] <= 0:
-            raise OSError(28, "No space left on device")
-        part = min(len(data), left[0])
-        left[0] -= part
-        return real(fd, bytes(data[:part]))
-
-    with monkeypatch.context() as patched:
-        patched.setattr("lorayard.batch.line_file.os.write", write)
-        with pytest.raises(OutputWriteError, match="No space left"):
-            await desk.run()
-    stopped = read_manifest(desk.files.output)
-    assert stopped.state is BatchState.STOPPED
-    assert stopped.trouble is not None
-    assert all(line["error"] is None for line in desk.outputs)
-    assert (await desk.run(resume=True)).counts.answered == 50
-    assert set(desk.told.values()) == {1}
 
 
 async def test_a_full_yard_is_waited_for__e5__e6(
