@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,17 +17,16 @@ from cyclopts import Parameter
 from lorayard.client import Client
 from lorayard.summarize.cache import Cache
 from lorayard.summarize.errors import CacheError, OutputError, OutputInUseError
-from lorayard.summarize.identity import YardView
 from lorayard.summarize.options import CHUNK_TOKENS, IN_FLIGHT, SummaryOptions
 from lorayard.summarize.output.sink import Sink
 from lorayard.summarize.plan import make_plan
 from lorayard.summarize.prompt_set import PromptSet
+from lorayard.summarize.readiness import known_yard
 from lorayard.summarize.reading.document import MOST_BYTES
 from lorayard.summarize.run import summarize_sources
-from lorayard.summarize.sources import Source, find_sources
+from lorayard.summarize.sources import Source, Wanted, find_sources
 from lorayard.summarize.styles import Style
 from lorayard.summarize.tally import Tally
-from lorayard.summarize.tokenizer import token_counter
 from lorayard_cli.connection import client
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
@@ -97,7 +98,7 @@ async def summarize(
     out: Path | None = None,
     format: FormatName | None = None,
     cache: Path | None = None,
-    all_files: Annotated[bool, Parameter(negative="")] = False,
+    files: Literal["documents", "text", "all"] = "text",
     asked: Asked = USUAL,
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
@@ -118,14 +119,14 @@ async def summarize(
         jsonl, report, or markdown (a file for each document); else by the name of OUT.
     cache
         Where answers are kept; else `summaries` in the data folder (LORAYARD_DATA, or ./.lorayard).
-    all_files
-        In folders, also read files whose names do not look like documents.
+    files
+        Which files of folders: documents by their names, those and whatever else is text, or all.
     """
     del output  # JSON lines either way
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what is broken is listed with its file
     options = asked.options()
     # Listed once: a file that comes meanwhile would move the places, and names, of those behind it.
-    sources = list(find_sources(paths, all_files=all_files))
+    sources = await asyncio.to_thread(lambda: list(find_sources(paths, wanted=Wanted(files))))
     if not sources:
         message = "no document under " + ", ".join(map(str, paths))
         raise CommandError(ExitCode.BAD_INPUT, "no_files", message, field="paths")
@@ -152,11 +153,15 @@ async def _run(
     sink: Sink,
     tally: Tally,
 ) -> None:
-    view = await YardView.of(connected)
-    plan = make_plan(options, view, await token_counter(connected, view, cache.folder))
+    view, counter = await known_yard(connected, cache.folder, note)
+    plan = make_plan(options, view, counter)
+    tally.started = time.monotonic()
     try:
-        async with shown(tally):
-            async for placed in summarize_sources(connected, sources, plan, cache, tally):
+        async with (
+            shown(tally),
+            aclosing(summarize_sources(connected, sources, plan, cache, tally)) as records,
+        ):
+            async for placed in records:
                 await asyncio.to_thread(sink.add, placed)
         await asyncio.to_thread(sink.finish, tally)
     except asyncio.CancelledError:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from lorayard.batch.lost import JobLostError, outcome_or_lost
 from lorayard.client import Client
 from lorayard.errors import (
     BusUnavailableError,
@@ -23,8 +24,9 @@ from lorayard.result import Result
 from lorayard.summarize.cache import Cache
 from lorayard.summarize.errors import DocumentError
 from lorayard.summarize.identity import has_moved, key_of
-from lorayard.summarize.structure import UnusableAnswerError, without_loop
+from lorayard.summarize.structure import PoorAnswerError
 from lorayard.summarize.tally import Tally
+from lorayard.summarize.wording import UnusableAnswerError, without_loop
 from lorayard_schemas.result import ResultState
 
 ROOM_SECONDS: Final = 7 * 86_400.0
@@ -71,7 +73,7 @@ class Answer:
 
 
 Check = Callable[[str], object]
-"""Raises UnusableAnswerError."""
+"""Raises UnusableAnswerError; a PoorAnswerError where the answer would do if none is better."""
 
 
 class Asker:
@@ -120,9 +122,9 @@ class Asker:
 
     async def _answer(self, key: str, question: Question, check: Check) -> Answer:
         kept = await self._cache.answer(key)
-        if kept is not None:
+        if kept is not None and (answer := _usable(kept, check)) is not None:
             self._tally.chunks_kept += 1
-            return Answer(**json.loads(kept))
+            return answer
         async with self._window:
             answer = await self._attempt(key, question, check)
         # Whoever asks under the old meaning of an alias wants another answer.
@@ -133,36 +135,59 @@ class Asker:
     async def _attempt(self, key: str, question: Question, check: Check) -> Answer:
         failed, drawn = await self._cache.failures(key), await self._cache.failures(f"{key}-drawn")
         problem: Exception = DocumentError("it was not asked about", code="bad_answer")
-        for attempt in range(self._attempts):
+        poor: Answer | None = None
+        for _ in range(self._attempts):
             # The same name finds the job of a run that was cut short; one that has failed is no use.
-            name = f"summarize-{key}-{failed}-{drawn}"
-            handle = await self._found(name) or await self._submit(name, question, drawn)
-            result = await handle.outcome()
-            if not handle.existing:
+            result, existing = await self._outcome(f"summarize-{key}-{failed}-{drawn}", question, drawn)
+            if not existing:
                 self._count(result)
             if not result.succeeded:
                 failed += 1
                 await self._cache.count_failure(key)
                 problem = _failure(result)
-                if not handle.existing:
-                    raise problem
+                if not existing:
+                    break
                 continue  # what became of an earlier run's job says nothing of the next one
             cut = result.finish_reason == "length"
             text = without_loop(result.text) if cut and question.json_schema is None else result.text
+            answer = replace(_answer_of(result), text=text)
             try:
                 check(text)
-                # A loop is drawn anew; where that gives nothing better, what stood before it is the answer.
-                if text != result.text and attempt + 1 < self._attempts:
-                    raise UnusableAnswerError("it says the same over and over")
+                if text == result.text:
+                    return answer
+                raise PoorAnswerError("it says the same over and over")
             except UnusableAnswerError as error:
+                # Drawn anew; where that gives nothing better, the likeliest one that can be used is the answer.
+                if isinstance(error, PoorAnswerError):
+                    poor = poor or answer
                 drawn += 1
                 await self._cache.count_failure(f"{key}-drawn")
                 self._tally.retried += 1
                 reason = f"no usable answer in {self._attempts} attempts: {error}"
                 problem = DocumentError(reason, code="bad_answer")
-            else:
-                return replace(_answer_of(result), text=text)
-        raise problem
+        if poor is None:
+            raise problem
+        return poor
+
+    async def _outcome(self, name: str, question: Question, drawn: int) -> tuple[Result, bool]:
+        """How the job of this name ended, and whether the yard had it before."""
+        while True:
+            handle = await self._handle(name, question, drawn)
+            try:
+                return await outcome_or_lost(handle), handle.existing
+            except JobLostError:
+                continue  # nobody will ever tell of it: it is submitted anew
+
+    async def _handle(self, name: str, question: Question, drawn: int) -> JobHandle:
+        """The job of this name; a bus that is away is waited for."""
+        patient_until = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return await self._found(name) or await self._submit(name, question, drawn)
+            except (BusUnavailableError, SubmitUnconfirmedError):
+                if time.monotonic() > patient_until:
+                    raise
+                await asyncio.sleep(AGAIN_SECONDS)  # by its key the job is one, however often it is sent
 
     async def _found(self, name: str) -> JobHandle | None:
         """The job of an earlier run, where the yard still has it. The bus itself knows a name for two minutes
@@ -189,28 +214,34 @@ class Asker:
                 "repetition_penalty": RETRY_PENALTY,
                 "seed": drawn,
             }
-        patient_until = time.monotonic() + AWAY_SECONDS
-        while True:
-            try:
-                handle = await self._client.submit(
-                    question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options
-                )
-                await self._cache.keep_job(idempotency_key, handle.id)
-                return handle
-            except InvalidRequestError as error:
-                if error.field not in ("prompt", "request"):
-                    raise  # wrong for every document: an adapter's name, a number
-                raise DocumentError(str(error), code="bad_input") from error
-            except (BusUnavailableError, SubmitUnconfirmedError):
-                if time.monotonic() > patient_until:
-                    raise
-                await asyncio.sleep(AGAIN_SECONDS)  # by its key the job is one, however often it is sent
+        try:
+            handle = await self._client.submit(
+                question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options
+            )
+        except InvalidRequestError as error:
+            if error.field not in ("prompt", "request"):
+                raise  # wrong for every document: an adapter's name, a number
+            raise DocumentError(str(error), code="bad_input") from error
+        await self._cache.keep_job(idempotency_key, handle.id)
+        return handle
 
     def _count(self, result: Result) -> None:
         self._tally.answered += 1
         self._tally.slot_hits += result.tier in ("slot", "none")
         self._tally.prompt_tokens += result.usage.prompt_tokens
         self._tally.completion_tokens += result.usage.completion_tokens
+
+
+def _usable(kept: str, check: Check) -> Answer | None:
+    """What an earlier run has kept, which may have asked less of it."""
+    answer = Answer(**json.loads(kept))
+    try:
+        check(answer.text)
+    except PoorAnswerError:
+        return answer  # there was none better
+    except UnusableAnswerError:
+        return None
+    return answer
 
 
 def _answer_of(result: Result) -> Answer:

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Final
 
 from lorayard.summarize.asking import TOO_LONG, Answer, Asker, Question
@@ -19,8 +20,9 @@ from lorayard.summarize.prompt_set import TEXT, fill
 from lorayard.summarize.reading.whole_text import REPLACED, whole_text
 from lorayard.summarize.room import TITLE
 from lorayard.summarize.splitter import Chunk, split
-from lorayard.summarize.structure import bullets, plain_summary, read_structured, schema
+from lorayard.summarize.structure import check_structured, is_field_name, read_structured, schema
 from lorayard.summarize.styles import Style
+from lorayard.summarize.wording import bullets, plain_summary
 
 HEADING: Final = re.compile(
     r"^#{1,6}[ \t]+(?P<hashed>\S.*?)[ \t]*#*[ \t]*$|^(?P<lined>\S.*)\n[=~-]{3,}[ \t]*$", re.MULTILINE
@@ -88,7 +90,8 @@ class DocumentWork:
         title, text, points = self.counted.title, last.text, tuple[str, ...]()
         if self.plan.options.structured:
             record = read_structured(text)
-            title, summary, points = record.title, record.summary, record.key_points
+            title = self.counted.title if is_field_name(record.title) else record.title
+            summary, points = record.summary, record.key_points
         else:
             summary = plain_summary(text)
             points = bullets(summary)
@@ -142,12 +145,15 @@ class DocumentWork:
             max_new_tokens=options.final_tokens if final else options.part_tokens,
             json_schema=schema(options.wanted_words) if structured else None,
         )
-        answer = await self.asker.ask(question, read_structured if structured else plain_summary)
+        answer = await self.asker.ask(question, self._check_record if structured else plain_summary)
         self.counted.prompt_tokens += answer.prompt_tokens
         self.counted.completion_tokens += answer.completion_tokens
         moved = has_moved(answerer.adapter, answerer.identity, answer.adapter, answer.digest)
         self.counted.moved = self.counted.moved or moved
         return answer
+
+    def _check_record(self, text: str) -> None:
+        check_structured(text, names=(self.name, PurePath(self.name).stem))
 
 
 class _Tree:

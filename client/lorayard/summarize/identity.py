@@ -6,13 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from lorayard.client import Client
 from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.alias import DEFAULT_ALIAS, AliasRecord
 from lorayard_schemas.names import BASE, split_version
+
+ECHO_ENGINE: Final = "EchoEngine"
+"""As its workers tell: it has no model, and so no tokenizer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,11 @@ class YardView:
     def base_digests(self) -> tuple[str, ...]:
         """Of the base models that answer."""
         return tuple(sorted({advert.base_digest for advert in self.workers}))
+
+    @property
+    def has_no_model(self) -> bool:
+        """Whether all who answer only repeat."""
+        return all(advert.engine == ECHO_ENGINE for advert in self.workers)
 
     @property
     def context_tokens(self) -> int | None:

@@ -12,13 +12,11 @@ from lorayard.summarize.prompt_set import PromptSet
 from lorayard.summarize.room import Room, room_for
 from lorayard.summarize.styles import instruction
 
-RECIPE: Final = 1
+RECIPE: Final = 2
 """Raised when the same options make other prompts or another tree."""
 
 UNKNOWN_CONTEXT_TOKENS: Final = 2048
 """Where no worker could be asked: jobs may be left for one that comes."""
-
-AS_RECORD: Final = " Answer as JSON with the fields title, summary and key_points."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +34,7 @@ class Plan:
     @property
     def style(self) -> str:
         """What the prompts say about the form of a final answer."""
-        return self.style_of_parts + (AS_RECORD if self.options.structured else "")
+        return instruction(self.options.style, self.options.wanted_words, as_record=self.options.structured)
 
     @property
     def style_of_parts(self) -> str:

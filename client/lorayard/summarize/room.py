@@ -45,7 +45,8 @@ def room_for(
         InvalidRequestError: nothing useful does.
     """
     around = counter.count(form) + SPARE_TOKENS
-    style = instruction(options.style, options.wanted_words)
+    # The longest that any of the prompts is given.
+    style = instruction(options.style, options.wanted_words, as_record=options.structured)
 
     def left(prompt: str, answer_tokens: int) -> int:
         words = str(options.wanted_words)

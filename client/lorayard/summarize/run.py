@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
@@ -23,8 +23,8 @@ from lorayard.summarize.reading.apart import APART, parse_apart
 from lorayard.summarize.reading.document import FileContent, look_at, read_document
 from lorayard.summarize.record import DocumentRecord
 from lorayard.summarize.sources import Source
-from lorayard.summarize.structure import UnusableAnswerError
 from lorayard.summarize.tally import Tally
+from lorayard.summarize.wording import UnusableAnswerError
 
 PARSERS: Final = max(1, (os.cpu_count() or 2) // 2)
 """Processes that parse at once, each with some hundred megabytes; the other cores are the yard's."""
@@ -40,7 +40,7 @@ class Placed:
 
 async def summarize_sources(
     client: Client, sources: Iterable[Source], plan: Plan, cache: Cache, tally: Tally
-) -> AsyncIterator[Placed]:
+) -> AsyncGenerator[Placed]:
     """A record for every source, as they are done; never more documents at once than jobs.
 
     Raises:
@@ -49,11 +49,15 @@ async def summarize_sources(
         LorayardError: the yard is away, or takes no jobs.
     """
     run = _Run(client, plan, cache, tally)
-    numbered = enumerate(sources)
+    numbered, ended = enumerate(sources), False
     waiting: set[asyncio.Task[Placed]] = set()
     try:
         while True:
-            for place, source in itertools.islice(numbered, plan.options.in_flight - len(waiting)):
+            room = plan.options.in_flight - len(waiting)
+            # In a thread: whoever lists folders on the way looks at their files.
+            found = [] if ended else await asyncio.to_thread(_next, numbered, room)
+            ended = len(found) < room
+            for place, source in found:
                 waiting.add(asyncio.create_task(run.document(place, source), name=f"document-{place}"))
             if not waiting:
                 return
@@ -64,6 +68,10 @@ async def summarize_sources(
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _next(numbered: Iterator[tuple[int, Source]], most: int) -> list[tuple[int, Source]]:
+    return list(itertools.islice(numbered, most))
 
 
 class _Run:

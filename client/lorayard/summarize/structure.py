@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from lorayard.summarize.wording import UnusableAnswerError, plain_summary, same_words, without_loop
+
+LEAST_POINTS: Final = 2
+"""That are asked for: models that may write one point write the title once more."""
 MOST_POINTS: Final = 5
 TITLE_CHARACTERS: Final = 100
 POINT_CHARACTERS: Final = 160
 CHARACTERS_PER_WORD: Final = 8
 
-LOOP_WORDS: Final = 12
-LOOP_TIMES: Final = 4
-"""A phrase of so many words at most, so often, one behind the other: no text with a meaning has that."""
+LEAST_TITLE_CHARACTERS: Final = 6
+LEAST_POINT_CHARACTERS: Final = 16
+LEAST_SUMMARY_CHARACTERS: Final = 40
+"""A small model ends a text as soon as it may; names of fields are shorter than that, too."""
 
 SPARE_TOKENS: Final = 64
 """For names of fields, quotes and escapes."""
@@ -34,32 +39,76 @@ class StructuredSummary(BaseModel):
     key_points: tuple[_Words, ...] = Field(min_length=1, max_length=MOST_POINTS)
 
 
-class UnusableAnswerError(ValueError):
-    """An answer that is no summary; the message says why."""
+_FIELDS: Final = frozenset(same_words(name) for name in (*StructuredSummary.model_fields, "key point"))
+"""Which models repeat from their instructions instead of saying something."""
+
+
+class PoorAnswerError(UnusableAnswerError):
+    """An answer that better ones are looked for than; it is used where there are none."""
 
 
 def schema(words: int) -> Mapping[str, Any]:
     """What the answer is held to. Every text has an end, or a small model would never close it."""
-    point = {"type": "string", "minLength": 3, "maxLength": POINT_CHARACTERS}
-    summary = {"type": "string", "minLength": 3, "maxLength": words * CHARACTERS_PER_WORD}
+    longest = words * CHARACTERS_PER_WORD
     return {
         "type": "object",
         "properties": {
-            "title": {"type": "string", "minLength": 3, "maxLength": TITLE_CHARACTERS},
-            "summary": summary,
-            "key_points": {"type": "array", "items": point, "minItems": 1, "maxItems": MOST_POINTS},
+            "title": _text(LEAST_TITLE_CHARACTERS, TITLE_CHARACTERS),
+            "summary": _text(min(LEAST_SUMMARY_CHARACTERS, longest // 2), longest),
+            "key_points": {
+                "type": "array",
+                "items": _text(LEAST_POINT_CHARACTERS, POINT_CHARACTERS),
+                "minItems": LEAST_POINTS,
+                "maxItems": MOST_POINTS,
+            },
         },
         "required": ["title", "summary", "key_points"],
         "additionalProperties": False,
     }
 
 
+def _text(least: int, most: int) -> Mapping[str, Any]:
+    return {"type": "string", "minLength": least, "maxLength": most}
+
+
 def read_structured(text: str) -> StructuredSummary:
-    """The record in an answer.
+    """The record in an answer, without points that say nothing: names of fields, the title, the same again.
 
     Raises:
         UnusableAnswerError: it is none: cut short, or empty where words belong.
     """
+    record = _parsed(text)
+    points = tuple(_telling(record))
+    if not points:
+        raise UnusableAnswerError("key_points: none of them says anything")
+    if same_words(record.summary) in _FIELDS:
+        raise UnusableAnswerError("summary: it is the name of a field")
+    summary = without_loop(plain_summary(record.summary))
+    return record.model_copy(update={"summary": summary, "key_points": points})
+
+
+def check_structured(text: str, *, names: Collection[str]) -> None:
+    """Whether the record says something in each of its fields; `names` are those of the document.
+
+    Raises:
+        PoorAnswerError: not in each.
+        UnusableAnswerError: as `read_structured`.
+    """
+    kept, written = read_structured(text), _parsed(text)
+    if len(kept.key_points) < len(written.key_points):
+        raise PoorAnswerError("key_points: they repeat the title, each other or names of fields")
+    if is_field_name(kept.title) or same_words(kept.title) in {same_words(name) for name in names}:
+        raise PoorAnswerError("title: it is the name of the file, or of a field")
+    if kept.summary != plain_summary(written.summary):
+        raise PoorAnswerError("summary: it says the same over and over")
+
+
+def is_field_name(text: str) -> bool:
+    """Whether a model has repeated its instructions."""
+    return same_words(text) in _FIELDS
+
+
+def _parsed(text: str) -> StructuredSummary:
     try:
         return StructuredSummary.model_validate(json.loads(text))
     except ValidationError as error:
@@ -70,34 +119,9 @@ def read_structured(text: str) -> StructuredSummary:
         raise UnusableAnswerError(f"no JSON document: {error}") from error
 
 
-_LABEL: Final = re.compile(r"^\s*(?:summary|title)\s*:\s*", re.IGNORECASE)
-_BULLET: Final = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+(?P<point>\S.*)$", re.MULTILINE)
-
-
-def plain_summary(text: str) -> str:
-    """An answer without the label that some adapters begin with.
-
-    Raises:
-        UnusableAnswerError: nothing is left.
-    """
-    if found := _LABEL.sub("", text, count=1).strip():
-        return found
-    raise UnusableAnswerError("the answer is empty")
-
-
-def without_loop(text: str) -> str:
-    """An answer that ran into its limit, without the few words that it said over and over up to there, as
-    small models do; all of it, where it does not end so."""
-    words = text.split()[:-1]  # the last one may be cut in two
-    for width in range(1, LOOP_WORDS + 1):
-        repeated = 0
-        while repeated + width < len(words) and words[-1 - repeated] == words[-1 - repeated - width]:
-            repeated += 1
-        if repeated >= width * (LOOP_TIMES - 1):
-            return " ".join(words[: len(words) - repeated])
-    return text
-
-
-def bullets(text: str) -> tuple[str, ...]:
-    """The points of a list, in any of the usual forms."""
-    return tuple(match["point"].strip() for match in _BULLET.finditer(text))
+def _telling(record: StructuredSummary) -> Iterator[str]:
+    said = {*_FIELDS, same_words(record.title), ""}
+    for point in record.key_points:
+        if (words := same_words(point)) not in said:
+            said.add(words)
+            yield point

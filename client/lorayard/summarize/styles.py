@@ -30,6 +30,14 @@ _SENTENCES: Final = {
 }
 
 
-def instruction(style: Style, words: int) -> str:
-    """How the model is told."""
-    return _SENTENCES[style].replace("{words}", str(words))
+AS_RECORD: Final = (
+    " Answer as JSON: a short title that says what the document is about, the summary, and the most important "
+    "points, each a whole sentence with one fact from the document."
+)
+"""Names of its fields do not stand here: small models give them back as if they were points."""
+
+
+def instruction(style: Style, words: int, *, as_record: bool = False) -> str:
+    """How the model is told; `as_record` is for an answer that a JSON schema holds to its form."""
+    told = _SENTENCES[style].replace("{words}", str(words))
+    return told + AS_RECORD if as_record else told

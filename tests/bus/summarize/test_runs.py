@@ -17,7 +17,9 @@ from lorayard import CancelQuery, InvalidRequestError, JobFailedError
 from lorayard.summarize.cache import Cache
 from lorayard.summarize.prompt_set import PromptSet
 from lorayard.summarize.splitter import split
+from lorayard.summarize.structure import PoorAnswerError
 from lorayard.summarize.styles import Style
+from lorayard.summarize.wording import UnusableAnswerError
 
 pytestmark = pytest.mark.bus
 
@@ -195,6 +197,54 @@ async def test_a_record_that_cannot_be_had_lists_its_document__e6(
     # What failed has new jobs the next time, not the old answers.
     await summarizer.run(write(), structured=True)
     assert (summarizer.last.failed, summarizer.last.retried, summarizer.last.kept) == (1, 3, 1)
+
+
+async def test_a_poor_record_is_drawn_anew_and_used_where_none_is_better__e6(
+    yard: Yard, summarizer: Summarizer, write: Write
+) -> None:
+    await serving(yard)
+    record = '{"title": "a.txt", "summary": "It says so.", "key_points": ["title", "A point.", "a point"]}'
+    found = (await summarizer.run(write(a=record), structured=True))["a.txt"]
+    assert (found.error, found.summary, found.key_points) == (None, "It says so.", ("A point.",))
+    assert summarizer.last.retried == 3
+    await summarizer.run(write(), structured=True, in_flight=7)
+    assert (summarizer.last.kept, summarizer.last.retried) == (1, 0)
+
+
+async def test_a_poor_answer_is_kept_though_those_drawn_later_are_worse__e6(
+    yard: Yard, summarizer: Summarizer, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await serving(yard)
+    seen: list[str] = []
+
+    def check(text: str, **_: object) -> None:
+        seen.append(text)
+        raise PoorAnswerError("so so") if len(seen) == 1 else UnusableAnswerError("worse")
+
+    monkeypatch.setattr("lorayard.summarize.document.check_structured", check)
+    record = '{"title": "Locks", "summary": "It says so.", "key_points": ["A point."]}'
+    found = (await summarizer.run(write(a=record), structured=True))["a.txt"]
+    assert (found.error, found.summary, len(seen)) == (None, "It says so.", 3)
+
+
+@pytest.mark.timeout(60)
+async def test_a_job_that_is_gone_with_its_result_is_asked_again__g1(
+    yard: Yard, summarizer: Summarizer, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when this side slept for longer than results are kept."""
+    monkeypatch.setattr("lorayard.batch.lost.FIRST_LOOK_SECONDS", 0.2)
+    stream = yard.bus.subjects.stream("jobs")
+    config = (await yard.bus.api(f"STREAM.INFO.{stream}"))["config"]
+    await yard.bus.api(f"STREAM.UPDATE.{stream}", {**config, "duplicate_window": 10**8})
+    running = asyncio.create_task(summarizer.run(write(a="Text.")))
+
+    async def queued() -> bool:
+        return await yard.left() == 1
+
+    await yard.wait_until(queued)
+    await yard.bus.api(f"STREAM.PURGE.{stream}")
+    await serving(yard)
+    assert (await running)["a.txt"].summary == "Text."
 
 
 async def test_a_run_that_is_cut_short_loses_only_what_was_in_flight__e6(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from lorayard.summarize.counting import EstimatedTokens
 from lorayard.summarize.options import SummaryOptions
 from lorayard.summarize.prompt_set import NAMES, PromptSet, fill
 from lorayard.summarize.room import room_for
-from lorayard.summarize.structure import UnusableAnswerError, bullets, plain_summary, read_structured
-from lorayard.summarize.styles import Style
+from lorayard.summarize.structure import PoorAnswerError, check_structured, read_structured, schema
+from lorayard.summarize.styles import Style, instruction
+from lorayard.summarize.wording import UnusableAnswerError, bullets, plain_summary
 
 
 def test_prompts_come_from_a_folder_and_whole_stands_for_the_others(tmp_path: Path) -> None:
@@ -98,3 +100,63 @@ def test_a_label_is_no_part_of_a_summary() -> None:
     assert bullets("- a\n* b\n 3. c\nd") == ("a", "b", "c")
     with pytest.raises(UnusableAnswerError, match="empty"):
         plain_summary(" Summary: \n")
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        pytest.param("Summary: A lock. Summary: It is free.", "A lock.\nIt is free.", id="behind a sentence"),
+        pytest.param("A lock.\nSummary: A lock.\nSummary: A l", "A lock.", id="what was said"),
+        pytest.param("It prints Summary: and a line.", "It prints Summary: and a line.", id="a word"),
+    ],
+)
+def test_a_label_in_the_middle_is_none_either__e6(text: str, summary: str) -> None:
+    assert plain_summary(text) == summary
+
+
+def _record(title: str, *points: str, summary: str = "It locks files.") -> str:
+    return json.dumps({"title": title, "summary": summary, "key_points": points})
+
+
+LOCKED = "Locks end with their process."
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param(_record("Locks", "title", LOCKED), "key_points", id="the name of a field"),
+        pytest.param(_record("Locks", "Key points:", LOCKED), "key_points", id="one as people write it"),
+        pytest.param(_record("Locks", "LOCKS.", LOCKED), "key_points", id="the title"),
+        pytest.param(_record("Locks", LOCKED, LOCKED.upper()), "key_points", id="twice"),
+        pytest.param(_record("locks.rst", LOCKED), "title", id="the name of the file"),
+        pytest.param(_record("locks", LOCKED), "title", id="without its suffix"),
+        pytest.param(_record("title", LOCKED), "title", id="the title is a field's name"),
+        pytest.param(_record("Files", LOCKED, summary="So it is. " * 4 + "So"), "summary", id="a loop"),
+    ],
+)
+def test_a_record_that_says_little_is_poor_and_can_be_used__e6(text: str, reason: str) -> None:
+    with pytest.raises(PoorAnswerError, match=reason):
+        check_structured(text, names=("locks.rst", "locks"))
+    assert read_structured(text).key_points == (LOCKED,)
+
+
+def test_a_record_that_says_nothing_cannot__e6() -> None:
+    for text in (_record("Locks", "title", "Summary", "locks"), _record("Locks", LOCKED, summary="summary")):
+        with pytest.raises(UnusableAnswerError) as caught:
+            check_structured(text, names=())
+        assert not isinstance(caught.value, PoorAnswerError)
+    check_structured(_record("Locks of files", LOCKED), names=("locks.rst",))
+
+
+@pytest.mark.parametrize("words", [1, 5, 120])
+def test_what_an_answer_is_held_to_is_longer_than_a_fields_name_and_can_be_kept__e6(words: int) -> None:
+    fields = schema(words)["properties"]
+    assert fields["summary"]["minLength"] <= fields["summary"]["maxLength"]
+    assert fields["key_points"]["items"]["minLength"] > len("key_points")
+    assert fields["title"]["minLength"] > len("title")
+
+
+def test_the_instructions_of_a_record_name_none_of_its_fields__e6() -> None:
+    told = instruction(Style.LINE, 30, as_record=True)
+    assert "key_points" not in told
+    assert told.startswith(instruction(Style.LINE, 30))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lorayard.summarize.sources import find_sources
+from lorayard.summarize.sources import Wanted, find_sources
 
 
-def _names(root: Path, *paths: Path, all_files: bool = False) -> list[str]:
-    return [str(found.path.relative_to(root)) for found in find_sources(paths, all_files=all_files)]
+def _names(root: Path, *paths: Path, wanted: Wanted = Wanted.TEXT) -> list[str]:
+    return [str(found.path.relative_to(root)) for found in find_sources(paths, wanted=wanted)]
 
 
 def _write(root: Path, *names: str) -> None:
@@ -20,12 +20,37 @@ def _write(root: Path, *names: str) -> None:
 
 def test_a_folder_stands_for_its_documents_in_order_of_names(tmp_path: Path) -> None:
     _write(tmp_path, "b.md", "a.txt", "sub/c.MD", "code.py", "image.png", "LICENSE", "x.pdf", "y.docx")
-    assert _names(tmp_path, tmp_path) == ["LICENSE", "a.txt", "b.md", "x.pdf", "y.docx", "sub/c.MD"]
+    found = _names(tmp_path, tmp_path, wanted=Wanted.DOCUMENTS)
+    assert found == ["LICENSE", "a.txt", "b.md", "x.pdf", "y.docx", "sub/c.MD"]
+
+
+def test_a_text_is_one_whatever_its_name__e6(tmp_path: Path) -> None:
+    _write(tmp_path, "ls.1", "build.log.2", "changes.debian", "code.py")
+    contents = {
+        "old.latin1": "Grüße aus der Küche, schöne Äpfel und Öl. ".encode("cp1252") * 20,
+        "wide.data": "Grüße".encode("utf-16"),
+        "picture.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        "noise.bin": os.urandom(5000),
+        "nothing.typed": b"",
+        "end.cut": ("x" * 4095 + "ü").encode(),  # the last character that is looked at is cut in two
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    os.mkfifo(tmp_path / "pipe.sock")  # opening it would wait for a writer
+    texts = ["build.log.2", "changes.debian", "code.py", "end.cut", "ls.1", "old.latin1", "wide.data"]
+    assert _names(tmp_path, tmp_path) == texts
+    assert _names(tmp_path, tmp_path, wanted=Wanted.DOCUMENTS) == []
+
+
+def test_a_file_that_nobody_may_read_is_listed__g3(tmp_path: Path) -> None:
+    (tmp_path / "gone.data").symlink_to(tmp_path / "nowhere")
+    assert _names(tmp_path, tmp_path) == ["gone.data"]
 
 
 def test_all_files_of_a_folder_are_taken_where_that_is_asked_for(tmp_path: Path) -> None:
-    _write(tmp_path, "code.py", "a.txt")
-    assert _names(tmp_path, tmp_path, all_files=True) == ["a.txt", "code.py"]
+    _write(tmp_path, "a.txt")
+    (tmp_path / "code.pyc").write_bytes(b"\0\1")
+    assert _names(tmp_path, tmp_path, wanted=Wanted.ALL) == ["a.txt", "code.pyc"]
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
