@@ -1,4 +1,4 @@
-"""A disk that takes no more stops a batch with whole lines, and nothing is asked twice afterwards (E6, G2)."""
+"""A disk that takes no more stops a batch with whole lines, and a resume asks nothing twice (E6, G2)."""
 
 from __future__ import annotations
 

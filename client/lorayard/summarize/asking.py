@@ -157,7 +157,7 @@ class Asker:
                     return answer
                 raise PoorAnswerError("it says the same over and over")
             except UnusableAnswerError as error:
-                # Drawn anew; where that gives nothing better, the likeliest one that can be used is the answer.
+                # Drawn anew; where that gives nothing better, the first that can be used is the answer.
                 if isinstance(error, PoorAnswerError):
                     poor = poor or answer
                 drawn += 1

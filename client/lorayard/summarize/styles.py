@@ -31,8 +31,8 @@ _SENTENCES: Final = {
 
 
 AS_RECORD: Final = (
-    " Answer as JSON: a short title that says what the document is about, the summary, and the most important "
-    "points, each a whole sentence with one fact from the document."
+    " Answer as JSON: a short title that says what the document is about, the summary, and the most "
+    "important points, each a whole sentence with one fact from the document."
 )
 """Names of its fields do not stand here: small models give them back as if they were points."""
 
