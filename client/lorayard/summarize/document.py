@@ -89,7 +89,7 @@ class DocumentWork:
             raise DocumentError("empty")
         title, text, points = self.counted.title, last.text, tuple[str, ...]()
         if self.plan.options.structured:
-            record = read_structured(text)
+            record = read_structured(text, self.plan.options.wanted_words)
             title = self.counted.title if is_field_name(record.title) else record.title
             summary, points = record.summary, record.key_points
         else:
@@ -153,7 +153,8 @@ class DocumentWork:
         return answer
 
     def _check_record(self, text: str) -> None:
-        check_structured(text, names=(self.name, PurePath(self.name).stem))
+        names = (self.name, PurePath(self.name).stem)
+        check_structured(text, self.plan.options.wanted_words, names=names)
 
 
 class _Tree:

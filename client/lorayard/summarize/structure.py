@@ -9,7 +9,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from lorayard.summarize.wording import UnusableAnswerError, plain_summary, same_words, without_loop
+from lorayard.summarize.wording import (
+    UnusableAnswerError,
+    plain_summary,
+    said_once,
+    same_words,
+    whole_sentences,
+    without_loop,
+)
 
 LEAST_POINTS: Final = 2
 """That are asked for: models that may write one point write the title once more."""
@@ -71,8 +78,9 @@ def _text(least: int, most: int) -> Mapping[str, Any]:
     return {"type": "string", "minLength": least, "maxLength": most}
 
 
-def read_structured(text: str) -> StructuredSummary:
-    """The record in an answer, without points that say nothing: names of fields, the title, the same again.
+def read_structured(text: str, words: int) -> StructuredSummary:
+    """The record in an answer to `schema(words)`: texts that were cut at their limits end with a sentence or a
+    word, and what says nothing is left out: names of fields, the title, the same again.
 
     Raises:
         UnusableAnswerError: it is none: cut short, or empty where words belong.
@@ -81,26 +89,42 @@ def read_structured(text: str) -> StructuredSummary:
     points = tuple(_telling(record))
     if not points:
         raise UnusableAnswerError("key_points: none of them says anything")
-    if same_words(record.summary) in _FIELDS:
+    if is_field_name(record.summary):
         raise UnusableAnswerError("summary: it is the name of a field")
-    summary = without_loop(plain_summary(record.summary))
-    return record.model_copy(update={"summary": summary, "key_points": points})
+    changed = {
+        "title": whole_sentences(record.title, TITLE_CHARACTERS),
+        "summary": _told(record.summary, words)[0],
+        "key_points": tuple(whole_sentences(point, POINT_CHARACTERS) for point in points),
+    }
+    return record.model_copy(update=changed)
 
 
-def check_structured(text: str, *, names: Collection[str]) -> None:
+def check_structured(text: str, words: int, *, names: Collection[str]) -> None:
     """Whether the record says something in each of its fields; `names` are those of the document.
 
     Raises:
         PoorAnswerError: not in each.
         UnusableAnswerError: as `read_structured`.
     """
-    kept, written = read_structured(text), _parsed(text)
+    kept, written = read_structured(text, words), _parsed(text)
+    known = {same_words(name) for name in names}
     if len(kept.key_points) < len(written.key_points):
         raise PoorAnswerError("key_points: they repeat the title, each other or names of fields")
-    if is_field_name(kept.title) or same_words(kept.title) in {same_words(name) for name in names}:
+    if is_field_name(kept.title) or same_words(kept.title) in known:
         raise PoorAnswerError("title: it is the name of the file, or of a field")
-    if kept.summary != plain_summary(written.summary):
+    if same_words(kept.summary) in known | {same_words(kept.title)}:
+        raise PoorAnswerError("summary: it is the title, or the name of the file")
+    if _told(written.summary, words)[1]:
         raise PoorAnswerError("summary: it says the same over and over")
+
+
+def _told(summary: str, words: int) -> tuple[str, bool]:
+    """What it says, once and in whole sentences, and whether it says something over and over."""
+    plain = plain_summary(summary)
+    straight = without_loop(plain)
+    ended = whole_sentences(straight, words * CHARACTERS_PER_WORD)
+    once = said_once(ended)
+    return once, straight != plain or once != ended
 
 
 def is_field_name(text: str) -> bool:

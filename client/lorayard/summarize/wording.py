@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from lorayard.summarize.borders import SENTENCE
+
 LOOP_WORDS: Final = 40
 """A phrase of so many words at most: models go round in whole sentences, too."""
 LOOP_TIMES: Final = 3
@@ -15,8 +17,12 @@ LONG_PHRASE_TIMES: Final = 2
 """Nor has it a whole sentence twice, word by word."""
 
 _LABEL: Final = re.compile(r"^\s*(?:summary|title)\s*:\s*", re.IGNORECASE)
-_LABEL_INSIDE: Final = re.compile(r"(?:(?<=\n)|(?<=[.!?]\s))[ \t]*Summary[ \t]*:\s*")
-"""Where a model begins anew. Within a sentence it is a word."""
+_LABEL_INSIDE: Final = re.compile(r"(?<!\w)Summary[ \t]*:\s*")
+_ENDED: Final = re.compile(r"(?:[.!?]\s+|\n\s*)$")
+"""Behind that a label begins a summary anew; within a sentence it stands for nothing."""
+_BEGINNING: Final = re.compile(r"(?<=[.!?])(\s*)(?=[A-Z])")
+_FEWEST_WORDS: Final = 4
+"""Of a sentence that is known again: shorter ones may be initials."""
 _BULLET: Final = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+(?P<point>\S.*)$", re.MULTILINE)
 _BETWEEN_WORDS: Final = re.compile(r"[\W_]+")
 
@@ -32,14 +38,42 @@ def plain_summary(text: str) -> str:
     Raises:
         UnusableAnswerError: nothing is left.
     """
-    kept: list[str] = []
+    begun: list[str] = []
     for piece in _LABEL_INSIDE.split(_LABEL.sub("", text, count=1)):
+        if begun and not _ENDED.search(begun[-1]):
+            begun[-1] += piece
+        else:
+            begun.append(piece)
+    kept: list[str] = []
+    for piece in map(str.strip, begun):
         words = same_words(piece)
-        if piece.strip() and not any(same_words(one).startswith(words) for one in kept):
-            kept.append(piece.strip())
+        if piece and not any(same_words(one).startswith(words) for one in kept):
+            kept.append(piece)
     if not kept:
         raise UnusableAnswerError("the answer is empty")
     return "\n".join(kept)
+
+
+def whole_sentences(text: str, most_characters: int) -> str:
+    """A text that was cut off at a limit, up to its last whole sentence or else word; any other as it is."""
+    if len(text) < most_characters - 1:  # a space may have stood at its end
+        return text
+    end = max((match.end() for match in SENTENCE.finditer(text)), default=0)
+    if end >= most_characters // 3:
+        return text[:end].rstrip()
+    return text.rpartition(" ")[0].rstrip(" ,;:") + " …" if " " in text else text
+
+
+def said_once(text: str) -> str:
+    """A text without the sentences that stood in it before, or of which only the beginning stands there."""
+    pieces = _BEGINNING.split(text)
+    kept, said = pieces[0], [same_words(pieces[0])]
+    for space, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+        words = same_words(piece)
+        if words.count(" ") + 1 < _FEWEST_WORDS or not any(f"{one} ".startswith(f"{words} ") for one in said):
+            kept += space + piece
+            said.append(words)
+    return kept
 
 
 def without_loop(text: str) -> str:

@@ -217,7 +217,7 @@ async def test_a_poor_answer_is_kept_though_those_drawn_later_are_worse__e6(
     await serving(yard)
     seen: list[str] = []
 
-    def check(text: str, **_: object) -> None:
+    def check(text: str, *_: object, **__: object) -> None:
         seen.append(text)
         raise PoorAnswerError("so so") if len(seen) == 1 else UnusableAnswerError("worse")
 

@@ -82,7 +82,7 @@ def test_a_number_below_one_is_refused_by_name__g3(field: str) -> None:
 
 
 def test_a_record_is_read_and_anything_else_says_why() -> None:
-    found = read_structured('{"title": " T ", "summary": "S", "key_points": ["a", "b"]}')
+    found = read_structured('{"title": " T ", "summary": "S", "key_points": ["a", "b"]}', 120)
     assert (found.title, found.summary, found.key_points) == ("T", "S", ("a", "b"))
     for text, reason in (
         ('{"title": "T", "sum', "no JSON"),
@@ -92,7 +92,7 @@ def test_a_record_is_read_and_anything_else_says_why() -> None:
         (f'{{"title": {"9" * 5000}}}', "no JSON"),
     ):
         with pytest.raises(UnusableAnswerError, match=reason):
-            read_structured(text)
+            read_structured(text, 120)
 
 
 def test_a_label_is_no_part_of_a_summary() -> None:
@@ -107,7 +107,8 @@ def test_a_label_is_no_part_of_a_summary() -> None:
     [
         pytest.param("Summary: A lock. Summary: It is free.", "A lock.\nIt is free.", id="behind a sentence"),
         pytest.param("A lock.\nSummary: A lock.\nSummary: A l", "A lock.", id="what was said"),
-        pytest.param("It prints Summary: and a line.", "It prints Summary: and a line.", id="a word"),
+        pytest.param("It has the Summary: system files.", "It has the system files.", id="in a sentence"),
+        pytest.param("It is in summary: short.", "It is in summary: short.", id="a word"),
     ],
 )
 def test_a_label_in_the_middle_is_none_either__e6(text: str, summary: str) -> None:
@@ -119,6 +120,7 @@ def _record(title: str, *points: str, summary: str = "It locks files.") -> str:
 
 
 LOCKED = "Locks end with their process."
+AGAIN = "It locks files. " + "It is a useful way to lock a file. " * 2 + "It is a useful way."
 
 
 @pytest.mark.parametrize(
@@ -132,20 +134,35 @@ LOCKED = "Locks end with their process."
         pytest.param(_record("locks", LOCKED), "title", id="without its suffix"),
         pytest.param(_record("title", LOCKED), "title", id="the title is a field's name"),
         pytest.param(_record("Files", LOCKED, summary="So it is. " * 4 + "So"), "summary", id="a loop"),
+        pytest.param(_record("Files", LOCKED, summary=AGAIN), "summary", id="a sentence again"),
+        pytest.param(_record("Files", LOCKED, summary="locks.rst"), "summary", id="the file as its summary"),
     ],
 )
 def test_a_record_that_says_little_is_poor_and_can_be_used__e6(text: str, reason: str) -> None:
     with pytest.raises(PoorAnswerError, match=reason):
-        check_structured(text, names=("locks.rst", "locks"))
-    assert read_structured(text).key_points == (LOCKED,)
+        check_structured(text, 120, names=("locks.rst", "locks"))
+    assert read_structured(text, 120).key_points == (LOCKED,)
+
+
+def test_a_text_that_was_cut_at_its_limit_ends_with_a_sentence_or_a_word__e6() -> None:
+    words, limit = 10, 80
+    cut = "It locks files by their names. It waits for those who hold them, as long as somebody"[:limit]
+    for summary, kept in (
+        (cut, "It locks files by their names."),
+        ("one two three four five six seven eight nine ten eleven twelve thirteen fourteen", "…"),
+        ("No full stop", "No full stop"),
+    ):
+        record = _record("Files", LOCKED, summary=summary)
+        assert read_structured(record, words).summary.endswith(kept)
+        assert len(read_structured(record, words).summary) <= limit
 
 
 def test_a_record_that_says_nothing_cannot__e6() -> None:
     for text in (_record("Locks", "title", "Summary", "locks"), _record("Locks", LOCKED, summary="summary")):
         with pytest.raises(UnusableAnswerError) as caught:
-            check_structured(text, names=())
+            check_structured(text, 120, names=())
         assert not isinstance(caught.value, PoorAnswerError)
-    check_structured(_record("Locks of files", LOCKED), names=("locks.rst",))
+    check_structured(_record("Locks of files", LOCKED), 120, names=("locks.rst",))
 
 
 @pytest.mark.parametrize("words", [1, 5, 120])
