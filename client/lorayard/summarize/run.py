@@ -55,7 +55,9 @@ async def summarize_sources(
         while True:
             room = plan.options.in_flight - len(waiting)
             # In a thread: whoever lists folders on the way looks at their files.
-            found = [] if ended else await asyncio.to_thread(_next, numbered, room)
+            found: list[tuple[int, Source]] = []
+            if not ended:
+                found = await asyncio.to_thread(_next, numbered, room)
             ended = len(found) < room
             for place, source in found:
                 waiting.add(asyncio.create_task(run.document(place, source), name=f"document-{place}"))
