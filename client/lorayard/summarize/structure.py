@@ -79,8 +79,8 @@ def _text(least: int, most: int) -> Mapping[str, Any]:
 
 
 def read_structured(text: str, words: int) -> StructuredSummary:
-    """The record in an answer to `schema(words)`: texts that were cut at their limits end with a whole sentence
-    or word, and what says nothing is left out: names of fields, the title, the same again.
+    """The record in an answer to `schema(words)`: texts that were cut at their limits end with a sentence or
+    a word, and what says nothing is left out: names of fields, the title, the same again.
 
     Raises:
         UnusableAnswerError: it is none: cut short, or empty where words belong.
