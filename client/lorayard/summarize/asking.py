@@ -215,9 +215,7 @@ class Asker:
                 "seed": drawn,
             }
         try:
-            handle = await self._client.submit(
-                question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options
-            )
+            handle = await self._client.submit(question.prompt, wait_for_room_seconds=ROOM_SECONDS, **options)
         except InvalidRequestError as error:
             if error.field not in ("prompt", "request"):
                 raise  # wrong for every document: an adapter's name, a number
