@@ -33,8 +33,9 @@ def test_a_full_disk_stops_the_batch_with_whole_lines__e6__g2(up: Up, tmp_path: 
     names = [f"id-{number}" for number in range(LINES)]
     asked = ({"custom_id": name, "method": "POST", "url": "/v1/completions", "body": body} for name in names)
     source.write_text("".join(json.dumps(one) + "\n" for one in asked), encoding="utf-8")
+    arguments = ("batch", "run", str(source), "--output", str(out), "--in-flight", "8")
     ran = subprocess.run(
-        [sys.executable, "-c", LIMITED, "batch", "run", str(source), "--output", str(out)],
+        [sys.executable, "-c", LIMITED, *arguments],
         cwd=up.folder,
         env={**CLEAN_ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
