@@ -121,7 +121,7 @@ def _is_time(seconds: object) -> bool:
 def _sampling(told: object) -> Sampling | None:
     try:
         packed = msgpack.packb(told)
-    except ValueError:  # nested more deeply than it writes, though it reads that
+    except ValueError:  # older releases read what is nested more deeply than they write
         return None
     return _known_sampling(packed) if len(packed) <= SAMPLING_BYTES else None
 

@@ -103,7 +103,7 @@ def test_a_usual_conversation_is_plain() -> None:
 
 
 DEEP = b"\x83" + packed()[1:] + msgpack.packb("sampling") + b"\x91" * 600 + b"\x90"
-"""Nested more deeply than msgpack writes, and less than it reads."""
+"""Nested more deeply than older releases of msgpack write (511), and less than they read."""
 
 UNUSUAL: tuple[bytes, ...] = (
     b"",
