@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Final
 
@@ -49,6 +50,9 @@ _FIELDS: Final = frozenset(same_words(name) for name in (*StructuredSummary.mode
 """Which models repeat from their instructions instead of saying something."""
 
 
+_LABELLED: Final = re.compile(r"\s*(?:title|summary|key[_ ]?points?)\s*:", re.IGNORECASE)
+
+
 class PoorAnswerError(UnusableAnswerError):
     """An answer that better ones are looked for than; it is used where there are none."""
 
@@ -86,8 +90,6 @@ def read_structured(text: str, words: int) -> StructuredSummary:
     """
     record = _parsed(text)
     points = tuple(_telling(record))
-    if not points:
-        raise UnusableAnswerError("key_points: none of them says anything")
     if is_field_name(record.summary):
         raise UnusableAnswerError("summary: it is the name of a field")
     changed = {
@@ -145,6 +147,6 @@ def _parsed(text: str) -> StructuredSummary:
 def _telling(record: StructuredSummary) -> Iterator[str]:
     said = {*_FIELDS, same_words(record.title), ""}
     for point in record.key_points:
-        if (words := same_words(point)) not in said:
+        if (words := same_words(point)) not in said and not _LABELLED.match(point):
             said.add(words)
             yield point
