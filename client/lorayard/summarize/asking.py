@@ -157,8 +157,10 @@ class Asker:
                     return answer
                 raise PoorAnswerError("it says the same over and over")
             except UnusableAnswerError as error:
-                # Drawn anew; where that gives nothing better, the first that can be used is the answer.
                 if isinstance(error, PoorAnswerError):
+                    if question.json_schema is not None:
+                        return answer  # drawn records of small models are well-formed, and made up
+                    # Drawn anew; where that gives nothing better, the first that can be used is the answer.
                     poor = poor or answer
                 drawn += 1
                 await self._cache.count_failure(f"{key}-drawn")

@@ -50,6 +50,7 @@ _FIELDS: Final = frozenset(same_words(name) for name in (*StructuredSummary.mode
 """Which models repeat from their instructions instead of saying something."""
 
 
+_NUMBER: Final = re.compile(r"^\s*\d+[.)]\s*")
 _LABELLED: Final = re.compile(r"\s*(?:title|summary|key[_ ]?points?)\s*:", re.IGNORECASE)
 
 
@@ -147,6 +148,6 @@ def _parsed(text: str) -> StructuredSummary:
 def _telling(record: StructuredSummary) -> Iterator[str]:
     said = {*_FIELDS, same_words(record.title), ""}
     for point in record.key_points:
-        if (words := same_words(point)) not in said and not _LABELLED.match(point):
+        if (words := same_words(_NUMBER.sub("", point))) not in said and not _LABELLED.match(point):
             said.add(words)
             yield point
