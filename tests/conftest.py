@@ -39,7 +39,7 @@ _ORDER = (
     "bus",
     "e2e/test_kills.py",
     "model/test_bench_run.py",
-    "model/test_deterministic_answers.py",
+    "model/test_deterministic.py",
     "model/test_bleed.py",
     "e2e",
     "chaos",
