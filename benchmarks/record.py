@@ -21,6 +21,7 @@ BENCHES = {
     "routing": (*_CLI, "routing", "--json"),
     "adapters": (*_CLI, "adapters", "--json"),
     "gateway": (*_CLI, "gateway", "--json"),
+    "metrics": (*_CLI, "metrics", "--json"),
 }
 """Arguments of the interpreter; what one prints is kept under its name."""
 SELDOM = {
