@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from lorayard_schemas.retry import Retry
     from lorayard_schemas.routes import Match, RouteRule, RouteTable, Stage
     from lorayard_schemas.schedule import CatchUp, Overlap, Schedule, ScheduledRun, ScheduleState
+    from lorayard_schemas.snapshot import SnapshotPart, Trouble, TroubleLevel, YardSnapshot
     from lorayard_schemas.strike import Strike
     from lorayard_schemas.token_event import EventKind
     from lorayard_shared.jobs.tracing import Step, Trace
@@ -237,6 +238,7 @@ __all__ = [
     "ScheduledRun",
     "Schedules",
     "SettingsError",
+    "SnapshotPart",
     "Stage",
     "Step",
     "Sticky",
@@ -254,6 +256,8 @@ __all__ = [
     "TokenLogprob",
     "Trace",
     "TransitionError",
+    "Trouble",
+    "TroubleLevel",
     "UnreadableRecordError",
     "VersionCheck",
     "VersionNamedError",
@@ -264,6 +268,7 @@ __all__ = [
     "YardFullError",
     "YardNotReadyError",
     "YardRefusedError",
+    "YardSnapshot",
     "__version__",
     "deadline",
 ]

@@ -46,9 +46,11 @@ if TYPE_CHECKING:  # imported at their first use: most services publish jobs and
     from lorayard.registry.strikes import Strikes
     from lorayard.scheduled import ScheduledJob
     from lorayard.tenants import Tenants
+    from lorayard.view.asking import SnapshotDesk
     from lorayard.yard_view import QueueDepth
     from lorayard_schemas.advert import WorkerAdvert
     from lorayard_schemas.placement import PlacementReport, PlaceReply
+    from lorayard_schemas.snapshot import SnapshotPart, YardSnapshot
 
 
 class Client:
@@ -76,6 +78,7 @@ class Client:
         )
         self._name = name
         self._link: Link | None = None
+        self._desk: SnapshotDesk | None = None
 
     async def open(self) -> None:
         """Connect; `async with` does it for you.
@@ -91,7 +94,7 @@ class Client:
 
     async def close(self) -> None:
         """Send what is pending and disconnect. Jobs go on; their handles can be made again from their ids."""
-        link, self._link = self._link, None
+        link, self._link, self._desk = self._link, None, None
         if link is not None:
             await link.close()
 
@@ -413,6 +416,27 @@ class Client:
         from lorayard.yard_view import measure_queue
 
         return await measure_queue(self._open_link)
+
+    async def snapshot(
+        self, *, parts: Iterable[SnapshotPart | str] | None = None, older_seconds: float = 1.0
+    ) -> YardSnapshot:
+        """The whole yard at one moment: queues, adapters, workers, dispatchers, and what is wrong.
+
+        `parts` are those of `SnapshotPart`, None is all; overview, troubles and dispatchers are always there.
+        A gateway or an exporter answers with what it read at most `older_seconds` ago; where there is none
+        the bus is read from here, so that it needs no process of the yard.
+
+        Raises:
+            InvalidRequestError: there is no such part.
+            YardNotReadyError: there is no yard.
+            BusUnavailableError: the bus is away.
+        """
+        from lorayard.view.asking import SnapshotDesk, checked_parts
+
+        link = self._open_link
+        if self._desk is None:
+            self._desk = SnapshotDesk(link)
+        return await self._desk.ask(checked_parts(parts), older_seconds)
 
     async def scheduled(self, *, all_tenants: bool = False) -> list[ScheduledJob]:
         """Jobs that wait for their time, or to be tried again, the soonest first.

@@ -53,6 +53,7 @@ _NAMES = {
     "lorayard_schemas.retry": "Retry",
     "lorayard_schemas.routes": "Match RouteRule RouteTable Stage",
     "lorayard_schemas.schedule": "CatchUp Overlap Schedule ScheduledRun ScheduleState",
+    "lorayard_schemas.snapshot": "SnapshotPart Trouble TroubleLevel YardSnapshot",
     "lorayard_schemas.strike": "Strike",
     "lorayard_schemas.token_event": "EventKind",
     "lorayard_shared.jobs.tracing": "Step Trace",

@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # imported at their first use, as in `Client`
     from lorayard.yard_view import QueueDepth
     from lorayard_schemas.advert import WorkerAdvert
     from lorayard_schemas.placement import PlacementReport, PlaceReply
+    from lorayard_schemas.snapshot import SnapshotPart, YardSnapshot
 
 
 class SyncClient:
@@ -314,6 +315,12 @@ class SyncClient:
     def queue_depth(self) -> QueueDepth:
         """How many jobs have no result yet, by lane, tenant and adapter."""
         return self._thread.call(self._client.queue_depth())
+
+    def snapshot(
+        self, *, parts: Iterable[SnapshotPart | str] | None = None, older_seconds: float = 1.0
+    ) -> YardSnapshot:
+        """As `Client.snapshot`."""
+        return self._thread.call(self._client.snapshot(parts=parts, older_seconds=older_seconds))
 
     def scheduled(self, *, all_tenants: bool = False) -> list[ScheduledJob]:
         """Jobs that wait for their time, the soonest first."""

@@ -47,6 +47,7 @@ from lorayard_schemas.schedule import Schedule, ScheduleState
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
+from lorayard_schemas.snapshot import AskSnapshot, YardSnapshot
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_schemas.strike import Strike
 from lorayard_schemas.tenant import TenantRecord
@@ -290,6 +291,16 @@ PUBLIC: tuple[Channel, ...] = (
         side=RECEIVE,
         bodies=(AskPlacements,),
         replies=(PlacementReport, *_SERVICE),
+    ),
+    Channel(
+        name="snapshot",
+        address="yard.svc.snapshot",
+        summary="The yard at one moment: queues, adapters, workers, holds, batches, and what is wrong.",
+        side=RECEIVE,
+        bodies=(AskSnapshot,),
+        replies=(YardSnapshot, *_SERVICE),
+        about="Gateways and exporters answer, one for each question. Fields at their defaults are left out, "
+        "and where a message has no room for all rows the last of the longest list.",
     ),
     Channel(
         name="limits",

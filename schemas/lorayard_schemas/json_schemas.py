@@ -56,6 +56,7 @@ from lorayard_schemas.schedule import Schedule, ScheduleState
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
+from lorayard_schemas.snapshot import AskSnapshot, YardSnapshot
 from lorayard_schemas.status import DispatcherStatus
 from lorayard_schemas.strike import Strike
 from lorayard_schemas.tenant import TenantRecord
@@ -70,6 +71,7 @@ MESSAGES: tuple[type[Message], ...] = (
     ApiKeyRecord,
     AskLimits,
     AskPlacements,
+    AskSnapshot,
     Assignment,
     AssignmentReply,
     BatchLease,
@@ -126,6 +128,7 @@ MESSAGES: tuple[type[Message], ...] = (
     WorkerAdvert,
     WorkerEndRecord,
     WorkerLoad,
+    YardSnapshot,
 )
 
 _BOUNDS = (("minimum", LEAST_WHOLE), ("exclusiveMaximum", WHOLE_END))

@@ -162,6 +162,7 @@ class WorkerRow(Part):
     succeeded: int = 0
     failed: int = 0
     draining: bool = False
+    paused: bool = False
     emergency: bool = False
     trouble: str = ""
     dedicated: str | None = None

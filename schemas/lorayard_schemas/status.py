@@ -15,6 +15,10 @@ class ParkedGroup(Part):
     """`name@version`, or `base`."""
     jobs: int = Field(ge=0)
     oldest_seconds: float = 0.0
+    reason: str = ""
+    """What the oldest waits for, one of `WaitReason`; empty: not looked at."""
+    text: str = ""
+    """The same in words."""
 
 
 class DispatcherStatus(Message):

@@ -155,6 +155,10 @@ class Subjects:
         """Where any dispatcher answers: cancel, status."""
         return f"{self.prefix}.dispatcher.{verb}"
 
+    def service(self, verb: str) -> str:
+        """Where a service answers that any process may host: snapshot."""
+        return f"{self.prefix}.svc.{verb}"
+
     def is_order(self, subject: str) -> bool:
         """Whether an order or a question goes there that may come twice: all but work handed to a worker."""
         if subject.startswith(f"{self.prefix}.dispatcher."):

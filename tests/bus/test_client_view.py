@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.bus.records import advert, record
 
 from lorayard import Client, GenerateRequest, Lane, UnreadableRecordError
 from lorayard_schemas import headers
-from lorayard_schemas.adapter import AdapterRecord
-from lorayard_schemas.advert import WorkerAdvert
-from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import encode
 from lorayard_schemas.names import key_token
 from lorayard_schemas.subjects import JobAddress
@@ -19,40 +17,11 @@ from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
 
-DIGEST = "sha256:" + "0" * 64
-
 
 @pytest.fixture
 async def yard(settings: YardSettings) -> AsyncIterator[Client]:
     async with Client(settings=settings) as yard:
         yield yard
-
-
-def record(name: str, version: str) -> AdapterRecord:
-    return AdapterRecord(
-        name=name,
-        version=version,
-        digest=DIGEST,
-        base_digest=DIGEST,
-        rank=8,
-        alpha=16.0,
-        targets=("q_proj",),
-        size_bytes=10,
-    )
-
-
-def advert(worker: str) -> WorkerAdvert:
-    return WorkerAdvert(
-        worker=worker,
-        epoch=1,
-        sequence=1,
-        at=0.0,
-        engine="echo",
-        model="tiny",
-        base_digest=DIGEST,
-        context_tokens=64,
-        load=WorkerLoad(worker=worker, epoch=1, number=0, room=4),
-    )
 
 
 async def test_an_empty_yard_has_nothing(yard: Client) -> None:

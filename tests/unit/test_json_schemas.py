@@ -89,6 +89,7 @@ from lorayard_schemas.schedule import Ahead, Schedule, ScheduledRun, ScheduleSta
 from lorayard_schemas.seat import DispatcherAdvert, SeatHolder
 from lorayard_schemas.semantic import SemanticRecord
 from lorayard_schemas.session import SessionRecord
+from lorayard_schemas.snapshot import AskSnapshot, Overview, YardSnapshot
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_schemas.strike import Strike
 from lorayard_schemas.tenant import TenantRecord
@@ -338,6 +339,16 @@ SAMPLES: tuple[Message, ...] = (
         load=LOAD,
     ),
     LOAD,
+    AskSnapshot(),
+    YardSnapshot(
+        prefix="yard",
+        url="nats://127.0.0.1:4222",
+        release="0.1.0",
+        sequence=1,
+        at=1.0,
+        took_ms=2.0,
+        overview=Overview(unfinished=1, delayed=0),
+    ),
 )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
 
 import nats.errors
 import nats.js.errors
@@ -24,6 +23,7 @@ from lorayard_schemas.seat import DISPATCHER_KEY, SEAT_KEY
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import ApiError, Bus, JsonMap, connect
 from lorayard_shared.bus.listing import list_bucket
+from lorayard_shared.bus.server_time import server_seconds
 from lorayard_shared.errors import BusUnavailableError
 from lorayard_shared.logs import Event
 from lorayard_shared.metrics import declared
@@ -206,10 +206,4 @@ async def _oldest(bus: Bus, queue: Queue) -> float | None:
         )
     except ApiError:
         return None
-    return datetime.fromisoformat(_microseconds(found["message"]["time"])).timestamp()
-
-
-def _microseconds(text: str) -> str:
-    """The server's time, whose nanoseconds Python 3.11 reads, and whose other lengths it may not."""
-    head, dot, rest = text.partition(".")
-    return f"{head}.{rest.rstrip('Z')[:6]:0<6}+00:00" if dot else text
+    return server_seconds(found["message"]["time"])

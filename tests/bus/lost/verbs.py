@@ -203,6 +203,11 @@ JOBS = (
         results=1,
     ),
     Verb(path="queue_depth", ready=Case.hold, right=lambda _c, depth: depth.total >= 1),
+    Verb(
+        path="snapshot",
+        ready=Case.hold,
+        right=lambda _c, got: got.overview.delayed >= 1 and got.overview.workers == 1,
+    ),
     Verb(path="scheduled", right=lambda _c, got: got == []),
     Verb(path="models.__call__"),
     Verb(path="workers", right=lambda _c, got: len(got) == 1),
