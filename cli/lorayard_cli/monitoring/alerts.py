@@ -11,29 +11,23 @@ value of a series, so what is rare is asked of series that were there before it 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 
 from lorayard_cli.monitoring.alert import Alert, rules_file
+from lorayard_cli.monitoring.promql import equal, quantile, rate
 from lorayard_shared.metrics import declared as m
 from lorayard_shared.metrics.metric import Metric
 
 
 def _rate(metric: Metric, window: str = "5m", **labels: str) -> str:
-    return f"rate({metric.name}{_chosen(labels)}[{window}])"
+    return rate(metric.name, window, *equal(labels))
 
 
 def _counted(histogram: Metric, **labels: str) -> str:
-    return f"rate({histogram.name}_count{_chosen(labels)}[5m])"
+    return rate(f"{histogram.name}_count", "5m", *equal(labels))
 
 
 def _quantile(share: float, metric: Metric, by: str, **labels: str) -> str:
-    bucket = f"{metric.name}_bucket{_chosen(labels)}"
-    return f"histogram_quantile({share}, sum by ({by}, le) (rate({bucket}[5m])))"
-
-
-def _chosen(labels: Mapping[str, str]) -> str:
-    told = ",".join(f'{name}="{value}"' for name, value in labels.items())
-    return f"{{{told}}}" if told else ""
+    return quantile(share, metric.name, "5m", *equal(labels), by=(by,))
 
 
 _HITS = f"sum({_rate(m.SLOT_HITS)}) / sum({_rate(m.ROWS_STARTED)})"

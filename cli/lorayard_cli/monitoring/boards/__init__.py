@@ -1,0 +1,1 @@
+"""Grafana's boards of a yard; `python -m lorayard_cli.monitoring.boards` makes deploy/grafana/boards."""
