@@ -50,19 +50,19 @@ tests: $(READY) promtool ## the tests alone
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -q
 
 # Out of Debian's package, without installing it: that would start a server.
-promtool: ## fetch promtool for the tests of alerts; without it they are skipped
+promtool: ## fetch prometheus and promtool for the tests of alerts and boards; without them they are skipped
 	@command -v promtool >/dev/null || test -x .promtool/usr/bin/promtool || { \
 		mkdir -p .promtool && cd .promtool && \
 		{ apt-get -q download prometheus || { apt-get -q update && apt-get -q download prometheus; }; } && \
 		dpkg -x prometheus_*.deb . && rm prometheus_*.deb; \
-	} || echo "promtool cannot be had here: tests of alerts are skipped" >&2
+	} || echo "promtool cannot be had here: tests of alerts and boards are skipped" >&2
 
 test-openai: $(READY) ## OpenAI's official clients, Python and Node.js, against a gateway
 	$(BIN)/python -m pytest -q tests/e2e/test_gateway_clients.py
 
 lint: $(READY) ## ruff and import contracts
-	$(BIN)/ruff check $(PACKAGES) tests benchmarks examples
-	$(BIN)/ruff format --check $(PACKAGES) tests benchmarks examples
+	$(BIN)/ruff check $(PACKAGES) tests benchmarks examples deploy
+	$(BIN)/ruff format --check $(PACKAGES) tests benchmarks examples deploy
 	$(BIN)/lint-imports --no-cache
 
 types: mypy pyright ## mypy and pyright, both strict
@@ -74,8 +74,8 @@ pyright: $(READY)
 	$(BIN)/pyright
 
 fmt: $(READY) ## put the code into its format
-	$(BIN)/ruff check --fix $(PACKAGES) tests benchmarks examples
-	$(BIN)/ruff format $(PACKAGES) tests benchmarks examples
+	$(BIN)/ruff check --fix $(PACKAGES) tests benchmarks examples deploy
+	$(BIN)/ruff format $(PACKAGES) tests benchmarks examples deploy
 
 bench: $(READY) ## measure the bus path on this machine
 	$(BIN)/lorayard bench bus

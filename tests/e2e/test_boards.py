@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from lorayard_cli.monitoring.boards.all import BOARDS
 from lorayard_cli.monitoring.boards.board import Variable
 from lorayard_shared.metrics.declared import REQUESTS
 from lorayard_shared.process import end_tasks
+from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -43,15 +44,23 @@ WITH_FAULTS_ONLY = {
     "Not taken by a worker": "a worker refuses a job only where its dispatcher's view was wrong"
 }
 
-CONTEXT_TOKENS = 256
-HOST_BYTES = 2**20
-"""The least there may be: two of the tiny adapters, so that the third is read from disk again."""
+MORE = ("acme/tiny/d", "acme/tiny/e", "acme/tiny/f")
+ADAPTERS = (*TINY_ADAPTERS, *MORE)
+
+SHORT = {
+    "LORAYARD_CONTEXT_TOKENS": "256",
+    "LORAYARD_HOST_BYTES": str(2**20),  # of two adapters: the others are read from disk again
+    "LORAYARD_PREWARM_COPIES": "0",
+    "LORAYARD_EARLY_READS": "8",
+}
+"""Of everything: what a large yard meets in a day is to happen in seconds."""
+
 TOO_LONG = "far too long " * 200
 SHARED = "the quick brown fox jumps over the lazy dog, and " * 2
 
 
 @contextmanager
-def free_base() -> Iterator[int]:
+def free_base() -> Generator[int]:
     """A port from which all those of the children are free."""
     for base in range(20_000, 30_000, 500):
         ports = [metrics_port(base, child) for child in CHILDREN]
@@ -87,7 +96,7 @@ def configuration(folder: Path, base: int) -> Path:
 
 
 @contextmanager
-def prometheus(folder: Path, config: Path) -> Iterator[str]:
+def prometheus(folder: Path, config: Path) -> Generator[str]:
     """A server on loopback; its address."""
     assert PROMETHEUS is not None
     with socket.socket() as probe:
@@ -112,7 +121,7 @@ def prometheus(folder: Path, config: Path) -> Iterator[str]:
 
 async def _work(yard: EmbeddedYard, tenant: str, lane: Lane) -> None:
     """Jobs of every adapter, more than there are rows for; some fail."""
-    adapters = [*TINY_ADAPTERS, None]
+    adapters = [*ADAPTERS, None]
     settings = client_settings(yard.settings).model_copy(update={"tenant": tenant})
     async with Client(settings=settings) as client:
         while True:
@@ -221,7 +230,9 @@ class Board:
 async def test_every_panel_shows_something_while_a_yard_works__f3(
     tiny_plan: YardPlan, tmp_path: Path, wait_until: Callable[..., Awaitable[None]]
 ) -> None:
-    few = {"LORAYARD_CONTEXT_TOKENS": str(CONTEXT_TOKENS), "LORAYARD_HOST_BYTES": str(HOST_BYTES)}
+    assert tiny_plan.adapters is not None
+    for seed, name in enumerate(MORE, start=10):
+        make_tiny_adapter(tiny_plan.adapters / name / "1", seed=seed)
     asked = {
         f"{board.uid}: {panel.title}: {query.expr}": query.expr
         for board in BOARDS
@@ -237,14 +248,14 @@ async def test_every_panel_shows_something_while_a_yard_works__f3(
             slots=1,
             gateway=0,
             metrics=base,
-            environment={**tiny_plan.environment, **few},
+            environment={**tiny_plan.environment, **SHORT},
         )
         async with EmbeddedYard(plan) as yard, httpx.AsyncClient() as http:
             with prometheus(tmp_path, configuration(tmp_path, base)) as url:
                 board = Board(http, url)
                 await wait_until(lambda: board.scrapes(len(CHILDREN)))
                 async with loaded(yard) as tasks:
-                    await wait_until(lambda: board.counts(len(TINY_ADAPTERS) + 1))
+                    await wait_until(lambda: board.counts(len(ADAPTERS) + 1))
                     for variable in variables.values():
                         assert await board.choose(variable), variable.name
 

@@ -24,16 +24,19 @@ FOLDER = ROOT / "deploy" / "grafana" / "boards"
 GIVEN = {"instance", "yard", "le", "name"}
 """Labels that scrape configurations, histograms and joins bring."""
 
-EVERYBODYS = {"ALERTS", *(f"process_{word}" for word in ("cpu_seconds_total", "resident_memory_bytes"))}
-EVERYBODYS |= {"process_open_fds", "process_max_fds"}
+EVERYBODYS = {
+    "ALERTS",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_max_fds",
+}
 """Prometheus' own, and those of prometheus-client."""
 
-NAMES: dict[str, Metric] = {metric.name: metric for metric in DECLARED if metric.kind is not Kind.HISTOGRAM}
-NAMES |= {
-    f"{metric.name}_{part}": metric
+NAMES: dict[str, Metric] = {
+    f"{metric.name}{part}": metric
     for metric in DECLARED
-    if metric.kind is Kind.HISTOGRAM
-    for part in ("bucket", "count", "sum")
+    for part in (("_bucket", "_count", "_sum") if metric.kind is Kind.HISTOGRAM else ("",))
 }
 
 EVERY = [(board, panel) for board in BOARDS for panel in board.panels]
