@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.parked_job import ParkedJob
-from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
+from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob, WorkerView
 from lorayard_dispatcher.waiting import Fit, wait_reason
 from lorayard_schemas.control import Cap, Controlled, Pause, told
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
@@ -26,7 +26,7 @@ def explain_job(dispatcher: Dispatcher, wish: ExplainJob) -> JobExplanation:
         return _parked(dispatcher, parked)
     unresolved = dispatcher.unresolved.find(wish.tenant, wish.job)
     if unresolved is not None:
-        return _unresolved(dispatcher, unresolved)
+        return explain_unresolved(dispatcher, unresolved)
     worker = dispatcher.fleet.holder(wish.tenant, wish.job)
     return JobExplanation(
         dispatcher=dispatcher.name,
@@ -37,7 +37,22 @@ def explain_job(dispatcher: Dispatcher, wish: ExplainJob) -> JobExplanation:
 
 
 def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
-    now, job, taken = time.time(), parked.waiting, parked.taken
+    now = time.time()
+    views = dispatcher.fleet.views(time.monotonic(), now)
+    lane = _lane(dispatcher, parked.waiting.priority)
+    return why_parked(dispatcher, parked, views, now).model_copy(
+        update={
+            "ahead": sum(other.order < parked.waiting.order for other in lane),
+            "oldest_seconds": max(0.0, now - min(other.enqueued_at for other in lane)),
+        }
+    )
+
+
+def why_parked(
+    dispatcher: Dispatcher, parked: ParkedJob, views: Sequence[WorkerView], now: float
+) -> JobExplanation:
+    """The same without what takes a look at its whole lane; `now` is unix seconds."""
+    job, taken = parked.waiting, parked.taken
     registry = dispatcher.registry
     made = parked.composition
     fit = Fit(
@@ -47,10 +62,9 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         parts=() if made is None else made.applied.digests,
         slots=1 if made is None else made.slots,
     )
-    views = dispatcher.fleet.views(time.monotonic(), now)
     wait = dispatcher.planner.why(parked.key, now)
     reason = wait_reason(fit, views, wait, alive=len(dispatcher.fleet.workers))
-    lane, labels = _lane(dispatcher, job.priority), dispatcher.registry.labels
+    labels = dispatcher.registry.labels
     return JobExplanation(
         dispatcher=dispatcher.name,
         where=Whereabouts.PARKED,
@@ -64,8 +78,6 @@ def _parked(dispatcher: Dispatcher, parked: ParkedJob) -> JobExplanation:
         attempt=taken.attempt,
         reason=reason,
         detail=_detail(dispatcher, reason, fit),
-        ahead=sum(other.order < job.order for other in lane),
-        oldest_seconds=max(0.0, now - min(other.enqueued_at for other in lane)),
         overdue_in_seconds=dispatcher.planner.policy.bound(job) - now,
         moves_in_seconds=wait.until - now if wait is not None and wait.until is not None else None,
         worker=wait.worker if wait is not None else None,
@@ -96,7 +108,7 @@ def _placement(dispatcher: Dispatcher, adapters: Iterable[str]) -> str:
     return ", ".join(sorted(found))
 
 
-def _unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
+def explain_unresolved(dispatcher: Dispatcher, taken: TakenJob) -> JobExplanation:
     """It is held back; or no worker is alive: they register what they have, so nobody knows what there is."""
     hold = dispatcher.unresolved.kept_by(taken)
     # Else its session is being read, which takes a moment.

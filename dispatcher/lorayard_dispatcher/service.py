@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import nats.errors
@@ -17,9 +17,9 @@ from lorayard_dispatcher.cancels import CANCEL_PARKED, Cancels
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.explain import explain_job
 from lorayard_dispatcher.limit_status import limit_status
+from lorayard_dispatcher.parked_groups import held_groups, parked_groups
 from lorayard_dispatcher.placement_report import report
 from lorayard_dispatcher.placing import place_adapter
-from lorayard_dispatcher.planning.values import BASE_GROUP
 from lorayard_dispatcher.seats import Seats
 from lorayard_dispatcher.semantic_status import semantic_status
 from lorayard_dispatcher.upkeep import Upkeep
@@ -30,7 +30,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.explanation import ExplainJob
 from lorayard_schemas.limit import AskLimits, LimitsReport
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter
-from lorayard_schemas.status import DispatcherStatus, ParkedGroup
+from lorayard_schemas.status import DispatcherStatus
 from lorayard_shared.bus.service import read_request
 from lorayard_shared.jobs.cancelling_many import CANCEL_MANY_PARKED, Outcomes
 
@@ -203,17 +203,6 @@ class _Desk:
         await request.respond(encode(_status(self._dispatcher, self._seats, self._upkeep, time.time())))
 
 
-def _parked(dispatcher: Dispatcher, now: float) -> Iterator[ParkedGroup]:
-    """What waits there, by the name of its adapter."""
-    names = dispatcher.registry.labels
-    waiting: dict[str, list[float]] = {}
-    for (group, _), jobs in dispatcher.pool.queues.items():
-        name = "base" if group == BASE_GROUP else names.get(group, group)
-        waiting.setdefault(name, []).extend(job.enqueued_at for job in jobs)
-    for name, times in sorted(waiting.items()):
-        yield ParkedGroup(adapter=name, jobs=len(times), oldest_seconds=max(0.0, now - min(times)))
-
-
 def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) -> DispatcherStatus:
     placed = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, None, most=MOST_MISPLACED)
     struck, paused, capped = dispatcher.unresolved.counts()
@@ -227,7 +216,8 @@ def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) ->
             for partition, holder in sorted(seats.holders.items())
             if partition not in seats.held
         },
-        parked=tuple(_parked(dispatcher, now)),
+        parked=parked_groups(dispatcher, now),
+        held=held_groups(dispatcher, now),
         struck=struck,
         paused=paused,
         capped=capped,

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import structlog
 import uvicorn
 
+from lorayard.view.service import snapshots_served
 from lorayard_gateway.app import make_app
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.patient_protocol import protocol_with
@@ -68,6 +69,7 @@ async def run_gateway(
                 await unless_stopped(stop, gateway.start())
                 async with (
                     metrics_served(settings, gateway.metrics),
+                    snapshots_served(bus, host="gateway"),
                     serving(gateway, listening) as server,
                 ):
                     url = address(listening)

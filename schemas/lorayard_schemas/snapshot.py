@@ -72,7 +72,7 @@ class QueueRow(Part):
 
     lane: Lane
     tenant: str
-    adapter: str | None
+    adapter: str | None = None
     """As jobs name it; None: the yard chooses."""
     jobs: int = Field(ge=0)
     oldest_seconds: Seconds | None = None
@@ -83,7 +83,7 @@ class WaitRow(Part):
     """Jobs of one adapter version that wait in the dispatchers, and what for."""
 
     adapter: str
-    """`name@version`, or `base`."""
+    """`name@version`, or `base`; of jobs that are held back as they name it, `_`: they name none."""
     jobs: int = Field(ge=0)
     oldest_seconds: Seconds = 0.0
     reason: str = ""

@@ -34,6 +34,8 @@ class DispatcherStatus(Message):
     dispatchers: tuple[str, ...] = ()
     """All that live, as far as this one knows, itself included."""
     parked: tuple[ParkedGroup, ...] = ()
+    held: tuple[ParkedGroup, ...] = ()
+    """Jobs that wait for something else than room, by adapter as they name it; `_`: they name none."""
     struck: int = 0
     """Jobs that wait for a strike to be lifted."""
     paused: int = 0

@@ -1,4 +1,4 @@
-"""Takes orders over the bus about how many workers a running `lorayard up` has."""
+"""What a running `lorayard up` answers on the bus: orders about its workers, and how the yard looks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 import nats.errors
 from nats.aio.msg import Msg
 
+from lorayard.view.service import snapshots_served
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.crew import ChangeCrew, CrewReply
 from lorayard_schemas.errors import MalformedMessageError
@@ -48,7 +49,8 @@ async def serve_crew(settings: YardSettings, crew: Crew) -> None:
         with suppress(BusUnavailableError, nats.errors.Error):
             async with await connect(settings, name="supervisor") as bus:
                 await bus.nc.subscribe(bus.subjects.crew, cb=on_order)
-                await asyncio.Event().wait()
+                async with snapshots_served(bus, host="up"):
+                    await asyncio.Event().wait()
         await asyncio.sleep(RETRY_SECONDS)  # it had just crashed
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from lorayard import Client, LorayardError
 from lorayard.settings import client_settings
+from lorayard.view.service import snapshots_served
 from lorayard_cli.exporter.sight import UNNAMED, Queue, Sight, in_turn
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.codec import decode
@@ -79,6 +80,7 @@ class Exporter:
                 except _TROUBLE:
                     await asyncio.sleep(RETRY_SECONDS)
             bus, _ = self._link
+            await held.enter_async_context(snapshots_served(bus, host="exporter"))
             while True:
                 with suppress(*_TROUBLE):  # `up` says so
                     async with asyncio.timeout(AGES_SECONDS):

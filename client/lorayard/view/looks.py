@@ -19,6 +19,11 @@ class Looks:
         self._of: frozenset[SnapshotPart] = frozenset()
         self._began = float("-inf")
 
+    async def look_at_workers(self) -> None:
+        """As `SnapshotReader.look_at_workers`."""
+        async with self._looking:
+            await self.reader.look_at_workers()
+
     async def snapshot(
         self, parts: frozenset[SnapshotPart] = ALL, *, older_seconds: float = 1.0
     ) -> YardSnapshot:

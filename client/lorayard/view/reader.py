@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from lorayard.errors import YardNotReadyError
 from lorayard.version import __version__
@@ -48,8 +48,9 @@ ALL = frozenset(SnapshotPart)
 class SnapshotReader:
     """One yard, over one connection. Looks must not overlap: `Looks` sees to it."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, bus: Bus, *, traffic: Callable[[], Mapping[str, AdapterTraffic]] = dict) -> None:
+        """`traffic` tells that of each `name@version`, where somebody hears results."""
+        self._bus, self._traffic = bus, traffic
         self.buckets = Buckets(bus)
         self.fleet = Fleet()
         self._dispatchers, self._streams = Dispatchers(bus), Streams(bus)
@@ -57,8 +58,6 @@ class SnapshotReader:
         self._sequence = 0
         self._reconnects, self._heard_from = bus.reconnects, 0.0
         self._dead: list[tuple[float, int]] = []
-        self.traffic: Mapping[str, AdapterTraffic] = {}
-        """By `name@version`, from whoever hears results."""
 
     async def look_at_workers(self) -> None:
         """Only who is there: what was not seen to go is not known to be lost.
@@ -126,7 +125,7 @@ class SnapshotReader:
             consumers=self._streams.consumers,
             window=settings.window,
             unreadable=buckets.unreadable,
-            traffic=self.traffic,
+            traffic=self._traffic() if SnapshotPart.ADAPTERS in parts else {},
             rates=rates,
             dead_before=dead_before,
             dead_seconds=dead_seconds,

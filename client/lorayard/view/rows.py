@@ -75,7 +75,7 @@ def wait_rows(dispatchers: Iterable[DispatcherStatus]) -> tuple[WaitRow, ...]:
     """What waits in all dispatchers, those that wait the longest first."""
     rows: dict[str, WaitRow] = {}
     for status in dispatchers:
-        for group in status.parked:
+        for group in (*status.parked, *status.held):
             row = WaitRow(
                 adapter=group.adapter,
                 jobs=group.jobs,

@@ -62,7 +62,7 @@ def _parked(found: Evidence) -> str:
     after = f", after worker {back.worker} gave it back ({back.reason})" if back is not None else ""
     waits = f"has waited {seconds(live.waited_seconds)}{lane}{_attempt(live.attempt)}{after}"
     chosen = f"{meant(live.semantic, live.rule)}{_added(live)}"
-    return f"{waits}: {_reason(live, found.tenant)}{_overdue(live)}{chosen}"
+    return f"{waits}: {reason_text(live, found.tenant)}{_overdue(live)}{chosen}"
 
 
 def _added(told: DecisionRecord | JobExplanation) -> str:
@@ -70,7 +70,8 @@ def _added(told: DecisionRecord | JobExplanation) -> str:
     return f"; {told.additions.label}" if told.additions is not None and told.additions.label else ""
 
 
-def _reason(live: JobExplanation, tenant: str) -> str:
+def reason_text(live: JobExplanation, tenant: str) -> str:
+    """What a parked job waits for."""
     adapter = live.adapter or "the base model"
     match live.reason:
         case WaitReason.NO_WORKER:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from tests.bus.records import record
+from tests.bus.records import advert, record
 
-from lorayard import Client, GenerateRequest
+from lorayard import Client, GenerateRequest, InvalidRequestError, YardNotReadyError
+from lorayard_schemas import headers
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Lane
 from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.declare import declare
+from lorayard_shared.bus.topology import topology
 from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
@@ -39,3 +42,64 @@ async def test_depths_are_exact_with_every_process_dead__f3(client: Client, bus:
     assert [(row.name, row.waiting) for row in shown.adapters] == [(SUMMARY, 3)]
     codes = {trouble.code for trouble in shown.troubles}
     assert {"no_dispatcher", "no_worker"} <= codes
+
+
+async def test_what_was_deleted_and_what_was_made_anew_is_seen(client: Client, bus: Bus) -> None:
+    bucket = await bus.js.key_value(bus.subjects.bucket("adapters"))
+    for version in ("1", "2"):
+        await bucket.put(record(SUMMARY, version).key, encode(record(SUMMARY, version)))
+    assert [row.version for row in (await client.snapshot(older_seconds=0)).adapters] == ["1", "2"]
+    await bucket.delete(record(SUMMARY, "1").key)
+    assert [row.version for row in (await client.snapshot(older_seconds=0)).adapters] == ["2"]
+    await bus.js.delete_key_value(bus.subjects.bucket("adapters"))
+    missing = await client.snapshot(older_seconds=0)
+    assert missing.adapters == ()
+    assert "stream_missing" in {trouble.code for trouble in missing.troubles}
+    await declare(bus, topology(bus.settings))
+    bucket = await bus.js.key_value(bus.subjects.bucket("adapters"))
+    await bucket.put(record(SUMMARY, "3").key, encode(record(SUMMARY, "3")))
+    assert [row.version for row in (await client.snapshot(older_seconds=0)).adapters] == ["3"]
+
+
+async def test_a_silent_worker_is_lost_and_one_that_said_goodbye_is_not(
+    client: Client, bus: Bus, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    name = bus.subjects.bucket("workers")
+    beat = {headers.TTL: "5"}
+    for worker in ("w1", "w2"):
+        await bus.js.publish(f"$KV.{name}.{worker}", encode(advert(worker)), headers=beat)
+    shown = await client.snapshot(older_seconds=0)
+    assert [(row.worker, row.lost) for row in shown.workers] == [("w1", False), ("w2", False)]
+    await (await bus.js.key_value(name)).delete("w2")
+
+    async def is_lost() -> bool:
+        shown = await client.snapshot(older_seconds=0)
+        return [(row.worker, row.lost) for row in shown.workers] == [("w1", True)]
+
+    await wait_until(is_lost)
+    shown = await client.snapshot()
+    assert (shown.overview.workers, shown.overview.workers_lost) == (0, 1)
+    assert "worker_lost" in {trouble.code for trouble in shown.troubles if trouble.about == "w1"}
+
+
+async def test_an_unreadable_record_is_named_and_hides_nothing(client: Client, bus: Bus) -> None:
+    name = bus.subjects.bucket("workers")
+    await bus.js.publish(f"$KV.{name}.w1", b"nonsense")
+    await bus.js.publish(f"$KV.{name}.w2", encode(advert("w2")))
+    shown = await client.snapshot()
+    assert [row.worker for row in shown.workers] == ["w1", "w2"]
+    assert f"{name}/w1" in {trouble.about for trouble in shown.troubles}
+
+
+async def test_parts_that_nobody_asked_for_are_not_there(client: Client) -> None:
+    await client.submit("a")
+    shown = await client.snapshot(parts=["workers"])
+    assert (shown.queues, shown.overview.unfinished) == ((), 1)
+    with pytest.raises(InvalidRequestError, match="there are queues, adapters"):
+        await client.snapshot(parts=["everything"])
+
+
+async def test_without_a_yard_it_says_so(bus_url: str) -> None:
+    async with Client(settings=YardSettings(url=bus_url, prefix="nobody")) as client:
+        with pytest.raises(YardNotReadyError):
+            await client.snapshot()

@@ -1,0 +1,71 @@
+"""What waits in a dispatcher, by adapter, and what the oldest of each waits for."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from heapq import nlargest
+
+from lorayard_dispatcher.dispatcher import Dispatcher
+from lorayard_dispatcher.explain import explain_unresolved, why_parked
+from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
+from lorayard_schemas.explanation import JobExplanation, WaitReason
+from lorayard_schemas.status import ParkedGroup
+from lorayard_shared.explaining.sentences import reason_text
+from lorayard_shared.jobs.taken_job import TakenJob
+
+MOST_EXPLAINED = 16
+"""Of those that wait the longest: each takes a look at all workers, and who shows a yard asks each second."""
+
+UNNAMED = "_"
+"""Jobs whose adapter the yard is to choose, and has not."""
+
+
+def parked_groups(dispatcher: Dispatcher, now: float) -> tuple[ParkedGroup, ...]:
+    """Jobs that wait for room, by `name@version`; `now` is unix seconds."""
+    names = dispatcher.registry.labels
+    counts, oldest = Counter[str](), dict[str, WaitingJob]()
+    for (group, _), jobs in dispatcher.pool.queues.items():
+        name = "base" if group == BASE_GROUP else names.get(group, group)
+        counts[name] += len(jobs)
+        if name not in oldest or jobs[0].enqueued_at < oldest[name].enqueued_at:
+            oldest[name] = jobs[0]
+    told: dict[str, JobExplanation] = {}
+    longest = nlargest(MOST_EXPLAINED, oldest, key=lambda name: -oldest[name].enqueued_at)
+    views = dispatcher.fleet.views(time.monotonic(), now) if longest else ()
+    for name in longest:
+        parked = dispatcher.pool.get(oldest[name].key)
+        if parked is not None:
+            told[name] = why_parked(dispatcher, parked, views, now)
+    return tuple(
+        _group(name, count, now - oldest[name].enqueued_at, told.get(name), oldest[name].tenant)
+        for name, count in sorted(counts.items())
+    )
+
+
+def held_groups(dispatcher: Dispatcher, now: float) -> tuple[ParkedGroup, ...]:
+    """Jobs that something else keeps back than room, by adapter as they name it."""
+    counts, oldest = Counter[str](), dict[str, TakenJob]()
+    for job in dispatcher.unresolved:
+        name = job.address.adapter or UNNAMED
+        counts[name] += 1
+        if name not in oldest or job.enqueued_at < oldest[name].enqueued_at:
+            oldest[name] = job
+    longest = nlargest(MOST_EXPLAINED, oldest, key=lambda name: -oldest[name].enqueued_at)
+    told = {name: explain_unresolved(dispatcher, oldest[name]) for name in longest}
+    return tuple(
+        _group(name, count, now - oldest[name].enqueued_at, told.get(name), oldest[name].address.tenant)
+        for name, count in sorted(counts.items())
+    )
+
+
+def _group(name: str, jobs: int, waited: float, told: JobExplanation | None, tenant: str) -> ParkedGroup:
+    if told is None or told.reason is None:
+        return ParkedGroup(adapter=name, jobs=jobs, oldest_seconds=max(0.0, waited))
+    if told.reason is WaitReason.ROWS_BUSY:
+        text = f"every row that could run {told.adapter or 'the base model'} is busy"
+    else:
+        text = reason_text(told, tenant)
+    return ParkedGroup(
+        adapter=name, jobs=jobs, oldest_seconds=max(0.0, waited), reason=told.reason.value, text=text
+    )
