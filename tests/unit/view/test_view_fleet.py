@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.unit.view.conftest import NOW, made_advert
 
 from lorayard.view.bucket_copy import Entry, Written
@@ -10,7 +12,7 @@ from lorayard.view.rates import Meters
 from lorayard_schemas.advert import WorkerAdvert, WorkerCounters
 
 
-def heard(at: float = NOW, sequence: int = 1, **given: object) -> Entry[WorkerAdvert]:
+def heard(at: float = NOW, sequence: int = 1, **given: Any) -> Entry[WorkerAdvert]:
     advert = made_advert(at=at, **given)
     return Entry(sequence=sequence, stored_at=at, written=Written.VALUE, value=advert)
 
