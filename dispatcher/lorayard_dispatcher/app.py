@@ -123,7 +123,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         "schedules": schedules,
     }
     dispatcher.late_news.watches = (adapters, aliases)
-    await bus.nc.subscribe(bus.subjects.load(dispatcher.name), cb=dispatcher.news.load)
+    await bus.nc.hear(bus.subjects.load(dispatcher.name), dispatcher.news.load)
     await dispatcher.sessions.listen()
     running = [
         *(asyncio.create_task(watch.run(), name=f"watch-{name}") for name, watch in watches.items()),

@@ -277,6 +277,7 @@ class Dispatcher:
             spawn=self.spawn,
             on_advert=self._on_worker,
             on_load=self._changed.set,
+            answer=lambda subject: self.bus.nc.post(subject, b""),
             log=self._log,
         )
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 import structlog
-from nats.aio.msg import Msg
 
 from lorayard_dispatcher.advert_reading import AdvertReader
 from lorayard_dispatcher.departures import Departures
@@ -20,6 +19,7 @@ from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
+from lorayard_shared.bus.heard import Heard
 from lorayard_shared.logs import Event
 
 
@@ -38,9 +38,10 @@ class News:
         spawn: Callable[..., object],
         on_advert: Callable[[], None],
         on_load: Callable[[], None],
+        answer: Callable[[str], None],
         log: structlog.stdlib.BoundLogger,
     ) -> None:
-        """`on_advert` and `on_load` are called when one was taken."""
+        """`on_advert` and `on_load` are called when one was taken; `answer` says on a subject that it was."""
         self.adverts = AdvertReader()
         self._fleet = fleet
         self._orders = orders
@@ -51,6 +52,7 @@ class News:
         self._spawn = spawn
         self._on_advert = on_advert
         self._on_load = on_load
+        self._answer = answer
         self._log = log
 
     def advert(self, key: str, value: bytes | None) -> None:
@@ -99,7 +101,7 @@ class News:
             holding = self._fleet.keys_at(key)
             self._interrupted(key, self._fleet.on_death(key, now), holding)
 
-    async def load(self, message: Msg) -> None:
+    def load(self, message: Heard) -> None:
         """A worker finished something."""
         try:
             load = decode(WorkerLoad, message.data)
@@ -110,7 +112,7 @@ class News:
         if load.given_back:
             self._setbacks.given_back(load.worker, load.given_back)
         if message.reply:
-            await message.respond(b"")  # its jobs come back only when this was heard
+            self._answer(message.reply)  # its jobs come back only when this was heard
         self._on_load()
 
     def _interrupted(self, worker: str, jobs: Sequence[HeldJob], holding: Collection[str]) -> None:

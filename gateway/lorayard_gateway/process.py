@@ -21,6 +21,7 @@ from lorayard_gateway.patient_protocol import protocol_with
 from lorayard_gateway.settings import GatewaySettings
 from lorayard_shared.bus.connection import connect
 from lorayard_shared.errors import SettingsError
+from lorayard_shared.heap import settle_heap
 from lorayard_shared.logs import Event
 from lorayard_shared.metrics.server import metrics_served
 from lorayard_shared.process import StoppedError, run_until, stop_on_signals, unless_stopped
@@ -72,6 +73,7 @@ async def run_gateway(
                     snapshots_served(bus, host="gateway"),
                     serving(gateway, listening) as server,
                 ):
+                    settle_heap()
                     url = address(listening)
                     log.info(Event.PROCESS_STARTED, url=url, keys=settings.gateway_keys)
                     on_listening(url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from enum import Enum, auto
 
 from starlette.types import Receive
 
@@ -13,7 +13,6 @@ from lorayard import Client, JobHandle, LorayardError, NotSentError, Result
 from lorayard.openai_shapes import Asked
 from lorayard_gateway.errors import stopping, too_slow
 from lorayard_gateway.gateway import Gateway
-from lorayard_shared.process import end_tasks
 
 
 class ClientGoneError(Exception):
@@ -32,6 +31,39 @@ async def submit(client: Client, asked: Asked) -> list[JobHandle]:
         if not isinstance(error, NotSentError):
             raise error
     return report.all_handles()
+
+
+class _Cut(Enum):
+    """Why nobody waits any more."""
+
+    LATE = auto()
+    GONE = auto()
+    """The client has closed its connection."""
+    LEFT = auto()
+    """The gateway stops."""
+
+
+class _Patience:
+    """How long a request waits for its answers."""
+
+    def __init__(self, seconds: float) -> None:
+        self.limit = asyncio.timeout(seconds)
+        """Around the wait, and it ends as by the clock, whatever ends it."""
+        self.why = _Cut.LATE
+
+    def leave(self) -> None:
+        """The gateway stops."""
+        self._cut(_Cut.LEFT)
+
+    async def until_gone(self, receive: Receive) -> None:
+        """Wait for the client to go."""
+        await disconnected(receive)
+        self._cut(_Cut.GONE)
+
+    def _cut(self, why: _Cut) -> None:
+        if self.why is _Cut.LATE and not self.limit.expired():
+            self.why = why
+            self.limit.reschedule(asyncio.get_running_loop().time())
 
 
 class Work:
@@ -53,43 +85,34 @@ class Work:
             ApiError: not in time, or the gateway stops.
             ClientGoneError: the client went away.
         """
-        waiting = asyncio.ensure_future(_all(self.handles))
-        gone = asyncio.ensure_future(disconnected(receive))
-        left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def leave() -> None:
-            if not left.done():
-                left.set_result(None)
-
-        self._gateway.on_leave(leave)
-        seconds = self._gateway.settings.gateway_answer_seconds
+        patience = _Patience(self._gateway.settings.gateway_answer_seconds)
+        gone = asyncio.create_task(patience.until_gone(receive), name="work-gone")
         try:
-            first: set[asyncio.Future[Any]] = {waiting, gone, left}
-            await asyncio.wait(first, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                return self._answered(waiting)
-            if left.done():
-                raise stopping()
-            if gone.done():
-                self.abandon()
-                raise ClientGoneError
-            self.cancel()
-            raise too_slow(seconds)
-        finally:
-            self._gateway.no_leave(leave)
-            pending = [task for task in (waiting, gone) if not task.done()]
-            for task in pending:
-                task.cancel()
-            if not waiting.done():
-                await end_tasks([waiting])
-
-    def _answered(self, waiting: asyncio.Future[list[Result]]) -> list[Result]:
-        try:
-            return waiting.result()
+            async with patience.limit:
+                self._gateway.on_leave(patience.leave)
+                return await _all(self.handles)
         except LorayardError:
             if len(self.handles) > 1:
                 self.cancel()
             raise
+        except TimeoutError:
+            if not patience.limit.expired():
+                raise
+            raise self._unanswered(patience.why) from None
+        finally:
+            self._gateway.no_leave(patience.leave)
+            gone.cancel()
+
+    def _unanswered(self, why: _Cut) -> Exception:
+        match why:
+            case _Cut.LEFT:
+                return stopping()
+            case _Cut.GONE:
+                self.abandon()
+                return ClientGoneError()
+            case _Cut.LATE:
+                self.cancel()
+                return too_slow(self._gateway.settings.gateway_answer_seconds)
 
     def abandon(self) -> None:
         """The client has gone: cancel what nobody asks for again."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
-from lorayard_shared.bus.heard import Heard
+from lorayard_shared.bus.heard import Heard, Take
 from lorayard_shared.bus.nats_parser import LONG_BYTES, MessageParser
 
 Seen = tuple[object, ...]
@@ -26,7 +26,10 @@ class Client:
 
     seen: list[Seen] = field(default_factory=list[Seen])
 
-    stats: dict[str, int] = field(default_factory=lambda: {"in_msgs": 0, "in_bytes": 0})
+    is_closed: bool = False
+
+    def heard(self, take: Take, message: Heard) -> None:
+        take(message)
 
     async def _process_msg(self, *message: object) -> None:
         self.seen.append(message)
@@ -116,3 +119,52 @@ def test_what_is_heard_goes_to_its_hearer_and_the_rest_to_the_connection() -> No
     seen = found(partial(MessageParser, hearers={2: heard.append}), [stream])
     assert [message[1] for message in seen] == [b"a", b"c"]
     assert [(one.subject, one.reply, one.headers, one.data) for one in heard] == [("b", "r", None, b"you")]
+
+
+def read_on(parser: MessageParser, pieces: list[bytes]) -> None:
+    """As a connection does: what is not taken at once is parsed."""
+
+    async def parse() -> None:
+        for piece in pieces:
+            if rest := parser.take(piece):
+                await parser.parse(rest)
+
+    asyncio.run(parse())
+
+
+@given(
+    st.lists(st.one_of(messages(), others), max_size=8),
+    st.lists(st.integers(0, 400), max_size=6),
+    st.sets(st.integers(1, 99)),
+)
+def test_what_is_taken_at_once_keeps_its_place_among_the_rest(
+    sent: list[bytes], cuts: list[int], sids: set[int]
+) -> None:
+    stream = b"".join(sent)
+    at = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    client = Client()
+
+    def hear(sid: int) -> Take:
+        def take(one: Heard) -> None:
+            reply = one.reply.encode()
+            client.seen.append((sid, one.subject.encode(), reply, one.data, one.raw_headers))
+
+        return take
+
+    parser = MessageParser(client, {sid: hear(sid) for sid in sids})
+    read_on(parser, [stream[start:end] for start, end in itertools.pairwise(at)])
+    assert client.seen == found(Parser, [stream])
+
+
+def test_what_comes_after_the_end_is_not_taken() -> None:
+    heard: list[Heard] = []
+    parser = MessageParser(Client(is_closed=True), {1: heard.append})
+    assert parser.take(b"MSG a 1 2\r\nhi\r\n") == b"MSG a 1 2\r\nhi\r\n"
+    assert not heard
+
+
+def test_what_is_no_message_is_left_behind_those_before_it() -> None:
+    heard: list[bytes] = []
+    parser = MessageParser(Client(), {1: lambda message: heard.append(message.data)})
+    assert parser.take(b"MSG a 1 2\r\nhi\r\nMSG a b c\r\n") == b"MSG a b c\r\n"
+    assert heard == [b"hi"]

@@ -37,7 +37,7 @@ class Heard:
 
     @property
     def headers(self) -> dict[str, str] | None:
-        """By name, with `Status` of a status; None: there are none."""
+        """By name, with `Status` and `Description` of a status; None: there are none."""
         return None if self.raw_headers is None else read_headers(self.raw_headers)
 
     def mentions(self, name: bytes) -> bool:
@@ -50,7 +50,7 @@ Take = Callable[[Heard], None]
 
 
 def read_headers(raw: bytes) -> dict[str, str] | None:
-    """The headers of a message, as nats-py reads them, but for what a status says; None: there are none."""
+    """The headers of a message, as nats-py reads them; None: there are none."""
     line, _, lines = raw.partition(_END)
     found: dict[str, str] = {}
     if line[len(_HEAD) : len(_HEAD) + 1] == b" ":
@@ -58,6 +58,8 @@ def read_headers(raw: bytes) -> dict[str, str] | None:
         status = told[:_STATUS_LENGTH].strip().decode("utf-8", "replace")
         if status.isdigit():
             found["Status"] = status
+        if description := told[_STATUS_LENGTH + 1 :]:
+            found["Description"] = description.decode("utf-8", "replace")
     found |= read_lines(lines)
     return found or None
 

@@ -29,13 +29,14 @@ from contextlib import suppress
 from typing import Any
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from lorayard_shared.bus.asked import Asked, may_repeat
 from lorayard_shared.bus.heard import Heard, Take, read_lines
 from lorayard_shared.bus.nats_parser import MessageParser
+from lorayard_shared.bus.nats_transport import TakingTransport
 
 _HEAD = "NATS/1.0\r\n"
 _BLANK = re.compile(r"\s").search
@@ -50,9 +51,13 @@ class NatsClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self._hearers: dict[int, Take] = {}
-        self._ps = MessageParser(self, self._hearers)
+        self._ps = parser = MessageParser(self, self._hearers)
+        self._take = parser.take
         self._request_numbers = itertools.count()
         self._asked: dict[str, Asked] = {}
+        self._writes_soon = False
+        self._telling = set[asyncio.Future[None]]()
+        """What hearers raised, on its way to the error callback."""
         self.is_order: Callable[[str], bool] = lambda _subject: False
         """Whether requests on a subject may be sent twice, beside those that the server itself answers."""
 
@@ -104,8 +109,35 @@ class NatsClient(Client):
         self.stats["out_bytes"] += len(written)
         self._pending.append(written)
         self._pending_data_size += len(written)
-        if self.is_connected and self._flush_queue is not None and self._flush_queue.empty():
+        self._write_soon()
+
+    def _write_soon(self) -> None:
+        """What is posted in one turn of the loop goes out in one piece."""
+        if not self._writes_soon and self.is_connected:
+            self._writes_soon = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        self._writes_soon = False
+        if not self._pending:
+            self._pending_data_size = 0  # nats-py counts its pings, which it writes by itself
+        if not self._pending or not self.is_connected:
+            return
+        transport = self._transport
+        if isinstance(transport, TakingTransport) and transport.is_idle:
+            with suppress(RuntimeError):  # uvloop's, of one that has just gone: it stays for the next
+                transport.write(b"".join(self._pending))
+                self._pending, self._pending_data_size = [], 0
+        elif self._flush_queue is not None and self._flush_queue.empty():
+            # nats-py's task goes on only as the server takes it.
             self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    async def _flush_pending(self, force_flush: bool = False) -> Any:
+        """As its parent's, which wakes a task for each; if the parent's method goes, this is unused."""
+        if force_flush:
+            return await super()._flush_pending(force_flush)
+        self._write_soon()
+        return None
 
     async def hear(self, subject: str, take: Take) -> Subscription:
         """Subscribe; `take` gets each message as it is read.
@@ -132,12 +164,18 @@ class NatsClient(Client):
         if take is None:
             await super()._process_msg(sid, subject, reply, data, headers)  # type: ignore[arg-type]  # nats-py: may be None
             return
+        self.heard(take, Heard(subject, reply, headers, data))
+
+    def heard(self, take: Take, message: Heard) -> None:
+        """Give a message to whoever wants it."""
         self.stats["in_msgs"] += 1
-        self.stats["in_bytes"] += len(data)
+        self.stats["in_bytes"] += len(message.data)
         try:
-            take(Heard(subject, reply, headers, data))
+            take(message)
         except Exception as error:  # noqa: BLE001  # as a subscription does: it reads on
-            await self._error_cb(error)
+            told = asyncio.ensure_future(self._error_cb(error))
+            self._telling.add(told)
+            told.add_done_callback(self._telling.discard)
 
     async def request(
         self,
@@ -160,6 +198,27 @@ class NatsClient(Client):
         finally:
             if task.cancelling() > cancels:
                 raise asyncio.CancelledError
+
+    async def _init_request_sub(self) -> None:
+        """As its parent's, but for the task that each answer wakes; if the parent's goes, this is unused."""
+        prefix = f"{self.new_inbox()}."
+        self._resp_sub_prefix = bytearray(prefix.encode())
+        self._resp_map.clear()
+        await self.hear(f"{prefix}*", self._take_answer)
+
+    def _take_answer(self, message: Heard) -> None:
+        subject = message.subject
+        answer: asyncio.Future[Msg] | None = self._resp_map.get(subject.rpartition(".")[2])
+        if answer is not None and not answer.done():
+            answer.set_result(
+                Msg(
+                    _client=self,
+                    subject=subject,
+                    reply=message.reply,
+                    data=message.data,
+                    headers=message.headers,
+                )
+            )
 
     async def _request_new_style(
         self,
@@ -190,6 +249,12 @@ class NatsClient(Client):
         finally:
             self._resp_map.pop(token, None)
             self._asked.pop(token, None)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        """As its parent's, with a transport of ours where it is TCP."""
+        if self._transport is None and s.uri.scheme not in ("ws", "wss"):
+            self._transport = TakingTransport(self._take)
+        await super()._connect_to_server(s)
 
     async def _process_connect_init(self) -> None:
         """As its parent's, which leaves a socket open each time that a server takes it and says nothing."""

@@ -7,6 +7,7 @@ that a job takes five times. Cutting whole messages out of what was read takes 2
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from nats.errors import ProtocolError
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
@@ -28,6 +29,25 @@ class MessageParser(Parser):
         super().__init__(nc)
         self._hearers = hearers
 
+    def take(self, data: bytes) -> bytes:
+        """Give what was read to its hearers, up to the first message that is none of theirs, or not whole.
+
+        Returns what is left for `parse`.
+        """
+        assert self.nc is not None, "a parser belongs to a connection"
+        if self.buf or self.state != AWAITING_CONTROL_LINE or self.nc.is_closed:
+            return data
+        done = 0
+        with suppress(ProtocolError):  # `parse` comes to that as well
+            while (message := _message(data, done)) is not None:
+                hear = self._hearers.get(message[0])
+                if hear is None:
+                    break
+                done = message[-1]
+                _, subject, reply, header, payload, _ = message
+                self.nc.heard(hear, Heard(subject, reply, header, payload))
+        return data[done:] if done else data
+
     async def parse(self, data: bytes = b"") -> None:
         """Take what was read.
 
@@ -47,12 +67,7 @@ class MessageParser(Parser):
                 if take is None:
                     await self.nc._process_msg(sid, subject, reply, payload, header)
                     continue
-                self.nc.stats["in_msgs"] += 1
-                self.nc.stats["in_bytes"] += len(payload)
-                try:
-                    take(Heard(subject, reply, header, payload))
-                except Exception as error:  # noqa: BLE001  # as a subscription does: it reads on
-                    await self.nc._error_cb(error)
+                self.nc.heard(take, Heard(subject, reply, header, payload))
         finally:
             self.buf = bytearray(read[done:])
         if self.buf and (self.buf[0] not in (_M, _H) or len(self.buf) > LONG_BYTES):

@@ -118,7 +118,7 @@ class Desk:
             if (refusal := self._take(job, refused or self._reason_against(job, serves_only))) is not None
         )
         await request.respond(encode(AssignmentReply(refusals=refusals, load=self._presence.load())))
-        self._presence.changed()
+        self._presence.answered(assignment.dispatcher)
 
     async def cancel(self, request: Request) -> None:
         """End a job if it is held here."""

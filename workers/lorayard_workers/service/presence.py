@@ -126,6 +126,12 @@ class Presence:
         self._load_due.set()
         self._advert_due.set()
 
+    def answered(self, dispatcher: str) -> None:
+        """The same, but for this dispatcher, which has just been answered with the load."""
+        if self._report_to.keys() - {dispatcher}:
+            self._load_due.set()
+        self._advert_due.set()
+
     def folder_changed(self) -> None:
         """There are others in the worker's own folder of adapters: what it lacked it may have now."""
         self._folder_changes += 1
