@@ -208,7 +208,8 @@ class NatsClient(Client):
 
     def _take_answer(self, message: Heard) -> None:
         subject = message.subject
-        answer: asyncio.Future[Msg] | None = self._resp_map.get(subject.rpartition(".")[2])
+        asked = self._asked.get(subject.rpartition(".")[2])
+        answer = None if asked is None else asked.answer
         if answer is not None and not answer.done():
             answer.set_result(
                 Msg(
