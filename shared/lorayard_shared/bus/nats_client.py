@@ -126,7 +126,7 @@ class NatsClient(Client):
         transport = self._transport
         if isinstance(transport, TakingTransport) and transport.is_idle:
             with suppress(RuntimeError):  # uvloop's, of one that has just gone: it stays for the next
-                transport.write(b"".join(self._pending))
+                transport.write(b"".join(self._pending))  # type: ignore[no-untyped-call]  # nats-py
                 self._pending, self._pending_data_size = [], 0
         elif self._flush_queue is not None and self._flush_queue.empty():
             # nats-py's task goes on only as the server takes it.

@@ -27,7 +27,7 @@ class TakingReader(asyncio.StreamReader):
         super().__init__(limit=limit, loop=asyncio.get_running_loop())
         self._take = take
 
-    def feed_data(self, data: bytes) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # it is bytes
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # it is bytes
         """Something was read off the socket.
 
         Nothing is taken out of turn: only while the reader waits, and has nothing before it.
@@ -41,7 +41,7 @@ class TakingTransport(TcpTransport):
     """As its parent; over TLS nothing is taken."""
 
     def __init__(self, take: TakeBytes) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # nats-py
         self._take = take
 
     def __bool__(self) -> bool:
