@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import nats.errors
 
 from lorayard_cli.checks.finding import Finding, Level, fail, ok, warn
+from lorayard_cli.checks.room import account_room
 from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.declare import Drift, find_drift, mend
 from lorayard_shared.bus.topology import topology
@@ -17,9 +18,11 @@ NEEDED_VERSION = (2, 12)
 
 SHOWN_DRIFTS = 5
 
-NEARLY_FULL = 0.8
-LIMITS = {"jobs": "LORAYARD_JOBS_MAX_BYTES", "results": "LORAYARD_RESULTS_MAX_BYTES"}
-"""Streams that refuse when they are full, and the setting of how full."""
+OFF = frozenset({10039, 10076})
+"""Codes of the server: not for this account, not at all."""
+
+PERMISSIONS = "permissions violation"
+"""How the server calls what a user may not do."""
 
 
 async def check_bus(bus: Bus, *, mending: bool) -> AsyncIterator[Finding]:
@@ -30,8 +33,6 @@ async def check_bus(bus: Bus, *, mending: bool) -> AsyncIterator[Finding]:
     yield jetstream
     if jetstream.level is not Level.FAIL:
         yield await _declarations(bus, mending=mending)
-        for kind, limit in LIMITS.items():
-            yield await _fill(bus, kind, limit)
 
 
 def _version(found: tuple[int, int, int]) -> Finding:
@@ -48,16 +49,25 @@ def _version(found: tuple[int, int, int]) -> Finding:
 async def _jetstream(bus: Bus) -> Finding:
     try:
         info = await bus.api("INFO")
-    except nats.errors.NoRespondersError:
-        return fail(
-            "jetstream",
-            "JetStream is off on this server or account",
-            "start nats-server with -js, or enable JetStream for the account",
-        )
     except (ApiError, nats.errors.Error) as error:
+        if isinstance(error, nats.errors.NoRespondersError) or _code(error) in OFF:
+            return fail(
+                "jetstream",
+                "JetStream is off on this server or account",
+                "start nats-server with -js, or enable JetStream for the account",
+            )
+        if PERMISSIONS in str(bus.last_error).lower():
+            return fail(
+                "jetstream",
+                f"this user may not ask: {str(bus.last_error).removeprefix('nats: ')}",
+                "let it publish to $JS.API.> and subscribe to _INBOX.>, or use another user",
+            )
         return fail("jetstream", f"JetStream does not answer ({error})", "look into the server's log")
-    used = int(info.get("storage", 0)) / 1e6
-    return ok("jetstream", f"on, {info.get('streams', 0)} streams, {used:.1f} MB stored")
+    return account_room(info)
+
+
+def _code(error: Exception) -> int | None:
+    return error.code if isinstance(error, ApiError) else None
 
 
 async def _declarations(bus: Bus, *, mending: bool) -> Finding:
@@ -81,20 +91,6 @@ async def _declarations(bus: Bus, *, mending: bool) -> Finding:
     missing = any(not drift.key for drift in left)
     report = fail if missing else warn
     return report("declarations", _list(left), "lorayard doctor --mend")
-
-
-async def _fill(bus: Bus, kind: str, limit: str) -> Finding:
-    stream = bus.subjects.stream(kind)
-    try:
-        info = await bus.api(f"STREAM.INFO.{stream}")
-    except (ApiError, nats.errors.Error) as error:
-        return fail(f"room for {kind}", f"{stream} does not answer ({error})", "lorayard doctor --mend")
-    used, most = int(info["state"]["bytes"]), int(info["config"]["max_bytes"])
-    share = used / most if most > 0 else 0.0
-    message = f"{stream} holds {used / 1e6:.1f} MB, {100 * share:.0f} % of its limit"
-    if share >= NEARLY_FULL:
-        return warn(f"room for {kind}", message, f"raise {limit}, then lorayard doctor --mend with it set")
-    return ok(f"room for {kind}", message)
 
 
 def _list(drifts: tuple[Drift, ...]) -> str:

@@ -10,38 +10,50 @@ from cyclopts import Parameter
 
 from lorayard import BusUnavailableError
 from lorayard_cli.checks.bus import check_bus
-from lorayard_cli.checks.finding import Finding, Level, fail, healthy, ok
-from lorayard_cli.checks.fleet import check_fleet
-from lorayard_cli.checks.machine import check_machine
-from lorayard_cli.checks.records import check_records
+from lorayard_cli.checks.finding import Finding, Level, healthy, ok
+from lorayard_cli.checks.looking import Look, look_at_all
+from lorayard_cli.checks.reach import why_unreachable
+from lorayard_cli.checks.whole import Asked, machine_looks, yard_looks
 from lorayard_cli.connection import client
 from lorayard_cli.embedded.data_folder import running_yard
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress, data_folder, models_folder
 from lorayard_cli.output import out, plain, print_json, table
 from lorayard_shared.bus.connection import connect
+from lorayard_shared.settings import read_settings
+from lorayard_workers.settings import WorkerSettings
 
 _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
+
+BUS_SECONDS = 20.0
+"""A bus in order is compared with its declarations in a tenth of one; a stream that is stuck takes 5."""
+
+MENDING_SECONDS = 600.0
+"""A change of partitions moves jobs, a millisecond each."""
 
 
 async def doctor(
     *,
     mend: Annotated[bool, Parameter(negative="")] = False,
+    deep: Annotated[bool, Parameter(negative="")] = False,
     adapters: Path | None = None,
     model: str | None = None,
     data: Path | None = None,
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> int:
-    """Look at bus, declarations, records, dispatcher, workers, model, adapters and disk; say what mends each.
+    """Look at bus, declarations, records, clocks, queue, workers, adapters, device, memory and disk.
 
-    Ends with 0 when nothing failed, 3 when there is no bus, 1 when something else failed.
+    Each finding says what mends it. Ends with 0 when nothing failed, 3 when there is no bus, 1 when something
+    else failed.
 
     Parameters
     ----------
     mend
         Create what is missing on the bus, change what differs from its declaration, and replace records that
         no version can have written.
+    deep
+        Also read every adapter: the values of those in the folder, the digests of those in the store.
     adapters
         Check this adapters folder; that of the running yard when absent.
     model
@@ -51,35 +63,43 @@ async def doctor(
     """
     folder = data_folder(data)
     running = running_yard(folder)
-    wanted = model or (running.base_model if running else "gemma3-270m")
-    findings = await _check_yard(yard, mending=mend)
-    connected = findings[0].level is Level.OK
     served = Path(running.adapters) if running and running.adapters else None
-    findings += check_machine(data=folder, models=models_folder(), model=wanted, adapters=adapters or served)
+    asked = Asked(
+        address=yard,
+        settings=yard.settings(),
+        worker=read_settings(WorkerSettings),
+        running=running,
+        data=folder,
+        models=models_folder(),
+        model=model or (running.base_model if running else "gemma3-270m"),
+        adapters=adapters or served,
+        mending=mend,
+        deep=deep,
+    )
+    findings = await _check_yard(asked)
+    connected = findings[0].level is Level.OK
+    findings += await look_at_all(machine_looks(asked))
     _print(findings, as_json=output.json)
     if not connected:
         return ExitCode.NO_BUS
     return ExitCode.OK if healthy(findings) else ExitCode.FAILED
 
 
-async def _check_yard(yard: YardAddress, *, mending: bool) -> list[Finding]:
-    settings = yard.settings()
+async def _check_yard(asked: Asked) -> list[Finding]:
     try:
-        bus = await connect(settings, name="cli-doctor")
+        bus = await connect(asked.settings, name="cli-doctor")
     except BusUnavailableError as error:
-        return [
-            fail(
-                "bus",
-                f"no NATS server answers at {error.url} ({error.reason})",
-                "lorayard up, or set LORAYARD_URL to the address of one that runs",
-            )
-        ]
-    findings = [ok("bus", f"answers at {settings.shown_url}")]
-    async with bus, client(yard) as connected:
-        findings += [finding async for finding in check_bus(bus, mending=mending)]
+        return [await why_unreachable(asked.settings, error.reason)]
+    findings = [ok("bus", f"answers at {asked.settings.shown_url}")]
+    async with bus, client(asked.address) as connected:
+        declared = Look(
+            check="bus",
+            find=lambda: check_bus(bus, mending=asked.mending),
+            seconds=MENDING_SECONDS if asked.mending else BUS_SECONDS,
+        )
+        findings += await look_at_all([declared])
         if healthy(findings):
-            findings += [finding async for finding in check_records(bus, mending=mending)]
-            findings += [finding async for finding in check_fleet(bus, connected)]
+            findings += await look_at_all(yard_looks(asked, bus, connected))
     return findings
 
 

@@ -87,6 +87,16 @@ async def take_inventory(bus: Bus, kind: str = "blobs") -> Inventory:
     )
 
 
+async def object_names(bus: Bus, kind: str = "blobs") -> frozenset[str]:
+    """Of every object in one store, also of those that were taken away and have a mark there.
+
+    Raises:
+        nats.errors.Error: the bus does not answer.
+    """
+    subjects = await _subjects(bus, bus.subjects.bucket(kind), "M")
+    return frozenset(name for subject in subjects if (name := _name(subject)) is not None)
+
+
 async def purge_piece(bus: Bus, piece: LoosePiece, kind: str = "blobs") -> None:
     """Take loose chunks away."""
     bucket = bus.subjects.bucket(kind)

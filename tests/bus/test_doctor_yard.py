@@ -1,0 +1,155 @@
+"""`lorayard doctor` finds each kind of broken yard, and what does not answer hides nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.bus.conftest import ADAPTER, Yard
+
+from lorayard import Client
+from lorayard_cli.checks.adapters import check_folder, check_registered
+from lorayard_cli.checks.clocks import check_clocks
+from lorayard_cli.checks.finding import Finding, Level, ok
+from lorayard_cli.checks.looking import Look, look_at_all
+from lorayard_cli.checks.queue import check_consumers, check_queue, check_schedules
+from lorayard_cli.checks.room import check_streams
+from lorayard_schemas.advert import WorkerAdvert
+from lorayard_schemas.assignment import WorkerLoad
+from lorayard_schemas.codec import encode
+from lorayard_schemas.job import Job
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.settings import YardSettings
+
+pytestmark = pytest.mark.bus
+
+
+@pytest.fixture
+async def client(settings: YardSettings) -> AsyncIterator[Client]:
+    async with Client(settings=settings, tenant="acme") as client:
+        yield client
+
+
+async def trouble(findings: AsyncIterator[Finding]) -> list[tuple[Level, str]]:
+    """What is not well."""
+    return [(one.level, one.message) async for one in findings if one.level is not Level.OK]
+
+
+async def advertise(bus: Bus, name: str, at: float) -> None:
+    load = WorkerLoad(worker=name, epoch=1, number=1, room=1)
+    advert = WorkerAdvert(
+        worker=name,
+        epoch=1,
+        sequence=1,
+        at=at,
+        engine="echo",
+        model="tiny",
+        base_digest="sha256:" + "0" * 64,
+        context_tokens=16,
+        load=load,
+    )
+    await (await bus.js.key_value(bus.subjects.bucket("workers"))).put(name, encode(advert))
+
+
+async def test_clocks_that_go_wrong_are_named_with_how_much__f6(bus: Bus) -> None:
+    now = time.time()
+    await advertise(bus, "right", now)
+    assert await trouble(check_clocks(bus)) == []
+    await advertise(bus, "fast", now + 3.0)
+    await advertise(bus, "slow", now - 90.0)
+    ((level, message),) = await trouble(check_clocks(bus))
+    assert level is Level.FAIL
+    assert message.startswith("slow is 90.")
+    assert "behind, fast is 3." in message or "behind, fast is 2.9" in message
+    assert "right" not in message
+
+
+async def test_a_lane_that_nobody_pulls_from_is_named_unless_it_is_paused__f6(
+    yard: Yard, client: Client
+) -> None:
+    await yard.publish(Job(id="j", prompt="x"))
+    ((level, message),) = await trouble(check_consumers(yard.bus, client))
+    assert (level, message) == (Level.FAIL, "nobody pulls from dispatch-normal, where 1 jobs wait")
+    await client.control.pause("lane", "normal", reason="test")
+    assert await trouble(check_consumers(yard.bus, client)) == []
+    await client.control.resume("lane", "normal", reason="test")
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.result("j")
+    assert await trouble(check_consumers(yard.bus, client)) == []
+    assert [one.message async for one in check_queue(yard.bus, client)] == ["empty"]
+
+
+async def test_a_queue_that_has_just_begun_to_wait_is_no_trouble__f6(yard: Yard, client: Client) -> None:
+    await yard.publish(Job(id="j", prompt="x"))
+    assert await trouble(check_queue(yard.bus, client)) == []
+
+
+async def test_a_schedule_that_nobody_looks_at_is_named__f6(bus: Bus, client: Client) -> None:
+    await client.schedules.add("digest", "x", cron="0 * * * *")
+    assert await trouble(check_schedules(bus)) == []
+
+
+async def test_how_full_streams_are_is_told_of_all_that_refuse__f6(bus: Bus) -> None:
+    checks = [one.check async for one in check_streams(bus)]
+    assert checks == [f"room for {kind}" for kind in ("jobs", "delayed", "results", "payloads")]
+
+
+async def test_a_file_that_the_store_lost_is_named_and_a_damaged_one_by_deep__f6(
+    bus: Bus, client: Client, adapters: Path
+) -> None:
+    await client.adapters.push(adapters / ADAPTER / "1", name=ADAPTER, version="1")
+    sound = [one async for one in check_registered(bus, client, deep=False)]
+    assert sound[-1].message.startswith("files of 1 versions")
+    assert await trouble(check_registered(bus, client, deep=True)) == []
+    bucket = bus.subjects.bucket("blobs")
+    await bus.api(f"STREAM.PURGE.OBJ_{bucket}", {"filter": f"$O.{bucket}.C.>"})
+    assert await trouble(check_registered(bus, client, deep=False)) == [], "its name is still there"
+    assert await trouble(check_registered(bus, client, deep=True)) != []
+    await bus.api(f"STREAM.PURGE.OBJ_{bucket}")
+    lost = await trouble(check_registered(bus, client, deep=False))
+    assert {level for level, _ in lost} == {Level.FAIL}
+    assert all(f"{ADAPTER}@1" in message and "does not have it" in message for _, message in lost)
+
+
+async def test_a_torn_folder_is_found_by_its_head_and_a_bad_value_by_deep__f6(adapters: Path) -> None:
+    good = adapters / ADAPTER / "1"
+    for version in ("2", "3"):
+        shutil.copytree(good, good.parent / version)
+    torn = good.parent / "2" / "adapter_model.safetensors"
+    torn.write_bytes(torn.read_bytes()[:100])
+    spoilt = good.parent / "3" / "adapter_model.safetensors"
+    spoilt.write_bytes(spoilt.read_bytes()[:-4] + b"\x00\x00\xc0\x7f")
+    ((_, quick),) = await trouble(check_folder(adapters, deep=False))
+    assert str(good.parent / "2") in quick
+    deep = await trouble(check_folder(adapters, deep=True))
+    assert [str(good.parent / version) in message for version, (_, message) in zip("23", deep, strict=True)]
+
+
+async def test_one_that_never_answers_hides_nothing_that_others_found__f6(bus: Bus) -> None:
+    async def hangs() -> AsyncIterator[Finding]:
+        yield ok("first", "was found before")
+        await asyncio.Event().wait()
+
+    async def refused() -> AsyncIterator[Finding]:
+        await bus.api("STREAM.INFO.NO_SUCH_STREAM")
+        yield ok("never", "reached")
+
+    found = await look_at_all(
+        [
+            Look(check="hangs", find=hangs, seconds=0.2),
+            Look(check="refused", find=refused),
+            Look(check="well", find=lambda: [ok("well", "is")]),
+        ]
+    )
+    assert [(one.check, one.level) for one in found] == [
+        ("first", Level.OK),
+        ("hangs", Level.FAIL),
+        ("refused", Level.FAIL),
+        ("well", Level.OK),
+    ]
+    assert all(one.mend for one in found if one.level is Level.FAIL)
