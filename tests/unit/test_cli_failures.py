@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from lorayard_cli.embedded.child import ChildChange, ChildState
 from lorayard_cli.embedded.data_folder import YardRunsAlreadyError
 from lorayard_cli.embedded.supervisor import ChildGivenUpError
 from lorayard_cli.exit_codes import NO_USE_IN_RESTARTING, ExitCode
-from lorayard_cli.failures import explain, outcome_exit_code
+from lorayard_cli.failures import KNOWN, explain, outcome_exit_code
 from lorayard_schemas.result import ErrorKind, ResultError, ResultState
 from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.errors import BusUnavailableError, SettingsError
@@ -69,6 +70,15 @@ def test_each_kind_of_trouble_has_its_exit_code(error: BaseException, exit_code:
     assert (failure.exit_code, failure.code) == (exit_code, code)
     assert failure.message
     assert "\n" not in failure.message
+
+
+@pytest.mark.parametrize("module", KNOWN)
+def test_every_error_that_is_known_by_name_is_at_home_there(module: str) -> None:
+    """An error of another module bears that one's name, and would be taken for a fault of ours."""
+    for name in KNOWN[module]:
+        found = getattr(import_module(module), name)
+        assert issubclass(found, BaseException)
+        assert (found.__module__, found.__name__) == (module, name)
 
 
 @pytest.mark.parametrize(
