@@ -55,8 +55,9 @@ async def declare(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
     """
     drifts: list[Drift] = []
     for stream in wanted.streams:
-        await _check_partitions(bus, stream)
-        drifts += await _ensure_stream(bus, stream)
+        found = await _stream_config(bus, stream.name)
+        _check_partitions(stream, found)
+        drifts += await _ensure_stream(bus, stream, found)
     for consumer in wanted.consumers:
         drifts += await _ensure_consumer(bus, consumer)
     return tuple(drifts)
@@ -76,7 +77,7 @@ async def find_drift(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
 async def mend(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
     """Create what is missing and update what differs; returns what the server would not change."""
     for stream in wanted.streams:
-        if await _has_other_partitions(bus, stream):
+        if _other_partitions(stream, await _stream_config(bus, stream.name)):
             await repartition(bus, stream, wanted)
     drifted = {drift.name for drift in await declare(bus, wanted)}
     for stream in wanted.streams:
@@ -93,9 +94,9 @@ async def mend(bus: Bus, wanted: Topology) -> tuple[Drift, ...]:
     return await find_drift(bus, wanted)
 
 
-async def _check_partitions(bus: Bus, stream: StreamDeclaration) -> None:
+def _check_partitions(stream: StreamDeclaration, config: JsonMap | None) -> None:
     """Consumers of other partitions would overlap with what is there, or leave jobs unread."""
-    found = await _has_other_partitions(bus, stream)
+    found = _other_partitions(stream, config)
     if not found:
         return
     if found == partitions_of(stream.config):
@@ -114,17 +115,15 @@ async def _check_partitions(bus: Bus, stream: StreamDeclaration) -> None:
     )
 
 
-async def _has_other_partitions(bus: Bus, stream: StreamDeclaration) -> int | None:
+def _other_partitions(stream: StreamDeclaration, found: JsonMap | None) -> int | None:
     """The stream's number of partitions, if it is another than declared, or not all jobs are in one yet."""
-    found = await _stream_config(bus, stream.name)
     if found is None:
         return None
     number = partitions_of(found)
     return number if is_moving(found) or number != partitions_of(stream.config) else None
 
 
-async def _ensure_stream(bus: Bus, stream: StreamDeclaration) -> list[Drift]:
-    found = await _stream_config(bus, stream.name)
+async def _ensure_stream(bus: Bus, stream: StreamDeclaration, found: JsonMap | None) -> list[Drift]:
     if found is not None:
         return _compare(stream.name, stream.config, found)
     await _ask(
