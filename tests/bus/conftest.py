@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import nats.errors
 import nats.js.errors
 import pytest
+from tests.bus.yard_pool import PooledYard, YardPool
 
 from lorayard_cli.embedded.bus_server import BusServer, prepare_bus_server
 from lorayard_dispatcher.app import run_dispatcher
@@ -39,8 +39,6 @@ from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.equipment import Equipment
 from lorayard_workers.settings import WorkerSettings
 from lorayard_workers.tiny_model import make_tiny_adapter
-
-_numbers = itertools.count(1)
 
 MEMORY = Path("/dev/shm")
 """What lies here outlives a killed server. Declaring and removing a yard, as every test does, takes half as
@@ -127,20 +125,15 @@ async def _declare(settings: YardSettings) -> None:
         await declare(bus, topology(settings))
 
 
-async def _remove(settings: YardSettings) -> None:
-    """Every yard reserves gigabytes on the server (`max_bytes`), so a test gives its own back."""
-    async with await connect(settings, name="remove") as bus:
-        for stream in topology(settings).streams:
-            await bus.api(f"STREAM.DELETE.{stream.name}")
+@pytest.fixture(scope="session")
+def yard_pool(bus_url: str) -> YardPool:
+    return YardPool(bus_url)
 
 
 @pytest.fixture
-async def settings(bus_url: str) -> AsyncIterator[YardSettings]:
+async def settings(make_settings: Callable[..., Awaitable[YardSettings]]) -> YardSettings:
     """Settings of a fresh yard whose streams, buckets and consumers are declared."""
-    settings = YardSettings(url=bus_url, prefix=f"t{next(_numbers)}", ack_wait_seconds=2.0)
-    await _declare(settings)
-    yield settings
-    await _remove(settings)
+    return await make_settings()
 
 
 @pytest.fixture
@@ -150,21 +143,19 @@ async def bus(settings: YardSettings) -> AsyncIterator[Bus]:
 
 
 @pytest.fixture
-async def make_settings(bus_url: str) -> AsyncIterator[Callable[..., Awaitable[YardSettings]]]:
+async def make_settings(yard_pool: YardPool) -> AsyncIterator[Callable[..., Awaitable[YardSettings]]]:
     """A fresh declared yard with settings of the test's choice."""
 
-    made: list[YardSettings] = []
+    taken: list[PooledYard] = []
 
     async def make(**given: object) -> YardSettings:
-        values = {"url": bus_url, "prefix": f"t{next(_numbers)}", "ack_wait_seconds": 2.0, **given}
-        settings = YardSettings.model_validate(values)
-        await _declare(settings)
-        made.append(settings)
+        yard, settings = await yard_pool.take(given)
+        taken.append(yard)
         return settings
 
     yield make
-    for settings in made:
-        await _remove(settings)
+    for yard in taken:
+        yard_pool.give_back(yard)
 
 
 class Process:
