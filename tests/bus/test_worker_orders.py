@@ -117,6 +117,11 @@ async def test_a_job_given_again_is_answered_in_the_name_of_what_it_runs_with__b
     await yard.worker(rows=1, lookahead=0, echo_delay_seconds=60, drain_seconds=0)
     one = assigned(yard, "j").model_copy(update={"rule": "base"})
     await assign(yard, one)
+
+    async def begun() -> bool:  # what has not is handed back
+        return (await yard.advert()).rows_running == 1
+
+    await wait_until(begun)
     ref = AdapterRef(name=ADAPTER, version="2", digest=OTHER_DIGEST)
     alias = AliasRef(name=f"{ADAPTER}@stable", revision=7)
     moved = {"lease": "another.lease", "adapter": ref, "alias": alias, "rule": "explicit"}
