@@ -23,6 +23,7 @@ from lorayard_dispatcher import guard, samples
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.fuse import Fuse
 from lorayard_dispatcher.guard import Guard
+from lorayard_dispatcher.health import DispatcherHealth
 from lorayard_dispatcher.metrics_page import DispatcherMetrics
 from lorayard_dispatcher.posts import Posts
 from lorayard_dispatcher.recurring import Recurring
@@ -82,19 +83,20 @@ async def run_dispatcher(settings: DispatcherSettings, *, stop: asyncio.Event | 
             try:
                 await unless_stopped(stop, asyncio.to_thread(leases.start))
                 dispatcher = Dispatcher(bus, leases, settings, name)
+                health = DispatcherHealth(dispatcher)
                 async with (
                     traced(settings, "dispatcher", name) as tracer,
-                    metrics_served(settings, DispatcherMetrics(dispatcher).page),
+                    metrics_served(settings, lambda: DispatcherMetrics(dispatcher).page(health.missing)),
                 ):
                     if tracer is not None:
                         dispatcher.plans.listeners.append(WaitSpans(tracer, dispatcher=name).decided)
-                    await _run(dispatcher, bus, stop)
+                    await _run(dispatcher, bus, stop, health)
             finally:
                 await asyncio.to_thread(leases.stop)
     log.info(Event.PROCESS_STOPPED)
 
 
-async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
+async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event, health: DispatcherHealth) -> None:
     adapters = BucketWatch(bus, bus.subjects.bucket("adapters"), dispatcher.on_adapter)
     workers = BucketWatch(
         bus,
@@ -136,7 +138,7 @@ async def _run(dispatcher: Dispatcher, bus: Bus, stop: asyncio.Event) -> None:
         # Jobs only once it is known which adapters and workers there are.
         await run_until(stop, [*running, listed])
         if not stop.is_set():
-            await _serve(dispatcher, bus, stop, running, recurring)
+            await _serve(dispatcher, bus, stop, running, recurring, health, tuple(watches.values()))
     finally:
         await end_tasks([*running, listed])
 
@@ -154,6 +156,8 @@ async def _serve(
     stop: asyncio.Event,
     running: Sequence[asyncio.Task[None]],
     recurring: Recurring,
+    health: DispatcherHealth,
+    watches: Sequence[BucketWatch],
 ) -> None:
     posts = Posts(dispatcher)
     seats = Seats(bus, dispatcher.name, started_at=dispatcher.started_at, post=posts)
@@ -163,7 +167,8 @@ async def _serve(
     dispatcher.keeping.is_active = lambda: KEEPING_SEAT in seats.held and seats.sure()
     await dispatcher.keeping.look(time.monotonic())  # before the first job
     upkeep = Upkeep(bus)
-    service = await serve(dispatcher, seats, upkeep)
+    service = await serve(dispatcher, seats, upkeep, health)
+    health.serves(seats, posts, upkeep, watches)
     guarding = Guard(
         bus,
         dispatcher.choosing.directory.aliases,

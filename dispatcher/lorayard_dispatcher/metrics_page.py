@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from lorayard_dispatcher.admission import LANES
 from lorayard_dispatcher.dispatcher import Dispatcher
@@ -29,14 +29,18 @@ class DispatcherMetrics:
         self._causes = WaitCauses()
         self._looked = time.monotonic()
 
-    def page(self) -> MetricsPage:
-        """Count from here on, and show it."""
+    def page(self, unready: Callable[[], Iterable[str]] = tuple) -> MetricsPage:
+        """Count from here on, and show it; `unready` tells what keeps it from its work."""
         dispatcher = self._dispatcher
         dispatcher.plans.meter = self._meter
         dispatcher.plans.listeners.append(self._meter.decided)
         dispatcher.on_look = self._look
         return MetricsPage(
-            source=Source.DISPATCHER, name=dispatcher.name, read=self._read, bus=dispatcher.bus
+            source=Source.DISPATCHER,
+            name=dispatcher.name,
+            read=self._read,
+            bus=dispatcher.bus,
+            unready=unready,
         )
 
     def _look(self) -> None:

@@ -42,13 +42,22 @@ class Posts:
         self._dispatcher = dispatcher
         self._consumers = topology(dispatcher.settings).consumers
         self._pullers: dict[int, list[Puller]] = {}
+        self._by_name = {consumer.name: self._puller(consumer) for consumer in self._consumers}
         for consumer in self._consumers:
-            self._pullers.setdefault(consumer.partition, []).append(self._puller(consumer))
+            self._pullers.setdefault(consumer.partition, []).append(self._by_name[consumer.name])
         dispatcher.on_room += [puller.nudge for pullers in self._pullers.values() for puller in pullers]
         self._pulls: dict[int, list[asyncio.Task[None]]] = {}
         self._connected_at = asyncio.get_running_loop().time()
         dispatcher.bus.on_reconnect(self._reconnected)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def deaf(self) -> list[str]:
+        """Consumers that are asked for jobs, and say nothing."""
+        return [
+            consumer.name
+            for consumer in self._consumers
+            if consumer.partition in self._pulls and self._by_name[consumer.name].deaf
+        ]
 
     async def watch(self) -> None:
         """Wait for the failure of a pull: a process that lost one must not look alive while it is deaf.

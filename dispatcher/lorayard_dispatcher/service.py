@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import nats.errors
 import nats.js.errors
@@ -16,6 +17,7 @@ from nats.micro.service import EndpointConfig, Service, ServiceConfig
 from lorayard_dispatcher.cancels import CANCEL_PARKED, Cancels
 from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.explain import explain_job
+from lorayard_dispatcher.health import DispatcherHealth
 from lorayard_dispatcher.limit_status import limit_status
 from lorayard_dispatcher.parked_groups import held_groups, parked_groups
 from lorayard_dispatcher.placement_report import report
@@ -28,6 +30,7 @@ from lorayard_schemas.cancel_many import CANCEL_MANY, CancelMany, CancelManyRepl
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.explanation import ExplainJob
+from lorayard_schemas.health import HealthReport
 from lorayard_schemas.limit import AskLimits, LimitsReport
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter
 from lorayard_schemas.status import DispatcherStatus
@@ -40,7 +43,7 @@ MOST_MISPLACED = 8
 SERVICE_VERSION = "1.0.0"
 
 
-async def serve(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep) -> Service:
+async def serve(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, health: DispatcherHealth) -> Service:
     """Start answering."""
     service = await nats.micro.add_service(
         dispatcher.bus.nc,
@@ -58,6 +61,13 @@ async def serve(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep) -> Service
     # And of this one alone: who stands by knows little of what waits.
     own = dispatcher.bus.subjects.dispatcher_status(dispatcher.name)
     await service.add_endpoint(EndpointConfig(name="own-status", subject=own, handler=desk.status))
+    await service.add_endpoint(
+        EndpointConfig(
+            name="health",
+            subject=dispatcher.bus.subjects.dispatcher_health(dispatcher.name),
+            handler=partial(_health, dispatcher.name, health),
+        )
+    )
     # A queue group of its own, so that every dispatcher hears it: only one has the job.
     for verb, handler in (
         (CANCEL_PARKED, desk.cancel_parked),
@@ -201,6 +211,11 @@ class _Desk:
     async def status(self, request: Request) -> None:
         """Counts and what waits."""
         await request.respond(encode(_status(self._dispatcher, self._seats, self._upkeep, time.time())))
+
+
+async def _health(name: str, health: DispatcherHealth, request: Request) -> None:
+    missing = health.missing()
+    await request.respond(encode(HealthReport(process=name, ready=not missing, missing=missing)))
 
 
 def _status(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, now: float) -> DispatcherStatus:

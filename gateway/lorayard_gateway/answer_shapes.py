@@ -24,9 +24,17 @@ class ErrorBody(BaseModel):
 
 
 class Health(BaseModel):
+    """That it runs."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
     """Whether requests are worth sending."""
 
-    status: Literal["ok", "stopping", "no bus"]
+    status: Literal["ok", "unready"]
+    missing: list[str]
+    """What keeps them from being answered."""
 
 
 class CachedTokens(BaseModel):

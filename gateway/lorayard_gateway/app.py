@@ -19,6 +19,7 @@ from lorayard_gateway.files import routes as files
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.models import ModelList
 from lorayard_gateway.openapi import openapi_text
+from lorayard_gateway.readiness import missing
 from lorayard_gateway.replies import JSON, error_reply, json_reply
 from lorayard_gateway.requests import Handler, guarded
 from lorayard_gateway.straight import straight
@@ -29,8 +30,13 @@ def make_app(gateway: Gateway) -> ASGIApp:
     document = openapi_text()
 
     async def healthz(_request: Request) -> Response:
-        told = "ok" if gateway.healthy else "stopping" if gateway.stopping else "no bus"
-        return json_reply({"status": told}, status=200 if gateway.healthy else 503)
+        return json_reply({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        told = await missing(gateway)
+        return json_reply(
+            {"status": "unready" if told else "ok", "missing": list(told)}, status=503 if told else 200
+        )
 
     async def openapi(_request: Request) -> Response:
         return Response(document, media_type=JSON)
@@ -39,6 +45,7 @@ def make_app(gateway: Gateway) -> ASGIApp:
     routes = [
         *(Route(path, complete, methods=["POST"]) for path in Endpoint),
         Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
         Route("/openapi.json", openapi, methods=["GET"]),
         Route("/v1/models", guarded(gateway, list_models), methods=["GET"]),
         Route("/v1/models/{model:path}", guarded(gateway, show_model), methods=["GET"]),

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from lorayard import Client
 from lorayard.errors import BusUnavailableError
+from lorayard.view.service import SnapshotService
 from lorayard_gateway.batches.book import BatchBook
 from lorayard_gateway.batches.runners import BatchRunners
 from lorayard_gateway.catalogue import Catalogue
@@ -56,6 +57,8 @@ class Gateway:
         self.runners = BatchRunners(bus, settings, self.clients, self.files, self.batches)
         self.uploads = Transfers(UPLOADS_AT_ONCE)
         self.downloads = Transfers(DOWNLOADS_AT_ONCE)
+        self.snapshots = SnapshotService(bus)
+        """What the yard looks like, for readiness, and for who asks on the bus."""
         self.stopping = False
         """It takes no new connections; answers under way go on for a while."""
         self._leaving: set[Callable[[], None]] = set()
@@ -117,10 +120,9 @@ class Gateway:
             raise BusUnavailableError(url=self.settings.url, reason=reason)
         return await self.clients.of(tenant)
 
-    @property
-    def healthy(self) -> bool:
-        """Whether it is worth sending requests here."""
-        return self.bus.connected and not self.stopping
+    def unheard(self) -> list[str]:
+        """Buckets that it does not know, or whose changes it does not hear."""
+        return [watch.bucket for watch in self._watches if watch.blind or not watch.ready.is_set()]
 
     def on_leave(self, leave: Callable[[], None]) -> None:
         """Have something told when answers under way are waited for no longer."""

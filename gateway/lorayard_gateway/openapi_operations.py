@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from lorayard.openai_shapes.body import ChatBody, TextBody
-from lorayard_gateway.answer_shapes import ChatCompletion, Health, TextCompletion
+from lorayard_gateway.answer_shapes import ChatCompletion, Health, Readiness, TextCompletion
 from lorayard_gateway.batches.shapes import BatchBody, BatchesQuery, BatchList, BatchObject
 from lorayard_gateway.embeddings import EmbeddingsBody
 from lorayard_gateway.files.shapes import FileDeleted, FileList, FileObject, FilesQuery, UploadFields
@@ -67,7 +67,15 @@ _BATCH: Final = {"batch_id": "As `createBatch` or `listBatches` has it."}
 
 OPERATIONS: Final = (
     Operation(
-        path="/healthz", method="get", name="health", summary="Whether it serves.", answer=Health, open=True
+        path="/healthz", method="get", name="health", summary="That it runs.", answer=Health, open=True
+    ),
+    Operation(
+        path="/readyz",
+        method="get",
+        name="readiness",
+        summary="Whether requests would be answered; else a 503 says what is missing.",
+        answer=Readiness,
+        open=True,
     ),
     Operation(path="/openapi.json", method="get", name="openapi", summary="This document.", open=True),
     Operation(

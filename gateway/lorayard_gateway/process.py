@@ -1,6 +1,6 @@
 """The gateway process: start, serve, stop.
 
-Stopping is one sequence: no new connections, and `/healthz` says so; answers under way end, for
+Stopping is one sequence: no new connections, and `/readyz` says so; answers under way end, for
 `gateway_drain_seconds`; what is left is told to go on elsewhere, its jobs untouched; the connection closes.
 """
 
@@ -70,7 +70,7 @@ async def run_gateway(
                 await unless_stopped(stop, gateway.start())
                 async with (
                     metrics_served(settings, gateway.metrics),
-                    snapshots_served(bus, host="gateway"),
+                    snapshots_served(bus, host="gateway", serving=gateway.snapshots),
                     serving(gateway, listening) as server,
                 ):
                     settle_heap()

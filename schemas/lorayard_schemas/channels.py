@@ -33,6 +33,7 @@ from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.file_record import FileRecord
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
+from lorayard_schemas.health import HealthReport
 from lorayard_schemas.interruption import InterruptionRecord
 from lorayard_schemas.job import Job
 from lorayard_schemas.limit import AskLimits, ClosedDoor, LimitGossip, Limits, LimitsReport
@@ -275,6 +276,22 @@ PUBLIC: tuple[Channel, ...] = (
         side=RECEIVE,
         bodies=(Plain.NOTHING,),
         replies=(DispatcherStatus, *_SERVICE),
+    ),
+    Channel(
+        name="dispatcherHealth",
+        address="yard.dispatcher.{dispatcher}.health",
+        summary="Whether a dispatcher does its work, and what keeps it from it.",
+        side=RECEIVE,
+        bodies=(Plain.NOTHING,),
+        replies=(HealthReport, *_SERVICE),
+    ),
+    Channel(
+        name="workerHealth",
+        address="yard.worker.{worker}.control.health",
+        summary="The same of a worker.",
+        side=RECEIVE,
+        bodies=(Plain.NOTHING,),
+        replies=(HealthReport, *_SERVICE),
     ),
     Channel(
         name="place",

@@ -36,6 +36,7 @@ from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.file_record import FileRecord
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
+from lorayard_schemas.health import HealthReport
 from lorayard_schemas.interruption import InterruptionRecord
 from lorayard_schemas.job import Job
 from lorayard_schemas.limit import AskLimits, ClosedDoor, LimitGossip, Limits, LimitsReport
@@ -93,6 +94,7 @@ MESSAGES: tuple[type[Message], ...] = (
     FileRecord,
     GiveBack,
     GiveBackReply,
+    HealthReport,
     InterruptionRecord,
     Job,
     JobExplanation,

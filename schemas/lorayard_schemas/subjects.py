@@ -169,6 +169,10 @@ class Subjects:
         """Where one dispatcher tells its status."""
         return f"{self.prefix}.dispatcher.{subject_token(dispatcher)}.status"
 
+    def dispatcher_health(self, dispatcher: str) -> str:
+        """Where one dispatcher tells whether it does its work."""
+        return f"{self.prefix}.dispatcher.{subject_token(dispatcher)}.health"
+
     def load(self, dispatcher: str) -> str:
         """Where workers report load to one dispatcher."""
         return f"{self.prefix}.load.{subject_token(dispatcher)}"

@@ -52,6 +52,7 @@ from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.explanation import ExplainJob, JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.file_record import FilePurpose, FileRecord
 from lorayard_schemas.give_back import AliasLead, GiveBack, GiveBackReply
+from lorayard_schemas.health import HealthReport
 from lorayard_schemas.interruption import Interruption, InterruptionRecord
 from lorayard_schemas.job import ChatTurn, Job, JobStub, PayloadRef
 from lorayard_schemas.json_schemas import MESSAGES, schema_files, write
@@ -340,6 +341,7 @@ SAMPLES: tuple[Message, ...] = (
     ),
     LOAD,
     AskSnapshot(),
+    HealthReport(process="d1", ready=False, missing=("the bus is away",)),
     YardSnapshot(
         prefix="yard",
         url="nats://127.0.0.1:4222",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+import time
+import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +16,7 @@ from lorayard_shared.errors import SettingsError
 from lorayard_shared.metrics import declared
 from lorayard_shared.metrics.metric import Source
 from lorayard_shared.metrics.readings import Readings
-from lorayard_shared.metrics.server import MetricsPage, metrics_served
+from lorayard_shared.metrics.server import HEALTH_SECONDS, MetricsPage, metrics_served
 from lorayard_shared.settings import YardSettings
 
 ANY_PORT = YardSettings(metrics_port=0)
@@ -66,3 +70,31 @@ async def test_an_address_that_is_none_is_named__g3() -> None:
     with pytest.raises(SettingsError, match="LORAYARD_METRICS_HOST"):
         async with metrics_served(nowhere, page_of):
             pass
+
+
+def asked(url: str | None, path: str) -> tuple[int, list[str]]:
+    assert url is not None
+    try:
+        with urllib.request.urlopen(url.replace("/metrics", path), timeout=30) as answer:
+            return answer.status, json.loads(answer.read())["missing"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())["missing"]
+
+
+async def test_what_keeps_a_process_from_its_work_makes_it_unready_and_does_not_end_it() -> None:
+    missing = ["the bus is away"]
+    page = replace(page_of(), unready=lambda: missing)
+    async with metrics_served(ANY_PORT, lambda: page) as url:
+        assert await asyncio.to_thread(asked, url, "/readyz") == (503, missing)
+        assert await asyncio.to_thread(asked, url, "/healthz") == (200, [])
+        missing.clear()
+        assert await asyncio.to_thread(asked, url, "/readyz") == (200, [])
+
+
+async def test_a_loop_that_does_not_answer_is_told_by_both() -> None:
+    async with metrics_served(ANY_PORT, page_of) as url:
+        asking = [asyncio.to_thread(asked, url, path) for path in ("/healthz", "/readyz")]
+        tasks = [asyncio.create_task(one) for one in asking]
+        await asyncio.sleep(0)  # they are on their threads
+        time.sleep(HEALTH_SECONDS + 0.5)  # noqa: ASYNC251  # the loop is blocked, which is what is tested
+        assert [code for code, _ in await asyncio.gather(*tasks)] == [503, 503]

@@ -90,7 +90,13 @@ class Crew:
             readings.put(declared.DRAINING, self.presence.draining)
             readings.put(declared.EMERGENCY, self.presence.emergency)
 
-        return MetricsPage(source=Source.WORKER, name=self.presence.worker, read=read, bus=bus)
+        return MetricsPage(
+            source=Source.WORKER,
+            name=self.presence.worker,
+            read=read,
+            bus=bus,
+            unready=self.presence.missing,
+        )
 
     def start(self) -> list[asyncio.Task[None]]:
         """Their loops."""

@@ -69,7 +69,11 @@ class Exporter:
             name=self._settings.prefix,
             read=self._read,
             answer_seconds=LOOK_SECONDS + 2.0,
+            unready=self._unready,
         )
+
+    def _unready(self) -> tuple[str, ...]:
+        return () if self._link is not None and self._link[0].connected else ("the bus is away",)
 
     async def run(self) -> None:
         """Keep a connection, and know ages, until cancelled."""

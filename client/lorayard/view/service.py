@@ -88,9 +88,11 @@ class SnapshotService:
 
 
 @asynccontextmanager
-async def snapshots_served(bus: Bus, *, host: str) -> AsyncGenerator[SnapshotService]:
-    """Answer while the body runs; `host` is what kind of process does."""
-    serving = SnapshotService(bus)
+async def snapshots_served(
+    bus: Bus, *, host: str, serving: SnapshotService | None = None
+) -> AsyncGenerator[SnapshotService]:
+    """Answer while the body runs; `host` is what kind of process does, `serving` what it has already."""
+    serving = serving or SnapshotService(bus)
     service = await nats.micro.add_service(
         bus.nc,
         ServiceConfig(

@@ -47,9 +47,12 @@ _TROUBLE = (nats.errors.Error, nats.js.errors.Error, ApiError, BusDeclarationErr
 _SETTLE_SECONDS = 1.0
 """For a watch that is being set up when it is no longer wanted; a silent bus is not waited for longer."""
 
-CHECK_SECONDS = 2.5
+CHECK_SECONDS = 1.25
 """Quiet for so long a watch asks after its bucket. Sooner than nats-py makes its consumer anew (10 s), which
 would skip what a new bucket held by then."""
+
+BEHIND_SECONDS = 0.25
+"""What the bucket holds and a watch has not heard may be on its way for so long; then the watch is blind."""
 
 _TELL_SECONDS = 10.0
 
@@ -95,6 +98,11 @@ class BucketWatch:
         """Set once the first whole listing is in."""
         self._heard = 0
         """Revision of the newest change."""
+        self._suspects = False
+        """Whether the bucket held more at the last look than was heard."""
+        self.bucket = bucket
+        self.blind = False
+        """Whether the bucket has changed, and this watch has not heard of it: it lists the bucket anew."""
         self._stirred = asyncio.Event()
         self._failures = Repeated(every_seconds=_TELL_SECONDS, clock=time.monotonic)
         self._log = process_logger(bucket=bucket)
@@ -134,9 +142,10 @@ class BucketWatch:
 
     async def _watch_once(self) -> None:
         self._disconnects, self._listed_at = self._bus.disconnects, None
-        self._heard = 0  # a bucket made anew counts from 1
+        self._heard, self._suspects = 0, False  # a bucket made anew counts from 1
         bucket = await self._open()
-        created = await _created(bucket)
+        made = (await bucket.status()).stream_info
+        created, until = made.created, made.state.last_seq
         watcher = await _watcher(bucket)
         seen: set[str] = set()
         listing = True
@@ -162,7 +171,7 @@ class BucketWatch:
                     if entry is not None:
                         seen.add(entry.key)
                         self._apply(entry)
-                        self._heard = max(self._heard, entry.revision or 0)
+                        self._heard, self._suspects = max(self._heard, entry.revision or 0), False
                         self._stirred.set()
                     if listing and await end.reached(entry):
                         listing = False
@@ -171,6 +180,8 @@ class BucketWatch:
                                 return
                             await self._put_back(bucket, seen)
                         self._created = created
+                        # Of what is there no more nobody tells: it counts as heard.
+                        self._heard, self.blind = max(self._heard, until), False
                         self._listed(seen)
                 if not listing and self._is_overdue():
                     return
@@ -189,15 +200,24 @@ class BucketWatch:
             return await self._bus.js.key_value(self._bucket)
 
     async def _is_another(self, bucket: KeyValue, created: datetime | None) -> bool:
-        """Whether it is gone, or was made anew. A bus that does not answer is no reason to list it again."""
+        """Whether it is gone, was made anew, or changes unheard. A bus that does not answer is no reason to
+        list it again."""
         if not self._bus.connected:
             return False
         try:
-            return await _created(bucket) != created
+            now = (await bucket.status()).stream_info
         except nats.js.errors.NotFoundError:
             return True
         except (nats.errors.Error, nats.js.errors.Error):
             return False
+        if now.created != created:
+            return True
+        behind = now.state.messages > 0 and now.state.last_seq > self._heard
+        self.blind = behind and self._suspects
+        self._suspects = behind
+        if self.blind:
+            self._log.warning(Event.WATCH_RESTARTED, error="it did not hear a change", times=1)
+        return self.blind
 
     async def _leaves_it_to_others(self, created: datetime | None, seen: set[str]) -> bool:
         """Wait until it is our turn to put back what is lacking; whether to list it again before."""
@@ -219,7 +239,8 @@ class BucketWatch:
         self._log.warning(Event.BUS_RESTORED, what=self._bucket, values=len(lost))
 
     async def _next(self, watcher: KeyValue.KeyWatcher) -> KeyValue.Entry | None:
-        entry = await watcher.updates(timeout=self._quiet_seconds)  # type: ignore[no-untyped-call]  # nats-py
+        seconds = BEHIND_SECONDS if self._suspects else self._quiet_seconds
+        entry = await watcher.updates(timeout=seconds)  # type: ignore[no-untyped-call]  # nats-py
         return entry if isinstance(entry, KeyValue.Entry) else None
 
     def _is_overdue(self) -> bool:

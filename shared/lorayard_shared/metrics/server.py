@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import json
 import socket
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 2.0
 """For the event loop; a scrape's own usual limit is 10 s."""
 
+HEALTH_SECONDS = 1.0
+"""A check that waits longer is over by itself, as Kubernetes has it."""
+
+SILENT = ("its event loop does not answer",)
+
+_HEALTH = ("/healthz", "/readyz")
+
 Read = Callable[[Readings], Awaitable[None] | None]
 """Puts what there is into the readings, on the event loop: to copy counters, not to compute."""
 
@@ -43,6 +51,12 @@ class MetricsPage:
     read: Read
     bus: Bus | None = None
     answer_seconds: float = ANSWER_SECONDS
+    unready: Callable[[], Iterable[str]] = tuple
+    """What keeps it from its work, in sentences; none: nothing. Asked for on its event loop."""
+
+    async def missing(self) -> tuple[str, ...]:
+        """The same, all of it."""
+        return tuple(self.unready())
 
     async def readings(self) -> Readings:
         """All of it, now."""
@@ -124,6 +138,8 @@ class _App:
         self.ended = False
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] in _HEALTH:
+            return self._health(environ["PATH_INFO"], start)
         if environ["PATH_INFO"] not in ("/metrics", "/"):
             start("404 Not Found", [("Content-Type", "text/plain")])
             return [b"/metrics\n"]
@@ -134,6 +150,26 @@ class _App:
             body = render(self._read()).encode(errors="replace") + self._interpreter()
         start("200 OK", [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))])
         return [body] if environ["REQUEST_METHOD"] == "GET" else []
+
+    def _health(self, path: str, start: StartResponse) -> Iterable[bytes]:
+        """`/healthz`: the event loop answers. `/readyz`: and nothing keeps it from its work."""
+        missing = self._missing()
+        if path == "/healthz" and missing != SILENT:
+            missing = ()
+        body = json.dumps({"status": "unready" if missing else "ok", "missing": missing}).encode()
+        status = "503 Service Unavailable" if missing else "200 OK"
+        start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _missing(self) -> tuple[str, ...]:
+        if self.ended or self._loop.is_closed():
+            return SILENT
+        asked = asyncio.run_coroutine_threadsafe(self._page.missing(), self._loop)
+        try:
+            return asked.result(HEALTH_SECONDS)
+        except (TimeoutError, concurrent.futures.CancelledError):
+            asked.cancel()
+            return SILENT
 
     def _read(self) -> Readings:
         if self.ended or self._loop.is_closed():

@@ -228,7 +228,9 @@ async def test_while_the_bus_is_away_it_says_so_at_once_and_serves_again__e7(
             answer = await http.post("/v1/chat/completions", json=chat("x"))
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "1"
-            assert (await http.get("/healthz")).status_code == 503
+            unready = await http.get("/readyz")
+            assert (unready.status_code, unready.json()["missing"]) == (503, ["the bus is away"])
+            assert (await http.get("/healthz")).status_code == 200, "it runs: nobody shall end it"
             own_server.start()
 
             async def serves() -> bool:

@@ -24,6 +24,7 @@ from lorayard_schemas.cancel_many import CANCEL_MANY, CancelMany, CancelManyRepl
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.give_back import GIVE_BACK, GiveBack, GiveBackReply
+from lorayard_schemas.health import HealthReport
 from lorayard_schemas.job import JobStub
 from lorayard_schemas.order import AdapterOrder, OrderReply, OrderVerb
 from lorayard_schemas.subjects import BadSubjectError
@@ -95,6 +96,7 @@ class Desk:
             CANCEL_MANY: self.cancel_many,
             GIVE_BACK: self.give_back,
             VALIDATE: self._validation.asked,
+            "health": self.health,
             **{verb: partial(self.order, verb) for verb in OrderVerb},
         }
         for verb, handler in handlers.items():
@@ -119,6 +121,12 @@ class Desk:
         )
         await request.respond(encode(AssignmentReply(refusals=refusals, load=self._presence.load())))
         self._presence.answered(assignment.dispatcher)
+
+    async def health(self, request: Request) -> None:
+        """Whether it does its work."""
+        missing = self._presence.missing()
+        told = HealthReport(process=self._presence.worker, ready=not missing, missing=missing)
+        await request.respond(encode(told))
 
     async def cancel(self, request: Request) -> None:
         """End a job if it is held here."""

@@ -121,6 +121,17 @@ class Presence:
         """Whether it neither stops nor is about to end."""
         return not self.draining and not self.trouble
 
+    def missing(self) -> tuple[str, ...]:
+        """What keeps it from taking jobs, in sentences; none: nothing."""
+        told = {
+            "the bus is away": not self._bus.connected,
+            "its engine does not work": not self._engine.alive(),
+            self.trouble or "it is in trouble": bool(self.trouble),
+            "it drains": self.draining,
+            "somebody has paused it": self.paused(),
+        }
+        return tuple(why for why, so in told.items() if so)
+
     def changed(self) -> None:
         """Something is worth saying."""
         self._load_due.set()
