@@ -321,11 +321,6 @@ class BucketWatch:
         self.look_again()
 
 
-async def _created(bucket: KeyValue) -> datetime | None:
-    """Tells a bucket from another of the same name."""
-    return (await bucket.status()).stream_info.created
-
-
 async def _watcher(bucket: KeyValue) -> KeyValue.KeyWatcher:
     """A watch of all keys; a cancellation meanwhile ends it too.
 
