@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError
 from lorayard_cli import installed_version
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import Failure, explain
-from lorayard_cli.output import ready_streams, report
+from lorayard_cli.output import print_text, ready_streams, report
 
 _COMMANDS = "lorayard_cli.commands"
 
@@ -192,6 +192,18 @@ _NOUNS = {
         "What somebody has paused and capped.",
         {"ls": ("ls", "List what is paused, drained and capped, by whom, and why.")},
     ),
+    "check": (
+        "One line and an exit code for monitoring: 0 well, 1 warning, 2 critical, 3 unknown.",
+        {
+            "all": ("all_", "All of these, and what the yard itself calls wrong."),
+            "bus": ("bus", "Is the bus there, right, and quick."),
+            "queue": ("queue", "Do jobs wait too long, or too many."),
+            "workers": ("workers", "Are there enough workers."),
+            "adapters": ("adapters", "Do adapters serve."),
+            "dead": ("dead", "Are there dead letters."),
+            "disk": ("disk", "How full are streams, and the disk of an embedded bus."),
+        },
+    ),
     "models": ("Base models on this machine.", {"prepare": ("prepare", "Make a base model ready to load.")}),
     "bench": (
         "Measure the yard.",
@@ -232,14 +244,12 @@ def make_app() -> App:
 
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit code."""
-    as_json = "--json" in arguments
     ready_streams()
     try:
         outcome = make_app()(list(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        report(_usage(error), as_json=as_json)
-        return ExitCode.USAGE
+        return _tell(_usage(error), arguments)
     except BrokenPipeError:
         return _reader_left()
     except SystemExit as leaving:
@@ -247,10 +257,17 @@ def run_command(arguments: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the top: everything becomes one line
         if "--debug" in arguments:
             traceback.print_exception(error)
-        failure = explain(error)
-        report(failure, as_json=as_json)
-        return failure.exit_code
+        return _tell(explain(error), arguments)
     return outcome if isinstance(outcome, int) else ExitCode.OK
+
+
+def _tell(failure: Failure, arguments: Sequence[str]) -> int:
+    """Say why a command failed; what watches a yard reads 2 as critical, and 3 as not known."""
+    if list(arguments[:1]) == ["check"]:
+        print_text(f"LORAYARD UNKNOWN - {failure.message}")
+        return 3
+    report(failure, as_json="--json" in arguments)
+    return failure.exit_code
 
 
 def _usage(error: CycloptsError) -> Failure:

@@ -46,13 +46,30 @@ def account_room(info: JsonMap) -> Finding:
 async def check_streams(bus: Bus) -> AsyncIterator[Finding]:
     """How full each is of those that refuse."""
     for kind, setting in REFUSING.items():
-        name = f"OBJ_{bus.subjects.bucket(kind)}" if kind in STORES else bus.subjects.stream(kind)
-        info = await bus.api(f"STREAM.INFO.{name}")
-        most = int(info["config"].get("max_bytes", -1))
-        if kind == "delayed":
-            most = bus.settings.delayed_max_bytes  # clients refuse; the stream itself has no limit
-        if most > 0 and (finding := stream_room(kind, name, int(info["state"]["bytes"]), most, setting)):
-            yield finding
+        name, used, most = await _filled(bus, kind)
+        if most > 0:
+            yield stream_room(kind, name, used, most, setting)
+
+
+async def stream_shares(bus: Bus) -> dict[str, float]:
+    """Of each that has a limit: how many percent of it are used.
+
+    Raises:
+        ApiError: one is not there.
+        nats.errors.Error: no answer.
+    """
+    found = [await _filled(bus, kind) for kind in REFUSING]
+    return {name: 100 * used / most for name, used, most in found if most > 0}
+
+
+async def _filled(bus: Bus, kind: str) -> tuple[str, int, int]:
+    """Its name, the bytes in it, and how many there may be; below 1: any."""
+    name = f"OBJ_{bus.subjects.bucket(kind)}" if kind in STORES else bus.subjects.stream(kind)
+    info = await bus.api(f"STREAM.INFO.{name}")
+    most = int(info["config"].get("max_bytes", -1))
+    if kind == "delayed":
+        most = bus.settings.delayed_max_bytes  # clients refuse; the stream itself has no limit
+    return name, int(info["state"]["bytes"]), most
 
 
 def stream_room(kind: str, name: str, used: int, most: int, setting: str) -> Finding:
