@@ -25,7 +25,7 @@ BENCHES = {
 }
 """Arguments of the interpreter; what one prints is kept under its name."""
 SELDOM = {
-    "batch": (*_CLI, "batch", "--json"),
+    "batch": (*_CLI, "batch", "--json", "--parts", str(ROOT / ".bench-batch.json")),
     "calibration": (*_CLI, "calibration", "--json"),
     "engine-gpu-1b": (*_ON_GPU, "random-1b"),
     "engine-gpu-7b": (*_ON_GPU, "random-7b"),

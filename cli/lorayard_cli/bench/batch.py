@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lorayard_cli.bench.batch_sides.kept import Kept
 from lorayard_cli.bench.batch_sides.kills import KillReport, kill_at_random
 from lorayard_cli.bench.batch_sides.lines import write_lines
 from lorayard_cli.bench.batch_sides.live import (
@@ -65,18 +66,38 @@ class Row:
     holds: bool
 
 
-def run(*, quick: bool, as_json: bool) -> int:
-    """Measure, print, and fail when a must is missed."""
+def run(*, quick: bool, as_json: bool, parts: Path | None = None) -> int:
+    """Measure, print, and fail when a must is missed; what stands in the file `parts` is done."""
     sizes = QUICK if quick else FULL
+    kept = Kept(parts, sizes="quick" if quick else "full")
     # What is timed comes first, so that a machine needs to be quiet for these minutes only.
-    text = _in_folder("summarize", lambda _: _await(measure_summarizing(pages=sizes.pages)))
-    speed = _in_folder(
-        "throughput",
-        lambda folder: _await(measure_throughput(folder, documents=sizes.documents, rounds=sizes.rounds)),
+    text = kept.part(
+        "summarize",
+        SummarizingRun,
+        lambda: _in_folder("summarize", lambda _: _await(measure_summarizing(pages=sizes.pages))),
     )
-    swaps = _in_folder("swaps", lambda folder: _await(measure_swaps(folder, lines=sizes.swap_lines)))
-    memory = _in_folder("memory", lambda folder: _memory(folder, sizes.memory_lines))
-    kills = _in_folder("kills", lambda folder: _await(_kills(folder, sizes.kills)))
+    speed = kept.part(
+        "throughput",
+        ThroughputSeen,
+        lambda: _in_folder(
+            "throughput",
+            lambda folder: _await(measure_throughput(folder, documents=sizes.documents, rounds=sizes.rounds)),
+        ),
+    )
+    swaps = kept.part(
+        "swaps",
+        SwapsSeen,
+        lambda: _in_folder("swaps", lambda folder: _await(measure_swaps(folder, lines=sizes.swap_lines))),
+    )
+    memory = kept.part(
+        "memory",
+        MemorySeen,
+        lambda: _in_folder("memory", lambda folder: _memory(folder, sizes.memory_lines)),
+    )
+    kills = kept.part(
+        "kills", KillReport, lambda: _in_folder("kills", lambda folder: _await(_kills(folder, sizes.kills)))
+    )
+    kept.end()
     rows = [*judge(memory, swaps, kills, speed), judge_text(text, sizes.pages)]
     if as_json:
         print_json(_document(rows, quick, (memory, swaps, kills, speed, text)))

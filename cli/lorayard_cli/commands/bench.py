@@ -130,7 +130,12 @@ def metrics(*, quick: Annotated[bool, Parameter(negative="")] = False, output: O
     return run(quick=quick, as_json=output.json)
 
 
-def batch(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
+def batch(
+    *,
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    parts: Path | None = None,
+    output: Output = TEXT,
+) -> int:
     """A batch's memory, swaps, kills and tokens per second; fails when a must is missed.
 
     On yards of its own: with an echo engine, and with a tiny random model on two CPU workers.
@@ -139,10 +144,13 @@ def batch(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Out
     ----------
     quick
         20,000 lines instead of a million, 6 kills instead of 100, one round instead of three.
+    parts
+        Keep each part's figures in this file as it is done, and go on behind those that stand there: all of
+        it takes most of an hour. The file is removed in the end.
     """
     from lorayard_cli.bench.batch import run
 
-    return run(quick=quick, as_json=output.json)
+    return run(quick=quick, as_json=output.json, parts=parts)
 
 
 def calibration(*, keep: Path | None = None, seed: int = 0, output: Output = TEXT) -> int:

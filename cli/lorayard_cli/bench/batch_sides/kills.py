@@ -1,7 +1,7 @@
 """kill -9 of the runner, a worker and the bus at random points of a batch: every line stands once in the end.
 
-The moments are drawn from a seed. A killed runner is started again with `--resume`, as a user would; workers
-and bus come back by their supervisor.
+The moments are drawn from a seed. A killed runner, and one that found no bus at its start, is started
+again with `--resume`, as a user would; workers and bus come back by their supervisor.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from lorayard.batch import BatchState, read_manifest
 from lorayard_cli.bench.batch_sides.lines import bytes_of, ids, write_lines
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.yard import EmbeddedYard
+from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.output import note
 from lorayard_shared.bus.connection import connect
 
@@ -85,6 +86,11 @@ class Runner:
         """Its exit code, once it has one."""
         return None if self._process is None else self._process.poll()
 
+    def keep_on(self) -> None:
+        """Start again where the bus was away at its start: it says so and ends, as every command does."""
+        if self.ended == ExitCode.NO_BUS:
+            self.start()
+
     def kill(self) -> None:
         """At once."""
         if self._process is not None:
@@ -125,6 +131,7 @@ async def _kill_all(
 ) -> None:
     for number, victim in enumerate(victims, 1):
         await _moment(runner, draw)
+        runner.keep_on()
         if runner.ended is not None:
             raise RuntimeError(f"it ended by itself before kill {number}: {runner.told()}")
         if victim == RUNNER:
@@ -146,7 +153,8 @@ async def _moment(runner: Runner, draw: random.Random) -> None:
         await asyncio.sleep(pause)
         return
     async with asyncio.timeout(END_SECONDS):
-        while bytes_of(runner.output) < grown and runner.ended is None:  # noqa: ASYNC110  # a file
+        while bytes_of(runner.output) < grown and runner.ended in (None, ExitCode.NO_BUS):
+            runner.keep_on()
             await asyncio.sleep(0.005)
 
 
@@ -158,7 +166,8 @@ async def _kill_child(yard: EmbeddedYard, name: str) -> None:
 
 async def _end(runner: Runner) -> None:
     async with asyncio.timeout(END_SECONDS):
-        while runner.ended is None:  # noqa: ASYNC110  # a process
+        while runner.ended in (None, ExitCode.NO_BUS):
+            runner.keep_on()
             await asyncio.sleep(0.1)
     if runner.ended != 0:
         raise RuntimeError(f"the batch ended with {runner.ended}: {runner.told()}")
