@@ -31,6 +31,7 @@ _VERBS = {
     "cancel": "Cancel jobs, by id or by what they have in common.",
     "summarize": "Summarize documents of any length: files, folders, patterns.",
     "status": "Show the queue, the dispatcher and the workers.",
+    "top": "Show the yard live in a terminal, and let it be changed.",
     "sim": "What recorded traffic would do to a yard, under several routers.",
     "doctor": "Find out what is wrong, and what mends it.",
     "dispatcher": "Run a dispatcher in the foreground.",

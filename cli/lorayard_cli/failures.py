@@ -143,6 +143,7 @@ KNOWN: dict[str, dict[str, tuple[ExitCode, str]]] = {
 _EXTRAS = {
     "cyclopts": "cli",
     "rich": "cli",
+    "textual": "top",
     "uvloop": "dispatcher",
     "numpy": "adapters",
     "regex": "adapters",

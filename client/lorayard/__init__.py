@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         YardRefusedError,
     )
     from lorayard.handle import JobHandle
+    from lorayard.job_lists import EndedJob, Jobs, QueuedJob
     from lorayard.job_status import JobPlace, JobStatus
     from lorayard.mapping import MapItem
     from lorayard.registry.adapters import Adapters, PushReport
@@ -168,6 +169,7 @@ __all__ = [
     "DeadQuery",
     "DeadlinePassedError",
     "DrainTimeoutError",
+    "EndedJob",
     "ErrorKind",
     "EventKind",
     "ExtraMissingError",
@@ -186,6 +188,7 @@ __all__ = [
     "JobPlace",
     "JobStatus",
     "JobTimeoutError",
+    "Jobs",
     "KeyUnknownError",
     "Keys",
     "LabelUnknownError",
@@ -213,6 +216,7 @@ __all__ = [
     "Placement",
     "PushReport",
     "QueueDepth",
+    "QueuedJob",
     "RedriveOutcome",
     "Redriven",
     "ReferencedError",

@@ -35,6 +35,7 @@ from lorayard_shared.settings import YardSettings
 if TYPE_CHECKING:  # imported at their first use: most services publish jobs and need none of them
     from lorayard.control import Control
     from lorayard.dead.letters import DeadLetters
+    from lorayard.job_lists import Jobs
     from lorayard.placing import PlaceOptions
     from lorayard.registry.adapters import Adapters
     from lorayard.registry.aliases import Aliases
@@ -361,6 +362,13 @@ class Client:
         from lorayard.dead.letters import DeadLetters
 
         return DeadLetters(lambda: self._open_link)
+
+    @property
+    def jobs(self) -> Jobs:
+        """Lists of them: `await yard.jobs.queued()`, `await yard.jobs.recent()`."""
+        from lorayard.job_lists import Jobs
+
+        return Jobs(lambda: self._open_link)
 
     @property
     def control(self) -> Control:

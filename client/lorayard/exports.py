@@ -16,6 +16,7 @@ _NAMES = {
     "lorayard.dead.redriving": "Redriven RedriveOutcome",
     "lorayard.deadlines": "deadline",
     "lorayard.handle": "JobHandle",
+    "lorayard.job_lists": "EndedJob Jobs QueuedJob",
     "lorayard.job_status": "JobPlace JobStatus",
     "lorayard.mapping": "MapItem",
     "lorayard.registry.adapters": "Adapters PushReport",

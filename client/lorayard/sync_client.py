@@ -27,6 +27,7 @@ from lorayard_shared.settings import YardSettings
 
 if TYPE_CHECKING:  # imported at their first use, as in `Client`
     from lorayard.dead.sync_letters import SyncDeadLetters
+    from lorayard.job_lists import SyncJobs
     from lorayard.placing import PlaceOptions
     from lorayard.registry.sync_adapters import SyncAdapters
     from lorayard.registry.sync_aliases import SyncAliases
@@ -282,6 +283,13 @@ class SyncClient:
         from lorayard.dead.sync_letters import SyncDeadLetters
 
         return SyncDeadLetters(self._client.dead, lambda: self._thread)
+
+    @property
+    def jobs(self) -> SyncJobs:
+        """Lists of them: `yard.jobs.queued()`, `yard.jobs.recent()`."""
+        from lorayard.job_lists import SyncJobs
+
+        return SyncJobs(self._client.jobs, lambda: self._thread)
 
     @property
     def control(self) -> SyncControl:

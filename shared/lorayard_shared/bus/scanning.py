@@ -57,16 +57,18 @@ class Lying:
     body: bytes
 
 
-async def walk(bus: Bus, kind: str, subject: str, *, until: int | None = None) -> AsyncGenerator[list[Lying]]:
+async def walk(
+    bus: Bus, kind: str, subject: str, *, after: int = 0, until: int | None = None
+) -> AsyncGenerator[list[Lying]]:
     """The same, page by page and with all the time that the reader takes: no more than a page is in memory.
 
-    It ends behind the sequence `until`, where one is given: else who publishes faster than it reads leads it
-    on for ever.
+    It begins behind the sequence `after`, and ends behind `until`, where one is given: else who publishes
+    faster than it reads leads it on for ever.
 
     Raises:
         nats.errors.Error: the bus did not answer.
     """
-    sequence = 0
+    sequence = after
     while until is None or sequence < until:
         page = await _sure_page(bus, kind, subject, sequence + 1)
         if not page:

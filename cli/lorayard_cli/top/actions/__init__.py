@@ -1,0 +1,1 @@
+"""What keys do to the chosen row: said first, done when confirmed, all through the public client."""

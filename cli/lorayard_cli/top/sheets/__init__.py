@@ -1,0 +1,1 @@
+"""Each table of `top`: its columns, and how its rows come of what was read."""
