@@ -24,17 +24,16 @@ _ENDS = (signal.SIGTERM, signal.SIGHUP)
 class Top(App[None]):
     """`lorayard top`."""
 
+    TITLE = "lorayard top"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c,ctrl+q", "quit", show=False, priority=True)]
     CSS = """
-    Screen { background: $background; layout: vertical; }
+    Screen { background: $background; layout: vertical; overflow: hidden; }
     Static { height: auto; }
     #header, #tabs, #keys { height: 1; }
-    #overview { height: auto; padding: 1 0 0 0; }
     Grid { height: 1fr; }
-    #grid-overview { margin: 1 0 0 0; }
-    #detail { height: 3; }
-    #status { max-height: 3; min-height: 1; }
+    #detail { height: 3; background: $surface; }
+    #status { max-height: 3; min-height: 1; background: $surface; }
     #filter { height: 1; }
     ModalScreen { align: center middle; background: $background 60%; }
     .frame {

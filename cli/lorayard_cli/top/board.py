@@ -30,8 +30,8 @@ from lorayard_cli.top.tenants import TenantClients
 TICK_SECONDS = 1.0
 """How often the age of the picture is told anew."""
 
-HOLD_LINES = 5
-"""Left for what is held, below the overview."""
+AROUND_OVERVIEW = 8
+"""Lines: header, tabs, four of what is held, status, keys."""
 
 _GLOBAL_KEYS = (
     ("Enter", "look"),
@@ -145,7 +145,7 @@ class Board(Screen[None]):
             self._show_status()
             return
         if self._tab is Tab.OVERVIEW:
-            height = max(8, self.size.height - 4 - HOLD_LINES)
+            height = max(8, self.size.height - AROUND_OVERVIEW)
             text = overview_text(picture.snapshot, self._looking.history, width, height)
             self.query_one("#overview", Static).update(text)
         self.grid.tell(self._rows(), self._views[self._tab])
@@ -222,7 +222,9 @@ class Board(Screen[None]):
         for each in Tab:
             self.query_one(f"#grid-{each}").display = each is tab
         self.query_one("#overview").display = tab is Tab.OVERVIEW
-        self.query_one("#detail", Static).update("")
+        detail = self.query_one("#detail", Static)
+        detail.update("")
+        detail.display = tab is not Tab.OVERVIEW
         self.query_one("#filter").display = False
         self.grid.focus()
         self._show_keys()
@@ -313,7 +315,10 @@ class Board(Screen[None]):
             return
         if self._tab is Tab.OVERVIEW:
             lines = trouble_lines(picture.snapshot.troubles, max(40, self.size.width - 8), 10_000)
-            self.app.push_screen(Story("What is wrong", "\n".join(line.plain for line in lines)))
+            told = [line.plain for line in lines]
+            if chosen is not None:
+                told += ["", CONTENTS[self._tab].detail(chosen.about, picture)]
+            self.app.push_screen(Story("What is wrong", "\n".join(told)))
         elif chosen is None:
             return
         elif self._tab is Tab.QUEUES:

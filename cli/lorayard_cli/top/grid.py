@@ -118,7 +118,7 @@ class Grid(Widget, can_focus=True):
 
     def _body(self, room: int) -> list[Line]:
         if not self._rows:
-            return [("", Style()), (self._nothing(), Style(dim=True))] if self._known else []
+            return [(self._nothing(), Style(dim=True))] if self._known else []
         seen = self._rows[self._top : self._top + room]
         lines = [self._line(row) for row in seen]
         place = self._cursor - self._top

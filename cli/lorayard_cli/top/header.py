@@ -81,6 +81,7 @@ def key_line(keys: Sequence[tuple[str, str]], width: int) -> Text:
     for key, word in keys:
         if line.cell_len + len(key) + len(word) + 3 > width:
             break
-        line.append(f" {key}", style="bold reverse" if key.isupper() else "bold")
+        line.append(" ")
+        line.append(key, style="bold reverse" if key.isupper() else "bold")
         line.append(f" {word} ")
     return line

@@ -22,7 +22,7 @@ _WORDS = {TroubleLevel.CRITICAL: "CRITICAL", TroubleLevel.WARNING: "warning"}
 
 def overview_text(snapshot: YardSnapshot, history: History, width: int, height: int) -> Text:
     """All of it, in so many columns; troubles are cut so that the rest has room in so many lines."""
-    numbers = [*_curves(snapshot.overview, history, width), Text(""), *_summary(snapshot, width)]
+    numbers = [*_curves(snapshot.overview, history, width), *_summary(snapshot, width)]
     troubles = trouble_lines(snapshot.troubles, width, max(2, height - len(numbers) - 1))
     return Text("\n").join([*troubles, Text(""), *numbers])
 
@@ -88,14 +88,11 @@ def _summary(snapshot: YardSnapshot, width: int) -> list[Text]:
         f"{_counted(overview.workers, 'worker')}{lost}",
         _counted(overview.dispatchers, "dispatcher"),
         _counted(overview.adapters, "adapter"),
-        f"{count(overview.at_workers)} at workers",
-        f"oldest {age(overview.oldest_seconds)}",
         _counted(overview.dead_letters, "dead letter"),
+        f"{count(overview.at_workers)} at workers",
     ]
-    return [
-        Text(fit(" · ".join(parts), width).rstrip()),
-        Text(fit(f"waits for: {waiting_for(snapshot.waits)}", width).rstrip()),
-    ]
+    waits = f"oldest {age(overview.oldest_seconds)} · waiting for: {waiting_for(snapshot.waits)}"
+    return [Text(fit(line, width).rstrip()) for line in (" · ".join(parts), waits)]
 
 
 def waiting_for(waits: Sequence[WaitRow]) -> str:

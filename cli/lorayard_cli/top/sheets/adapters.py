@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lorayard_cli.output import short_digest
 from lorayard_cli.top.amounts import UNKNOWN, count, megabytes, milliseconds, rate, share
 from lorayard_cli.top.columns import Column
 from lorayard_cli.top.row import LEAST, Mark, Row, Sheet
@@ -11,12 +12,12 @@ from lorayard_schemas.snapshot import AdapterRow, YardSnapshot
 
 ADAPTERS = Sheet(
     columns=(
-        Column(title="adapter", width=22, grows=True, keeps_end=True),
+        Column(title="adapter", width=29, grows=True, keeps_end=True),
         Column(title="ver", width=4, grows=True),
         Column(title="is", width=9),
         Column(title="jobs", width=6, right=True),
         Column(title="slots", width=5, right=True),
-        Column(title="host", width=4, right=True),
+        Column(title="host", width=4, right=True, rank=4),
         Column(title="req/s", width=6, right=True),
         Column(title="p95", width=6, right=True),
         Column(title="errors", width=6, right=True),
@@ -109,7 +110,7 @@ def adapter_detail(one: AdapterRow) -> str:
     parts = [f"{one.name}@{one.version}", one.state, f"rank {one.rank}", f"{megabytes(one.size_bytes)} MB"]
     if one.aliases:
         parts.append(alias_text(one))
-    lines = [" · ".join(parts), f"{where} · in host memory of {one.host} · {one.digest}"]
+    lines = [" · ".join(parts), f"{where} · in host memory of {one.host} · {short_digest(one.digest)}"]
     if one.struck:
         lines.append(f"struck: {one.struck}")
     elif one.refused_by:

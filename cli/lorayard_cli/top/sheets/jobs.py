@@ -12,7 +12,7 @@ from lorayard_cli.top.row import Mark, Row, Sheet
 JOBS = Sheet(
     columns=(
         Column(title="is", width=9),
-        Column(title="when", width=6, right=True),
+        Column(title="when", width=7, right=True),
         Column(title="took", width=6, right=True),
         Column(title="lane", width=6),
         Column(title="try", width=3, right=True),

@@ -17,11 +17,11 @@ CHOOSES = "(the yard chooses)"
 QUEUES = Sheet(
     columns=(
         Column(title="lane", width=6),
-        Column(title="tenant", width=10, grows=True),
+        Column(title="tenant", width=7, grows=True),
         Column(title="adapter", width=26, grows=True, keeps_end=True),
         Column(title="jobs", width=7, right=True),
         Column(title="oldest", width=6, right=True),
-        Column(title="waits for", width=18),
+        Column(title="waits for", width=13, grows=True),
     ),
     sorted_by=3,
     descending=True,

@@ -47,7 +47,7 @@ def standing(worker: WorkerRow, pause: Pause | None) -> str:
         return "SILENT"
     if worker.draining or (pause is not None and pause.drain):
         return "draining"
-    if pause is not None:
+    if worker.paused or pause is not None:
         return "paused"
     if worker.trouble:
         return "TROUBLE"
