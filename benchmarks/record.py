@@ -22,6 +22,7 @@ BENCHES = {
     "adapters": (*_CLI, "adapters", "--json"),
     "gateway": (*_CLI, "gateway", "--json"),
     "metrics": (*_CLI, "metrics", "--json"),
+    "top": (*_CLI, "top", "--json"),
 }
 """Arguments of the interpreter; what one prints is kept under its name."""
 SELDOM = {

@@ -216,6 +216,7 @@ _NOUNS = {
             "gateway": ("gateway", "The gateway beside the Python client and a bare HTTP application."),
             "batch": ("batch", "A batch's memory, swaps, kills and tokens per second."),
             "metrics": ("metrics", "What metrics cost: scrapes, and jobs per second with them."),
+            "top": ("top", "Processor time of a refresh of `top`, with 10,000 waiting jobs."),
             "routing": ("routing", "The planner beside other systems' rules, in a modelled yard."),
         },
     ),

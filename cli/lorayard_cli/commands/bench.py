@@ -130,6 +130,21 @@ def metrics(*, quick: Annotated[bool, Parameter(negative="")] = False, output: O
     return run(quick=quick, as_json=output.json)
 
 
+def top(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
+    """Processor time of a refresh of `lorayard top`, tab by tab, with 10,000 jobs for 1,000 adapters.
+
+    On a yard of its own: a server, a dispatcher and an echo worker. Fails when a must is missed.
+
+    Parameters
+    ----------
+    quick
+        Fewer rounds.
+    """
+    from lorayard_cli.bench.top import run
+
+    return run(quick=quick, as_json=output.json)
+
+
 def batch(
     *,
     quick: Annotated[bool, Parameter(negative="")] = False,

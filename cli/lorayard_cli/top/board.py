@@ -33,14 +33,8 @@ TICK_SECONDS = 1.0
 AROUND_OVERVIEW = 8
 """Lines: header, tabs, four of what is held, status, keys."""
 
-_GLOBAL_KEYS = (
-    ("Enter", "look"),
-    ("/", "filter"),
-    ("<>", "sort"),
-    ("Space", "hold"),
-    ("?", "help"),
-    ("q", "quit"),
-)
+_FIRST_KEYS = (("?", "help"),)
+_LAST_KEYS = (("/", "filter"), ("Enter", "look"), ("<>", "sort"), ("Space", "hold"), ("q", "quit"))
 
 
 class Board(Screen[None]):
@@ -67,7 +61,7 @@ class Board(Screen[None]):
         self, looking: Looking, clients: TenantClients | None, *, yard: str, read_only: bool
     ) -> None:
         super().__init__()
-        self._looking = looking
+        self.looking = looking
         self._clients = clients
         self._yard = yard
         self._read_only = read_only
@@ -115,21 +109,22 @@ class Board(Screen[None]):
 
     async def _look_on(self) -> None:
         while True:
-            if not self._looking.paused:
-                await self._looking.look(self._tab)
+            if not self.looking.paused:
+                await self.looking.look(self._tab)
                 self.show()
             await self._wait()
 
     async def _wait(self) -> None:
         """Until it is time, or somebody wants to see it now."""
         try:
-            async with asyncio.timeout(None if self._looking.paused else self._looking.interval_seconds):
+            async with asyncio.timeout(None if self.looking.paused else self.looking.interval_seconds):
                 await self._asked.wait()
         except TimeoutError:
             pass
         self._asked.clear()
 
-    def _look_now(self) -> None:
+    def look_now(self) -> None:
+        """Read the yard without waiting for its time."""
         self._asked.set()
 
     # ---- showing
@@ -137,7 +132,7 @@ class Board(Screen[None]):
     def show(self) -> None:
         """Draw what has changed."""
         self._show_header()
-        picture, width = self._looking.picture, self.size.width
+        picture, width = self.looking.picture, self.size.width
         counted = counts(picture) if picture is not None else {}
         self.query_one("#tabs", Static).update(tab_line(self._tab, counted, width))
         if picture is None:
@@ -146,27 +141,27 @@ class Board(Screen[None]):
             return
         if self._tab is Tab.OVERVIEW:
             height = max(8, self.size.height - AROUND_OVERVIEW)
-            text = overview_text(picture.snapshot, self._looking.history, width, height)
+            text = overview_text(picture.snapshot, self.looking.history, width, height)
             self.query_one("#overview", Static).update(text)
         self.grid.tell(self._rows(), self._views[self._tab])
 
     def _nothing_yet(self) -> Text:
-        trouble = self._looking.fresh.trouble
+        trouble = self.looking.fresh.trouble
         return Text(clean(trouble) or "Asking for the yard ...", style="bold red" if trouble else "")
 
     def _rows(self) -> list[Row[Any]]:
-        picture = self._looking.picture
+        picture = self.looking.picture
         if picture is None:
             return []
         return self._views[self._tab].of(CONTENTS[self._tab].rows(picture))
 
     def _show_header(self) -> None:
-        line = header_line(self._yard, self._looking.fresh, self.size.width)
+        line = header_line(self._yard, self.looking.fresh, self.size.width)
         self.query_one("#header", Static).update(line)
 
     def on_grid_moved(self, _event: Grid.Moved) -> None:
         """Another row is chosen."""
-        picture, chosen = self._looking.picture, self.grid.chosen
+        picture, chosen = self.looking.picture, self.grid.chosen
         told = ""
         if picture is not None and chosen is not None:
             told = CONTENTS[self._tab].detail(chosen.about, picture)
@@ -175,11 +170,11 @@ class Board(Screen[None]):
         self._show_status()
 
     def _show_status(self) -> None:
-        view, trouble = self._views[self._tab], self._looking.fresh.trouble
+        view, trouble = self._views[self._tab], self.looking.fresh.trouble
         filtered = f"filter {view.filter}" if view.filter else ""
         parts = [part for part in (self.grid.place, self._scope(), filtered) if part]
         line = Text(clean(" · ".join(parts)), style="dim")
-        if trouble and self._looking.picture is not None:
+        if trouble and self.looking.picture is not None:
             line = Text(f"{clean(trouble)}; trying again", style="bold red")
         elif self._said.plain:
             line.append("  " if parts else "")
@@ -187,7 +182,7 @@ class Board(Screen[None]):
         self.query_one("#status", Static).update(line)
 
     def _scope(self) -> str:
-        queue = self._looking.queue
+        queue = self.looking.queue
         if self._tab is not Tab.JOBS or queue is None:
             return ""
         return f"only {queue.lane}, {queue.tenant}, {queue.adapter or 'no adapter named'} (Esc: all)"
@@ -230,11 +225,11 @@ class Board(Screen[None]):
         self._show_keys()
         self.show()
         if tab in (Tab.JOBS, Tab.DEAD):
-            self._look_now()
+            self.look_now()
 
     def _show_keys(self) -> None:
         actions = () if self._read_only else CONTENTS[self._tab].actions
-        keys = [*((action.key, action.word) for action in actions), *_GLOBAL_KEYS]
+        keys = [*_FIRST_KEYS, *((action.key, action.word) for action in actions), *_LAST_KEYS]
         self.query_one("#keys", Static).update(key_line(keys, self.size.width))
 
     def action_filter(self) -> None:
@@ -268,9 +263,9 @@ class Board(Screen[None]):
         if self._views[self._tab].filter or self.query_one("#filter").display:
             self._end_filter()
             self._filter("")
-        elif self._tab is Tab.JOBS and self._looking.queue is not None:
-            self._looking.queue = None
-            self._look_now()
+        elif self._tab is Tab.JOBS and self.looking.queue is not None:
+            self.looking.queue = None
+            self.look_now()
         else:
             self.say("")
 
@@ -291,15 +286,15 @@ class Board(Screen[None]):
 
     def action_hold(self) -> None:
         """Hold the picture still, or go on."""
-        self._looking.paused = not self._looking.paused
-        self._look_now()
+        self.looking.paused = not self.looking.paused
+        self.look_now()
         self._show_header()
 
     def action_slower(self, steps: int) -> None:
         """Refresh less often, or more often."""
-        self._looking.slower(steps)
-        self._look_now()
-        self.say(f"refreshed every {self._looking.interval_seconds:g} s")
+        self.looking.slower(steps)
+        self.look_now()
+        self.say(f"refreshed every {self.looking.interval_seconds:g} s")
         self._show_header()
 
     def action_help(self) -> None:
@@ -310,7 +305,7 @@ class Board(Screen[None]):
 
     def action_closer(self) -> None:
         """What Enter does on this tab."""
-        picture, chosen = self._looking.picture, self.grid.chosen
+        picture, chosen = self.looking.picture, self.grid.chosen
         if picture is None:
             return
         if self._tab is Tab.OVERVIEW:
@@ -322,7 +317,7 @@ class Board(Screen[None]):
         elif chosen is None:
             return
         elif self._tab is Tab.QUEUES:
-            self._looking.queue = chosen.about
+            self.looking.queue = chosen.about
             self._switch(Tab.JOBS)
         elif self._tab is Tab.JOBS:
             self._start("explain", self._explain(chosen.about))
@@ -333,7 +328,7 @@ class Board(Screen[None]):
 
     async def _explain(self, job: Any) -> None:
         self.say("asking ...")
-        sentence = await self._looking.feed.explain(job)
+        sentence = await self.looking.feed.explain(job)
         self.say("")
         await self.app.push_screen(Story(f"Job {job.job}", sentence))
 
@@ -372,7 +367,7 @@ class Board(Screen[None]):
             self._busy = ""
 
     async def _act(self, action: Action, clients: TenantClients) -> None:
-        picture, chosen = self._looking.picture, self.grid.chosen
+        picture, chosen = self.looking.picture, self.grid.chosen
         if picture is None or chosen is None:
             raise NothingToDo("nothing is chosen")
         shown = tuple(row.about for row in self._rows())
@@ -389,7 +384,7 @@ class Board(Screen[None]):
             raise NothingToDo("nothing was done")
         self.say(f"{plan.title} ...")
         self.say(await plan.run(reason), style="bold green")
-        self._look_now()
+        self.look_now()
 
     async def _picked(self, plans: list[Plan]) -> Plan | None:
         if len(plans) == 1:

@@ -11,7 +11,8 @@ from lorayard_schemas.snapshot import Overview, YardSnapshot
 KEPT_SECONDS = 300.0
 """Long enough to see a trend, short enough that a character is a few seconds."""
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
+_BLOCKS = "▁▂▃▄▅▆▇"
+"""No full one: curves that stand under each other would become a wall."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,10 @@ INTERVALS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds that + and - go through."""
 
 
+OLDER_SECONDS = 1.0
+"""Where several look at a yard, whoever reads it for all of them need not do so more often."""
+
+
 class Looking:
     """The picture, how old it is, and why it is not newer."""
 
@@ -45,7 +49,7 @@ class Looking:
         """Read what a tab shows; trouble leaves the picture as it was, and is told."""
         queue = self.queue
         try:
-            snapshot = await self.feed.snapshot(self.interval_seconds)
+            snapshot = await self.feed.snapshot(min(OLDER_SECONDS, self.interval_seconds / 2))
             jobs, letters = (), ()
             if self.picture is not None:
                 jobs, letters = self.picture.jobs, self.picture.letters

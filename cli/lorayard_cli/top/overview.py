@@ -16,13 +16,17 @@ from lorayard_schemas.snapshot import Overview, Trouble, TroubleLevel, WaitRow, 
 TITLE, VALUE, LANES, PEAK = 9, 8, 18, 12
 """Columns of the parts beside the curves."""
 
+ROOMY = 20
+"""Lines from which on blank ones keep the parts apart."""
+
 _STYLES = {TroubleLevel.CRITICAL: "bold red", TroubleLevel.WARNING: "yellow"}
 _WORDS = {TroubleLevel.CRITICAL: "CRITICAL", TroubleLevel.WARNING: "warning"}
 
 
 def overview_text(snapshot: YardSnapshot, history: History, width: int, height: int) -> Text:
     """All of it, in so many columns; troubles are cut so that the rest has room in so many lines."""
-    numbers = [*_curves(snapshot.overview, history, width), *_summary(snapshot, width)]
+    airy = [Text("")] if height >= ROOMY else []
+    numbers = [*_curves(snapshot.overview, history, width), *airy, *_summary(snapshot, width), *airy]
     troubles = trouble_lines(snapshot.troubles, width, max(2, height - len(numbers) - 1))
     return Text("\n").join([*troubles, Text(""), *numbers])
 

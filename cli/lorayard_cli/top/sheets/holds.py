@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lorayard_cli.top.amounts import UNKNOWN, age, moment
 from lorayard_cli.top.columns import Column
-from lorayard_cli.top.row import Mark, Row, Sheet
+from lorayard_cli.top.row import Row, Sheet
 from lorayard_schemas.control import Cap, Pause, ends_at
 from lorayard_schemas.snapshot import YardSnapshot
 from lorayard_schemas.strike import Strike, strike_key
@@ -39,7 +39,6 @@ def _row(held: Held, now: float) -> Row[Held]:
         key=_key(held),
         cells=(held.label, _word(held), age(since), ends, held.by, held.why),
         order=(held.label, _word(held), since or 0.0, until, held.by, held.why),
-        mark=Mark.WARNING,
         about=held,
     )
 
