@@ -143,7 +143,8 @@ class Board(Screen[None]):
             height = max(8, self.size.height - AROUND_OVERVIEW)
             text = overview_text(picture.snapshot, self.looking.history, width, height)
             self.query_one("#overview", Static).update(text)
-        self.grid.tell(self._rows(), self._views[self._tab])
+        known = CONTENTS[self._tab].known(picture)
+        self.grid.tell(self._rows(), self._views[self._tab], known=known)
 
     def _nothing_yet(self) -> Text:
         trouble = self.looking.fresh.trouble
@@ -264,8 +265,9 @@ class Board(Screen[None]):
             self._end_filter()
             self._filter("")
         elif self._tab is Tab.JOBS and self.looking.queue is not None:
-            self.looking.queue = None
+            self.looking.choose(None)
             self.look_now()
+            self.show()
         else:
             self.say("")
 
@@ -317,7 +319,7 @@ class Board(Screen[None]):
         elif chosen is None:
             return
         elif self._tab is Tab.QUEUES:
-            self.looking.queue = chosen.about
+            self.looking.choose(chosen.about)
             self._switch(Tab.JOBS)
         elif self._tab is Tab.JOBS:
             self._start("explain", self._explain(chosen.about))

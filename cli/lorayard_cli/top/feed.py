@@ -59,7 +59,9 @@ class ClientFeed:
             yard.scheduled(all_tenants=True),
             yard.jobs.recent(limit=JOBS_OF_A_KIND),
         )
-        return (*of_queued(queued), *of_scheduled(scheduled[:JOBS_OF_A_KIND]), *of_ended(ended))
+        listed = (*of_queued(queued), *of_scheduled(scheduled[:JOBS_OF_A_KIND]), *of_ended(ended))
+        # A job that has its result may lie in a stream for a while: how it ended counts.
+        return tuple({(job.tenant, job.job): job for job in listed}.values())
 
     async def letters(self) -> tuple[Letter, ...]:
         """The newest dead letters."""

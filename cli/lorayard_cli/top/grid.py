@@ -69,10 +69,10 @@ class Grid(Widget, can_focus=True):
         """`3 of 120`."""
         return f"{self._cursor + 1:,} of {len(self._rows):,}" if self._rows else ""
 
-    def tell(self, rows: list[Row[Any]], view: View) -> None:
+    def tell(self, rows: list[Row[Any]], view: View, *, known: bool = True) -> None:
         """Show these rows, in this order; the cursor stays on its row wherever that goes."""
         held = self.chosen
-        self._rows, self._view, self._known = rows, view, True
+        self._rows, self._view, self._known = rows, view, known
         if held is not None and (self._cursor >= len(rows) or rows[self._cursor].key != held.key):
             found = next((place for place, row in enumerate(rows) if row.key == held.key), self._cursor)
             self._cursor = found
@@ -118,7 +118,7 @@ class Grid(Widget, can_focus=True):
 
     def _body(self, room: int) -> list[Line]:
         if not self._rows:
-            return [(self._nothing(), Style(dim=True))] if self._known else []
+            return [(self._nothing() if self._known else "asking ...", Style(dim=True))]
         seen = self._rows[self._top : self._top + room]
         lines = [self._line(row) for row in seen]
         place = self._cursor - self._top

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from lorayard_cli.failures import explain
 from lorayard_cli.top.feed import Feed
@@ -28,8 +29,7 @@ class Looking:
         self.history = History()
         self.picture: Picture | None = None
         self.paused = False
-        self.queue: QueueRow | None = None
-        """Whose jobs the tab of jobs has; None: all."""
+        self._queue: QueueRow | None = None
         self._clock = clock
         self._heard = clock()
         self._trouble = ""
@@ -45,14 +45,24 @@ class Looking:
             trouble=self._trouble,
         )
 
+    @property
+    def queue(self) -> QueueRow | None:
+        """Whose jobs the tab of jobs has; None: all."""
+        return self._queue
+
+    def choose(self, queue: QueueRow | None) -> None:
+        """List the jobs of a queue from now on, or all."""
+        self._queue = queue
+        if self.picture is not None:
+            self.picture = replace(self.picture, jobs=None)
+
     async def look(self, tab: Tab) -> None:
         """Read what a tab shows; trouble leaves the picture as it was, and is told."""
-        queue = self.queue
+        queue, before = self._queue, self.picture
         try:
             snapshot = await self.feed.snapshot(min(OLDER_SECONDS, self.interval_seconds / 2))
-            jobs, letters = (), ()
-            if self.picture is not None:
-                jobs, letters = self.picture.jobs, self.picture.letters
+            jobs = before.jobs if before is not None else None
+            letters = before.letters if before is not None else None
             if tab is Tab.JOBS:
                 jobs = await self.feed.jobs(queue)
             elif tab is Tab.DEAD:
@@ -60,7 +70,9 @@ class Looking:
         except Exception as error:  # noqa: BLE001  # whatever it is, the next look may find it mended
             self._trouble = explain(error).message
             return
-        self.picture = Picture(snapshot=snapshot, jobs=jobs, letters=letters, queue=queue)
+        if self._queue is not queue:
+            jobs = None  # another one was chosen meanwhile
+        self.picture = Picture(snapshot=snapshot, jobs=jobs, letters=letters)
         self.history.add(snapshot)
         self._heard, self._trouble = self._clock(), ""
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from lorayard import Letter
 from lorayard_cli.top.listed_job import ListedJob
-from lorayard_schemas.snapshot import QueueRow, YardSnapshot
+from lorayard_schemas.snapshot import YardSnapshot
 
 
 class Tab(StrEnum):
@@ -27,7 +27,7 @@ class Picture:
     """The yard as it was last read."""
 
     snapshot: YardSnapshot
-    jobs: tuple[ListedJob, ...] = ()
-    letters: tuple[Letter, ...] = ()
-    queue: QueueRow | None = None
-    """Whose jobs are listed; None: all."""
+    jobs: tuple[ListedJob, ...] | None = None
+    """Those of the chosen queue, where one is; None: not read yet."""
+    letters: tuple[Letter, ...] | None = None
+    """None: not read yet."""

@@ -30,6 +30,8 @@ class Content:
 
     sheet: Sheet
     rows: Callable[[Picture], list[Row[Any]]]
+    known: Callable[[Picture], bool] = lambda _: True
+    """Whether its rows were read; else there may be some."""
     detail: Callable[[Any, Picture], str]
     """The chosen row in words, three lines at most."""
     actions: tuple[Action, ...] = ()
@@ -68,14 +70,16 @@ CONTENTS: dict[Tab, Content] = {
     ),
     Tab.JOBS: Content(
         sheet=JOBS,
-        rows=lambda picture: [*job_rows(picture.jobs, picture.snapshot.at)],
+        rows=lambda picture: [*job_rows(picture.jobs or (), picture.snapshot.at)],
+        known=lambda picture: picture.jobs is not None,
         detail=lambda job, _: job_detail(job),
         actions=(CANCEL,),
         enter="explains a job: why it waits, or why it went where it went",
     ),
     Tab.DEAD: Content(
         sheet=DEAD,
-        rows=lambda picture: [*dead_rows(picture.letters, picture.snapshot.at)],
+        rows=lambda picture: [*dead_rows(picture.letters or (), picture.snapshot.at)],
+        known=lambda picture: picture.letters is not None,
         detail=lambda letter, _: dead_detail(letter),
         actions=(RETRY, REDRIVE),
         enter="shows what was tried, and where",

@@ -199,7 +199,7 @@ async def test_jobs_are_listed_wherever_they_are_and_explained__f4(
             chosen = hands.app.board.grid.chosen
             assert chosen is not None
             assert chosen.cells[0] == word
-        await hands.go(Tab.QUEUES, "normal acme")
+        await hands.go(Tab.QUEUES, f"normal acme {ADAPTER}")
         await hands.press("enter")
         await hands.wait_until(lambda: hands.app.board.tab is Tab.JOBS and "1 of 1" in hands.said)
         await hands.press("enter")
