@@ -28,7 +28,8 @@ HOLDS = Sheet(
 
 def hold_rows(snapshot: YardSnapshot) -> list[Row[Held]]:
     """One for each."""
-    return [_row(held, snapshot.at) for held in (*snapshot.strikes, *snapshot.pauses, *snapshot.caps)]
+    found: list[Held] = [*snapshot.strikes, *snapshot.pauses, *snapshot.caps]
+    return [_row(held, snapshot.at) for held in found]
 
 
 def _row(held: Held, now: float) -> Row[Held]:
