@@ -54,7 +54,8 @@ def kept_by_transformers(logits: Tensor, filters: Filters, temperature: float) -
     if filters.min_p:
         warpers.append(MinPLogitsWarper(filters.min_p))
     ids = torch.zeros(1, 1, dtype=torch.int64)
-    return warpers(ids, logits[None].clone())[0].softmax(-1)  # type: ignore[arg-type]  # a LongTensor
+    chances: Tensor = warpers(ids, logits[None].clone())[0].softmax(-1)  # pyright: ignore[reportArgumentType]  # a LongTensor
+    return chances
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -35,7 +35,7 @@ from lorayard_workers.errors import (
     RequestRefusedError,
 )
 
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a worker's stderr is its log
+transformers_logging.disable_progress_bar()  # a worker's stderr is its log
 
 _log = structlog.stdlib.get_logger(__name__)
 

@@ -238,7 +238,7 @@ def _convert_gguf(source_dir: Path, file_name: str, out: Path, progress: Progres
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # `progress` says it
+    transformers_logging.disable_progress_bar()  # `progress` says it
     source: dict[str, Any] = {"gguf_file": file_name, "local_files_only": True}
     progress("reading the tokenizer from the GGUF (about 13 s)")
     tokenizer: Any = AutoTokenizer.from_pretrained(  # pyright: ignore[reportUnknownVariableType]  # untyped

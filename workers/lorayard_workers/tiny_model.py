@@ -53,7 +53,7 @@ def make_tiny_model(folder: Path, *, seed: int = 0) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped in transformers
+    transformers_logging.disable_progress_bar()
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=HIDDEN,
@@ -137,7 +137,7 @@ def _save_tokenizer(folder: Path) -> None:
     tokenizer = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(symbols)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # untyped in transformers
+    wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
     )
     wrapped.save_pretrained(folder)  # pyright: ignore[reportUnknownMemberType]  # os.PathLike

@@ -31,9 +31,7 @@ class ContinuousSide:
             max_requests_per_batch=ROWS,
             allow_block_sharing=False,  # rounds repeat their prompts
         )
-        greedy: Any = GenerationConfig(  # type: ignore[no-untyped-call]  # untyped in transformers
-            do_sample=False, eos_token_id=-1, max_new_tokens=1
-        )
+        greedy: Any = GenerationConfig(do_sample=False, eos_token_id=-1, max_new_tokens=1)
         self._manager = model.init_continuous_batching(
             generation_config=greedy, continuous_batching_config=config
         )
