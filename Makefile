@@ -19,7 +19,7 @@ PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRA
 # Tests start hundreds of processes: each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-short test tests promtool test-openai lint types mypy pyright fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test tests promtool test-openai lint types mypy pyright pyright-packages fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -43,7 +43,7 @@ demo-short: $(READY) ## the demo with fewer jobs, as CI runs it
 
 test: $(READY) ## lint, types and all tests
 	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory --jobs=3 tests mypy pyright
+	$(MAKE) --no-print-directory --jobs=3 tests mypy pyright-packages
 
 tests: $(READY) promtool ## the tests alone
 	# A file stays in one process, for what its tests share; tests/conftest.py says in which order.
@@ -65,13 +65,17 @@ lint: $(READY) ## ruff and import contracts
 	$(BIN)/ruff format --check $(PACKAGES) tests benchmarks examples deploy
 	$(BIN)/lint-imports --no-cache
 
-types: mypy pyright ## mypy and pyright, both strict
+types: mypy pyright ## mypy and pyright, both strict, over everything
 
 mypy: $(READY)
 	$(BIN)/mypy
 
 pyright: $(READY)
 	$(BIN)/pyright
+
+# Tests are more than all packages together, and mypy reads them in `make test` too.
+pyright-packages: $(READY)
+	$(BIN)/pyright $(PACKAGES)
 
 fmt: $(READY) ## put the code into its format
 	$(BIN)/ruff check --fix $(PACKAGES) tests benchmarks examples deploy
