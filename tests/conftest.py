@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,10 +13,17 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-# How fast an example runs is the machine's affair, and what others do on it.
+from lorayard_shared.heap import settle_heap
+
+# While all tests are imported nothing is garbage, and looking for it is a fifth of that time.
+gc.disable()
+
+# How fast an example runs is the machine's affair, and what others do on it. What 40 examples do not find is
+# left to further runs, each with examples of its own, and to `pytest --hypothesis-profile=long` at night.
 settings.register_profile(
-    "any-machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any-machine", settings(), deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("long", settings.get_profile("any-machine"), max_examples=1000)
 settings.load_profile("any-machine")
 
 # Before a process sets up its logs, structlog prints a fault with every local, tensors too: up to 10 s each.
@@ -61,6 +69,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _turn(path: Path) -> int:
     return next((turn for turn, early in enumerate(_ORDER) if path.is_relative_to(early)), len(_ORDER))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is never garbage: nobody looks for any there from now on."""
+    gc.enable()
+    settle_heap()
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from lorayard_shared.heap import settle_heap
 
 @pytest.fixture(autouse=True)
 def _unfrozen() -> Iterator[None]:
-    yield
     gc.unfreeze()
+    yield
+    settle_heap()
 
 
 def test_what_is_there_is_collected_no_more_and_what_comes_later_is() -> None:

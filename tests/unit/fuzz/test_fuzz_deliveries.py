@@ -22,8 +22,8 @@ from lorayard_shared.jobs.taken_job import TakenJob
 
 Tally = Callable[[str, int], None]
 
-DELIVERIES = 24_000
-RAW_MESSAGES = 8_000
+DELIVERIES = 12_000
+RAW_MESSAGES = 4_000
 WORDS = 12_000
 
 SUBJECTS = Subjects()
