@@ -23,6 +23,7 @@ BENCHES = {
     "gateway": (*_CLI, "gateway", "--json"),
     "metrics": (*_CLI, "metrics", "--json"),
     "top": (*_CLI, "top", "--json"),
+    "view": (*_CLI, "view", "--json"),
 }
 """Arguments of the interpreter; what one prints is kept under its name."""
 SELDOM = {

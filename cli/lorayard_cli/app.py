@@ -217,6 +217,7 @@ _NOUNS = {
             "batch": ("batch", "A batch's memory, swaps, kills and tokens per second."),
             "metrics": ("metrics", "What metrics cost: scrapes, and jobs per second with them."),
             "top": ("top", "Processor time of a refresh of `top`, with 10,000 waiting jobs."),
+            "view": ("view", "What a look at a large yard costs, and how true and soon it is."),
             "routing": ("routing", "The planner beside other systems' rules, in a modelled yard."),
         },
     ),

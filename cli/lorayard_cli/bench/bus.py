@@ -32,6 +32,7 @@ from lorayard_cli.loops import run_service
 from lorayard_cli.output import note, out, print_json, table
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.heap import settle_heap
+from lorayard_shared.settings import YardSettings
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 ROUNDS = 5
@@ -148,6 +149,11 @@ class WarmYard:
         self._client = client
         self._bus = bus
         self._yard = yard
+
+    @property
+    def settings(self) -> YardSettings:
+        """For further clients of it."""
+        return self._yard.settings
 
     def processor_seconds(self) -> dict[str, float]:
         """So far, by process."""

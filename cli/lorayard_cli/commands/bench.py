@@ -145,6 +145,21 @@ def top(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Outpu
     return run(quick=quick, as_json=output.json)
 
 
+def view(*, quick: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT) -> int:
+    """What a look at a large yard costs, how true its depths are, and how soon a killed worker shows.
+
+    Fails when a must is missed.
+
+    Parameters
+    ----------
+    quick
+        Fewer looks, one kill instead of five.
+    """
+    from lorayard_cli.bench.view import run
+
+    return run(quick=quick, as_json=output.json)
+
+
 def batch(
     *,
     quick: Annotated[bool, Parameter(negative="")] = False,

@@ -1,0 +1,1 @@
+"""Parts of `lorayard bench view`."""
