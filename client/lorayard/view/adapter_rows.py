@@ -22,7 +22,7 @@ def adapter_rows(state: YardState) -> list[AdapterRow]:
     struck = {one.adapter: one.why for one in state.strikes if one.adapter is not None and one.tenant is None}
     pinned = {one.adapter for one in state.placements if not one.asks_nothing}
     rows = [
-        AdapterRow.model_construct(
+        AdapterRow(
             name=record.name,
             version=record.version,
             digest=record.digest,

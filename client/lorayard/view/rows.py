@@ -60,7 +60,7 @@ def queue_rows(state: YardState) -> list[QueueRow]:
         return None if at is None else max(0.0, state.now - at)
 
     return [
-        QueueRow.model_construct(
+        QueueRow(
             lane=address.lane,
             tenant=address.tenant,
             adapter=address.adapter,
@@ -104,7 +104,7 @@ def _worker_row(seen: SeenWorker, now: float, names: Mapping[str, str]) -> Worke
         return WorkerRow(worker=seen.name, age_seconds=seen.age(now), lost=lost)
     counters = advert.counters
     rows = counters.adapter_rows
-    return WorkerRow.model_construct(
+    return WorkerRow(
         worker=seen.name,
         epoch=advert.epoch,
         age_seconds=seen.age(now),
@@ -117,7 +117,7 @@ def _worker_row(seen: SeenWorker, now: float, names: Mapping[str, str]) -> Worke
         slots_used=len(advert.slots),
         slot_count=advert.slot_count,
         adapters=tuple(names.get(slot.digest, slot.digest) for slot in advert.slots),
-        hit_rate=min(1.0, counters.slot_hits / rows) if rows > 0 else None,
+        hit_rate=min(1.0, max(0.0, counters.slot_hits / rows)) if rows > 0 else None,
         slot_bytes=advert.slot_bytes,
         host_bytes=advert.host_bytes,
         tokens_per_second=None if lost else seen.tokens_per_second,

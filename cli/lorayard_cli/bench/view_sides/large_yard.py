@@ -86,8 +86,6 @@ def _advert(worker: int, sequence: int) -> WorkerAdvert:
         host=tuple(_digest(first + each) for each in range(HOST)),
         rows_running=SLOTS,
         rows_max=SLOTS,
-        counters=WorkerCounters(
-            adapter_rows=10 * sequence, slot_hits=9 * sequence, completion_tokens=sequence
-        ),
+        counters=counted,
         load=WorkerLoad(worker=name, epoch=1, number=sequence, room=0),
     )

@@ -43,7 +43,7 @@ async def shown_beside_stream(client: Client, bus: Bus, looks: int) -> tuple[int
             await asyncio.sleep(0.2)
     finally:
         await end_tasks([loading, sampling])
-    while await _depth(bus):
+    while await _depth(bus):  # noqa: ASYNC110  # the server is polled
         await asyncio.sleep(0.1)
     handles = (await client.submit_many([GenerateRequest("later", delay_seconds=3600)] * 7)).all_handles()
     rest = (await client.snapshot(older_seconds=0.0)).overview
@@ -55,18 +55,21 @@ async def shown_beside_stream(client: Client, bus: Bus, looks: int) -> tuple[int
 async def seconds_to_lost(client: Client, settings: YardSettings) -> float:
     """From kill -9 of a worker until it is shown as lost."""
     async with _worker(settings) as process:
-        await _until(
-            client, lambda shown: any(one.worker == VICTIM and not one.lost for one in shown.workers)
-        )
+        await _until(client, lambda shown: _victim_is_lost(shown) is False)
         process.send_signal(signal.SIGKILL)
         began = time.monotonic()
-        await _until(client, lambda shown: any(one.worker == VICTIM and one.lost for one in shown.workers))
+        await _until(client, lambda shown: _victim_is_lost(shown) is True)
         return time.monotonic() - began
+
+
+def _victim_is_lost(shown: YardSnapshot) -> bool | None:
+    """None: it was never there."""
+    return next((one.lost for one in shown.workers if one.worker == VICTIM), None)
 
 
 async def _until(client: Client, so: Callable[[YardSnapshot], bool]) -> None:
     async with asyncio.timeout(START_SECONDS):
-        while not so(await client.snapshot(parts=["workers"])):
+        while not so(await client.snapshot(parts=["workers"])):  # noqa: ASYNC110  # it is polled
             await asyncio.sleep(0.1)
 
 
