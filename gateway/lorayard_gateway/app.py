@@ -19,9 +19,11 @@ from lorayard_gateway.files import routes as files
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.models import ModelList
 from lorayard_gateway.openapi import openapi_text
+from lorayard_gateway.page.routes import page_routes
 from lorayard_gateway.readiness import missing
 from lorayard_gateway.replies import JSON, error_reply, json_reply
 from lorayard_gateway.requests import Handler, guarded
+from lorayard_gateway.settings import PageMode
 from lorayard_gateway.straight import straight
 
 
@@ -57,6 +59,8 @@ def make_app(gateway: Gateway) -> ASGIApp:
         _route(gateway, "/v1/batches/{batch_id}/cancel", POST=batches.cancel),
         Route("/v1/embeddings", guarded(gateway, embeddings.answer), methods=["POST"]),
     ]
+    if gateway.settings.gateway_page is not PageMode.OFF:
+        routes += page_routes(gateway)
     app = Starlette(
         routes=routes,
         middleware=_cors(gateway),

@@ -74,6 +74,25 @@ class Catalogue:
         named = [alias for alias in aliases if alias.alias == word]
         return _card(model, name, "alias", versions, named) if named else None
 
+    def versions(self, name: str, tenant: str | None = None) -> list[AdapterRecord]:
+        """An adapter's versions in whatever state, the newest first; those that a tenant may use."""
+        found = [
+            record
+            for record in self._versions.get(name, {}).values()
+            if tenant is None or record.allows(tenant)
+        ]
+        return sorted(found, key=lambda record: version_order(record.version), reverse=True)
+
+    def usable(self, tenant: str) -> frozenset[str]:
+        """Every version that a tenant may use, in whatever state, as `name@version`."""
+        of_all = (record for versions in self._versions.values() for record in versions.values())
+        return frozenset(record.label for record in of_all if record.allows(tenant))
+
+    def aliases(self, name: str) -> list[AliasRecord]:
+        """An adapter's aliases, by their words."""
+        found = (one for one in self._aliases.values() if one.adapter == name)
+        return sorted(found, key=lambda one: one.alias)
+
     def _serving(self, name: str, tenant: str) -> list[AdapterRecord]:
         """The newest first."""
         found = [

@@ -22,9 +22,11 @@ from lorayard_gateway.files.store import FileStore
 from lorayard_gateway.files.transfers import DOWNLOADS_AT_ONCE, UPLOADS_AT_ONCE, Transfers
 from lorayard_gateway.key_ring import KeyRing
 from lorayard_gateway.metering import HttpMeter
-from lorayard_gateway.settings import GatewaySettings
+from lorayard_gateway.page.feed import Feed
+from lorayard_gateway.settings import GatewaySettings, PageMode
 from lorayard_gateway.sweeping import sweep_again_and_again
 from lorayard_gateway.tenant_clients import TenantClients
+from lorayard_schemas.snapshot import SnapshotPart, YardSnapshot
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.metrics.server import MetricsPage
@@ -32,6 +34,9 @@ from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.process import end_tasks
 
 _SETTLE_SECONDS = 2.0
+
+FRESH_SECONDS = 0.9
+"""How old a look at the yard may be for the page, which asks for one each second."""
 
 _OWN_NAME = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 """What programs of this machine call it in `Host`; clients of HTTP/1.0, no browsers, may say nothing."""
@@ -61,6 +66,9 @@ class Gateway:
         """What the yard looks like, for readiness, and for who asks on the bus."""
         self.stopping = False
         """It takes no new connections; answers under way go on for a while."""
+        self.feed = Feed(self._snapshot, self.catalogue)
+        """What the page shows, where there is one."""
+        self._operators: dict[str, TenantClients] = {}
         self._leaving: set[Callable[[], None]] = set()
         self._left = False
         self.watching: list[asyncio.Task[None]] = []
@@ -84,12 +92,15 @@ class Gateway:
         for watch in self._watches:
             await watch.ready.wait()
         self.watching.append(asyncio.create_task(self.runners.run(), name="gateway-batches"))
+        if self.settings.gateway_page is not PageMode.OFF:
+            self.watching.append(asyncio.create_task(self.feed.run(), name="gateway-page"))
 
     async def close(self) -> None:
         """Cancels that are under way end first."""
         await _settle(self.tasks)
         await end_tasks(self.watching)
-        await self.clients.close()
+        for clients in (self.clients, *self._operators.values()):
+            await clients.close()
 
     def tenant(self, request: Request) -> str:
         """Whose request it is.
@@ -115,14 +126,25 @@ class Gateway:
         Raises:
             BusUnavailableError: the bus is away: better to say so at once than to wait for it.
         """
-        if not self.bus.connected:
-            reason = "the connection is lost, trying to get it back"
-            raise BusUnavailableError(url=self.settings.url, reason=reason)
+        self._check_bus()
         return await self.clients.of(tenant)
 
     def unheard(self) -> list[str]:
         """Buckets that it does not know, or whose changes it does not hear."""
         return [watch.bucket for watch in self._watches if watch.blind or not watch.ready.is_set()]
+
+    async def operator(self, actor: str, tenant: str) -> Client:
+        """A client that changes things in the name of somebody at the page.
+
+        Raises:
+            BusUnavailableError: the bus is away.
+        """
+        self._check_bus()
+        clients = self._operators.get(actor)
+        if clients is None:
+            settings = self.settings.model_copy(update={"actor": actor})
+            clients = self._operators[actor] = TenantClients(self.bus, settings)
+        return await clients.of(tenant)
 
     def on_leave(self, leave: Callable[[], None]) -> None:
         """Have something told when answers under way are waited for no longer."""
@@ -140,13 +162,24 @@ class Gateway:
         for leave in list(self._leaving):
             leave()
 
+    def is_named_locally(self, request: Request) -> bool:
+        """Whether it was called as programs of this machine call it, and not by a name of somebody's page."""
+        host = request.headers.get("host")
+        return host is None or _OWN_NAME.fullmatch(host) is not None
+
     def _is_local(self, request: Request) -> bool:
         # A page that a browser shows can reach 127.0.0.1 too: by its own name for it, or with an Origin.
-        host = request.headers.get("host")
-        if host is not None and _OWN_NAME.fullmatch(host) is None:
-            return False
         origin = request.headers.get("origin")
-        return origin is None or origin in self.settings.origins
+        return self.is_named_locally(request) and (origin is None or origin in self.settings.origins)
+
+    def _check_bus(self) -> None:
+        if not self.bus.connected:
+            reason = "the connection is lost, trying to get it back"
+            raise BusUnavailableError(url=self.settings.url, reason=reason)
+
+    async def _snapshot(self) -> YardSnapshot:
+        self._check_bus()
+        return await self.snapshots.looks.snapshot(frozenset(SnapshotPart), older_seconds=FRESH_SECONDS)
 
 
 async def _settle(tasks: OwnedTasks) -> None:

@@ -28,5 +28,10 @@ class KeyRing:
 
     def tenant_of(self, key: str, now: float) -> str | None:
         """Whose key it is at `now` (unix seconds); None: nobody's."""
+        record = self.find(key, now)
+        return None if record is None else record.tenant
+
+    def find(self, key: str, now: float) -> ApiKeyRecord | None:
+        """The key's record, if it holds at `now` (unix seconds)."""
         record = self._records.get(read_key_id(key) or "", _NOBODYS)
-        return record.tenant if record.fits(key, now) else None
+        return record if record.fits(key, now) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,16 @@ from lorayard.settings import ClientSettings
 from lorayard_shared.errors import SettingsError
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class PageMode(StrEnum):
+    """What the page for operators lets anybody do."""
+
+    OFF = "off"
+    READ = "read"
+    """It changes nothing, whoever looks."""
+    OPERATE = "operate"
+    """Operators may act on it."""
 
 
 class GatewaySettings(ClientSettings):
@@ -23,6 +34,10 @@ class GatewaySettings(ClientSettings):
     """Whether clients must show a key; without, only this machine is served."""
     gateway_origins: str = ""
     """Web pages that a browser may let in (CORS), with commas between."""
+    gateway_page: PageMode = PageMode.OFF
+    """The page for operators under `/ui/`."""
+    gateway_page_texts: bool = False
+    """Whether that page may show prompts and answers, to who asks for them."""
     gateway_max_body_bytes: int = Field(default=4 * 2**20, ge=1024, le=2**28)
     """Prompts over 512 KiB travel by reference, and no model here reads megabytes."""
     gateway_max_connections: int = Field(default=800, ge=1, le=2**20)

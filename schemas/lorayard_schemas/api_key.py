@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
@@ -23,6 +24,17 @@ KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 """Names a key in lists and logs; it opens nothing."""
 
 
+class KeyRole(StrEnum):
+    """What a key opens beside the API, on the page that gateways serve."""
+
+    TENANT = "tenant"
+    """What is its tenant's own."""
+    VIEWER = "viewer"
+    """All of the yard, to look at."""
+    OPERATOR = "operator"
+    """The same, and to change."""
+
+
 class ApiKeyRecord(Message):
     """One key: whose jobs are those of who shows it."""
 
@@ -30,6 +42,7 @@ class ApiKeyRecord(Message):
     tenant: Tenant
     sha256: Sha256
     """Of the whole key, whose 256 random bits need no salt."""
+    role: KeyRole = KeyRole.TENANT
     note: Text = ""
     """What it is for."""
     by: Text = ""

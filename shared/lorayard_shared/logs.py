@@ -65,6 +65,7 @@ class Event(StrEnum):
     LEASES_RETURNED = "leases_returned"
     LOOP_FAILED = "loop_failed"
     MESSAGE_MALFORMED = "message_malformed"
+    PAGE_ACTED = "page_acted"
     PLACEMENT_ORDERED = "placement_ordered"
     PLACEMENT_REFUSED = "placement_refused"
     PLAN_LOG_ENDED = "plan_log_ended"

@@ -15,7 +15,8 @@ import numpy as np
 from lorayard_dispatcher.planning.desk import Desk
 from lorayard_dispatcher.planning.values import Resident
 from lorayard_schemas.advert import WorkerAdvert
-from lorayard_schemas.assignment import WorkerLoad
+from lorayard_schemas.assignment import AdapterRef, WorkerLoad
+from lorayard_schemas.audit import DecisionRecord
 from lorayard_schemas.job import Lane
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.jobs.taken_job import TakenJob
@@ -85,6 +86,25 @@ def make_residents(
         )
         for place, adapter in enumerate(holds + in_use)
     }
+
+
+def job_decision(**given: Any) -> DecisionRecord:
+    """A job with `a/b/c@2` that went to worker w1, warm, after 4.2 s."""
+    usual: dict[str, Any] = {
+        "at": 90.0,
+        "dispatcher": "d1",
+        "plan": 7,
+        "job": "j",
+        "tenant": "acme",
+        "lane": "normal",
+        "adapter": AdapterRef(name="a/b/c", version="2", digest="sha256:" + "ab" * 32),
+        "rule": "explicit",
+        "phase": "warm",
+        "source": "slot",
+        "worker": "w1",
+        "waited_ms": 4200,
+    }
+    return DecisionRecord(**{**usual, **given})
 
 
 @dataclass(slots=True, kw_only=True)

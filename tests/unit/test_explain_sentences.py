@@ -5,31 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.unit.conftest import job_decision
 
 from lorayard_dispatcher.planning.values import Phase
-from lorayard_schemas.assignment import AdapterRef
-from lorayard_schemas.audit import DecisionRecord, ReturnRecord
+from lorayard_schemas.audit import ReturnRecord
 from lorayard_schemas.explanation import JobExplanation, WaitReason, Whereabouts
 from lorayard_schemas.result import ErrorKind, JobResult, Maker, ResultError, ResultState
 from lorayard_shared.explaining.decisions import seconds, why
 from lorayard_shared.explaining.evidence import Evidence, JobState, Queued
 from lorayard_shared.explaining.sentences import sentence
 
-ADAPTER = AdapterRef(name="a/b/c", version="2", digest="sha256:" + "ab" * 32)
-DECISION = DecisionRecord(
-    at=90.0,
-    dispatcher="d1",
-    plan=7,
-    job="j",
-    tenant="acme",
-    lane="normal",
-    adapter=ADAPTER,
-    rule="explicit",
-    phase="warm",
-    source="slot",
-    worker="w1",
-    waited_ms=4200,
-)
+DECISION = job_decision()
 FOUND = Evidence(job="j", tenant="acme", now=100.0)
 NOT_HERE = JobExplanation(dispatcher="d2", where=Whereabouts.NOT_HERE)
 PARKED = JobExplanation(

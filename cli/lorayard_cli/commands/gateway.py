@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,6 +19,7 @@ def gateway(
     port: int | None = None,
     no_keys: Annotated[bool, Parameter(negative="")] = False,
     tenant: str | None = None,
+    page: Literal["off", "read", "operate"] | None = None,
     log_level: LevelName = "info",
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
@@ -35,11 +36,13 @@ def gateway(
         Ask for no keys. Only programs of this machine are served then.
     tenant
         With --no-keys: whose jobs they are.
+    page
+        Serve the page for operators under /ui/: only to look at, or also to act on. Off when absent.
     log_level
         debug, info, warning or error. With --json the log is JSON lines (on stderr).
     """
     from lorayard_gateway.process import run_gateway
-    from lorayard_gateway.settings import GatewaySettings
+    from lorayard_gateway.settings import GatewaySettings, PageMode
 
     settings = read_settings(
         GatewaySettings,
@@ -47,6 +50,7 @@ def gateway(
         gateway_port=port,
         gateway_keys=False if no_keys else None,
         tenant=tenant,
+        gateway_page=page,
         **yard.given(),
     )
     configure_logs(as_json=output.json, level=log_level)
@@ -56,5 +60,7 @@ def gateway(
             print_json({"event": "listening", "url": url, "keys": settings.gateway_keys})
         else:
             note(f"serving {url}/v1" + ("" if settings.gateway_keys else ", without keys"))
+            if settings.gateway_page is not PageMode.OFF:
+                note(f"the yard's page is {url}/ui/")
 
     run_service(run_gateway(settings, on_listening=tell))

@@ -12,12 +12,13 @@ from lorayard_cli.durations import duration, read_duration
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, table
 from lorayard_cli.registry_changes import UNSIGNED, Signature
-from lorayard_schemas.api_key import ApiKeyRecord
+from lorayard_schemas.api_key import ApiKeyRecord, KeyRole
 
 
 async def add(
     tenant: str,
     *,
+    role: KeyRole = KeyRole.TENANT,
     for_: Annotated[str | None, Parameter(name="--for", validator=duration)] = None,
     signature: Signature = UNSIGNED,
     yard: YardAddress = NEAREST,
@@ -29,12 +30,16 @@ async def add(
     ----------
     tenant
         Whose jobs, adapters and limits are those of who shows it.
+    role
+        What it opens on the page of gateways: what is its tenant's, or all of the yard, to look at (viewer)
+        or to change (operator).
     for_
         How long it holds, as 90d or 12h; else until it is revoked.
     """
     async with client(yard, actor=signature.by) as connected:
         made = await connected.keys.add(
             tenant,
+            role=role,
             reason=signature.why,
             expires_in_seconds=None if for_ is None else read_duration(for_),
         )
@@ -55,10 +60,12 @@ async def ls(*, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     if not found:
         note("no keys; `lorayard keys add TENANT` makes one")
         return
-    shown = table("id", "tenant", "since", "until", "by", "why")
+    shown = table("id", "tenant", "role", "since", "until", "by", "why")
     for one in found:
         until = "" if one.expires_at is None else _day(one.expires_at)
-        shown.add_row(*map(plain, (one.id, one.tenant, _day(one.at), until, one.by, one.note)))
+        shown.add_row(
+            *map(plain, (one.id, one.tenant, one.role.value, _day(one.at), until, one.by, one.note))
+        )
     out().print(shown)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -15,6 +15,9 @@ from lorayard_cli.embedded.provisions import provide
 from lorayard_cli.options import TEXT, Output, data_folder
 from lorayard_cli.output import note
 from lorayard_shared.logs import LevelName
+
+GATEWAY_PORT = 8080
+"""As `lorayard gateway` has it."""
 
 
 @Parameter(name="*")
@@ -47,6 +50,9 @@ class UpOptions:
     """Serve OpenAI's API on this port of 127.0.0.1 too, to programs of this machine; 0 takes any free one."""
     gateway_keys: Annotated[bool, Parameter(negative="")] = False
     """Have that gateway ask for keys."""
+    page: Literal["read", "operate"] | None = None
+    """Have that gateway serve the page for operators under /ui/, to look at or to act on. Without --gateway
+    it is on port 8080."""
     metrics: int | None = None
     """Show metrics on 127.0.0.1: the exporter's on this port, the gateway's on the next, those of
     dispatchers from 10 and of workers from 100 ports above it on."""
@@ -65,8 +71,9 @@ class UpOptions:
             workers=self.workers,
             dispatchers=self.dispatchers,
             port=self.port,
-            gateway=self.gateway,
+            gateway=GATEWAY_PORT if self.gateway is None and self.page is not None else self.gateway,
             gateway_keys=self.gateway_keys,
+            page=self.page,
             metrics=self.metrics,
             prefix=self.prefix,
             slots=self.slots,

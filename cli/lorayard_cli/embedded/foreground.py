@@ -74,6 +74,8 @@ def _welcome(yard: EmbeddedYard) -> None:
             "asks for keys: `lorayard keys add TENANT`" if plan.gateway_keys else "for this machine, no keys"
         )
         console.print(f"OpenAI's API: [bold]{yard.gateway_url}/v1[/]  ({plain(keys)})")
+    if yard.gateway_url is not None and plan.page is not None:
+        console.print(f"the yard's page: [bold]{yard.gateway_url}/ui/[/]")
     console.print("In another terminal, in this folder:")
     for line in (
         f"lorayard submit --wait --adapter {adapter} {prompt}",

@@ -49,6 +49,8 @@ class YardPlan:
     """Port of a gateway on 127.0.0.1; 0 takes a free one, None has none."""
     gateway_keys: bool = False
     """Whether that one asks for keys."""
+    page: Literal["read", "operate"] | None = None
+    """Whether that one serves the page for operators, and whether they may act on it."""
     metrics: int | None = None
     """Port of the exporter on 127.0.0.1, from which those of all others count; None shows no metrics."""
     prefix: str = "yard"
@@ -135,6 +137,8 @@ def worker_child(plan: YardPlan, url: str, name: str) -> ChildSpec:
 def gateway_child(plan: YardPlan, url: str, port: int) -> ChildSpec:
     """The gateway, on this port. The bus beside it is open to this machine too, hence without keys."""
     options = [f"--port={port}", *([] if plan.gateway_keys else ["--no-keys"])]
+    if plan.page is not None:
+        options.append(f"--page={plan.page}")
     return ChildSpec(
         name=GATEWAY,
         command=_lorayard(plan, "gateway", *options),

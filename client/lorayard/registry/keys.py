@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lorayard.answering import Answering
 from lorayard.errors import InvalidRequestError
-from lorayard_schemas.api_key import ApiKeyRecord, KeyId, key_digest, write_key
+from lorayard_schemas.api_key import ApiKeyRecord, KeyId, KeyRole, key_digest, write_key
 from lorayard_schemas.reasons import plain_reason
 from lorayard_shared.registry.errors import KeyUnknownError
 from lorayard_shared.registry.key_store import KeyStore
@@ -51,11 +51,18 @@ class Keys:
         async with Answering(link):
             return await KeyStore(link.bus).list()
 
-    async def add(self, tenant: str, *, reason: str = "", expires_in_seconds: float | None = None) -> NewKey:
-        """Make a key whose jobs are a tenant's.
+    async def add(
+        self,
+        tenant: str,
+        *,
+        role: KeyRole | str = KeyRole.TENANT,
+        reason: str = "",
+        expires_in_seconds: float | None = None,
+    ) -> NewKey:
+        """Make a key whose jobs are a tenant's; the role says what it opens on the page of gateways.
 
         Raises:
-            InvalidRequestError: it cannot be a tenant, or the time is none.
+            InvalidRequestError: it cannot be a tenant or a role, or the time is none.
             ContendedError: others changed it every time that this was tried.
         """
         link = self._open_link()
@@ -67,6 +74,7 @@ class Keys:
             record = ApiKeyRecord(
                 id=key_id,
                 tenant=tenant,
+                role=_role(role),
                 sha256=key_digest(key),
                 note=reason,
                 by=author.actor,
@@ -96,6 +104,13 @@ class Keys:
         link = self._open_link()
         async with Answering(link):
             return await KeyStore(link.bus).revoke(key_id, link.author(reason))
+
+
+def _role(role: str) -> KeyRole:
+    try:
+        return KeyRole(role)
+    except ValueError:
+        raise InvalidRequestError(field="role", reason=f"one of {', '.join(KeyRole)}") from None
 
 
 def _end(now: float, seconds: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from lorayard.registry.calls import Calls
 from lorayard.registry.keys import Keys, NewKey
-from lorayard_schemas.api_key import ApiKeyRecord
+from lorayard_schemas.api_key import ApiKeyRecord, KeyRole
 
 
 class SyncKeys:
@@ -20,9 +20,16 @@ class SyncKeys:
         """Those that are not revoked, the oldest first; expired ones too."""
         return self._thread().call(self._keys.list())
 
-    def add(self, tenant: str, *, reason: str = "", expires_in_seconds: float | None = None) -> NewKey:
+    def add(
+        self,
+        tenant: str,
+        *,
+        role: KeyRole | str = KeyRole.TENANT,
+        reason: str = "",
+        expires_in_seconds: float | None = None,
+    ) -> NewKey:
         """Make a key whose jobs are a tenant's; see `Keys.add`."""
-        made = self._keys.add(tenant, reason=reason, expires_in_seconds=expires_in_seconds)
+        made = self._keys.add(tenant, role=role, reason=reason, expires_in_seconds=expires_in_seconds)
         return self._thread().call(made)
 
     def revoke(self, key_id: str, *, reason: str = "") -> ApiKeyRecord:

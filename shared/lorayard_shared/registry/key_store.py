@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lorayard_schemas.api_key import ApiKeyRecord
+from lorayard_schemas.api_key import ApiKeyRecord, KeyRole
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.registry.chronicle import Chronicle
 from lorayard_shared.registry.errors import KeyUnknownError
@@ -39,4 +39,5 @@ class KeyStore:
 
 
 def _told(record: ApiKeyRecord) -> str:
-    return f"tenant {record.tenant}"
+    role = "" if record.role is KeyRole.TENANT else f", {record.role}"
+    return f"tenant {record.tenant}{role}"

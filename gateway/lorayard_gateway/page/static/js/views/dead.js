@@ -1,0 +1,58 @@
+// Jobs that were given up, with why.
+
+import { h } from "../dom.js";
+import { ask } from "../api.js";
+import { age, short } from "../format.js";
+import { href } from "../links.js";
+import { Table } from "../table.js";
+import { mayAct, redrive, redriveMatching } from "../deeds.js";
+import { Asked } from "./asked.js";
+
+export class Dead extends Asked {
+  constructor(_, params) {
+    const columns = [
+      { id: "number", title: "Letter", sort: (row) => row.number, cell: (row) => ({ text: `#${row.number}`, href: row.job && row.tenant ? href.job(row.tenant, row.job) : undefined, title: row.job ?? undefined }) },
+      { id: "code", title: "Code", sort: (row) => row.code, cell: (row) => ({ text: `✕ ${row.code}`, class: "badge bad" }) },
+      { id: "reason", title: "Why", wide: "m", sort: (row) => row.reason, cell: (row) => ({ text: row.reason, title: row.reason }) },
+      { id: "tenant", title: "Tenant", wide: "m", sort: (row) => row.tenant, cell: (row) => row.tenant ?? "–" },
+      { id: "adapter", title: "Adapter", wide: "l", sort: (row) => row.adapter, cell: (row) => ({ text: short(row.adapter), title: row.adapter ?? undefined }) },
+      { id: "attempts", title: "Attempts", right: true, wide: "l", sort: (row) => row.attempts.length, cell: (row) => String(row.attempts.length || 1) },
+      { id: "at", title: "Age", right: true, sort: (row) => -row.at, cell: (row) => age(row.at) },
+      ...(mayAct() ? [{ id: "do", title: "", right: true, cell: () => ({ buttons: [["redrive", "Try again", "Try this job again"]] }), press: (__, row) => this.#one(row) }] : []),
+    ];
+    super({
+      title: "Dead letters",
+      table: new Table({ label: "Dead letters", columns, sort: "at", tall: true, empty: "No job was given up." }),
+      fields: { code: (row) => row.code, tenant: (row) => row.tenant, adapter: (row) => row.adapter, reason: (row) => row.reason, job: (row) => row.job },
+      params,
+      hint: "Filter: code:poison tenant:acme",
+      more: mayAct() ? [h("button", { type: "button", class: "danger", onclick: () => this.#all() }, "Try all that match again …")] : [],
+    });
+    this.fetch();
+  }
+
+  async read() {
+    const { letters, more } = await ask("dead");
+    return { rows: new Map(letters.map((row) => [String(row.number), row])), more };
+  }
+
+  async #one(row) {
+    if (await redrive(row.number)) this.fetch();
+  }
+
+  async #all() {
+    // Only what a query can say: words that a filter finds elsewhere would mean more than is listed.
+    const query = {};
+    for (const word of this.input.value.split(/\s+/).filter(Boolean)) {
+      const [, name, value] = /^(tenant|adapter|code):(.+)$/.exec(word) ?? [];
+      if (!name) return this.#odd(word);
+      query[name] = value;
+    }
+    const told = Object.entries(query).map(([name, value]) => `${name} ${value}`).join(", ") || "all tenants";
+    if (await redriveMatching(query, told)) this.fetch();
+  }
+
+  #odd(word) {
+    this.fault.textContent = `To try many again, filter by whole tenant:, adapter: or code: only; "${word}" is none of these.`;
+  }
+}

@@ -1,0 +1,140 @@
+"""What an operator does on the page happens, in that operator's name, to no more than was confirmed (F3)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from tests.bus.conftest import ADAPTER
+from tests.bus.gateway.conftest import Door, OpenDoor
+from tests.bus.gateway.page.conftest import key_of, page
+
+from lorayard import Client, GenerateRequest
+
+pytestmark = pytest.mark.bus
+
+
+@pytest.fixture
+async def operated(open_door: OpenDoor) -> AsyncIterator[tuple[Door, httpx.AsyncClient]]:
+    """A page that lets its operator act."""
+    door: Door = await open_door(gateway_page="operate")
+    async with page(door, await key_of(door)) as http:
+        yield door, http
+
+
+async def done(http: httpx.AsyncClient, deed: str, **given: object) -> dict[str, Any]:
+    answer = await http.post("/ui/api/act", json={"deed": deed, **given})
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+async def test_pauses_and_strikes_are_made_and_taken_back_in_the_operators_name(
+    operated: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, http = operated
+    thing = {"kind": "tenant", "name": "globex"}
+    await done(http, "pause", **thing, reason="too loud", for_seconds=600)
+    (pause,) = (await door.admin.control.list()).pauses
+    assert (pause.name, pause.why, pause.until is not None) == ("globex", "too loud", True)
+    assert pause.by.startswith("key ")
+    assert pause.by.endswith(" of acme")
+    await done(http, "resume", **thing)
+    await done(http, "drain", kind="worker", name="w1", reason="new fans")
+    (drain,) = (await door.admin.control.list()).pauses
+    assert (drain.kind, drain.drain) == ("worker", True)
+    await done(http, "strike", adapter=ADAPTER, tenant="globex", reason="it rambles")
+    assert [(one.adapter, one.tenant) for one in await door.admin.strikes.list()] == [(ADAPTER, "globex")]
+    await done(http, "lift", adapter=ADAPTER, tenant="globex")
+    assert not await door.admin.strikes.list()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "deed"),
+        ([], "deed"),
+        ({"deed": "explode"}, "deed"),
+        ({"deed": "pause", "kind": "tenant", "name": "x"}, "reason"),
+        ({"deed": "pause", "kind": "tenant", "name": "x", "reason": "   "}, "reason"),
+        ({"deed": "pause", "kind": "planet", "name": "x", "reason": "r"}, "kind"),
+        ({"deed": "pause", "kind": "lane", "name": "<b>", "reason": "r"}, "name"),
+        ({"deed": "pause", "kind": "lane", "name": "bulk", "reason": "r", "for_seconds": -1}, "for_seconds"),
+        ({"deed": "strike", "reason": "r"}, "adapter"),
+        ({"deed": "cancel", "tenant": "acme", "job": "../x"}, "job_id"),
+        ({"deed": "cancel_matching"}, "tenant"),
+        ({"deed": "cancel_matching", "lane": "bulk", "most": 0}, "most"),
+        ({"deed": "cancel_matching", "lane": "bulk", "sql": 1}, "sql"),
+        ({"deed": "promote", "alias": "no-alias"}, "alias"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_by_its_field(
+    operated: tuple[Door, httpx.AsyncClient], body: object, field: str
+) -> None:
+    _, http = operated
+    answer = await http.post("/ui/api/act", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field), answer.text
+
+
+async def test_all_that_match_are_counted_and_no_more_are_cancelled(
+    operated: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, http = operated
+    ids: dict[str, list[str]] = {}
+    for tenant, lane in (("acme", "bulk"), ("globex", "bulk"), ("globex", "high")):
+        async with Client(settings=door.yard.settings, tenant=tenant) as client:
+            report = await client.submit_many([GenerateRequest(f"{n}", lane=lane) for n in range(4)])
+            ids[f"{tenant} {lane}"] = [handle.id for handle in report.handles]
+    meant = {"lane": "bulk"}
+    assert (await done(http, "cancel_matching", **meant, count_only=True))["count"] == 8
+    assert await door.yard.left() == 12
+    told = await done(http, "cancel_matching", **meant, most=6)
+    assert (told["count"], told["failed"]) == (6, 0)
+    ended = {name: await _ended(door, name.split()[0], jobs) for name, jobs in ids.items()}
+    assert [len(jobs) for jobs in ended.values()] == [4, 2, 0]
+    left = next(job for job in ids["globex bulk"] if job not in ended["globex bulk"])
+    await done(http, "cancel", tenant="globex", job=left)
+    assert (await door.yard.result(left, tenant="globex")).state == "cancelled"
+
+
+async def _ended(door: Door, tenant: str, jobs: list[str]) -> list[str]:
+    return [job for job in jobs if await door.yard.stored(job, tenant=tenant) is not None]
+
+
+async def test_dead_letters_are_listed_and_tried_again(operated: tuple[Door, httpx.AsyncClient]) -> None:
+    door, http = operated
+    await door.yard.dispatcher()
+    await door.yard.publish(b"no job at all")
+
+    async def letters() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await http.get("/ui/api/dead")).json()["letters"]
+        return found
+
+    async def is_dead() -> bool:
+        return len(await letters()) == 1
+
+    await door.yard.wait_until(is_dead)
+    (letter,) = await letters()
+    assert "body" not in letter
+    query = {"code": letter["code"]}
+    assert (await done(http, "redrive_matching", **query, count_only=True))["count"] == 1
+    refused = await http.post("/ui/api/act", json={"deed": "redrive", "number": letter["number"]})
+    assert (refused.status_code, "no job" in refused.text) == (400, True)
+    assert (await done(http, "redrive_matching", **query))["failed"] == 1
+    assert (await done(http, "redrive_matching", code="other", count_only=True))["count"] == 0
+
+
+async def test_an_alias_is_rolled_back_and_promoted(
+    operated: tuple[Door, httpx.AsyncClient], adapters: Any
+) -> None:
+    door, http = operated
+    await door.yard.worker(adapters_dir=adapters)
+    alias = f"{ADAPTER}@stable"
+    for _ in range(2):
+        await door.admin.aliases.split(alias, {"1": 100}, preload_seconds=None)
+    assert "1=100" in (await done(http, "rollback", alias=alias, reason="worse"))["text"]
+    assert "1=100" in (await done(http, "promote", alias=alias, version="1"))["text"]
+    history = await door.admin.aliases.history(alias)
+    assert [one.by.startswith("key ") for one in history] == [False, False, True, True]
