@@ -11,7 +11,7 @@ from tests.bus.conftest import ADAPTER
 from tests.bus.gateway.conftest import Door, OpenDoor
 from tests.bus.gateway.page.conftest import key_of, page
 
-from lorayard import Client, GenerateRequest
+from lorayard import Client, GenerateRequest, Lane
 
 pytestmark = pytest.mark.bus
 
@@ -83,7 +83,7 @@ async def test_all_that_match_are_counted_and_no_more_are_cancelled(
 ) -> None:
     door, http = operated
     ids: dict[str, list[str]] = {}
-    for tenant, lane in (("acme", "bulk"), ("globex", "bulk"), ("globex", "high")):
+    for tenant, lane in (("acme", Lane.BULK), ("globex", Lane.BULK), ("globex", Lane.HIGH)):
         async with Client(settings=door.yard.settings, tenant=tenant) as client:
             report = await client.submit_many([GenerateRequest(f"{n}", lane=lane) for n in range(4)])
             ids[f"{tenant} {lane}"] = [handle.id for handle in report.handles]
