@@ -117,7 +117,7 @@ _CANCELLED = {
 
 
 async def _cancel_matching(gateway: Gateway, client: Client, deed: CancelMatching) -> Done:
-    if deed.tenant is deed.lane is deed.adapter is deed.older_than_seconds is None:
+    if all(one is None for one in (deed.tenant, deed.lane, deed.adapter, deed.older_than_seconds)):
         raise nothing_meant()
     query = CancelQuery(adapter=deed.adapter, lane=deed.lane, older_than_seconds=deed.older_than_seconds)
     tenants = [deed.tenant] if deed.tenant is not None else await _tenants(client)

@@ -43,7 +43,7 @@ async def test_a_waiting_job_is_counted_listed_and_explained__b11(open_door: Ope
         assert (row["job"], row["adapter"], row["attempt"]) == (handle.id, None, 1)
 
         async def waits() -> bool:
-            return (await shown(http, HOSTILE, handle.id))["status"]["place"] == "parked"
+            return bool((await shown(http, HOSTILE, handle.id))["status"]["place"] == "parked")
 
         await yard.wait_until(waits)
         told = await shown(http, HOSTILE, handle.id)
