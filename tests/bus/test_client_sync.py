@@ -205,6 +205,7 @@ def test_both_clients_have_the_same_parts() -> None:
         "aliases",
         "control",
         "dead",
+        "jobs",
         "keys",
         "limits",
         "models",

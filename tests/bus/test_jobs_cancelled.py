@@ -263,7 +263,7 @@ async def test_many_are_cancelled_by_a_query_and_the_others_left_alone__e4(
 
 
 async def test_a_job_that_fails_as_it_is_cancelled_ends_as_its_cancel_says__e4(
-    long_lease_yard: Yard, monkeypatch: pytest.MonkeyPatch
+    long_lease_yard: Yard, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
     """Its prompt is gone, so that no row of the engine says that it ends."""
     yard = long_lease_yard
@@ -279,4 +279,9 @@ async def test_a_job_that_fails_as_it_is_cancelled_ends_as_its_cancel_says__e4(
     await yard.worker()
     await yard.publish(Job(id="j", prompt_ref=PayloadRef(key="k", sha256="0" * 64, size_bytes=1)))
     assert (await yard.result("j")).state is ResultState.CANCELLED
+
+    async def answered() -> bool:  # which it is after the result is stored
+        return bool(told)
+
+    await wait_until(answered)
     assert told == [CancelOutcome.CANCELLED]

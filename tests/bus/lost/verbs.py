@@ -30,6 +30,7 @@ from lorayard import (
     Strikes,
 )
 from lorayard.cancel_together import FEW
+from lorayard.job_lists import Jobs
 from lorayard.registry.classifiers import Classifiers
 from lorayard.registry.models import Models
 from lorayard.tenants import Tenants
@@ -209,6 +210,18 @@ JOBS = (
         right=lambda _c, got: got.overview.delayed >= 1 and got.overview.workers == 1,
     ),
     Verb(path="scheduled", right=lambda _c, got: got == []),
+    Verb(
+        path="jobs.queued",
+        ready=Case.hold,
+        given=lambda _c, _y: given(limit=1),
+        right=lambda _c, got: len(got) == 1,
+    ),
+    Verb(
+        path="jobs.recent",
+        ready=Case.end,
+        given=lambda _c, _y: given(limit=1),
+        right=lambda _c, got: len(got) == 1,
+    ),
     Verb(path="models.__call__"),
     Verb(path="workers", right=lambda _c, got: len(got) == 1),
     Verb(path="place", given=lambda _c, _y: given(ADAPTER, replicas=(0, 2))),
@@ -461,6 +474,7 @@ PARTS: dict[str, type] = {
     "tenants.": Tenants,
     "models.": Models,
     "dead.": DeadLetters,
+    "jobs.": Jobs,
     "control.": Control,
     "schedules.": Schedules,
 }

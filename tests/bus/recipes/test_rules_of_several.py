@@ -256,16 +256,23 @@ async def test_who_waits_follows_the_aliases_of_its_parts_and_what_a_rule_lacked
 
 
 async def test_another_attempt_keeps_the_versions_of_all_its_parts__c7__d4(
-    yard: Yard, client: Client, real: dict[str, Any]
+    yard: Yard, real: dict[str, Any], wait_until: WaitUntil
 ) -> None:
     await yard.dispatcher()
-    await yard.worker(**real)
+    worker = await yard.worker(**real)
     await alias(yard, v1=1, v2=99)
     await put(yard, {"task": "sum", "adapter": SUMS}, {"add": [{"adapter": STABLE, "weight": 0.5}]})
+    await worker.stop()
     sampling = {"max_new_tokens": 2}
     begun = {BOUND: f"acme/tiny/gone@stable=7 {STABLE}=1"}
     job = Job.model_validate({"id": "again", "prompt": "x", "task": "sum", "sampling": sampling})
     await yard.publish(job, headers=begun)
+
+    async def heard() -> bool:  # of the rules, which come on another way than jobs
+        return [one.adapter for one in (await yard.status()).parked] == [f"sum of 1 {SUMS}@1 + 0.5 {STYLE}@1"]
+
+    await wait_until(heard)
+    await yard.worker("w2", **real)
     made = (await maker(yard, "again")).composition
     assert made is not None
     assert [(part.name, part.version) for part in made.parts] == [(SUMS, "1"), (STYLE, "1")]
