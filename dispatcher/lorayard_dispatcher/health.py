@@ -28,6 +28,10 @@ class DispatcherHealth:
         """What keeps it from its work; none: nothing."""
         return tuple(self._missing())
 
+    def faults(self) -> tuple[str, ...]:
+        """The part of it that nobody else can see: what it asks for, and hears nothing of."""
+        return () if self._serving is None else tuple(self._faults(*self._serving))
+
     def _missing(self) -> Iterator[str]:
         if not self._dispatcher.bus.connected:
             yield "the bus is away"
@@ -35,9 +39,15 @@ class DispatcherHealth:
         if self._serving is None:
             yield STARTING
             return
-        seats, posts, upkeep, watches = self._serving
-        if upkeep.missing:
-            yield f"not on the server: {', '.join(upkeep.missing)}; lorayard doctor --mend"
+        if lacking := self._serving[2].missing:
+            yield f"not on the server: {', '.join(lacking)}; lorayard doctor --mend"
+        yield from self._faults(*self._serving)
+        if self._dispatcher.lookout.blind:
+            yield "most workers are not heard: jobs go by hash"
+
+    def _faults(
+        self, seats: Seats, posts: Posts, _upkeep: Upkeep, watches: Iterable[BucketWatch]
+    ) -> Iterator[str]:
         if seats.held and not seats.sure():
             yield "it does not know whether its seat is still its own"
         for name in posts.deaf():
@@ -45,5 +55,3 @@ class DispatcherHealth:
         for watch in watches:
             if watch.blind:
                 yield f"it does not hear what changes in {watch.bucket}"
-        if self._dispatcher.lookout.blind:
-            yield "most workers are not heard: jobs go by hash"

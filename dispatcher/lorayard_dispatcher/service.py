@@ -54,7 +54,7 @@ async def serve(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, health: Di
             metadata={"dispatcher": dispatcher.name},
         ),
     )
-    desk = _Desk(dispatcher, seats, upkeep)
+    desk = _Desk(dispatcher, seats, upkeep, health)
     for verb, handler in _verbs(desk):
         subject = dispatcher.bus.subjects.dispatcher(verb)
         await service.add_endpoint(EndpointConfig(name=verb, subject=subject, handler=handler))
@@ -99,10 +99,13 @@ def _verbs(desk: _Desk) -> tuple[tuple[str, Callable[[Request], Awaitable[None]]
 class _Desk:
     """Handlers of the endpoints."""
 
-    def __init__(self, dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, health: DispatcherHealth
+    ) -> None:
         self._dispatcher = dispatcher
         self._seats = seats
         self._upkeep = upkeep
+        self._health = health
         self._cancels = Cancels(
             dispatcher.bus,
             dispatcher.results,
@@ -210,7 +213,8 @@ class _Desk:
 
     async def status(self, request: Request) -> None:
         """Counts and what waits."""
-        await request.respond(encode(_status(self._dispatcher, self._seats, self._upkeep, time.time())))
+        told = _status(self._dispatcher, self._seats, self._upkeep, time.time())
+        await request.respond(encode(told.model_copy(update={"faults": self._health.faults()})))
 
 
 async def _health(name: str, health: DispatcherHealth, request: Request) -> None:

@@ -18,6 +18,7 @@ MAX_TOLD_DIGESTS = 8192
 MAX_TOLD_LOADING = 256
 MAX_LABELS = 64
 MAX_REFUSED_ADAPTERS = 32
+MAX_FAULTS = 4
 MAX_REFUSED_CHARACTERS = 300
 """An advert goes out many times a second: it names the trouble, and the worker's log has all of it."""
 
@@ -113,3 +114,7 @@ class WorkerAdvert(Message):
     pid: int = 0
     trouble: str = Field(default="", max_length=MAX_REFUSED_CHARACTERS)
     """Why it answers nothing and is about to end; empty: it is well. It is given no jobs."""
+    faults: tuple[Annotated[str, Field(max_length=MAX_REFUSED_CHARACTERS)], ...] = Field(
+        default=(), max_length=MAX_FAULTS
+    )
+    """What makes no progress in it, in sentences: an engine at one piece of work, a bucket unheard."""

@@ -112,3 +112,5 @@ class DispatcherStatus(Message):
     """Tasks of its own that ended with an error nobody expected; the log has each as `loop_failed`."""
     missing: tuple[str, ...] = ()
     """Streams, buckets and `stream/consumer` that are not on the server and not made again by themselves."""
+    faults: tuple[str, ...] = ()
+    """What it asks the bus for and hears nothing of, in sentences: pulls, buckets, its seat."""

@@ -142,6 +142,7 @@ async def _serve(
         await end_tasks(listing)
         raise
     running = [*listing, *crew.start()]
+    crew.health.serving = True
     crew.presence.changed()
     structlog.get_logger().info(Event.PROCESS_STARTED, worker=settings.name, pid=os.getpid(), adapters=served)
     try:

@@ -26,6 +26,7 @@ from lorayard_workers.service.emergency import Emergency
 from lorayard_workers.service.emergency_intake import EmergencyIntake
 from lorayard_workers.service.execution import Execution
 from lorayard_workers.service.folder_watch import FolderWatch
+from lorayard_workers.service.health import WorkerHealth
 from lorayard_workers.service.held_jobs import HeldJobs
 from lorayard_workers.service.job_request import RunLimits
 from lorayard_workers.service.last_words import LastWords
@@ -77,6 +78,7 @@ class Crew:
     emergency: Emergency
     folder: FolderWatch | None
     model: ModelTeller
+    health: WorkerHealth
 
     def metrics(self, bus: Bus) -> MetricsPage:
         """What it shows of itself; from here on ended jobs are counted for that."""
@@ -95,7 +97,7 @@ class Crew:
             name=self.presence.worker,
             read=read,
             bus=bus,
-            unready=self.presence.missing,
+            unready=self.health.missing,
         )
 
     def start(self) -> list[asyncio.Task[None]]:
@@ -105,6 +107,7 @@ class Crew:
             "adverts": self.presence.run_adverts(),
             "engine-watch": _watch_engine(self.engine),
             "watchdog": self.watchdog.watch(),
+            "health": self.health.run(),
             "lease-watch": self.leases.watch(),
             "name-watch": self.name_guard.watch(),
             "shelf": self.shelf.run(),
@@ -157,6 +160,14 @@ def make_crew(
     preferences = Preferences(shelf.records, engine.weigh)
     shelf.heard = preferences.on_record
     words = LastWords(leases, bus.subjects, held, worker=settings.name)
+    watched = {
+        "adapters": shelf.on_record,
+        "placements": preferences.on_placement,
+        "control": control.on_change,
+    }
+    watches = {kind: watch_from_worker(bus, kind, heard) for kind, heard in watched.items()}
+    health = WorkerHealth(bus, engine, presence, watches.values())
+    desk.missing = health.missing
     return Crew(
         engine=engine,
         leases=leases,
@@ -169,17 +180,18 @@ def make_crew(
         orders=orders,
         validation=validation,
         shelf=shelf,
-        records=watch_from_worker(bus, "adapters", shelf.on_record),
+        records=watches["adapters"],
         preferences=preferences,
-        placements=watch_from_worker(bus, "placements", preferences.on_placement),
+        placements=watches["placements"],
         control=control,
-        control_watch=watch_from_worker(bus, "control", control.on_change),
+        control_watch=watches["control"],
         emergency=emergency,
         folder=_folder_watch(bus, settings, equipment, shelf, presence, registered.refused),
         watchdog=_watchdog(settings, engine, leases, words, owns_process=owns_process),
         words=words,
         recycling=_recycling(bus, settings, execution),
         model=_model_teller(bus, settings, equipment),
+        health=health,
     )
 
 

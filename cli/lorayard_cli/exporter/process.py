@@ -41,6 +41,10 @@ MOST_AGES = 256
 """Queues whose oldest job is asked for at once: each answer carries a whole job."""
 AT_ONCE = 16
 RETRY_SECONDS = 1.0
+KNOCK_SECONDS = 1.0
+"""Between two questions whether the yard answers; with `ANSWER_SECONDS` less than two."""
+ANSWER_SECONDS = 0.7
+AWAY = "the bus is away"
 
 _TROUBLE = (
     LorayardError,
@@ -61,6 +65,8 @@ class Exporter:
         self._queues: list[Queue] = []
         self._oldest: dict[Queue, float] = {}
         self._last: Queue | None = None
+        self._unanswered = ""
+        """What keeps it from telling anything; empty: nothing."""
 
     def page(self) -> MetricsPage:
         """What it shows."""
@@ -73,7 +79,9 @@ class Exporter:
         )
 
     def _unready(self) -> tuple[str, ...]:
-        return () if self._link is not None and self._link[0].connected else ("the bus is away",)
+        if self._link is None or not self._link[0].connected:
+            return (AWAY,)
+        return (self._unanswered,) if self._unanswered else ()
 
     async def run(self) -> None:
         """Keep a connection, and know ages, until cancelled."""
@@ -85,11 +93,25 @@ class Exporter:
                     await asyncio.sleep(RETRY_SECONDS)
             bus, _ = self._link
             await held.enter_async_context(snapshots_served(bus, host="exporter"))
+            knocking = asyncio.create_task(self._knock(bus), name="exporter-knocks")
+            held.push_async_callback(end_tasks, [knocking])
             while True:
                 with suppress(*_TROUBLE):  # `up` says so
                     async with asyncio.timeout(AGES_SECONDS):
                         await self._ask_ages(bus)
                 await asyncio.sleep(AGES_SECONDS)
+
+    async def _knock(self, bus: Bus) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await bus.api(f"STREAM.INFO.{bus.subjects.stream('jobs')}")
+                self._unanswered = ""
+            except ApiError as error:
+                self._unanswered = f"the bus has no yard {bus.settings.prefix}: {error}"
+            except (nats.errors.Error, TimeoutError):
+                self._unanswered = "the bus does not answer"
+            await asyncio.sleep(KNOCK_SECONDS)
 
     async def _read(self, readings: Readings) -> None:
         try:

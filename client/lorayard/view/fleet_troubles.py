@@ -58,6 +58,14 @@ def _of_worker(worker: SeenWorker, advert: WorkerAdvert) -> Iterator[Trouble]:
             mend=f"it is started again by `lorayard up`; lorayard workers show {worker.name} --stacks",
             about=worker.name,
         )
+    if advert.faults:
+        yield Trouble(
+            level=WARNING,
+            code="worker_stuck",
+            text=f"worker {worker.name} makes no progress: {'; '.join(advert.faults)}",
+            mend="if it hangs it ends by itself (LORAYARD_STALL_SECONDS); look at its log and machine",
+            about=worker.name,
+        )
     skew = advert.at - worker.stored_at
     if advert.at and abs(skew) > SKEW_SECONDS:
         side = "ahead of" if skew > 0 else "behind"

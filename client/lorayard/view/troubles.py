@@ -124,6 +124,14 @@ def _of_dispatcher(status: DispatcherStatus) -> Iterator[Trouble]:
             mend="look at the bus and at the load of the workers' machines",
             about=status.dispatcher,
         )
+    if status.faults:
+        yield Trouble(
+            level=WARNING,
+            code="dispatcher_deaf",
+            text=f"dispatcher {status.dispatcher}: {'; '.join(status.faults[:MOST_NAMED])}",
+            mend="it asks anew by itself, within 3 s; if it stays: look at the bus, then end it",
+            about=status.dispatcher,
+        )
     if status.failures:
         yield Trouble(
             level=WARNING,

@@ -54,6 +54,9 @@ would skip what a new bucket held by then."""
 BEHIND_SECONDS = 0.25
 """What the bucket holds and a watch has not heard may be on its way for so long; then the watch is blind."""
 
+UNSURE_SECONDS = 0.7
+"""For the bus to say what a bucket holds; with `CHECK_SECONDS` less than two seconds."""
+
 _TELL_SECONDS = 10.0
 
 
@@ -101,18 +104,27 @@ class BucketWatch:
         self._suspects = False
         """Whether the bucket held more at the last look than was heard."""
         self.bucket = bucket
-        self.blind = False
+        self._missed = False
         """Whether the bucket has changed, and this watch has not heard of it: it lists the bucket anew."""
+        self._unsure_since: float | None = None
+        """Monotonic seconds since when it waits for what the bucket holds, or whether it is there."""
         self._stirred = asyncio.Event()
         self._failures = Repeated(every_seconds=_TELL_SECONDS, clock=time.monotonic)
         self._log = process_logger(bucket=bucket)
         bus.on_reconnect(self._on_reconnect)
+
+    @property
+    def blind(self) -> bool:
+        """Whether it does not hear what changes: it has missed something, or nobody tells what there is."""
+        since = self._unsure_since
+        return self._missed or (since is not None and time.monotonic() - since > UNSURE_SECONDS)
 
     async def run(self) -> None:
         """Watch until cancelled."""
         try:
             while True:
                 self._again.clear()
+                self._unsure()
                 try:
                     await self._watch_once()
                 except _TROUBLE as error:
@@ -168,6 +180,8 @@ class BucketWatch:
                     if await self._is_another(bucket, created):
                         return
                 else:
+                    if not listing:
+                        self._unsure_since = None  # it hears
                     if entry is not None:
                         seen.add(entry.key)
                         self._apply(entry)
@@ -181,7 +195,7 @@ class BucketWatch:
                             await self._put_back(bucket, seen)
                         self._created = created
                         # Of what is there no more nobody tells: it counts as heard.
-                        self._heard, self.blind = max(self._heard, until), False
+                        self._heard, self._missed = max(self._heard, until), False
                         self._listed(seen)
                 if not listing and self._is_overdue():
                     return
@@ -202,6 +216,7 @@ class BucketWatch:
     async def _is_another(self, bucket: KeyValue, created: datetime | None) -> bool:
         """Whether it is gone, was made anew, or changes unheard. A bus that does not answer is no reason to
         list it again."""
+        self._unsure()
         if not self._bus.connected:
             return False
         try:
@@ -212,12 +227,17 @@ class BucketWatch:
             return False
         if now.created != created:
             return True
+        self._unsure_since = None
         behind = now.state.messages > 0 and now.state.last_seq > self._heard
-        self.blind = behind and self._suspects
+        self._missed = behind and self._suspects
         self._suspects = behind
-        if self.blind:
+        if self._missed:
             self._log.warning(Event.WATCH_RESTARTED, error="it did not hear a change", times=1)
-        return self.blind
+        return self._missed
+
+    def _unsure(self) -> None:
+        if self._unsure_since is None:
+            self._unsure_since = time.monotonic()
 
     async def _leaves_it_to_others(self, created: datetime | None, seen: set[str]) -> bool:
         """Wait until it is our turn to put back what is lacking; whether to list it again before."""
@@ -279,6 +299,7 @@ class BucketWatch:
         for key in sorted(self._known.keys() - seen):
             self._leave_later(key)
         self._listed_at = asyncio.get_running_loop().time()
+        self._unsure_since = None
         self.ready.set()
 
     @property

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from tests.bus.conftest import Yard
 
+from lorayard import Client
 from lorayard_schemas.codec import decode
 from lorayard_schemas.health import HealthReport
+from lorayard_schemas.job import Job
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.puller import Puller
 from lorayard_shared.bus.watch import BucketWatch
@@ -17,6 +19,12 @@ from lorayard_shared.bus.watch import BucketWatch
 pytestmark = pytest.mark.bus
 
 Wait = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def client(yard: Yard) -> AsyncIterator[Client]:
+    async with Client(settings=yard.settings) as client:
+        yield client
 
 
 async def health(bus: Bus, subject: str) -> HealthReport:
@@ -85,3 +93,46 @@ async def test_a_pull_from_a_consumer_that_is_gone_is_deaf(bus: Bus, wait_until:
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+async def test_an_engine_that_is_held_at_one_step_is_told_by_health_and_snapshot(
+    yard: Yard, client: Client, wait_until: Wait
+) -> None:
+    held = "what the engine hangs on"
+    await yard.dispatcher()
+    await yard.worker("w1", echo_hangs_on=held)
+    await yard.publish(Job(id="j", prompt=held))
+    told: list[tuple[str, ...]] = []
+
+    async def is_told() -> bool:
+        told.append((await health(yard.bus, yard.bus.subjects.control("w1", "health"))).missing)
+        return any("still at" in why for why in told[-1])
+
+    await wait_until(is_told)
+    await wait_until(lambda: is_trouble(client, "worker_stuck", "w1"))
+    assert told[0] == (), "before it had a job it was well"
+
+
+async def test_a_dispatcher_whose_consumer_is_gone_says_so_and_it_is_made_again(
+    yard: Yard, client: Client, wait_until: Wait
+) -> None:
+    await yard.dispatcher()
+    subject, stream = yard.bus.subjects.dispatcher_health("d1"), yard.bus.subjects.stream("jobs")
+
+    async def is_ready() -> bool:
+        return (await health(yard.bus, subject)).ready
+
+    async def is_not() -> bool:
+        return not await is_ready()
+
+    await wait_until(is_ready)
+    await yard.bus.js.delete_consumer(stream, "dispatch-normal")
+    assert await is_trouble(client, "stream_missing", f"{stream}/dispatch-normal"), "at the next look"
+    await wait_until(is_not)
+    await wait_until(is_ready)
+    assert not await is_trouble(client, "stream_missing", f"{stream}/dispatch-normal")
+
+
+async def is_trouble(client: Client, code: str, about: str) -> bool:
+    shown = await client.snapshot(older_seconds=0)
+    return (code, about) in {(one.code, one.about) for one in shown.troubles}

@@ -25,6 +25,7 @@ JOBS = made_depth({JobAddress(lane=Lane.NORMAL, tenant="acme", adapter="a/b/c"):
 DEAF = ConsumerState(name="dispatch-normal", pending=7, unacked=0, pulls=0, delivered=3, quiet_seconds=2.5)
 FULL = StreamState(name="YARD_JOBS", messages=1, bytes=96, most_bytes=100, refuses=True)
 BLIND = DispatcherStatus(dispatcher="d1", started_at=0.0, blind=True, stale=2, workers=("a", "b"))
+DEAF_DISPATCHER = DispatcherStatus(dispatcher="d1", started_at=0.0, faults=("it asks for jobs",))
 SKEWED = SeenWorker(name="w1", advert=made_advert(at=NOW - 60), stored_at=NOW, silent_since=NOW)
 REFUSING = made_worker(refused_adapters=(RefusedAdapter(name="a/b/c", version="2", reason="no weights"),))
 
@@ -33,12 +34,14 @@ CASES: dict[str, dict[str, Any]] = {
     "partition_vacant": {"partitions": 2},
     "dispatcher_silent": {"silent_dispatchers": ("d1",)},
     "dispatcher_blind": {"dispatchers": (BLIND,)},
+    "dispatcher_deaf": {"dispatchers": (DEAF_DISPATCHER,)},
     "dispatcher_failures": {"dispatchers": (DispatcherStatus(dispatcher="d1", started_at=0.0, failures=1),)},
     "no_worker": {"workers": (), "depth": JOBS},
     "no_worker_takes_jobs": {"workers": (made_worker(load={"draining": True}),), "depth": JOBS},
     "worker_lost": {"workers": (made_worker(), made_worker("w2", ago=LOST_SECONDS + 0.1))},
     "worker_silent": {"workers": (made_worker(), made_worker("w2", ago=SILENT_SECONDS + 0.1))},
     "worker_trouble": {"workers": (made_worker(trouble="the engine hangs"), made_worker("w2"))},
+    "worker_stuck": {"workers": (made_worker(faults=("its thread engine is still at a step",)),)},
     "emergency": {"workers": (made_worker(emergency=True),)},
     "base_models_differ": {"workers": (made_worker(), made_worker("w2", base_digest="sha256:" + "1" * 64))},
     "adapter_refused": {"workers": (REFUSING,)},

@@ -63,6 +63,8 @@ class Desk:
         is_held: Callable[[HeldJob], bool],
     ) -> None:
         """`is_held`: whether somebody keeps a job from starting."""
+        self.missing: Callable[[], tuple[str, ...]] = tuple
+        """What keeps the worker from its work."""
         self._bus = bus
         self._execution = execution
         self._held = held
@@ -124,7 +126,7 @@ class Desk:
 
     async def health(self, request: Request) -> None:
         """Whether it does its work."""
-        missing = self._presence.missing()
+        missing = self.missing()
         told = HealthReport(process=self._presence.worker, ready=not missing, missing=missing)
         await request.respond(encode(told))
 

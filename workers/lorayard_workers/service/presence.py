@@ -77,6 +77,8 @@ class Presence:
         """Whether it pulls jobs by itself."""
         self.trouble = ""
         """Why it takes no work and is about to end; empty: it is well."""
+        self.faults: Callable[[], tuple[str, ...]] = tuple
+        """What makes no progress."""
         self.counters: Callable[[], WorkerCounters] = WorkerCounters
         self.coming: Callable[[], frozenset[str]] = frozenset
         """Adapters on their way onto the disk."""
@@ -120,17 +122,6 @@ class Presence:
     def is_well(self) -> bool:
         """Whether it neither stops nor is about to end."""
         return not self.draining and not self.trouble
-
-    def missing(self) -> tuple[str, ...]:
-        """What keeps it from taking jobs, in sentences; none: nothing."""
-        told = {
-            "the bus is away": not self._bus.connected,
-            "its engine does not work": not self._engine.alive(),
-            self.trouble or "it is in trouble": bool(self.trouble),
-            "it drains": self.draining,
-            "somebody has paused it": self.paused(),
-        }
-        return tuple(why for why, so in told.items() if so)
 
     def changed(self) -> None:
         """Something is worth saying."""
@@ -289,6 +280,7 @@ class Presence:
             emergency=self.emergency,
             pid=os.getpid(),
             trouble=_cut(self.trouble),
+            faults=tuple(_cut(fault) for fault in self.faults()),
         )
 
     def _counted(self, residency: Residency) -> WorkerCounters:
