@@ -1,37 +1,39 @@
-"""Is the process beside this one well? Ends with 0 when it is, else with 1 and the reason. For containers.
+"""Is the process beside this one ready? Ends with 0 when it is, else with 1 and the reason. For containers.
 
-A process says at `/metrics` whether its event loop answers, and whether it has the bus: that is progress,
-where an open port is none. `--bus` wants the bus too. Leave it out of checks whose failure restarts the
-process: it reconnects by itself.
+`healthy.py [URL]`: what a process says of itself at `/readyz`, or at `/healthz` where whoever asks would end
+one that is not well. An image of Python has nothing else to ask HTTP with.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import urllib.error
 import urllib.request
 
 TIMEOUT_SECONDS = 4.0
-"""The page itself waits 2 s for the event loop."""
+"""A process gives its event loop 1 s; the gateway asks others on the bus."""
 
 
-def fault(page: str, *, with_bus: bool) -> str | None:
+def fault(url: str) -> str | None:
     """What is wrong with the process; None: nothing."""
-    values = dict(line.rsplit(" ", 1) for line in page.splitlines() if line.startswith("lorayard_"))
-    if float(values.get("lorayard_process_answers", 0)) != 1:
-        return "its event loop does not answer"
-    connected = values.get("lorayard_bus_connected", values.get("lorayard_yard_up", 1))
-    return "it has no bus" if with_bus and float(connected) != 1 else None
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS):
+            return None
+    except urllib.error.HTTPError as refused:
+        try:
+            return "; ".join(json.load(refused)["missing"])
+        except (ValueError, KeyError, TypeError):
+            return f"{url}: {refused}"
+    except OSError as error:
+        return f"{url}: {error}"
 
 
 def main() -> int:
     """Ask, and tell."""
-    url = f"http://127.0.0.1:{os.environ.get('LORAYARD_METRICS_PORT', '9464')}/metrics"
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as page:
-            found = fault(page.read().decode(), with_bus="--bus" in sys.argv[1:])
-    except OSError as error:
-        found = f"{url}: {error}"
+    usual = f"http://127.0.0.1:{os.environ.get('LORAYARD_METRICS_PORT', '9464')}/readyz"
+    found = fault(sys.argv[1] if len(sys.argv) > 1 else usual)
     if found is not None:
         sys.stderr.write(f"{found}\n")
     return int(found is not None)

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 NATS = ROOT / "deploy" / "nats"
 NODES: tuple[str, ...] = ("bus-0", "bus-1", "bus-2")
-PARTS = ("dispatcher", "worker", "exporter")
+PARTS = ("dispatcher", "worker", "exporter", "gateway")
 
 WaitUntil = Callable[..., Awaitable[None]]
 
@@ -75,13 +75,28 @@ def on_loopback(config: Path, folder: Path, name: str, *, client: int, monitor: 
     return file
 
 
-def is_well(monitor: int) -> bool:
-    """As compose.yaml and Kubernetes ask a node."""
+def is_well(monitor: int, path: str = "/healthz") -> bool:
+    """As compose.yaml and Kubernetes ask."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{monitor}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{monitor}{path}", timeout=5) as answer:
             return int(answer.status) == 200
     except OSError:
         return False
+
+
+def read_probes() -> dict[str, dict[str, tuple[str, str]]]:
+    """Port and path of liveness and readiness, as Kubernetes asks each process of ours."""
+    found = dict[str, dict[str, tuple[str, str]]]()
+    for part in PARTS:
+        text = (ROOT / "deploy" / "kubernetes" / "base" / f"{part}.yaml").read_text(encoding="utf-8")
+        (workload,) = [each for each in yaml.safe_load_all(text) if each["kind"] == "Deployment"]
+        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        asked = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("liveness", "readiness")}
+        found[part] = {kind: (str(told["port"]), str(told["path"])) for kind, told in asked.items()}
+    return found
+
+
+PROBES = read_probes()
 
 
 def compose() -> dict[str, Any]:
@@ -100,61 +115,86 @@ def line_of(service: Mapping[str, Any]) -> list[str]:
     return [*words[:2], words[2].replace("exec lorayard", f"exec {shlex.join(command())}")]
 
 
-def healthy(port: int, *options: str) -> subprocess.CompletedProcess[str]:
-    """The image's check of a process."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "deploy" / "healthy.py"), *options],
-        env={"LORAYARD_METRICS_PORT": str(port)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+class Containers:
+    """The processes of compose.yaml, on this machine."""
+
+    def __init__(self, folder: Path, bus_port: int) -> None:
+        self._folder, self._services = folder, compose()["services"]
+        self.url = f"nats://127.0.0.1:{bus_port}"
+        *pages, self._http = free_ports(len(PARTS) + 1)
+        self._pages = dict(zip(PARTS, pages, strict=True))
+        self.processes = dict[str, subprocess.Popen[bytes]]()
+
+    def start(self, held: ExitStack) -> None:
+        """With their own settings, but for ports, folders and a model that takes minutes."""
+        for part in PARTS:
+            given = {name: str(value) for name, value in self._services[part]["environment"].items()}
+            here = {
+                "LORAYARD_URL": self.url,
+                "LORAYARD_METRICS_HOST": "127.0.0.1",
+                "LORAYARD_METRICS_PORT": str(self._pages[part]),
+                "LORAYARD_GATEWAY_PORT": str(self._http),
+                "LORAYARD_GATEWAY_BATCHES_DIR": str(self._folder / "batches"),
+                "LORAYARD_ENGINE": "echo",
+                "HOSTNAME": "a1b2c3",
+                "LORAYARD_MODELS_DIR": str(self._folder / "models"),
+            }
+            process = running(
+                line_of(self._services[part]), self._folder, {**CLEAN_ENVIRONMENT, **given, **here}, part
+            )
+            self.processes[part] = held.enter_context(process)
+
+    def unhealthy(self, part: str) -> str:
+        """What the service's own check says; nothing: it is well."""
+        words = self._services[part].get("healthcheck", {})["test"]
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "deploy" / "healthy.py"), *self._here(words[3:])],
+            env={"LORAYARD_METRICS_PORT": str(self._pages[part])},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        assert (done.returncode == 0) == (not done.stderr)
+        return done.stderr
+
+    def _here(self, words: Sequence[str]) -> list[str]:
+        return [word.replace(":8080/", f":{self._http}/") for word in words]
+
+    def probe(self, part: str, kind: str) -> bool:
+        """As Kubernetes asks it."""
+        port, path = PROBES[part][kind]
+        return is_well(self._http if port == "http" else self._pages[part], path)
+
+    def all_well(self) -> bool:
+        """By both."""
+        for part, process in self.processes.items():
+            assert process.poll() is None, (self._folder / f"{part}.log").read_text()
+        return all(self.probe(part, "readiness") for part in PARTS) and not any(map(self.unhealthy, PARTS))
 
 
 async def test_the_services_of_compose_run_on_the_bus_of_compose__f5(tmp_path: Path) -> None:
-    client, monitor, *pages = free_ports(2 + len(PARTS))
-    ports = dict(zip(PARTS, pages, strict=True))
-    services = compose()["services"]
-    url = f"nats://127.0.0.1:{client}"
+    client, monitor = free_ports(2)
+    yard = Containers(tmp_path, client)
     config = on_loopback(NATS / "server.conf", tmp_path, "store", client=client, monitor=monitor)
     with ExitStack() as held:
         server = held.enter_context(
             running([str(find_nats_server()), "--config", str(config)], tmp_path, CLEAN_ENVIRONMENT, "bus")
         )
         await asyncio.to_thread(wait_until, lambda: is_well(monitor), "the bus is well")
-        parts = dict[str, subprocess.Popen[bytes]]()
-        for part in PARTS:
-            given = {name: str(value) for name, value in services[part]["environment"].items()}
-            here = {
-                "LORAYARD_URL": url,
-                "LORAYARD_METRICS_HOST": "127.0.0.1",
-                "LORAYARD_METRICS_PORT": str(ports[part]),
-                "LORAYARD_ENGINE": "echo",  # in place of a model that takes minutes
-                "HOSTNAME": "a1b2c3",
-                "LORAYARD_MODELS_DIR": str(tmp_path / "models"),
-            }
-            environment = {**CLEAN_ENVIRONMENT, **given, **here}
-            process = running(line_of(services[part]), tmp_path, environment, part)
-            parts[part] = held.enter_context(process)
-
-        def all_well() -> bool:
-            for part, process in parts.items():
-                assert process.poll() is None, (tmp_path / f"{part}.log").read_text()
-            return all(healthy(port, "--bus").returncode == 0 for port in ports.values())
-
-        await asyncio.to_thread(wait_until, all_well, "all are well")
-        async with Client(settings=ClientSettings(url=url)) as yard:
-            assert (await yard.generate("Hello")).worker == "w-a1b2c3"
-        parts["worker"].send_signal(signal.SIGSTOP)
-        stopped = await asyncio.to_thread(healthy, ports["worker"])
-        assert stopped.returncode == 1
-        assert stopped.stderr
-        parts["worker"].send_signal(signal.SIGCONT)
+        yard.start(held)
+        await asyncio.to_thread(wait_until, yard.all_well, "all are well")
+        async with Client(settings=ClientSettings(url=yard.url)) as lorayard:
+            assert (await lorayard.generate("Hello")).worker == "w-a1b2c3"
+        yard.processes["worker"].send_signal(signal.SIGSTOP)
+        assert not await asyncio.to_thread(yard.probe, "worker", "liveness")
+        yard.processes["worker"].send_signal(signal.SIGCONT)
         server.kill()
-        lost = lambda: healthy(ports["dispatcher"], "--bus").returncode == 1  # noqa: E731  # for the wait
-        await asyncio.to_thread(wait_until, lost, "the dispatcher says that it has no bus")
-        assert healthy(ports["dispatcher"]).returncode == 0, "a restart would mend nothing"
+        for part in PARTS:
+            lost = lambda part=part: not yard.probe(part, "readiness")  # noqa: E731  # for the wait
+            await asyncio.to_thread(wait_until, lost, f"{part} is not ready without the bus")
+            assert "the bus is away" in yard.unhealthy(part)
+            assert yard.probe(part, "liveness"), "a restart would mend nothing"
 
 
 class Cluster:

@@ -7,7 +7,11 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import tomllib
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
 
@@ -196,19 +200,40 @@ def healthy() -> ModuleType:
     return module
 
 
-WELL = 'lorayard_process_info{part="worker",name="a b",release=""} 1\nlorayard_process_answers 1\n'
+@contextmanager
+def answering(status: int, body: bytes) -> Generator[str]:
+    """A process that says this of itself."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/readyz"
 
 
 @pytest.mark.parametrize(
-    ("page", "with_bus", "fault"),
+    ("status", "body", "fault"),
     [
-        (f"{WELL}lorayard_bus_connected 1.0\n", True, None),
-        (f"{WELL}lorayard_bus_connected 0.0\n", True, "it has no bus"),
-        (f"{WELL}lorayard_bus_connected 0.0\n", False, None),
-        (f"{WELL}lorayard_yard_up 0.0\n", True, "it has no bus"),
-        (WELL.replace("answers 1", "answers 0"), False, "its event loop does not answer"),
-        ("", False, "its event loop does not answer"),
+        (200, b'{"status": "ok", "missing": []}', None),
+        (503, b'{"status": "unready", "missing": ["the bus is away", "it drains"]}', "away; it drains"),
+        (502, b"<html>", "502"),
     ],
 )
-def test_health_is_progress(page: str, with_bus: bool, fault: str | None, healthy: ModuleType) -> None:
-    assert healthy.fault(page, with_bus=with_bus) == fault
+def test_the_images_check_says_what_is_missing(
+    status: int, body: bytes, fault: str | None, healthy: ModuleType
+) -> None:
+    with answering(status, body) as url:
+        found = healthy.fault(url)
+    assert (found is None) == (fault is None)
+    assert (fault or "") in (found or "")
+
+
+def test_what_does_not_answer_is_not_ready(healthy: ModuleType) -> None:
+    assert "127.0.0.1:1" in healthy.fault("http://127.0.0.1:1/readyz")
