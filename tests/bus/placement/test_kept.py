@@ -14,6 +14,7 @@ from lorayard_schemas.audit import PlacementRecord
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
 from lorayard_schemas.placement import AdapterTier, Placement
+from lorayard_shared.bus.listing import list_bucket
 
 pytestmark = pytest.mark.bus
 
@@ -185,8 +186,8 @@ async def test_declarations_that_meet_are_both_kept__b7(yard: Yard, client: Clie
         client.place(ADAPTER, tier="shared"),
     )
     bucket = await yard.bus.js.key_value(yard.bus.subjects.bucket("placements"))
-    (key,) = await bucket.keys()
-    stored = decode(Placement, (await bucket.get(key)).value or b"")
+    (entry,) = await list_bucket(bucket)
+    stored = decode(Placement, entry.value or b"")
     assert (stored.pin, stored.on, stored.tier) == (True, ("w1",), AdapterTier.SHARED)
 
 
