@@ -15,7 +15,8 @@ from lorayard_workers.adapters.catalog import CatalogScanner
 from lorayard_workers.app import run_worker
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import GenerationRequest
 from lorayard_workers.equipment import Equipment
 from lorayard_workers.errors import WorkerSpentError
 from lorayard_workers.settings import WorkerSettings

@@ -24,7 +24,8 @@ from lorayard import (
 from lorayard_shared.settings import YardSettings
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import GenerationRequest
 
 pytestmark = pytest.mark.bus
 

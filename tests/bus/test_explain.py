@@ -23,7 +23,8 @@ from lorayard_shared.explaining.gather import gather
 from lorayard_shared.explaining.sentences import sentence
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import GenerationRequest
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus

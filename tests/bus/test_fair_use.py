@@ -13,7 +13,8 @@ from lorayard_schemas.job import Job
 from lorayard_schemas.result import JobResult
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import FinishReason, GenerationRequest, Succeeded, Tier, Timings
+from lorayard_workers.engine.outcome import FinishReason, Succeeded, Tier, Timings
+from lorayard_workers.engine.request import GenerationRequest
 
 pytestmark = pytest.mark.bus
 

@@ -22,7 +22,8 @@ from lorayard_schemas.job import Job, Lane, PayloadRef
 from lorayard_schemas.result import ResultState
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import GenerationRequest
 from lorayard_workers.service.attempts import Attempts
 from lorayard_workers.service.held_jobs import HeldJob
 

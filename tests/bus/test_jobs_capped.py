@@ -19,7 +19,7 @@ from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import ResultState
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import GenerationRequest
+from lorayard_workers.engine.request import GenerationRequest
 
 pytestmark = pytest.mark.bus
 

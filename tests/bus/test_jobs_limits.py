@@ -20,7 +20,8 @@ from lorayard_shared.bus.heard import Take
 from lorayard_shared.bus.nats_client import NatsClient
 from lorayard_shared.settings import YardSettings
 from lorayard_workers.engine.echo import EchoEngine
-from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Sink
+from lorayard_workers.engine.protocol import OnTokens, Sink
+from lorayard_workers.engine.request import GenerationRequest
 
 pytestmark = pytest.mark.bus
 

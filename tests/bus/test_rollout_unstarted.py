@@ -26,7 +26,7 @@ from lorayard_shared.registry.route_store import RouteStore
 from lorayard_shared.registry.strike_store import StrikeStore
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import GenerationRequest
+from lorayard_workers.engine.request import GenerationRequest
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus

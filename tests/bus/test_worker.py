@@ -18,18 +18,17 @@ from lorayard_shared.bus.payloads import PayloadStore
 from lorayard_shared.bus.result_store import ResultStore
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     Failed,
     FailureKind,
     FinishReason,
-    GenerationRequest,
-    OnTokens,
     Outcome,
-    Sink,
     Succeeded,
     Tier,
     Timings,
 )
+from lorayard_workers.engine.protocol import OnTokens, Sink
+from lorayard_workers.engine.request import GenerationRequest
 from lorayard_workers.errors import EngineDiedError
 
 pytestmark = pytest.mark.bus

@@ -16,7 +16,7 @@ from lorayard_workers.adapters.catalog import Catalog
 from lorayard_workers.app import run_worker
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import GenerationRequest
+from lorayard_workers.engine.request import GenerationRequest
 from lorayard_workers.equipment import Equipment
 from lorayard_workers.settings import WorkerSettings
 

@@ -30,7 +30,8 @@ from lorayard_shared.bus.topology import topology
 from lorayard_shared.settings import YardSettings
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import GenerationRequest
 
 WAIT_SECONDS = 20.0
 STEP_SECONDS = 0.01

@@ -17,18 +17,10 @@ from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.outcome import Failed, FailureKind, Outcome, Succeeded, TokenChunk
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import (
-    ChatMessage,
-    Failed,
-    FailureKind,
-    GenerationRequest,
-    OnTokens,
-    Outcome,
-    Sampling,
-    Succeeded,
-    TokenChunk,
-)
+from lorayard_workers.engine.protocol import OnTokens
+from lorayard_workers.engine.request import ChatMessage, GenerationRequest, Sampling
 from lorayard_workers.engine.runner import ModelRunner, Piece
 from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
 

@@ -26,13 +26,8 @@ from lorayard_workers.adapters.wide import WideRoom
 from lorayard_workers.base_model import Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.merging import merge
-from lorayard_workers.engine.protocol import (
-    Composition,
-    Failed,
-    GenerationRequest,
-    Succeeded,
-    WeightedAdapter,
-)
+from lorayard_workers.engine.outcome import Failed, Succeeded
+from lorayard_workers.engine.request import Composition, GenerationRequest, WeightedAdapter
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.errors import BaseModelError, CapacityError
 from lorayard_workers.memory.columns import Columns

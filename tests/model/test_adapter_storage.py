@@ -12,14 +12,8 @@ import pytest
 import torch
 from structlog.testing import capture_logs
 
-from lorayard_workers.engine.protocol import (
-    Failed,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-    Tier,
-)
+from lorayard_workers.engine.outcome import Failed, Outcome, Succeeded, Tier
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.loader import MAX_UNKEPT, Loader, LoadResult
 from lorayard_workers.memory.packing import HostAdapter

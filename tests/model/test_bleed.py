@@ -12,15 +12,8 @@ from typing import Any
 
 import pytest
 
-from lorayard_workers.engine.protocol import (
-    Cancelled,
-    Composition,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-    WeightedAdapter,
-)
+from lorayard_workers.engine.outcome import Cancelled, Outcome, Succeeded
+from lorayard_workers.engine.request import Composition, GenerationRequest, Sampling, WeightedAdapter
 
 ROWS_COMPARED = 1500
 SLOTS = 5

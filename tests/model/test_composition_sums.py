@@ -17,18 +17,9 @@ from transformers import AutoModelForCausalLM
 from lorayard_shared.adapters.files import RawTensor, read_adapter
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.lora_costs import Corners, LoraCosts
-from lorayard_workers.engine.protocol import (
-    Composition,
-    Failed,
-    FailureKind,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-    Tier,
-    WeightedAdapter,
-)
+from lorayard_workers.engine.outcome import Failed, FailureKind, Outcome, Succeeded, Tier
 from lorayard_workers.engine.recipe import recipe_digest
+from lorayard_workers.engine.request import Composition, GenerationRequest, Sampling, WeightedAdapter
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # PEFT's
 

@@ -14,15 +14,9 @@ import torch
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.merging import Merged
+from lorayard_workers.engine.outcome import Failed, Outcome, Succeeded, TokenChunk
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import (
-    Failed,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-    TokenChunk,
-)
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.token_feed import TokenFeed
 from lorayard_workers.memory.loader import Loaded, LoadFailed

@@ -14,7 +14,8 @@ from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.errors import AdapterError
 from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.adapters.catalog import CatalogScanner
-from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest, Sampling, Succeeded
+from lorayard_workers.engine.outcome import Failed, FailureKind, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.tiny_model import TINY_SHAPES
 
 Tally = Callable[[str, int], None]

@@ -15,8 +15,10 @@ from torch import Tensor
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.core import EngineCore
+from lorayard_workers.engine.outcome import Outcome, Succeeded
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Residency, Sampling, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
+from lorayard_workers.engine.residency import Residency
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.steady_check import Products
 

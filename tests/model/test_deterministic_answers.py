@@ -13,8 +13,9 @@ import pytest
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.int8_kernel import int8_is_exact
+from lorayard_workers.engine.outcome import Outcome, Succeeded
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.engine.screened_head import ScreenedHead
 
 pytestmark = pytest.mark.skipif(not int8_is_exact(), reason="this CPU has no exact 8-bit dot products")

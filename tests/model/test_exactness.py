@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.lora_costs import Corners, LoraCosts
-from lorayard_workers.engine.protocol import GenerationRequest, Sampling, Succeeded
+from lorayard_workers.engine.outcome import Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.reader import AdapterReader

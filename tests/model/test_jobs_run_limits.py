@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 from tests.model.conftest import AfterSteps, StartYard, ask, failure_of, text_of
 
-from lorayard_workers.engine.protocol import (
-    DeadlinePassed,
-    FailureKind,
-    FinishReason,
-    GenerationRequest,
-    Succeeded,
-    TokenChunk,
-)
+from lorayard_workers.engine.outcome import DeadlinePassed, FailureKind, FinishReason, Succeeded, TokenChunk
+from lorayard_workers.engine.request import GenerationRequest
 
 
 def limited(request_id: str, **limits: Any) -> GenerationRequest:

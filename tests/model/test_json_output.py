@@ -16,15 +16,8 @@ from llguidance import LLParserLimits
 
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.grammar import MAX_SCHEMA_BYTES, Grammar, Grammars
-from lorayard_workers.engine.protocol import (
-    Failed,
-    FailureKind,
-    FinishReason,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-)
+from lorayard_workers.engine.outcome import Failed, FailureKind, FinishReason, Outcome, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.errors import RequestRefusedError
 
 StartYard = Callable[..., Any]

@@ -18,18 +18,15 @@ from tests.model.conftest import FEW, ONE, SMALL, TWO
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import Failed, Outcome, Succeeded, Tier
+from lorayard_workers.engine.recipe import recipe_digest
+from lorayard_workers.engine.request import (
     Composition,
     CompositionPolicy,
-    Failed,
     GenerationRequest,
-    Outcome,
     Sampling,
-    Succeeded,
-    Tier,
     WeightedAdapter,
 )
-from lorayard_workers.engine.recipe import recipe_digest
 from lorayard_workers.memory.combining import Combiner
 from lorayard_workers.tiny_model import make_tiny_adapter
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from lorayard_workers.base_model import BaseModel, Precision, load_base_model
-from lorayard_workers.engine.protocol import Composition, CompositionPolicy, MajoritySign, WeightedAdapter
+from lorayard_workers.engine.request import Composition, CompositionPolicy, MajoritySign, WeightedAdapter
 from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.reader import AdapterReader
 from lorayard_workers.memory.recipes import Recipes

@@ -19,8 +19,9 @@ from lorayard_workers.base_model import BaseModel, Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.int8_kernel import int8_is_exact
 from lorayard_workers.engine.merging import Merged, merge
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded, Tier
+from lorayard_workers.engine.outcome import Outcome, Succeeded, Tier
 from lorayard_workers.engine.quantization import BaseQuantization
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.equipment import equip
 from lorayard_workers.errors import AdapterNotFoundError, BaseModelError

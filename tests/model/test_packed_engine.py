@@ -13,16 +13,9 @@ from typing import Any
 import pytest
 from tests.model.conftest import AfterSteps, ask, text_of
 
+from lorayard_workers.engine.outcome import Cancelled, DeadlinePassed, FinishReason, Outcome, Succeeded, Tier
 from lorayard_workers.engine.prepare import Preparation
-from lorayard_workers.engine.protocol import (
-    Cancelled,
-    ChatMessage,
-    DeadlinePassed,
-    FinishReason,
-    Outcome,
-    Succeeded,
-    Tier,
-)
+from lorayard_workers.engine.request import ChatMessage
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 StartYard = Callable[..., Any]

@@ -13,12 +13,8 @@ from structlog.testing import capture_logs
 from tests.model.conftest import ask, failure_of, text_of
 
 from lorayard_workers.base_model import load_base_model
+from lorayard_workers.engine.outcome import Failed, FailureKind, Outcome
 from lorayard_workers.engine.packed import MAX_FAILURES, PackedEngine
-from lorayard_workers.engine.protocol import (
-    Failed,
-    FailureKind,
-    Outcome,
-)
 from lorayard_workers.errors import BaseModelMissingError, BaseModelUnsupportedError
 from lorayard_workers.tiny_model import make_tiny_adapter
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from lorayard_workers.engine.protocol import Cancelled, GenerationRequest, Sampling, Succeeded
+from lorayard_workers.engine.outcome import Cancelled, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.engine.runner import ModelRunner, Piece
 
 StartYard = Callable[..., Any]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file  # pyright: ignore[reportUnknownVariableType]  # os.PathLike
 
-from lorayard_workers.engine.protocol import Failed, GenerationRequest, Sampling, Succeeded
+from lorayard_workers.engine.outcome import Failed, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 StartYard = Callable[..., Any]

@@ -17,8 +17,9 @@ from transformers import AutoModelForCausalLM
 from lorayard_workers.base_model import Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.int8_kernel import Int8Kernel, int8_is_exact, quantize_weight
-from lorayard_workers.engine.protocol import GenerationRequest, Sampling, Succeeded
+from lorayard_workers.engine.outcome import Succeeded
 from lorayard_workers.engine.quantization import BaseQuantization, quantized_digest, refusal
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.errors import BaseModelUnsupportedError
 from lorayard_workers.memory.reader import AdapterReader

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded, Tier
+from lorayard_workers.engine.outcome import Outcome, Succeeded, Tier
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 VERSIONS = 6

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision, load_base_model
-from lorayard_workers.engine.protocol import Composition, GenerationRequest, WeightedAdapter
+from lorayard_workers.engine.request import Composition, GenerationRequest, WeightedAdapter
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize

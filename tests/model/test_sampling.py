@@ -21,7 +21,7 @@ from transformers import (
 
 from lorayard_workers.engine.filters import Filters, kept_tokens
 from lorayard_workers.engine.penalties import Penalties
-from lorayard_workers.engine.protocol import Sampling
+from lorayard_workers.engine.request import Sampling
 from lorayard_workers.engine.sampling import Chosen, NotChosen, TokenSampler, choose_tokens
 
 WIDTHS = (512, 8 * 8192)

@@ -11,14 +11,8 @@ import pytest
 import torch
 
 from lorayard_workers.base_model import Precision, load_base_model
-from lorayard_workers.engine.protocol import (
-    Failed,
-    FinishReason,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-)
+from lorayard_workers.engine.outcome import Failed, FinishReason, Outcome, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 
 StartYard = Callable[..., Any]
 

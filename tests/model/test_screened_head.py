@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from lorayard_workers.base_model import Precision, load_base_model
 from lorayard_workers.engine.attention_plan import Place
 from lorayard_workers.engine.int8_kernel import int8_is_exact
-from lorayard_workers.engine.protocol import Sampling
 from lorayard_workers.engine.quantization import BaseQuantization
+from lorayard_workers.engine.request import Sampling
 from lorayard_workers.engine.runner import ModelRunner, Piece, RunnerSize
 from lorayard_workers.engine.sampling import Chosen, NotChosen, TokenSampler, choose_tokens
 from lorayard_workers.engine.screened_head import MAX_CANDIDATES, ScreenedHead, Spread, screened_head

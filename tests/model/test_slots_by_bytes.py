@@ -15,7 +15,8 @@ import pytest
 from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import Precision, load_base_model
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded
+from lorayard_workers.engine.outcome import Outcome, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize

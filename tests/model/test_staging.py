@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.model.conftest import Outcomes, ask
 
-from lorayard_workers.engine.protocol import Succeeded, Tier
+from lorayard_workers.engine.outcome import Succeeded, Tier
 from lorayard_workers.errors import CapacityError
 from lorayard_workers.memory.host import AHEAD_SECONDS, HostTier
 from lorayard_workers.memory.loader import Loaded, Loader, LoadFailed, LoadResult, NotKept

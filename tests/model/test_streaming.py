@@ -10,14 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from lorayard_workers.engine import token_feed
-from lorayard_workers.engine.protocol import (
-    Cancelled,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-    TokenChunk,
-)
+from lorayard_workers.engine.outcome import Cancelled, Outcome, Succeeded, TokenChunk
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 
 StartYard = Callable[..., Any]
 

@@ -11,7 +11,8 @@ import pytest
 from tests.model.conftest import text_of
 
 from lorayard_shared.adapters.self_check import Expectation
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, TokenChunk
+from lorayard_workers.engine.outcome import Outcome, TokenChunk
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.service.trial import TrialFailedError, TrialImpossibleError, try_adapter
 from lorayard_workers.tiny_model import make_tiny_adapter
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lorayard_workers.engine.protocol import Sampling
+from lorayard_workers.engine.request import Sampling
 from lorayard_workers.engine.sampling import Chosen, TokenSampler, choose_tokens
 
 LIKELIEST = 3

@@ -21,8 +21,8 @@ from lorayard_shared.jobs.intake import Unreadable, read_delivery
 from lorayard_shared.jobs.resolve import BadCompositionError, Resolution, Rule, UnknownAdapterError, resolve
 from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_workers.engine import recipe
-from lorayard_workers.engine.protocol import Composition as EngineComposition
-from lorayard_workers.engine.protocol import CompositionPolicy, WeightedAdapter
+from lorayard_workers.engine.request import Composition as EngineComposition
+from lorayard_workers.engine.request import CompositionPolicy, WeightedAdapter
 from lorayard_workers.memory.layout import padded_rank
 
 REPLY = "$JS.ACK.YARD_JOBS.dispatch-normal.1.7.9.1700000000000000000.0"

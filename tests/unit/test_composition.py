@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lorayard_workers.engine.composition import MAX_PARTS, check_adapters, check_composition
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.request import (
     Composition,
     CompositionPolicy,
     GenerationRequest,

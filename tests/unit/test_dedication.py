@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lorayard_workers.engine.dedication import Dedication
-from lorayard_workers.engine.protocol import Composition, FailureKind, GenerationRequest, WeightedAdapter
+from lorayard_workers.engine.outcome import FailureKind
+from lorayard_workers.engine.request import Composition, GenerationRequest, WeightedAdapter
 
 A = GenerationRequest(request_id="a", prompt="p", adapter="A")
 B = GenerationRequest(request_id="b", prompt="p", adapter="B")

@@ -14,17 +14,17 @@ import pytest
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
 from lorayard_workers.engine.echo_slots import EchoSlots
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     Cancelled,
     DeadlinePassed,
-    Engine,
     Failed,
     FailureKind,
-    GenerationRequest,
     Outcome,
     Succeeded,
     Tier,
 )
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.engine.request import GenerationRequest
 
 
 def ask(request_id: str, **changes: Any) -> GenerationRequest:

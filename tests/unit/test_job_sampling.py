@@ -14,16 +14,16 @@ from lorayard_schemas.job import INLINE_BYTES, Lane
 from lorayard_schemas.job import Sampling as JobSampling
 from lorayard_schemas.result import JobResult
 from lorayard_schemas.subjects import JobAddress
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     Cancelled,
     FinishReason,
-    Sampling,
     Succeeded,
     Tier,
     Timings,
     TokenAlternative,
     TokenLogprob,
 )
+from lorayard_workers.engine.request import Sampling
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.job_sampling import engine_sampling
 from lorayard_workers.service.outcomes import LOGPROBS_BYTES, job_result, packed_result

@@ -11,7 +11,7 @@ from lorayard_schemas.job import Lane
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.metrics.exposition import render
 from lorayard_shared.metrics.readings import Readings
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     Cancelled,
     Failed,
     FailureKind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorayard_workers.engine.protocol import Composition, CompositionPolicy
+from lorayard_workers.engine.request import Composition, CompositionPolicy
 from lorayard_workers.memory.recipes import Recipes
 
 WANTED = Composition(parts=(), policy=CompositionPolicy.CAT)

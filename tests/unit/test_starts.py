@@ -7,12 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorayard_workers.engine.protocol import (
-    Composition,
-    CompositionPolicy,
-    GenerationRequest,
-    WeightedAdapter,
-)
+from lorayard_workers.engine.request import Composition, CompositionPolicy, GenerationRequest, WeightedAdapter
 from lorayard_workers.engine.starts import FairStarts, Payers, payers_of
 
 keys = st.sampled_from([None, "a", "b", "c"])

@@ -11,7 +11,7 @@ from lorayard_schemas.job import Lane
 from lorayard_schemas.result import ResultState
 from lorayard_schemas.subjects import JobAddress
 from lorayard_schemas.token_event import EventKind, TokenEvent
-from lorayard_workers.engine.protocol import TokenChunk
+from lorayard_workers.engine.outcome import TokenChunk
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.token_stream import (
     EVENT_SECONDS,

@@ -26,8 +26,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from lorayard_workers.engine.int8_kernel import int8_is_exact
-from lorayard_workers.engine.protocol import ChatMessage
 from lorayard_workers.engine.quantization import BaseQuantization, quantized_digest, refusal
+from lorayard_workers.engine.request import ChatMessage
 from lorayard_workers.errors import (
     BaseModelError,
     BaseModelMissingError,

@@ -32,7 +32,8 @@ from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.yard import EmbeddedYard
 from lorayard_schemas.names import BASE
 from lorayard_workers.engine.config import EngineConfig
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling
+from lorayard_workers.engine.outcome import Outcome
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.model_store import TINY
 
 PAGES: Final = 300

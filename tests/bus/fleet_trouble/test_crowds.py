@@ -13,7 +13,7 @@ from tests.bus.fleet_trouble.conftest import Impostor, WaitUntil, all_done_once,
 from lorayard_schemas.job import Job
 from lorayard_shared.process import end_tasks
 from lorayard_workers.engine.echo import EchoEngine
-from lorayard_workers.engine.protocol import Residency
+from lorayard_workers.engine.residency import Residency
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus

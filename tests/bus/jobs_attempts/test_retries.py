@@ -21,7 +21,8 @@ from lorayard_schemas.tenant import TenantRecord, tenant_key
 from lorayard_shared.bus.connection import Bus
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import GenerationRequest
 
 pytestmark = pytest.mark.bus
 

@@ -20,7 +20,7 @@ from lorayard_shared.metrics.declared import DECLARED
 from lorayard_shared.metrics.metric import Kind, Source
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import Failed, FailureKind
+from lorayard_workers.engine.outcome import Failed, FailureKind
 
 pytestmark = pytest.mark.bus
 

@@ -19,7 +19,7 @@ from lorayard import Client, JobFailedError
 from lorayard_shared.tracing.tracer import trace_of
 from lorayard_workers.engine.echo import EchoEngine
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import Failed, FailureKind
+from lorayard_workers.engine.outcome import Failed, FailureKind
 
 pytestmark = pytest.mark.bus
 

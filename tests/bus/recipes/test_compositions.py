@@ -20,19 +20,11 @@ from lorayard_schemas.result import ErrorKind, ResultState
 from lorayard_workers.adapters.catalog import CatalogScanner
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.outcome import Outcome, Succeeded
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import (
-    Composition as EngineComposition,
-)
-from lorayard_workers.engine.protocol import (
-    CompositionPolicy,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-    WeightedAdapter,
-)
 from lorayard_workers.engine.recipe import recipe_digest
+from lorayard_workers.engine.request import Composition as EngineComposition
+from lorayard_workers.engine.request import CompositionPolicy, GenerationRequest, Sampling, WeightedAdapter
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = [pytest.mark.bus, pytest.mark.model]

@@ -11,18 +11,17 @@ from tests.bus.conftest import Yard
 
 from lorayard import Client, EventKind, JobEvent, JobHandle
 from lorayard_workers.engine.echo import EchoEngine
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     Cancelled,
     FinishReason,
-    GenerationRequest,
-    OnTokens,
     Outcome,
-    Sink,
     Succeeded,
     Tier,
     Timings,
     TokenChunk,
 )
+from lorayard_workers.engine.protocol import OnTokens, Sink
+from lorayard_workers.engine.request import GenerationRequest
 
 
 class Writing(EchoEngine):

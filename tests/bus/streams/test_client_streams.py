@@ -22,7 +22,7 @@ from lorayard import (
 from lorayard_schemas.codec import decode
 from lorayard_schemas.token_event import TokenEvent
 from lorayard_shared.bus.connection import Bus
-from lorayard_workers.engine.protocol import Cancelled
+from lorayard_workers.engine.outcome import Cancelled
 
 pytestmark = pytest.mark.bus
 

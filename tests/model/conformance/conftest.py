@@ -12,15 +12,10 @@ import pytest
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.outcome import Outcome
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import (
-    Composition,
-    Engine,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    WeightedAdapter,
-)
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.engine.request import Composition, GenerationRequest, Sampling, WeightedAdapter
 
 SLOTS = ROWS = 2
 OUTCOME_SECONDS = 30.0

@@ -7,14 +7,7 @@ from queue import SimpleQueue
 
 from tests.model.conformance.conftest import MakeEngine, WaitUntil, ask, ask_long, run, take
 
-from lorayard_workers.engine.protocol import (
-    Cancelled,
-    Failed,
-    FailureKind,
-    Outcome,
-    Succeeded,
-    Tier,
-)
+from lorayard_workers.engine.outcome import Cancelled, Failed, FailureKind, Outcome, Succeeded, Tier
 
 
 async def test_an_engine_dedicates_itself_to_one_adapter_and_returns__c10(

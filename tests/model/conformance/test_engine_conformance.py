@@ -24,11 +24,9 @@ from tests.model.conformance.conftest import (
     take,
 )
 
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     Cancelled,
-    Composition,
     DeadlinePassed,
-    Engine,
     Failed,
     FailureKind,
     Outcome,
@@ -37,6 +35,8 @@ from lorayard_workers.engine.protocol import (
     TokenChunk,
     withdrawn,
 )
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.engine.request import Composition
 
 
 def test_each_request_has_one_outcome_whatever_its_adapter(

@@ -8,13 +8,8 @@ from queue import SimpleQueue
 import pytest
 from tests.model.conformance.conftest import ROWS, MakeEngine, WaitUntil, ask, ask_long, run, take
 
-from lorayard_workers.engine.protocol import (
-    Cancelled,
-    Engine,
-    Outcome,
-    Succeeded,
-    Tier,
-)
+from lorayard_workers.engine.outcome import Cancelled, Outcome, Succeeded, Tier
+from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.errors import CapacityError
 
 

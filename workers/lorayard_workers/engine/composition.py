@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from lorayard_schemas.composition import MAX_PARTS as MAX_PARTS
 from lorayard_schemas.composition import MERGING, USED_BY, setting_fault
-from lorayard_workers.engine.protocol import Composition, GenerationRequest
+from lorayard_workers.engine.request import Composition, GenerationRequest
 from lorayard_workers.errors import AdapterUnknownError, RequestRefusedError
 
 

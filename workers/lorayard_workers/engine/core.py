@@ -16,8 +16,9 @@ from lorayard_workers.engine.cache_room import CacheRoom
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.dedication import Dedication
 from lorayard_workers.engine.merging import Merged
+from lorayard_workers.engine.outcome import Failed, FinishReason, Outcome, Succeeded, Tier
 from lorayard_workers.engine.prepare import failure_of
-from lorayard_workers.engine.protocol import Failed, FinishReason, Outcome, Residency, Succeeded, Tier
+from lorayard_workers.engine.residency import Residency
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.row_blocks import RowBlocks

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lorayard_workers.engine.protocol import Failed, FailureKind, GenerationRequest
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import GenerationRequest
 
 REFUSAL_CODE = "worker_dedicated"
 

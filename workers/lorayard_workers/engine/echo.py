@@ -21,21 +21,19 @@ from lorayard_workers.engine.echo_refusals import refuse
 from lorayard_workers.engine.echo_row import EchoRow, ended_by_time, limit_moments
 from lorayard_workers.engine.echo_script import Script, Scripted, echo_prompt
 from lorayard_workers.engine.echo_slots import EchoSlots
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     Cancelled,
     DeadlinePassed,
     FinishReason,
-    GenerationRequest,
-    OnTokens,
     Outcome,
-    Residency,
-    Sink,
-    SlotView,
     Succeeded,
     Tier,
     Timings,
     withdrawn,
 )
+from lorayard_workers.engine.protocol import OnTokens, Sink
+from lorayard_workers.engine.request import GenerationRequest
+from lorayard_workers.engine.residency import Residency, SlotView
 from lorayard_workers.engine.telling import tell
 from lorayard_workers.engine.token_feed import TokenFeed
 from lorayard_workers.pulse import Pulse

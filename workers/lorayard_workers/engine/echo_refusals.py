@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container
 
 from lorayard_workers.engine.composition import check_adapters
-from lorayard_workers.engine.protocol import Composition, Failed, FailureKind, GenerationRequest
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import Composition, GenerationRequest
 from lorayard_workers.errors import AdapterUnknownError, RequestRefusedError
 
 

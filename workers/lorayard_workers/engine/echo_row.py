@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lorayard_workers.engine.echo_script import Scripted
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     DeadlinePassed,
     FinishReason,
-    GenerationRequest,
     Outcome,
-    Sink,
     Succeeded,
     Tier,
     Timings,
     ran_too_long,
 )
+from lorayard_workers.engine.protocol import Sink
+from lorayard_workers.engine.request import GenerationRequest
 from lorayard_workers.engine.token_feed import TokenFeed
 
 

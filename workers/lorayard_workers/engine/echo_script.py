@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome
+from lorayard_workers.engine.outcome import Outcome
+from lorayard_workers.engine.request import GenerationRequest
 
 
 def echo_prompt(request: GenerationRequest) -> str:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lorayard_workers.engine.protocol import Tier
+from lorayard_workers.engine.outcome import Tier
 from lorayard_workers.errors import CapacityError
 from lorayard_workers.memory.eviction import HALF_LIFE_SECONDS
 

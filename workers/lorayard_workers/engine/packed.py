@@ -26,9 +26,12 @@ from lorayard_workers.engine.core import CoreLimits, EngineCore
 from lorayard_workers.engine.grammar import Grammars
 from lorayard_workers.engine.merger import Merger
 from lorayard_workers.engine.merging import Merged, merge
+from lorayard_workers.engine.outcome import Outcome
 from lorayard_workers.engine.packed_storage import open_packed_folder
 from lorayard_workers.engine.prepare import Preparation, failure_of
-from lorayard_workers.engine.protocol import GenerationRequest, OnTokens, Outcome, Residency, Sink
+from lorayard_workers.engine.protocol import OnTokens, Sink
+from lorayard_workers.engine.request import GenerationRequest
+from lorayard_workers.engine.residency import Residency
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize

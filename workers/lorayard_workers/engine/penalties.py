@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lorayard_workers.engine.protocol import Sampling
+from lorayard_workers.engine.request import Sampling
 
 _FIRST_ROOM = 64
 

@@ -10,13 +10,8 @@ from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.composition import check_adapters
 from lorayard_workers.engine.context import Context
 from lorayard_workers.engine.grammar import Grammar, Grammars
-from lorayard_workers.engine.protocol import (
-    ChatMessage,
-    Failed,
-    FailureKind,
-    GenerationRequest,
-    Sampling,
-)
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import ChatMessage, GenerationRequest, Sampling
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.sampling import TokenSampler
 from lorayard_workers.engine.sampling_rules import check_sampling

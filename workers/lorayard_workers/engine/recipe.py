@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import lorayard_schemas.composition
-from lorayard_workers.engine.protocol import Composition
+from lorayard_workers.engine.request import Composition
 
 
 def recipe_digest(composition: Composition) -> str:

@@ -17,7 +17,7 @@ from lorayard_workers.engine.drains import (
     plan_claims,
     spared_for_others,
 )
-from lorayard_workers.engine.protocol import Tier
+from lorayard_workers.engine.outcome import Tier
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner
 from lorayard_workers.errors import CapacityError, RequestRefusedError

@@ -5,25 +5,23 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     Cancelled,
-    CompositionPolicy,
     DeadlinePassed,
     Failed,
     FailureKind,
     FinishReason,
-    GenerationRequest,
     Outcome,
-    Sink,
     Succeeded,
     Tier,
     Timings,
     TokenLogprob,
-    WeightedAdapter,
     ran_too_long,
     withdrawn,
 )
+from lorayard_workers.engine.protocol import Sink
 from lorayard_workers.engine.recipe import recipe_digest
+from lorayard_workers.engine.request import CompositionPolicy, GenerationRequest, WeightedAdapter
 from lorayard_workers.engine.sampling import Chosen, TokenSampler
 from lorayard_workers.engine.text import TextStream
 from lorayard_workers.engine.token_feed import TokenFeed

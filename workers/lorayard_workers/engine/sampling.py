@@ -24,8 +24,9 @@ from torch import Tensor
 from lorayard_workers.engine.filters import Filters, kept_tokens
 from lorayard_workers.engine.grammar import Grammar
 from lorayard_workers.engine.logprobs import RawLogprob, raw_logprob
+from lorayard_workers.engine.outcome import FailureKind
 from lorayard_workers.engine.penalties import Penalties
-from lorayard_workers.engine.protocol import FailureKind, Sampling
+from lorayard_workers.engine.request import Sampling
 
 _log = structlog.stdlib.get_logger(__name__)
 

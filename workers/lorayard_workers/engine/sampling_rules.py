@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lorayard_workers.engine.logprobs import MAX_ALTERNATIVES, MAX_LOGPROBS
-from lorayard_workers.engine.protocol import Sampling
+from lorayard_workers.engine.request import Sampling
 from lorayard_workers.errors import RequestRefusedError
 
 MAX_STOP_STRINGS = 16

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lorayard_workers.engine.protocol import GenerationRequest
+from lorayard_workers.engine.request import GenerationRequest
 
 Payers = tuple[str | None, ...]
 """Adapters that a row is charged to; the base model is None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lorayard_shared.metrics.declared import STEPS
 from lorayard_shared.metrics.histogram import Histogram
-from lorayard_workers.engine.protocol import StepCounts
+from lorayard_workers.engine.residency import StepCounts
 
 
 class StepTimes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from lorayard_workers.engine.protocol import Outcome, Sink
+from lorayard_workers.engine.outcome import Outcome
+from lorayard_workers.engine.protocol import Sink
 
 _log = structlog.stdlib.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lorayard_workers.engine.logprobs import RawLogprob
-from lorayard_workers.engine.protocol import TokenAlternative, TokenLogprob
+from lorayard_workers.engine.outcome import TokenAlternative, TokenLogprob
 
 _INCOMPLETE = "\ufffd"
 _MAX_PENDING_TOKENS = 8

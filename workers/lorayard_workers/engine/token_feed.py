@@ -6,7 +6,8 @@ import time
 
 import structlog
 
-from lorayard_workers.engine.protocol import OnTokens, TokenChunk, TokenLogprob
+from lorayard_workers.engine.outcome import TokenChunk, TokenLogprob
+from lorayard_workers.engine.protocol import OnTokens
 
 _log = structlog.stdlib.get_logger(__name__)
 

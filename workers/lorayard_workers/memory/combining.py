@@ -17,7 +17,7 @@ import torch
 from peft.utils import merge_utils
 from torch import Tensor
 
-from lorayard_workers.engine.protocol import Composition, CompositionPolicy
+from lorayard_workers.engine.request import Composition, CompositionPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.adapters.files import AdapterFile, LoraPair, RawTensor
-from lorayard_workers.engine.protocol import Composition, CompositionPolicy
+from lorayard_workers.engine.request import Composition, CompositionPolicy
 from lorayard_workers.errors import RequestRefusedError
 from lorayard_workers.memory.combining import Combiner, Update
 from lorayard_workers.memory.packing import raw_to_tensor

@@ -16,7 +16,7 @@ from lorayard_shared.adapters.files import MAX_WEIGHTS_BYTES, AdapterFile, read_
 from lorayard_shared.adapters.finite import check_finite
 from lorayard_workers.adapters.fit import check_fits, check_rank
 from lorayard_workers.adapters.wide import NO_WIDE, WideRole, WideRoom
-from lorayard_workers.engine.protocol import Composition
+from lorayard_workers.engine.request import Composition
 from lorayard_workers.errors import AdapterUnknownError
 from lorayard_workers.memory.base_weights import BaseWeights
 from lorayard_workers.memory.derive import derive, summable

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from lorayard_workers.engine.protocol import Composition, CompositionPolicy
+from lorayard_workers.engine.request import Composition, CompositionPolicy
 from lorayard_workers.errors import InvariantError
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from lorayard_workers.engine.protocol import SlotView
+from lorayard_workers.engine.residency import SlotView
 from lorayard_workers.errors import InvariantError
 from lorayard_workers.memory.columns import Columns
 from lorayard_workers.memory.eviction import Candidate, Usage, Worth, choose_victims

@@ -20,7 +20,7 @@ from lorayard_shared.bus.result_store import Stored
 from lorayard_shared.jobs.dead_letters import DeadLetters, letter_of
 from lorayard_shared.jobs.retry_policy import RetryPolicy, RetryWishes, wait_seconds
 from lorayard_shared.logs import Event
-from lorayard_workers.engine.protocol import Failed, FailureKind
+from lorayard_workers.engine.outcome import Failed, FailureKind
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.retry import (
     SNOOZE_BASE_SECONDS,

@@ -30,14 +30,9 @@ from lorayard_shared.errors import PayloadMissingError, YardError
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
-from lorayard_workers.engine.protocol import (
-    Cancelled,
-    ChatMessage,
-    DeadlinePassed,
-    Engine,
-    Failed,
-    Outcome,
-)
+from lorayard_workers.engine.outcome import Cancelled, DeadlinePassed, Failed, Outcome
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.engine.request import ChatMessage
 from lorayard_workers.errors import CapacityError
 from lorayard_workers.service.attempts import Attempts
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lorayard_schemas.assignment import AssignedJob
 from lorayard_schemas.composition import AppliedComposition
 from lorayard_schemas.job import Job
-from lorayard_workers.engine.protocol import Composition, Failed, FailureKind, WeightedAdapter
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import Composition, WeightedAdapter
 
 
 def engine_composition(applied: AppliedComposition) -> Composition:

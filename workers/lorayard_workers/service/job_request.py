@@ -9,7 +9,8 @@ from lorayard_schemas.job import Job
 from lorayard_shared.adapters.prompt_template import fill
 from lorayard_shared.errors import PayloadMissingError, YardError
 from lorayard_shared.value import value
-from lorayard_workers.engine.protocol import ChatMessage, Failed, FailureKind, GenerationRequest
+from lorayard_workers.engine.outcome import Failed, FailureKind
+from lorayard_workers.engine.request import ChatMessage, GenerationRequest
 from lorayard_workers.errors import CapacityError
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.job_composition import engine_composition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lorayard_schemas.job import Sampling as JobSampling
-from lorayard_workers.engine.protocol import Sampling
+from lorayard_workers.engine.request import Sampling
 
 _USUAL = Sampling()
 

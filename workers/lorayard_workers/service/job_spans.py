@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from lorayard_shared.tracing.tracer import Tracer, Value
-from lorayard_workers.engine.protocol import Failed, Outcome, Succeeded
+from lorayard_workers.engine.outcome import Failed, Outcome, Succeeded
 from lorayard_workers.service.held_jobs import HeldJob
 
 

@@ -12,7 +12,8 @@ from lorayard_shared.metrics import declared
 from lorayard_shared.metrics.histogram import Histogram
 from lorayard_shared.metrics.labels import BASE_LABELS, COMPOSITION_LABELS, AdapterLabels, Labels
 from lorayard_shared.metrics.readings import Readings
-from lorayard_workers.engine.protocol import Failed, Outcome, Residency, Succeeded, Tier
+from lorayard_workers.engine.outcome import Failed, Outcome, Succeeded, Tier
+from lorayard_workers.engine.residency import Residency
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.outcomes import result_state
 

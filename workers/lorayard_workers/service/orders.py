@@ -13,7 +13,8 @@ from lorayard_schemas.order import AdapterOrder, OrderAnswer, OrderOutcome, Orde
 from lorayard_shared.errors import YardError
 from lorayard_shared.logs import Event
 from lorayard_shared.owned_tasks import OwnedTasks
-from lorayard_workers.engine.protocol import Engine, Residency
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.engine.residency import Residency
 from lorayard_workers.errors import CapacityError
 from lorayard_workers.memory.budget import check_pins
 from lorayard_workers.memory.slots import Room

@@ -21,7 +21,7 @@ from lorayard_schemas.result import (
 )
 from lorayard_schemas.result import TokenAlternative as WireAlternative
 from lorayard_schemas.result import TokenLogprob as WireLogprob
-from lorayard_workers.engine.protocol import (
+from lorayard_workers.engine.outcome import (
     Cancelled,
     DeadlinePassed,
     Failed,

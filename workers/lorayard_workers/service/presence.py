@@ -33,7 +33,8 @@ from lorayard_schemas.codec import encode
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
 from lorayard_workers.adapters.catalog import BrokenEntry
-from lorayard_workers.engine.protocol import Engine, Residency
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.engine.residency import Residency
 from lorayard_workers.service.held_jobs import HeldJobs
 
 BEAT_SECONDS = 1.0

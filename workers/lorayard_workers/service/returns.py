@@ -12,7 +12,8 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.delivery import NAK
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_workers.engine.dedication import REFUSAL_CODE
-from lorayard_workers.engine.protocol import WITHDRAWN, Engine, Failed, Outcome
+from lorayard_workers.engine.outcome import WITHDRAWN, Failed, Outcome
+from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
 
 _NOT_BEGUN = frozenset({REFUSAL_CODE, WITHDRAWN})

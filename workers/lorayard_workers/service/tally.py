@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lorayard_schemas.advert import WorkerCounters
-from lorayard_workers.engine.protocol import Failed, Outcome, Succeeded
+from lorayard_workers.engine.outcome import Failed, Outcome, Succeeded
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.served_tokens import ServedTokens
 

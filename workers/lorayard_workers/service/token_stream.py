@@ -14,7 +14,7 @@ import msgpack
 from lorayard_schemas.job import INLINE_BYTES
 from lorayard_schemas.result import ResultState
 from lorayard_schemas.token_event import TOKENS_AGE_SECONDS, EventKind
-from lorayard_workers.engine.protocol import TokenChunk
+from lorayard_workers.engine.outcome import TokenChunk
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.job_request import CHUNK_SECONDS
 

@@ -22,7 +22,8 @@ from lorayard_schemas.result import ResultState
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.logs import Event
-from lorayard_workers.engine.protocol import OnTokens, TokenChunk
+from lorayard_workers.engine.outcome import TokenChunk
+from lorayard_workers.engine.protocol import OnTokens
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs
 from lorayard_workers.service.token_stream import EVENT_SECONDS, TokenStream
 

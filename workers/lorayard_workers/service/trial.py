@@ -8,16 +8,9 @@ from collections.abc import Sequence
 
 from lorayard_shared.adapters.prompt_template import fill
 from lorayard_shared.adapters.self_check import MAX_ANSWER_TOKENS, SELF_CHECK_NAME, Expectation
-from lorayard_workers.engine.protocol import (
-    Engine,
-    Failed,
-    FailureKind,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-    TokenChunk,
-)
+from lorayard_workers.engine.outcome import Failed, FailureKind, Outcome, Succeeded, TokenChunk
+from lorayard_workers.engine.protocol import Engine
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 
 SMOKE_PROMPT = "Hello"
 SMOKE_TOKENS = 8

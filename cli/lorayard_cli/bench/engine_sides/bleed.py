@@ -25,16 +25,9 @@ from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.blocks import BLOCK_TOKENS
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.engine.kv_cache import KvCache
+from lorayard_workers.engine.outcome import Cancelled, Outcome, Succeeded
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import (
-    Cancelled,
-    Composition,
-    GenerationRequest,
-    Outcome,
-    Sampling,
-    Succeeded,
-    WeightedAdapter,
-)
+from lorayard_workers.engine.request import Composition, GenerationRequest, Sampling, WeightedAdapter
 from lorayard_workers.tiny_model import (
     HEADS,
     HIDDEN,

@@ -10,7 +10,8 @@ from lorayard_cli.bench.engine_report.figure import Figure
 from lorayard_cli.bench.engine_sides.serving import OUTCOME_SECONDS, ServingSide, request_of
 from lorayard_cli.bench.engine_sides.traffic import Ask
 from lorayard_cli.bench.figures import spread
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Succeeded
+from lorayard_workers.engine.outcome import Outcome, Succeeded
+from lorayard_workers.engine.request import GenerationRequest
 
 _ALTERNATIVES = 5
 """Of each token: their log-probabilities come from the logits, and show any bit of them."""

@@ -20,7 +20,7 @@ from lorayard_cli.bench.engine_sides.faults import SideFaultError
 from lorayard_cli.bench.engine_sides.serving import OUTCOME_SECONDS, ServingSide, request_of
 from lorayard_cli.bench.engine_sides.traffic import Ask, make_prompt
 from lorayard_cli.bench.figures import percentile, spread
-from lorayard_workers.engine.protocol import Outcome, Succeeded, TokenChunk
+from lorayard_workers.engine.outcome import Outcome, Succeeded, TokenChunk
 
 ROWS = 8
 LOADS = 3

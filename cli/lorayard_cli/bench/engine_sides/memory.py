@@ -15,8 +15,9 @@ from lorayard_cli.bench.engine_sides.faults import SideFaultError
 from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.outcome import Outcome, Succeeded
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.tiny_model import make_tiny_adapter, make_tiny_model
 
 _RANKS = (8, 16, 64)

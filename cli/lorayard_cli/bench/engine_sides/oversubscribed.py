@@ -25,7 +25,7 @@ from lorayard_cli.bench.engine_sides.serving import OUTCOME_SECONDS, ServingSide
 from lorayard_cli.bench.engine_sides.traffic import Ask
 from lorayard_cli.bench.figures import Spread, percentile, spread
 from lorayard_workers.engine.config import EngineConfig
-from lorayard_workers.engine.protocol import Outcome, Succeeded
+from lorayard_workers.engine.outcome import Outcome, Succeeded
 
 HOT = 16
 SLOTS = 8

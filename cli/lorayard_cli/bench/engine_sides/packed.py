@@ -23,7 +23,8 @@ from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.base_model import BaseModel, load_model
 from lorayard_workers.engine.core import CoreLimits, EngineCore
-from lorayard_workers.engine.protocol import Cancelled, GenerationRequest, Outcome, Sampling
+from lorayard_workers.engine.outcome import Cancelled, Outcome
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.engine.residents import Residents
 from lorayard_workers.engine.row import Row
 from lorayard_workers.engine.runner import ModelRunner, RunnerSize

@@ -19,8 +19,9 @@ from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.adapters.catalog import CatalogScanner
 from lorayard_workers.base_model import Precision
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.outcome import Failed, Outcome, Succeeded
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import Failed, GenerationRequest, Outcome, Sampling, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 from lorayard_workers.tiny_model import TINY_SHAPES, make_tiny_adapter, make_tiny_model
 
 _OUTCOME_SECONDS = 60.0

@@ -14,8 +14,9 @@ from lorayard_cli.bench.engine_sides.traffic import Ask, Traffic
 from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.files import read_adapter
 from lorayard_workers.engine.config import EngineConfig
+from lorayard_workers.engine.outcome import Outcome, Succeeded
 from lorayard_workers.engine.packed import PackedEngine
-from lorayard_workers.engine.protocol import GenerationRequest, Outcome, Sampling, Succeeded
+from lorayard_workers.engine.request import GenerationRequest, Sampling
 
 OUTCOME_SECONDS = 300.0
 """Only a hang waits this long."""

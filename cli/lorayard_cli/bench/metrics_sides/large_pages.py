@@ -12,15 +12,8 @@ from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.metrics.metric import Source
 from lorayard_shared.metrics.readings import Readings
 from lorayard_shared.metrics.server import MetricsPage
-from lorayard_workers.engine.protocol import (
-    Failed,
-    FailureKind,
-    FinishReason,
-    Residency,
-    Succeeded,
-    Tier,
-    Timings,
-)
+from lorayard_workers.engine.outcome import Failed, FailureKind, FinishReason, Succeeded, Tier, Timings
+from lorayard_workers.engine.residency import Residency
 from lorayard_workers.service.held_jobs import HeldJob
 from lorayard_workers.service.metering import WorkerMeter, read_residency
 
