@@ -9,7 +9,8 @@ from typing import Any
 
 import msgpack
 
-from lorayard.request import GenerateRequest, build_job, pack_job, pack_plain
+from lorayard.job_message import build_job, pack_job, pack_plain
+from lorayard.request import GenerateRequest
 from lorayard_schemas.job import Lane, Sampling
 
 _UNSAID = GenerateRequest("")

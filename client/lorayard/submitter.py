@@ -19,12 +19,13 @@ from lorayard.errors import (
 )
 from lorayard.handle import JobHandle
 from lorayard.job_ids import keyed_job_id, random_job_id
+from lorayard.job_message import build_job, job_address, pack_job, pack_plain
 from lorayard.large_prompts import LargePrompts
 from lorayard.later import is_later, schedule_headers, starts_at
 from lorayard.link import Link
 from lorayard.listener import Slot
 from lorayard.publisher import Accepted, Answer, Outgoing
-from lorayard.request import GenerateRequest, LaneName, build_job, job_address, pack_job, pack_plain
+from lorayard.request import GenerateRequest, LaneName
 from lorayard.request_digest import request_digest
 from lorayard_schemas.job import INLINE_BYTES, MAX_JOB_BYTES, Job, Lane
 from lorayard_schemas.subjects import Subjects

@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from lorayard import ChatTurn, GenerateRequest, InvalidRequestError, Lane, RequestOptions
-from lorayard.request import build_job, job_address, pack_job
+from lorayard.job_message import build_job, job_address, pack_job
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job, Sampling
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from lorayard import Composition, GenerateRequest, InvalidRequestError
-from lorayard.request import build_job, job_address, pack_job
+from lorayard.job_message import build_job, job_address, pack_job
 from lorayard_cli.composing import AdapterOptions
 from lorayard_cli.failures import CommandError
 from lorayard_schemas.codec import decode

@@ -17,6 +17,7 @@ from lorayard import (
     LimitReachedError,
     YardFullError,
 )
+from lorayard.job_message import build_job
 from lorayard.openai_shapes import (
     Asked,
     BodyError,
@@ -26,7 +27,6 @@ from lorayard.openai_shapes import (
     read_body,
     read_unjudged,
 )
-from lorayard.request import build_job
 from lorayard.result import Result, from_wire
 from lorayard_schemas.result import (
     ErrorKind,

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from lorayard import GenerateRequest
 from lorayard.errors import InvalidRequestError
-from lorayard.request import Prompt, build_job, pack_job, pack_plain
+from lorayard.job_message import build_job, pack_job, pack_plain
+from lorayard.request import Prompt
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job

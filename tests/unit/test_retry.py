@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from lorayard import GenerateRequest, Retry
 from lorayard.errors import InvalidRequestError
-from lorayard.request import build_job
+from lorayard.job_message import build_job
 from lorayard_schemas.attempt import HISTORY_BYTES, AttemptRecord, history_text, read_history
 from lorayard_schemas.failure import FAILURES, FailureClass, is_not_now
 from lorayard_shared.jobs.retry_policy import RetryPolicy, wait_seconds

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 import lorayard
 from lorayard import ChatTurn, InvalidRequestError, Limits, Retry
+from lorayard.job_message import build_job
 from lorayard.placing import place_adapter
 from lorayard.registry.amending import read_amendment
 from lorayard.registry.publication import check_said
-from lorayard.request import GenerateRequest, build_job
+from lorayard.request import GenerateRequest
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
 from lorayard_schemas.message import Part

@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from lorayard.composition import Composition
 from lorayard.errors import InvalidRequestError
+from lorayard.job_message import build_job, job_address
 from lorayard.openai_shapes.asked import Asked, Beside
 from lorayard.openai_shapes.body import ChatBody, CompletionsBody, ResponseFormat, TextBody
 from lorayard.openai_shapes.endpoint import Endpoint
 from lorayard.openai_shapes.model_name import Answerer, answerer_of
-from lorayard.request import GenerateRequest, LaneName, Prompt, build_job, job_address
+from lorayard.request import GenerateRequest, LaneName, Prompt
 from lorayard_schemas.composition import CompositionPolicy
 
 CHAT_MAX_TOKENS = 256

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import nats.js.errors
 
 from lorayard.answering import Answering
+from lorayard.job_message import build_job, pack_job
 from lorayard.registry.classifiers import Classifiers
 from lorayard.registry.known import read_classifier, read_directory
-from lorayard.request import GenerateRequest, build_job, pack_job
+from lorayard.request import GenerateRequest
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.routes import RouteTable

@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from lorayard.answering import Answering
 from lorayard.errors import ContendedError, InvalidRequestError, LorayardError
 from lorayard.handle import JobHandle
+from lorayard.job_message import build_job, job_address, pack_job
 from lorayard.later import MOST_SECONDS
 from lorayard.publisher import Outgoing
-from lorayard.request import GenerateRequest, Prompt, RequestOptions, build_job, job_address, pack_job
+from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.stored_results import StoredResults
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import INLINE_BYTES
