@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lorayard_schemas.channels import CHANNELS, PARAMETERS, Body, Carried, Channel, Header, Plain
+from lorayard_schemas.channel import Body, Carried, Channel, Header, Plain
+from lorayard_schemas.channels import CHANNELS, PARAMETERS
 from lorayard_schemas.job import Lane
 from lorayard_schemas.message import CONTRACT_VERSION
 from lorayard_schemas.message_examples import examples_of

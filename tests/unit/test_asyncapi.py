@@ -12,7 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lorayard_schemas.asyncapi import FILE, asyncapi, asyncapi_file, write_asyncapi
-from lorayard_schemas.channels import CHANNELS, PARAMETERS, Carried, Plain
+from lorayard_schemas.channel import Carried, Plain
+from lorayard_schemas.channels import CHANNELS, PARAMETERS
 from lorayard_schemas.job import Lane
 from lorayard_schemas.json_schemas import MESSAGES
 from lorayard_schemas.message import CONTRACT_VERSION, Message
@@ -77,7 +78,7 @@ def test_it_has_the_version_of_the_contract__e1() -> None:
 
 
 def test_every_message_that_travels_is_on_a_channel__e1() -> None:
-    """A new message? Tell in channels.py where it travels."""
+    """A new message? Tell in one of the files of channels where it travels."""
     bodies = {body for channel in CHANNELS for body in (*channel.bodies, *channel.replies)}
     models = {body.model if isinstance(body, Carried) else body for body in bodies}
     assert models - set(Plain) == set(MESSAGES)

@@ -11,12 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 from lorayard_schemas.asyncapi import asyncapi
-from lorayard_schemas.channels import BUCKETS, PUBLIC
+from lorayard_schemas.bucket_channels import BUCKETS
 from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.job import Job
 from lorayard_schemas.json_schemas import MESSAGES
 from lorayard_schemas.message import Message
+from lorayard_schemas.public_channels import PUBLIC
 from lorayard_schemas.result import JobResult
 
 PAGE = (Path(__file__).parents[2] / "docs/bus.md").read_text(encoding="utf-8")
