@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from lorayard.cancel_many import MOST, CancelQuery, CancelReport, cancel_many, cancel_where
-from lorayard.errors import ClientClosedError, JobFailedError, JobTimeoutError, LorayardError
+from lorayard.errors import JobFailedError, JobTimeoutError, LorayardError
 from lorayard.handle import JobHandle
 from lorayard.job_ids import check_job_id, keyed_job_id
 from lorayard.link import Link
@@ -30,23 +30,12 @@ from lorayard.submitter import submit_all
 from lorayard.together import submit_together
 from lorayard.waiting import WaitReport, as_completed, wait
 from lorayard.waiting_for_room import Patience, submit_patiently
+from lorayard.yard_parts import YardParts
 from lorayard_shared.settings import YardSettings
 
 if TYPE_CHECKING:  # imported at their first use: most services publish jobs and need none of them
-    from lorayard.control import Control
-    from lorayard.dead.letters import DeadLetters
-    from lorayard.job_lists import Jobs
     from lorayard.placing import PlaceOptions
-    from lorayard.registry.adapters import Adapters
-    from lorayard.registry.aliases import Aliases
-    from lorayard.registry.keys import Keys
-    from lorayard.registry.limits import AdmissionLimits
-    from lorayard.registry.models import Models
-    from lorayard.registry.rules import Rules
-    from lorayard.registry.schedules import Schedules
-    from lorayard.registry.strikes import Strikes
     from lorayard.scheduled import ScheduledJob
-    from lorayard.tenants import Tenants
     from lorayard.view.asking import SnapshotDesk
     from lorayard.yard_view import QueueDepth
     from lorayard_schemas.advert import WorkerAdvert
@@ -54,7 +43,7 @@ if TYPE_CHECKING:  # imported at their first use: most services publish jobs and
     from lorayard_schemas.snapshot import SnapshotPart, YardSnapshot
 
 
-class Client:
+class Client(YardParts):
     """Submits jobs to a yard and waits for their results, over one connection.
 
         async with Client() as yard:
@@ -74,11 +63,11 @@ class Client:
         idempotency_salt: str | None = None,
         name: str = "lorayard-client",
     ) -> None:
+        super().__init__()
         self._settings = client_settings(
             settings, url=url, tenant=tenant, prefix=prefix, idempotency_salt=idempotency_salt
         )
         self._name = name
-        self._link: Link | None = None
         self._desk: SnapshotDesk | None = None
 
     async def open(self) -> None:
@@ -300,90 +289,6 @@ class Client:
         """
         return await cancel_where(self._open_link, query, most=most, dry_run=dry_run)
 
-    @property
-    def adapters(self) -> Adapters:
-        """What the yard can serve: `await yard.adapters()` lists it, `yard.adapters.push(...)` adds to it."""
-        from lorayard.registry.adapters import Adapters
-
-        return Adapters(lambda: self._open_link)
-
-    @property
-    def aliases(self) -> Aliases:
-        """Words for versions, and who gets which: `await yard.aliases.split(alias, {"1": 95, "2": 5})`."""
-        from lorayard.registry.aliases import Aliases
-
-        return Aliases(lambda: self._open_link)
-
-    @property
-    def rules(self) -> Rules:
-        """What chooses the adapter of jobs that name none: `await yard.rules.set(Path("rules.toml"))`."""
-        from lorayard.registry.rules import Rules
-
-        return Rules(lambda: self._open_link)
-
-    @property
-    def limits(self) -> AdmissionLimits:
-        """How much may be asked for: `await yard.limits.set(tenant="a", max_pending=500, reason="...")`."""
-        from lorayard.registry.limits import AdmissionLimits
-
-        return AdmissionLimits(lambda: self._open_link)
-
-    @property
-    def keys(self) -> Keys:
-        """Who may speak through a gateway: `await yard.keys.add("acme", reason="the web shop")`."""
-        from lorayard.registry.keys import Keys
-
-        return Keys(lambda: self._open_link)
-
-    @property
-    def strikes(self) -> Strikes:
-        """Whose jobs wait: `await yard.strikes.add(adapter=..., reason="it rambles")`."""
-        from lorayard.registry.strikes import Strikes
-
-        return Strikes(lambda: self._open_link)
-
-    @property
-    def models(self) -> Models:
-        """The base models that the yard's workers have, and their tokenizers: `await yard.models()`."""
-        from lorayard.registry.models import Models
-
-        return Models(lambda: self._open_link)
-
-    @property
-    def tenants(self) -> Tenants:
-        """What holds for a tenant's jobs: `await yard.tenants.set_retry("acme", Retry(max_attempts=5))`."""
-        from lorayard.tenants import Tenants
-
-        return Tenants(lambda: self._open_link)
-
-    @property
-    def dead(self) -> DeadLetters:
-        """Jobs that were given up: `await yard.dead.list()`, `await yard.dead.redrive(number)`."""
-        from lorayard.dead.letters import DeadLetters
-
-        return DeadLetters(lambda: self._open_link)
-
-    @property
-    def jobs(self) -> Jobs:
-        """Lists of them: `await yard.jobs.queued()`, `await yard.jobs.recent()`."""
-        from lorayard.job_lists import Jobs
-
-        return Jobs(lambda: self._open_link)
-
-    @property
-    def control(self) -> Control:
-        """What starts and how much: `await yard.control.pause("lane", "bulk", reason="maintenance")`."""
-        from lorayard.control import Control
-
-        return Control(lambda: self._open_link)
-
-    @property
-    def schedules(self) -> Schedules:
-        """Jobs that come again: `await yard.schedules.add("digest", "Sum up: ...", cron="0 7 * * 1-5")`."""
-        from lorayard.registry.schedules import Schedules
-
-        return Schedules(lambda: self._open_link)
-
     async def workers(self) -> list[WorkerAdvert]:
         """The last advert of every worker that is alive.
 
@@ -455,12 +360,6 @@ class Client:
         from lorayard.scheduled import list_scheduled
 
         return await list_scheduled(self._open_link, all_tenants=all_tenants)
-
-    @property
-    def _open_link(self) -> Link:
-        if self._link is None:
-            raise ClientClosedError
-        return self._link
 
     async def __aenter__(self) -> Self:
         await self.open()
