@@ -30,6 +30,7 @@ from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.nats_client import header_block
 from lorayard_shared.bus.result_store import WRONG_LAST_SEQUENCE
+from lorayard_shared.time_limit import TimeLimit
 from lorayard_shared.value import value
 
 GIVE_UP_SECONDS = 15.0
@@ -104,6 +105,7 @@ class Publisher:
         self._tokens = itertools.count()
         self._open: dict[str, tuple[_Window, int]] = {}
         self._subscription: Subscription | None = None
+        self._try_limit = TimeLimit(TRY_SECONDS)
         bus.on_reconnect(self._send_open_again)
 
     async def start(self) -> None:
@@ -121,7 +123,7 @@ class Publisher:
             while window.left and time.monotonic() < give_up:
                 tokens += self._send_unanswered(window)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(TRY_SECONDS):
+                    async with self._try_limit.wait():
                         await window.full.wait()
                 await self._doubt_missing_stream(window)
         finally:

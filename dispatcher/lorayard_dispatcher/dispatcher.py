@@ -65,6 +65,7 @@ from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.registry.semantic_watch import SemanticWatch
+from lorayard_shared.time_limit import TimeLimit
 
 PLAN_GAP_SECONDS = 0.002
 """At most one plan in this time: arrivals of one burst are planned together."""
@@ -390,10 +391,10 @@ class Dispatcher:
 
     async def run_plans(self) -> None:
         """Plan on every change, coalesced, until cancelled."""
-        looked = time.monotonic()
+        looked, look, tick = time.monotonic(), TimeLimit(LOOK_SECONDS), TimeLimit(TICK_SECONDS)
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS if len(self.pool) else TICK_SECONDS):
+                async with (look if len(self.pool) else tick).wait():
                     await self._changed.wait()
             self._changed.clear()
             # By the clock: under load the wait above never times out.

@@ -12,6 +12,7 @@ from starlette.types import Receive
 
 from lorayard_gateway.errors import bad_json, body_too_large, body_too_slow, not_json, too_many_values
 from lorayard_gateway.settings import GatewaySettings
+from lorayard_shared.time_limit import TimeLimit
 
 LINGER_SECONDS = 1.0
 
@@ -27,23 +28,50 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BETWEEN = (b",", b"[", b"{")
 
 
-async def read_json(request: Request, settings: GatewaySettings) -> object:
-    """The body as JSON has it.
+class Bodies:
+    """Reads those of one gateway's requests."""
 
-    Raises:
-        ApiError: it is too large, too slow, of another kind, or no JSON.
-        starlette.requests.ClientDisconnect: there is nobody any more.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise not_json()
-    body = await _read(request, settings)
-    try:
-        return _decode(body) if len(body) <= LARGE_BYTES else await asyncio.to_thread(_decode_large, body)
-    except RecursionError:
-        raise bad_json("it is nested too deeply") from None
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError among them
-        raise bad_json(str(error)) from error
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._seconds = settings.gateway_body_seconds
+        self._most_bytes = settings.gateway_max_body_bytes
+        self._limit = TimeLimit(self._seconds)
+
+    async def json(self, request: Request) -> object:
+        """The body as JSON has it.
+
+        Raises:
+            ApiError: it is too large, too slow, of another kind, or no JSON.
+            starlette.requests.ClientDisconnect: there is nobody any more.
+        """
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise not_json()
+        body = await self._read(request)
+        try:
+            return _decode(body) if len(body) <= LARGE_BYTES else await asyncio.to_thread(_decode_large, body)
+        except RecursionError:
+            raise bad_json("it is nested too deeply") from None
+        except ValueError as error:  # UnicodeDecodeError and JSONDecodeError among them
+            raise bad_json(str(error)) from error
+
+    async def _read(self, request: Request) -> bytes:
+        limit = self._most_bytes
+        told = request.headers.get("content-length", "")
+        fits = not (told.isascii() and told.isdigit()) or (len(told) <= 15 and int(told) <= limit)
+        parts, size, more = list[bytes](), 0, True
+        try:
+            async with self._limit.wait():
+                while fits and more:
+                    part, more = await _part(request.receive)
+                    size += len(part)
+                    fits = size <= limit
+                    parts.append(part)
+        except TimeoutError:
+            raise body_too_slow(self._seconds) from None
+        if not fits:
+            await _linger(request.receive, more=more)
+            raise body_too_large(limit)
+        return b"".join(parts)
 
 
 def _decode(body: bytes) -> object:
@@ -71,26 +99,6 @@ def has_many_values(body: bytes) -> bool:
             return True
         at = string.end()
     return seen + sum(body.count(mark, at) for mark in _BETWEEN) > MOST_VALUES
-
-
-async def _read(request: Request, settings: GatewaySettings) -> bytes:
-    limit = settings.gateway_max_body_bytes
-    told = request.headers.get("content-length", "")
-    fits = not (told.isascii() and told.isdigit()) or (len(told) <= 15 and int(told) <= limit)
-    parts, size, more = list[bytes](), 0, True
-    try:
-        async with asyncio.timeout(settings.gateway_body_seconds):
-            while fits and more:
-                part, more = await _part(request.receive)
-                size += len(part)
-                fits = size <= limit
-                parts.append(part)
-    except TimeoutError:
-        raise body_too_slow(settings.gateway_body_seconds) from None
-    if not fits:
-        await _linger(request.receive, more=more)
-        raise body_too_large(limit)
-    return b"".join(parts)
 
 
 async def _part(receive: Receive) -> tuple[bytes, bool]:

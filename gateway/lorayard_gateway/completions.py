@@ -13,7 +13,6 @@ from starlette.responses import Response
 from lorayard import Client, InvalidRequestError, JobHandle
 from lorayard.job_status import JobPlace
 from lorayard.openai_shapes import Asked, Endpoint, completion_body, read_body, read_unjudged
-from lorayard_gateway.bodies import read_json
 from lorayard_gateway.chunks import Chunks
 from lorayard_gateway.errors import bad_header, stream_unknown
 from lorayard_gateway.gateway import Gateway
@@ -32,7 +31,7 @@ async def answer(gateway: Gateway, request: Request, tenant: str, request_id: st
         ClientGoneError: nobody waits for it.
     """
     wishes = read_wishes(request.headers)
-    body = await read_json(request, gateway.settings)
+    body = await gateway.bodies.json(request)
     endpoint = Endpoint.CHAT if request.scope["path"] == Endpoint.CHAT else Endpoint.COMPLETIONS
     asked = read_unjudged(endpoint, body, beside=wishes.beside(request_id))
     if wishes.idempotency_key is not None:

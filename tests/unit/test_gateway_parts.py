@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from lorayard.errors import StreamRestartedError
 from lorayard.openai_shapes import BodyError
-from lorayard_gateway.bodies import MOST_VALUES, has_many_values, read_json
+from lorayard_gateway.bodies import MOST_VALUES, Bodies, has_many_values
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.errors import ApiError
 from lorayard_gateway.key_ring import KeyRing
@@ -196,7 +196,7 @@ async def test_halves_of_characters_are_no_quotes__g5() -> None:
         return {"type": "http.request", "body": body, "more_body": False}
 
     with pytest.raises(ApiError) as refused:
-        await read_json(Request(scope, receive), GatewaySettings())
+        await Bodies(GatewaySettings()).json(Request(scope, receive))
     assert "values" in refused.value.shape.message
 
 

@@ -103,7 +103,6 @@ class Crew:
     def start(self) -> list[asyncio.Task[None]]:
         """Their loops."""
         loops: dict[str, Coroutine[object, object, None]] = {
-            "load-reports": self.presence.run_load_reports(),
             "adverts": self.presence.run_adverts(),
             "engine-watch": _watch_engine(self.engine),
             "watchdog": self.watchdog.watch(),

@@ -19,7 +19,6 @@ from lorayard_gateway.batches.errors import (
 )
 from lorayard_gateway.batches.shapes import BatchBody, BatchesQuery, BatchList, BatchObject
 from lorayard_gateway.batches.states import moved
-from lorayard_gateway.bodies import read_json
 from lorayard_gateway.files.errors import file_unknown
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.queries import ends_of, page_of, read_fields, read_query
@@ -40,7 +39,7 @@ async def create(gateway: Gateway, request: Request, tenant: str, _id: str) -> R
     Raises:
         ApiError, BodyError: it cannot be, and why.
     """
-    asked = read_fields(BatchBody, await read_json(request, gateway.settings))
+    asked = read_fields(BatchBody, await gateway.bodies.json(request))
     file_id = asked.input_file_id
     found = await gateway.files.find(tenant, file_id) if is_id(file_id) else None
     if found is None:

@@ -199,6 +199,15 @@ class NatsClient(Client):
             if task.cancelling() > cancels:
                 raise asyncio.CancelledError
 
+    async def publish(
+        self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """As its parent's, in one step where there are no headers, and room."""
+        if headers or len(payload) > self._max_pending_size - self._pending_data_size:
+            await super().publish(subject, payload, reply, headers)
+        else:
+            self.post(subject, payload, reply=reply)
+
     async def _init_request_sub(self) -> None:
         """As its parent's, but for the task that each answer wakes; if the parent's goes, this is unused."""
         prefix = f"{self.new_inbox()}."

@@ -16,6 +16,7 @@ from nats.aio.subscription import Subscription
 
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.heard import Heard
+from lorayard_shared.time_limit import TimeLimit
 from lorayard_shared.value import value
 
 ANSWER_SECONDS = 5.0
@@ -57,6 +58,7 @@ class Publishes:
         self._prefix_length = len(self._inbox) + 1
         self._tokens = itertools.count()
         self._open: dict[str, tuple[_Group, int]] = {}
+        self._answer_limit = TimeLimit(ANSWER_SECONDS)
         self._listening = False
         self._hearing: Subscription | None = None
 
@@ -88,7 +90,7 @@ class Publishes:
                 for message, token in zip(messages, tokens, strict=True)
             )
             with suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_SECONDS):
+                async with self._answer_limit.wait():
                     await group.complete.wait()
         finally:
             for token in tokens:

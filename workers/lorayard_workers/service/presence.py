@@ -36,10 +36,10 @@ from lorayard_workers.adapters.catalog import BrokenEntry
 from lorayard_workers.engine.protocol import Engine
 from lorayard_workers.engine.residency import Residency
 from lorayard_workers.service.held_jobs import HeldJobs
+from lorayard_workers.service.load_reports import LoadReports
 
 BEAT_SECONDS = 1.0
 ADVERT_GAP_SECONDS = 0.05
-LOAD_GAP_SECONDS = 0.002
 ARRIVAL_SECONDS = 0.05
 """Between two looks at what is on its way into host memory: whoever asked for it waits to be told."""
 REMEMBERED_DISPATCHERS = 64
@@ -99,7 +99,7 @@ class Presence:
         self._loading = frozenset[str]()
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._report_to: dict[str, str] = {}
-        self._load_due = asyncio.Event()
+        self._load_reports = LoadReports(bus, self.load, self._report_to)
         self._advert_due = asyncio.Event()
 
     def saw(self, assignment: Assignment) -> None:
@@ -126,13 +126,13 @@ class Presence:
 
     def changed(self) -> None:
         """Something is worth saying."""
-        self._load_due.set()
+        self._load_reports.changed()
         self._advert_due.set()
 
     def answered(self, dispatcher: str) -> None:
         """The same, but for this dispatcher, which has just been answered with the load."""
         if self._report_to.keys() - {dispatcher}:
-            self._load_due.set()
+            self._load_reports.changed()
         self._advert_due.set()
 
     def folder_changed(self) -> None:
@@ -171,18 +171,6 @@ class Presence:
     async def _tell(self, subject: str, body: bytes) -> None:
         with suppress(nats.errors.Error):  # it is gone, or counts a lapse where there was none
             await self._bus.nc.request(subject, body, timeout=HEARD_SECONDS)
-
-    async def run_load_reports(self) -> None:
-        """Tell dispatchers about every change, until cancelled."""
-        while True:
-            await self._load_due.wait()
-            self._load_due.clear()
-            if self._report_to and self._bus.connected:
-                body = encode(self.load())
-                for subject in self._report_to.values():
-                    with suppress(nats.errors.Error):  # the next report or advert says it again
-                        await self._bus.nc.publish(subject, body)
-            await asyncio.sleep(LOAD_GAP_SECONDS)
 
     async def run_adverts(self) -> None:
         """Write the advert on change and as a heartbeat, until cancelled."""
