@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from lorayard import CancelOutcome, CancelQuery, Client, InvalidRequestError, RedriveOutcome
 from lorayard.openai_shapes import BodyError
-from lorayard_gateway.bodies import read_json
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.page.deeds import (
     DEEDS,
@@ -57,7 +56,7 @@ async def act(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
         BodyError: it cannot be what is meant.
     """
     viewer.check_acting()
-    deed = _deed(await read_json(request, gateway.settings))
+    deed = _deed(await gateway.bodies.json(request))
     client = await gateway.operator(viewer.name, viewer.tenant)
     done = await _done(gateway, client, deed)
     if not getattr(deed, "count_only", False):

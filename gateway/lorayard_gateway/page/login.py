@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lorayard_gateway.bodies import read_json
 from lorayard_gateway.errors import wrong_key
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.page.guard import check_own
@@ -46,7 +45,7 @@ async def log_in(gateway: Gateway, request: Request) -> Response:
         ApiError: it opens nothing.
     """
     check_own(request)
-    key = read_fields(_Login, await read_json(request, gateway.settings)).key
+    key = read_fields(_Login, await gateway.bodies.json(request)).key
     if gateway.settings.gateway_keys and gateway.keys.find(key, time.time()) is None:
         raise wrong_key()
     reply = page_reply({})
