@@ -193,6 +193,14 @@ _NOUNS = {
         "What somebody has paused and capped.",
         {"ls": ("ls", "List what is paused, drained and capped, by whom, and why.")},
     ),
+    "audit": (
+        "Who decided and did what, as far back as it is kept.",
+        {
+            "ls": ("ls", "List records about a job, an adapter, a tenant, a worker; also without `ls`."),
+            "export": ("export", "Write all records to a file, byte for byte."),
+            "verify": ("verify", "Say whether all are there and unchanged: of the stream, or of an export."),
+        },
+    ),
     "check": (
         "One line and an exit code for monitoring: 0 well, 1 warning, 2 critical, 3 unknown.",
         {
@@ -249,7 +257,7 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit code."""
     ready_streams()
     try:
-        outcome = make_app()(list(arguments), exit_on_error=False, print_error=False)
+        outcome = make_app()(_with_verb(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _tell(_usage(error), arguments)
@@ -262,6 +270,15 @@ def run_command(arguments: Sequence[str]) -> int:
             traceback.print_exception(error)
         return _tell(explain(error), arguments)
     return outcome if isinstance(outcome, int) else ExitCode.OK
+
+
+def _with_verb(arguments: Sequence[str]) -> list[str]:
+    """`lorayard audit --job ID` is `lorayard audit ls --job ID`."""
+    first, *rest = [*arguments, "", ""]
+    asks_help = any(word in ("--help", "-h", "--version") for word in arguments)
+    if first == "audit" and rest[0].startswith("-") and not asks_help:
+        return ["audit", "ls", *arguments[1:]]
+    return list(arguments)
 
 
 def _tell(failure: Failure, arguments: Sequence[str]) -> int:

@@ -1,28 +1,14 @@
-"""Keep what was decided, off the path of the jobs: a record that is lost costs no job and no wait.
-
-Records wait in memory, a bounded number of them, and one task writes them. The server is asked for an
-answer about the last of a burst only, at most once a second: that tells of a missing or refusing stream, and
-an answer per record would double what the server and this loop have to do for it.
-"""
+"""Keep what was decided, off the path of the jobs: a record that is lost costs no job and no wait."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import json
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
-import msgpack
-import nats.errors
-import structlog
-from nats.aio.msg import Msg
-
+from lorayard_dispatcher.audit_outbox import AuditOutbox
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.amends import Order
 from lorayard_dispatcher.planning.values import (
@@ -36,29 +22,10 @@ from lorayard_dispatcher.planning.values import (
 )
 from lorayard_schemas.audit import FORCED_HOME, AuditKind
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.logs import Event
-from lorayard_shared.repeated import Repeated
-
-WAITING_MAX = 10_000
-"""Records in memory while the bus is away, a few MiB; then the oldest are lost."""
-
-WRITE_GAP_SECONDS = 0.05
-"""From a record to its writing: every write of a few costs this process and the server a system call, as
-much as eight records do."""
-
-BURST_RECORDS = 64
-"""Written in one breath, about a millisecond; then the loop turns to jobs."""
 
 ORDER_SECONDS = 10.0
 """A drain or prefetch that plans leave out no longer than this is still the same one: while no row is free,
 a plan has none."""
-
-ANSWER_GAP_SECONDS = 1.0
-TELL_SECONDS = 600.0
-"""Between two log lines about lost records: no job is in danger."""
-
-Record = tuple[str, dict[str, Any]]
-"""Subject and body. A plain map: a model for each job would cost more than the rest of the record."""
 
 
 class Audit:
@@ -74,23 +41,20 @@ class Audit:
         enabled: bool = True,
     ) -> None:
         """`labels` names digests for people; `spawn` owns the writing task."""
-        self.lost = 0
-        """Records that are known not to be stored."""
         self.drains = 0
         """Slots that plans had drained, each once."""
         self._bus = bus
         self._dispatcher = dispatcher
         self._labels = labels
-        self._spawn = spawn
+        self._outbox = AuditOutbox(bus, spawn=spawn)
         self._enabled = enabled
         self._plan = 0
         self._seen: dict[Drain | Prefetch, float] = {}
-        self._waiting: deque[Record] = deque()
-        self._writing = False
-        self._inbox = ""
-        self._unanswered = self._asked = 0
-        self._asked_at = 0.0
-        self._told = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
+
+    @property
+    def lost(self) -> int:
+        """Records that are known not to be stored."""
+        return self._outbox.lost
 
     def plan(self, made: Plan) -> None:
         """A plan was made: keep the drains and prefetches that are new in it."""
@@ -213,73 +177,5 @@ class Audit:
         return self._labels.get(digest, digest)
 
     def _put(self, subject: str, body: dict[str, Any]) -> None:
-        if not self._enabled:
-            return
-        if len(self._waiting) >= WAITING_MAX:
-            self._waiting.popleft()
-            self._lose(1, "the bus does not take them fast enough")
-        self._waiting.append((subject, body))
-        if not self._writing:
-            self._writing = True
-            self._spawn(self._write(), "audit")
-
-    async def _write(self) -> None:
-        try:
-            await asyncio.sleep(WRITE_GAP_SECONDS)
-            while self._waiting and self._bus.connected:
-                count = min(BURST_RECORDS, len(self._waiting))
-                reply = await self._ask_about(count)
-                self._publish([self._waiting.popleft() for _ in range(count)], reply)
-                await asyncio.sleep(0)
-        finally:
-            self._writing = False
-
-    def _publish(self, records: Sequence[Record], reply: str) -> None:
-        """Write these in one piece; the server is to answer about the last of them, if it is asked."""
-        replies = itertools.chain(itertools.repeat("", len(records) - 1), (reply,))
-        sent_before = self._bus.nc.stats["out_msgs"]
-        try:
-            self._bus.nc.post_all(
-                (subject, answer, b"", msgpack.packb(body))
-                for (subject, body), answer in zip(records, replies, strict=True)
-            )
-        except nats.errors.Error as error:
-            lost = len(records) - (self._bus.nc.stats["out_msgs"] - sent_before)
-            self._unanswered = max(0, self._unanswered - lost)
-            self._lose(lost, str(error))
-
-    async def _ask_about(self, count: int) -> str:
-        """Where the server is to answer about so many more, or nowhere."""
-        self._unanswered += count
-        return await self._ask() if count == len(self._waiting) else ""
-
-    async def _ask(self) -> str:
-        """Where the server is to answer, or nowhere; records of a question without an answer are lost."""
-        now = time.monotonic()
-        if now - self._asked_at < ANSWER_GAP_SECONDS:
-            return ""
-        if not self._inbox:
-            self._inbox = self._bus.nc.new_inbox()
-            await self._bus.nc.subscribe(self._inbox, cb=self._answered)
-        if self._asked:
-            self._lose(self._asked, "no answer")
-        self._asked_at = now
-        self._asked, self._unanswered = self._unanswered, 0
-        return self._inbox
-
-    async def _answered(self, message: Msg) -> None:
-        asked, self._asked = self._asked, 0
-        with suppress(ValueError):
-            if "error" not in json.loads(message.data):
-                return
-        reason = message.data.decode(errors="replace") or "there is no stream of audit records"
-        self._lose(asked, reason)
-
-    def _lose(self, count: int, reason: str) -> None:
-        self.lost += count
-        if count and (times := self._told.again()) is not None:
-            self._log().warning(Event.AUDIT_LOST, records=self.lost, reason=reason, times=times)
-
-    def _log(self) -> structlog.typing.FilteringBoundLogger:
-        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-        return logger
+        if self._enabled:
+            self._outbox.put(subject, body)

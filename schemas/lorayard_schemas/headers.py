@@ -30,3 +30,10 @@ SNOOZED = "Yard-Snoozed"
 
 PLAN = "Yard-Schedule"
 """The schedule that a due job is an occurrence of."""
+
+CHAIN = "Yard-Chain"
+"""An audit record's place among those of its writer: writer, number, the hash before, its own hash."""
+
+CHAIN_FROM = "Yard-Chain-From"
+"""On the first record of a chain that goes on from another: that writer, how many of its records are known to
+be stored, and how many were sent."""

@@ -41,7 +41,7 @@ class LeaseKeeper:
         self._renew_seconds = settings.renew_seconds
         self._name = name
         self._due: dict[str, float] = {}  # lease -> monotonic time of its next renewal
-        self._words: list[tuple[str, bytes]] = []
+        self._words: list[tuple[str, bytes, dict[str, str] | None]] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._wake: Callable[[], object] | None = None
@@ -94,11 +94,11 @@ class LeaseKeeper:
         """Renew nothing any more, whatever is held from now on: who holds the jobs does not answer them."""
         self._silent.set()
 
-    def say(self, subject: str, body: bytes) -> None:
+    def say(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
         """Publish a message over this connection, which works while a loop hangs; before the thread ends, if
         the server is there."""
         with self._lock:
-            self._words.append((subject, body))
+            self._words.append((subject, body, headers))
 
     def __len__(self) -> int:
         with self._lock:
@@ -152,9 +152,9 @@ class LeaseKeeper:
             return
         with self._lock:
             words, self._words = self._words, []
-        for subject, body in words:
+        for subject, body, headers in words:
             with suppress(nats.errors.Error):
-                await bus.nc.publish(subject, body)
+                await bus.nc.publish(subject, body, headers=headers)
         with suppress(nats.errors.Error, TimeoutError):
             await bus.nc.flush()
 

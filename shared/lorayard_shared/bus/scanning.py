@@ -9,9 +9,10 @@ from contextlib import suppress
 
 import nats.errors
 
-from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.losses import answered, asked_again
+from lorayard_shared.bus.server_time import server_seconds
 from lorayard_shared.value import value
 
 PAGE_MESSAGES = 1000
@@ -76,6 +77,31 @@ async def walk(
         lying = [_lying(message) for message in page]
         sequence = lying[-1].sequence
         yield lying
+
+
+async def sequence_before(bus: Bus, kind: str, at: float) -> int:
+    """Of the last message that was stored before a time (unix seconds, of the server); found by halving, in
+    some twenty questions. 0: all came later.
+
+    Raises:
+        ApiError: there is no such stream.
+        nats.errors.Error: no answer.
+    """
+    state = (await bus.api(f"STREAM.INFO.{kind}"))["state"]
+    low, high = int(state["first_seq"]) - 1, int(state["last_seq"])
+    while low < high:  # `low` is before that time, or the first; behind `high` nothing is
+        middle = (low + high + 1) // 2
+        try:
+            found = await bus.api(f"STREAM.MSG.GET.{kind}", {"seq": middle, "next_by_subj": ">"})
+        except ApiError:
+            high = middle - 1  # nothing is left from there on
+            continue
+        message = found["message"]
+        if server_seconds(str(message["time"])) < at:
+            low = int(message["seq"])
+        else:
+            high = middle - 1
+    return low
 
 
 async def last_sequence(bus: Bus, kind: str) -> int:

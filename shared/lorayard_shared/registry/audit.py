@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import nats.errors
-import nats.js.errors
-
 from lorayard_schemas.audit import RegistryChange
 from lorayard_schemas.codec import encode
-from lorayard_schemas.headers import MSG_ID
 from lorayard_schemas.names import key_token, split_version
+from lorayard_shared.audit.writing import writer_of
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.logs import Event, process_logger
-
-TRIES = 3
 
 
 async def tell_change(bus: Bus, change: RegistryChange) -> bool:
@@ -25,13 +20,8 @@ async def tell_change(bus: Bus, change: RegistryChange) -> bool:
     subject = bus.subjects.registry_audit(change.what, name, version or str(change.revision))
     # One change is told once, however often its writer tries.
     dedupe = f"{bus.subjects.prefix}-{change.what}-{key_token(change.key)}-{change.verb}-{change.at}"
-    last: Exception | None = None
-    for _ in range(TRIES):
-        try:
-            await bus.js.publish(subject, encode(change), headers={MSG_ID: dedupe})
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-            last = error
-        else:
-            return True
-    process_logger().error(Event.AUDIT_LOST, key=change.key, verb=change.verb, error=str(last))
+    failure = await writer_of(bus).write(subject, encode(change), message_id=dedupe)
+    if failure is None:
+        return True
+    process_logger().error(Event.AUDIT_LOST, key=change.key, verb=change.verb, error=str(failure))
     return False

@@ -11,6 +11,7 @@ import time
 from lorayard_schemas.audit import AuditKind, WorkerEnd, WorkerEndRecord
 from lorayard_schemas.codec import encode
 from lorayard_schemas.subjects import Subjects
+from lorayard_shared.audit.chain import Chain
 from lorayard_shared.lease import LeaseKeeper
 from lorayard_workers.errors import WorkerHungError, WorkerRecycledError, WorkerSpentError
 from lorayard_workers.service.held_jobs import HeldJobs
@@ -54,4 +55,6 @@ class LastWords:
             jobs=tuple(self._held.keys)[:JOBS],
             resident_bytes=resident_bytes(),
         )
-        self._leases.say(self._subject, encode(record))
+        body = encode(record)
+        # A chain for each: nobody tells whether one arrived before the next.
+        self._leases.say(self._subject, body, Chain(f"worker-{self._worker}").link(self._subject, body))

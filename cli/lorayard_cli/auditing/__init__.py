@@ -1,0 +1,1 @@
+"""Audit records, read by people: listed, exported, verified."""

@@ -1,0 +1,190 @@
+"""Audit records on their way: off the path of the jobs, and each with its place in a chain.
+
+Records wait in memory, a bounded number of them, and one task writes them. The server is asked for an
+answer about the last of a burst only, at most once a second: that tells of a missing or refusing stream, and
+an answer per record would double what the server and this loop have to do for it.
+
+A chain goes on only while it is known to arrive. After a lost connection, a refusal or no answer the next
+record begins a new one, alone, and the others wait for the server's word about it (`lorayard_shared.audit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgpack
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+
+from lorayard_shared.audit.chain import Chain
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.nats_client import Post, header_block
+from lorayard_shared.logs import Event
+from lorayard_shared.repeated import Repeated
+
+WAITING_MAX = 10_000
+"""Records in memory while the bus is away, a few MiB; then the oldest are lost."""
+
+WRITE_GAP_SECONDS = 0.05
+"""From a record to its writing: every write of a few costs this process and the server a system call, as
+much as eight records do."""
+
+BURST_RECORDS = 64
+"""Written in one breath, about a millisecond; then the loop turns to jobs."""
+
+ANSWER_GAP_SECONDS = 1.0
+TELL_SECONDS = 600.0
+"""Between two log lines about lost records: no job is in danger."""
+
+Record = tuple[str, dict[str, Any]]
+"""Subject and body. A plain map: a model for each job would cost more than the rest of the record."""
+
+
+class AuditOutbox:
+    """Of one dispatcher."""
+
+    def __init__(self, bus: Bus, *, spawn: Callable[[Coroutine[object, object, object], str], None]) -> None:
+        """`spawn` owns the writing task."""
+        self.lost = 0
+        """Records that are known not to be stored."""
+        self.sent = 0
+        self._bus = bus
+        self._spawn = spawn
+        self._waiting: deque[Record] = deque()
+        self._writing = False
+        self._chain = Chain("dispatcher")
+        self._sure = False
+        """Whether the chain's beginning is stored, and nothing has happened since."""
+        self._losses = bus.disconnects
+        self._refused_at = -ANSWER_GAP_SECONDS
+        self._heard = asyncio.Event()
+        self._inbox = ""
+        self._unanswered = self._asked = 0
+        self._asked_about = ("", 0)
+        self._asked_at = 0.0
+        self._told = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
+
+    def put(self, subject: str, body: dict[str, Any]) -> None:
+        """Write a record soon."""
+        if len(self._waiting) >= WAITING_MAX:
+            self._waiting.popleft()
+            self._chain.skip(1)
+            self._lose(1, "the bus does not take them fast enough")
+        self._waiting.append((subject, body))
+        if not self._writing:
+            self._writing = True
+            self._spawn(self._write(), "audit")
+
+    async def _write(self) -> None:
+        try:
+            await asyncio.sleep(WRITE_GAP_SECONDS)
+            while self._waiting and self._bus.connected:
+                if self._losses != self._bus.disconnects:
+                    self._losses = self._bus.disconnects
+                    self._doubt()
+                if not self._sure:
+                    if not await self._begin():
+                        return  # the next record tries again
+                    continue
+                count = min(BURST_RECORDS, len(self._waiting))
+                reply = await self._ask_about(count)
+                self._publish([self._waiting.popleft() for _ in range(count)], reply)
+                await asyncio.sleep(0)
+        finally:
+            self._writing = False
+
+    async def _begin(self) -> bool:
+        """Write the first record of a chain, and wait until it is stored."""
+        if time.monotonic() - self._refused_at < ANSWER_GAP_SECONDS:
+            return False
+        self._heard.clear()
+        self._unanswered += 1
+        self._publish([self._waiting.popleft()], await self._ask())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_GAP_SECONDS):
+                await self._heard.wait()
+        if not self._sure:
+            self._refused_at = time.monotonic()
+            self._chain.restart()
+        return self._sure
+
+    def _publish(self, records: Sequence[Record], reply: str) -> None:
+        """Write these in one piece; the server is to answer about the last of them, if it is asked."""
+        if not records:
+            return  # too many came while the server was asked for: they made way
+        replies = itertools.chain(itertools.repeat("", len(records) - 1), (reply,))
+        sent_before = self._bus.nc.stats["out_msgs"]
+        try:
+            self._bus.nc.post_all(
+                self._chained(subject, answer, body)
+                for (subject, body), answer in zip(records, replies, strict=True)
+            )
+        except nats.errors.Error as error:
+            lost = len(records) - (self._bus.nc.stats["out_msgs"] - sent_before)
+            self._unanswered = max(0, self._unanswered - lost)
+            self._doubt()
+            self._lose(lost, str(error))
+        else:
+            self.sent += len(records)
+            if reply:
+                self._asked_about = (self._chain.writer, self._chain.number)
+
+    def _chained(self, subject: str, reply: str, body: dict[str, Any]) -> Post:
+        packed = msgpack.packb(body)
+        return subject, reply, header_block(self._chain.link(subject, packed)), packed
+
+    def _doubt(self) -> None:
+        """What was sent last may be lost: the next record begins a chain."""
+        self._sure = False
+        self._chain.restart()
+
+    async def _ask_about(self, count: int) -> str:
+        """Where the server is to answer about so many more, or nowhere."""
+        self._unanswered += count
+        due = time.monotonic() - self._asked_at >= ANSWER_GAP_SECONDS
+        return await self._ask() if due and count == len(self._waiting) else ""
+
+    async def _ask(self) -> str:
+        """Where the server is to answer; records of a question without an answer are lost."""
+        if not self._inbox:
+            self._inbox = self._bus.nc.new_inbox()
+            await self._bus.nc.subscribe(self._inbox, cb=self._answered)
+        if self._asked:
+            if self._sure:
+                self._doubt()
+            self._lose(self._asked, "no answer")
+        self._asked_at = time.monotonic()
+        self._asked, self._unanswered = self._unanswered, 0
+        return self._inbox
+
+    async def _answered(self, message: Msg) -> None:
+        asked, self._asked = self._asked, 0
+        writer, number = self._asked_about
+        self._heard.set()
+        with suppress(ValueError):
+            if "error" not in json.loads(message.data):
+                if writer == self._chain.writer:  # else it was about a chain that is given up
+                    self._sure = True
+                    self._chain.confirm(number)
+                return
+        if self._sure:
+            self._doubt()
+        reason = message.data.decode(errors="replace") or "there is no stream of audit records"
+        self._lose(asked, reason)
+
+    def _lose(self, count: int, reason: str) -> None:
+        self.lost += count
+        if count and (times := self._told.again()) is not None:
+            self._log().warning(Event.AUDIT_LOST, records=self.lost, reason=reason, times=times)
+
+    def _log(self) -> structlog.typing.FilteringBoundLogger:
+        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+        return logger

@@ -1,0 +1,1 @@
+"""Audit records: how those of one writer hang together, and whether they still do."""

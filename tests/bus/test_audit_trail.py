@@ -1,0 +1,253 @@
+"""`lorayard audit`: records are found, exported and verified; what happens to them shows, and crashes do not (F4)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+import structlog
+from tests.bus.conftest import ADAPTER, RunningServer, Yard
+
+from lorayard import Client
+from lorayard_cli.auditing.export_file import Exporter, verify_file
+from lorayard_cli.commands import audit
+from lorayard_cli.exit_codes import ExitCode
+from lorayard_cli.failures import CommandError
+from lorayard_cli.options import Output, YardAddress
+from lorayard_dispatcher.audit_outbox import AuditOutbox
+from lorayard_schemas.job import Job
+from lorayard_schemas.result import ResultState
+from lorayard_shared.bus.scanning import walk
+from lorayard_shared.owned_tasks import OwnedTasks
+from lorayard_shared.settings import YardSettings
+
+pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
+Capture = pytest.CaptureFixture[str]
+JSON = Output(json=True)
+
+
+def address(yard: Yard) -> YardAddress:
+    return YardAddress(url=yard.settings.url, prefix=yard.settings.prefix)
+
+
+def last(captured: Capture) -> dict[str, object]:
+    document: dict[str, object] = json.loads(captured.readouterr().out.splitlines()[-1])
+    return document
+
+
+async def verified(yard: Yard, captured: Capture, file: Path | None = None) -> tuple[int, Sequence[str]]:
+    """The exit code, and what kinds of faults there are."""
+    captured.readouterr()
+    code = await audit.verify(file, yard=address(yard), output=JSON)
+    found = last(captured)
+    faults = found["faults"]
+    assert isinstance(faults, list)
+    return code, [one["kind"] for one in faults]  # pyright: ignore[reportUnknownVariableType]
+
+
+async def work(yard: Yard, adapters: Path, wait_until: WaitUntil, jobs: int = 20) -> None:
+    """Two tenants' jobs, an operator's pause, and all of it written down."""
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=adapters)
+    async with Client(settings=yard.settings, tenant="acme") as client:
+        await client.control.pause("lane", "bulk", reason="backup | 'x'")
+    for number in range(jobs):
+        await yard.publish(
+            Job(id=f"j{number}", prompt="secret"),
+            tenant=("acme", "other")[number % 2],
+            adapter=(None, ADAPTER)[number % 2],
+        )
+    for number in range(jobs):
+        found = await yard.result(f"j{number}", tenant=("acme", "other")[number % 2])
+        assert found.state is ResultState.SUCCEEDED
+
+    async def told() -> bool:
+        return await yard.left("audit") >= jobs + 2
+
+    await wait_until(told)
+
+
+async def listed(yard: Yard, captured: Capture, **wanted: object) -> list[dict[str, object]]:
+    captured.readouterr()
+    assert await audit.ls(yard=address(yard), output=JSON, **wanted) == 0  # type: ignore[arg-type]  # names are checked
+    return [json.loads(line) for line in captured.readouterr().out.splitlines() if line.startswith("{")]
+
+
+async def test_records_are_found_by_what_they_are_about__f4(
+    yard: Yard, adapters: Path, wait_until: WaitUntil, capsys: Capture
+) -> None:
+    await work(yard, adapters, wait_until)
+    (one,) = await listed(yard, capsys, job="j4")
+    assert (one["job"], one["tenant"], one["kind"]) == ("j4", "acme", "decision")
+    assert {one["tenant"] for one in await listed(yard, capsys, tenant="other")} == {"other"}
+    about = await listed(yard, capsys, adapter=ADAPTER)
+    assert len([one for one in about if one["kind"] == "decision"]) == 10
+    assert await listed(yard, capsys, adapter=f"{ADAPTER}@2") == []
+    assert len(await listed(yard, capsys, worker="w1")) >= 20
+    (paused,) = [one for one in await listed(yard, capsys, kind="registry") if one["verb"] == "pause"]
+    assert (paused["reason"], "@" in str(paused["actor"])) == ("backup | 'x'", True)
+    assert len(await listed(yard, capsys, since="1h")) == await yard.left("audit")
+    assert await listed(yard, capsys, until="1h") == []
+    capsys.readouterr()
+    await audit.ls(yard=address(yard), kind=None, limit=1)
+    captured = capsys.readouterr()
+    assert "secret" not in captured.out
+    assert "more: --limit" in captured.err
+
+
+async def test_what_is_done_to_the_stream_shows_and_what_nobody_did_does_not__f4(
+    yard: Yard, adapters: Path, wait_until: WaitUntil, capsys: Capture, tmp_path: Path
+) -> None:
+    await work(yard, adapters, wait_until)
+    assert await verified(yard, capsys) == (0, [])
+    await audit.verify(yard=address(yard), output=JSON)
+    heads = tmp_path / "heads.json"
+    heads.write_text(capsys.readouterr().out.splitlines()[-1])
+    assert await audit.verify(heads=heads, yard=address(yard)) == 0
+    stream = yard.bus.subjects.stream("audit")
+    await yard.bus.api(f"STREAM.PURGE.{stream}", {"seq": 4})
+    assert await verified(yard, capsys) == (0, []), "as retention does"
+    await yard.bus.api(f"STREAM.MSG.DELETE.{stream}", {"seq": 8})
+    code, kinds = await verified(yard, capsys)
+    assert (code, set(kinds)) == (1, {"deleted", "gap"})
+    await yard.bus.js.publish(yard.bus.subjects.job_audit("decision", "acme", "j4"), b"\x80")
+    assert "unchained" in (await verified(yard, capsys))[1]
+    await yard.bus.api(f"STREAM.PURGE.{stream}", {"keep": 1})
+    assert await audit.verify(heads=heads, yard=address(yard)) == 0
+
+
+async def test_an_export_is_the_stream_byte_for_byte_and_shows_what_is_done_to_it__f4(
+    yard: Yard, adapters: Path, wait_until: WaitUntil, capsys: Capture, tmp_path: Path
+) -> None:
+    await work(yard, adapters, wait_until)
+    file = tmp_path / "audit.jsonl"
+    await audit.export(file, yard=address(yard))
+    assert await verified(yard, capsys, file) == (0, [])
+    with pytest.raises(CommandError) as refused:
+        await audit.export(file, yard=address(yard))
+    assert refused.value.failure.exit_code is ExitCode.BAD_INPUT
+    lines = file.read_bytes().splitlines(keepends=True)
+    assert len(lines) == await yard.left("audit") + 2
+    broken = tmp_path / "broken.jsonl"
+    for change, kind in (
+        (lines[:-1], "truncated"),
+        (lines[:-3] + lines[-1:], "truncated"),
+        ([*lines[:5], lines[5].replace(b'"body":"', b'"body":"AAAA'), *lines[6:]], "changed"),
+        ([*lines[:5], b"junk\n", *lines[6:]], "changed"),
+        ([*lines[:5], *lines[6:]], "deleted"),
+        ([*lines[:5], lines[6], lines[5], *lines[7:]], "moved"),
+    ):
+        broken.write_bytes(b"".join(change))
+        code, kinds = await verified(yard, capsys, broken)
+        assert (code, kind in kinds) == (1, True), (kind, kinds)
+
+
+async def test_an_export_that_was_interrupted_goes_on_to_the_same_bytes__f4(
+    yard: Yard, adapters: Path, wait_until: WaitUntil, capsys: Capture, tmp_path: Path
+) -> None:
+    await work(yard, adapters, wait_until)
+    whole, again = tmp_path / "whole.jsonl", tmp_path / "again.jsonl"
+    await audit.export(whole, yard=address(yard))
+    stream = yard.bus.subjects.stream("audit")
+    exporter = Exporter(file=again, stream=stream, after=0)
+    exporter.open()
+    async for page in walk(yard.bus, stream, yard.bus.subjects.audit):
+        exporter.write(page[:7])
+    exporter.close()
+    with exporter.partial.open("ab") as torn:
+        torn.write(b'{"sequence": 8, "bo')
+    with pytest.raises(CommandError):
+        await audit.export(
+            again, since="1970-01-01T00:00+00:00", yard=YardAddress(url=yard.settings.url, prefix="x")
+        )
+    await audit.export(again, yard=address(yard))
+    assert again.read_bytes() == whole.read_bytes()
+    assert not exporter.partial.exists()
+    shutil.copy(whole, again)
+    assert verify_file(again).sound
+
+
+async def test_a_bus_that_is_killed_again_and_again_does_not_look_like_tampering__f4(
+    own_yard: Yard, own_server: RunningServer, wait_until: WaitUntil, capsys: Capture
+) -> None:
+    yard, tasks = own_yard, OwnedTasks(structlog.get_logger())
+    outbox = AuditOutbox(yard.bus, spawn=tasks.spawn)
+    number = 0
+    for _ in range(3):
+        for _ in range(150):
+            number += 1
+            outbox.put(yard.bus.subjects.job_audit("decision", "acme", f"j{number}"), {"job": f"j{number}"})
+        await wait_until(lambda: outbox.sent > number - 100)
+        own_server.kill()
+        own_server.start()
+        await wait_until(lambda: yard.bus.connected)
+    outbox.put(yard.bus.subjects.job_audit("decision", "acme", "end"), {"job": "end"})
+    await tasks.settle()
+    await yard.bus.nc.flush()
+    assert await yard.left("audit") > 0
+    assert await verified(yard, capsys) == (0, [])
+
+
+async def test_a_stream_that_is_made_anew_is_no_fault_and_records_wait_for_it__f4(
+    yard: Yard, wait_until: WaitUntil, capsys: Capture
+) -> None:
+    tasks = OwnedTasks(structlog.get_logger())
+    outbox, stream = AuditOutbox(yard.bus, spawn=tasks.spawn), yard.bus.subjects.stream("audit")
+    config = (await yard.bus.api(f"STREAM.INFO.{stream}"))["config"]
+
+    def put(count: int) -> None:
+        for _ in range(count):
+            outbox.put(yard.bus.subjects.job_audit("decision", "acme", "j"), {"job": "j"})
+
+    put(10)
+    await tasks.settle()
+    await yard.bus.nc.flush()
+    assert await yard.left("audit") == 10
+    await yard.bus.api(f"STREAM.DELETE.{stream}")
+
+    def lost() -> bool:
+        put(1)
+        return outbox.lost > 0
+
+    await wait_until(lost)
+    await yard.bus.api(f"STREAM.CREATE.{stream}", config)
+
+    async def stored() -> bool:
+        put(1)
+        return await yard.left("audit") > 0
+
+    await wait_until(stored)
+    await tasks.settle()
+    await yard.bus.nc.flush()
+    assert await verified(yard, capsys) == (0, [])
+
+
+async def test_changes_by_people_have_chains_of_their_own__f4(
+    settings: YardSettings, yard: Yard, capsys: Capture
+) -> None:
+    for _ in range(2):
+        async with Client(settings=settings, tenant="acme") as client:
+            await client.control.pause("lane", "bulk", reason="a")
+            await client.control.resume("lane", "bulk", reason="b")
+    capsys.readouterr()
+    assert await audit.verify(yard=address(yard), output=JSON) == 0
+    found = last(capsys)
+    assert (found["records"], found["writers"], found["sound"]) == (4, 2, True)
+
+
+async def test_bad_input_is_named__f4(yard: Yard, tmp_path: Path) -> None:
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"\x00\xff" * 10)
+    for call in (
+        lambda: audit.verify(junk, yard=address(yard)),
+        lambda: audit.verify(heads=junk, yard=address(yard)),
+        lambda: audit.ls(yard=YardAddress(url=yard.settings.url, prefix="nothing")),
+        lambda: audit.export(tmp_path / "x", yard=YardAddress(url=yard.settings.url, prefix="nothing")),
+    ):
+        with pytest.raises(CommandError):
+            await call()
