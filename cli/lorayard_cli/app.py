@@ -273,11 +273,12 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _with_verb(arguments: Sequence[str]) -> list[str]:
-    """`lorayard audit --job ID` is `lorayard audit ls --job ID`."""
+    """`lorayard audit --job ID` is `lorayard audit ls --job ID`, and `--verify` is `verify`."""
     first, *rest = [*arguments, "", ""]
     asks_help = any(word in ("--help", "-h", "--version") for word in arguments)
     if first == "audit" and rest[0].startswith("-") and not asks_help:
-        return ["audit", "ls", *arguments[1:]]
+        verb = "verify" if "--verify" in arguments else "ls"
+        return ["audit", verb, *(word for word in arguments[1:] if word != "--verify")]
     return list(arguments)
 
 

@@ -65,12 +65,14 @@ class AuditOutbox:
         """Whether the chain's beginning is stored, and nothing has happened since."""
         self._losses = bus.disconnects
         self._refused_at = -ANSWER_GAP_SECONDS
+        self._later: asyncio.TimerHandle | None = None
         self._heard = asyncio.Event()
         self._inbox = ""
         self._unanswered = self._asked = 0
         self._asked_about = ("", 0)
         self._asked_at = 0.0
         self._told = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
+        bus.on_reconnect(self._go_on)
 
     def put(self, subject: str, body: dict[str, Any]) -> None:
         """Write a record soon."""
@@ -79,7 +81,14 @@ class AuditOutbox:
             self._chain.skip(1)
             self._lose(1, "the bus does not take them fast enough")
         self._waiting.append((subject, body))
-        if not self._writing:
+        self._write_soon()
+
+    async def _go_on(self) -> None:
+        """The bus is there again, and what came meanwhile need not wait for the next record."""
+        self._write_soon()
+
+    def _write_soon(self) -> None:
+        if self._waiting and not self._writing:
             self._writing = True
             self._spawn(self._write(), "audit")
 
@@ -92,7 +101,8 @@ class AuditOutbox:
                     self._doubt()
                 if not self._sure:
                     if not await self._begin():
-                        return  # the next record tries again
+                        self._try_later()
+                        return
                     continue
                 count = min(BURST_RECORDS, len(self._waiting))
                 reply = await self._ask_about(count)
@@ -100,6 +110,12 @@ class AuditOutbox:
                 await asyncio.sleep(0)
         finally:
             self._writing = False
+
+    def _try_later(self) -> None:
+        """Not by waiting here: whoever stops waits for this task."""
+        if self._later is not None:
+            self._later.cancel()
+        self._later = asyncio.get_running_loop().call_later(ANSWER_GAP_SECONDS, self._write_soon)
 
     async def _begin(self) -> bool:
         """Write the first record of a chain, and wait until it is stored."""

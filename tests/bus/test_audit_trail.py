@@ -1,10 +1,11 @@
-"""`lorayard audit`: records are found, exported and verified; what happens to them shows, and crashes do not (F4)."""
+"""`lorayard audit`: what happens to records shows, and crashes do not look like it (F4)."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from lorayard_cli.options import Output, YardAddress
 from lorayard_dispatcher.audit_outbox import AuditOutbox
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import ResultState
+from lorayard_shared.audit.writing import writer_of
 from lorayard_shared.bus.scanning import walk
 from lorayard_shared.owned_tasks import OwnedTasks
 from lorayard_shared.settings import YardSettings
@@ -67,7 +69,7 @@ async def work(yard: Yard, adapters: Path, wait_until: WaitUntil, jobs: int = 20
         assert found.state is ResultState.SUCCEEDED
 
     async def told() -> bool:
-        return await yard.left("audit") >= jobs + 2
+        return await yard.left("audit") >= jobs + 1
 
     await wait_until(told)
 
@@ -111,14 +113,38 @@ async def test_what_is_done_to_the_stream_shows_and_what_nobody_did_does_not__f4
     assert await audit.verify(heads=heads, yard=address(yard)) == 0
     stream = yard.bus.subjects.stream("audit")
     await yard.bus.api(f"STREAM.PURGE.{stream}", {"seq": 4})
-    assert await verified(yard, capsys) == (0, []), "as retention does"
+    assert await verified(yard, capsys) == (1, ["trimmed"]), "nothing is as old as records may become"
+    assert await audit.verify(after=3, yard=address(yard)) == 0, "who knows of it says so"
     await yard.bus.api(f"STREAM.MSG.DELETE.{stream}", {"seq": 8})
     code, kinds = await verified(yard, capsys)
-    assert (code, set(kinds)) == (1, {"deleted", "gap"})
+    assert (code, set(kinds)) == (1, {"trimmed", "deleted", "gap"})
     await yard.bus.js.publish(yard.bus.subjects.job_audit("decision", "acme", "j4"), b"\x80")
     assert "unchained" in (await verified(yard, capsys))[1]
-    await yard.bus.api(f"STREAM.PURGE.{stream}", {"keep": 1})
+
+
+async def test_what_the_streams_own_limits_cut_is_no_fault__f4(
+    yard: Yard, adapters: Path, wait_until: WaitUntil, capsys: Capture, tmp_path: Path
+) -> None:
+    await work(yard, adapters, wait_until)
+    heads = tmp_path / "heads.json"
+    await audit.verify(yard=address(yard), output=JSON)
+    heads.write_text(capsys.readouterr().out.splitlines()[-1])
+    stream = yard.bus.subjects.stream("audit")
+    state = (await yard.bus.api(f"STREAM.INFO.{stream}"))["state"]
+    await configured(yard, max_bytes=int(state["bytes"] * 0.6))
+    assert 0 < await yard.left("audit") < state["messages"]
+    assert await verified(yard, capsys) == (0, [])
     assert await audit.verify(heads=heads, yard=address(yard)) == 0
+    await yard.bus.api(f"STREAM.PURGE.{stream}", {"keep": 1})
+    assert await verified(yard, capsys) == (0, []), "a stream that is so small hides it"
+    await configured(yard, max_bytes=2**28)
+    assert await audit.verify(heads=heads, yard=address(yard)) == 1
+
+
+async def configured(yard: Yard, **changes: object) -> None:
+    stream = yard.bus.subjects.stream("audit")
+    config = (await yard.bus.api(f"STREAM.INFO.{stream}"))["config"]
+    await yard.bus.api(f"STREAM.UPDATE.{stream}", {**config, **changes})
 
 
 async def test_an_export_is_the_stream_byte_for_byte_and_shows_what_is_done_to_it__f4(
@@ -177,12 +203,12 @@ async def test_a_bus_that_is_killed_again_and_again_does_not_look_like_tampering
 ) -> None:
     yard, tasks = own_yard, OwnedTasks(structlog.get_logger())
     outbox = AuditOutbox(yard.bus, spawn=tasks.spawn)
-    number = 0
-    for _ in range(3):
-        for _ in range(150):
-            number += 1
-            outbox.put(yard.bus.subjects.job_audit("decision", "acme", f"j{number}"), {"job": f"j{number}"})
-        await wait_until(lambda: outbox.sent > number - 100)
+    for turn in range(3):
+        before = outbox.sent
+        for number in range(150):
+            job = f"j{turn}-{number}"
+            outbox.put(yard.bus.subjects.job_audit("decision", "acme", job), {"job": job})
+        await wait_until(partial(_has_sent, outbox, before + 50))
         own_server.kill()
         own_server.start()
         await wait_until(lambda: yard.bus.connected)
@@ -193,7 +219,11 @@ async def test_a_bus_that_is_killed_again_and_again_does_not_look_like_tampering
     assert await verified(yard, capsys) == (0, [])
 
 
-async def test_a_stream_that_is_made_anew_is_no_fault_and_records_wait_for_it__f4(
+def _has_sent(outbox: AuditOutbox, count: int) -> bool:
+    return outbox.sent > count
+
+
+async def test_a_stream_that_is_made_anew_shows_and_what_comes_then_hangs_together__f4(
     yard: Yard, wait_until: WaitUntil, capsys: Capture
 ) -> None:
     tasks = OwnedTasks(structlog.get_logger())
@@ -224,7 +254,8 @@ async def test_a_stream_that_is_made_anew_is_no_fault_and_records_wait_for_it__f
     await wait_until(stored)
     await tasks.settle()
     await yard.bus.nc.flush()
-    assert await verified(yard, capsys) == (0, [])
+    assert await verified(yard, capsys) == (1, ["gap"]), "ten records were there"
+    assert await audit.verify(after=1, yard=address(yard)) == 0
 
 
 async def test_changes_by_people_have_chains_of_their_own__f4(
@@ -238,6 +269,27 @@ async def test_changes_by_people_have_chains_of_their_own__f4(
     assert await audit.verify(yard=address(yard), output=JSON) == 0
     found = last(capsys)
     assert (found["records"], found["writers"], found["sound"]) == (4, 2, True)
+
+
+async def test_a_change_that_is_told_twice_is_one_record_and_leaves_no_gap__f4(
+    yard: Yard, capsys: Capture
+) -> None:
+    writer, subject = writer_of(yard.bus), yard.bus.subjects.registry_audit("rules", "a", "1")
+    for message_id in ("a", "b", "a", "b", "c"):
+        assert await writer.write(subject, b"{}", message_id=message_id) is None
+    assert await yard.left("audit") == 3
+    assert await verified(yard, capsys) == (0, [])
+
+
+async def test_an_export_goes_to_standard_output_as_to_a_file__f4(
+    yard: Yard, adapters: Path, wait_until: WaitUntil, capsys: Capture, tmp_path: Path
+) -> None:
+    await work(yard, adapters, wait_until)
+    file = tmp_path / "audit.jsonl"
+    await audit.export(file, yard=address(yard))
+    capsys.readouterr()
+    await audit.export(Path("-"), yard=address(yard))
+    assert capsys.readouterr().out == file.read_text()
 
 
 async def test_bad_input_is_named__f4(yard: Yard, tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lorayard_schemas.headers import CHAIN, CHAIN_FROM
 from lorayard_shared.audit.chain import Chain, Link
+from lorayard_shared.audit.keeping import Beginning, Keeping, trimmed
 from lorayard_shared.audit.verifying import FaultKind, Report, Seen, Verifier
 
 SUBJECT = "yard.audit.decision.acme.j"
@@ -165,6 +167,42 @@ def test_records_in_doubt_are_lost_by_the_writers_own_word_and_no_fault__f4() ->
     assert kinds(verify(taken)) == {FaultKind.GAP}, "the second was confirmed, and is not there"
 
 
+def test_what_a_broken_connection_took_from_the_middle_is_no_fault__f4() -> None:
+    """What was sent behind it went out over the next one."""
+    chain = Chain("d")
+    sent = [write(chain, number) for number in range(1, 8)]
+    chain.confirm(2)
+    chain.restart()
+    last = write(chain, 0)
+    report = verify(renumbered([*sent[:3], *sent[5:], last]))
+    assert (report.sound, report.lost) == (True, 2)
+    report = verify(renumbered([sent[0], *sent[5:], last]))
+    assert kinds(report) == {FaultKind.GAP}
+    assert "1 records" in report.faults[0].text, "the second was confirmed; the rest may be lost"
+
+
+@pytest.mark.parametrize(
+    ("since", "age", "size", "most", "can"),
+    [
+        (0.0, 0.0, 10, -1, False),
+        (0.0, 200.0, 10, 0, False),
+        (0.0, 99.0, 10, 0, True),
+        (50.0, 99.0, 10, 0, False),
+        (0.0, 0.0, 8 * 2**20, 10 * 2**20, True),
+        (0.0, 0.0, 7 * 2**20, 10 * 2**20, False),
+        (0.0, 200.0, 0, 2**20, True),
+    ],
+)
+def test_a_stream_lets_records_go_by_age_or_when_it_is_full__f4(
+    since: float, age: float, size: int, most: int, can: bool
+) -> None:
+    keeping = Keeping(now=100.0, age_seconds=age, size_bytes=size, most_bytes=most)
+    assert keeping.can_have_cut(since) is can
+    known = Beginning(sequence=3, at=since)
+    assert (trimmed(5, known, keeping) is None) is can
+    assert trimmed(3, known, keeping) is None
+
+
 def test_beginnings_that_nobody_saw_keep_the_last_sure_word__f4() -> None:
     chain = Chain("d")
     kept = [write(chain, 1), write(chain, 2)]
@@ -199,6 +237,6 @@ def test_any_header_is_judged_and_none_takes_memory__f4(text: str, place: int) -
     records = written([3])
     records[place - 1] = replace(records[place - 1], chain=text)
     assert not verify(records).sound
-    for number in (10**17, 10**5000):
+    for number in ("1" + "0" * 17, "1" + "0" * 5000):
         forged = replace(records[0], chain=f"{_writer(records[1])} {number} a b")
         assert not verify([forged, *records[1:]]).sound

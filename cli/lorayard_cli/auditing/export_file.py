@@ -27,6 +27,32 @@ MOST_LINE_BYTES = 4 * 2**20
 """A message holds 1 MiB, and base64 a third more."""
 
 
+def head_line(stream: str, after: int) -> JsonMap:
+    """The first line."""
+    return {"lorayard_audit": FORMAT, "stream": stream, "after": after}
+
+
+def record_line(lying: Lying) -> JsonMap:
+    """Of one record."""
+    return {
+        "sequence": lying.sequence,
+        "at": lying.headers.get("Nats-Time-Stamp", ""),
+        "subject": lying.subject,
+        "headers": {name: lying.headers[name] for name in HEADERS if name in lying.headers},
+        "body": base64.b64encode(lying.body).decode(),
+    }
+
+
+def end_line(records: int, last: int) -> JsonMap:
+    """The last line."""
+    return {"end": True, "records": records, "last": last}
+
+
+def as_line(document: JsonMap) -> str:
+    """As it stands in the file, in ASCII."""
+    return json.dumps(document, separators=(",", ":")) + "\n"
+
+
 class ExportError(ValueError):
     """A file is no export, or not of this stream."""
 
@@ -62,21 +88,12 @@ class Exporter:
             self._out.seek(kept)
             self._out.truncate()
         else:
-            self._line({"lorayard_audit": FORMAT, "stream": self.stream, "after": self.after})
+            self._line(head_line(self.stream, self.after))
 
     def write(self, page: list[Lying]) -> None:
         """Some more records."""
         for lying in page:
-            headers = {name: lying.headers[name] for name in HEADERS if name in lying.headers}
-            self._line(
-                {
-                    "sequence": lying.sequence,
-                    "at": lying.headers.get("Nats-Time-Stamp", ""),
-                    "subject": lying.subject,
-                    "headers": headers,
-                    "body": base64.b64encode(lying.body).decode(),
-                }
-            )
+            self._line(record_line(lying))
             self.last, self.records = lying.sequence, self.records + 1
         if self._out is not None:
             self._out.flush()
@@ -84,7 +101,7 @@ class Exporter:
     def finish(self) -> None:
         """All are in it: it gets its name."""
         assert self._out is not None, "it was opened"
-        self._line({"end": True, "records": self.records, "last": self.last})
+        self._line(end_line(self.records, self.last))
         self._out.flush()
         os.fsync(self._out.fileno())
         self._out.close()
@@ -97,7 +114,7 @@ class Exporter:
 
     def _line(self, document: JsonMap) -> None:
         assert self._out is not None, "it was opened"
-        self._out.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+        self._out.write(as_line(document).encode())
 
     def _kept(self) -> int:
         """How many bytes of an unfinished one are whole lines; sets what is in them."""

@@ -69,7 +69,7 @@ def adapters_of(record: JsonMap) -> list[str]:
     composition = record.get("composition")
     if isinstance(composition, dict):
         parts = composition.get("parts", ())  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        found += [_label(part) for part in parts if isinstance(part, dict)]  # pyright: ignore[reportUnknownVariableType]
+        found += [_label(part) for part in parts] if isinstance(parts, list) else []  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     evicted = record.get("evicts")
     found += evicted.split(", ") if isinstance(evicted, str) else []
     if record["kind"] == AuditKind.REGISTRY:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import sys
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
-from lorayard_cli.auditing.export_file import Exporter, ExportError, verify_file
+from lorayard_cli.auditing.export_file import (
+    Exporter,
+    ExportError,
+    as_line,
+    end_line,
+    head_line,
+    record_line,
+    verify_file,
+)
 from lorayard_cli.auditing.record_lines import Wanted, read_record, sentence, who
+from lorayard_cli.auditing.stream import bounds, verify_stream
+from lorayard_cli.auditing.telling import Earlier, document, read_earlier, tell
 from lorayard_cli.durations import read_duration
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
@@ -20,11 +30,11 @@ from lorayard_cli.moments import read_moment
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, table
 from lorayard_schemas.audit import AuditKind
-from lorayard_schemas.headers import CHAIN, CHAIN_FROM
 from lorayard_schemas.names import subject_token
-from lorayard_shared.audit.verifying import NO_HEADS, Head, Report, Seen, Verifier
-from lorayard_shared.bus.connection import ApiError, Bus, connect
-from lorayard_shared.bus.scanning import Lying, last_sequence, sequence_before, walk
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.scanning import Lying, walk
+
+STDOUT = Path("-")
 
 SHOWN = 1000
 """Records that a table holds where no limit is given."""
@@ -47,6 +57,10 @@ def _read_when(text: str) -> float:
         raise ValueError(
             f"{text!r} is no time: write 2h (ago), 1d, 2026-12-01T07:00 or unix seconds"
         ) from error
+
+
+def _read_since(text: str | None) -> float | None:
+    return None if text is None else _read_when(text)
 
 
 When = Annotated[str | None, Parameter(validator=_when)]
@@ -100,11 +114,11 @@ async def ls(
             elif count <= limit:
                 shown.add_row(*map(plain, (_at(record), record["kind"], who(record), sentence(record))))
     if not output.json:
-        _tell(shown, count, limit)
+        _show(shown, count, limit)
     return ExitCode.OK
 
 
-def _tell(shown: Any, count: int, limit: int) -> None:
+def _show(shown: Any, count: int, limit: int) -> None:
     if not count:
         note("no audit record fits, as far back as they are kept")
         return
@@ -127,11 +141,7 @@ def _pattern(bus: Bus, wanted: Wanted) -> str:
 
 async def _lying(bus: Bus, pattern: str, since: str | None) -> AsyncGenerator[Lying]:
     stream = bus.subjects.stream("audit")
-    try:
-        after = 0 if since is None else await sequence_before(bus, stream, _read_when(since))
-        until = await last_sequence(bus, stream)
-    except ApiError as error:
-        raise CommandError(ExitCode.NOT_READY, "no_yard", f"{stream}: {error.description}") from error
+    after, until = await bounds(bus, _read_since(since))
     async for page in walk(bus, stream, pattern, until=until, after=after):
         for lying in page:
             if lying.sequence <= until:
@@ -151,28 +161,28 @@ def _at(record: dict[str, Any]) -> str:
 async def export(
     file: Path, *, since: When = None, yard: YardAddress = NEAREST, output: Output = TEXT
 ) -> None:
-    """Write all records to a file, byte for byte; one that was interrupted goes on where it ended.
+    """Write all records as JSON lines, byte for byte; a file that was interrupted goes on where it ended.
 
     Parameters
     ----------
     file
-        A new file; it is there when it is whole.
+        A new file; it is there when it is whole. `-` is standard output.
     since
         How long ago at most (2h, 1d), or from which time on.
     """
     settings = yard.settings()
     stream = settings.subjects.stream("audit")
     async with await connect(settings, name="cli-audit") as bus:
+        after, until = await bounds(bus, _read_since(since))
+        if file == STDOUT:
+            await _export_to_stdout(bus, stream, after, until)
+            return
+        exporter = Exporter(file=file, stream=stream, after=after)
         try:
-            after = 0 if since is None else await sequence_before(bus, stream, _read_when(since))
-            exporter = Exporter(file=file, stream=stream, after=after)
             exporter.open()
         except ExportError as error:
             raise CommandError(ExitCode.BAD_INPUT, "bad_export", str(error), field="file") from error
-        except ApiError as error:
-            raise CommandError(ExitCode.NOT_READY, "no_yard", f"{stream}: {error.description}") from error
         try:
-            until = await last_sequence(bus, stream)
             async for page in walk(bus, stream, bus.subjects.audit, until=until, after=exporter.last):
                 exporter.write([lying for lying in page if lying.sequence <= until])
             exporter.finish()
@@ -184,103 +194,51 @@ async def export(
         print_text(f"{exporter.records} records in {file}")
 
 
+async def _export_to_stdout(bus: Bus, stream: str, after: int, until: int) -> None:
+    records, last = 0, after
+    sys.stdout.write(as_line(head_line(stream, after)))
+    async for page in walk(bus, stream, bus.subjects.audit, until=until, after=after):
+        for lying in page:
+            if lying.sequence <= until:
+                sys.stdout.write(as_line(record_line(lying)))
+                records, last = records + 1, lying.sequence
+        sys.stdout.flush()
+    sys.stdout.write(as_line(end_line(records, last)))
+    sys.stdout.flush()
+
+
 async def verify(
     file: Path | None = None,
     *,
     heads: Path | None = None,
+    after: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> int:
     """Say whether all records are there, in their order and unchanged: of the stream, or of an export.
 
-    Ends with 1 when something is wrong.
+    Ends with 0 when they are, and with 1 when something is wrong.
 
     Parameters
     ----------
     file
         An export; the stream when absent.
     heads
-        What an earlier run with --json printed: its last records have to be there still, or cut off.
+        What an earlier run with --json printed: what was there then has to be there still, or to be too old.
+    after
+        Look only behind this sequence of the stream: what is wrong before it is known.
     """
-    try:
-        earlier = NO_HEADS if heads is None else _heads(heads)
-        report = verify_file(file, earlier) if file is not None else await _verify_stream(yard, earlier)
-    except ExportError as error:
-        raise CommandError(ExitCode.BAD_INPUT, "bad_export", str(error), field="file") from error
-    if output.json:
-        print_json(_document(report))
-    else:
-        _print(report)
-    return ExitCode.OK if report.sound else ExitCode.FAILED
-
-
-def _heads(file: Path) -> dict[str, Head]:
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))["heads"]
-        return {
-            str(name): Head(number=int(one["number"]), hash=str(one["hash"]), sequence=int(one["sequence"]))
-            for name, one in told.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"{file} is not what `lorayard audit verify --json` prints"
-        raise CommandError(ExitCode.BAD_INPUT, "bad_heads", message, field="heads") from error
-
-
-async def _verify_stream(yard: YardAddress, earlier: Mapping[str, Head]) -> Report:
-    verifier = Verifier(earlier)
-    async with await connect(yard.settings(), name="cli-audit") as bus:
-        stream = bus.subjects.stream("audit")
+    earlier = Earlier(heads={}) if heads is None else read_earlier(heads)
+    if file is not None:
         try:
-            until = await last_sequence(bus, stream)
-        except ApiError as error:
-            raise CommandError(ExitCode.NOT_READY, "no_yard", f"{stream}: {error.description}") from error
-        async for page in walk(bus, stream, bus.subjects.audit, until=until):
-            for lying in page:
-                if lying.sequence <= until:
-                    verifier.see(
-                        Seen(
-                            sequence=lying.sequence,
-                            subject=lying.subject,
-                            chain=lying.headers.get(CHAIN),
-                            restart=lying.headers.get(CHAIN_FROM),
-                            body=lying.body,
-                        )
-                    )
-    return verifier.end(last_sequence=until if verifier.report.records else None)
-
-
-def _document(report: Report) -> dict[str, Any]:
-    return {
-        "sound": report.sound,
-        "records": report.records,
-        "writers": report.writers,
-        "restarts": report.restarts,
-        "lost": report.lost,
-        "cut": report.cut,
-        "unchained": report.unchained,
-        "faults": [
-            {"kind": one.kind.value, "sequence": one.sequence, "text": one.text} for one in report.faults
-        ],
-        "more_faults": report.more_faults,
-        "heads": {
-            name: {"number": one.number, "hash": one.hash, "sequence": one.sequence}
-            for name, one in report.heads.items()
-        },
-    }
-
-
-def _print(report: Report) -> None:
-    print_text(f"{report.records} records of {report.writers} writers")
-    for count, text in (
-        (report.cut, "cut off at the old end, as retention does"),
-        (report.lost, "lost before they were stored, as their writers say"),
-        (report.unchained, "of an older release, in no chain"),
-    ):
-        if count:
-            print_text(f"{count} {text}")
-    for fault in report.faults:
-        place = f"at {fault.sequence}: " if fault.sequence else ""
-        print_text(f"{fault.kind.value}: {place}{fault.text}")
-    if report.more_faults:
-        print_text(f"and {report.more_faults} more faults")
-    print_text("sound: none is missing, changed or moved" if report.sound else "NOT sound")
+            report = verify_file(file, earlier.heads)
+        except ExportError as error:
+            raise CommandError(ExitCode.BAD_INPUT, "bad_export", str(error), field="file") from error
+    else:
+        async with await connect(yard.settings(), name="cli-audit") as bus:
+            report = await verify_stream(bus, earlier, after=after)
+    if output.json:
+        print_json(document(report))
+    else:
+        tell(report)
+    return ExitCode.OK if report.sound else ExitCode.FAILED

@@ -5,7 +5,8 @@ them from 1, and each carries, in one header,
 
     Yard-Chain: {writer} {number} {hash before} {hash}
 
-with hashes as SHA-256 in base64url. `hash` covers the hash before, writer, number, subject and body.
+with hashes as SHA-256 in base64 without `=`. `hash` covers the hash before, writer, number, subject and
+body.
 
 Whoever is in doubt whether what it sent was stored (no answer, a lost connection, a refusal) does not go on
 with its chain: the last records may be missing without anybody's fault. It begins a new one, and says so in
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from dataclasses import replace
 from hashlib import sha256
 
@@ -90,7 +92,7 @@ def hash_of(before: str, writer: str, number: int, subject: str, body: bytes) ->
 
 
 def _text(digest: bytes) -> str:
-    return urlsafe_b64encode(digest)[:43].decode()
+    return b2a_base64(digest, newline=False)[:43].decode()
 
 
 class Chain:

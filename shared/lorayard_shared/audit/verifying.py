@@ -25,6 +25,8 @@ class FaultKind(StrEnum):
     """Records of a writer are missing that somebody wrote: taken away, or never stored."""
     DELETED = "deleted"
     """Places in the stream are empty, that were not cut off at its old end."""
+    TRIMMED = "trimmed"
+    """The oldest are gone, though neither age nor size of the stream was a reason to let them go."""
     MOVED = "moved"
     """It stands behind a later record of its writer."""
     TWICE = "twice"
@@ -55,6 +57,8 @@ class Seen:
     """Its header."""
     restart: str | None
     body: bytes
+    at: str = ""
+    """When it was stored, as the server writes it."""
 
 
 @value
@@ -71,6 +75,8 @@ class Report:
     """What was found."""
 
     records: int = 0
+    first_sequence: int = 0
+    first_at: str = ""
     writers: int = 0
     restarts: int = 0
     """Chains that go on from one that ended in doubt."""
@@ -126,7 +132,8 @@ class Verifier:
         """The next record."""
         self.report.records += 1
         if not self._first:
-            self._first = seen.sequence
+            self._first = self.report.first_sequence = seen.sequence
+            self.report.first_at = seen.at
         elif seen.sequence <= self._last:
             self._fault(FaultKind.MOVED, seen, f"stands behind record {self._last} of the stream")
         elif seen.sequence > self._last + 1:
@@ -152,13 +159,13 @@ class Verifier:
         if last_sequence is not None and last_sequence > self._last:
             first = self._last + 1 if self._last else last_sequence
             self._deleted(first, last_sequence)
+        for sequence, restart in self._restarts:
+            self._ended(sequence, restart)
         for name, writer in self._writers.items():
             for gap in writer.gaps:
                 count = gap.last - gap.first + 1
                 text = f"{count} records of {name} are missing, from number {gap.first} on"
                 self._add(Fault(kind=FaultKind.GAP, sequence=gap.sequence, text=text))
-        for sequence, restart in self._restarts:
-            self._ended(sequence, restart)
         for name, head in self._earlier.items():
             self._missed(name, head)
         self.report.writers = len(self._writers)
@@ -220,6 +227,8 @@ class Verifier:
             text = f"the end of {restart.writer} is missing: {seen} of {restart.stored} that were stored"
             self._add(Fault(kind=FaultKind.GAP, sequence=sequence, text=text))
         self.report.lost += max(0, restart.sent - max(seen, restart.stored))
+        if known is not None:
+            self.report.lost += _excuse(known.gaps, restart.stored)
 
     def _missed(self, name: str, head: Head) -> None:
         """A writer's last record of an earlier look."""
@@ -228,6 +237,10 @@ class Verifier:
         if number < head.number and (known is not None or not self._first or head.sequence >= self._first):
             text = f"{name} had {head.number} records, and has {number}"
             self._add(Fault(kind=FaultKind.GAP, sequence=head.sequence, text=text))
+
+    def add(self, fault: Fault) -> None:
+        """What was found by others, before the end."""
+        self._add(fault)
 
     def _deleted(self, first: int, last: int) -> None:
         many = f"{last - first + 1} records, {first} to {last}" if last > first else f"record {first}"
@@ -251,6 +264,16 @@ def _fills(gaps: list[_Gap], number: int) -> bool:
             gaps[place : place + 1] = [part for part in rest if part.first <= part.last]
             return True
     return False
+
+
+def _excuse(gaps: list[_Gap], stored: int) -> int:
+    """How many of the missing were sent behind the last that its writer was sure of. What a connection loses
+    need not be the end: what was sent over the next one may still belong to the same chain."""
+    excused = 0
+    for place, gap in reversed(list(enumerate(gaps))):
+        excused += max(0, gap.last - max(gap.first - 1, stored))
+        gaps[place : place + 1] = [replace(gap, last=min(gap.last, stored))] if gap.first <= stored else []
+    return excused
 
 
 def _name(link: Link) -> str:

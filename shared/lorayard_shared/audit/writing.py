@@ -35,17 +35,24 @@ class AuditWriter:
             number, last = self._chain.number, None
             for _ in range(TRIES):
                 try:
-                    await self._bus.js.publish(subject, body, headers=headers)
+                    stored = await self._bus.js.publish(subject, body, headers=headers)
                 except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
                     last = error
                 except asyncio.CancelledError:
                     self._chain.restart()
                     raise
                 else:
-                    self._chain.confirm(number)
+                    self._settle(number, first_copy=not stored.duplicate)
                     return None
             self._chain.restart()
             return last
+
+    def _settle(self, number: int, *, first_copy: bool) -> None:
+        """It is stored: with this place in the chain, or with one that an earlier writing gave it."""
+        if first_copy:
+            self._chain.confirm(number)
+        else:
+            self._chain.restart()
 
 
 _WRITERS: Final[WeakKeyDictionary[Bus, AuditWriter]] = WeakKeyDictionary()
