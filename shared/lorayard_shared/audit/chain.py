@@ -101,7 +101,9 @@ class Chain:
     def __init__(self, role: str) -> None:
         """`role` is for people: `dispatcher`, `worker`, `client`."""
         self._role = role
-        self._restart = ""
+        self.writer = self._hash = self._restart = ""
+        self._number = self._stored = 0
+        self._first_told = False
         self._begin()
 
     @property
