@@ -1,7 +1,7 @@
 """What can go wrong between a process and its yard, by who must act.
 
 YardError
-  BusUnavailableError        operator: no server answers at the address
+  BusUnavailableError        operator: no server answers at the address, or it refuses the login
   BusDeclarationError        operator: a stream, bucket or consumer cannot be made as declared
   PayloadMissingError        us or operator: a referenced payload is not in the store, or is another one
   SettingsError              operator: a setting is missing or wrong
@@ -17,15 +17,23 @@ class YardError(Exception):
     """Base of everything that lorayard's own processes raise about their surroundings."""
 
 
+REFUSED_LOGIN = ("authorization", "authentication")
+"""In what a server says that wants another login, or any."""
+
+
 class BusUnavailableError(YardError):
-    """No NATS server could be reached."""
+    """No NATS server could be reached, or it lets us not in."""
 
     def __init__(self, *, url: str, reason: str) -> None:
         url = without_login(url)
-        super().__init__(
-            f"no NATS server answers at {url} ({reason}); start a yard with `lorayard up`, "
+        told = (
+            f"the NATS server at {url} refuses this login ({reason}); set LORAYARD_USER and "
+            "LORAYARD_PASSWORD, or LORAYARD_CREDENTIALS_FILE"
+            if any(word in reason.lower() for word in REFUSED_LOGIN)
+            else f"no NATS server answers at {url} ({reason}); start a yard with `lorayard up`, "
             "or set LORAYARD_URL to the address of one that runs"
         )
+        super().__init__(told)
         self.url = url
         self.reason = reason
 

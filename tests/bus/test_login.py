@@ -47,3 +47,10 @@ async def test_a_refused_login_is_not_in_the_message(locked_server: RunningServe
         await connect(settings, name="test")
     assert "secret" not in str(refused.value)
     assert "***@127.0.0.1" in str(refused.value)
+    assert "refuses this login" in str(refused.value)
+
+
+async def test_a_server_that_wants_a_login_is_not_taken_for_none(locked_server: RunningServer) -> None:
+    settings = YardSettings(url=locked_server.url, connect_timeout_seconds=1.0)
+    with pytest.raises(BusUnavailableError, match="refuses this login"):
+        await connect(settings, name="test")

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter
+
 from lorayard_cli.bench.batch_sides.kept import Kept
 from lorayard_cli.bench.batch_sides.kills import KillReport, kill_at_random
 from lorayard_cli.bench.batch_sides.lines import write_lines
@@ -97,12 +99,12 @@ def run(*, quick: bool, as_json: bool, parts: Path | None = None) -> int:
     kills = kept.part(
         "kills", KillReport, lambda: _in_folder("kills", lambda folder: _await(_kills(folder, sizes.kills)))
     )
-    kept.end()
     rows = [*judge(memory, swaps, kills, speed), judge_text(text, sizes.pages)]
     if as_json:
-        print_json(_document(rows, quick, (memory, swaps, kills, speed, text)))
+        print_json(as_document(rows, (memory, swaps, kills, speed, text), quick=quick))
     else:
         _print(rows)
+    kept.end()
     return ExitCode.OK if all(row.holds for row in rows) else ExitCode.FAILED
 
 
@@ -173,12 +175,14 @@ async def _kills(folder: Path, kills: int) -> KillReport:
     return await kill_at_random(plan, folder, lines=kills * LINES_A_KILL, kills=kills, seed=SEED)
 
 
-def _document(rows: list[Row], quick: bool, seen: tuple[Any, ...]) -> dict[str, Any]:
+def as_document(rows: list[Row], seen: tuple[Any, ...], *, quick: bool) -> dict[str, Any]:
+    """What `--json` prints: rows, and all that they were made of."""
     return {
         "bench": "batch",
         "quick": quick,
         "rows": [asdict(row) for row in rows],
-        "seen": {type(one).__name__: asdict(one) for one in seen},
+        # `asdict` of Python 3.11 cannot copy a Counter.
+        "seen": {type(one).__name__: TypeAdapter(type(one)).dump_python(one, mode="json") for one in seen},
         "surroundings": surroundings(),
     }
 

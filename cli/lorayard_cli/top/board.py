@@ -131,6 +131,8 @@ class Board(Screen[None]):
 
     def show(self) -> None:
         """Draw what has changed."""
+        if not self.query("#header"):
+            return  # it closes: a look that was under way has come in behind that
         self._show_header()
         picture, width = self.looking.picture, self.size.width
         counted = counts(picture) if picture is not None else {}
@@ -158,7 +160,8 @@ class Board(Screen[None]):
 
     def _show_header(self) -> None:
         line = header_line(self._yard, self.looking.fresh, self.size.width)
-        self.query_one("#header", Static).update(line)
+        for header in self.query("#header").results(Static):  # none any more where it closes
+            header.update(line)
 
     def on_grid_moved(self, _event: Grid.Moved) -> None:
         """Another row is chosen."""

@@ -26,8 +26,10 @@ def fleet_troubles(state: YardState) -> Iterator[Trouble]:
         yield Trouble(
             level=CRITICAL, code="no_worker", text=f"no worker is alive{waits}", mend="lorayard worker"
         )
+    lost = [worker for worker in state.workers if worker.lost(state.now)]
+    silent = [worker for worker in state.workers if worker.silent(state.now)]
     for worker in state.workers:
-        if worker.lost(state.now):
+        if worker in lost[:MOST_NAMED]:
             yield Trouble(
                 level=CRITICAL,
                 code="worker_lost",
@@ -35,7 +37,7 @@ def fleet_troubles(state: YardState) -> Iterator[Trouble]:
                 mend=f"start it again; lorayard workers show {worker.name} has its last words, if any",
                 about=worker.name,
             )
-        elif worker.silent(state.now):
+        elif worker in silent[:MOST_NAMED]:
             yield Trouble(
                 level=WARNING,
                 code="worker_silent",
@@ -45,8 +47,27 @@ def fleet_troubles(state: YardState) -> Iterator[Trouble]:
             )
         if worker.advert is not None and not worker.lost(state.now):
             yield from _of_worker(worker, worker.advert)
+    yield from _more(lost, silent)
     adverts = [worker.advert for worker in alive if worker.advert is not None]
     yield from _of_all(adverts, state.depth.unfinished)
+
+
+def _more(lost: Sequence[SeenWorker], silent: Sequence[SeenWorker]) -> Iterator[Trouble]:
+    """Those that are not named one by one: a machine or a network takes many along."""
+    if more := len(lost[MOST_NAMED:]):
+        yield Trouble(
+            level=CRITICAL,
+            code="worker_lost",
+            text=f"{more} more workers are gone without a word",
+            mend="their machine or its network is away: lorayard workers ls",
+        )
+    if more := len(silent[MOST_NAMED:]):
+        yield Trouble(
+            level=WARNING,
+            code="worker_silent",
+            text=f"{more} more workers have not been heard for two seconds",
+            mend="look at the load of their machine and at its network",
+        )
 
 
 def _of_worker(worker: SeenWorker, advert: WorkerAdvert) -> Iterator[Trouble]:

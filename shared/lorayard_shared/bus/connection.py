@@ -170,7 +170,8 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
     except (TimeoutError, OSError, nats.errors.Error) as error:
         await _abandon(nc)
         cause = bus.last_error or error
-        reason = str(cause).removeprefix("nats: ") or type(cause).__name__
+        silent = f"nothing within {settings.connect_timeout_seconds:g} s"
+        reason = str(cause).removeprefix("nats: ") or silent
         raise BusUnavailableError(url=settings.url, reason=reason) from error
     except asyncio.CancelledError:  # told to stop while still connecting
         await _abandon(nc)

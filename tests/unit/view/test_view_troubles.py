@@ -96,6 +96,13 @@ def test_every_code_has_a_case_and_a_section_of_the_runbook() -> None:
     assert codes <= set(re.findall(r"^### (\w+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE))
 
 
+def test_of_many_that_are_lost_at_once_the_first_are_named(make_state: MakeState) -> None:
+    gone = tuple(made_worker(f"w{number}", ago=LOST_SECONDS + 0.1) for number in range(64))
+    told = [one for one in troubles.troubles(make_state(workers=gone)) if one.code == "worker_lost"]
+    assert len(told) == fleet_troubles.MOST_NAMED + 1
+    assert told[-1].text == "59 more workers are gone without a word"
+
+
 def test_the_worst_comes_first(make_state: MakeState) -> None:
     told = troubles.troubles(make_state(workers=(SKEWED,), missing=("YARD_JOBS",)))
     assert [one.level for one in told] == [TroubleLevel.CRITICAL, TroubleLevel.WARNING]
