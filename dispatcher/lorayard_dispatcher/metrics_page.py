@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 
 from lorayard_dispatcher.admission import LANES
 from lorayard_dispatcher.dispatcher import Dispatcher
@@ -12,6 +14,7 @@ from lorayard_dispatcher.limit_status import limit_status
 from lorayard_dispatcher.placement_report import report
 from lorayard_dispatcher.plan_meter import PlanMeter
 from lorayard_dispatcher.planning.values import BASE_GROUP
+from lorayard_dispatcher.service_pace import ServicePace
 from lorayard_dispatcher.wait_causes import LOOK_SECONDS, WaitCauses
 from lorayard_shared.metrics import declared
 from lorayard_shared.metrics.labels import Labels
@@ -19,13 +22,17 @@ from lorayard_shared.metrics.metric import Metric, Source
 from lorayard_shared.metrics.readings import Readings
 from lorayard_shared.metrics.server import MetricsPage
 
+_enqueued_at = attrgetter("enqueued_at")
+
 
 class DispatcherMetrics:
     """Reads one dispatcher, on its event loop."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._meter = PlanMeter(dispatcher.settings.metrics_adapters)
+        settings = dispatcher.settings
+        self._meter = PlanMeter(settings.metrics_adapters, settings.metrics_tenants)
+        self._pace = ServicePace(dispatcher.planner.policy.service_seconds)
         self._causes = WaitCauses()
         self._looked = time.monotonic()
 
@@ -48,6 +55,8 @@ class DispatcherMetrics:
         if (seconds := now - self._looked) < LOOK_SECONDS:
             return
         self._looked = now
+        at_workers = sum(view.in_flight for view in dispatcher.fleet.views(now, unix))
+        self._pace.look(seconds, in_flight=at_workers, handed=self._meter.handed)
         held = sum(dispatcher.unresolved.counts()) + dispatcher.limits.held
         self._causes.look(
             seconds, dispatcher.pool.queues, lambda key: dispatcher.planner.why(key, unix), held=held
@@ -99,15 +108,20 @@ class DispatcherMetrics:
 
     def _read_queues(self, readings: Readings) -> None:
         """Each queue is in order, so that its first job tells its age."""
-        now = time.time()
+        now, planner = time.time(), self._dispatcher.planner
         jobs, oldest = Counter[Labels](), dict[Labels, float]()
+        overdue = planner.due_by_deadline(now)
         for (group, lane), queue in self._dispatcher.pool.queues.items():
+            since = now - planner.policy.late_at(0.0, lane)
+            overdue[lane] += bisect_right(queue, since, key=_enqueued_at)
             labels = (*self._labels(group), LANES[lane].value)
             jobs[labels] += len(queue)
             age = max(0.0, now - queue[0].enqueued_at)
             oldest[labels] = max(age, oldest.get(labels, 0.0))
         readings.put_all(declared.PARKED, jobs.items())
         readings.put_all(declared.PARKED_OLDEST, oldest.items())
+        for lane, each in enumerate(LANES):
+            readings.put(declared.OVERDUE, overdue[lane], each.value)
 
     def _read_fleet(self, readings: Readings) -> None:
         dispatcher, now = self._dispatcher, time.monotonic()
@@ -133,6 +147,9 @@ class DispatcherMetrics:
         ):
             readings.put(metric, value)
         readings.put_all(declared.REPLICAS, replicas.items())
+        each = self._pace.seconds / max(1, sum(view.rows for view in views))
+        for lane, name in enumerate(LANES):
+            readings.put(declared.BACKLOG, dispatcher.pool.count(lane) * each, name.value)
 
     def _labels(self, digest: str) -> Labels:
         known = self._meter.labels

@@ -76,6 +76,8 @@ class YardSettings(BaseSettings):
     """Where the process shows `/metrics`; 0 takes a free port, None shows none and counts no job for it."""
     metrics_adapters: int = Field(default=1000, ge=1, le=100_000)
     """Adapter versions that metrics tell apart; the rest are `other`."""
+    metrics_tenants: int = Field(default=100, ge=0, le=100_000)
+    """Tenants that metrics tell apart; the rest are `other`. 0 names none."""
 
     @property
     def shown_url(self) -> str:

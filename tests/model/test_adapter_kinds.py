@@ -249,6 +249,12 @@ def test_embedding_and_head_take_device_memory_only_while_an_adapter_has_them(
     assert runner.slot_bytes < with_head
 
 
+def test_the_base_model_takes_as_much_as_its_weights(bench: Bench, model: Path) -> None:
+    weights = sum((file.stat().st_size for file in model.glob("*.safetensors")), 0)
+    assert weights * 0.9 < bench.runner.base_bytes < weights * 1.1
+    assert bench.runner.cache.size_bytes > 0
+
+
 def test_more_than_an_adapters_share_is_refused_with_the_numbers__b11(bench: Bench) -> None:
     needed = 4 * 4 * (bench.runner.wide_modules[0].in_features + 512)
     with pytest.raises(CapacityError, match=rf"needs {needed}, but wide_bytes / slots is {needed - 1}"):

@@ -21,7 +21,7 @@ from lorayard_shared.metrics.table import table
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 UNITS = ("seconds", "bytes", "tokens")
-FREE_LABELS = {"tenant", "job", "digest", "session"}
+FREE_LABELS = {"job", "digest", "session"}
 
 
 def parsed(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

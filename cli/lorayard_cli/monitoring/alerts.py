@@ -50,6 +50,13 @@ ALERTS = (
         summary="the exporter gets no answer from the bus",
     ),
     Alert(
+        name="LorayardExporterGone",
+        expr=f"absent({m.YARD_UP.name})",
+        lasting="2m",
+        severity="critical",
+        summary="no exporter is scraped: alerts on bus, queues, workers and dispatchers are blind",
+    ),
+    Alert(
         name="LorayardProcessHangs",
         expr=f"{m.PROCESS_ANSWERS.name} == 0",
         lasting="30s",
@@ -172,10 +179,10 @@ ALERTS = (
     # ---- the planner
     Alert(
         name="LorayardJobsOverdue",
-        expr=f"sum({_rate(m.DECISIONS, '1m', phase='overdue')}) > 0",
+        expr=f'sum({m.OVERDUE.name}{{lane!="bulk"}}) > 0',
         lasting="1m",
         severity="warning",
-        summary="{{ $value | humanize }} jobs a second wait past the bound of their lane",
+        summary="{{ $value }} jobs wait past the bound of their lane",
     ),
     Alert(
         name="LorayardViewStale",

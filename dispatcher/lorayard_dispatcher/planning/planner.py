@@ -19,6 +19,7 @@ The order of phases, and what each is for:
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 
 from lorayard_dispatcher.planning.aside import bring_back_if_servable, set_aside_unservable
@@ -133,6 +134,16 @@ class Planner:
     def charge(self, tenant: str, tokens: float) -> None:
         """Correct what a tenant was served: actual less expected tokens."""
         self._books.shares.charge(tenant, tokens)
+
+    def due_by_deadline(self, now: float) -> Counter[int]:
+        """Jobs, by priority, that are overdue for the sake of a deadline, and not of their age."""
+        late_at = self.policy.late_at
+        return Counter(
+            priority
+            for (_, priority), jobs in self._books.due.items()
+            for job in jobs.values()
+            if late_at(job.enqueued_at, priority) > now
+        )
 
     def why(self, key: str, now: float) -> Wait | None:
         """Why a job waits; None when it does not wait here."""

@@ -1,9 +1,9 @@
 """Every metric of the yard: name, kind, unit, labels, meaning, and whose port has it.
 
 What is exposed, the table in docs/metrics.md, and the names that alerts may use all come from this file.
-Tenants are no label: there is no bound on them. `adapter` and `version` are, up to
-`LORAYARD_METRICS_ADAPTERS` of them, and the rest is `other`; the base model is `base`, a request with several
-adapters `composition`.
+Labels are bounded. `adapter` and `version` are told apart up to `LORAYARD_METRICS_ADAPTERS` of them, and the
+rest is `other`; the base model is `base`, a request with several adapters `composition`. `tenant` is a label
+of few metrics, up to `LORAYARD_METRICS_TENANTS` of them.
 
 Long, as a flat table is.
 """
@@ -105,12 +105,50 @@ HANDED = _counter("lorayard_dispatcher_jobs_total", _D, "Jobs handed over.", *_A
 COLD = _counter(
     "lorayard_dispatcher_cold_jobs_total", _D, "Of those, jobs whose hand-over cost a load.", *_ADAPTER
 )
+LOAD_TIME = _counter(
+    "lorayard_dispatcher_load_seconds_total",
+    _D,
+    "Of workers, that those loads were expected to cost, by what decided. `overdue` has a budget"
+    " (`LORAYARD_OVERDUE_SHARE` of the workers' time).",
+    "phase",
+    unit="seconds",
+)
 WAIT = _seconds(
     "lorayard_dispatcher_wait_seconds",
     _D,
     "From publish to hand-over, by lane.",
     WAIT_BUCKETS,
     "lane",
+)
+ADAPTER_WAITED = _counter(
+    "lorayard_dispatcher_adapter_waited_seconds_total",
+    _D,
+    "The same, summed over the jobs of an adapter: over its jobs handed over, the mean.",
+    *_ADAPTER,
+    unit="seconds",
+)
+TENANT_JOBS = _counter("lorayard_dispatcher_tenant_jobs_total", _D, "Jobs handed over.", "tenant")
+TENANT_WAITED = _counter(
+    "lorayard_dispatcher_tenant_waited_seconds_total",
+    _D,
+    "From publish to hand-over, summed over those.",
+    "tenant",
+    unit="seconds",
+)
+OVERDUE = _gauge(
+    "lorayard_dispatcher_overdue_jobs",
+    _D,
+    "Jobs that wait past the bound of their lane, or too long for their deadline.",
+    "lane",
+    unit="jobs",
+)
+BACKLOG = _gauge(
+    "lorayard_dispatcher_backlog_seconds",
+    _D,
+    "For how long all rows of all workers would be busy with what waits in it, by what jobs took lately."
+    " Without a worker: one row.",
+    "lane",
+    unit="seconds",
 )
 WAITED = _counter(
     "lorayard_dispatcher_waited_job_seconds_total",
@@ -239,7 +277,11 @@ ADAPTERS = _gauge(
     "lorayard_worker_adapters", _W, "Adapters it has, by tier: slot, host, pinned; loading to come.", "tier"
 )
 MEMORY = _gauge(
-    "lorayard_worker_memory_bytes", _W, "Of adapters: in slots, in host memory.", "tier", unit="bytes"
+    "lorayard_worker_memory_bytes",
+    _W,
+    "Taken by adapters in slots and in host memory (`slot`, `host`), the base model, the KV cache (`kv`).",
+    "tier",
+    unit="bytes",
 )
 KV_BLOCKS = _gauge("lorayard_worker_kv_blocks", _W, "Blocks of the KV cache: used, and all.", "state")
 ROWS_STARTED = _counter("lorayard_worker_adapter_rows_total", _W, "Rows started with an adapter.")

@@ -12,6 +12,25 @@ OTHER_LABELS = (OTHER, "")
 """Of `adapter` and `version`, where there is no one adapter."""
 
 
+class TenantLabels:
+    """Tenants as labels, by the same rule."""
+
+    __slots__ = ("_known", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known = set[str]()
+
+    def of(self, tenant: str) -> str:
+        """The label `tenant`."""
+        if tenant in self._known:
+            return tenant
+        if len(self._known) >= self._most:
+            return OTHER
+        self._known.add(tenant)
+        return tenant
+
+
 class AdapterLabels:
     """Name and version of adapters as labels: the first so many that are seen, then `other` for all.
 

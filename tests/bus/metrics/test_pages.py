@@ -78,16 +78,17 @@ async def test_jobs_show_at_dispatcher_and_worker__f1(
     assert dispatcher("lorayard_dispatcher_jobs_total", adapter=ADAPTER, version="1") == 5
     assert dispatcher("lorayard_dispatcher_decisions_total") == 6
     assert dispatcher("lorayard_dispatcher_wait_seconds_count", lane="normal") == 6
+    assert dispatcher("lorayard_dispatcher_tenant_jobs_total", tenant="acme") == 6
     assert dispatcher("lorayard_dispatcher_adapter_replicas", adapter=ADAPTER) == 1
     assert dispatcher("lorayard_dispatcher_active") == 1
     assert not missing(dispatcher, Source.DISPATCHER)
 
 
-async def test_what_waits_shows_with_its_age_and_cause__f1(
+async def test_what_waits_shows_with_its_age_and_cause_and_whether_it_is_overdue__f1(
     yard: Yard, metrics_port: Ports, scrape: Scrapes, wait_until: WaitUntil
 ) -> None:
     port = metrics_port()
-    await yard.dispatcher(metrics_port=port)
+    await yard.dispatcher(metrics_port=port, wait_bound_seconds=(4.0, 8.0, 15.0, 0.1))
     await yard.worker(rows=1, lookahead=0, echo_delay_seconds=3600.0, drain_seconds=0.0)
     async with Client(settings=yard.settings, tenant="acme") as client:
         for _ in range(4):
@@ -99,9 +100,17 @@ async def test_what_waits_shows_with_its_age_and_cause__f1(
                 page("lorayard_dispatcher_parked_jobs", adapter="base", lane="bulk") == 3
                 and page("lorayard_dispatcher_parked_oldest_seconds", lane="bulk") > 0
                 and page("lorayard_dispatcher_waited_job_seconds_total", cause="worker") > 0
+                and page("lorayard_dispatcher_overdue_jobs", lane="bulk") == 3
+                and page("lorayard_dispatcher_backlog_seconds", lane="bulk") == 12.0  # of 4 s each
             )
 
         await wait_until(waits)
+        await client.submit("x", deadline_seconds=3.9)  # too late for its deadline, not for its lane
+
+        async def presses() -> bool:
+            return (await scrape(port))("lorayard_dispatcher_overdue_jobs", lane="normal") == 1
+
+        await wait_until(presses)
 
 
 async def test_failures_show_by_code_and_retries_apart__f1(

@@ -105,6 +105,10 @@ _PLAN = "lorayard_dispatcher_plan_seconds"
 
 CASES = {
     "LorayardBusDown": _gauge('lorayard_yard_up{instance="x"}', 0, 1),
+    "LorayardExporterGone": Case(
+        {'lorayard_dispatcher_active{instance="d"}': steady(1)},
+        {'lorayard_yard_up{instance="x"}': steady(0)},
+    ),
     "LorayardProcessHangs": _gauge('lorayard_process_answers{instance="w1"}', 0, 1),
     "LorayardPartitionWithoutDispatcher": Case(_seats(1), _seats(2)),
     "LorayardNoWorkers": _gauge('lorayard_yard_workers{instance="x"}', 0, 1),
@@ -147,10 +151,10 @@ CASES = {
     "LorayardBlockingLoads": Case(_loads(1.1), _loads(0.9)),
     "LorayardAdapterErrors": Case(_jobs(2), _jobs(0.9)),
     "LorayardJobsOverdue": Case(
-        {'lorayard_dispatcher_decisions_total{phase="overdue",source="slot"}': growing(1)},
+        {'lorayard_dispatcher_overdue_jobs{lane="normal"}': steady(1)},
         {
-            'lorayard_dispatcher_decisions_total{phase="overdue",source="slot"}': steady(50),
-            'lorayard_dispatcher_decisions_total{phase="warm",source="slot"}': growing(100),
+            'lorayard_dispatcher_overdue_jobs{lane="normal"}': steady(0),
+            'lorayard_dispatcher_overdue_jobs{lane="bulk"}': steady(500),
         },
     ),
     "LorayardViewStale": _gauge('lorayard_dispatcher_view_age_seconds{instance="d"}', 2.1, 1.9),

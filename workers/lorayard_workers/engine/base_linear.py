@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from lorayard_workers.engine.kernels import Kernel, make_kernel
+from lorayard_workers.engine.kernels import Kernel, PlainKernel, make_kernel
 from lorayard_workers.engine.quantization import BaseQuantization
 
 
@@ -34,6 +34,13 @@ class BaseLinear:
         """Memory of the weight."""
         return self._kernel.size_bytes
 
+    def bytes_beside(self, held: Container[int]) -> int:
+        """The same, or nothing where the weight is one of those that others hold (by `data_ptr`): a head
+        may be the embedding."""
+        kernel = self._kernel
+        shared = isinstance(kernel, PlainKernel) and kernel.weight.data_ptr() in held
+        return 0 if shared else kernel.size_bytes
+
     def wear(self, kernel: Kernel | None) -> None:
         """Multiply by another weight of this shape from now on; None: by its own, which was never touched."""
         self._kernel = kernel or self._own
@@ -56,13 +63,13 @@ class Head(nn.Module):
 
     def __init__(self, linear: nn.Linear, quantization: BaseQuantization = BaseQuantization.NONE) -> None:
         super().__init__()
-        self._linear = BaseLinear([linear], quantization)
+        self.linear = BaseLinear([linear], quantization)
         self.vocabulary = linear.out_features
 
     def forward(self, x: Tensor) -> Tensor:
         """x is [..., in]; returns [..., vocabulary]."""
         flat = x.reshape(-1, x.shape[-1]).contiguous()
-        return self._linear(flat).view(*x.shape[:-1], -1)
+        return self.linear(flat).view(*x.shape[:-1], -1)
 
 
 def joined(members: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:

@@ -55,6 +55,11 @@ class KvCache:
         """Memory for one token of one row."""
         return 2 * layers * kv_heads * head_width * dtype.itemsize
 
+    @property
+    def size_bytes(self) -> int:
+        """Memory of all blocks."""
+        return sum(slab.nbytes for slab in (*self._keys, *self._values))
+
     def clear(self, blocks: Iterable[int]) -> None:
         """Zero blocks."""
         for block in blocks:

@@ -88,6 +88,7 @@ class PackedEngine:
         self._host = HostTier(budget_bytes=config.host_bytes, needed=self._needed)
         self._recipes = Recipes()
         self._core = self._build_core()
+        self._base_bytes = self._core.runner.base_bytes
         self._reader = reader = self._build_reader()
         self.packs = reader.packs  # whether a packed copy of an adapter lies on disk
         self._loader = Loader(
@@ -241,6 +242,8 @@ class PackedEngine:
             load_ms_disk=self._loader.load_ms,
             slot_bytes=self._core.runner.slot_bytes,
             host_bytes=self._host.used_bytes,
+            base_bytes=self._base_bytes,
+            kv_bytes=self._core.runner.cache.size_bytes,
             host_room=self._host.room,
             composes=True,
         )

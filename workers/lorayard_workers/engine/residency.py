@@ -52,6 +52,8 @@ class Residency:
     load_ms_disk: float = 0.0  # EWMA of disk -> host
     slot_bytes: int = 0
     host_bytes: int = 0
+    base_bytes: int = 0  # of the base model's weights
+    kv_bytes: int = 0  # of the key-value cache; on a CPU taken as it is used
     host_room: int = 0  # adapters that host memory has room for before any has to make way
     kv_blocks: int = 0  # of the key-value cache
     kv_blocks_used: int = 0  # by rows

@@ -140,6 +140,13 @@ class ModelRunner:
         """Device memory of all LoRA columns, and of what residents bring for embedding and head."""
         return sum(group.size_bytes for group in self._groups) + self._wide.size_bytes
 
+    @property
+    def base_bytes(self) -> int:
+        """Memory of the base model's weights."""
+        held: dict[int, int] = {weight.data_ptr(): weight.nbytes for weight in self._model.parameters()}
+        linears: list[BaseLinear] = [*(group.base for group in self._groups), self._head.linear]
+        return sum(held.values()) + sum(linear.bytes_beside(held) for linear in linears)
+
     def measure_lora_costs(self, folder: Path) -> None:
         """Choose the form of each step by this machine's own figures, which are kept in `folder`."""
         self.lora_costs = kept_costs(self._groups, folder)

@@ -134,6 +134,8 @@ def read_residency(readings: Readings, found: Residency) -> None:
         (declared.ADAPTERS, "loading", len(found.loading)),
         (declared.MEMORY, "slot", found.slot_bytes),
         (declared.MEMORY, "host", found.host_bytes),
+        (declared.MEMORY, "base", found.base_bytes),
+        (declared.MEMORY, "kv", found.kv_bytes),
         (declared.KV_BLOCKS, "used", found.kv_blocks_used),
         (declared.KV_BLOCKS, "all", found.kv_blocks),
         (declared.REGRETS, "in_use_lately", found.evicted_in_use_lately),

@@ -234,8 +234,11 @@ _MEMORY = Row(
             queries=(Query(expr=f"sum by (tier) ({_S.now(m.ADAPTERS)})", legend="{{tier}}"),),
         ),
         Panel(
-            title="Memory of adapters",
-            about="In slots and in host memory (LORAYARD_SLOT_BYTES, LORAYARD_HOST_BYTES), all workers.",
+            title="Memory",
+            about=(
+                "All workers: adapters in slots (LORAYARD_SLOT_BYTES) and in host memory (LORAYARD_HOST_BYTES),"
+                " the base model, and the KV cache (LORAYARD_KV_BYTES), which a CPU takes as it is used."
+            ),
             queries=(Query(expr=f"sum by (tier) ({_S.now(m.MEMORY)})", legend="{{tier}}"),),
             unit=Unit.BYTES,
             look=Look.STACK,
@@ -290,6 +293,15 @@ _WAITING = Row(
             queries=(Query(expr=f"max by (adapter, version) ({_S.now(m.PARKED_OLDEST)})", legend=_LEGEND),),
             unit=Unit.SECONDS,
             alerts=("LorayardQueueStands", "LorayardJobsOverdue"),
+        ),
+        Panel(
+            title="Mean wait, by adapter",
+            about="From publish to hand-over, of jobs handed over lately.",
+            queries=(
+                Query(expr=share(_S.rate(m.ADAPTER_WAITED, *_BY), _S.rate(m.HANDED, *_BY)), legend=_LEGEND),
+            ),
+            unit=Unit.SECONDS,
+            alerts=("LorayardJobsOverdue",),
         ),
         Panel(
             title="Without a result, by adapter",

@@ -1,7 +1,7 @@
 """Which series a board asks for: what its variables leave of a metric.
 
 `yard` is a label that the scrape configuration gives, since one Prometheus may watch several yards; without
-it the variable's `.*` matches all the same. Tenants are no label, so no board can choose one.
+it the variable's `.*` matches all the same. Few metrics have tenants, so that none can be chosen.
 """
 
 from __future__ import annotations

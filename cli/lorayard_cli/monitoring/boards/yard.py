@@ -22,7 +22,7 @@ _NOW = Row(
             queries=(Query(expr=f"min({_S.now(m.YARD_UP)})"),),
             unit=Unit.YES,
             look=Look.NUMBER,
-            alerts=("LorayardBusDown",),
+            alerts=("LorayardBusDown", "LorayardExporterGone"),
             critical=1.0,
             below=True,
             width=3,
@@ -150,6 +150,20 @@ _WAITS = Row(
             alerts=("LorayardQueueStands",),
         ),
         Panel(
+            title="Overdue",
+            about="Jobs that wait past the bound of their lane, or too long for their deadline.",
+            queries=(Query(expr=f"sum by (lane) ({_S.now(m.OVERDUE)})", legend="{{lane}}"),),
+            look=Look.STACK,
+            alerts=("LorayardJobsOverdue",),
+        ),
+        Panel(
+            title="Backlog",
+            about="For how long all rows would be busy with what waits, by what jobs took lately.",
+            queries=(Query(expr=f"sum by (lane) ({_S.now(m.BACKLOG)})", legend="{{lane}}"),),
+            unit=Unit.SECONDS,
+            look=Look.STACK,
+        ),
+        Panel(
             title="From publish to hand-over, p95 by lane",
             about="Past the bound of its lane (4, 8, 15 and 30 s by default) a job goes before warm work.",
             queries=(Query(expr=_S.quantile(0.95, m.WAIT, "lane"), legend="{{lane}}"),),
@@ -178,6 +192,19 @@ _WAITS = Row(
             alerts=("LorayardJobsOverdue",),
         ),
         Panel(
+            title="Workers' time for overdue loads",
+            about="Of all their time; its budget is LORAYARD_OVERDUE_SHARE (0.15).",
+            queries=(
+                Query(
+                    expr=share(_S.rate(m.LOAD_TIME, phase="overdue"), f"max({_S.now(m.WORKERS)})"),
+                    legend="overdue",
+                ),
+            ),
+            unit=Unit.SHARE,
+            alerts=("LorayardJobsOverdue",),
+            warning=0.15,
+        ),
+        Panel(
             title="Jobs",
             about="Read from the streams, handed over, and ended at workers.",
             queries=(
@@ -193,6 +220,27 @@ _WAITS = Row(
 _FAIRNESS = Row(
     title="Fairness and limits",
     panels=(
+        Panel(
+            title="Jobs, the ten busiest tenants",
+            about="Handed over to workers. Past LORAYARD_METRICS_TENANTS of them all others are `other`.",
+            queries=(Query(expr=greatest(_S.rate(m.TENANT_JOBS, "tenant")), legend="{{tenant}}"),),
+            unit=Unit.PER_SECOND,
+            look=Look.STACK,
+        ),
+        Panel(
+            title="Mean wait, by tenant",
+            about="From publish to hand-over; the ten who wait longest.",
+            queries=(
+                Query(
+                    expr=greatest(
+                        share(_S.rate(m.TENANT_WAITED, "tenant"), _S.rate(m.TENANT_JOBS, "tenant"))
+                    ),
+                    legend="{{tenant}}",
+                ),
+            ),
+            unit=Unit.SECONDS,
+            alerts=("LorayardUnfair",),
+        ),
         Panel(
             title="How far tenants are apart",
             about="Tokens between the most and the least served tenant that wait, and their bound.",
