@@ -236,7 +236,7 @@ _MEMORY = Row(
         Panel(
             title="Memory",
             about=(
-                "All workers: adapters in slots (LORAYARD_SLOT_BYTES) and in host memory (LORAYARD_HOST_BYTES),"
+                "All workers: adapters in slots (LORAYARD_SLOT_BYTES), in host memory (LORAYARD_HOST_BYTES),"
                 " the base model, and the KV cache (LORAYARD_KV_BYTES), which a CPU takes as it is used."
             ),
             queries=(Query(expr=f"sum by (tier) ({_S.now(m.MEMORY)})", legend="{{tier}}"),),
