@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lorayard_cli.bench.batch import as_document
 from lorayard_cli.bench.batch_sides.kept import Kept
 from lorayard_cli.bench.batch_sides.kills import KillReport
 from lorayard_cli.failures import CommandError
@@ -62,3 +63,8 @@ def test_a_part_that_was_changed_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(CommandError, match="cannot be read"):
         Kept(path, sizes="full").part("kills", KillReport, _never)
+
+
+def test_all_that_was_seen_is_printed_as_json() -> None:
+    told = json.loads(json.dumps(as_document([], (SEEN,), quick=False)))
+    assert told["seen"]["KillReport"]["killed"] == {"bus": 2, "runner": 1}
