@@ -24,6 +24,7 @@ from tests.e2e.forked_commands import Forks
 
 from lorayard_cli.embedded.plan import YardPlan
 from lorayard_cli.embedded.provisions import provide
+from lorayard_workers.model_store import TINY, resolve_model
 
 START_SECONDS = 120.0
 STOP_SECONDS = 90.0
@@ -255,8 +256,10 @@ def interrupt(up: Up) -> int:
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models folder, in which the first yard that wants it has the tiny model made ready."""
-    return tmp_path_factory.mktemp("models")
+    """A models folder with the tiny model, which a yard would have made by a process of its own."""
+    models = tmp_path_factory.mktemp("models")
+    resolve_model(TINY, models)
+    return models
 
 
 @pytest.fixture

@@ -14,12 +14,15 @@ from typing import Any
 
 import pytest
 
+from lorayard_workers.model_store import TINY, resolve_model
+
 START_SECONDS = 120.0
 
 
 @pytest.fixture(scope="session")
 def yard_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("tour")
+    resolve_model(TINY, folder / "models")  # here torch is imported already
     log = (folder / "up.log").open("wb")
     process = subprocess.Popen(
         [sys.executable, "-m", "lorayard_cli", "up", "--model=tiny", "--port=0", "--workers=1", "--slots=2"],
