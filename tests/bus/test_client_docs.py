@@ -100,7 +100,7 @@ async def test_every_snippet_of_the_page_runs__e2(page: str, told: YardSettings,
     for snippet in found:
         try:
             await snippet.run(told)
-        except Exception as error:
+        except Exception as error:  # whatever it was: it only learns its place
             error.add_note(f"in {snippet.place}")
             raise
     assert found

@@ -222,7 +222,7 @@ async def _patient(connecting: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     while True:
         try:
             return await connecting()
-        except Exception:
+        except Exception:  # nats-py raises several; the last is told
             if asyncio.get_running_loop().time() > until:
                 raise
             await asyncio.sleep(LOOK_SECONDS)

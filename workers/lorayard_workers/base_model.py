@@ -95,7 +95,7 @@ class BaseModel:
         turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
         try:
             text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        except Exception as error:
+        except Exception as error:  # a template is the model's own program, and raises what it likes
             raise RequestRefusedError(
                 "bad_messages", f"the model's chat template refuses the turns: {error}", field="prompt"
             ) from error
@@ -181,7 +181,7 @@ def _check_folder(folder: Path) -> None:
 def _load(folder: Path, loader: Any, **settings: Any) -> Any:
     try:
         return loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **settings)
-    except Exception as error:
+    except Exception as error:  # a broken folder breaks anything in transformers
         raise BaseModelError(folder, f"{loader.__name__} cannot load it: {error}") from error
 
 

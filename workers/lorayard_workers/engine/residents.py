@@ -220,7 +220,7 @@ class Residents:
         parts = sorted(row.adapters, key=lambda adapter: adapter.digest)  # one order, whatever slot has which
         try:
             row.columns = blend((self.slots.lease(part.digest, row, now), part.weight) for part in parts)
-        except Exception:
+        except Exception:  # whatever it was: a row that does not start holds nothing
             self._drop_leases(row)
             raise
 
@@ -353,8 +353,8 @@ class Residents:
         try:
             self.runner.retain(slot.columns for slot in self.slots.residents().values())
             self.runner.write_adapter(columns, adapter)
-        except Exception:
-            self.slots.drop(digest)  # half written
+        except Exception:  # whatever it was: nobody may use what is half written
+            self.slots.drop(digest)
             raise
         took_ms = _ms_since(started)
         before = self.load_ms_host or took_ms

@@ -89,7 +89,7 @@ class RowBlocks:
         if blocks is not None:
             try:
                 self.clear(blocks)
-            except Exception:
+            except Exception:  # whatever it was: blocks that nobody got are free
                 self.pool.release(reversed(blocks))
                 raise
         return blocks

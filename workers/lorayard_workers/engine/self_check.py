@@ -58,7 +58,7 @@ def probe_model(base: BaseModel) -> Probe:
     """What the untouched model computes. Raises BaseModelUnsupportedError when its attention is not ours."""
     try:
         seen = probe(base.model)
-    except Exception as error:
+    except Exception as error:  # it is the model's own code that runs: anything may come of it
         raise BaseModelUnsupportedError(
             base.folder, f"{_kind(base)} does not run through transformers' attention interface: {error}"
         ) from error
@@ -78,7 +78,7 @@ def check_same(
     try:
         with torch.inference_mode():
             found = sorted(_differences(seen, run, rows), key=lambda one: one.error)
-    except Exception as error:
+    except Exception as error:  # as in `probe_model`
         raise BaseModelUnsupportedError(
             base.folder,
             f"{_kind(base)} does not run with its linears replaced: {type(error).__name__}: {error}",

@@ -125,7 +125,7 @@ class Puller:
             await asyncio.to_thread(
                 self._limits.judge, claim.incoming, digest=record.digest, max_bytes=record.size_bytes
             )
-        except Exception:
+        except Exception:  # whatever it was: what was not judged is not kept
             await asyncio.to_thread(self._folder.clear, claim)
             raise
         took = time.perf_counter() - started
