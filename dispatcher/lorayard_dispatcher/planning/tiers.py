@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lorayard_dispatcher.planning.placement import Site
@@ -27,6 +27,9 @@ when they need all of what is left for `IDLE_SECONDS`, they get one back."""
 
 LEAST_ROWS = 1e-3
 
+TRIFLE_ROWS = 1e-9
+"""By so much sums of floats may be off."""
+
 
 @dataclass(slots=True)
 class _Seen:
@@ -34,6 +37,45 @@ class _Seen:
     level: int = 0  # workers that it is worth
     above_since: float | None = None
     below_since: float | None = None
+
+
+class _Balance:
+    """What there is for everybody in one look, kept true as levels change: nothing is summed up per adapter,
+    of which there may be thousands."""
+
+    def __init__(self, seen: Mapping[str, _Seen], sites: Sequence[Site], base_of: Mapping[str, str]) -> None:
+        self._sites, self._base_of = sites, base_of
+        self._own = Counter(site.dedicated for site in sites if site.bound)
+        self._open: dict[str | None, tuple[int, int]] = {}
+        self._given = Counter[str | None]()
+        self._unserved = 0.0
+        for digest in sorted(seen):
+            self._count(digest, seen[digest], 1)
+
+    def set_level(self, digest: str, seen: _Seen, level: int) -> None:
+        """From here on it is worth so many workers."""
+        self._count(digest, seen, -1)
+        seen.level = level
+        self._count(digest, seen, 1)
+
+    def room(self, digest: str) -> tuple[int, int]:
+        """Rows of the largest worker that may be its own, and rows that all such workers have left."""
+        base = self._base_of.get(digest)
+        if base not in self._open:
+            rows = [site.rows for site in self._sites if not site.bound and base in (None, site.base_digest)]
+            self._open[base] = (max(rows, default=0), sum(rows))
+        most, whole = self._open[base]
+        return most, whole - self._given[base] * most
+
+    def others(self, seen: _Seen) -> float:
+        """Demand of all others without a worker of their own; who has one needs it for what is beyond it."""
+        rows = self._unserved - (0.0 if seen.level else seen.rows)
+        return rows if rows > TRIFLE_ROWS else 0.0
+
+    def _count(self, digest: str, seen: _Seen, times: int) -> None:
+        self._given[self._base_of.get(digest)] += times * max(0, seen.level - self._own[digest])
+        if not seen.level:
+            self._unserved += times * seen.rows
 
 
 @dataclass(slots=True)
@@ -73,12 +115,14 @@ class Inference:
         self._smooth(now, demand)
         if not self._found and sites:
             self._adopt(sites, fixed)
+        balance = _Balance(self._seen, sites, base_of)
         for digest in sorted(self._seen):
             seen = self._seen[digest]
             if digest in fixed:
-                seen.level, seen.above_since, seen.below_since = 0, None, None
+                balance.set_level(digest, seen, 0)
+                seen.above_since, seen.below_since = None, None
             elif digest:
-                self._judge(digest, seen, now, sites, base_of)
+                _judge(digest, seen, now, balance)
         self._seen = {
             digest: seen for digest, seen in self._seen.items() if seen.level or seen.rows > LEAST_ROWS
         }
@@ -100,29 +144,20 @@ class Inference:
                 seen = self._seen.setdefault(digest, _Seen())
                 seen.level = max(seen.level, workers)
 
-    def _judge(
-        self, digest: str, seen: _Seen, now: float, sites: Iterable[Site], base_of: Mapping[str, str]
-    ) -> None:
-        base = base_of.get(digest)
-        open_ = [site.rows for site in sites if not site.bound and base in (None, site.base_digest)]
-        rows = max(open_, default=0)
-        own = Counter(site.dedicated for site in sites if site.bound)
-        given = sum(
-            max(0, other.level - own[name]) for name, other in self._seen.items() if base_of.get(name) == base
-        )
-        left, others = sum(open_) - given * rows, self._others(digest)
-        above = rows > 0 and seen.rows > (seen.level + WORTH) * rows and others <= SPARE * (left - rows)
-        below = seen.level > 0 and (seen.rows < (seen.level - 1 + IDLE) * rows or others > left)
-        seen.above_since = _since(seen.above_since, now, holds=above and left > rows)
-        seen.below_since = _since(seen.below_since, now, holds=below)
-        if seen.above_since is not None and now - seen.above_since >= WORTH_SECONDS:
-            seen.level, seen.above_since = seen.level + 1, None
-        elif seen.below_since is not None and now - seen.below_since >= IDLE_SECONDS:
-            seen.level, seen.below_since = seen.level - 1, None
 
-    def _others(self, digest: str) -> float:
-        """Demand of all who have no worker of their own; who has, needs those for what is beyond it."""
-        return sum(seen.rows for other, seen in self._seen.items() if other != digest and not seen.level)
+def _judge(digest: str, seen: _Seen, now: float, balance: _Balance) -> None:
+    rows, left = balance.room(digest)
+    others = balance.others(seen)
+    above = rows > 0 and seen.rows > (seen.level + WORTH) * rows and others <= SPARE * (left - rows)
+    below = seen.level > 0 and (seen.rows < (seen.level - 1 + IDLE) * rows or others > left)
+    seen.above_since = _since(seen.above_since, now, holds=above and left > rows)
+    seen.below_since = _since(seen.below_since, now, holds=below)
+    if seen.above_since is not None and now - seen.above_since >= WORTH_SECONDS:
+        balance.set_level(digest, seen, seen.level + 1)
+        seen.above_since = None
+    elif seen.below_since is not None and now - seen.below_since >= IDLE_SECONDS:
+        balance.set_level(digest, seen, seen.level - 1)
+        seen.below_since = None
 
 
 def _since(before: float | None, now: float, *, holds: bool) -> float | None:
