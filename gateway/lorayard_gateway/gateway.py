@@ -131,7 +131,7 @@ class Gateway:
         Raises:
             BusUnavailableError: the bus is away: better to say so at once than to wait for it.
         """
-        self._check_bus()
+        self.check_bus()
         return await self.clients.of(tenant)
 
     def unheard(self) -> list[str]:
@@ -144,7 +144,7 @@ class Gateway:
         Raises:
             BusUnavailableError: the bus is away.
         """
-        self._check_bus()
+        self.check_bus()
         clients = self._operators.get(actor)
         if clients is None:
             settings = self.settings.model_copy(update={"actor": actor})
@@ -177,13 +177,18 @@ class Gateway:
         origin = request.headers.get("origin")
         return self.is_named_locally(request) and (origin is None or origin in self.settings.origins)
 
-    def _check_bus(self) -> None:
+    def check_bus(self) -> None:
+        """Better to say at once that the bus is away than to wait for it.
+
+        Raises:
+            BusUnavailableError: it is.
+        """
         if not self.bus.connected:
             reason = "the connection is lost, trying to get it back"
             raise BusUnavailableError(url=self.settings.url, reason=reason)
 
     async def _snapshot(self) -> YardSnapshot:
-        self._check_bus()
+        self.check_bus()
         return await self.snapshots.looks.snapshot(frozenset(SnapshotPart), older_seconds=FRESH_SECONDS)
 
 

@@ -48,6 +48,7 @@ async def show_adapter(gateway: Gateway, request: Request, viewer: Viewer) -> Re
     versions = gateway.catalogue.versions(name, viewer.scope)
     if not versions:
         raise tenant_refused()
+    gateway.check_bus()
     public = viewer.scope is not None
     aliases = [await _alias(gateway.bus, one) for one in gateway.catalogue.aliases(name)]
     told = {

@@ -54,6 +54,7 @@ async def list_jobs(gateway: Gateway, request: Request, viewer: Viewer) -> Respo
     query = read_query(JobsQuery, request.query_params)
     if query.tenant:
         viewer.check_tenant(query.tenant)
+    gateway.check_bus()
     tenant = query.tenant or viewer.scope
     match query.state:
         case "ended":

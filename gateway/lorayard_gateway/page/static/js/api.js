@@ -2,6 +2,9 @@
 
 const HEADERS = { "x-lorayard-page": "1" };
 
+/** Longer than a gateway takes for the longest: a promotion, whose weights are loaded first. */
+const PATIENCE_MS = 60_000;
+
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -13,24 +16,24 @@ export class Refused extends Error {
 export async function ask(path, params = {}) {
   const given = Object.entries(params).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   const query = new URLSearchParams(given).toString();
-  return await answered(fetch(`api/${path}${query ? `?${query}` : ""}`, { headers: HEADERS }));
+  return await answered(fetch(`api/${path}${query ? `?${query}` : ""}`, { headers: HEADERS, signal: AbortSignal.timeout(PATIENCE_MS) }));
 }
 
 /** Have something done. */
 export async function tell(path, body) {
   const headers = { ...HEADERS, "content-type": "application/json" };
-  return await answered(fetch(`api/${path}`, { method: "POST", headers, body: JSON.stringify(body) }));
+  return await answered(fetch(`api/${path}`, { method: "POST", headers, body: JSON.stringify(body), signal: AbortSignal.timeout(PATIENCE_MS) }));
 }
 
 async function answered(asked) {
   let response;
   try {
     response = await asked;
-  } catch {
-    throw new Refused(0, "The gateway cannot be reached.");
+  } catch (error) {
+    throw new Refused(0, error.name === "TimeoutError" ? "The gateway does not answer." : "The gateway cannot be reached.");
   }
   const told = await response.json().catch(() => ({}));
   if (response.ok) return told;
-  if (response.status === 401) document.dispatchEvent(new CustomEvent("logged-out"));
+  if (response.status === 401 && !response.url.endsWith("/login")) document.dispatchEvent(new CustomEvent("logged-out"));
   throw new Refused(response.status, told.error?.message ?? `The gateway answered ${response.status}.`);
 }

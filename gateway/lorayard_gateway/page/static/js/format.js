@@ -24,6 +24,11 @@ export function rough(value) {
   return value >= 10 ? value.toFixed(1) : value === 0 ? "0" : value.toFixed(2);
 }
 
+/** Percent of requests, as they were given. */
+export function weight(value) {
+  return `${+value.toFixed(2)} %`;
+}
+
 export function percent(share) {
   return share === null || share === undefined ? "–" : `${(share * 100).toFixed(share > 0.995 && share < 1 ? 1 : 0)} %`;
 }

@@ -80,6 +80,9 @@ function loggedOut() {
   fill(document.getElementById("tabs"));
   fill(document.getElementById("viewer"));
   state("", "");
+  told = "";
+  for (const element of [says, document.getElementById("yard"), document.getElementById("toasts")]) say(element, "");
+  document.title = "lorayard";
   away.hidden = true;
   fill(main, loginForm(start));
 }

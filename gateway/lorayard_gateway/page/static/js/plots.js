@@ -24,7 +24,7 @@ export class Plot {
       const key = s("svg", { class: "key", viewBox: "0 0 16 4", "aria-hidden": "true" }, s("path", { d: "M0 2H16", class: `stroke ${line.color}`, "stroke-dasharray": line.dash ? "4 2" : undefined }));
       return h("span", { class: "item" }, key, line.label, " ", this.legend[index]);
     });
-    this.element = h("figure", { class: "card" }, h("figcaption", {}, h("h3", {}, title), h("span", { class: "legend" }, items)), this.place);
+    this.element = h("figure", { class: "card" }, h("figcaption", {}, h("h2", {}, title), h("span", { class: "legend" }, items)), this.place);
     this.turn = () => this.#make();
     dark.addEventListener("change", this.turn);
     this.watch = new ResizeObserver(() => this.#fit());
@@ -63,7 +63,7 @@ export class Plot {
       {
         width: this.place.clientWidth,
         height: this.place.clientHeight,
-        padding: [8, right ? 0 : 10, 0, 0],
+        padding: [8, right ? 0 : 30, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         scales: { x: { time: true }, y: { range: span }, right: { range: span } },

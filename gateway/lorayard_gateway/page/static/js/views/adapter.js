@@ -2,11 +2,11 @@
 
 import { fill, h, say } from "../dom.js";
 import { ask } from "../api.js";
-import { age, bytes, milliseconds, moment, percent, rough, whole } from "../format.js";
+import { age, bytes, many, milliseconds, moment, percent, rough, weight, whole } from "../format.js";
 import { href } from "../links.js";
 import { store } from "../store.js";
 import { Plot } from "../plots.js";
-import { Table, meter } from "../table.js";
+import { Table } from "../table.js";
 import { lift, mayAct, pause, promote, resume, rollBack, strike } from "../deeds.js";
 import { condition, heldAt } from "./adapters.js";
 
@@ -46,11 +46,11 @@ export class AdapterView {
       h("p", { class: "crumbs" }, h("a", { href: "#/adapters" }, "Adapters"), ` / ${this.name.split("/").slice(0, -1).join(" / ")}`),
       h("div", { class: "tools" }, h("h1", {}, this.name.split("/").at(-1)), this.badges, this.actions),
       this.fault,
-      h("section", { class: "card" }, h("h3", {}, "Versions"), this.versions.element),
-      h("section", { class: "card" }, h("h3", {}, "Who gets which"), this.aliases),
+      h("section", { class: "card" }, h("h2", {}, "Versions"), this.versions.element),
+      h("section", { class: "card" }, h("h2", {}, "Who gets which"), this.aliases),
       h("div", { class: "pair" }, this.plots.map((plot) => plot.element)),
-      h("div", { class: "pair" }, scope ? null : h("section", { class: "card" }, h("h3", {}, "Held at"), this.held), h("section", { class: "card" }, h("h3", {}, "About it"), this.labels)),
-      scope ? null : h("section", { class: "card" }, h("h3", {}, "History"), this.changes),
+      h("div", { class: "pair" }, scope ? null : h("section", { class: "card" }, h("h2", {}, "Held at"), this.held), h("section", { class: "card" }, h("h2", {}, "About it"), this.labels)),
+      scope ? null : h("section", { class: "card" }, h("h2", {}, "History"), this.changes),
     );
     this.timer = setInterval(() => document.hidden || this.fetch(), AGAIN_MS);
     this.fetch();
@@ -151,11 +151,11 @@ export class AdapterView {
     const spec = `${now.adapter}@${now.alias}`;
     const strip = h("div", { class: "strip tall", "aria-hidden": "true" });
     now.arms.filter((arm) => arm.weight > 0).forEach((arm, index) => {
-      const piece = h("span", { class: `back-${ARMS[index % ARMS.length]}` }, arm.weight >= 8 ? `${arm.version} · ${rough(arm.weight)} %` : "");
+      const piece = h("span", { class: `back-${ARMS[index % ARMS.length]}` }, arm.weight >= 8 ? `${arm.version} · ${weight(arm.weight)}` : "");
       piece.style.flexGrow = String(arm.weight);
       strip.append(piece);
     });
-    const told = now.arms.map((arm) => `${arm.version} ${rough(arm.weight)} %`).join(", ");
+    const told = now.arms.map((arm) => `version ${arm.version}: ${weight(arm.weight)}`).join(", ");
     const tried = now.arms.filter((arm) => arm.weight > 0 && arm.weight < 100);
     return h(
       "div",
@@ -170,7 +170,7 @@ export class AdapterView {
       past.length > 1 &&
         h("details", {}, h("summary", {}, `${past.length - 1} revisions before`),
           h("ol", { class: "past" }, past.slice(1).map((one) =>
-            h("li", {}, h("b", {}, `${one.revision}: `), one.arms.map((arm) => `${arm.version} ${rough(arm.weight)} %`).join(", ") || "taken away", h("span", { class: "soft" }, ` by ${one.by || "somebody"}, ${moment(one.at)}${one.why ? `: ${one.why}` : ""}`))))),
+            h("li", {}, h("b", {}, `${one.revision}: `), one.arms.map((arm) => `${arm.version} ${weight(arm.weight)}`).join(", ") || "taken away", h("span", { class: "soft" }, ` by ${one.by || "somebody"}, ${moment(one.at)}${one.why ? `: ${one.why}` : ""}`))))),
     );
   }
 
@@ -182,7 +182,7 @@ export class AdapterView {
       this.held,
       mine.map(([key, row]) =>
         h("p", {}, h("b", {}, key.split("@").at(-1)), " ",
-          h("span", { class: "chips" }, row.slots.map((worker) => h("a", { class: "chip", href: href.workers(worker) }, `slot of ${worker}`)), row.host > 0 && h("span", { class: "chip" }, `memory of ${row.host}`), row.loading > 0 && h("span", { class: "chip" }, `loading at ${row.loading}`), row.refused_by.map((worker) => h("span", { class: "chip bad" }, `✕ refused by ${worker}`))),
+          h("span", { class: "chips" }, row.slots.map((worker) => h("a", { class: "chip", href: href.workers(worker) }, `slot of ${worker}`)), row.host > 0 && h("span", { class: "chip" }, `memory of ${many(row.host, "worker")}`), row.loading > 0 && h("span", { class: "chip" }, `loading at ${row.loading}`), row.refused_by.map((worker) => h("span", { class: "chip bad" }, `✕ refused by ${worker}`))),
           !row.slots.length && !row.host && !row.loading && !row.refused_by.length && h("span", { class: "soft" }, "on disk or in the store only"))),
       mine.length === 0 && h("p", { class: "none" }, "No version of it is in the snapshot."),
     );
@@ -228,5 +228,3 @@ export class AdapterView {
     );
   }
 }
-
-export { meter };

@@ -1,6 +1,6 @@
 // Every version of every adapter.
 
-import { bytes, many, milliseconds, percent, rough, short, whole } from "../format.js";
+import { bytes, many, milliseconds, percent, rough, short, weight, whole } from "../format.js";
 import { href } from "../links.js";
 import { store } from "../store.js";
 import { Table } from "../table.js";
@@ -9,7 +9,7 @@ import { Listed } from "./listed.js";
 /** Where a version is held, in words. */
 export function heldAt(row) {
   if (row.slots.length) return `${many(row.slots.length, "slot")}${row.host ? `, ${row.host} in memory` : ""}`;
-  if (row.host) return `memory of ${row.host}`;
+  if (row.host) return `memory of ${many(row.host, "worker")}`;
   return row.loading ? "loading" : "disk";
 }
 
@@ -22,14 +22,12 @@ export function condition(row) {
   return { text: row.pinned ? `${text} · pinned` : text, class: `badge ${kind}` };
 }
 
-const spec = (key) => key;
-
 export class AdaptersView extends Listed {
   constructor(scope, params) {
     const columns = [
       { id: "name", title: "Adapter", sort: (row) => row.key, cell: (row) => ({ text: short(row.key), title: row.key, href: href.adapter(row.key) }) },
       { id: "state", title: "State", sort: (row) => row.state, cell: condition },
-      { id: "aliases", title: "Aliases", wide: "l", sort: (row) => Object.keys(row.aliases).join(), cell: (row) => Object.entries(row.aliases).map(([word, share]) => (share === 100 ? word : `${word} ${rough(share)} %`)).join(", ") },
+      { id: "aliases", title: "Aliases", wide: "l", sort: (row) => Object.keys(row.aliases).join(), cell: (row) => Object.entries(row.aliases).map(([word, share]) => (share === 100 ? word : `${word} ${weight(share)}`)).join(", ") },
       ...(scope
         ? []
         : [
@@ -46,7 +44,7 @@ export class AdaptersView extends Listed {
       title: "Adapters",
       table: new Table({ label: "Adapters", columns, sort: scope ? "name" : "waiting", descending: !scope, tall: true, empty: "No adapter fits." }),
       fields: {
-        name: (_, key) => spec(key),
+        name: (_, key) => key,
         state: (row) => (row.struck ? `${row.state} struck` : row.state),
         alias: (row) => Object.keys(row.aliases).join(" "),
         worker: (row) => row.slots.join(" "),

@@ -1,7 +1,6 @@
 // Lists that are asked for, a page of them at a time, since no snapshot holds them.
 
-import { fill, h, say } from "../dom.js";
-import { ask } from "../api.js";
+import { h, say } from "../dom.js";
 import { many } from "../format.js";
 import { Listed } from "./listed.js";
 
@@ -43,5 +42,3 @@ export function select(id, label, options, value, changed) {
   const element = h("select", { id, onchange: () => changed(element.value) }, options.map(([given, text]) => h("option", { value: given, selected: given === value }, text)));
   return h("span", { class: "field" }, h("label", { for: id }, label), element);
 }
-
-export { ask, fill };

@@ -2,7 +2,7 @@
 
 import { fill, h, say } from "../dom.js";
 import { ask } from "../api.js";
-import { moment, milliseconds, seconds, short, whole } from "../format.js";
+import { moment, milliseconds, seconds, whole } from "../format.js";
 import { href } from "../links.js";
 import { cancel, mayAct, viewer } from "../deeds.js";
 
@@ -39,7 +39,7 @@ export class JobView {
       this.sentence,
       this.fault,
       this.bar,
-      h("div", { class: "pair" }, h("section", { class: "card" }, h("h3", {}, "What happened"), this.steps), h("section", { class: "card" }, h("h3", {}, "The job"), this.facts)),
+      h("div", { class: "pair" }, h("section", { class: "card" }, h("h2", {}, "What happened"), this.steps), h("section", { class: "card" }, h("h2", {}, "The job"), this.facts)),
       this.attempts,
       this.decisions,
       this.texts,
@@ -114,7 +114,7 @@ export class JobView {
     }
     fill(
       this.bar,
-      h("h3", {}, `Where ${milliseconds(whole_ms)} went`),
+      h("h2", {}, `Where ${milliseconds(whole_ms)} went`),
       strip,
       h("p", { class: "legend" }, parts.map(([name, value, color]) => h("span", { class: "item" }, h("span", { class: `dot back-${color}`, "aria-hidden": "true" }), `${name} `, h("b", {}, milliseconds(value))))),
     );
@@ -140,11 +140,11 @@ export class JobView {
     );
   }
 
-  #facts({ status, result }) {
+  #facts({ status, result, decisions }) {
     const maker = result?.maker;
     const pairs = [
       ["Tenant", this.tenant],
-      ["Lane", status.lane],
+      ["Lane", status.lane ?? decisions.at(-1)?.lane],
       ["Adapter", status.adapter ?? (maker ? (maker.adapter ? `${maker.adapter}@${maker.version}` : "the base model") : null)],
       ["Weights", maker?.digest],
       ["Chosen by", maker?.rule],
@@ -169,14 +169,14 @@ export class JobView {
       h("tr", {}, h("th", { scope: "row" }, String(one.attempt)), h("td", {}, moment(one.at)), h("td", {}, one.worker), h("td", {}, h("span", { class: "badge bad" }, `✕ ${one.code}`)), h("td", {}, one.message), h("td", { class: "right" }, one.waited_seconds === null ? "–" : seconds(one.waited_seconds))),
     );
     const heads = ["Attempt", "When", "Worker", "Code", "What", "Then waited"].map((title) => h("th", { scope: "col" }, title));
-    fill(this.attempts, h("h3", {}, "Attempts that failed"), h("div", { class: "scroll" }, h("table", { "aria-label": "Attempts that failed" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines))));
+    fill(this.attempts, h("h2", {}, "Attempts that failed"), h("div", { class: "scroll" }, h("table", { "aria-label": "Attempts that failed" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines))));
   }
 
   #decisions(decisions) {
     this.decisions.hidden = decisions.length === 0;
     fill(
       this.decisions,
-      h("h3", {}, decisions.length > 1 ? "Decision records" : "Decision record"),
+      h("h2", {}, decisions.length > 1 ? "Decision records" : "Decision record"),
       decisions.map((record, index) =>
         h(
           "details",
@@ -191,7 +191,7 @@ export class JobView {
   async #texts() {
     try {
       const { prompt, answer } = await ask("texts", { tenant: this.tenant, job: this.job });
-      const part = (title, text) => [h("h3", {}, title), text === null ? h("p", { class: "none" }, "It is kept no more, or not yet there.") : h("pre", { tabindex: "0" }, text)];
+      const part = (title, text) => [h("h2", {}, title), text === null ? h("p", { class: "none" }, "It is kept no more, or not yet there.") : h("pre", { tabindex: "0" }, text)];
       fill(this.texts, part("Prompt", prompt), part("Answer", answer));
       this.texts.hidden = false;
     } catch (error) {

@@ -17,9 +17,9 @@ export class Jobs extends Asked {
     const state = params.get("state") ?? "waiting";
     const wanted = { state, tenant: params.get("tenant") ?? "", lane: params.get("lane") ?? "", adapter: params.get("adapter") ?? "" };
     const go = (changed) => (location.hash = href.jobs({ ...wanted, ...changed }));
-    const tenant = h("input", { id: "tenant", value: wanted.tenant, size: "12", onchange: () => go({ tenant: tenant.value.trim() }) });
-    const adapter = h("input", { id: "adapter", value: wanted.adapter, size: "16", onchange: () => go({ adapter: adapter.value.trim() }) });
-    const id = h("input", { id: "find", size: "16", placeholder: "id, then Enter", onchange: () => id.value.trim() && (location.hash = href.job(tenant.value.trim() || scope || "default", id.value.trim())) });
+    const tenant = h("input", { id: "tenant", value: wanted.tenant, size: "10", onchange: () => go({ tenant: tenant.value.trim() }) });
+    const adapter = h("input", { id: "adapter", value: wanted.adapter, size: "14", onchange: () => go({ adapter: adapter.value.trim() }) });
+    const id = h("input", { id: "find", size: "12", placeholder: "id, then Enter", onchange: () => id.value.trim() && (location.hash = href.job(tenant.value.trim() || scope || "default", id.value.trim())) });
     super({
       title: "Jobs",
       table: new Table({ label: "Jobs", columns: columns(state), sort: "at", descending: state === "ended", tall: true, empty: "No job fits." }),

@@ -33,7 +33,7 @@ export class Overview {
     this.lanes = h("div", { class: "lanes" });
     this.workers = h("ul", { class: "crew" });
     this.holds = h("ul", { class: "holds" });
-    this.heldCard = h("section", { class: "card", hidden: true }, h("h3", {}, "Held back by people"), this.holds);
+    this.heldCard = h("section", { class: "card", hidden: true }, h("h2", {}, "Held back by people"), this.holds);
     this.waits = new Table({
       label: "What waits, and for what",
       sort: "jobs",
@@ -53,13 +53,13 @@ export class Overview {
       scope ? null : h("section", { class: "state", "aria-label": "State of the yard" }, this.verdict, this.troubles),
       this.tiles.element,
       h("div", { class: "pair" }, this.plots.element, this.rates?.element),
-      scope ? null : h("section", { class: "card" }, h("h3", {}, "Workers"), this.workers),
+      scope ? null : h("section", { class: "card" }, h("h2", {}, "Workers"), this.workers),
       this.heldCard,
       h(
         "div",
         { class: "pair aside" },
-        scope ? null : h("section", { class: "card" }, h("h3", {}, "What waits, and for what"), this.waits.element),
-        h("section", { class: "card" }, h("h3", {}, "Lanes"), this.lanes),
+        scope ? null : h("section", { class: "card" }, h("h2", {}, "What waits, and for what"), this.waits.element),
+        h("section", { class: "card" }, h("h2", {}, "Lanes"), this.lanes),
       ),
     );
   }

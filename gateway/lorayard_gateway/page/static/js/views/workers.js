@@ -7,6 +7,7 @@ import { drain, mayAct, pause, resume } from "../deeds.js";
 import { Listed } from "./listed.js";
 
 const SILENT_SECONDS = 5;
+const SHOWN = 2;
 
 /** How a worker is, as a word, a mark and a kind: the mark says it without colours. */
 export function stateOf(row) {
@@ -30,7 +31,7 @@ export class Workers extends Listed {
       { id: "done", title: "Done", right: true, wide: "l", sort: (row) => row.succeeded, cell: (row) => whole(row.succeeded) },
       { id: "failed", title: "Failed", right: true, wide: "l", sort: (row) => row.failed, cell: (row) => (row.failed ? { text: `✕ ${whole(row.failed)}`, class: "bad" } : "0") },
       { id: "memory", title: "Memory", right: true, wide: "l", sort: (row) => row.slot_bytes + row.host_bytes, cell: (row) => bytes(row.slot_bytes + row.host_bytes) },
-      { id: "holds", title: "In its slots", wide: "l", cell: (row) => ({ text: row.adapters.length > 4 ? ` +${row.adapters.length - 4}` : "", chips: row.adapters.slice(0, 4) }) },
+      { id: "holds", title: "In its slots", wide: "l", cell: (row) => ({ text: row.adapters.length > SHOWN ? ` +${row.adapters.length - SHOWN}` : "", chips: row.adapters.slice(0, SHOWN) }) },
       ...(mayAct() ? [{ id: "do", title: "", right: true, wide: "m", cell: (row) => ({ buttons: buttons(row) }), press }] : []),
     ];
     super({
