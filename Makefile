@@ -19,7 +19,7 @@ PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRA
 # Tests start hundreds of processes: each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-short test tests promtool test-openai lint types mypy pyright pyright-packages fmt bench bench-engine bench-routing bench-calibration routing-plots bench-vllm bench-peers ledger schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test tests promtool test-openai lint types mypy pyright pyright-packages fmt bench bench-engine bench-routing bench-calibration routing-plots page-pictures bench-vllm bench-peers ledger schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -97,6 +97,9 @@ routing-plots: $(READY) ## every rule in every regime, then docs/images anew (ha
 	$(BIN)/python -m benchmarks.routing.study $(PARTS)
 	$(PINNED_BUILD) $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plots]'
 	$(BIN)/python benchmarks/routing/plots.py
+
+page-pictures: $(READY) ## photograph the page over a yard at work for docs/images anew (3 minutes; wants chromium)
+	$(BIN)/python -m benchmarks.page.pictures
 
 # vLLM wants other versions than ours, so it lives apart; torch first, or a build with gigabytes of CUDA comes.
 $(VLLM)/.ready: benchmarks/engine/constraints-vllm.txt

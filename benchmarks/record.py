@@ -33,6 +33,7 @@ SELDOM = {
     "engine-gpu-7b": (*_ON_GPU, "random-7b"),
     "quantization": (str(_ENGINE / "quantization.py"),),
     "footprint": (str(_ENGINE / "footprint.py"),),
+    "page": ("-m", "benchmarks.page.refresh"),
     "peers": ("-m", "benchmarks.peers.bench"),
 }
 """Run where they are named only."""

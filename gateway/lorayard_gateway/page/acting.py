@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Any, assert_never
 
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lorayard import CancelOutcome, CancelQuery, Client, InvalidRequestError, RedriveOutcome
+from lorayard import CancelOutcome, Client, InvalidRequestError
 from lorayard.openai_shapes import BodyError
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.page.deeds import (
     DEEDS,
     Cancel,
+    CancelListed,
     CancelMatching,
     Deed,
     Lift,
     Pause,
     Promote,
     Redrive,
+    RedriveListed,
     RedriveMatching,
     Resume,
     Rollback,
     Strike,
 )
-from lorayard_gateway.page.errors import nothing_meant
-from lorayard_gateway.page.letters import dead_query
+from lorayard_gateway.page.many import (
+    UNDONE,
+    Done,
+    cancel_listed,
+    cancel_matching,
+    redrive_listed,
+    redrive_matching,
+)
 from lorayard_gateway.page.replies import page_reply
 from lorayard_gateway.page.viewer import Viewer
 from lorayard_schemas.control import label_of
 from lorayard_schemas.reasons import plain_reason
 from lorayard_shared.logs import Event
-from lorayard_shared.value import value
 
 PRELOAD_SECONDS = 20.0
 """Somebody waits before a page."""
 
-
-@value
-class Done:
-    """What came of it."""
-
-    text: str
-    count: int = 1
-    """Things that it was done to, or would be."""
-    failed: int = 0
+LOGGED = 20
+"""Of the things that one deed names; `done` says how many it was done to."""
 
 
 async def act(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
@@ -64,9 +64,14 @@ async def act(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
             Event.PAGE_ACTED,
             by=viewer.name,
             done=done.text,
-            **deed.model_dump(mode="json", exclude_none=True),
+            **_told(deed),
         )
     return page_reply({"text": done.text, "count": done.count, "failed": done.failed})
+
+
+def _told(deed: Deed) -> dict[str, Any]:
+    told = deed.model_dump(mode="json", exclude_none=True)
+    return {name: field[:LOGGED] if isinstance(field, list) else field for name, field in told.items()}
 
 
 def _deed(body: object) -> Deed:
@@ -83,11 +88,15 @@ async def _done(gateway: Gateway, client: Client, deed: Deed) -> Done:
         case Cancel():
             return await _cancel(gateway, deed)
         case CancelMatching():
-            return await _cancel_matching(gateway, client, deed)
+            return await cancel_matching(gateway, client, deed)
+        case CancelListed():
+            return await cancel_listed(gateway, deed)
         case Redrive():
             return await _redrive(client, deed)
         case RedriveMatching():
-            return await _redrive_matching(client, deed)
+            return await redrive_matching(client, deed)
+        case RedriveListed():
+            return await redrive_listed(client, deed)
         case Pause() | Resume():
             return await _control(client, deed)
         case Strike() | Lift():
@@ -115,51 +124,12 @@ _CANCELLED = {
 }
 
 
-async def _cancel_matching(gateway: Gateway, client: Client, deed: CancelMatching) -> Done:
-    if all(one is None for one in (deed.tenant, deed.lane, deed.adapter, deed.older_than_seconds)):
-        raise nothing_meant()
-    query = CancelQuery(adapter=deed.adapter, lane=deed.lane, older_than_seconds=deed.older_than_seconds)
-    tenants = [deed.tenant] if deed.tenant is not None else await _tenants(client)
-    count = failed = 0
-    for tenant in tenants:
-        if count + failed >= deed.most:
-            break
-        of_tenant = await gateway.client(tenant)
-        report = await of_tenant.cancel_where(query, most=deed.most - count - failed, dry_run=deed.count_only)
-        failed += len(report.errors)
-        count += len(report.outcomes) - len(report.errors) + (report.beyond if deed.count_only else 0)
-    if deed.count_only:
-        return Done(text=f"{count} jobs fit", count=count)
-    return Done(text=f"{count} jobs cancelled{_but(failed)}", count=count, failed=failed)
-
-
-async def _tenants(client: Client) -> list[str]:
-    """Those that have unfinished jobs."""
-    depth, scheduled = await client.queue_depth(), await client.scheduled(all_tenants=True)
-    return sorted({one.tenant for one in depth.unfinished} | {one.address.tenant for one in scheduled})
-
-
 async def _redrive(client: Client, deed: Redrive) -> Done:
     report = await client.dead.redrive(deed.number)
-    if report.outcome in (RedriveOutcome.REFUSED, RedriveOutcome.FAILED):
+    if report.outcome in UNDONE:
         raise InvalidRequestError(field="number", reason=report.reason or report.outcome)
     now = f"queued again as {report.new_job}" if report.new_job is not None else report.reason
     return Done(text=f"letter {deed.number}: {now}")
-
-
-async def _redrive_matching(client: Client, deed: RedriveMatching) -> Done:
-    query = dead_query(deed.tenant, deed.adapter, deed.code, limit=deed.most)
-    count = failed = 0
-    if deed.count_only:
-        async for _ in client.dead.all(**query):
-            count += 1
-        return Done(text=f"{count} dead letters fit", count=count)
-    async for report in client.dead.redrive_all(**query):
-        if report.outcome in (RedriveOutcome.REFUSED, RedriveOutcome.FAILED):
-            failed += 1
-        else:
-            count += 1
-    return Done(text=f"{count} jobs queued again{_but(failed)}", count=count, failed=failed)
 
 
 async def _control(client: Client, deed: Pause | Resume) -> Done:
@@ -194,7 +164,3 @@ async def _alias(client: Client, deed: Promote | Rollback) -> Done:
     )
     warned = f"; {'; '.join(report.warnings)}" if report.warnings else ""
     return Done(text=f"{deed.alias} is promoted: {report.record.shares}{warned}")
-
-
-def _but(failed: int) -> str:
-    return f", {failed} could not be" if failed else ""

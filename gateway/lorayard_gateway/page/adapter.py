@@ -60,6 +60,18 @@ async def show_adapter(gateway: Gateway, request: Request, viewer: Viewer) -> Re
     return page_reply(told)
 
 
+async def show_past(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
+    """What it was asked for in the last minutes, by all tenants.
+
+    Raises:
+        ApiError: that is not for this viewer.
+    """
+    name = read_query(AdapterQuery, request.query_params).name
+    if viewer.scope is not None:
+        raise tenant_refused()
+    return page_reply({"points": gateway.feed.pasts.of(name)})
+
+
 def _version(record: AdapterRecord, *, public: bool) -> Row:
     row = record.model_dump(mode="json", exclude={"v", "files", "prompt_template"})
     if public:

@@ -9,13 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from lorayard.cancel_many import MOST
 from lorayard_schemas.control import Controlled
 from lorayard_schemas.job import Lane
-from lorayard_schemas.names import Tenant
+from lorayard_schemas.names import JobId, Tenant
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 """Whoever asks why a job waits is told it."""
 
 OptionalReason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+MOST_LISTED = 2000
+"""As many as a list of the page has."""
 
 
 class _Deed(BaseModel):
@@ -28,6 +32,20 @@ class Cancel(_Deed):
     deed: Literal["cancel"]
     tenant: Tenant
     job: str
+
+
+class ListedJob(_Deed):
+    """One of many."""
+
+    tenant: Tenant
+    job: JobId
+
+
+class CancelListed(_Deed):
+    """End these."""
+
+    deed: Literal["cancel_listed"]
+    jobs: tuple[ListedJob, ...] = Field(min_length=1, max_length=MOST_LISTED)
 
 
 class CancelMatching(_Deed):
@@ -48,6 +66,14 @@ class Redrive(_Deed):
 
     deed: Literal["redrive"]
     number: int = Field(ge=1, le=2**53)
+
+
+class RedriveListed(_Deed):
+    """The same of these."""
+
+    deed: Literal["redrive_listed"]
+    numbers: tuple[Annotated[int, Field(ge=1, le=2**53)], ...] = Field(min_length=1, max_length=200)
+    """Each is looked up by itself."""
 
 
 class RedriveMatching(_Deed):
@@ -117,7 +143,18 @@ class Rollback(_Deed):
 
 
 Deed = Annotated[
-    Cancel | CancelMatching | Redrive | RedriveMatching | Pause | Resume | Strike | Lift | Promote | Rollback,
+    Cancel
+    | CancelListed
+    | CancelMatching
+    | Redrive
+    | RedriveListed
+    | RedriveMatching
+    | Pause
+    | Resume
+    | Strike
+    | Lift
+    | Promote
+    | Rollback,
     Field(discriminator="deed"),
 ]
 

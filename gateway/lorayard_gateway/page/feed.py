@@ -13,6 +13,7 @@ import structlog
 from lorayard.errors import LorayardError
 from lorayard_gateway.catalogue import Catalogue
 from lorayard_gateway.page.channel import Channel
+from lorayard_gateway.page.pasts import Pasts
 from lorayard_gateway.page.sight import Sight, away, of_tenant, sight_of
 from lorayard_schemas.snapshot import YardSnapshot
 from lorayard_shared.bus.connection import ApiError
@@ -34,6 +35,7 @@ class Feed:
         self._read = read
         self._catalogue = catalogue
         self.yard = Channel()
+        self.pasts = Pasts()
         self._tenants: dict[str, Channel] = {}
         self._sequence = 0
         self._wanted = asyncio.Event()
@@ -87,6 +89,7 @@ class Feed:
         if snapshot.sequence != self._sequence or self.yard.sight.head.get("away"):
             self._sequence = snapshot.sequence
             self._show(sight_of(snapshot, self.yard.sight))
+            self.pasts.add(snapshot.at, self.yard.sight.tables["adapters"])
 
     def _show(self, sight: Sight) -> None:
         self.yard.show(sight)

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.page.acting import act
-from lorayard_gateway.page.adapter import show_adapter
+from lorayard_gateway.page.adapter import show_adapter, show_past
 from lorayard_gateway.page.errors import tenant_refused
 from lorayard_gateway.page.events import Events
 from lorayard_gateway.page.guard import Handler, enclosed, told
@@ -43,6 +43,7 @@ def page_routes(gateway: Gateway) -> list[Route]:
         "job": show_job,
         "texts": show_texts,
         "adapter": show_adapter,
+        "past": show_past,
         "dead": list_letters,
     }
     return [

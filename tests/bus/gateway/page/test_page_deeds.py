@@ -67,6 +67,9 @@ async def test_pauses_and_strikes_are_made_and_taken_back_in_the_operators_name(
         ({"deed": "cancel_matching"}, "tenant"),
         ({"deed": "cancel_matching", "lane": "bulk", "most": 0}, "most"),
         ({"deed": "cancel_matching", "lane": "bulk", "sql": 1}, "sql"),
+        ({"deed": "cancel_listed", "jobs": []}, "jobs"),
+        ({"deed": "cancel_listed", "jobs": [{"tenant": "acme", "job": "../x"}]}, "jobs.0.job"),
+        ({"deed": "redrive_listed", "numbers": [0]}, "numbers.0"),
         ({"deed": "promote", "alias": "no-alias"}, "alias"),
     ],
 )
@@ -99,6 +102,23 @@ async def test_all_that_match_are_counted_and_no_more_are_cancelled(
     assert (await door.yard.result(left, tenant="globex")).state == "cancelled"
 
 
+async def test_of_what_is_listed_no_other_job_is_cancelled(
+    operated: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, http = operated
+    jobs: list[dict[str, str]] = []
+    for tenant in ("acme", "globex"):
+        async with Client(settings=door.yard.settings, tenant=tenant) as client:
+            report = await client.submit_many([GenerateRequest(f"{n}") for n in range(3)])
+            jobs += [{"tenant": tenant, "job": handle.id} for handle in report.handles]
+    listed = [*jobs[:2], *jobs[3:4]]
+    assert (await done(http, "cancel_listed", jobs=listed))["text"] == "3 jobs cancelled"
+    again = await done(http, "cancel_listed", jobs=[*listed, jobs[5]])
+    assert (again["text"], again["count"]) == ("1 job cancelled, 3 had ended before", 1)
+    left = [one for one in jobs if await door.yard.stored(one["job"], tenant=one["tenant"]) is None]
+    assert left == [jobs[2], jobs[4]]
+
+
 async def _ended(door: Door, tenant: str, jobs: list[str]) -> list[str]:
     return [job for job in jobs if await door.yard.stored(job, tenant=tenant) is not None]
 
@@ -124,6 +144,8 @@ async def test_dead_letters_are_listed_and_tried_again(operated: tuple[Door, htt
     assert (refused.status_code, "no job" in refused.text) == (400, True)
     assert (await done(http, "redrive_matching", **query))["failed"] == 1
     assert (await done(http, "redrive_matching", code="other", count_only=True))["count"] == 0
+    told = await done(http, "redrive_listed", numbers=[letter["number"], 999])
+    assert told["text"] == "0 jobs queued again, 1 could not be"
 
 
 async def test_an_alias_is_rolled_back_and_promoted(

@@ -163,3 +163,11 @@ async def test_an_adapter_page_has_versions_aliases_and_history__f3(
         assert (alias["now"]["arms"], alias["now"]["why"]) == ([{"version": "1", "weight": 100.0}], "first")
         assert ("aliases", "first") in [(one["what"], one["reason"]) for one in told["changes"]]
         assert (await http.get("/ui/api/adapter", params={"name": "a/b/none"})).status_code == 404
+        async with page(door, door.key) as tenants:
+            assert (await tenants.get("/ui/api/past", params={"name": ADAPTER})).status_code == 404
+
+        async def has_a_past() -> bool:
+            answer = await http.get("/ui/api/past", params={"name": ADAPTER})
+            return [len(point) for point in answer.json()["points"][:1]] == [5]
+
+        await door.yard.wait_until(has_a_past)

@@ -120,6 +120,27 @@ export async function cancelMatching(query, told) {
   });
 }
 
+/** These jobs and no others, as `{tenant, job}`: those that a filter has left in a list. */
+export function cancelListed(jobs, more) {
+  return confirmDeed({
+    title: `Cancel ${many(jobs.length, "job")}?`,
+    text: `Those that are listed and fit the filter. ${more ? "More may fit than are listed. " : ""}None of them gets an answer.`,
+    verb: `Cancel ${many(jobs.length, "job")}`,
+    danger: true,
+    deed: { deed: "cancel_listed", jobs },
+  });
+}
+
+export function redriveListed(numbers) {
+  return confirmDeed({
+    title: `Try ${many(numbers.length, "job")} again?`,
+    text: "Those of the letters that fit the filter, each under a new id.",
+    verb: `Try ${many(numbers.length, "job")} again`,
+    danger: true,
+    deed: { deed: "redrive_listed", numbers },
+  });
+}
+
 export async function redriveMatching(query, told) {
   const deed = { deed: "redrive_matching", ...query };
   const count = await counted(deed);

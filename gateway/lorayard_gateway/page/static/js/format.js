@@ -79,5 +79,6 @@ export function many(count, one, more = `${one}s`) {
 
 /** The last part of an adapter's name, which tells it from others; the whole is in its title. */
 export function short(adapter) {
-  return adapter ? adapter.split("/").slice(-1)[0] : "chosen by the yard";
+  // `_` is what a dispatcher calls those that name none.
+  return adapter && adapter !== "_" ? adapter.split("/").slice(-1)[0] : "chosen by the yard";
 }

@@ -18,6 +18,7 @@ import { AdapterView } from "./views/adapter.js";
 
 const TICK_MS = 1000;
 const STALE_MS = 8000;
+const LOST_MS = 5000;
 
 const TABS = [
   ["", "Overview", Overview],
@@ -144,7 +145,13 @@ function pulse() {
   if (store.head.away) state("bad", "✕ no yard");
   else if (store.live && performance.now() - store.heard < STALE_MS) state("good", "● live");
   else if (store.live) state("good", "● live, unchanged");
-  else if (store.source || store.head.overview) state("warn", "▲ reconnecting");
+  else if (store.source || store.head.overview) {
+    state("warn", "▲ reconnecting");
+    if (store.head.overview && performance.now() - store.heard > LOST_MS) {
+      say(away, "✕ The gateway does not answer; this is how the yard was when it did.");
+      away.hidden = false;
+    }
+  }
 }
 
 document.addEventListener("logged-out", loggedOut);

@@ -5,6 +5,9 @@ import { h, s, say } from "./dom.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
+/** Of lines; text of the same color is darker, to be read on its faint back. */
+const SHADES = { orange: "amber" };
+
 function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
@@ -75,7 +78,7 @@ export class Plot {
         series: [
           {},
           ...this.lines.map((line) => ({
-            stroke: color(`--${line.color}`),
+            stroke: color(`--${SHADES[line.color] ?? line.color}`),
             fill: line.fill ? color(`--${line.color}-faint`) : undefined,
             dash: line.dash ? [5, 3] : undefined,
             width: 1.75,

@@ -36,11 +36,12 @@ export class Table {
     return this.scroll;
   }
 
-  /** Take rows as `[key, row]`; they keep their order while somebody points at one. */
+  /** Take rows as `[key, row]`; they keep their order while somebody points at one, or has come to one by keys. */
   set(rows) {
     const found = [];
     for (const [key, row] of rows) if (this.filter(row, key)) found.push([key, row]);
-    if (this.body.matches(":hover") && this.shown.length) {
+    const used = this.body.matches(":hover") || this.body.contains(document.activeElement);
+    if (used && this.shown.length) {
       const place = new Map(this.shown.map(([key], index) => [key, index]));
       found.sort((one, other) => (place.get(one[0]) ?? Infinity) - (place.get(other[0]) ?? Infinity) || 0);
     } else this.#sort(found);

@@ -69,6 +69,29 @@ async def test_the_keyboard_alone_leads_everywhere__f3(open_door: OpenDoor, yard
     await help_page.wait_for(state="detached")
 
 
+async def test_who_has_come_to_a_line_by_keys_stays_there_while_the_list_changes__f3(
+    open_door: OpenDoor, yard: Yard, look: Look
+) -> None:
+    door: Door = await open_door(gateway_page="operate", gateway_keys=False)
+    async with Client(settings=yard.settings, tenant="many") as many:
+        await many.submit_many([GenerateRequest(f"{n}") for n in range(3)])
+    async with Client(settings=yard.settings, tenant="few") as few:
+        handle = await few.submit("hello")
+        eye = await look(door, path="queues")
+        await eye.says("few", "tbody")
+        rows = eye.page.locator("tbody tr:not(.space)")
+        await rows.nth(1).get_by_role("button", name="Cancel all").focus()
+        await few.submit_many([GenerateRequest(f"{n}") for n in range(7)])
+        await rows.nth(1).filter(has_text="8").wait_for()
+        assert await eye.page.evaluate(FOCUSED) == "Cancel all"
+        await eye.go(f"job?tenant=few&job={handle.id}")
+        cancel = eye.page.get_by_role("button", name="Cancel the job")
+        await cancel.focus()
+        before = await eye.page.locator(".sentence").inner_text()
+        await eye.page.locator(".sentence").filter(has_not_text=before).wait_for()
+        assert await cancel.evaluate("button => button === document.activeElement")
+
+
 async def test_a_bus_that_is_away_is_told_and_its_return_too__f3(
     own_yard: Yard, own_server: RunningServer, look: Look
 ) -> None:
@@ -96,9 +119,11 @@ async def test_a_gateway_that_is_away_is_told_and_its_return_too__f3(yard: Yard,
         eye = await look(Door(url=url, key="", gateway=gateway, yard=yard, admin=admin))
         await eye.says("live", "#line")
     await eye.says("reconnecting", "#line")
+    await eye.says("The gateway does not answer", "#away")
     again = settings.model_copy(update={"gateway_port": int(url.rpartition(":")[2])})
     async with opened(again):
         await eye.says("live", "#line")
+        await eye.page.locator("#away").wait_for(state="hidden")
 
 
 async def test_all_that_match_are_named_by_their_number_before_they_end__f3(
@@ -126,3 +151,27 @@ async def test_all_that_match_are_named_by_their_number_before_they_end__f3(
         await eye.says("7 jobs cancelled", "#toasts")
         for handle in (spared, late):
             assert await yard.stored(handle.id) is None, "it was not among those that were named"
+
+
+async def test_with_a_filter_only_what_is_listed_ends__f3(
+    open_door: OpenDoor, yard: Yard, look: Look
+) -> None:
+    door: Door = await open_door(gateway_page="operate", gateway_keys=False)
+    async with Client(settings=yard.settings, tenant="acme") as client:
+        report = await client.submit_many([GenerateRequest(f"{n}") for n in range(3)])
+        later = await client.submit("later", delay_seconds=600.0)
+    eye = await look(door, path="jobs?tenant=acme")
+    cancel_all = eye.page.get_by_role("button", name="Cancel all that match")
+    await eye.says("3", ".count")
+    await eye.page.locator("#filter").fill(f"job:{report.handles[1].id}")
+    await eye.says("1 of 3", ".count")
+    await cancel_all.click()
+    await eye.page.get_by_role("button", name="Cancel 1 job", exact=True).click()
+    await eye.says("1 job cancelled", "#toasts")
+    await eye.go("jobs?state=delayed")
+    await eye.says(later.id, "tbody")
+    await cancel_all.click()
+    await eye.page.get_by_role("dialog", name="Cancel 1 job?").get_by_role("button").last.click()
+    await eye.page.locator(".toast").nth(1).wait_for()
+    stored = [await yard.stored(one.id) for one in (*report.handles, later)]
+    assert [one is not None for one in stored] == [False, True, False, True]

@@ -11,7 +11,7 @@ import { lift, mayAct, pause, promote, resume, rollBack, strike } from "../deeds
 import { condition, heldAt } from "./adapters.js";
 
 const AGAIN_MS = 5000;
-const POINTS = 600;
+const POINTS = 900;
 const ARMS = ["blue", "orange", "green", "purple", "red"];
 
 export class AdapterView {
@@ -54,6 +54,7 @@ export class AdapterView {
     );
     this.timer = setInterval(() => document.hidden || this.fetch(), AGAIN_MS);
     this.fetch();
+    if (!scope) this.#past();
   }
 
   close() {
@@ -195,6 +196,22 @@ export class AdapterView {
     const most = (name) => (traffic.length ? Math.max(...traffic.map((one) => one[name])) / 1000 : null);
     this.points.push([at, traffic.reduce((sum, one) => sum + one.per_second, 0), rows.reduce((sum, row) => sum + row.waiting, 0), most("p95_ms"), most("p50_ms")]);
     if (this.points.length > POINTS) this.points.shift();
+    this.#plot();
+  }
+
+  /** What its gateway remembers; without it the plots begin now. */
+  async #past() {
+    try {
+      const { points } = await ask("past", { name: this.name });
+      const first = this.points[0]?.[0] ?? Infinity;
+      this.points.unshift(...points.filter(([at]) => at < first));
+      this.#plot();
+    } catch (error) {
+      say(this.fault, error.message);
+    }
+  }
+
+  #plot() {
     const column = (index) => this.points.map((point) => point[index]);
     this.plots[0].set([column(0), column(1), column(2)]);
     this.plots[1].set([column(0), column(3), column(4)]);

@@ -29,6 +29,7 @@ export class Asked extends Listed {
       const { rows, more } = await this.read();
       if (mine !== this.asked) return;
       say(this.fault, "");
+      this.more = more;
       this.show(rows);
       if (more) say(this.count, `the first ${many(rows.size, "line")}; there are more`);
     } catch (error) {

@@ -5,8 +5,12 @@ import { ask } from "../api.js";
 import { age, short } from "../format.js";
 import { href } from "../links.js";
 import { Table } from "../table.js";
-import { mayAct, redrive, redriveMatching } from "../deeds.js";
+import { toast } from "../dialog.js";
+import { mayAct, redrive, redriveListed, redriveMatching } from "../deeds.js";
 import { Asked } from "./asked.js";
+
+/** Each of them is looked up by itself. */
+const AT_ONCE = 200;
 
 export class Dead extends Asked {
   constructor(_, params) {
@@ -41,18 +45,20 @@ export class Dead extends Asked {
   }
 
   async #all() {
-    // Only what a query can say: words that a filter finds elsewhere would mean more than is listed.
+    // What a query can say means all letters that fit, listed or not; any other word those that are listed.
     const query = {};
     for (const word of this.input.value.split(/\s+/).filter(Boolean)) {
       const [, name, value] = /^(tenant|adapter|code):(.+)$/.exec(word) ?? [];
-      if (!name) return this.#odd(word);
+      if (!name) return this.#listed();
       query[name] = value;
     }
     const told = Object.entries(query).map(([name, value]) => `${name} ${value}`).join(", ") || "all tenants";
     if (await redriveMatching(query, told)) this.fetch();
   }
 
-  #odd(word) {
-    this.fault.textContent = `To try many again, filter by whole tenant:, adapter: or code: only; "${word}" is none of these.`;
+  async #listed() {
+    const numbers = this.table.shown.map(([, row]) => row.number).slice(0, AT_ONCE);
+    if (!numbers.length) toast("nothing fits that");
+    else if (await redriveListed(numbers)) this.fetch();
   }
 }

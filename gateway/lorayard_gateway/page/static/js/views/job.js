@@ -22,7 +22,7 @@ export class JobView {
     this.job = params.get("job") ?? "";
     this.title = `Job ${this.job}`;
     this.badge = h("span", { class: "badge" });
-    this.sentence = h("p", { class: "sentence", "aria-live": "polite" });
+    this.sentence = h("p", { class: "sentence" });
     this.actions = h("span", { class: "actions" });
     this.bar = h("div", { class: "card", hidden: true });
     this.steps = h("ol", { class: "steps" });
@@ -44,6 +44,7 @@ export class JobView {
       this.decisions,
       this.texts,
     );
+    this.said = {};
     this.timer = setInterval(() => document.hidden || this.over || this.fetch(), AGAIN_MS);
     this.fetch();
   }
@@ -74,15 +75,21 @@ export class JobView {
     this.badge.className = `badge big ${kind}`;
     say(this.badge, `${mark} ${(status.state ?? status.place).replaceAll("_", " ")}`);
     say(this.sentence, status.sentence);
-    const said = JSON.stringify([told.steps.map((step) => [step.kind, step.text]), result, told.attempts, told.decisions.length]);
-    if (said === this.said) return;
-    this.said = said;
-    this.#buttons(told);
-    this.#times(result);
-    this.#steps(told.steps);
-    this.#facts(told);
-    this.#attempts(told.attempts);
-    this.#decisions(told.decisions);
+    this.#differs("place", this.badge.textContent, () => say(document.getElementById("says"), status.sentence));
+    this.#differs("buttons", [told.known, this.over], () => this.#buttons(told));
+    this.#differs("times", result, () => this.#times(result));
+    this.#differs("steps", told.steps.map((step) => [step.kind, step.text]), () => this.#steps(told.steps));
+    this.#differs("facts", [status.lane, status.adapter, status.worker, status.attempt, status.last_error, status.held_by, result, told.decisions.length], () => this.#facts(told));
+    this.#differs("attempts", told.attempts, () => this.#attempts(told.attempts));
+    this.#differs("decisions", told.decisions.length, () => this.#decisions(told.decisions));
+  }
+
+  /** Draw a part only where it differs: what somebody has opened or come to by keys stays as it is. */
+  #differs(part, value, draw) {
+    const said = JSON.stringify(value);
+    if (said === this.said[part]) return;
+    this.said[part] = said;
+    draw();
   }
 
   #buttons(told) {

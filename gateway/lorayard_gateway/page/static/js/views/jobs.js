@@ -5,7 +5,8 @@ import { ask } from "../api.js";
 import { age, milliseconds, moment, short } from "../format.js";
 import { href } from "../links.js";
 import { Table } from "../table.js";
-import { cancel, cancelMatching, mayAct } from "../deeds.js";
+import { cancel, cancelListed, cancelMatching, mayAct } from "../deeds.js";
+import { toast } from "../dialog.js";
 import { Asked, select } from "./asked.js";
 
 const STATES = [["waiting", "unfinished"], ["delayed", "delayed"], ["ended", "ended last"]];
@@ -46,10 +47,18 @@ export class Jobs extends Asked {
   }
 
   async #cancelAll() {
-    const { tenant, lane, adapter } = this.wanted;
+    const { state, tenant, lane, adapter } = this.wanted;
+    if (this.input.value.trim() || state !== "waiting") return this.#cancelListed();
     const query = Object.fromEntries(Object.entries({ tenant, lane, adapter }).filter(([, value]) => value));
     const told = [tenant && `tenant ${tenant}`, lane && `lane ${lane}`, adapter && `adapter ${adapter}`].filter(Boolean).join(", ");
     if (await cancelMatching(query, told)) this.fetch();
+  }
+
+  /** A query cannot say what the filter says, nor that only delayed ones are meant. */
+  async #cancelListed() {
+    const jobs = this.table.shown.map(([, { tenant, job }]) => ({ tenant, job }));
+    if (!jobs.length) toast("nothing fits that");
+    else if (await cancelListed(jobs, this.more)) this.fetch();
   }
 }
 

@@ -11,7 +11,7 @@ export class Listed {
     this.table = table;
     this.fields = fields;
     this.rows = new Map();
-    this.count = h("span", { class: "count", role: "status" });
+    this.count = h("span", { class: "count" });
     this.input = h("input", { type: "search", id: "filter", value: params.get("f") ?? "", placeholder: hint, autocomplete: "off", spellcheck: "false" });
     this.input.addEventListener("input", () => this.refilter());
     this.element = h(
@@ -26,6 +26,8 @@ export class Listed {
   refilter() {
     this.table.filter = filterOf(this.input.value, this.fields);
     this.show(this.rows, this.leftOut);
+    // Of what somebody types the result is read out, and not each change of a live list.
+    say(document.getElementById("says"), `${this.count.textContent} in the list`);
   }
 
   show(rows, leftOut = 0) {

@@ -13,11 +13,13 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 
 from lorayard import Client, GenerateRequest, GuardRule, Lane
@@ -170,12 +172,14 @@ async def _scenes(yard: EmbeddedYard, client: Client, browser: Browser, elsewher
         "batches": "batches",
     }
     await _looks(browser, eye, yard.gateway_url, views, elsewhere)
-    await client.aliases.rollback(ALIAS, reason="version 2 rambles, see the answers of this morning")
+    await eye.goto(f"{yard.gateway_url}/ui/#/")
     pid = yard.pids["w2"]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    await eye.goto(f"{yard.gateway_url}/ui/#/")
-    await eye.locator('[data-worker="w2"].bad').wait_for(timeout=10_000)
+    killed = time.monotonic()
+    await eye.locator('[data-worker="w2"].bad').wait_for(timeout=30_000)
+    sys.stdout.write(f"red {time.monotonic() - killed:.1f} s after kill -9\n")
+    await client.aliases.rollback(ALIAS, reason="version 2 rambles, see the answers of this morning")
     after = {f"{name}-after": views[name] for name in ("overview", "adapter", "workers")}
     await _looks(browser, eye, yard.gateway_url, after, elsewhere)
 
@@ -205,6 +209,16 @@ async def _looks(
                 await asyncio.sleep(6.0 if path.startswith("adapter?") and width == 1280 else 1.2)
                 file = folder / (kept or f"{name}-{scheme}-{width}.png")
                 await eye.screenshot(path=file, full_page=True)
+                _shrink(file)
+
+
+def _shrink(file: Path) -> None:
+    """To a palette: nobody sees the difference, and a repository keeps every picture for ever."""
+    with Image.open(file) as picture:
+        small = picture.convert("RGB").quantize(
+            128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+        )
+    small.save(file, optimize=True)
 
 
 if __name__ == "__main__":
