@@ -169,35 +169,8 @@ async def _serve(
     upkeep = Upkeep(bus)
     service = await serve(dispatcher, seats, upkeep, health)
     health.serves(seats, posts, upkeep, watches)
-    guarding = Guard(
-        bus,
-        dispatcher.choosing.directory.aliases,
-        spawn=dispatcher.spawn,
-        is_active=lambda: dispatcher.keeping.is_active(),
-    )
-    keeper = SamplesKeeper(
-        bus, dispatcher.samples, seats=lambda: seats.held, encoder=dispatcher.semantic.encoder
-    )
-    fuse = Fuse(
-        bus,
-        dispatcher.answers,
-        is_active=lambda: dispatcher.keeping.is_active(),
-        is_held=dispatcher.fleet.is_held,
-    )
-    terminated = Terminated(
-        bus,
-        dispatcher.answers,
-        departures=dispatcher.departures,
-        fleet=dispatcher.fleet,
-        has_seat=lambda partition: partition in seats.held and seats.sure(),
-    )
     active = [
-        asyncio.create_task(fuse.run(), name="fuse"),
-        asyncio.create_task(terminated.run(), name="terminated"),
-        asyncio.create_task(dispatcher.limits.run(), name="limits"),
-        asyncio.create_task(dispatcher.shedding.run(), name="shedding"),
-        asyncio.create_task(keeper.run(), name="samples"),
-        asyncio.create_task(guarding.run(), name="guard"),
+        *_loops(dispatcher, bus, seats),
         asyncio.create_task(recurring.run(), name="recurring"),
         asyncio.create_task(upkeep.run(), name="upkeep"),
         asyncio.create_task(seats.run(), name="seats"),
@@ -222,6 +195,40 @@ async def _serve(
                 "seats": seats.leave,
             }
         )
+
+
+def _loops(dispatcher: Dispatcher, bus: Bus, seats: Seats) -> list[asyncio.Task[None]]:
+    """What only those do that are active, though each runs everywhere."""
+    guarding = Guard(
+        bus,
+        dispatcher.choosing.directory.aliases,
+        spawn=dispatcher.spawn,
+        is_active=lambda: dispatcher.keeping.is_active(),
+    )
+    keeper = SamplesKeeper(
+        bus, dispatcher.samples, seats=lambda: seats.held, encoder=dispatcher.semantic.encoder
+    )
+    fuse = Fuse(
+        bus,
+        dispatcher.answers,
+        is_active=lambda: dispatcher.keeping.is_active(),
+        is_held=dispatcher.fleet.is_held,
+    )
+    terminated = Terminated(
+        bus,
+        dispatcher.answers,
+        departures=dispatcher.departures,
+        fleet=dispatcher.fleet,
+        has_seat=lambda partition: partition in seats.held and seats.sure(),
+    )
+    return [
+        asyncio.create_task(fuse.run(), name="fuse"),
+        asyncio.create_task(terminated.run(), name="terminated"),
+        asyncio.create_task(dispatcher.limits.run(), name="limits"),
+        asyncio.create_task(dispatcher.shedding.run(), name="shedding"),
+        asyncio.create_task(keeper.run(), name="samples"),
+        asyncio.create_task(guarding.run(), name="guard"),
+    ]
 
 
 async def _settle(dispatcher: Dispatcher) -> None:

@@ -97,15 +97,19 @@ class Topology:
 def topology(settings: YardSettings) -> Topology:
     """What must exist on the bus for these settings."""
     return Topology(
-        streams=(*_streams(settings), *_key_values(settings), *_objects(settings)),
+        streams=(
+            *_job_streams(settings),
+            *_record_streams(settings),
+            *_key_values(settings),
+            *_objects(settings),
+        ),
         consumers=_consumers(settings),
     )
 
 
-def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
-    # One flat table, hence long.
+def _job_streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
+    """What a job passes through, and what comes of it."""
     s = settings.subjects
-    day = 86_400 * NANOSECONDS
     return (
         _stream(
             settings,
@@ -146,6 +150,14 @@ def _streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
             max_bytes=settings.tokens_max_bytes,
             republish={"src": s.tokens, "dest": s.told_all},
         ),
+    )
+
+
+def _record_streams(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
+    """What is written down of jobs."""
+    s = settings.subjects
+    day = 86_400 * NANOSECONDS
+    return (
         _stream(settings, "dead", [s.dead], max_age=30 * day, max_bytes=256 * 2**20),
         _stream(
             settings,

@@ -7,7 +7,6 @@ A crash between the two makes the job come again, find its result, and be acked.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -38,6 +37,7 @@ from lorayard_workers.service.attempts import Attempts
 from lorayard_workers.service.held_jobs import HeldJob, HeldJobs, adapters_of
 from lorayard_workers.service.job_composition import is_lost, lost
 from lorayard_workers.service.job_request import Prompt, RunLimits, not_fetched, request_of, unreadable
+from lorayard_workers.service.outcome_collector import OutcomeCollector
 from lorayard_workers.service.outcomes import job_result, packed_result, result_state
 from lorayard_workers.service.returns import Returns, goes_back
 from lorayard_workers.service.shelf import Shelf, UnfitError
@@ -87,8 +87,7 @@ class Execution:
         self._payloads = PayloadStore(bus)
         self._results = ResultStore(bus, self._payloads)
         self._loop = asyncio.get_running_loop()
-        self._outcomes: list[Outcome] = []
-        self._outcomes_lock = threading.Lock()
+        self._sink = OutcomeCollector(self._collect)
         self._log = structlog.get_logger().bind(worker=worker)
         self._tasks = OwnedTasks(self._log)
         self.tally = Tally()
@@ -255,18 +254,7 @@ class Execution:
 
     # ---- finish
 
-    def _sink(self, outcome: Outcome) -> None:
-        """Called on the engine's thread: carry outcomes to the loop, one wake-up for many."""
-        # Under a lock: an outcome that came just as the loop took the last one would wake nobody.
-        with self._outcomes_lock:
-            self._outcomes.append(outcome)
-            first = len(self._outcomes) == 1
-        if first:
-            self._loop.call_soon_threadsafe(self._collect)
-
-    def _collect(self) -> None:
-        with self._outcomes_lock:
-            outcomes, self._outcomes = self._outcomes, []
+    def _collect(self, outcomes: Sequence[Outcome]) -> None:
         together: list[tuple[HeldJob, Outcome]] = []
         not_begun: list[HeldJob] = []
         for outcome in outcomes:
