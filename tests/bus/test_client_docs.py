@@ -1,4 +1,5 @@
-"""Every Python snippet of the README and of the client page runs, in a yard with a tiny model (E2).
+"""Every Python snippet of the README and of the client page runs, in a yard with a tiny model (E2); those on
+adapters and batches too, where they find what they speak of.
 
 A snippet that awaits at its top is one that a reader puts into a coroutine of his own: it has `yard`, an open
 client.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ pytestmark = pytest.mark.bus
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/client.md")
 NAMED = ("summary", "keywords", "pirate")
+SUMMARY, TRIAGE = "acme/gemma3-270m/summary", "acme/gemma3-270m/triage"
 USUAL_URL = "nats://127.0.0.1:4222"
 
 
@@ -105,6 +108,55 @@ async def test_every_snippet_of_the_page_runs__e2(page: str, told: YardSettings,
             raise
     assert found
     tally("snippets of the documents", len(found))
+
+
+@pytest.fixture
+async def folder(yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where programs run, beside a yard that echoes."""
+    monkeypatch.setenv("LORAYARD_URL", yard.settings.url)
+    monkeypatch.setenv("LORAYARD_PREFIX", yard.settings.prefix)
+    monkeypatch.chdir(tmp_path)
+    make_tiny_adapter(tmp_path / "adapters" / TRIAGE / "1", seed=3, targets=("q_proj",))
+    await yard.dispatcher()
+    await yard.worker(adapters_dir=tmp_path / "adapters", pulled_dir=tmp_path / "pulled")
+    return tmp_path
+
+
+async def test_the_snippets_on_adapters_run_one_after_the_other__d4(
+    settings: YardSettings, folder: Path, tally: Tally
+) -> None:
+    """Between them the operator has gone on: there is a second version, and an alias."""
+    make_tiny_adapter(folder / "out" / "summary", seed=1, targets=("q_proj",))
+    (folder / "rules.toml").write_text(
+        f'[[rule]]\nname = "sums"\ntask = "sum"\nadapter = "{SUMMARY}@stable"\n'
+    )
+    pushed, changed = snippets("docs/adapters.md", settings.url)
+    await pushed.run(settings)
+    async with Client(settings=settings) as client:
+        second = make_tiny_adapter(folder / "second", seed=2, targets=("q_proj",))
+        await client.adapters.push(second, name=SUMMARY, version="2")
+        await client.adapters.activate(f"{SUMMARY}@2")
+        await client.aliases.split(f"{SUMMARY}@stable", {"1": 100})
+        await changed.run(settings)
+        (alias,) = await client.aliases.list()
+        assert (alias.revision, alias.shares) == (3, "1=100"), "split, then rolled back"
+        assert [rule.name for rule in (await client.rules.get()).rules] == ["sums"]
+    tally("snippets of the documents", 2)
+
+
+async def test_the_snippet_on_batches_answers_every_line__e6(
+    settings: YardSettings, folder: Path, tally: Tally
+) -> None:
+    asked = {"model": "base", "prompt": "hello"}
+    lines = [
+        {"custom_id": str(number), "method": "POST", "url": "/v1/completions", "body": asked}
+        for number in range(3)
+    ]
+    (folder / "in.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (snippet,) = snippets("docs/batch.md", settings.url)
+    await snippet.run(settings)
+    assert len((folder / "out.jsonl").read_text().splitlines()) == len(lines)
+    tally("snippets of the documents", 1)
 
 
 async def test_a_snippet_that_is_wrong_fails__e2() -> None:
