@@ -37,6 +37,8 @@ SELDOM = {
     "peers": ("-m", "benchmarks.peers.bench"),
 }
 """Run where they are named only."""
+IN_DOCS = {"top", "view"}
+"""Tables in the documents are made of these."""
 
 
 def main(names: Sequence[str] = ()) -> int:
@@ -61,6 +63,8 @@ def main(names: Sequence[str] = ()) -> int:
         (RESULTS / f"{name}.json").write_text(
             json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
+    if IN_DOCS & set(names or BENCHES):
+        subprocess.run([sys.executable, "-m", "benchmarks.docs_tables"], cwd=ROOT, check=True)
     return worst
 
 

@@ -37,8 +37,9 @@ from lorayard_shared.time_limit import TimeLimit
 
 _SETTLE_SECONDS = 2.0
 
-FRESH_SECONDS = 0.9
-"""How old a look at the yard may be for the page, which asks for one each second."""
+FRESH_SECONDS = 0.5
+"""How old a look at the yard may be for the page, which asks for one each second: what it shows is less than
+a second old when it comes, whoever else asks meanwhile."""
 
 _OWN_NAME = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 """What programs of this machine call it in `Host`; clients of HTTP/1.0, no browsers, may say nothing."""
@@ -133,6 +134,10 @@ class Gateway:
         """
         self.check_bus()
         return await self.clients.of(tenant)
+
+    def faults(self) -> tuple[str, ...]:
+        """What makes no progress in it, in sentences."""
+        return tuple(f"it does not hear what changes in {name}" for name in self.unheard())
 
     def unheard(self) -> list[str]:
         """Buckets that it does not know, or whose changes it does not hear."""

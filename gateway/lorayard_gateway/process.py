@@ -70,7 +70,7 @@ async def run_gateway(
                 await unless_stopped(stop, gateway.start())
                 async with (
                     metrics_served(settings, gateway.metrics),
-                    snapshots_served(bus, host="gateway", serving=gateway.snapshots),
+                    snapshots_served(bus, host="gateway", serving=gateway.snapshots, faults=gateway.faults),
                     serving(gateway, listening) as server,
                 ):
                     settle_heap()

@@ -26,7 +26,7 @@ async def missing(gateway: Gateway) -> tuple[str, ...]:
         return ("it is being stopped",)
     if not gateway.bus.connected:
         return ("the bus is away",)
-    blind = tuple(f"it does not hear what changes in {name}" for name in gateway.unheard())
+    blind = gateway.faults()
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             shown = await gateway.snapshots.looks.snapshot(_PARTS)

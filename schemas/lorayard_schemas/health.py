@@ -14,3 +14,5 @@ class HealthReport(Message):
     """Whether it does what it is there for."""
     missing: tuple[str, ...] = ()
     """What keeps it from that, in sentences for people."""
+    leaving: bool = False
+    """It ends as it was told to: the last report of its life."""

@@ -165,6 +165,16 @@ PUBLIC: tuple[Channel, ...] = (
         replies=(HealthReport, *SERVICE),
     ),
     Channel(
+        name="hostHealth",
+        address="yard.svc.health",
+        summary="The same of gateways, exporters and `lorayard up`: each answers.",
+        side=RECEIVE,
+        bodies=(Plain.NOTHING,),
+        replies=(HealthReport, *SERVICE),
+        about="Whether it hears; whether requests would be answered is at a gateway's `/readyz`. One that "
+        "ends tells those who have asked lately, with `leaving`.",
+    ),
+    Channel(
         name="place",
         address="yard.dispatcher.place",
         summary="Declare where an adapter shall be.",

@@ -100,11 +100,13 @@ async def _measure(jobs: int, rounds: int) -> Rounds:
 
 
 @asynccontextmanager
-async def warm_yard(*, metrics: int | None = None) -> AsyncGenerator[WarmYard]:
+async def warm_yard(*, metrics: int | None = None, page: bool = False) -> AsyncGenerator[WarmYard]:
     """A yard of its own with two workers that do nothing, after its first jobs; with a port it shows metrics
-    from there on."""
+    from there on, with `page` a gateway shows the page."""
     with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as folder:
         plan = replace(_plan(Path(folder)), metrics=metrics)
+        if page:
+            plan = replace(plan, gateway=0, page="read")
         async with EmbeddedYard(plan) as yard, await connect(yard.settings, name="bench-raw") as bus:
             await _make_raw_stream(bus)
             async with Client(settings=yard.settings) as client:
@@ -154,6 +156,12 @@ class WarmYard:
     def settings(self) -> YardSettings:
         """For further clients of it."""
         return self._yard.settings
+
+    @property
+    def gateway_url(self) -> str:
+        """Of the one with the page."""
+        assert self._yard.gateway_url is not None, "it was asked for"
+        return self._yard.gateway_url
 
     def processor_seconds(self) -> dict[str, float]:
         """So far, by process."""

@@ -92,7 +92,7 @@ class Exporter:
                 except _TROUBLE:
                     await asyncio.sleep(RETRY_SECONDS)
             bus, _ = self._link
-            await held.enter_async_context(snapshots_served(bus, host="exporter"))
+            await held.enter_async_context(snapshots_served(bus, host="exporter", faults=self._unready))
             knocking = asyncio.create_task(self._knock(bus), name="exporter-knocks")
             held.push_async_callback(end_tasks, [knocking])
             while True:

@@ -17,6 +17,7 @@ from lorayard.view.buckets import Buckets
 from lorayard.view.depths import Ages, read_depth
 from lorayard.view.dispatchers import Dispatchers
 from lorayard.view.fleet import Fleet
+from lorayard.view.hosts import Hosts
 from lorayard.view.rates import Meters
 from lorayard.view.rows import (
     batch_rows,
@@ -53,7 +54,7 @@ class SnapshotReader:
         self._bus, self._traffic = bus, traffic
         self.buckets = Buckets(bus)
         self.fleet = Fleet()
-        self._dispatchers, self._streams = Dispatchers(bus), Streams(bus)
+        self._dispatchers, self._streams, self._hosts = Dispatchers(bus), Streams(bus), Hosts(bus)
         self._ages, self._meters = Ages(bus), Meters()
         self._sequence = 0
         self._reconnects, self._heard_from = bus.reconnects, 0.0
@@ -84,8 +85,8 @@ class SnapshotReader:
 
     async def _look(self, parts: frozenset[SnapshotPart]) -> YardState:
         now = time.monotonic()
-        depth, _, _ = await asyncio.gather(
-            read_depth(self._bus), self.buckets.look(parts), self._streams.look(now)
+        depth, _, _, _ = await asyncio.gather(
+            read_depth(self._bus), self.buckets.look(parts), self._streams.look(now), self._hosts.ask(now)
         )
         own_now = time.time()
         missing = (*depth.missing, *self.buckets.missing)
@@ -120,6 +121,8 @@ class SnapshotReader:
             partitions=settings.partitions,
             dispatchers=statuses,
             silent_dispatchers=self._dispatchers.silent,
+            silent_hosts=self._hosts.silent,
+            unready_hosts=self._hosts.unready,
             streams=self._streams.streams,
             missing=tuple(dict.fromkeys((*self._streams.missing, *missing))),
             consumers=self._streams.consumers,

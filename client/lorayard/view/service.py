@@ -7,7 +7,7 @@ the workers alone, every few seconds: one that dies meanwhile shall be known to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import nats.errors
@@ -19,6 +19,7 @@ from nats.micro.service import EndpointConfig, ServiceConfig
 from lorayard.errors import LorayardError
 from lorayard.view.asking import VERB, trimmed
 from lorayard.view.fitting import fitted
+from lorayard.view.host_health import HostHealth
 from lorayard.view.looks import Looks
 from lorayard.view.reader import SnapshotReader
 from lorayard.view.traffic import Traffic
@@ -89,10 +90,16 @@ class SnapshotService:
 
 @asynccontextmanager
 async def snapshots_served(
-    bus: Bus, *, host: str, serving: SnapshotService | None = None
+    bus: Bus,
+    *,
+    host: str,
+    serving: SnapshotService | None = None,
+    faults: Callable[[], tuple[str, ...]] = tuple,
 ) -> AsyncGenerator[SnapshotService]:
-    """Answer while the body runs; `host` is what kind of process does, `serving` what it has already."""
+    """Answer while the body runs; `host` is what kind of process does, `serving` what it has already, and
+    `faults` tells what makes no progress in it, in sentences."""
     serving = serving or SnapshotService(bus)
+    health = HostHealth(host, faults)
     service = await nats.micro.add_service(
         bus.nc,
         ServiceConfig(
@@ -104,9 +111,11 @@ async def snapshots_served(
     )
     subject = bus.subjects.service(VERB)
     await service.add_endpoint(EndpointConfig(name=VERB, subject=subject, handler=serving.answer))
+    await service.add_endpoint(health.endpoint(bus))
     serving.start()
     try:
         yield serving
     finally:
         await end_service(bus, service)
+        await health.leave()
         await serving.close()

@@ -41,6 +41,7 @@ def troubles(state: YardState) -> tuple[Trouble, ...]:
         *_bus(state),
         *_dispatchers(state),
         *fleet_troubles(state),
+        *_hosts(state),
         *_consumers(state),
         *_waiting(state),
         *_held(state),
@@ -139,6 +140,25 @@ def _of_dispatcher(status: DispatcherStatus) -> Iterator[Trouble]:
             text=f"{status.failures} tasks of dispatcher {status.dispatcher} have failed since its start",
             mend="its log has each as loop_failed",
             about=status.dispatcher,
+        )
+
+
+def _hosts(state: YardState) -> Iterator[Trouble]:
+    for name in state.silent_hosts:
+        yield Trouble(
+            level=WARNING,
+            code="host_silent",
+            text=f"{name} has stopped answering",
+            mend="look at its log and its machine; one that hangs has to be ended and started again",
+            about=name,
+        )
+    for report in state.unready_hosts:
+        yield Trouble(
+            level=WARNING,
+            code="host_deaf",
+            text=f"{report.process}: {'; '.join(report.missing[:MOST_NAMED])}",
+            mend="it asks anew by itself, within 2 s; if it stays: look at the bus, then end it",
+            about=report.process,
         )
 
 

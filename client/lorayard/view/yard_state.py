@@ -11,6 +11,7 @@ from lorayard_schemas.adapter import AdapterRecord
 from lorayard_schemas.alias import AliasRecord
 from lorayard_schemas.batch_record import BatchRecord
 from lorayard_schemas.control import Cap, Pause
+from lorayard_schemas.health import HealthReport
 from lorayard_schemas.job import Lane
 from lorayard_schemas.placement import Placement
 from lorayard_schemas.seat import DispatcherAdvert
@@ -88,6 +89,10 @@ class YardState:
     traffic: Mapping[str, AdapterTraffic]
     """By `name@version`."""
     rates: Rates
+    silent_hosts: tuple[str, ...] = ()
+    """Gateways, exporters and `up` that answered before, and do no more."""
+    unready_hosts: tuple[HealthReport, ...] = ()
+    """Those that answer, and do not do their work."""
     dead_before: int | None = None
     """Dead letters a while ago; None: nobody has looked for long enough."""
     dead_seconds: float = 0.0

@@ -14,6 +14,7 @@ from lorayard.view.fleet import LOST_SECONDS, SILENT_SECONDS, SeenWorker
 from lorayard.view.yard_state import ConsumerState, StreamState
 from lorayard_schemas.advert import RefusedAdapter
 from lorayard_schemas.control import Controlled, Pause
+from lorayard_schemas.health import HealthReport
 from lorayard_schemas.job import Lane
 from lorayard_schemas.snapshot import TroubleLevel
 from lorayard_schemas.status import DispatcherStatus
@@ -42,6 +43,8 @@ CASES: dict[str, dict[str, Any]] = {
     "worker_silent": {"workers": (made_worker(), made_worker("w2", ago=SILENT_SECONDS + 0.1))},
     "worker_trouble": {"workers": (made_worker(trouble="the engine hangs"), made_worker("w2"))},
     "worker_stuck": {"workers": (made_worker(faults=("its thread engine is still at a step",)),)},
+    "host_silent": {"silent_hosts": ("gateway 7 on a",)},
+    "host_deaf": {"unready_hosts": (HealthReport(process="exporter 8 on a", ready=False, missing=("x",)),)},
     "emergency": {"workers": (made_worker(emergency=True),)},
     "base_models_differ": {"workers": (made_worker(), made_worker("w2", base_digest="sha256:" + "1" * 64))},
     "adapter_refused": {"workers": (REFUSING,)},

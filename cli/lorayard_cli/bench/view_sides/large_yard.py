@@ -36,11 +36,16 @@ async def fill(bus: Bus) -> None:
     for start in range(0, ADAPTERS, AT_ONCE):
         some = records[start : start + AT_ONCE]
         await asyncio.gather(*(bus.js.publish(f"{head}{one.key}", encode(one)) for one in some))
+    await submit(bus, JOBS)
+
+
+async def submit(bus: Bus, jobs: int) -> None:
+    """So many more."""
     for number, lane in enumerate((Lane.NORMAL, Lane.BULK)):
         async with Client(settings=bus.settings, tenant=f"tenant-{number}") as client:
             requests = [
-                GenerateRequest("x" * 200, adapter=records[each % ADAPTERS].name, lane=lane)
-                for each in range(JOBS // 2)
+                GenerateRequest("x" * 200, adapter=_name(each % ADAPTERS), lane=lane)
+                for each in range(jobs // 2)
             ]
             (await client.submit_many(requests)).all_handles()
 
@@ -56,9 +61,13 @@ def _digest(number: int) -> str:
     return f"sha256:{number % ADAPTERS:064x}"
 
 
+def _name(number: int) -> str:
+    return f"acme/gemma3-270m/task-{number}"
+
+
 def _record(number: int) -> AdapterRecord:
     return AdapterRecord(
-        name=f"acme/gemma3-270m/task-{number}",
+        name=_name(number),
         version="1",
         digest=_digest(number),
         base_digest=_digest(0),

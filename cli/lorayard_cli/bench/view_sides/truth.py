@@ -1,4 +1,4 @@
-"""How true and how soon: depths beside the stream's own, and from kill -9 of a worker to lost."""
+"""How true and how soon: depths beside the stream's own, and from kill -9 of a worker to lost on the page."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from lorayard import Client, GenerateRequest
-from lorayard_schemas.snapshot import YardSnapshot
+from lorayard_cli.bench.view_sides.page_watch import PageWatch
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.process import end_tasks
 from lorayard_shared.settings import YardSettings
@@ -20,57 +21,96 @@ LAG_SECONDS = 1.0
 """A depth that moves is shown as it was at some moment of the last second."""
 
 GAP_SECONDS = 0.02
+"""Between two samples of the stream."""
+
+LOOK_SECONDS = 0.2
 BATCH = 200
-LOST_LIMIT_SECONDS = 30.0
-START_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 VICTIM = "victim"
 
+Samples = list[tuple[float, int]]
+"""Monotonic seconds, and the messages that the stream had then."""
 
-async def shown_beside_stream(client: Client, bus: Bus, looks: int) -> tuple[int, bool]:
-    """Looks under load whose depth the stream had within the last second; and whether it is exact at rest."""
-    seen: list[tuple[float, int]] = []
-    sampling = asyncio.create_task(_sample(bus, seen), name="bench-samples")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """Depths that were shown."""
+
+    looks: int
+    """By `client.snapshot()`, while jobs came and went."""
+    right: int
+    """Of those, that the stream had within the last second."""
+    told: int
+    """By the page, meanwhile."""
+    told_right: int
+    at_rest: bool
+    """Whether snapshot and page are exact when nothing moves."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether all are right."""
+        return self.at_rest and self.right == self.looks and self.told_right == self.told > 0
+
+
+async def shown_beside_stream(client: Client, bus: Bus, page: PageWatch, looks: int) -> Truth:
+    """Depths under load, and at rest."""
+    samples: Samples = []
+    shown: list[tuple[float, float, int]] = []
+    sampling = asyncio.create_task(_sample(bus, samples), name="bench-samples")
     loading = asyncio.create_task(_load(client), name="bench-load")
-    right = 0
     try:
         await asyncio.sleep(LAG_SECONDS)
+        begun = time.monotonic()
         for _ in range(looks):
-            began = time.monotonic()
-            shown = (await client.snapshot(parts=["queues"])).overview.unfinished
-            await asyncio.sleep(2 * GAP_SECONDS)  # the samples around it are in
-            around = [depth for at, depth in seen if at >= began - LAG_SECONDS - 2 * GAP_SECONDS]
-            right += min(around) <= shown <= max(around)
-            await asyncio.sleep(0.2)
+            asked = time.monotonic()
+            depth = (await client.snapshot(parts=["queues"])).overview.unfinished
+            shown.append((asked, time.monotonic(), depth))
+            await asyncio.sleep(LOOK_SECONDS)
+        told = [(at, at, depth) for at, depth in page.depths if at >= begun]
+        await asyncio.sleep(2 * GAP_SECONDS)  # the samples around the last one are in
     finally:
         await end_tasks([loading, sampling])
-    while await _depth(bus):  # noqa: ASYNC110  # the server is polled
-        await asyncio.sleep(0.1)
+    return Truth(
+        looks=len(shown),
+        right=sum(_was_so(*one, samples) for one in shown),
+        told=len(told),
+        told_right=sum(_was_so(*one, samples) for one in told),
+        at_rest=await _exact_at_rest(client, bus, page),
+    )
+
+
+def _was_so(asked: float, answered: float, depth: int, samples: Samples) -> bool:
+    """Whether the stream had as many within the last second, as far as samples can tell."""
+    since, until = asked - LAG_SECONDS - 2 * GAP_SECONDS, answered + 2 * GAP_SECONDS
+    around = [count for at, count in samples if since <= at <= until]
+    return bool(around) and min(around) <= depth <= max(around)
+
+
+async def _exact_at_rest(client: Client, bus: Bus, page: PageWatch) -> bool:
+    while await _depth(bus):  # noqa: ASYNC110  # the stream sets no event
+        await asyncio.sleep(LOOK_SECONDS)
     handles = (await client.submit_many([GenerateRequest("later", delay_seconds=3600)] * 7)).all_handles()
     rest = (await client.snapshot(older_seconds=0.0)).overview
     for handle in handles:
         await handle.cancel()
-    return right, (rest.unfinished, rest.delayed) == (0, 7)
+    await _until(lambda: page.depths[-1][1] == 0)
+    return (rest.unfinished, rest.delayed) == (0, 7)
 
 
-async def seconds_to_lost(client: Client, settings: YardSettings) -> float:
-    """From kill -9 of a worker until it is shown as lost."""
+async def seconds_to_lost(page: PageWatch, settings: YardSettings) -> float:
+    """From kill -9 of a worker until the page shows it as lost."""
     async with _worker(settings) as process:
-        await _until(client, lambda shown: _victim_is_lost(shown) is False)
+        await _until(lambda: page.is_lost(VICTIM) is False)
         process.send_signal(signal.SIGKILL)
         began = time.monotonic()
-        await _until(client, lambda shown: _victim_is_lost(shown) is True)
+        await _until(lambda: page.is_lost(VICTIM) is True)
         return time.monotonic() - began
 
 
-def _victim_is_lost(shown: YardSnapshot) -> bool | None:
-    """None: it was never there."""
-    return next((one.lost for one in shown.workers if one.worker == VICTIM), None)
-
-
-async def _until(client: Client, so: Callable[[YardSnapshot], bool]) -> None:
-    async with asyncio.timeout(START_SECONDS):
-        while not so(await client.snapshot(parts=["workers"])):  # noqa: ASYNC110  # it is polled
-            await asyncio.sleep(0.1)
+async def _until(so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not so():  # noqa: ASYNC110  # what is read sets no event
+            await asyncio.sleep(GAP_SECONDS)
 
 
 @asynccontextmanager
@@ -97,13 +137,13 @@ async def _worker(settings: YardSettings) -> AsyncGenerator[asyncio.subprocess.P
 async def _load(client: Client) -> None:
     while True:
         handles = (await client.submit_many([GenerateRequest("hello")] * BATCH)).all_handles()
-        await client.wait(handles[: BATCH // 2], timeout_seconds=LOST_LIMIT_SECONDS)
+        await client.wait(handles[: BATCH // 2], timeout_seconds=WAIT_SECONDS)
 
 
-async def _sample(bus: Bus, seen: list[tuple[float, int]]) -> None:
+async def _sample(bus: Bus, samples: Samples) -> None:
     while True:
         depth = await _depth(bus)
-        seen.append((time.monotonic(), depth))
+        samples.append((time.monotonic(), depth))
         await asyncio.sleep(GAP_SECONDS)
 
 
