@@ -58,7 +58,7 @@ async def test_one_that_ends_says_so_and_is_not_missed(reading: Bus, bus: Bus, w
     await wait_until(lambda: not hosts.unready)
     await hosts.ask(10.0)
     await hosts.ask(10.0 + 2 * SILENT_SECONDS)
-    assert hosts.silent == ()
+    assert not hosts.silent
 
 
 async def test_one_that_answers_no_more_is_silent_until_it_does_and_forgotten_in_the_end(
@@ -78,7 +78,7 @@ async def test_one_that_answers_no_more_is_silent_until_it_does_and_forgotten_in
     await answered()
     await wait_until(lambda: hosts.unready)
     await hosts.ask(1.0)
-    assert hosts.silent == ()
+    assert not hosts.silent
     await hosts.ask(1.0 + 2 * SILENT_SECONDS)
     assert hosts.silent == (name,)
     assert hosts.unready == (), "one trouble is enough"
@@ -86,7 +86,7 @@ async def test_one_that_answers_no_more_is_silent_until_it_does_and_forgotten_in
 
     async def is_back() -> bool:
         await hosts.ask(3.0)
-        return hosts.silent == ()
+        return not hosts.silent
 
     await wait_until(is_back)
     await hosts.ask(100.0)
