@@ -257,7 +257,7 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit code."""
     ready_streams()
     try:
-        outcome = make_app()(_with_verb(arguments), exit_on_error=False, print_error=False)
+        outcome = make_app()(with_verb(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _tell(_usage(error), arguments)
@@ -272,7 +272,7 @@ def run_command(arguments: Sequence[str]) -> int:
     return outcome if isinstance(outcome, int) else ExitCode.OK
 
 
-def _with_verb(arguments: Sequence[str]) -> list[str]:
+def with_verb(arguments: Sequence[str]) -> list[str]:
     """`lorayard audit --job ID` is `lorayard audit ls --job ID`, and `--verify` is `verify`."""
     first, *rest = [*arguments, "", ""]
     asks_help = any(word in ("--help", "-h", "--version") for word in arguments)

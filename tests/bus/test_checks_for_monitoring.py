@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 
 import pytest
+import structlog
 from tests.bus.conftest import RunningServer, Yard
 
 from lorayard_cli.commands import check
@@ -64,7 +65,8 @@ async def test_without_a_bus_the_bus_is_critical_and_the_rest_unknown__f2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     nowhere = YardAddress(url=f"nats://127.0.0.1:{free_port(0)}", prefix="yard")
-    codes = {name: await verb(yard=nowhere) for name, verb in VERBS.items()}
+    with structlog.testing.capture_logs():  # which the command line shows on standard error, if at all
+        codes = {name: await verb(yard=nowhere) for name, verb in VERBS.items()}
     assert codes == {**dict.fromkeys(VERBS, 3), "bus": 2, "all": 2}
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(VERBS)

@@ -11,8 +11,8 @@ import structlog
 from nats.js.errors import NotFoundError
 
 import lorayard_shared.bus.result_store
-from lorayard_cli.checks.bus import check_bus
 from lorayard_cli.checks.finding import Level
+from lorayard_cli.checks.room import check_streams
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import INLINE_BYTES
 from lorayard_schemas.result import ErrorKind, JobResult, ResultError, ResultState
@@ -228,11 +228,11 @@ def published(bus: Bus) -> int:
 
 async def filled(bus: Bus) -> dict[str, str]:
     """What `doctor` says of a stream that is nearly full."""
-    findings = [finding async for finding in check_bus(bus, mending=False)]
+    findings = [finding async for finding in check_streams(bus)]
     return {
         finding.check.removeprefix("room for "): finding.message
         for finding in findings
-        if finding.level is Level.WARN
+        if finding.level is not Level.OK
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cyclopts import App, CycloptsError
 
-from lorayard_cli.app import make_app
+from lorayard_cli.app import make_app, with_verb
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "examples/README.md"])
@@ -52,7 +52,7 @@ def tokens_of(line: str) -> list[str]:
 
 def fault(app: App, line: str, *, whole: bool) -> str | None:
     """What is wrong with a command line; None: nothing."""
-    tokens = tokens_of(line)
+    tokens = with_verb(tokens_of(line))
     if whole:
         try:
             app.parse_args(tokens, print_error=False, exit_on_error=False)

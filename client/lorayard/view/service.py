@@ -113,6 +113,8 @@ async def snapshots_served(
     await service.add_endpoint(EndpointConfig(name=VERB, subject=subject, handler=serving.answer))
     await service.add_endpoint(health.endpoint(bus))
     serving.start()
+    with suppress(nats.errors.Error):  # from here on whoever asks is answered; after a loss a little later
+        await bus.nc.flush(2)
     try:
         yield serving
     finally:

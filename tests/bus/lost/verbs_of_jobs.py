@@ -30,6 +30,12 @@ async def has_no_letter(case: Case) -> bool:
     return await case.sure.dead.list(tenant=case.name) == []
 
 
+async def hold_back(case: Case) -> None:
+    """Have a job that waits since it was due."""
+    await case.sure.control.pause("tenant", case.name, reason="ready")
+    await case.sure.submit("hello")
+
+
 JOBS = (
     Verb(
         path="generate", given=lambda _c, _y: given("hello"), right=lambda _c, r: r.text == "hello", results=1
@@ -148,7 +154,7 @@ JOBS = (
     Verb(path="scheduled", right=lambda _c, got: got == []),
     Verb(
         path="jobs.queued",
-        ready=Case.hold,
+        ready=hold_back,
         given=lambda _c, _y: given(limit=1),
         right=lambda _c, got: len(got) == 1,
     ),
