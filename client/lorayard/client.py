@@ -26,7 +26,7 @@ from lorayard.request import GenerateRequest, Prompt, RequestOptions
 from lorayard.result import Result
 from lorayard.settings import client_settings
 from lorayard.submit_report import SubmitReport
-from lorayard.submitter import submit_all
+from lorayard.submitter import submit_all, submit_single
 from lorayard.together import submit_together
 from lorayard.waiting import WaitReport, as_completed, wait
 from lorayard.waiting_for_room import Patience, submit_patiently
@@ -147,7 +147,7 @@ class Client(YardParts):
 
     async def _submit(self, request: GenerateRequest, patience: Patience) -> JobHandle:
         link = self._open_link
-        (entry,) = await submit_patiently(link, [request], patience, submit_all, whole=False)
+        (entry,) = await submit_patiently(link, [request], patience, submit_single, whole=False)
         if isinstance(entry, LorayardError):
             raise entry
         return entry

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from lorayard.calling_context import in_context
+from lorayard.calling_context import Place, in_batch, in_context
 from lorayard.conflicts import Claim, find_conflicts
 from lorayard.errors import (
     BusUnavailableError,
@@ -57,8 +57,10 @@ class Prepared:
         return self.key is not None
 
 
-async def submit_all(link: Link, requests: Iterable[GenerateRequest]) -> list[JobHandle | LorayardError]:
-    """One entry per request, in their order; a bad one harms no other."""
+async def submit_all(
+    link: Link, requests: Iterable[GenerateRequest], place: Place = in_batch
+) -> list[JobHandle | LorayardError]:
+    """One entry per request, in their order; a bad one harms no other. `place` says what is around each."""
     await link.listener.listen()  # before the first publish, so that no result goes by unheard
     await link.door.listen()
     entries: list[JobHandle | LorayardError] = []
@@ -67,13 +69,17 @@ async def submit_all(link: Link, requests: Iterable[GenerateRequest]) -> list[Jo
     prompts = LargePrompts(link)
     source = iter(requests)
     while request := next(source, None):
-        prepared = await prepare_or_error(link, prompts, request)
+        prepared = await prepare_or_error(link, prompts, request, place)
         window.append(prepared)
         window_bytes += 0 if isinstance(prepared, LorayardError) else len(prepared.outgoing.body)
         if len(window) >= WINDOW_JOBS or window_bytes >= WINDOW_BYTES:
             entries += await _submit_window(link, window)
             window, window_bytes, prompts = [], 0, LargePrompts(link)
     return entries + await _submit_window(link, window)
+
+
+submit_single = partial(submit_all, place=in_context)
+"""The same of a job that is submitted by itself: it is a part of its caller's trace."""
 
 
 async def _submit_window(
@@ -146,11 +152,11 @@ def _handle(link: Link, prepared: Prepared, answer: Answer | None) -> JobHandle 
 
 
 async def prepare_or_error(
-    link: Link, prompts: LargePrompts, request: GenerateRequest
+    link: Link, prompts: LargePrompts, request: GenerateRequest, place: Place
 ) -> Prepared | LorayardError:
     """The request as it goes out, or what is wrong with it."""
     try:
-        return await _prepare(link, prompts, in_context(request))
+        return await _prepare(link, prompts, place(request))
     except LorayardError as error:
         return error
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from lorayard.batch_publisher import MAX_BATCH_JOBS, BatchPublisher
+from lorayard.calling_context import in_batch
 from lorayard.errors import IdempotencyConflictError, InvalidRequestError, LorayardError, NotSentError
 from lorayard.handle import JobHandle
 from lorayard.large_prompts import LargePrompts
@@ -55,7 +56,7 @@ async def _prepare(link: Link, prompts: LargePrompts, request: GenerateRequest) 
         field = "at" if request.delay_seconds is None else "delay_seconds"
         reason = "a job that starts later cannot be part of an atomic batch"
         return InvalidRequestError(field=field, reason=reason)
-    return await prepare_or_error(link, prompts, request)
+    return await prepare_or_error(link, prompts, request, in_batch)
 
 
 async def _send(

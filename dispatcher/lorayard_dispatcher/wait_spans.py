@@ -28,6 +28,8 @@ class WaitSpans:
             "lorayard.rule": parked.rule,
             "lorayard.attempt": taken.attempt,
         }
+        if (correlation := taken.traced.get("correlation_id")) is not None:
+            attributes["messaging.message.conversation_id"] = correlation
         if (ref := parked.adapter) is not None:
             attributes |= {
                 "lorayard.adapter": ref.name,

@@ -139,6 +139,13 @@ async def _work(yard: EmbeddedYard, tenant: str, lane: Lane) -> None:
             await asyncio.gather(*(handle.outcome() for handle in report.all_handles()))
 
 
+async def _one_of_each(yard: EmbeddedYard) -> None:
+    """While nothing else is asked for: nobody has staged its adapter, and each waits for the disk."""
+    async with Client(settings=client_settings(yard.settings)) as client:
+        for adapter in ADAPTERS:
+            await client.generate("x", adapter=adapter, max_new_tokens=1)
+
+
 async def _ask_too_much(yard: EmbeddedYard) -> None:
     """A tenant over its quota."""
     settings = client_settings(yard.settings).model_copy(update={"tenant": "greedy"})
@@ -213,7 +220,7 @@ class Board:
 
     def filled(self, expr: str) -> str:
         """With what was chosen."""
-        values = {"__rate_interval": "15s", "__range": "5m", **self.chosen}
+        values = {"__rate_interval": "60s", "__range": "5m", **self.chosen}
         return re.sub(r"\$(\w+)", lambda found: values[found[1]], expr)
 
     async def ask(self, expr: str) -> list[dict[str, Any]]:
@@ -254,6 +261,7 @@ async def test_every_panel_shows_something_while_a_yard_works__f3(
             with prometheus(tmp_path, configuration(tmp_path, base)) as url:
                 board = Board(http, url)
                 await wait_until(lambda: board.scrapes(len(CHILDREN)))
+                await _one_of_each(yard)
                 async with loaded(yard) as tasks:
                     await wait_until(lambda: board.counts(len(ADAPTERS) + 1))
                     for variable in variables.values():

@@ -25,6 +25,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when transformers is 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.int8_kernel import int8_is_exact
 from lorayard_workers.engine.quantization import BaseQuantization, quantized_digest, refusal
 from lorayard_workers.engine.request import ChatMessage
@@ -206,4 +207,4 @@ def _remember(path: Path, content: dict[str, Any]) -> None:
     try:
         path.write_text(json.dumps(content), encoding="utf-8")
     except OSError as error:  # a read-only model folder costs a hash at each start, nothing more
-        _log.info("base_digest_not_remembered", path=str(path), reason=str(error))
+        _log.info(Event.BASE_DIGEST_NOT_REMEMBERED, path=str(path), reason=str(error))

@@ -6,6 +6,8 @@ the command makes links of the paths in it.
 
 A rate over nothing is no number, and fires nothing: a yard at rest is silent. Nor does a rate see the first
 value of a series, so what is rare is asked of series that were there before it happened.
+
+Where `yard` is a label (deploy/prometheus/prometheus.yaml), each yard is watched by itself.
 """
 
 from __future__ import annotations
@@ -16,6 +18,10 @@ from lorayard_cli.monitoring.alert import Alert, rules_file
 from lorayard_cli.monitoring.promql import equal, quantile, rate
 from lorayard_shared.metrics import declared as m
 from lorayard_shared.metrics.metric import Metric
+
+LEAST_ROWS = 0.1
+"""A second. Of fewer than 30 rows in five minutes one more or less says nothing, and a yard with little to do
+finds its adapters on disk."""
 
 
 def _rate(metric: Metric, window: str = "5m", **labels: str) -> str:
@@ -30,9 +36,11 @@ def _quantile(share: float, metric: Metric, by: str, **labels: str) -> str:
     return quantile(share, metric.name, "5m", *equal(labels), by=(by,))
 
 
-_HITS = f"sum({_rate(m.SLOT_HITS)}) / sum({_rate(m.ROWS_STARTED)})"
-_FAILED = f"sum by (adapter, version) ({_rate(m.REQUESTS, '10m', outcome='failed')})"
-_ENDED = f"sum by (adapter, version) ({_rate(m.REQUESTS, '10m')})"
+_HITS = f"sum by (yard) ({_rate(m.SLOT_HITS)}) / sum by (yard) ({_rate(m.ROWS_STARTED)})"
+_ENOUGH_ROWS = f"sum by (yard) ({_rate(m.ROWS_STARTED)}) > {LEAST_ROWS}"
+_FAILED = f"sum by (yard, adapter, version) ({_rate(m.REQUESTS, '10m', outcome='failed')})"
+_ENDED = f"sum by (yard, adapter, version) ({_rate(m.REQUESTS, '10m')})"
+_FIRST_TOKENS = f"sum by (yard) ({_counted(m.FIRST_TOKEN)})"
 _EVICTED = f"sum by (instance) ({_rate(m.EVICTIONS, '10m')})"
 
 
@@ -79,7 +87,7 @@ ALERTS = (
     ),
     Alert(
         name="LorayardQueueStands",
-        expr=f'max by (adapter, lane) ({m.QUEUE_OLDEST.name}{{lane!="bulk"}}) > 300',
+        expr=f'max by (yard, adapter, lane) ({m.QUEUE_OLDEST.name}{{lane!="bulk"}}) > 300',
         lasting="1m",
         severity="critical",
         summary=(
@@ -106,7 +114,7 @@ ALERTS = (
     ),
     Alert(
         name="LorayardEmergency",
-        expr=f"max({m.EMERGENCY.name}) == 1",
+        expr=f"max by (yard) ({m.EMERGENCY.name}) == 1",
         lasting="30s",
         severity="critical",
         summary="workers hear no dispatcher and pull jobs by themselves",
@@ -114,14 +122,14 @@ ALERTS = (
     # ---- adapters in memory
     Alert(
         name="LorayardHitRateLow",
-        expr=f"{_HITS} < 0.8",
+        expr=f"{_HITS} < 0.8 and {_ENOUGH_ROWS}",
         lasting="5m",
         severity="warning",
         summary="{{ $value | humanizePercentage }} of rows find their adapter in a slot",
     ),
     Alert(
         name="LorayardHitRateCritical",
-        expr=f"{_HITS} < 0.7",
+        expr=f"{_HITS} < 0.7 and {_ENOUGH_ROWS}",
         lasting="5m",
         severity="critical",
         summary="{{ $value | humanizePercentage }} of rows find their adapter in a slot",
@@ -163,7 +171,10 @@ ALERTS = (
     ),
     Alert(
         name="LorayardBlockingLoads",
-        expr=f"sum({_counted(m.LOAD, tier='disk')}) / sum({_counted(m.FIRST_TOKEN)}) > 0.01",
+        expr=(
+            f"sum by (yard) ({_counted(m.LOAD, tier='disk')}) / {_FIRST_TOKENS} > 0.01"
+            f" and {_FIRST_TOKENS} > {LEAST_ROWS}"
+        ),
         lasting="5m",
         severity="warning",
         summary="{{ $value | humanizePercentage }} of rows wait for a read from disk",
@@ -179,7 +190,7 @@ ALERTS = (
     # ---- the planner
     Alert(
         name="LorayardJobsOverdue",
-        expr=f'sum({m.OVERDUE.name}{{lane!="bulk"}}) > 0',
+        expr=f'sum by (yard) ({m.OVERDUE.name}{{lane!="bulk"}}) > 0',
         lasting="1m",
         severity="warning",
         summary="{{ $value }} jobs wait past the bound of their lane",

@@ -80,7 +80,9 @@ async def test_spans_of_a_job_are_children_of_its_callers__f4(
     await yard.dispatcher(traces=True)
     await yard.worker(traces=True, adapters_dir=adapters)
     async with Client(settings=yard.settings, tenant="acme") as client:
-        result = await client.generate("one two", adapter=ADAPTER, traceparent=f"00-{TRACE}-{PARENT}-01")
+        result = await client.generate(
+            "one two", adapter=ADAPTER, traceparent=f"00-{TRACE}-{PARENT}-01", correlation_id="order-17"
+        )
     await yard.stop()  # the last spans are sent
     assign, attempt = collector.named("assign"), collector.named("text_completion")
     for span in (assign, attempt):
@@ -88,6 +90,7 @@ async def test_spans_of_a_job_are_children_of_its_callers__f4(
         attributes = told(span)
         assert attributes["messaging.message.id"] == result.job_id
         assert attributes["lorayard.tenant"] == "acme"
+        assert attributes["messaging.message.conversation_id"] == "order-17"
         assert attributes["lorayard.adapter"] == ADAPTER
         assert attributes["lorayard.worker"] == "w1"
         assert str(attributes["lorayard.adapter.digest"]).startswith("sha256:")

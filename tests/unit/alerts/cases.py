@@ -35,12 +35,14 @@ class Case(NamedTuple):
 
     fires: Series
     silent: Series
+    rare: Series | None = None
+    """As bad as what fires, of too few to tell."""
 
 
-def _hits(share: float) -> Series:
+def _hits(share: float, rows: float = 100) -> Series:
     return {
-        'lorayard_worker_slot_hits_total{instance="w1"}': growing(100 * share),
-        'lorayard_worker_adapter_rows_total{instance="w1"}': growing(100),
+        'lorayard_worker_slot_hits_total{instance="w1"}': growing(rows * share),
+        'lorayard_worker_adapter_rows_total{instance="w1"}': growing(rows),
     }
 
 
@@ -51,11 +53,11 @@ def _evictions(kind: str, wrong: float, every: float) -> Series:
     }
 
 
-def _loads(disk: float) -> Series:
+def _loads(disk: float, rows: float = 100) -> Series:
     return {
         f'{_LOAD}_count{{instance="w1",tier="disk"}}': growing(disk),
         f'{_LOAD}_count{{instance="w1",tier="host"}}': growing(50),
-        'lorayard_worker_first_token_seconds_count{instance="w1"}': growing(100),
+        'lorayard_worker_first_token_seconds_count{instance="w1"}': growing(rows),
     }
 
 
@@ -125,8 +127,8 @@ CASES = {
         {'lorayard_bus_reconnects_total{instance="w1"}': steady(7)},
     ),
     "LorayardEmergency": _gauge('lorayard_worker_emergency{instance="w1"}', 1, 0),
-    "LorayardHitRateLow": Case(_hits(0.79), _hits(0.81)),
-    "LorayardHitRateCritical": Case(_hits(0.69), _hits(0.71)),
+    "LorayardHitRateLow": Case(_hits(0.79), _hits(0.81), _hits(0.5, rows=1)),
+    "LorayardHitRateCritical": Case(_hits(0.69), _hits(0.71), _hits(0.5, rows=1)),
     "LorayardLoadSlow": Case(
         times(_LOAD, {"1.0": 90, "2.5": 100, "+Inf": 100}, **_DISK),
         times(_LOAD, {"1.0": 96, "2.5": 100, "+Inf": 100}, **_DISK),
@@ -148,7 +150,7 @@ CASES = {
     "LorayardEvictionRegretted": Case(
         _evictions("wanted_again", 11, 100), _evictions("wanted_again", 9, 100)
     ),
-    "LorayardBlockingLoads": Case(_loads(1.1), _loads(0.9)),
+    "LorayardBlockingLoads": Case(_loads(1.1), _loads(0.9), _loads(1, rows=1)),
     "LorayardAdapterErrors": Case(_jobs(2), _jobs(0.9)),
     "LorayardJobsOverdue": Case(
         {'lorayard_dispatcher_overdue_jobs{lane="normal"}': steady(1)},

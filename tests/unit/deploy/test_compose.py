@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import threading
@@ -237,3 +238,13 @@ def test_the_images_check_says_what_is_missing(
 
 def test_what_does_not_answer_is_not_ready(healthy: ModuleType) -> None:
     assert "127.0.0.1:1" in healthy.fault("http://127.0.0.1:1/readyz")
+
+
+def test_what_the_page_says_to_run_inside_is_a_command() -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    lines = re.findall(
+        r"(?:exec gateway |exec deploy/gateway -- |^/opt/lorayard/bin/)(lorayard .+)$", text, re.M
+    )
+    assert len(lines) >= 4
+    for line in lines:
+        parse_command(shlex.split(line, comments=True))

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from tests.unit.deploy.conftest import DEPLOY, SETTINGS, Json, check_environment, documents, parse_command
 
+from lorayard_cli.monitoring.rules_resource import rules_resource
 from lorayard_schemas.job import Lane
 from lorayard_shared.bus.topology import topology
 from lorayard_shared.metrics.declared import SLOT_PRESSURE
@@ -135,6 +136,7 @@ def check_pod(workload: Json, maps: Mapping[str, Mapping[str, str]]) -> None:
 def test_a_workload_runs_its_command_with_its_settings(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = container(WORKLOADS[part])
     assert parse_command(["lorayard", *found["args"]]) == part
+    assert found["args"] == [part, "--json"], "as the processes of compose.yaml, which run in a test"
     check_environment(part, environment(found, generated()), monkeypatch)
 
 
@@ -242,3 +244,15 @@ def test_the_nodes_of_the_bus_know_each_other() -> None:
     assert int(generated()["yard"]["LORAYARD_REPLICAS"]) == bus["spec"]["replicas"]
     compose = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text(encoding="utf-8"))
     assert container(bus)["image"] == compose["services"]["bus"]["image"]
+
+
+def test_the_rules_and_boards_are_those_of_everybody__f2__f3() -> None:
+    file = FOLDER / "components" / "monitoring" / "rules.yaml"
+    anew = "python -m lorayard_cli.monitoring.rules_resource has it anew"
+    assert file.read_text(encoding="utf-8") == rules_resource(), anew
+    (rules,) = read(file)
+    assert rules["spec"] == read(DEPLOY / "prometheus" / "rules.yaml")[0]
+    maps = KUSTOMIZATIONS[DEPLOY / "grafana"]["configMapGenerator"]
+    named = {name for each in maps for name in each["files"]}
+    assert named == {f"boards/{file.name}" for file in (DEPLOY / "grafana" / "boards").iterdir()}
+    assert all(len(each["files"]) == 1 for each in maps), "more in one map are too large for `kubectl apply`"

@@ -36,13 +36,14 @@ def environment(unit: Path) -> dict[str, str]:
 def test_a_unit_runs_its_command_with_its_settings(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = values(OURS[part], "ExecStart")
     assert parse_command(shlex.split(line)) == part
+    assert shlex.split(line)[1:] == [part, "--json"], "as the processes of compose.yaml, which run in a test"
     check_environment(part, environment(OURS[part]), monkeypatch)
 
 
 def test_no_two_of_a_machine_want_one_port() -> None:
     ports = [environment(unit).get("LORAYARD_METRICS_PORT") for unit in OURS.values()]
     told = [port for port in ports if port is not None]
-    assert len({*told}) == len(told) == len(SETTINGS) - 1, "each worker has its own, in a file of its own"
+    assert len({*told}) == len(told) == len(SETTINGS)
 
 
 @pytest.mark.parametrize("part", SETTINGS)

@@ -14,6 +14,7 @@ from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.adapters.files import MAX_WEIGHTS_BYTES, read_adapter
 from lorayard_shared.adapters.finite import check_finite
+from lorayard_shared.logs import Event
 from lorayard_workers.adapters.fit import Shapes, check_fits, check_rank
 from lorayard_workers.adapters.wide import NO_WIDE, WideRoom
 from lorayard_workers.errors import CapacityError
@@ -155,7 +156,7 @@ class CatalogScanner:
         except (CapacityError, OSError) as error:
             return self._broken(path, str(error))
         except Exception as error:  # noqa: BLE001  # a folder that we judge wrongly must not stop the worker
-            _log.warning("adapter_not_judged", path=str(path), exc_info=True)
+            _log.warning(Event.ADAPTER_NOT_JUDGED, path=str(path), exc_info=True)
             return self._broken(path, f"cannot be judged: {type(error).__name__}: {error!s:.500}")
 
     def _read(self, path: Path) -> CatalogEntry:

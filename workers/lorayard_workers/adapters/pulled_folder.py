@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from lorayard_shared.logs import Event
 from lorayard_workers.errors import CapacityError
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -174,11 +175,11 @@ class PulledFolder:
             shutil.rmtree(folder)
             lock.unlink(missing_ok=True)
         except OSError as error:
-            _log.warning("adapter_not_removed", path=str(folder), reason=str(error))
+            _log.warning(Event.ADAPTER_NOT_REMOVED, path=str(folder), reason=str(error))
             return False
         finally:
             os.close(handle)
-        _log.info("adapter_evicted_from_disk", path=str(folder))
+        _log.info(Event.ADAPTER_EVICTED_FROM_DISK, path=str(folder))
         return True
 
     def _folders(self, end: str = "") -> list[Path]:

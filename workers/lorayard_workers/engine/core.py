@@ -10,6 +10,7 @@ from itertools import count
 import structlog
 from torch import Tensor
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.batch import next_batch, next_fixed_batch
 from lorayard_workers.engine.blocks import BlockPool
 from lorayard_workers.engine.cache_room import CacheRoom
@@ -113,10 +114,10 @@ class EngineCore:
             self.residents.arrived(result.adapter, self.waiting)
             return
         if isinstance(result, NotKept):
-            _log.info("adapter_not_kept", digest=result.digest, reason="host memory has what rows need")
+            _log.info(Event.ADAPTER_NOT_KEPT, digest=result.digest, reason="host memory has what rows need")
             self.residents.not_kept(result.digest)
             return
-        _log.warning("adapter_load_failed", digest=result.digest, reason=str(result.error))
+        _log.warning(Event.ADAPTER_LOAD_FAILED, digest=result.digest, reason=str(result.error))
         if self.residents.at_hand(result.digest):
             return  # somebody wanted it once more: no row waits for that
         self.residents.load_failed(result.digest)
@@ -163,7 +164,7 @@ class EngineCore:
             try:
                 self._end(row, failure_of(row, error))
             except Exception:  # noqa: BLE001  # its outcome is on its way, and the other rows must hear too
-                _log.exception("row_end_failed", request_id=row.request.request_id)
+                _log.exception(Event.ROW_END_FAILED, request_id=row.request.request_id)
         for row in list(self.waiting):
             self._end_waiting(row, failure_of(row, error))
         self._tell()
@@ -203,7 +204,7 @@ class EngineCore:
 
     def _fail_start(self, row: Row, error: Exception) -> Failed:
         """One row's blocks or copies failed; the others are sound."""
-        _log.error("row_start_failed", request_id=row.request.request_id, exc_info=error)
+        _log.error(Event.ROW_START_FAILED, request_id=row.request.request_id, exc_info=error)
         self.failures += 1
         return failure_of(row, error)
 
@@ -218,7 +219,7 @@ class EngineCore:
             try:
                 row.deliver()
             except Exception:  # noqa: BLE001  # its text broke: it may end well, and the others are sound
-                _log.exception("tokens_not_delivered", request_id=row.request.request_id)
+                _log.exception(Event.TOKENS_NOT_DELIVERED, request_id=row.request.request_id)
         while self._ended:  # one by one: a fault in between leaves the others to the next call
             self.on_end(*self._ended.pop(0))
 
@@ -236,7 +237,7 @@ class EngineCore:
             self._merged = None
             self._room.blocks.pool.forget_all()
             dedication.switched()
-            _log.info("weights_changed", dedicated=dedication.current)
+            _log.info(Event.WEIGHTS_CHANGED, dedicated=dedication.current)
 
     def _resume(self) -> None:
         """Those that had to wait again go on, the first started first."""
@@ -313,7 +314,7 @@ class EngineCore:
             if tokens is None:
                 tokens = self._choose(chosen, self.runner.forward(pieces))
         except Exception as error:  # noqa: BLE001  # the rows of this step fail, later ones must not
-            _log.exception("engine_step_failed", rows=len(batch))
+            _log.exception(Event.ENGINE_STEP_FAILED, rows=len(batch))
             self.failures += 1
             for row, _ in batch:
                 self._end(row, failure_of(row, error))
@@ -328,7 +329,7 @@ class EngineCore:
             try:
                 self._take(row, token)
             except Exception as error:  # noqa: BLE001  # its text or its rules broke; the others are sound
-                _log.exception("token_not_taken", request_id=row.request.request_id)
+                _log.exception(Event.TOKEN_NOT_TAKEN, request_id=row.request.request_id)
                 if row in self.running:
                     self._end(row, failure_of(row, error))
 

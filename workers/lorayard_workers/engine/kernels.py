@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.int8_kernel import Int8Kernel
 from lorayard_workers.engine.quantization import BaseQuantization
 from lorayard_workers.engine.timing import fastest_seconds
@@ -126,7 +127,7 @@ def widening_pays() -> bool:
         for _ in range(_TRIES)
     ]
     gain = min(narrow for narrow, _ in seconds) / min(wide for _, wide in seconds)
-    _log.info("products_widened", times_as_fast=round(gain, 2), used=gain >= _LEAST_GAIN)
+    _log.info(Event.PRODUCTS_WIDENED, times_as_fast=round(gain, 2), used=gain >= _LEAST_GAIN)
     return gain >= _LEAST_GAIN
 
 

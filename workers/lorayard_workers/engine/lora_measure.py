@@ -14,6 +14,7 @@ import structlog
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.groups import LoraGroup
 from lorayard_workers.engine.lora_costs import USUAL_COSTS, Corners, LoraCosts
 from lorayard_workers.engine.lora_plan import LoraPlan, Run, dense_for, plan_runs
@@ -50,7 +51,7 @@ def kept_costs(groups: Sequence[LoraGroup], folder: Path) -> LoraCosts:
         part.write_bytes(_COSTS.dump_json(costs))
         part.replace(path)
     except OSError as error:
-        _log.warning("lora_costs_not_kept", path=str(path), reason=str(error))
+        _log.warning(Event.LORA_COSTS_NOT_KEPT, path=str(path), reason=str(error))
     return costs
 
 
@@ -78,7 +79,7 @@ def measure_costs(groups: Sequence[LoraGroup]) -> LoraCosts:
         dense=_corners(groups, dense, tokens=(2, 16), columns=(RANK, wide)),
         bundle=_corners(groups, bundle, tokens=(16, MANY_PADDED), columns=(RANK, wide)),
     )
-    _log.info("lora_costs_measured", dense=costs.dense.many_many, bundle=costs.bundle.many_many)
+    _log.info(Event.LORA_COSTS_MEASURED, dense=costs.dense.many_many, bundle=costs.bundle.many_many)
     return costs
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.merging import Merged
 from lorayard_workers.memory.packing import HostAdapter
 
@@ -63,7 +64,7 @@ class Merger:
             try:
                 merged = self._merge(self._read(digest))
             except Exception:  # noqa: BLE001  # whatever it is, the engine must go on as it was
-                _log.exception("adapter_merge_failed", digest=digest)
+                _log.exception(Event.ADAPTER_MERGE_FAILED, digest=digest)
                 self._on_failed(wish)
             else:
                 self._on_merged(merged)

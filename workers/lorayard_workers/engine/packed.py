@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 import torch
 
+from lorayard_shared.logs import Event
 from lorayard_workers.adapters.wide import WideRoom
 from lorayard_workers.base_model import load_base_model
 from lorayard_workers.engine.config import EngineConfig
@@ -202,7 +203,7 @@ class PackedEngine:
     def pin(self, digest: str) -> None:
         """Bring an adapter into a slot and keep it there. Raises CapacityError."""
         if digest not in self._adapters:
-            _log.warning("pin_refused", digest=digest, reason=str(AdapterUnknownError(digest)))
+            _log.warning(Event.PIN_REFUSED, digest=digest, reason=str(AdapterUnknownError(digest)))
             return
         with self._wish_lock:
             self._pins.add(digest)
@@ -370,7 +371,7 @@ class PackedEngine:
                     self._pulse.mark("a step")
                     more = not self._stopping.is_set() and self._core.step()
                 except Exception as error:  # noqa: BLE001  # the thread must outlive any fault: others depend on it
-                    _log.exception("engine_loop_failed")
+                    _log.exception(Event.ENGINE_LOOP_FAILED)
                     self._core.fail_all(error)
                     more = False
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.config import EngineConfig
 from lorayard_workers.memory.layout import GroupLayout
 from lorayard_workers.memory.packed_folder import PackedFolder, owner_of, prepare_folder
@@ -27,7 +28,7 @@ def open_packed_folder(
     try:
         prepare_folder(config.packed_dir)
     except OSError as error:
-        _log.warning("packed_folder_unusable", path=str(config.packed_dir), reason=str(error), mend=_MEND)
+        _log.warning(Event.PACKED_FOLDER_UNUSABLE, path=str(config.packed_dir), reason=str(error), mend=_MEND)
         return None
     owner = owner_of(base_digest, layouts, config.precision.dtype, config.adapter_storage)
     return PackedFolder(path=config.packed_dir, budget_bytes=config.disk_bytes, owner=owner)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.drains import (
     Claim,
     Holder,
@@ -295,7 +296,7 @@ class Residents:
             try:
                 check_pins(there, total=self.slots.total, max_rank=self.slots.max_rank)
             except CapacityError as error:
-                _log.warning("pin_refused", digest=digest, reason=str(error))
+                _log.warning(Event.PIN_REFUSED, digest=digest, reason=str(error))
                 del there[digest]
                 self._drop_pin(digest)
 
@@ -317,7 +318,7 @@ class Residents:
             try:
                 self._copy_into_slot(digest, spared)
             except Exception:  # noqa: BLE001  # no row asked for it: the rows go on
-                _log.exception("adapter_not_placed", digest=digest)
+                _log.exception(Event.ADAPTER_NOT_PLACED, digest=digest)
                 self.load_failed(digest)
             self._claim_met((digest,))
             changed = True
@@ -341,7 +342,7 @@ class Residents:
             changed = True
             freed = 0 if slot is None else len(slot.columns)
             host_bytes = self.host.drop(digest)
-            _log.info("adapter_unloaded", digest=digest, columns=freed, host_bytes=host_bytes)
+            _log.info(Event.ADAPTER_UNLOADED, digest=digest, columns=freed, host_bytes=host_bytes)
         return changed
 
     def _copy_into_slot(self, digest: str, spared: Spared) -> float:

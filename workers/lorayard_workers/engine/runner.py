@@ -11,6 +11,7 @@ import structlog
 import torch
 from torch import Tensor, nn
 
+from lorayard_shared.logs import Event
 from lorayard_workers.adapters.wide import WideModule
 from lorayard_workers.base_model import BaseModel
 from lorayard_workers.engine.attention_plan import Place, plan_attention
@@ -133,7 +134,7 @@ class ModelRunner:
             steady = products.are_steady() and self._rows_agree(token_ids)
             dense = steady and products.lora_is_steady()
         self._shapes = replace(shapes, steady=steady, dense=dense)
-        _log.info("deterministic_shapes_chosen", rows_share_products=steady, lora_too=dense)
+        _log.info(Event.DETERMINISTIC_SHAPES_CHOSEN, rows_share_products=steady, lora_too=dense)
 
     @property
     def slot_bytes(self) -> int:

@@ -21,6 +21,7 @@ import structlog
 import torch
 from torch import Tensor
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.filters import Filters, kept_tokens
 from lorayard_workers.engine.grammar import Grammar
 from lorayard_workers.engine.logprobs import RawLogprob, raw_logprob
@@ -160,7 +161,7 @@ def _choose(logits: Tensor, sampler: TokenSampler, likeliest: int) -> Chosen | N
             return Chosen(token=token)
         return Chosen(token=token, logprob=raw_logprob(logits, token, sampler.alternatives))
     except Exception as error:  # noqa: BLE001  # one row's draw failed; the others are sound
-        _log.exception("draw_failed")
+        _log.exception(Event.DRAW_FAILED)
         return NotChosen(
             kind=FailureKind.RETRYABLE, code="engine_error", message=f"{type(error).__name__}: {error}"
         )

@@ -25,6 +25,7 @@ import structlog
 import torch
 from torch import Tensor, nn
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.int8_kernel import (
     LEAST_SCALE,
     LEVELS,
@@ -103,7 +104,9 @@ def screened_head(linear: nn.Linear, full: Callable[[Tensor], Tensor], usual: Te
         return None
     found = ScreenedHead(weight, usual)
     gain = min(found.gain(full, rows) for rows in _MEASURED_ROWS)
-    _log.info("head_screened", times_as_fast=round(gain, 2), used=gain >= _GAIN, size_bytes=found.size_bytes)
+    _log.info(
+        Event.HEAD_SCREENED, times_as_fast=round(gain, 2), used=gain >= _GAIN, size_bytes=found.size_bytes
+    )
     return found if gain >= _GAIN else None
 
 

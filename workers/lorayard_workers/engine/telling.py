@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.outcome import Outcome
 from lorayard_workers.engine.protocol import Sink
 
@@ -19,4 +20,4 @@ def tell(sink: Sink, outcome: Outcome) -> None:
     try:
         sink(outcome)
     except BaseException:  # noqa: BLE001  # see above
-        _log.exception("sink_failed", request_id=outcome.request_id)
+        _log.exception(Event.SINK_FAILED, request_id=outcome.request_id)

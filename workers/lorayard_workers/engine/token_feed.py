@@ -6,6 +6,7 @@ import time
 
 import structlog
 
+from lorayard_shared.logs import Event
 from lorayard_workers.engine.outcome import TokenChunk, TokenLogprob
 from lorayard_workers.engine.protocol import OnTokens
 
@@ -84,9 +85,11 @@ class TokenFeed:
         try:
             on_tokens(chunk)
         except BaseException:  # noqa: BLE001  # the caller's code, even with an exit: it must cost no row
-            _log.exception("token_callback_failed", request_id=self._request_id)
+            _log.exception(Event.TOKEN_CALLBACK_FAILED, request_id=self._request_id)
             self._on_tokens = None
         self._spent_seconds += time.perf_counter() - began
         if self._on_tokens is not None and self._spent_seconds > PATIENCE_SECONDS:
-            _log.warning("token_callback_too_slow", request_id=self._request_id, seconds=self._spent_seconds)
+            _log.warning(
+                Event.TOKEN_CALLBACK_TOO_SLOW, request_id=self._request_id, seconds=self._spent_seconds
+            )
             self._on_tokens = None

@@ -16,6 +16,7 @@ from functools import partial
 
 import structlog
 
+from lorayard_shared.logs import Event
 from lorayard_workers.memory.host import HostTier
 from lorayard_workers.memory.packing import HostAdapter
 from lorayard_workers.pulse import Pulse
@@ -192,7 +193,7 @@ class Loader:
         took_ms = (time.perf_counter() - started) * 1000
         self.disk_loads += 1
         self.load_ms = self.load_ms + EWMA_SHARE * (took_ms - self.load_ms) if self.load_ms else took_ms
-        _log.info("adapter_loaded", digest=digest, load_ms=took_ms, size_bytes=adapter.size_bytes)
+        _log.info(Event.ADAPTER_LOADED, digest=digest, load_ms=took_ms, size_bytes=adapter.size_bytes)
         return adapter
 
     def _put(self, adapter: HostAdapter) -> bool:
@@ -212,4 +213,4 @@ def _guarded(work: Callable[[], None]) -> None:
     try:
         work()
     except Exception:  # noqa: BLE001  # one broken request must not stop every later load
-        _log.exception("loader_task_failed")
+        _log.exception(Event.LOADER_TASK_FAILED)

@@ -24,6 +24,7 @@ import structlog
 import torch
 from filelock import FileLock
 
+from lorayard_shared.logs import Event
 from lorayard_workers.errors import CapacityError, PackedFileError
 from lorayard_workers.memory.eviction import Candidate, Usage, choose_victims
 from lorayard_workers.memory.layout import RANK_PAGE, GroupLayout
@@ -80,11 +81,11 @@ class PackedFolder:
         except FileNotFoundError:
             return None
         except PackedFileError as error:
-            _log.warning("packed_file_refused", digest=digest, path=str(path), reason=error.reason)
+            _log.warning(Event.PACKED_FILE_REFUSED, digest=digest, path=str(path), reason=error.reason)
             self._remove(path)
             return None
         except OSError as error:
-            _log.warning("packed_file_unreadable", digest=digest, path=str(path), reason=str(error))
+            _log.warning(Event.PACKED_FILE_UNREADABLE, digest=digest, path=str(path), reason=str(error))
             return None
         self._verified[digest] = state
         _touch(path)
@@ -105,7 +106,7 @@ class PackedFolder:
                 packed.write(path)
             _touch(path)
         except (OSError, TypeError, CapacityError) as error:  # a lock that stays taken is an OSError too
-            _log.warning("packed_file_not_kept", digest=adapter.digest, reason=str(error))
+            _log.warning(Event.PACKED_FILE_NOT_KEPT, digest=adapter.digest, reason=str(error))
 
     def used_bytes(self) -> int:
         """Bytes of all packed files in the folder, whoever wrote them."""
@@ -146,7 +147,7 @@ class PackedFolder:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            _log.warning("packed_file_not_removed", path=str(path), reason=str(error))
+            _log.warning(Event.PACKED_FILE_NOT_REMOVED, path=str(path), reason=str(error))
 
 
 def _touch(path: Path) -> None:

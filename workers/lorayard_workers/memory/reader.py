@@ -14,6 +14,7 @@ from lorayard_shared.adapters.digest import adapter_digest
 from lorayard_shared.adapters.errors import AdapterRefusedError
 from lorayard_shared.adapters.files import MAX_WEIGHTS_BYTES, AdapterFile, read_adapter
 from lorayard_shared.adapters.finite import check_finite
+from lorayard_shared.logs import Event
 from lorayard_workers.adapters.fit import check_fits, check_rank
 from lorayard_workers.adapters.wide import NO_WIDE, WideRole, WideRoom
 from lorayard_workers.engine.request import Composition
@@ -95,7 +96,9 @@ class AdapterReader:
         check_rank(adapter, self.max_rank)
         self.wide.check(adapter)
         took_ms = (time.perf_counter() - started) * 1000
-        _log.info("adapter_derived", digest=digest, policy=recipe.policy, parts=len(parts), took_ms=took_ms)
+        _log.info(
+            Event.ADAPTER_DERIVED, digest=digest, policy=recipe.policy, parts=len(parts), took_ms=took_ms
+        )
         return adapter
 
     def _modules(self) -> list[str]:

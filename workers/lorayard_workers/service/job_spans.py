@@ -70,6 +70,8 @@ class JobSpans:
             "lorayard.worker": self._worker,
             "lorayard.attempt": assigned.attempt,
         }
+        if (correlation := held.traced.get("correlation_id")) is not None:
+            about["messaging.message.conversation_id"] = correlation
         if (ref := assigned.adapter) is not None:
             about |= {
                 "gen_ai.response.model": f"{ref.name}@{ref.version}",
