@@ -24,6 +24,7 @@ from lorayard_gateway.files.transfers import DOWNLOADS_AT_ONCE, UPLOADS_AT_ONCE,
 from lorayard_gateway.key_ring import KeyRing
 from lorayard_gateway.metering import HttpMeter
 from lorayard_gateway.page.feed import Feed
+from lorayard_gateway.readiness import AWAY
 from lorayard_gateway.settings import GatewaySettings, PageMode
 from lorayard_gateway.sweeping import sweep_again_and_again
 from lorayard_gateway.tenant_clients import TenantClients
@@ -86,7 +87,7 @@ class Gateway:
     def metrics(self) -> MetricsPage:
         """What it shows of itself; from here on requests are counted for that."""
         self.meter = HttpMeter()
-        return self.meter.page(self.bus)
+        return self.meter.page(self.bus, self.faults)
 
     async def start(self) -> None:
         """Know keys and models; returns once it does."""
@@ -137,6 +138,8 @@ class Gateway:
 
     def faults(self) -> tuple[str, ...]:
         """What makes no progress in it, in sentences."""
+        if not self.bus.connected:
+            return (AWAY,)
         return tuple(f"it does not hear what changes in {name}" for name in self.unheard())
 
     def unheard(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable
 
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.metrics import declared
@@ -36,11 +37,11 @@ class HttpMeter:
             took = self._seconds[(path,)] = Histogram(declared.HTTP_SECONDS)
         took.observe(seconds)
 
-    def page(self, bus: Bus) -> MetricsPage:
-        """All counts, as of a scrape."""
+    def page(self, bus: Bus, unready: Callable[[], Iterable[str]] = tuple) -> MetricsPage:
+        """All counts, as of a scrape; `unready` tells what makes no progress."""
 
         def read(readings: Readings) -> None:
             readings.put_all(declared.HTTP_REQUESTS, self._answered.items())
             readings.put_histograms(declared.HTTP_SECONDS, self._seconds)
 
-        return MetricsPage(source=Source.GATEWAY, name=bus.name, read=read, bus=bus)
+        return MetricsPage(source=Source.GATEWAY, name=bus.name, read=read, bus=bus, unready=unready)

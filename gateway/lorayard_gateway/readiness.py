@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 2.0
 """For a bus that is slow; who checks waits no longer."""
 
+AWAY = "the bus is away"
+
 _PARTS = frozenset({SnapshotPart.WORKERS})
 
 
@@ -25,7 +27,7 @@ async def missing(gateway: Gateway) -> tuple[str, ...]:
     if gateway.stopping:
         return ("it is being stopped",)
     if not gateway.bus.connected:
-        return ("the bus is away",)
+        return (AWAY,)
     blind = gateway.faults()
     try:
         async with asyncio.timeout(LOOK_SECONDS):

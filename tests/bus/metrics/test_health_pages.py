@@ -7,11 +7,14 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from tests.bus.conftest import RunningServer, Yard
 
 from lorayard_cli.exporter.process import run_exporter
+from lorayard_gateway.process import run_gateway
+from lorayard_gateway.settings import GatewaySettings
 
 pytestmark = pytest.mark.bus
 
@@ -37,15 +40,35 @@ async def exporter(own_yard: Yard, metrics_port: Callable[[], int]) -> AsyncIter
     await task
 
 
+@pytest.fixture
+async def gateway(own_yard: Yard, metrics_port: Callable[[], int], tmp_path: Path) -> AsyncIterator[int]:
+    """The port of its metrics."""
+    stop, port = asyncio.Event(), metrics_port()
+    settings = GatewaySettings(
+        url=own_yard.settings.url,
+        prefix=own_yard.settings.prefix,
+        metrics_port=port,
+        gateway_port=0,
+        gateway_keys=False,
+        gateway_batches_dir=tmp_path / "batches",
+    )
+    task = asyncio.create_task(run_gateway(settings, stop=stop))
+    yield port
+    stop.set()
+    await task
+
+
 async def test_a_server_that_stands_still_is_told_by_each_process__f4(
     own_server: RunningServer,
     own_yard: Yard,
     exporter: int,
+    gateway: int,
     metrics_port: Callable[[], int],
     wait_until: Wait,
 ) -> None:
     """It keeps its connections: nothing looks broken but what is waited for."""
-    ports = {"dispatcher": metrics_port(), "worker": metrics_port(), "exporter": exporter}
+    own = {"dispatcher": metrics_port(), "worker": metrics_port()}
+    ports = {**own, "exporter": exporter, "gateway": gateway}
     await own_yard.dispatcher(metrics_port=ports["dispatcher"])
     await own_yard.worker(metrics_port=ports["worker"])
     told: dict[str, list[str]] = {}
@@ -60,7 +83,8 @@ async def test_a_server_that_stands_still_is_told_by_each_process__f4(
     try:
         await wait_until(lambda: are(503))
         assert any("for jobs, and the server says nothing" in why for why in told["dispatcher"])
-        assert any("does not hear what changes in" in why for why in told["worker"])
+        for name in ("worker", "gateway"):
+            assert any("does not hear what changes in" in why for why in told[name])
         assert told["exporter"] == ["the bus does not answer"]
         for port in ports.values():
             assert await asyncio.to_thread(asked, port, "/healthz") == (200, [])

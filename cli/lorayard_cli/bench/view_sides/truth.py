@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lorayard import Client, GenerateRequest
 from lorayard_cli.bench.view_sides.page_watch import PageWatch
+from lorayard_cli.output import note
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.process import end_tasks
 from lorayard_shared.settings import YardSettings
@@ -26,10 +28,27 @@ GAP_SECONDS = 0.02
 LOOK_SECONDS = 0.2
 BATCH = 200
 WAIT_SECONDS = 60.0
+LATER = 7
+"""Jobs for later, that the delayed ones are counted by."""
+
 VICTIM = "victim"
 
-Samples = list[tuple[float, int]]
-"""Monotonic seconds, and the messages that the stream had then."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The stream at some moment between two (monotonic seconds)."""
+
+    asked: float
+    answered: float
+    published: int
+    """Jobs since the stream was made."""
+    removed: int
+    """Of those."""
+
+    @property
+    def depth(self) -> int:
+        """Jobs that it had."""
+        return self.published - self.removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +73,7 @@ class Truth:
 
 async def shown_beside_stream(client: Client, bus: Bus, page: PageWatch, looks: int) -> Truth:
     """Depths under load, and at rest."""
-    samples: Samples = []
+    samples: list[Sample] = []
     shown: list[tuple[float, float, int]] = []
     sampling = asyncio.create_task(_sample(bus, samples), name="bench-samples")
     loading = asyncio.create_task(_load(client), name="bench-load")
@@ -67,7 +86,7 @@ async def shown_beside_stream(client: Client, bus: Bus, page: PageWatch, looks: 
             shown.append((asked, time.monotonic(), depth))
             await asyncio.sleep(LOOK_SECONDS)
         told = [(at, at, depth) for at, depth in page.depths if at >= begun]
-        await asyncio.sleep(2 * GAP_SECONDS)  # the samples around the last one are in
+        await asyncio.sleep(LOOK_SECONDS)  # a sample behind the last one is in
     finally:
         await end_tasks([loading, sampling])
     return Truth(
@@ -79,22 +98,42 @@ async def shown_beside_stream(client: Client, bus: Bus, page: PageWatch, looks: 
     )
 
 
-def _was_so(asked: float, answered: float, depth: int, samples: Samples) -> bool:
-    """Whether the stream had as many within the last second, as far as samples can tell."""
-    since, until = asked - LAG_SECONDS - 2 * GAP_SECONDS, answered + 2 * GAP_SECONDS
-    around = [count for at, count in samples if since <= at <= until]
-    return bool(around) and min(around) <= depth <= max(around)
+def _was_so(asked: float, answered: float, depth: int, samples: Sequence[Sample]) -> bool:
+    """Whether the stream had as many within the last second, as far as samples can tell.
+
+    Both counts only grow: between two samples the depth was between what they leave open.
+    """
+    return any(
+        before.published - after.removed <= depth <= after.published - before.removed
+        for before, after in pairwise(samples)
+        if after.answered >= asked - LAG_SECONDS and before.asked <= answered
+    )
 
 
 async def _exact_at_rest(client: Client, bus: Bus, page: PageWatch) -> bool:
-    while await _depth(bus):  # noqa: ASYNC110  # the stream sets no event
-        await asyncio.sleep(LOOK_SECONDS)
-    handles = (await client.submit_many([GenerateRequest("later", delay_seconds=3600)] * 7)).all_handles()
+    await _until_still(bus)
+    handles = (await client.submit_many([GenerateRequest("later", delay_seconds=3600)] * LATER)).all_handles()
     rest = (await client.snapshot(older_seconds=0.0)).overview
+    there = await _sampled(bus)
     for handle in handles:
         await handle.cancel()
-    await _until(lambda: page.depths[-1][1] == 0)
-    return (rest.unfinished, rest.delayed) == (0, 7)
+    await _until(lambda: page.depths[-1][1] == there.depth)
+    exact = (rest.unfinished, rest.delayed) == (there.depth, LATER)
+    if not exact:
+        note(f"at rest: {rest.unfinished} and {rest.delayed} of {there.depth} and {LATER} are shown")
+    return exact
+
+
+async def _until_still(bus: Bus) -> None:
+    """What was submitted last has come, and is done."""
+    before = await _sampled(bus)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            await asyncio.sleep(LAG_SECONDS)
+            now = await _sampled(bus)
+            if now.depth == 0 and now.published == before.published:
+                return
+            before = now
 
 
 async def seconds_to_lost(page: PageWatch, settings: YardSettings) -> float:
@@ -140,13 +179,19 @@ async def _load(client: Client) -> None:
         await client.wait(handles[: BATCH // 2], timeout_seconds=WAIT_SECONDS)
 
 
-async def _sample(bus: Bus, samples: Samples) -> None:
+async def _sample(bus: Bus, samples: list[Sample]) -> None:
     while True:
-        depth = await _depth(bus)
-        samples.append((time.monotonic(), depth))
+        samples.append(await _sampled(bus))
         await asyncio.sleep(GAP_SECONDS)
 
 
-async def _depth(bus: Bus) -> int:
-    info = await bus.api(f"STREAM.INFO.{bus.subjects.stream('jobs')}")
-    return int(info["state"]["messages"])
+async def _sampled(bus: Bus) -> Sample:
+    asked = time.monotonic()
+    state = (await bus.api(f"STREAM.INFO.{bus.subjects.stream('jobs')}"))["state"]
+    last = int(state["last_seq"])
+    return Sample(
+        asked=asked,
+        answered=time.monotonic(),
+        published=last,
+        removed=last - int(state["messages"]),
+    )
