@@ -24,9 +24,10 @@ import nats.errors
 import structlog
 from nats.aio.msg import Msg
 
+from lorayard_schemas.headers import CHAIN
 from lorayard_shared.audit.chain import Chain
 from lorayard_shared.bus.connection import Bus
-from lorayard_shared.bus.nats_client import Post, header_block
+from lorayard_shared.bus.nats_client import Post, header_block, one_header
 from lorayard_shared.logs import Event
 from lorayard_shared.repeated import Repeated
 
@@ -155,7 +156,10 @@ class AuditOutbox:
 
     def _chained(self, subject: str, reply: str, body: dict[str, Any]) -> Post:
         packed = msgpack.packb(body)
-        return subject, reply, header_block(self._chain.link(subject, packed)), packed
+        chain = self._chain
+        if chain.begun:
+            return subject, reply, one_header(CHAIN, chain.place(subject, packed)), packed
+        return subject, reply, header_block(chain.link(subject, packed)), packed
 
     def _doubt(self) -> None:
         """What was sent last may be lost: the next record begins a chain."""

@@ -109,7 +109,7 @@ class Chain:
     @property
     def begun(self) -> bool:
         """Whether a record was written to it."""
-        return self._number > 0
+        return self._first_told
 
     @property
     def number(self) -> int:
@@ -118,14 +118,19 @@ class Chain:
 
     def link(self, subject: str, body: bytes) -> dict[str, str]:
         """The next record: its headers. It has to be sent before the next."""
-        self._number += 1
-        writer, before = self.writer, self._hash
-        self._hash = hash_of(before, writer, self._number, subject, body)
-        headers = {CHAIN: f"{writer} {self._number} {before} {self._hash}"}
-        if self._restart and not self._first_told:
+        told = self._first_told
+        headers = {CHAIN: self.place(subject, body)}
+        if self._restart and not told:
             headers[CHAIN_FROM] = self._restart
-        self._first_told = True
         return headers
+
+    def place(self, subject: str, body: bytes) -> str:
+        """The same for a record behind the first of its chain: its header `CHAIN`, and it has no other."""
+        self._first_told = True
+        self._number = number = self._number + 1
+        writer, before = self.writer, self._hash
+        self._hash = own = hash_of(before, writer, number, subject, body)
+        return f"{writer} {number} {before} {own}"
 
     def skip(self, count: int) -> None:
         """Records that are given up before they were sent: their numbers show as missing, by our own word."""
