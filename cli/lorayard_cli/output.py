@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import textwrap
 from typing import Any
@@ -19,6 +20,9 @@ from lorayard_cli.failures import Failure
 
 UNWRITABLE = "backslashreplace"
 """How text is written that the encoding has no bytes for."""
+
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but tabs and line ends: names come from whoever may publish."""
 
 PIPE_WIDTH = 120
 """Columns when stdout is no terminal: a table cut to 80 would lose digests and names."""
@@ -108,8 +112,8 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 
 
 def plain(text: object) -> str:
-    """Text that rich prints as it is."""
-    return escape(str(text))
+    """Text that rich prints as it is; what would steer a terminal becomes an escape that can be read."""
+    return escape(_STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text)))
 
 
 def short_digest(digest: str | None) -> str:

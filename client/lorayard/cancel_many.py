@@ -31,6 +31,10 @@ MOST = 10_000
 """Cancelled by one query unless more are allowed: a query that fits too much is more often a mistake."""
 
 
+MOST_TOLD = 100
+"""Ids that an audit record names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelQuery:
     """Which unfinished jobs of the client's tenant are meant: those that fit all that is given."""
@@ -50,6 +54,17 @@ class CancelQuery:
             raise InvalidRequestError(field="lane", reason=f"one of {', '.join(Lane)}")
         if self.older_than_seconds is not None and not self.older_than_seconds >= 0:
             raise InvalidRequestError(field="older_than_seconds", reason="must not be negative")
+
+    @property
+    def told(self) -> str:
+        """What is given, for the audit trail."""
+        given = {
+            "adapter": self.adapter,
+            "lane": self.lane,
+            "session": self.session,
+            "older_than_seconds": self.older_than_seconds,
+        }
+        return ", ".join(f"{name}={value}" for name, value in given.items() if value is not None) or "all"
 
     def fits(self, address: JobAddress, session: str | None, age_seconds: float) -> bool:
         """Whether a job is meant."""
@@ -94,7 +109,9 @@ async def cancel_many(link: Link, job_ids: Iterable[str]) -> CancelReport:
     from lorayard.cancel_together import end_jobs  # with all that reads workers' adverts
 
     ids = list(dict.fromkeys(check_job_id(job_id) for job_id in job_ids))
-    return CancelReport(outcomes=await end_jobs(link, [MeantJob(job=job_id) for job_id in ids]))
+    report = CancelReport(outcomes=await end_jobs(link, [MeantJob(job=job_id) for job_id in ids]))
+    await _tell(link, report, "")
+    return report
 
 
 async def cancel_where(link: Link, query: CancelQuery, *, most: int, dry_run: bool) -> CancelReport:
@@ -109,7 +126,19 @@ async def cancel_where(link: Link, query: CancelQuery, *, most: int, dry_run: bo
     if dry_run:
         none = dict.fromkeys((one.job for one in meant), CancelOutcome.NOT_HERE)
         return CancelReport(outcomes=none, beyond=beyond)
-    return CancelReport(outcomes=await end_jobs(link, meant), beyond=beyond)
+    report = CancelReport(outcomes=await end_jobs(link, meant), beyond=beyond)
+    await _tell(link, report, query.told)
+    return report
+
+
+async def _tell(link: Link, report: CancelReport, query: str) -> None:
+    """Who did it, for the audit trail; what became of each job is in its own records."""
+    if not report.outcomes:
+        return
+    ids = list(report.outcomes)
+    job = ids[0] if len(ids) == 1 else ""
+    named = ", ".join(ids[:MOST_TOLD]) + (" ..." if len(ids) > MOST_TOLD else "")
+    await link.tell_act("cancel", tenant=link.tenant, job=job, jobs=len(ids), about=query or named)
 
 
 async def _find(link: Link, query: CancelQuery) -> list[MeantJob]:

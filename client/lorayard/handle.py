@@ -148,7 +148,9 @@ class JobHandle:
         """
         from lorayard.cancel import cancel_job
 
-        return await cancel_job(self._link, self.id)
+        outcome = await cancel_job(self._link, self.id)
+        await self._link.tell_act("cancel", tenant=self._link.tenant, job=self.id, about=outcome.value)
+        return outcome
 
     async def _awaited(self, wire: JobResult | None) -> Result:
         wire = wire or self._decode(await self._link.listener.wait(self._slot))

@@ -41,6 +41,15 @@ class Link:
 
         return Author(actor=self.settings.actor, reason=reason)
 
+    async def tell_act(
+        self, verb: str, *, tenant: str | None, job: str = "", jobs: int = 1, about: str = ""
+    ) -> None:
+        """Keep in the audit trail who did this to jobs; what is lost of it is logged, and fails nothing."""
+        from lorayard_shared.audit.acts import tell_act
+
+        actor = self.settings.actor
+        await tell_act(self.bus, actor=actor, verb=verb, tenant=tenant, job=job, jobs=jobs, about=about)
+
     @classmethod
     async def open(cls, settings: ClientSettings, *, name: str) -> Self:
         """Connect.

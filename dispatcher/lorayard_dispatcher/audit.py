@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from lorayard_dispatcher.audit_outbox import AuditOutbox
 from lorayard_dispatcher.parked_job import ParkedJob
 from lorayard_dispatcher.planning.amends import Order
 from lorayard_dispatcher.planning.values import (
@@ -21,6 +20,8 @@ from lorayard_dispatcher.planning.values import (
     WorkerView,
 )
 from lorayard_schemas.audit import FORCED_HOME, AuditKind
+from lorayard_shared.audit.outbox import AuditOutbox
+from lorayard_shared.audit.outcomes import Outcomes
 from lorayard_shared.bus.connection import Bus
 
 ORDER_SECONDS = 10.0
@@ -46,8 +47,11 @@ class Audit:
         self._bus = bus
         self._dispatcher = dispatcher
         self._labels = labels
-        self._outbox = AuditOutbox(bus, spawn=spawn)
+        self._outbox = AuditOutbox(bus, role="dispatcher", spawn=spawn)
         self._enabled = enabled
+        subject = bus.subjects.worker_audit(AuditKind.OUTCOME, dispatcher)
+        self.outcomes = Outcomes(self._put, subject, by=dispatcher, spawn=spawn)
+        """Of jobs that end here, without having been run."""
         self._plan = 0
         self._seen: dict[Drain | Prefetch, float] = {}
 

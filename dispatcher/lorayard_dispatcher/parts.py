@@ -141,6 +141,7 @@ class Parts(ABC):
         self.audit = Audit(
             self.bus, self.name, labels=self.registry.labels, spawn=self.spawn, enabled=self.settings.audit
         )
+        self.answers.on_end = self.audit.outcomes.ended
         self.orders = Orders(self.bus, self.fleet, self.spawn)
         self.keeping = self._make_keeping()
 

@@ -115,7 +115,8 @@ class Refusing:
                 self._spawn(late, f"refuse-{job.key}")
             else:
                 done.append(job)
-                self._answers.count += outcome is Stored.NOW
+                if outcome is Stored.NOW:
+                    self._answers.ended(job.address.tenant, job.job, state, job.attempt, error.code)
         self._let_go(done)
 
     def _let_go(self, jobs: list[TakenJob]) -> None:

@@ -52,8 +52,6 @@ class DispatcherSettings(YardSettings):
     semantic_samples: int = Field(default=0, ge=0, le=1000)
     """Embeddings kept of each adapter that jobs name themselves, for `lorayard routes train --traffic`; 0:
     none. No text is kept, but whoever has an embedding can guess what a prompt was about."""
-    audit: bool = True
-    """Whether decisions are kept in the stream of audit records."""
     record_plans: Path | None = None
     """A file that gets everything the planner is told and answers, to be played again; None: nothing."""
 

@@ -16,7 +16,7 @@ from lorayard_schemas.additions import Additions
 from lorayard_schemas.alias import AliasRef
 from lorayard_schemas.assignment import AdapterRef
 from lorayard_schemas.composition import AppliedComposition
-from lorayard_schemas.message import Message
+from lorayard_schemas.message import Message, Part
 from lorayard_schemas.names import Digest
 from lorayard_schemas.semantic import SemanticVerdict
 
@@ -39,6 +39,10 @@ class AuditKind(StrEnum):
     """A worker is told where an adapter shall be: `PlacementRecord`."""
     END = "end"
     """A worker ended itself: `WorkerEndRecord`."""
+    OUTCOME = "outcome"
+    """Jobs have ended, several of them in one record: `OutcomesRecord`."""
+    ACT = "act"
+    """Somebody cancelled, redrove or purged jobs: `ActRecord`."""
     REGISTRY = "registry"
     """An adapter version, or what names point at, was changed: `RegistryChange`."""
 
@@ -177,6 +181,53 @@ class PlacementRecord(Message):
     order: str
     """One of `OrderVerb`; a newer dispatcher may have others."""
     because: str
+
+
+class JobEnd(Part):
+    """How one job has ended: with the result that was stored."""
+
+    job: str
+    tenant: str
+    state: str
+    """One of `ResultState`."""
+    attempt: int = Field(default=1, ge=1)
+    adapter: str | None = None
+    """`name@version`, or a composition in words; None: the base model, or it never ran."""
+    digest: Digest | None = None
+    """Of the adapter."""
+    code: str | None = None
+    """Of its error."""
+
+
+class OutcomesRecord(Message):
+    """Jobs whose results a process has stored within a moment, on `yard.audit.outcome.{by}`.
+
+    One record for several: a record for each would cost a tenth of what a job costs in all.
+    """
+
+    at: float
+    """Unix seconds; each ended at most a tenth of a second before."""
+    by: str
+    """The worker that ran them, or the dispatcher that refused them."""
+    jobs: tuple[JobEnd, ...]
+
+
+class ActRecord(Message):
+    """Somebody did something to jobs: on `yard.audit.act.{tenant}.{job}`, or `.act.{tenant}` of many."""
+
+    at: float
+    actor: str
+    """`user@host`, or what `LORAYARD_ACTOR` says."""
+    verb: str
+    """`cancel`, `redrive`, `purge`; a newer peer may have others."""
+    tenant: str
+    """`*`: of all."""
+    job: str = ""
+    """Empty: of many."""
+    jobs: int = Field(default=1, ge=0)
+    """How many, where that is known: before a purge or redrive of all that fits, it is 0."""
+    about: str = ""
+    """Which ones were meant, or what came of it."""
 
 
 class RegistryChange(Message):

@@ -7,8 +7,10 @@ from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.alias import AliasRecord
 from lorayard_schemas.api_key import ApiKeyRecord
 from lorayard_schemas.audit import (
+    ActRecord,
     DecisionRecord,
     DrainRecord,
+    OutcomesRecord,
     PlacementRecord,
     PrefetchRecord,
     RegistryChange,
@@ -84,6 +86,8 @@ AUDIT: tuple[Channel, ...] = (
     _audit("decisions", "decision.{tenant}.{job}", "A job was handed over, and why there.", DecisionRecord),
     _audit("returns", "return.{tenant}.{job}", "A worker did not take a job.", ReturnRecord),
     _audit("ends", "end.{worker}", "The last words of a worker that ended itself.", WorkerEndRecord),
+    _audit("outcomes", "outcome.{by}", "Jobs that have ended, and how.", OutcomesRecord),
+    _audit("acts", "act.{tenant}.{job}", "Who cancelled, redrove or purged a job.", ActRecord),
     _audit("drains", "drain.{worker}", "A worker was freed for an adapter.", DrainRecord),
     _audit("prefetches", "prefetch.{worker}", "Adapters were fetched ahead.", PrefetchRecord),
     _audit("orders", "placement.{worker}", "An order about an adapter, and why.", PlacementRecord),

@@ -19,8 +19,10 @@ from lorayard_schemas.assignment import (
 )
 from lorayard_schemas.asyncapi import write_asyncapi
 from lorayard_schemas.audit import (
+    ActRecord,
     DecisionRecord,
     DrainRecord,
+    OutcomesRecord,
     PlacementRecord,
     PrefetchRecord,
     RegistryChange,
@@ -66,6 +68,7 @@ from lorayard_schemas.trial import TrialRecord
 from lorayard_schemas.validation import ValidateAdapter, ValidateReply
 
 MESSAGES: tuple[type[Message], ...] = (
+    ActRecord,
     AdapterOrder,
     AdapterRecord,
     AliasRecord,
@@ -105,6 +108,7 @@ MESSAGES: tuple[type[Message], ...] = (
     ModelCard,
     Cap,
     OrderReply,
+    OutcomesRecord,
     Pause,
     PlaceAdapter,
     PlaceReply,

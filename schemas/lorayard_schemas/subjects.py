@@ -133,6 +133,10 @@ class Subjects:
         """Records of one kind about one worker."""
         return f"{self.prefix}.audit.{kind}.{subject_token(worker)}"
 
+    def act_audit(self, tenant: str, job: str = "") -> str:
+        """Records of what was done to a job, or to many jobs of a tenant."""
+        return self.job_audit("act", tenant, job) if job else self.worker_audit("act", tenant)
+
     def registry_audit(self, what: str, name: str = "*", number: str = "*") -> str:
         """Records about one name in a bucket of the registry; `number` is its version or a revision."""
         tokens = [part if part == "*" else subject_token(part) for part in (what, name, number)]

@@ -66,6 +66,8 @@ class YardSettings(BaseSettings):
     its tenant says otherwise."""
     tokens_max_bytes: int = Field(default=2**27, ge=2**20)
     """Of streamed tokens, kept for 10 minutes at most; the oldest leave first."""
+    audit: bool = True
+    """Whether dispatchers keep what they decide, and workers how jobs end, in the stream of audit records."""
     audit_max_bytes: int = Field(default=2**28, ge=2**20)
     """Of decisions kept for `lorayard explain`; the oldest leave first, so a full stream refuses nothing."""
     audit_age_seconds: int = Field(default=30 * 86_400, ge=1)

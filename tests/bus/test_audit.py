@@ -42,7 +42,7 @@ async def records(yard: Yard) -> list[Message]:
 
 async def test_every_hand_over_is_a_record_under_tenant_and_job(yard: Yard, wait_until: WaitUntil) -> None:
     await yard.dispatcher()
-    await yard.worker()
+    await yard.worker(audit=False)
     for number in range(200):
         await yard.publish(Job(id=f"j{number}", prompt="secret"), tenant="Ärzte & Co.")
 
@@ -98,7 +98,7 @@ async def test_without_a_stream_jobs_run_and_the_loss_is_counted(yard: Yard, wai
 async def test_an_operator_can_do_without(yard: Yard) -> None:
     await yard.dispatcher(audit=False)
     dispatcher = await yard.status()
-    await yard.worker()
+    await yard.worker(audit=False)
     await yard.publish(Job(id="j", prompt="x"))
     assert (await yard.result("j")).state is ResultState.SUCCEEDED
     await yard.stop()

@@ -7,20 +7,22 @@ import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from tests.bus.conftest import ADAPTER, RunningServer, Yard
 
-from lorayard import Client
+from lorayard import CancelQuery, Client, ClientSettings, InvalidRequestError
 from lorayard_cli.auditing.export_file import Exporter, verify_file
+from lorayard_cli.auditing.record_lines import read_records
 from lorayard_cli.commands import audit
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.options import Output, YardAddress
-from lorayard_dispatcher.audit_outbox import AuditOutbox
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import ResultState
+from lorayard_shared.audit.outbox import AuditOutbox
 from lorayard_shared.audit.writing import writer_of
 from lorayard_shared.bus.scanning import walk
 from lorayard_shared.owned_tasks import OwnedTasks
@@ -69,9 +71,15 @@ async def work(yard: Yard, adapters: Path, wait_until: WaitUntil, jobs: int = 20
         assert found.state is ResultState.SUCCEEDED
 
     async def told() -> bool:
-        return await yard.left("audit") >= jobs + 1
+        return len(await trail(yard)) == 2 * jobs + 1
 
     await wait_until(told)
+
+
+async def trail(yard: Yard) -> list[dict[str, Any]]:
+    """What is told so far; of several jobs in one record each by itself."""
+    pages = walk(yard.bus, yard.bus.subjects.stream("audit"), yard.bus.subjects.audit)
+    return [record async for page in pages for lying in page for record in read_records(lying)]
 
 
 async def listed(yard: Yard, captured: Capture, **wanted: object) -> list[dict[str, object]]:
@@ -84,22 +92,29 @@ async def test_records_are_found_by_what_they_are_about__f4(
     yard: Yard, adapters: Path, wait_until: WaitUntil, capsys: Capture
 ) -> None:
     await work(yard, adapters, wait_until)
-    (one,) = await listed(yard, capsys, job="j4")
-    assert (one["job"], one["tenant"], one["kind"]) == ("j4", "acme", "decision")
+    given, ended = sorted(await listed(yard, capsys, job="j5"), key=lambda one: str(one["kind"]))
+    assert (given["job"], given["tenant"], given["kind"]) == ("j5", "other", "decision")
+    assert (ended["job"], ended["tenant"], ended["kind"]) == ("j5", "other", "outcome")
+    assert (ended["state"], ended["by"], ended["attempt"]) == ("succeeded", "w1", 1)
+    assert (ended["adapter"], ended["digest"]) == (f"{ADAPTER}@1", (await yard.record(ADAPTER)).digest)
+    assert await listed(yard, capsys, job="j5", tenant="acme") == []
     assert {one["tenant"] for one in await listed(yard, capsys, tenant="other")} == {"other"}
     about = await listed(yard, capsys, adapter=ADAPTER)
     assert len([one for one in about if one["kind"] == "decision"]) == 10
     assert await listed(yard, capsys, adapter=f"{ADAPTER}@2") == []
-    assert len(await listed(yard, capsys, worker="w1")) >= 20
+    assert len(await listed(yard, capsys, worker="w1")) >= 40
+    assert len(await listed(yard, capsys, kind="outcome", tenant="acme")) == 10
     (paused,) = [one for one in await listed(yard, capsys, kind="registry") if one["verb"] == "pause"]
     assert (paused["reason"], "@" in str(paused["actor"])) == ("backup | 'x'", True)
-    assert len(await listed(yard, capsys, since="1h")) == await yard.left("audit")
+    assert len(await listed(yard, capsys, since="1h")) == 41
+    numbers = [one["sequence"] for one in await listed(yard, capsys, tenant="acme")]
+    assert numbers == sorted(numbers, key=int)  # type: ignore[arg-type]  # numbers all of them
     assert await listed(yard, capsys, until="1h") == []
     capsys.readouterr()
     await audit.ls(yard=address(yard), kind=None, limit=1)
     captured = capsys.readouterr()
     assert "secret" not in captured.out
-    assert "more: --limit" in captured.err
+    assert "40 earlier ones: --limit" in captured.err
 
 
 async def test_what_is_done_to_the_stream_shows_and_what_nobody_did_does_not__f4(
@@ -202,7 +217,7 @@ async def test_a_bus_that_is_killed_again_and_again_does_not_look_like_tampering
     own_yard: Yard, own_server: RunningServer, wait_until: WaitUntil, capsys: Capture
 ) -> None:
     yard, tasks = own_yard, OwnedTasks(structlog.get_logger())
-    outbox = AuditOutbox(yard.bus, spawn=tasks.spawn)
+    outbox = AuditOutbox(yard.bus, role="d", spawn=tasks.spawn)
     for turn in range(3):
         before = outbox.sent
         for number in range(150):
@@ -227,7 +242,7 @@ async def test_a_stream_that_is_made_anew_shows_and_what_comes_then_hangs_togeth
     yard: Yard, wait_until: WaitUntil, capsys: Capture
 ) -> None:
     tasks = OwnedTasks(structlog.get_logger())
-    outbox, stream = AuditOutbox(yard.bus, spawn=tasks.spawn), yard.bus.subjects.stream("audit")
+    outbox, stream = AuditOutbox(yard.bus, role="d", spawn=tasks.spawn), yard.bus.subjects.stream("audit")
     config = (await yard.bus.api(f"STREAM.INFO.{stream}"))["config"]
 
     def put(count: int) -> None:
@@ -290,6 +305,70 @@ async def test_an_export_goes_to_standard_output_as_to_a_file__f4(
     capsys.readouterr()
     await audit.export(Path("-"), yard=address(yard))
     assert capsys.readouterr().out == file.read_text()
+
+
+async def test_who_cancels_and_purges_jobs_is_named_and_what_came_of_them__f4(
+    yard: Yard, wait_until: WaitUntil, capsys: Capture
+) -> None:
+    await yard.dispatcher()
+    settings = ClientSettings.model_validate({**yard.settings.model_dump(), "tenant": "a c", "actor": "ana"})
+    async with Client(settings=settings) as client:
+        first, *others = [await client.submit("secret", delay_seconds=3600) for _ in range(3)]
+        await first.cancel()
+        await client.cancel_many([one.id for one in others])
+        await client.cancel_where(CancelQuery(lane="bulk"))
+        assert [letter async for letter in client.dead.purge_all(code="x", tenant="a c")] == []
+        with pytest.raises(InvalidRequestError):
+            _ = [letter async for letter in client.dead.purge_all(code=1)]  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+
+    async def told() -> bool:
+        return len(await trail(yard)) == 6
+
+    await wait_until(told)
+    acts = await listed(yard, capsys, tenant="a c", kind="act")
+    assert [(one["verb"], one["actor"], one["jobs"]) for one in acts] == [
+        ("cancel", "ana", 1),
+        ("cancel", "ana", 2),
+        ("purge", "ana", 0),
+    ]
+    cancelled, done = sorted(await listed(yard, capsys, job=first.id), key=lambda one: str(one["kind"]))
+    assert (cancelled["about"], done["state"], done["by"]) == ("cancelled", "cancelled", "d1")
+    assert "secret" not in str(await trail(yard))
+    assert await verified(yard, capsys) == (0, [])
+
+
+async def test_a_job_that_nobody_can_run_has_an_outcome_too__f4(
+    yard: Yard, wait_until: WaitUntil, capsys: Capture
+) -> None:
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(Job(id="j", prompt="secret"), adapter="acme/tiny/none")
+    assert (await yard.result("j")).state is ResultState.FAILED
+
+    async def told() -> bool:
+        return len(await trail(yard)) > 0
+
+    await wait_until(told)
+    (one,) = await listed(yard, capsys, job="j")
+    assert (one["state"], one["by"], one["code"]) == ("failed", "d1", "unknown_adapter")
+
+
+async def test_names_cannot_steer_a_terminal__f4__g3(
+    yard: Yard, wait_until: WaitUntil, capsys: Capture
+) -> None:
+    await yard.dispatcher()
+    await yard.worker()
+    await yard.publish(Job(id="j", prompt="x"), tenant="a\x1b[31m[red]\r")
+
+    async def told() -> bool:
+        return len(await trail(yard)) == 2
+
+    await wait_until(told)
+    capsys.readouterr()
+    await audit.ls(yard=address(yard))
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert r"a\x1b[31m[red]\x0d" in said
 
 
 async def test_bad_input_is_named__f4(yard: Yard, tmp_path: Path) -> None:

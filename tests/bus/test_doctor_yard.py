@@ -13,8 +13,11 @@ from tests.bus.conftest import ADAPTER, Yard
 
 from lorayard import Client
 from lorayard_cli.checks.adapters import check_folder, check_registered
+from lorayard_cli.checks.audit import check_audit
+from lorayard_cli.checks.bus import check_bus
 from lorayard_cli.checks.clocks import check_clocks
 from lorayard_cli.checks.finding import Finding, Level, ok
+from lorayard_cli.checks.fleet import check_fleet
 from lorayard_cli.checks.looking import Look, look_at_all
 from lorayard_cli.checks.queue import check_consumers, check_queue, check_schedules
 from lorayard_cli.checks.room import check_streams
@@ -22,6 +25,7 @@ from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.assignment import WorkerLoad
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job
+from lorayard_shared.audit.writing import writer_of
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.settings import YardSettings
 
@@ -39,7 +43,7 @@ async def trouble(findings: AsyncIterator[Finding]) -> list[tuple[Level, str]]:
     return [(one.level, one.message) async for one in findings if one.level is not Level.OK]
 
 
-async def advertise(bus: Bus, name: str, at: float) -> None:
+async def advertise(bus: Bus, name: str, at: float, *, base: str = "0") -> None:
     load = WorkerLoad(worker=name, epoch=1, number=1, room=1)
     advert = WorkerAdvert(
         worker=name,
@@ -48,7 +52,7 @@ async def advertise(bus: Bus, name: str, at: float) -> None:
         at=at,
         engine="echo",
         model="tiny",
-        base_digest="sha256:" + "0" * 64,
+        base_digest="sha256:" + base * 64,
         context_tokens=16,
         load=load,
     )
@@ -153,3 +157,54 @@ async def test_one_that_never_answers_hides_nothing_that_others_found__f6(bus: B
         ("well", Level.OK),
     ]
     assert all(one.mend for one in found if one.level is Level.FAIL)
+
+
+async def test_workers_of_different_base_models_and_nobody_who_leads_them_are_named__f6(
+    bus: Bus, client: Client
+) -> None:
+    await advertise(bus, "w1", time.time())
+    await advertise(bus, "w2", time.time(), base="1")
+    found = {one.check: one async for one in check_fleet(bus, client)}
+    assert found["base model"].level is Level.FAIL
+    assert "w1: sha256:000" in found["base model"].message
+    assert "w2: sha256:111" in found["base model"].message
+    assert found["base model"].mend is not None
+    assert (found["dispatcher"].level, found["dispatcher"].message) == (Level.FAIL, "none answers")
+
+
+async def test_an_adapter_for_a_base_model_that_no_worker_has_is_named__f6(
+    yard: Yard, adapters: Path, client: Client
+) -> None:
+    worker = await yard.worker(adapters_dir=adapters)
+    await worker.stop()
+    await advertise(yard.bus, "w2", time.time(), base="1")
+    found = {one.check: one async for one in check_fleet(yard.bus, client)}
+    assert found["registered adapters"].level is Level.WARN
+    assert f"{ADAPTER}@1: made for a base model that no worker has" in found["registered adapters"].message
+
+
+async def test_a_server_that_is_too_old_is_named__f6(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lorayard_cli.checks.bus.NEEDED_VERSION", (99, 0))
+    ((level, message),) = await trouble(check_bus(bus, mending=False))
+    assert level is Level.FAIL
+    assert "at least 99.0 is needed" in message
+
+
+async def test_a_stream_that_drifted_is_named_and_mended__f6(bus: Bus) -> None:
+    stream = bus.subjects.stream("audit")
+    config = (await bus.api(f"STREAM.INFO.{stream}"))["config"]
+    await bus.api(f"STREAM.UPDATE.{stream}", {**config, "max_bytes": 2**20})
+    ((level, message),) = await trouble(check_bus(bus, mending=False))
+    assert (level, stream in message, "max_bytes" in message) == (Level.WARN, True, True)
+    assert await trouble(check_bus(bus, mending=True)) == []
+    assert (await bus.api(f"STREAM.INFO.{stream}"))["config"]["max_bytes"] == config["max_bytes"]
+
+
+async def test_an_audit_trail_with_a_gap_is_named__f4__f6(bus: Bus) -> None:
+    writer, subject = writer_of(bus), bus.subjects.registry_audit("rules", "a", "1")
+    for number in range(3):
+        assert await writer.write(subject, b"{}", message_id=str(number)) is None
+    assert await trouble(check_audit(bus)) == []
+    await bus.api(f"STREAM.MSG.DELETE.{bus.subjects.stream('audit')}", {"seq": 2})
+    ((level, message),) = await trouble(check_audit(bus))
+    assert (level, "at record 2" in message) == (Level.FAIL, True)

@@ -33,8 +33,11 @@ from lorayard_schemas.assignment import (
 )
 from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.audit import (
+    ActRecord,
     DecisionRecord,
     DrainRecord,
+    JobEnd,
+    OutcomesRecord,
     PlacementRecord,
     PrefetchRecord,
     RegistryChange,
@@ -182,6 +185,10 @@ SAMPLES: tuple[Message, ...] = (
     ),
     ReturnRecord(at=1.0, dispatcher="d", job="j", tenant="t", worker="w", reason="no_room"),
     WorkerEndRecord(at=1.0, worker="w", end=WorkerEnd.HUNG, reason="r", stacks="s", jobs=("j",)),
+    OutcomesRecord(
+        at=1.0, by="w", jobs=(JobEnd(job="j", tenant="t", state="failed", digest=DIGEST, code="c"),)
+    ),
+    ActRecord(at=1.0, actor="ana@laptop", verb="cancel", tenant="t", job="j", about="cancelled"),
     DrainRecord(at=1.0, dispatcher="d", plan=1, worker="w", adapter="a/b/c@1", for_adapter="a/b/d@1"),
     PlacementRecord(
         at=1.0, dispatcher="d", plan=0, worker="w", adapter="a/b/c@1", order="load", because="it belongs here"

@@ -165,6 +165,7 @@ async def _serve(
                 "pulls": partial(end_tasks, pulls),
                 **(drained if crew.presence.is_well else {}),
                 "loops": partial(end_tasks, running),
+                "trail": crew.trail.end,
                 "orders": crew.orders.end,
                 "validation": crew.validation.end,
                 "shelf": crew.shelf.end,

@@ -43,6 +43,7 @@ from lorayard_workers.service.registration import Registered
 from lorayard_workers.service.returns import Returns
 from lorayard_workers.service.shelf import Shelf
 from lorayard_workers.service.token_teller import TokenTeller
+from lorayard_workers.service.trail import Trail
 from lorayard_workers.service.validation import Validation
 from lorayard_workers.service.watchdog import Watchdog
 from lorayard_workers.service.watches import watch_from_worker
@@ -74,6 +75,7 @@ class Crew:
     control_watch: BucketWatch
     watchdog: Watchdog
     words: LastWords
+    trail: Trail
     recycling: Recycling
     emergency: Emergency
     folder: FolderWatch | None
@@ -158,6 +160,9 @@ def make_crew(
     emergency = _emergency(bus, settings, leases, held, desk, presence)
     preferences = Preferences(shelf.records, engine.weigh)
     shelf.heard = preferences.on_record
+    trail = Trail(bus, worker=settings.name, enabled=settings.audit)
+    execution.on_end = trail.ran
+    emergency.answers.on_end = trail.refused
     words = LastWords(leases, bus.subjects, held, worker=settings.name)
     watched = {
         "adapters": shelf.on_record,
@@ -188,6 +193,7 @@ def make_crew(
         folder=_folder_watch(bus, settings, equipment, shelf, presence, registered.refused),
         watchdog=_watchdog(settings, engine, leases, words, owns_process=owns_process),
         words=words,
+        trail=trail,
         recycling=_recycling(bus, settings, execution),
         model=_model_teller(bus, settings, equipment),
         health=health,

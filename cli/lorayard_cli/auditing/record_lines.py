@@ -34,7 +34,7 @@ class Wanted:
         return (
             self.job in (None, record.get("job"))
             and self.tenant in (None, record.get("tenant"))
-            and self.worker in (None, record.get("worker"))
+            and self.worker in (None, record.get("worker"), record.get("by"))
             and self.kind in (None, record["kind"])
             and (self.until is None or not isinstance(at, int | float) or at <= self.until)
             and (self.adapter is None or any(self._is_meant(name) for name in adapters_of(record)))
@@ -44,23 +44,32 @@ class Wanted:
         return self.adapter in (name, split_version(name)[0])
 
 
-def read_record(lying: Lying) -> JsonMap:
-    """A record as a map, with its kind, subject and place; one that cannot be read has `unreadable`."""
+def read_records(lying: Lying) -> list[JsonMap]:
+    """A record as maps, with kind, subject and place: one for each job where it tells of several. What cannot
+    be read has `unreadable`."""
     parts = lying.subject.split(".")
-    head: JsonMap = {
-        "sequence": lying.sequence,
-        "subject": lying.subject,
-        "kind": parts[2] if parts[2:] else "",
-    }
+    kind = parts[2] if parts[2:] else ""
+    head: JsonMap = {"sequence": lying.sequence, "subject": lying.subject, "kind": kind}
+    body = _read(lying.body)
+    if body is None:
+        return [{**head, "unreadable": True}]
+    jobs = body.get("jobs")
+    if kind != AuditKind.OUTCOME or not isinstance(jobs, list):
+        return [{**body, **head}]
+    told = {key: value for key, value in body.items() if key != "jobs"}
+    return [{**told, **_named(job), **head} for job in jobs if isinstance(job, dict)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def _read(body: bytes) -> JsonMap | None:
     try:
-        body: object = (
-            json.loads(lying.body) if lying.body[:1] in (b"{", b" ") else msgpack.unpackb(lying.body)
-        )
+        found: object = json.loads(body) if body[:1] in (b"{", b" ") else msgpack.unpackb(body)
     except (ValueError, RecursionError, msgpack.UnpackException):
-        body = None
-    if not isinstance(body, dict):
-        return {**head, "unreadable": True}
-    return {**{str(key): value for key, value in body.items()}, **head}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return None
+    return _named(found) if isinstance(found, dict) else None  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _named(found: dict[Any, Any]) -> JsonMap:
+    return {str(key): value for key, value in found.items()}
 
 
 def adapters_of(record: JsonMap) -> list[str]:
@@ -86,7 +95,8 @@ def _label(adapter: object) -> str:
 
 def who(record: JsonMap) -> str:
     """Who decided or did it."""
-    return str(record.get("actor") or record.get("dispatcher") or record.get("worker") or "?")
+    names = ("actor", "dispatcher", "by", "worker")
+    return str(next((found for name in names if (found := record.get(name))), "?"))
 
 
 def sentence(record: JsonMap) -> str:
@@ -108,6 +118,13 @@ def sentence(record: JsonMap) -> str:
             return f"{say('worker')}: {say('order')} {adapter}, because {say('because')}"
         case AuditKind.END:
             return f"{say('worker')} ended itself ({say('end')}): {say('reason')}"
+        case AuditKind.OUTCOME:
+            made = f" with {adapter}" if say("adapter") else ""
+            why = f": {say('code')}" if say("code") else ""
+            return f"job {say('job')} of {say('tenant')} {say('state')}{made}, attempt {say('attempt')}{why}"
+        case AuditKind.ACT:
+            meant = f"job {say('job')}" if say("job") else f"{say('jobs') or 'all'} jobs"
+            return f"{say('verb')} {meant} of {say('tenant')}: {say('about')}"
         case AuditKind.REGISTRY:
             change = f"{say('what')}: {say('verb')} {say('key')}"
             after = f" to {say('after')}" if say("after") else ""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
+from lorayard_cli.auditing.record_lines import Wanted
 from lorayard_cli.auditing.telling import Earlier
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
+from lorayard_schemas.audit import AuditKind
 from lorayard_schemas.headers import CHAIN, CHAIN_FROM
+from lorayard_schemas.names import subject_token
 from lorayard_shared.audit.keeping import Beginning, Keeping, trimmed
 from lorayard_shared.audit.verifying import Report, Seen, Verifier
 from lorayard_shared.bus.connection import ApiError, Bus
@@ -15,6 +19,9 @@ from lorayard_shared.bus.scanning import Lying, last_sequence, sequence_before, 
 from lorayard_shared.bus.server_time import server_seconds
 
 LOOKS = 3
+
+MUCH_EARLIER = 2000
+"""Records: whoever gives a job out and whoever ends it write theirs a moment later, each in its own time."""
 
 
 async def bounds(bus: Bus, since: float | None) -> tuple[int, int]:
@@ -30,6 +37,51 @@ async def bounds(bus: Bus, since: float | None) -> tuple[int, int]:
         return after, await last_sequence(bus, stream)
     except ApiError as error:
         raise CommandError(ExitCode.NOT_READY, "no_yard", f"{stream}: {error.description}") from error
+
+
+async def lying_of(bus: Bus, wanted: Wanted, since: float | None) -> AsyncGenerator[Lying]:
+    """Records among which are all that are wanted, in their order.
+
+    Raises:
+        CommandError: there is no such stream.
+        nats.errors.Error: no answer.
+    """
+    after, until = await bounds(bus, since)
+    first, *others = _patterns(bus, wanted)
+    sources = [_all(bus, first, after, until)]
+    heads = [await anext(sources[0], None)]
+    if wanted.job is not None and heads[0] is not None:
+        after = max(after, heads[0].sequence - MUCH_EARLIER)  # what came of a job is not before it was given
+    for pattern in others:
+        sources.append(_all(bus, pattern, after, until))
+        heads.append(await anext(sources[-1], None))
+    while left := [(head.sequence, place) for place, head in enumerate(heads) if head is not None]:
+        place = min(left)[1]
+        if (head := heads[place]) is not None:
+            yield head
+        heads[place] = await anext(sources[place], None)
+
+
+async def _all(bus: Bus, pattern: str, after: int, until: int) -> AsyncGenerator[Lying]:
+    async for page in walk(bus, bus.subjects.stream("audit"), pattern, until=until, after=after):
+        for lying in page:
+            if lying.sequence <= until:
+                yield lying
+
+
+def _patterns(bus: Bus, wanted: Wanted) -> list[str]:
+    """What the server sorts out itself; records of several jobs stand under no job's name."""
+    head, kind = f"{bus.subjects.prefix}.audit", wanted.kind or "*"
+    if wanted.job is None and wanted.tenant is None:
+        return [f"{head}.>" if wanted.kind is None else f"{head}.{kind}.>"]
+    tenant = "*" if wanted.tenant is None else subject_token(wanted.tenant)
+    job = "*" if wanted.job is None else subject_token(wanted.job)
+    patterns = [f"{head}.{kind}.{tenant}.{job}"]
+    if wanted.kind in (None, AuditKind.OUTCOME):
+        patterns.append(f"{head}.{AuditKind.OUTCOME}.*")
+    if wanted.job is None and wanted.kind in (None, AuditKind.ACT):
+        patterns.append(f"{head}.{AuditKind.ACT}.{tenant}")
+    return patterns
 
 
 async def verify_stream(bus: Bus, earlier: Earlier, *, after: int) -> Report:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lorayard import Client
 from lorayard_cli.checks.adapters import check_folder, check_registered
+from lorayard_cli.checks.audit import check_audit
 from lorayard_cli.checks.clocks import check_clocks
 from lorayard_cli.checks.device import SMI_SECONDS, TORCH_SECONDS, check_device
 from lorayard_cli.checks.finding import Finding
@@ -69,6 +70,8 @@ def yard_looks(asked: Asked, bus: Bus, client: Client) -> list[Look]:
             seconds=asked.read_seconds,
         ),
     ]
+    if asked.deep:
+        looks.append(Look(check="audit", find=lambda: check_audit(bus), seconds=DEEP_SECONDS))
     store = asked.data / "bus" / "jetstream"
     if asked.running is not None and asked.running.url == asked.settings.url and store.is_dir():
         looks.append(Look(check="store disk", find=lambda: check_store_disk(bus, store)))

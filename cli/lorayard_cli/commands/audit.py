@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +22,8 @@ from lorayard_cli.auditing.export_file import (
     record_line,
     verify_file,
 )
-from lorayard_cli.auditing.record_lines import Wanted, read_record, sentence, who
-from lorayard_cli.auditing.stream import bounds, verify_stream
+from lorayard_cli.auditing.record_lines import Wanted, read_records, sentence, who
+from lorayard_cli.auditing.stream import bounds, lying_of, verify_stream
 from lorayard_cli.auditing.telling import Earlier, document, read_earlier, tell
 from lorayard_cli.durations import read_duration
 from lorayard_cli.exit_codes import ExitCode
@@ -30,9 +32,8 @@ from lorayard_cli.moments import read_moment
 from lorayard_cli.options import NEAREST, TEXT, Output, YardAddress
 from lorayard_cli.output import note, out, plain, print_json, print_text, table
 from lorayard_schemas.audit import AuditKind
-from lorayard_schemas.names import subject_token
 from lorayard_shared.bus.connection import Bus, connect
-from lorayard_shared.bus.scanning import Lying, walk
+from lorayard_shared.bus.scanning import walk
 
 STDOUT = Path("-")
 
@@ -52,7 +53,10 @@ def _read_when(text: str) -> float:
         ValueError: it is neither.
     """
     try:
-        return time.time() - read_duration(text) if text[-1:] in "smhd" else read_moment(text)
+        at = time.time() - read_duration(text) if text[-1:] in "smhd" else read_moment(text)
+        if not math.isfinite(at):
+            raise ValueError
+        return at
     except ValueError as error:
         raise ValueError(
             f"{text!r} is no time: write 2h (ago), 1d, 2026-12-01T07:00 or unix seconds"
@@ -75,7 +79,7 @@ async def ls(
     kind: AuditKind | None = None,
     since: When = None,
     until: When = None,
-    limit: int = SHOWN,
+    limit: Annotated[int, Parameter(validator=validators.Number(gte=1))] = SHOWN,
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> int:
@@ -98,54 +102,35 @@ async def ls(
     until
         The same for the end.
     limit
-        Of a table, so many at most; all are printed as JSON.
+        Of a table, so many of the newest; all are printed as JSON.
     """
     end = _read_when(until) if until is not None else None
     wanted = Wanted(job=job, adapter=adapter, tenant=tenant, worker=worker, kind=kind, until=end)
-    shown, count = table("at", "kind", "by", "what"), 0
+    shown: deque[dict[str, Any]] = deque(maxlen=limit)
+    count = 0
     async with await connect(yard.settings(), name="cli-audit") as bus:
-        async for lying in _lying(bus, _pattern(bus, wanted), since):
-            record = read_record(lying)
-            if not wanted.fits(record):
-                continue
-            count += 1
-            if output.json:
-                print_json(record)
-            elif count <= limit:
-                shown.add_row(*map(plain, (_at(record), record["kind"], who(record), sentence(record))))
+        async for lying in lying_of(bus, wanted, _read_since(since)):
+            for record in filter(wanted.fits, read_records(lying)):
+                count += 1
+                if output.json:
+                    print_json(record)
+                else:
+                    shown.append(record)
     if not output.json:
-        _show(shown, count, limit)
+        _show(shown, count)
     return ExitCode.OK
 
 
-def _show(shown: Any, count: int, limit: int) -> None:
+def _show(records: Collection[dict[str, Any]], count: int) -> None:
     if not count:
         note("no audit record fits, as far back as they are kept")
         return
-    out().print(shown)
-    if count > limit:
-        note(f"{count - limit} more: --limit, --since, or --json for all")
-
-
-def _pattern(bus: Bus, wanted: Wanted) -> str:
-    """What the server sorts out itself."""
-    subjects = bus.subjects
-    kind = wanted.kind or "*"
-    if wanted.job is not None:
-        tenant = "*" if wanted.tenant is None else subject_token(wanted.tenant)
-        return f"{subjects.prefix}.audit.{kind}.{tenant}.{subject_token(wanted.job)}"
-    if wanted.tenant is not None:
-        return f"{subjects.prefix}.audit.{kind}.{subject_token(wanted.tenant)}.*"
-    return subjects.audit if wanted.kind is None else f"{subjects.prefix}.audit.{kind}.>"
-
-
-async def _lying(bus: Bus, pattern: str, since: str | None) -> AsyncGenerator[Lying]:
-    stream = bus.subjects.stream("audit")
-    after, until = await bounds(bus, _read_since(since))
-    async for page in walk(bus, stream, pattern, until=until, after=after):
-        for lying in page:
-            if lying.sequence <= until:
-                yield lying
+    rows = table("at", "kind", "by", "what")
+    for record in records:
+        rows.add_row(*map(plain, (_at(record), record["kind"], who(record), sentence(record))))
+    out().print(rows)
+    if count > len(records):
+        note(f"{count - len(records)} earlier ones: --limit, --since, --until, or --json for all")
 
 
 def _at(record: dict[str, Any]) -> str:
@@ -159,14 +144,14 @@ def _at(record: dict[str, Any]) -> str:
 
 
 async def export(
-    file: Path, *, since: When = None, yard: YardAddress = NEAREST, output: Output = TEXT
+    file: Path = STDOUT, *, since: When = None, yard: YardAddress = NEAREST, output: Output = TEXT
 ) -> None:
     """Write all records as JSON lines, byte for byte; a file that was interrupted goes on where it ended.
 
     Parameters
     ----------
     file
-        A new file; it is there when it is whole. `-` is standard output.
+        A new file; it is there when it is whole. Standard output when absent.
     since
         How long ago at most (2h, 1d), or from which time on.
     """

@@ -53,7 +53,8 @@ async def doctor(
         Create what is missing on the bus, change what differs from its declaration, and replace records that
         no version can have written.
     deep
-        Also read every adapter: the values of those in the folder, the digests of those in the store.
+        Also read every adapter, the values of those in the folder and the digests of those in the store, and
+        every audit record.
     adapters
         Check this adapters folder; that of the running yard when absent.
     model

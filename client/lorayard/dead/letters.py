@@ -83,7 +83,10 @@ class DeadLetters:
         link, adapter = self._open_link(), check_adapter(to_adapter)
         async with Answering(link):
             found, registered = await _find(link, letter), await _registered(link)
-            return await redrive(link, found, adapter, registered)
+            report = await redrive(link, found, adapter, registered)
+            about = f"{report.outcome.value} as {report.new_job}" if report.new_job else report.outcome.value
+            await link.tell_act("redrive", tenant=found.tenant, job=found.job or "", about=about)
+            return report
 
     async def redrive_all(
         self, *, to_adapter: str | None = None, **query: Unpack[DeadQuery]
@@ -97,6 +100,7 @@ class DeadLetters:
         waiting: list[Letter] = []
         async with Answering(link):
             registered = await _registered(link)
+        await _tell_all(link, "redrive", query)
         async with aclosing(self.all(**query)) as found:
             async for letter in found:
                 waiting.append(letter)
@@ -117,17 +121,30 @@ class DeadLetters:
         async with Answering(link):
             found = await _find(link, letter)
             await take_away(link, found)
+        await link.tell_act("purge", tenant=found.tenant, job=found.job or "", about=f"letter {found.number}")
         return found
 
     async def purge_all(self, **query: Unpack[DeadQuery]) -> AsyncGenerator[Letter]:
         """Throw away every letter that a query means; each as it goes."""
         link = self._open_link()
+        await _tell_all(link, "purge", query)
         async with aclosing(self.all(**query)) as found:
             async for letter in found:
                 async with Answering(link):
                     gone = await take_away(link, letter)
                 if gone:
                     yield letter
+
+
+async def _tell_all(link: Link, verb: str, query: DeadQuery) -> None:
+    """Before it begins, for the audit trail: whoever breaks it off has done it all the same.
+
+    Raises:
+        InvalidRequestError: the query cannot be.
+    """
+    meant = check_query(query).items()
+    about = ", ".join(f"{name}={value}" for name, value in meant if value is not None) or "all"
+    await link.tell_act(verb, tenant=query.get("tenant"), jobs=0, about=about)
 
 
 async def _redrive_together(

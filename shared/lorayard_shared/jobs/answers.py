@@ -8,7 +8,7 @@ before.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import nats.errors
@@ -37,6 +37,14 @@ DEAD_BODY_BYTES = 512 * 1024
 """As much of an unreadable message as its dead letter keeps: a letter has to fit a message of 1 MiB."""
 
 
+OnEnd = Callable[[str, str, ResultState, int, str | None], None]
+"""Tenant, job, state, attempt, and the error's code."""
+
+
+def _untold(_tenant: str, _job: str, _state: ResultState, _attempt: int, _code: str | None) -> None:
+    """Nobody keeps it."""
+
+
 class Answers:
     """Stores what there is to say, then lets go of the job."""
 
@@ -48,6 +56,8 @@ class Answers:
         self._wishes = RetryWishes(bus)
         self._log = structlog.get_logger()
         self.count = 0
+        self.on_end: OnEnd = _untold
+        """Told of each result that is stored here."""
 
     async def refuse(
         self, job: TakenJob, error: ResultError, interruptions: Sequence[AttemptRecord] = ()
@@ -127,7 +137,9 @@ class Answers:
             stored = [None] * len(jobs)
         done = [job for job, became in zip(jobs, stored, strict=True) if became is not None]
         await self._ack_all(done)
-        self.count += sum(became is Stored.NOW for became in stored)
+        for job, became in zip(jobs, stored, strict=True):
+            if became is Stored.NOW:
+                self.ended(job.address.tenant, job.job, ResultState.CANCELLED, job.attempt)
         # What is left meets trouble, each by itself and patiently.
         return {
             job.job: became or await self._finish(job, ResultState.CANCELLED, None)
@@ -251,8 +263,15 @@ class Answers:
             )
         )
         if stored is Stored.NOW:
-            self.count += 1
+            self.ended(tenant, job, state, attempt, None if error is None else error.code)
         return stored
+
+    def ended(
+        self, tenant: str, job: str, state: ResultState, attempt: int, code: str | None = None
+    ) -> None:
+        """The result of a job was stored; `code` is of its error."""
+        self.count += 1
+        self.on_end(tenant, job, state, attempt, code)
 
     async def _bury(self, found: Unreadable) -> None:
         letter = DeadLetter(

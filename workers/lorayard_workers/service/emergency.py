@@ -60,6 +60,7 @@ class Emergency:
         self._bus = bus
         self._presence = presence
         self._intake = intake
+        self.answers = intake.answers
         self._capacity = capacity
         self._after_seconds = after_seconds
         self._enabled = enabled

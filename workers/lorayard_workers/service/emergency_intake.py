@@ -88,15 +88,15 @@ class EmergencyIntake:
         self.controls = ControlBook()
         self._kept = KeptBack(bus, leases, retry=self._consider)
         self._results = ResultStore(bus, PayloadStore(bus))
-        self._answers = Answers(bus, self._results, leases)
+        self.answers = Answers(bus, self._results, leases)
         self._deaths = InterruptionStore(bus)
         self._log = structlog.get_logger()
         self._tasks = OwnedTasks(self._log)
         self._left: list[str] = []
         """Leases of jobs that wait for a dispatcher."""
         self._placements = Placements()
-        self._overlaps = Overlaps(bus, self._answers)
-        self.cancels = EmergencyCancel(bus, self._answers, self._tasks, lambda: peers.holders)
+        self._overlaps = Overlaps(bus, self.answers)
+        self.cancels = EmergencyCancel(bus, self.answers, self._tasks, lambda: peers.holders)
         self._considered: set[str] = set()
         self._listed = False
         self._news = LateNews(spawn=self._tasks.spawn, retry=self._have_heard)
@@ -183,7 +183,7 @@ class EmergencyIntake:
             return
         self._leases.hold(read.lease)
         if isinstance(read, Unreadable):
-            self._tasks.spawn(self._answers.unreadable(read), f"answer-{read.delivery.key}")
+            self._tasks.spawn(self.answers.unreadable(read), f"answer-{read.delivery.key}")
         else:
             self._consider(read)
 
@@ -225,12 +225,12 @@ class EmergencyIntake:
     async def _place(self, job: TakenJob) -> bool:
         """Answer it, keep it or hand it on; whether it is kept here."""
         if job.deadline is not None and job.deadline <= time.time():
-            await self._answers.expire(job)
+            await self.answers.expire(job)
             return False
         if await self._results.has(
             job.address.tenant, job.job
         ):  # cancelled, say: nobody here has heard of it
-            await self._answers.let_go(job)
+            await self.answers.let_go(job)
             return False
         if job.plan is not None and await self._overlaps.settled(job):
             return False
@@ -243,7 +243,7 @@ class EmergencyIntake:
             if not self._news.watches:  # a dispatcher is back, and knows better
                 self._log.warning(Event.JOB_LEFT, job=job.job, reason=str(error))
                 return False
-            await self._answers.refuse(job, refusals.unknown_adapter(error, None))
+            await self.answers.refuse(job, refusals.unknown_adapter(error, None))
             return False
         hold = self.controls.hold(job.address, found.refs) or self._full(job, found)
         if hold is not None:

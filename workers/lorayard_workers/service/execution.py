@@ -19,6 +19,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.give_back import GiveBack
 from lorayard_schemas.job import Job, PayloadRef
 from lorayard_schemas.plain_job import read_job
+from lorayard_schemas.result import ResultState
 from lorayard_schemas.state import IllegalTransitionError, JobState, is_final
 from lorayard_schemas.trace_context import trace_fields
 from lorayard_shared.bus.connection import Bus
@@ -91,6 +92,8 @@ class Execution:
         self._log = structlog.get_logger().bind(worker=worker)
         self._tasks = OwnedTasks(self._log)
         self.tally = Tally()
+        self.on_end: Callable[[HeldJob, Outcome, ResultState], None] = lambda *_: None
+        """Told of each result that is stored."""
 
     def accept(self, job: HeldJob) -> None:
         """Hold the job's lease and start on it; a job held already only changes its lease."""
@@ -349,6 +352,7 @@ class Execution:
         if stored is Stored.BEFORE:
             self._log.info(Event.RESULT_ALREADY_STORED, **held.told, **held.traced)
         else:
+            self.on_end(held, outcome, state)
             self._log.debug(Event.JOB_FINISHED, state=state, **held.told, **held.traced)
 
     def _let_go(self, held: HeldJob) -> None:

@@ -45,15 +45,17 @@ ANSWER_GAP_SECONDS = 1.0
 TELL_SECONDS = 600.0
 """Between two log lines about lost records: no job is in danger."""
 
+Spawn = Callable[[Coroutine[object, object, object], str], None]
+
 Record = tuple[str, dict[str, Any]]
 """Subject and body. A plain map: a model for each job would cost more than the rest of the record."""
 
 
 class AuditOutbox:
-    """Of one dispatcher."""
+    """Of one process that has many records to write: a dispatcher, a worker."""
 
-    def __init__(self, bus: Bus, *, spawn: Callable[[Coroutine[object, object, object], str], None]) -> None:
-        """`spawn` owns the writing task."""
+    def __init__(self, bus: Bus, *, role: str, spawn: Spawn) -> None:
+        """`role` is for people; `spawn` owns the writing task."""
         self.lost = 0
         """Records that are known not to be stored."""
         self.sent = 0
@@ -61,7 +63,7 @@ class AuditOutbox:
         self._spawn = spawn
         self._waiting: deque[Record] = deque()
         self._writing = False
-        self._chain = Chain("dispatcher")
+        self._chain = Chain(role)
         self._sure = False
         """Whether the chain's beginning is stored, and nothing has happened since."""
         self._losses = bus.disconnects
