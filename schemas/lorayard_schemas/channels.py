@@ -18,6 +18,7 @@ PARAMETERS = {
     "job": "The job's id: 1 to 64 of `A-Z a-z 0-9 _ -`.",
     "worker": "A worker's name, encoded as a tenant is.",
     "dispatcher": "A dispatcher's name, encoded as a tenant is.",
+    "by": "A worker, or a dispatcher, encoded as a tenant is.",
     "order": "What the worker shall do with the adapters.",
     "version": "A version of an adapter, encoded as a key.",
     "alias": "A word for versions.",

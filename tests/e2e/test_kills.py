@@ -177,7 +177,7 @@ async def _nothing_is_left(bus: Bus) -> None:
 
 
 async def _audit_hangs_together(bus: Bus, kills: Sequence[str]) -> None:
-    """No kill looks like tampering, each life of a process has a chain of its own, and a real gap shows (F4)."""
+    """No kill looks like tampering, each life of a process has its own chain, and a real gap shows (F4)."""
     report = await verify_stream(bus, Earlier(heads={}), after=0)
     assert report.sound, report.faults
     assert report.writers + report.restarts > len(kills)

@@ -18,7 +18,7 @@ from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.scanning import Lying, last_sequence, sequence_before, walk
 from lorayard_shared.bus.server_time import server_seconds
 
-LOOKS = 3
+MORE_LOOKS = 2
 
 MUCH_EARLIER = 2000
 """Records: whoever gives a job out and whoever ends it write theirs a moment later, each in its own time."""
@@ -91,10 +91,12 @@ async def verify_stream(bus: Bus, earlier: Earlier, *, after: int) -> Report:
         CommandError: there is no such stream.
         nats.errors.Error: no answer.
     """
-    for left in reversed(range(LOOKS)):
+    report, first_now = await _look(bus, earlier, after)
+    for _ in range(MORE_LOOKS):
+        if report.sound or first_now <= report.first_sequence:
+            break
+        # The stream's limits may have taken what was about to be read.
         report, first_now = await _look(bus, earlier, after)
-        if report.sound or not left or first_now <= report.first_sequence:
-            break  # else the stream's limits may have taken what was about to be read
     return report
 
 

@@ -1,5 +1,5 @@
-"""How jobs have ended, as audit records: several of them in each, since every record costs its process and the
-server as much as a tenth of a job."""
+"""How jobs have ended, as audit records: several of them in each, since every record costs its process and
+the server as much as a tenth of a job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ MOST_JOBS = 64
 class Outcomes:
     """Gathers what ends in one process."""
 
-    def __init__(self, put: Callable[[str, dict[str, Any]], None], subject: str, *, by: str, spawn: Spawn) -> None:
+    def __init__(
+        self, put: Callable[[str, dict[str, Any]], None], subject: str, *, by: str, spawn: Spawn
+    ) -> None:
         """`put` writes a record."""
         self._put = put
         self._subject = subject

@@ -266,9 +266,7 @@ class Answers:
             self.ended(tenant, job, state, attempt, None if error is None else error.code)
         return stored
 
-    def ended(
-        self, tenant: str, job: str, state: ResultState, attempt: int, code: str | None = None
-    ) -> None:
+    def ended(self, tenant: str, job: str, state: ResultState, attempt: int, code: str | None = None) -> None:
         """The result of a job was stored; `code` is of its error."""
         self.count += 1
         self.on_end(tenant, job, state, attempt, code)

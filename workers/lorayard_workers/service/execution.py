@@ -92,7 +92,7 @@ class Execution:
         self._log = structlog.get_logger().bind(worker=worker)
         self._tasks = OwnedTasks(self._log)
         self.tally = Tally()
-        self.on_end: Callable[[HeldJob, Outcome, ResultState], None] = lambda *_: None
+        self.on_end: Callable[[HeldJob, Outcome, ResultState], None] = _untold
         """Told of each result that is stored."""
 
     def accept(self, job: HeldJob) -> None:
@@ -391,3 +391,7 @@ class Execution:
             self._held.drop(held.key)
         self._leases.release(held.assigned.lease)
         self._on_change()
+
+
+def _untold(_held: HeldJob, _outcome: Outcome, _state: ResultState) -> None:
+    """Nobody keeps it."""
