@@ -319,7 +319,7 @@ async def test_who_cancels_and_purges_jobs_is_named_and_what_came_of_them__f4(
         await client.cancel_where(CancelQuery(lane="bulk"))
         assert [letter async for letter in client.dead.purge_all(code="x", tenant="a c")] == []
         with pytest.raises(InvalidRequestError):
-            _ = [letter async for letter in client.dead.purge_all(code=1)]  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+            _ = [letter async for letter in client.dead.purge_all(code=1)]  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
     async def told() -> bool:
         return len(await trail(yard)) == 6
