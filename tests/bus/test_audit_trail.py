@@ -201,7 +201,7 @@ async def test_an_export_that_was_interrupted_goes_on_to_the_same_bytes__f4(
         exporter.write(page[:7])
     exporter.close()
     with exporter.partial.open("ab") as torn:
-        torn.write(b'{"sequence": 8, "bo')
+        torn.write(b'{"odd": 1}\n{"sequence": 8, "bo')
     with pytest.raises(CommandError):
         await audit.export(
             again, since="1970-01-01T00:00+00:00", yard=YardAddress(url=yard.settings.url, prefix="x")

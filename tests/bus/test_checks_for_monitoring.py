@@ -9,10 +9,12 @@ import pytest
 import structlog
 from tests.bus.conftest import RunningServer, Yard
 
+from lorayard import Client, GenerateRequest
+from lorayard.view.depths import MOST_AGES
 from lorayard_cli.commands import check
 from lorayard_cli.embedded.bus_server import free_port
 from lorayard_cli.options import Output, YardAddress
-from lorayard_schemas.job import Job
+from lorayard_schemas.job import Job, Lane
 from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
@@ -61,6 +63,17 @@ async def test_jobs_without_a_worker_are_critical__f2(yard: Yard, capsys: pytest
     assert "workers: 0 alive" in capsys.readouterr().out
 
 
+async def test_of_many_queues_each_is_asked_for_its_age__f2(
+    yard: Yard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Client(settings=yard.settings) as client:
+        names = [f"acme/tiny/task-{number}" for number in range(2 * MOST_AGES)]
+        await client.submit_many([GenerateRequest("x", adapter=name) for name in names])
+    where = address(yard.settings)
+    assert await check.queue(lane=Lane.NORMAL, yard=where) == 0, "one look asks for some of them"
+    assert f"{len(names)} jobs of normal" in capsys.readouterr().out
+
+
 async def test_without_a_bus_the_bus_is_critical_and_the_rest_unknown__f2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -68,7 +81,7 @@ async def test_without_a_bus_the_bus_is_critical_and_the_rest_unknown__f2(
     with structlog.testing.capture_logs():  # which the command line shows on standard error, if at all
         codes = {name: await verb(yard=nowhere) for name, verb in VERBS.items()}
     assert codes == {**dict.fromkeys(VERBS, 3), "bus": 2, "all": 2}
-    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("LORAYARD ")]
     assert len(lines) == len(VERBS)
     assert all("CRITICAL" in line or "UNKNOWN" in line for line in lines)
 

@@ -113,6 +113,17 @@ async def test_another_protocol_and_one_that_is_silent_are_named__f6() -> None:
         assert "takes connections" in await reason(url)
 
 
+@pytest.mark.parametrize("said", [b"[]", b"{", b"7"])
+async def test_a_server_whose_first_words_are_none_is_told_too__g3(said: bytes) -> None:
+    async def odd(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"INFO " + said + b"\r\n")
+        writer.close()
+
+    async with listening(odd) as url:
+        finding = await why_unreachable(YardSettings(url=url), "a reason")
+    assert "a reason" in finding.message
+
+
 async def test_a_server_that_is_stopped_takes_connections_and_says_nothing__f6(
     own_server: RunningServer,
 ) -> None:

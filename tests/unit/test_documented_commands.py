@@ -47,7 +47,7 @@ def tokens_of(line: str) -> list[str]:
         del tokens[0]
     assert tokens[0] == "lorayard"
     end = next((place for place, token in enumerate(tokens) if token in _ENDS), len(tokens))
-    return [token for token in tokens[1:end] if token not in ("...", "…")]
+    return with_verb([token for token in tokens[1:end] if token not in ("...", "…")])
 
 
 def fault(app: App, line: str, *, whole: bool) -> str | None:
@@ -66,7 +66,10 @@ def fault(app: App, line: str, *, whole: bool) -> str | None:
     given = [token.partition("=")[0] for token in rest if token.startswith("--")]
     if command.default_command is None:
         return None  # a noun alone, as `lorayard adapters`
-    known = {name for argument in command.assemble_argument_collection() for name in argument.names}
+    arguments = command.assemble_argument_collection()
+    if rest and not rest[0].startswith("-") and all(argument.index is None for argument in arguments):
+        return f"it takes no {rest[0]} without an option's name"
+    known = {name for argument in arguments for name in argument.names}
     known |= {"--help", "--version"}
     return next((f"it has no {name}" for name in given if name not in known), None)
 
@@ -91,6 +94,7 @@ def test_there_are_many_of_them() -> None:
         ("lorayard submit --wiat", False),
         ("lorayard dead lss", False),
         ("lorayard dead show", True),
+        ("lorayard strikes add NAME", False),
         ("lorayard dead ls --limit 0", True),
     ],
 )

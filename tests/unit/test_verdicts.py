@@ -6,8 +6,10 @@ import pytest
 
 from lorayard_cli.app import run_command
 from lorayard_cli.monitoring.verdict import (
+    WHOLE,
     Bounds,
     Figure,
+    Part,
     Status,
     Verdict,
     judge_adapters,
@@ -47,7 +49,7 @@ def adapter(name: str, **given: object) -> AdapterRow:
 QUEUES = (
     QueueRow(lane=Lane.NORMAL, tenant="acme", adapter="a/b/c", jobs=4, oldest_seconds=20.0),
     QueueRow(lane=Lane.BULK, tenant="acme", adapter="a/b/c@2", jobs=2, oldest_seconds=90.0),
-    QueueRow(lane=Lane.NORMAL, tenant="other", adapter=None, jobs=1),
+    QueueRow(lane=Lane.HIGH, tenant="other", adapter=None, jobs=1),
 )
 
 
@@ -60,20 +62,28 @@ def test_a_line_has_the_word_the_text_and_the_numbers_in_the_form_of_plugins__f2
 @pytest.mark.parametrize(
     ("part", "jobs", "oldest", "status"),
     [
-        ({}, 7, 90.0, Status.WARNING),
-        ({"adapter": "a/b/c"}, 6, 90.0, Status.WARNING),
-        ({"adapter": "a/b/c@2"}, 2, 90.0, Status.WARNING),
-        ({"lane": "normal"}, 5, 20.0, Status.OK),
-        ({"tenant": "other"}, 1, 0.0, Status.OK),
-        ({"adapter": "nobody/has/it"}, 0, 0.0, Status.OK),
+        (WHOLE, 7, 90.0, Status.WARNING),
+        (Part(adapter="a/b/c"), 6, 90.0, Status.WARNING),
+        (Part(adapter="a/b/c@2"), 2, 90.0, Status.WARNING),
+        (Part(lane="normal"), 4, 20.0, Status.OK),
+        (Part(adapter="nobody/has/it"), 0, 0.0, Status.OK),
     ],
 )
-def test_a_queue_is_judged_whole_or_in_part__f2(
-    part: dict[str, str], jobs: int, oldest: float, status: Status
-) -> None:
-    verdict = judge_queue(seen(queues=QUEUES), age=Bounds(warn=60, crit=300), depth=Bounds(), **part)
+def test_a_queue_is_judged_whole_or_in_part__f2(part: Part, jobs: int, oldest: float, status: Status) -> None:
+    verdict = judge_queue(seen(queues=QUEUES), age=Bounds(warn=60, crit=300), depth=Bounds(), part=part)
     assert [figure.number for figure in verdict.figures] == [jobs, oldest]
     assert verdict.status is status
+
+
+def test_an_age_that_nobody_has_asked_for_is_unknown_and_never_well__f2() -> None:
+    age, part = Bounds(warn=60, crit=300), Part(tenant="other")
+    told = judge_queue(seen(queues=QUEUES), age=age, depth=Bounds(), part=part)
+    assert (told.status, "queues not known: 1" in told.text) == (Status.UNKNOWN, True)
+    full = judge_queue(seen(queues=QUEUES), age=age, depth=Bounds(crit=1), part=part)
+    assert full.status is Status.CRITICAL
+    cut = seen(queues=QUEUES[:2], queues_left_out=3)
+    assert judge_queue(cut, age=age, depth=Bounds(), part=Part(lane="normal")).status is Status.UNKNOWN
+    assert judge_queue(cut, age=age, depth=Bounds()).status is Status.WARNING, "of the whole yard it is known"
 
 
 def test_too_many_jobs_and_too_old_ones_are_each_enough__f2() -> None:

@@ -129,8 +129,10 @@ class Exporter:
                         raise ExportError(
                             f"{self.partial} was begun for another stream, or another --since; remove it"
                         )
+                elif isinstance(document.get("sequence"), int):
+                    self.last, self.records = document["sequence"], self.records + 1
                 else:
-                    self.last, self.records = int(document["sequence"]), self.records + 1
+                    break
                 size += len(line)
         return size
 

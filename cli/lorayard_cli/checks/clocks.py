@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 
 from lorayard_cli.checks.finding import Finding, fail, ok, warn
 from lorayard_schemas.advert import WorkerAdvert
@@ -12,6 +11,7 @@ from lorayard_schemas.codec import decode
 from lorayard_schemas.errors import MalformedMessageError
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.scanning import scan
+from lorayard_shared.bus.server_time import server_seconds
 
 WARN_SECONDS = 1.0
 """Waits and ages are shown to a tenth of a second, and deadlines are seldom under ten."""
@@ -62,7 +62,7 @@ async def _here(bus: Bus) -> tuple[float, float]:
         asked, began = time.time(), time.monotonic()
         told = await bus.api(f"STREAM.INFO.{bus.subjects.stream('jobs')}")
         took = time.monotonic() - began
-        found.append((took / 2, asked + took / 2 - stamped(str(told["ts"]))))
+        found.append((took / 2, asked + took / 2 - server_seconds(str(told["ts"]))))
     doubt, ahead = min(found)
     return ahead, doubt
 
@@ -76,14 +76,8 @@ async def _workers(bus: Bus) -> dict[str, float]:
             advert = decode(WorkerAdvert, body)
         except MalformedMessageError:
             return  # somebody went; or what the dispatcher names as not believed
-        found[advert.worker] = advert.at - stamped(headers["Nats-Time-Stamp"])
+        found[advert.worker] = advert.at - server_seconds(headers["Nats-Time-Stamp"])
 
     bucket = bus.subjects.bucket("workers")
     await scan(bus, f"KV_{bucket}", f"$KV.{bucket}.>", look, seconds=SECONDS)
     return found
-
-
-def stamped(text: str) -> float:
-    """Unix seconds of the server's time, whose nanoseconds Python 3.11 does not read."""
-    head, dot, rest = text.partition(".")
-    return datetime.fromisoformat(f"{head}.{rest.rstrip('Z')[:6]:0<6}+00:00" if dot else text).timestamp()

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lorayard import Client
-from lorayard_cli.checks.clocks import stamped
 from lorayard_cli.checks.finding import Finding, fail, ok, warn
 from lorayard_schemas.codec import decode
 from lorayard_schemas.control import Controlled
@@ -16,6 +15,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.schedule import PLANS, STATES, Schedule, ScheduleState
 from lorayard_shared.bus.connection import Bus, JsonMap
 from lorayard_shared.bus.listing import list_bucket
+from lorayard_shared.bus.server_time import server_seconds
 from lorayard_shared.bus.topology import CHECK_DELAYED, ConsumerDeclaration, topology
 
 LOOKS = 4
@@ -97,10 +97,10 @@ async def check_queue(bus: Bus, client: Client) -> AsyncIterator[Finding]:
     if not waiting:
         yield ok("queue", "empty")
         return
-    now = stamped(str(jobs["ts"]))
-    oldest = now - stamped(str(jobs["state"]["first_ts"]))
+    now = server_seconds(str(jobs["ts"]))
+    oldest = now - server_seconds(str(jobs["state"]["first_ts"]))
     last = str(results["state"]["last_ts"])
-    idle = oldest if last.startswith("0001") else now - stamped(last)  # no result was ever stored
+    idle = oldest if last.startswith("0001") else now - server_seconds(last)  # no result was ever stored
     message = f"{waiting} jobs, the oldest for {_span(oldest)}, the last result {_span(idle)} ago"
     if min(oldest, idle) < STANDS_SECONDS:
         yield ok("queue", message)

@@ -141,12 +141,17 @@ def _judge(said: bytes) -> _Met:
     if said.startswith(b"HTTP/"):
         return _Met(kind=_Kind.HTTP, detail=shown)
     if said.startswith(b"INFO "):
-        try:
-            info: dict[str, Any] = json.loads(first[5:])
-        except ValueError:
-            info = {}  # longer than what was read, or not said as it should be
-        return _Met(kind=_Kind.NATS, info=info)
+        return _Met(kind=_Kind.NATS, info=_info(first[5:]))
     return _Met(kind=_Kind.OTHER, detail=repr(shown))
+
+
+def _info(told: bytes) -> dict[str, Any]:
+    """Nothing where it is longer than what was read, or not said as it should be."""
+    try:
+        found: object = json.loads(told)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _fail(message: str, mend: str) -> Finding:

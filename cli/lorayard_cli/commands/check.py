@@ -23,6 +23,7 @@ from lorayard_cli.embedded.data_folder import running_yard
 from lorayard_cli.monitoring.verdict import (
     Bounds,
     Figure,
+    Part,
     Status,
     Verdict,
     judge_adapters,
@@ -41,6 +42,9 @@ from lorayard_shared.errors import YardError
 
 OLDER_SECONDS = 1.0
 """How old the snapshot may be: several checks in a row cost one reading."""
+
+LOOKS = 48
+"""At the queues, until the age of each is known: each asks for some, of 2,000 at most."""
 
 
 def _above_zero(_kind: object, value: float | None) -> None:
@@ -116,11 +120,16 @@ async def queue(
         Only jobs of this tenant.
     """
     age, depth = _bounds(warn_age, crit_age), _bounds(warn_depth, crit_depth)
+    part = Part(adapter=adapter, lane=lane, tenant=tenant)
 
     async def look() -> Verdict:
         async with client(yard) as connected:
             seen = await connected.snapshot(older_seconds=OLDER_SECONDS)
-        return judge_queue(seen, age=age, depth=depth, adapter=adapter, lane=lane, tenant=tenant)
+            for _ in range(LOOKS):
+                if not part.unaged(seen):
+                    break
+                seen = await connected.snapshot(parts=("queues", "holds"), older_seconds=0.0)
+        return judge_queue(seen, age=age, depth=depth, part=part)
 
     return await _run("queue", output, patience, look)
 

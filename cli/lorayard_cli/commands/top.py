@@ -38,6 +38,7 @@ async def top(
     _need_terminal()
     from lorayard_cli.top.app import Top
     from lorayard_cli.top.feed import ClientFeed
+    from lorayard_cli.top.header import place_of
     from lorayard_cli.top.tenants import TenantClients
 
     settings = client_settings(yard.settings(), actor=by)
@@ -45,7 +46,7 @@ async def top(
         app = Top(
             ClientFeed(clients),
             clients,
-            yard=f"{settings.prefix} at {settings.url}",
+            yard=place_of(settings),
             interval_seconds=read_duration(interval),
             read_only=read_only,
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from lorayard_schemas.snapshot import TroubleLevel, YardSnapshot
+from lorayard_schemas.snapshot import QueueRow, TroubleLevel, YardSnapshot
 
 SHOWN = 4
 """Things named in a line; pagers cut it."""
@@ -106,34 +106,54 @@ def together(check: str, verdicts: Iterable[Verdict]) -> Verdict:
     )
 
 
-def judge_queue(
-    yard: YardSnapshot,
-    *,
-    age: Bounds,
-    depth: Bounds,
-    adapter: str | None = None,
-    lane: str | None = None,
-    tenant: str | None = None,
-) -> Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Queues that are meant: those that fit all that is given; nothing: the whole yard."""
+
+    adapter: str | None = None
+    """In any version, or this one."""
+    lane: str | None = None
+    tenant: str | None = None
+
+    def __str__(self) -> str:
+        """For people."""
+        return ", ".join(part for part in (self.adapter, self.lane, self.tenant) if part is not None)
+
+    def rows(self, yard: YardSnapshot) -> list[QueueRow]:
+        """Those of a snapshot."""
+        return [row for row in yard.queues if self._has(row)]
+
+    def unaged(self, yard: YardSnapshot) -> int:
+        """How many of them nobody has asked for the age of their oldest job: a look asks some, in turn."""
+        return sum(row.oldest_seconds is None for row in self.rows(yard)) if self != WHOLE else 0
+
+    def _has(self, row: QueueRow) -> bool:
+        named = row.adapter or ""
+        return (
+            self.adapter in (None, named, named.partition("@")[0])
+            and self.lane in (None, row.lane)
+            and self.tenant in (None, row.tenant)
+        )
+
+
+WHOLE = Part()
+
+
+def judge_queue(yard: YardSnapshot, *, age: Bounds, depth: Bounds, part: Part = WHOLE) -> Verdict:
     """How many jobs wait, and for how long the oldest has: of the whole yard, or of a part of it."""
-    rows = [
-        row
-        for row in yard.queues
-        if (adapter is None or adapter in (row.adapter or "", (row.adapter or "").partition("@")[0]))
-        and (lane is None or row.lane == lane)
-        and (tenant is None or row.tenant == tenant)
-    ]
-    whole = adapter is lane is tenant is None
+    rows, whole = part.rows(yard), part == WHOLE
+    unknown = 0 if whole else part.unaged(yard) + yard.queues_left_out
     jobs = yard.overview.unfinished if whole else sum(row.jobs for row in rows)
     ages = [row.oldest_seconds for row in rows if row.oldest_seconds is not None]
     oldest = (yard.overview.oldest_seconds or 0.0) if whole else max(ages, default=0.0)
-    of = ", ".join(part for part in (adapter, lane, tenant) if part is not None)
-    text = f"{jobs} jobs{f' of {of}' if of else ''}, the oldest for {oldest:.0f} s"
+    text = f"{jobs} jobs{'' if whole else f' of {part}'}, the oldest for {oldest:.0f} s"
+    if unknown:
+        text += f"; queues not known: {unknown}"
     if yard.pauses:
         text += f"; paused: {_some(pause.label for pause in yard.pauses)}"
     return Verdict(
         check="queue",
-        status=worst((age.judge(oldest), depth.judge(jobs))),
+        status=worst((age.judge(oldest), depth.judge(jobs), Status.UNKNOWN if unknown else Status.OK)),
         text=text,
         figures=(
             Figure(name="jobs", number=jobs, bounds=depth),

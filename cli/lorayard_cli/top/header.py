@@ -10,6 +10,7 @@ from rich.text import Text
 from lorayard_cli.top.amounts import age, clock
 from lorayard_cli.top.columns import clean, fit
 from lorayard_cli.top.picture import Tab
+from lorayard_shared.settings import YardSettings
 
 OLD_INTERVALS = 3.0
 """A picture older than so many intervals is called old, whatever is the cause."""
@@ -33,6 +34,11 @@ class Freshness:
         """Whether it is not how the yard is now."""
         late = self.heard_seconds > OLD_INTERVALS * self.interval_seconds + 1.0
         return bool(self.trouble) or (late and not self.paused)
+
+
+def place_of(settings: YardSettings) -> str:
+    """Which yard it is, for a screen that others may see: without user and password."""
+    return f"{settings.prefix} at {settings.shown_url}"
 
 
 def header_line(yard: str, fresh: Freshness, width: int) -> Text:

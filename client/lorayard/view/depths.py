@@ -131,7 +131,7 @@ class Ages:
         lanes = sorted({address.lane for address in depth.jobs})
         some = self._turn(depth.jobs)
         subjects = [self._lane(lane) for lane in lanes] + [self._queue(address) for address in some]
-        found = await self._ask(subjects)
+        found = await self._ask(subjects, depth.server_now)
         self.lanes = {lane: at for lane, at in zip(lanes, found[: len(lanes)], strict=True) if at is not None}
         for address, at in zip(some, found[len(lanes) :], strict=True):
             if at is None:
@@ -148,23 +148,30 @@ class Ages:
         self._last = _place(some[-1]) if len(some) < len(order) else None
         return some
 
-    async def _ask(self, subjects: Sequence[str]) -> list[float | None]:
+    async def _ask(self, subjects: Sequence[str], now: float) -> list[float | None]:
+        """None: no answer."""
         room = asyncio.Semaphore(AT_ONCE)
-        stream = self._bus.subjects.stream("jobs")
 
         async def ask(subject: str) -> float | None:
-            body = json.dumps({"seq": 1, "next_by_subj": subject}).encode()
             async with room:
-                try:
-                    reply = await self._bus.nc.request(
-                        f"$JS.API.DIRECT.GET.{stream}", body, timeout=AGE_SECONDS
+                with suppress(nats.errors.NoRespondersError):
+                    # Jobs that are tried again lie elsewhere; where neither has any, it is empty by now.
+                    return (
+                        await self._first("jobs", subject)
+                        or await self._first("delayed", self._bus.subjects.due_of(subject))
+                        or now
                     )
-                except nats.errors.NoRespondersError:
-                    return None
-            at = (reply.headers or {}).get("Nats-Time-Stamp")
-            return server_seconds(at) if at is not None else None
+            return None
 
         return await asyncio.gather(*(ask(subject) for subject in subjects))
+
+    async def _first(self, kind: str, subject: str) -> float | None:
+        """When the oldest message there was stored, unix seconds; None: there is none."""
+        body = json.dumps({"seq": 1, "next_by_subj": subject}).encode()
+        stream = self._bus.subjects.stream(kind)
+        reply = await self._bus.nc.request(f"$JS.API.DIRECT.GET.{stream}", body, timeout=AGE_SECONDS)
+        at = (reply.headers or {}).get("Nats-Time-Stamp")
+        return server_seconds(at) if at is not None else None
 
     def _lane(self, lane: Lane) -> str:
         return f"{self._bus.settings.prefix}.jobs.{lane}.>"

@@ -77,7 +77,10 @@ class SnapshotService:
                 await request.respond_error(code="503", description=reason)
             return
         with suppress(nats.errors.Error):
-            await request.respond(self._encode(found, parts))
+            try:
+                await request.respond(self._encode(found, parts))
+            except nats.errors.MaxPayloadError:  # who asks reads it instead, and need not wait for that
+                await request.respond_error(code="413", description="it has no room in a message")
 
     def _encode(self, found: YardSnapshot, parts: frozenset[SnapshotPart]) -> bytes:
         """Made once for all who ask for the same."""
@@ -112,6 +115,8 @@ async def snapshots_served(
     subject = bus.subjects.service(VERB)
     await service.add_endpoint(EndpointConfig(name=VERB, subject=subject, handler=serving.answer))
     await service.add_endpoint(health.endpoint(bus))
+    for _ in range(2):  # a ping may overtake what was asked for with it; a second one comes behind that
+        await bus.nc.flush()
     serving.start()
     with suppress(nats.errors.Error):  # from here on whoever asks is answered; after a loss a little later
         await bus.nc.flush(2)

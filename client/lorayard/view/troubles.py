@@ -5,6 +5,7 @@ Each code has a section in docs/runbook.md. Nothing is asked here: the same stat
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 
 from lorayard.view.fleet_troubles import fleet_troubles
@@ -163,11 +164,15 @@ def _hosts(state: YardState) -> Iterator[Trouble]:
 
 
 def _consumers(state: YardState) -> Iterator[Trouble]:
-    if not state.living or sum(one.unacked for one in state.consumers) >= state.window:
-        return  # nobody plans, which is told; or dispatchers hold as much as they may
+    if not state.living:
+        return  # nobody plans, which is told
+    # Each lane has a window of its own; what is kept back, of whatever lane, takes room from all.
+    kept = sum(group.jobs for status in state.dispatchers for group in status.held)
     paused = {one.name for one in state.pauses if one.kind is Controlled.LANE}
     for one in state.consumers:
-        if one.quiet_seconds >= DEAF_SECONDS and _lane(one) not in paused:
+        if one.unacked + kept >= state.window or _lane(one) in paused:
+            continue  # a dispatcher holds as much of it as it may, or shall not pull
+        if one.quiet_seconds >= DEAF_SECONDS:
             yield Trouble(
                 level=CRITICAL,
                 code="consumer_deaf",
@@ -204,7 +209,7 @@ def _held(state: YardState) -> Iterator[Trouble]:
                 level=WARNING,
                 code="paused_waiting",
                 text=f"{pause.word}: {told(pause)}; {waits} unfinished jobs name it",
-                mend=f"when that is over: lorayard {pause.kind}s resume {pause.name}",
+                mend=f"when that is over: lorayard {pause.kind}s resume {shlex.quote(pause.name)}",
                 about=pause.name,
             )
     for strike in state.strikes:
@@ -213,7 +218,7 @@ def _held(state: YardState) -> Iterator[Trouble]:
                 level=WARNING,
                 code="struck_waiting",
                 text=f"struck: {told(strike)}; {waits} unfinished jobs name it",
-                mend="when the fault is mended: lorayard strikes lift",
+                mend=f"when the fault is mended: lorayard strikes lift {_options(strike)}",
                 about=strike.label,
             )
 
@@ -234,6 +239,12 @@ def _is_struck(strike: Strike, address: JobAddress) -> bool:
     if strike.tenant not in (None, address.tenant):
         return False
     return strike.adapter is None or _same(strike.adapter, address.adapter)
+
+
+def _options(strike: Strike) -> str:
+    """What is struck, for a shell: names are whatever a publisher calls its tenant."""
+    given = {"--adapter": strike.adapter, "--tenant": strike.tenant}
+    return " ".join(f"{name} {shlex.quote(value)}" for name, value in given.items() if value is not None)
 
 
 def _same(held: str, named: str | None) -> bool:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lorayard import CancelOutcome, Client, InvalidRequestError
+from lorayard import CancelOutcome, Client, InvalidRequestError, LetterUnknownError
 from lorayard.openai_shapes import BodyError
 from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.page.deeds import (
@@ -27,6 +27,7 @@ from lorayard_gateway.page.deeds import (
     Rollback,
     Strike,
 )
+from lorayard_gateway.page.errors import not_so
 from lorayard_gateway.page.many import (
     UNDONE,
     Done,
@@ -40,6 +41,7 @@ from lorayard_gateway.page.viewer import Viewer
 from lorayard_schemas.control import label_of
 from lorayard_schemas.reasons import plain_reason
 from lorayard_shared.logs import Event
+from lorayard_shared.registry.errors import RegistryError
 
 PRELOAD_SECONDS = 20.0
 """Somebody waits before a page."""
@@ -52,21 +54,28 @@ async def act(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
     """Do one deed.
 
     Raises:
-        ApiError: this viewer may not.
+        ApiError: this viewer may not, or it is not so any more.
         BodyError: it cannot be what is meant.
     """
     viewer.check_acting()
     deed = _deed(await gateway.bodies.json(request))
     client = await gateway.operator(viewer.name, viewer.tenant)
-    done = await _done(gateway, client, deed)
-    if not getattr(deed, "count_only", False):
-        gateway.log.info(
-            Event.PAGE_ACTED,
-            by=viewer.name,
-            done=done.text,
-            **_told(deed),
-        )
+    told = "failed"
+    try:
+        done = await _done(gateway, client, deed)
+        told = done.text
+    except (RegistryError, LetterUnknownError) as error:
+        raise not_so(error) from error
+    finally:
+        _keep(gateway, viewer, deed, told)
     return page_reply({"text": done.text, "count": done.count, "failed": done.failed})
+
+
+def _keep(gateway: Gateway, viewer: Viewer, deed: Deed, done: str) -> None:
+    """Log who did what; what has failed may be done in part."""
+    if getattr(deed, "count_only", False):
+        return
+    gateway.log.info(Event.PAGE_ACTED, by=viewer.name, done=done, **_told(deed))
 
 
 def _told(deed: Deed) -> dict[str, Any]:

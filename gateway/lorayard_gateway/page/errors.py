@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lorayard_gateway.errors import ApiError
+from lorayard_shared.bus.connection import ApiError as BusRefusal
 
 
 def tenant_refused() -> ApiError:
@@ -29,9 +30,19 @@ def nothing_meant() -> ApiError:
     return ApiError(400, "invalid_value", message, param="tenant")
 
 
-def too_many_viewers(limit: int) -> ApiError:
+def not_so(error: Exception) -> ApiError:
+    """It is not as whoever pressed the button has seen it."""
+    return ApiError(409, "not_so", f"{error}; look again at how it is.")
+
+
+def bus_refuses(error: BusRefusal) -> ApiError:
+    """JetStream's own refusal: a stream is gone, or nobody leads it."""
+    return ApiError(503, "unavailable", f"The bus refuses: {error}.", type_="server_error")
+
+
+def too_many_viewers(limit: int, whose: str = "") -> ApiError:
     """Each holds a connection."""
-    message = f"{limit} pages are open at this gateway: close one, or ask another gateway."
+    message = f"{limit} pages{whose} are open at this gateway: close one, or ask another gateway."
     return ApiError(503, "too_many_viewers", message, type_="server_error", retry_after_seconds=10.0)
 
 

@@ -18,6 +18,9 @@ from lorayard_gateway.page.viewer import Viewer, viewer_of
 MOST_VIEWERS = 100
 """Open pages of one gateway: each holds a connection, of which there are 800."""
 
+MOST_OF_TENANT = 20
+"""Of those, of one tenant's keys: operators and others shall find room."""
+
 PING_SECONDS = 10.0
 """Between comments where nothing changes; browsers and proxies see by them that the line stands."""
 
@@ -42,6 +45,8 @@ class Events:
         """
         if self._feed.viewers >= MOST_VIEWERS:
             raise too_many_viewers(MOST_VIEWERS)
+        if viewer.scope is not None and self._feed.viewers_of(viewer.scope) >= MOST_OF_TENANT:
+            raise too_many_viewers(MOST_OF_TENANT, f" of tenant {viewer.scope}")
         last_id = request.headers.get("last-event-id", "")
         body = self._told(gateway, request, viewer, last_id)
         return StreamingResponse(body, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

@@ -46,6 +46,11 @@ class Feed:
         """Open pages."""
         return self.yard.viewers + sum(channel.viewers for channel in self._tenants.values())
 
+    def viewers_of(self, tenant: str) -> int:
+        """Those of them that see one tenant's part."""
+        channel = self._tenants.get(tenant)
+        return 0 if channel is None else channel.viewers
+
     @contextmanager
     def watched(self, scope: str | None) -> Generator[Channel]:
         """A channel, while somebody reads it."""

@@ -14,11 +14,12 @@ from starlette.responses import Response
 from lorayard.errors import BusUnavailableError, LorayardError
 from lorayard_gateway.errors import ApiError, unexpected
 from lorayard_gateway.gateway import Gateway
-from lorayard_gateway.page.errors import foreign_request
+from lorayard_gateway.page.errors import bus_refuses, foreign_request
 from lorayard_gateway.page.viewer import Viewer, viewer_of
 from lorayard_gateway.replies import error_reply
 from lorayard_gateway.requests import GONE, Endpoint
 from lorayard_gateway.wishes import request_id
+from lorayard_shared.bus.connection import ApiError as BusRefusal
 from lorayard_shared.logs import Event
 
 MARK: Final = "x-lorayard-page"
@@ -61,6 +62,8 @@ def enclosed(gateway: Gateway, endpoint: Endpoint) -> Endpoint:
         except nats.errors.Error as error:
             reason = str(error) or type(error).__name__
             response = error_reply(BusUnavailableError(url=gateway.settings.url, reason=reason))
+        except BusRefusal as error:
+            response = error_reply(bus_refuses(error))
         except ClientDisconnect:
             response = Response(status_code=GONE)
         except Exception:  # the top of a request: one fault must not end the next

@@ -49,8 +49,9 @@ async def log_in(gateway: Gateway, request: Request) -> Response:
     if gateway.settings.gateway_keys and gateway.keys.find(key, time.time()) is None:
         raise wrong_key()
     reply = page_reply({})
-    secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
-    reply.set_cookie(COOKIE, key, path=PATH, httponly=True, samesite="strict", secure=secure)
+    # Of several proxies each adds its own; the first is what the browser asked.
+    scheme = request.headers.get("x-forwarded-proto", request.url.scheme).partition(",")[0].strip()
+    reply.set_cookie(COOKIE, key, path=PATH, httponly=True, samesite="strict", secure=scheme == "https")
     return reply
 
 

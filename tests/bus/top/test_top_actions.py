@@ -180,7 +180,9 @@ async def test_a_job_and_a_queue_are_cancelled_after_they_are_counted__e5(
         assert "Cancel 4 jobs" in str(
             (await hands.asked(), hands.app.screen.query_one(".frame").border_title)
         )
+        late = await client.submit("x", adapter=ADAPTER, lane="bulk")
         await hands.answer("y", said="4 of 4 jobs cancelled")
+        assert not await late.done(), "it was not among those that were counted"
     assert {(await handle.outcome()).state for handle in (alone, *handles)} == {ResultState.CANCELLED}
 
 

@@ -11,6 +11,7 @@ from lorayard import Client, GenerateRequest, InvalidRequestError, YardNotReadyE
 from lorayard_schemas import headers
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Lane
+from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.topology import topology
@@ -42,6 +43,14 @@ async def test_depths_are_exact_with_every_process_dead__f3(client: Client, bus:
     assert [(row.name, row.waiting) for row in shown.adapters] == [(SUMMARY, 3)]
     codes = {trouble.code for trouble in shown.troubles}
     assert {"no_dispatcher", "no_worker"} <= codes
+
+
+async def test_jobs_that_are_tried_again_have_an_age_too(client: Client, bus: Bus) -> None:
+    address = JobAddress(lane=Lane.BULK, tenant="acme", adapter=SUMMARY)
+    await bus.js.publish(bus.subjects.due_job(address), b"a job")
+    (row,) = (await client.snapshot()).queues
+    assert (row.adapter, row.jobs) == (SUMMARY, 1)
+    assert row.oldest_seconds is not None
 
 
 async def test_what_was_deleted_and_what_was_made_anew_is_seen(client: Client, bus: Bus) -> None:

@@ -78,3 +78,12 @@ async def test_a_host_that_hangs_holds_nobody_up_for_long(settings: YardSettings
     await bus.nc.subscribe(bus.subjects.service("snapshot"), cb=never)
     async with Client(settings=settings) as client:
         assert (await client.snapshot()).sequence == 1
+
+
+async def test_what_has_no_room_in_a_message_is_refused_at_once(
+    settings: YardSettings, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await connect(settings, name="host") as host, snapshots_served(host, host="test"):
+        monkeypatch.setattr(host.nc, "_max_payload", 200)
+        answer = await bus.nc.request(bus.subjects.service("snapshot"), b"", timeout=5)
+    assert (answer.headers or {})["Nats-Service-Error-Code"] == "413"

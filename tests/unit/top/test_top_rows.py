@@ -10,7 +10,7 @@ from tests.unit.top import scenery
 
 from lorayard_cli.top.amounts import age, count, milliseconds, rate
 from lorayard_cli.top.columns import GAP, fit, fitted
-from lorayard_cli.top.header import Freshness, header_line, key_line, tab_line
+from lorayard_cli.top.header import Freshness, header_line, key_line, place_of, tab_line
 from lorayard_cli.top.help import help_text
 from lorayard_cli.top.history import CURVES, KEPT_SECONDS, History, spark
 from lorayard_cli.top.overview import overview_text, trouble_lines
@@ -19,6 +19,7 @@ from lorayard_cli.top.row import Mark, View
 from lorayard_cli.top.sheets.queues import queue_detail, queue_rows
 from lorayard_cli.top.sheets.workers import worker_rows
 from lorayard_cli.top.tabs import CONTENTS
+from lorayard_shared.settings import YardSettings
 
 PICTURE = Picture(snapshot=scenery.snapshot(), jobs=scenery.jobs(), letters=scenery.letters())
 
@@ -162,6 +163,11 @@ def test_an_old_picture_says_so() -> None:
     assert "OLD: as of 12s ago" in header_line("yard", fresh(heard_seconds=12.0, trouble="x"), 80).plain
     assert "PAUSED at 16:00:00 UTC" in header_line("yard", fresh(paused=True), 80).plain
     assert len(header_line("a yard with a long name " * 9, fresh(), 80).plain) == 80
+
+
+def test_the_header_names_the_bus_and_no_login__g4() -> None:
+    place = place_of(YardSettings(url="nats://me:secret@bus:4222"))
+    assert ("bus:4222" in place, "secret" in place, "me" in place) == (True, False, False)
 
 
 def test_tabs_and_keys_fit_eighty_columns_and_the_shown_tab_needs_no_colour() -> None:

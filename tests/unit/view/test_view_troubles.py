@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lorayard_schemas.control import Controlled, Pause
 from lorayard_schemas.health import HealthReport
 from lorayard_schemas.job import Lane
 from lorayard_schemas.snapshot import TroubleLevel
-from lorayard_schemas.status import DispatcherStatus
+from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_schemas.strike import Strike
 from lorayard_schemas.subjects import JobAddress
 
@@ -27,6 +28,9 @@ DEAF = ConsumerState(name="dispatch-normal", pending=7, unacked=0, pulls=0, deli
 FULL = StreamState(name="YARD_JOBS", messages=1, bytes=96, most_bytes=100, refuses=True)
 BLIND = DispatcherStatus(dispatcher="d1", started_at=0.0, blind=True, stale=2, workers=("a", "b"))
 DEAF_DISPATCHER = DispatcherStatus(dispatcher="d1", started_at=0.0, faults=("it asks for jobs",))
+KEEPING = DispatcherStatus(
+    dispatcher="d1", started_at=0.0, held=(ParkedGroup(adapter="_", jobs=4096, oldest_seconds=1.0),)
+)
 SKEWED = SeenWorker(name="w1", advert=made_advert(at=NOW - 60), stored_at=NOW, silent_since=NOW)
 REFUSING = made_worker(refused_adapters=(RefusedAdapter(name="a/b/c", version="2", reason="no weights"),))
 
@@ -67,6 +71,7 @@ SILENT: dict[str, dict[str, Any]] = {
         "pauses": (Pause(kind=Controlled.LANE, name="normal", why="w"),),
     },
     "a dispatcher that holds all it may pulls no more": {"consumers": (DEAF,), "window": 0},
+    "nor does one that keeps back as much of any lane": {"consumers": (DEAF,), "dispatchers": (KEEPING,)},
     "bulk work may wait": {"lane_ages": {Lane.BULK: NOW - 4000}},
     "a stream whose oldest leave may be full": {
         "streams": (StreamState(name="YARD_AUDIT", messages=1, bytes=99, most_bytes=100, refuses=False),)
@@ -97,6 +102,27 @@ def test_every_code_has_a_case_and_a_section_of_the_runbook() -> None:
     codes = set(re.findall(r'code="(\w+)"', sources))
     assert codes == CASES.keys()
     assert codes <= set(re.findall(r"^### (\w+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_a_lane_that_is_full_hides_no_other_that_is_deaf(make_state: MakeState) -> None:
+    full = ConsumerState(
+        name="dispatch-bulk", pending=9, unacked=4096, pulls=0, delivered=1, quiet_seconds=60.0
+    )
+    told = troubles.troubles(make_state(consumers=(full, DEAF)))
+    assert [(one.code, one.about) for one in told] == [("consumer_deaf", DEAF.name)]
+
+
+def test_a_mend_is_one_command_whatever_a_tenant_is_called__g5(make_state: MakeState) -> None:
+    name = "x; rm -rf $HOME '"
+    depth = made_depth({JobAddress(lane=Lane.NORMAL, tenant=name, adapter="a/b/c"): 1})
+    held = {
+        "pauses": (Pause(kind=Controlled.TENANT, name=name, why="w"),),
+        "strikes": (Strike(adapter="a/b/c", tenant=name, why="w"),),
+    }
+    mends = {one.code: one.mend for one in troubles.troubles(make_state(depth=depth, **held))}
+    paused, struck = (shlex.split(mends[code]) for code in ("paused_waiting", "struck_waiting"))
+    assert paused[-4:] == ["lorayard", "tenants", "resume", name]
+    assert struck[-6:] == ["strikes", "lift", "--adapter", "a/b/c", "--tenant", name]
 
 
 def test_of_many_that_are_lost_at_once_the_first_are_named(make_state: MakeState) -> None:

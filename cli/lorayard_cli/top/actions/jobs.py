@@ -52,7 +52,7 @@ async def cancel_queue_plans(at: Situation) -> list[Plan]:
 def _cancel_queue(at: Situation, queue: QueueRow, query: CancelQuery, jobs: int, beyond: int) -> Plan:
     async def run(_reason: str) -> str:
         client = await at.clients.of(queue.tenant)
-        report = await client.cancel_where(query)
+        report = await client.cancel_where(query, most=jobs)
         ended, errors = report.count(CancelOutcome.CANCELLED), list(report.errors.values())
         failed = f", {count(len(errors))} could not be: {errors[0]}" if errors else ""
         return f"{count(ended)} of {count(len(report.outcomes))} jobs cancelled{failed}"

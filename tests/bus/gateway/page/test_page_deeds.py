@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from tests.bus.conftest import ADAPTER
 from tests.bus.gateway.conftest import Door, OpenDoor
 from tests.bus.gateway.page.conftest import key_of, page
@@ -117,6 +118,26 @@ async def test_of_what_is_listed_no_other_job_is_cancelled(
     assert (again["text"], again["count"]) == ("1 job cancelled, 3 had ended before", 1)
     left = [one for one in jobs if await door.yard.stored(one["job"], tenant=one["tenant"]) is None]
     assert left == [jobs[2], jobs[4]]
+
+
+async def test_who_did_what_is_logged_also_where_it_failed__f4(
+    operated: tuple[Door, httpx.AsyncClient],
+) -> None:
+    _, http = operated
+    thing = {"kind": "tenant", "name": "globex"}
+    with capture_logs() as logs:
+        await done(http, "pause", **thing, reason="too loud")
+        await done(http, "resume", **thing)
+        again = await http.post("/ui/api/act", json={"deed": "resume", **thing})
+        await done(http, "cancel_matching", lane="bulk", count_only=True)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "not_so"), again.text
+    acted = [one for one in logs if one["event"] == "page_acted"]
+    assert [(one["deed"], one["done"]) for one in acted] == [
+        ("pause", "tenant globex is paused"),
+        ("resume", "tenant globex is resumed"),
+        ("resume", "failed"),
+    ]
+    assert all(one["by"].endswith(" of acme") for one in acted)
 
 
 async def _ended(door: Door, tenant: str, jobs: list[str]) -> list[str]:

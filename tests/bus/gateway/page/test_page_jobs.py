@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from tests.bus.conftest import ADAPTER, Yard
 from tests.bus.gateway.conftest import Door, OpenDoor
 from tests.bus.gateway.page.conftest import events, key_of, page, whole
@@ -94,7 +95,12 @@ async def test_prompts_and_answers_are_shown_only_where_that_is_let(open_door: O
         async with page(let, await key_of(let, role="viewer")) as http:
             assert (await http.get("/ui/api/texts", params=params)).status_code == 403
         async with page(let, await key_of(let)) as http:
-            told = (await http.get("/ui/api/texts", params=params)).json()
+            with capture_logs() as logs:
+                told = (await http.get("/ui/api/texts", params=params)).json()
+            assert [(one["event"], one["deed"], one["job"]) for one in logs if "deed" in one] == [
+                ("page_acted", "texts", handle.id)
+            ]
+            assert "a secret" not in str(logs)
             assert told == {"prompt": "a secret", "answer": None}
             await yard.dispatcher()
             await yard.worker()
@@ -171,3 +177,11 @@ async def test_an_adapter_page_has_versions_aliases_and_history__f3(
             return [len(point) for point in answer.json()["points"][:1]] == [5]
 
         await door.yard.wait_until(has_a_past)
+
+
+async def test_a_stream_that_is_gone_is_told_and_no_fault_of_the_gateway(open_door: OpenDoor) -> None:
+    door: Door = await open_door(gateway_page="read", gateway_keys=False)
+    await door.yard.bus.api(f"STREAM.DELETE.{door.yard.bus.subjects.stream('results')}")
+    async with page(door, None) as http:
+        answer = await http.get("/ui/api/jobs?state=ended")
+    assert (answer.status_code, "stream not found" in answer.text) == (503, True)

@@ -84,6 +84,7 @@ function loggedOut() {
   told = "";
   for (const element of [says, document.getElementById("yard"), document.getElementById("toasts")]) say(element, "");
   document.title = "lorayard";
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   away.hidden = true;
   fill(main, loginForm(start));
 }
@@ -142,12 +143,17 @@ function state(kind, text) {
 }
 
 function pulse() {
+  const silent = performance.now() - store.heard;
   if (store.head.away) state("bad", "✕ no yard");
-  else if (store.live && performance.now() - store.heard < STALE_MS) state("good", "● live");
-  else if (store.live) state("good", "● live, unchanged");
+  else if (store.live && silent < STALE_MS) state("good", "● live");
+  else if (store.live) {
+    // A reading comes each second: a line that brings none is cut, or its gateway stands.
+    state("warn", `▲ nothing new for ${Math.floor(silent / 1000)} s`);
+    store.revive(STALE_MS);
+  }
   else if (store.source || store.head.overview) {
     state("warn", "▲ reconnecting");
-    if (store.head.overview && performance.now() - store.heard > LOST_MS) {
+    if (store.head.overview && silent > LOST_MS) {
       say(away, "✕ The gateway does not answer; this is how the yard was when it did.");
       away.hidden = false;
     }

@@ -11,12 +11,25 @@ export class Store extends EventTarget {
     this.tables = {};
     this.history = [];
     this.source = null;
+    this.opened = 0;
     this.heard = 0;
     this.live = false;
+    this.read = 0;
   }
 
   open() {
+    this.heard = performance.now();
+    this.#connect();
+  }
+
+  /** Begin anew where nothing new has come: a line that is cut without a word stays open for the browser. */
+  revive(patience) {
+    if (performance.now() - this.opened > patience) this.#connect();
+  }
+
+  #connect() {
     this.close();
+    this.opened = performance.now();
     this.source = new EventSource("api/events");
     this.source.addEventListener("whole", (event) => this.#whole(JSON.parse(event.data)));
     this.source.addEventListener("change", (event) => this.#change(JSON.parse(event.data)));
@@ -27,6 +40,7 @@ export class Store extends EventTarget {
   close() {
     this.source?.close();
     this.source = null;
+    this.live = false;
   }
 
   /** Rows of a table with their keys, as `[key, row]`. */
@@ -57,13 +71,16 @@ export class Store extends EventTarget {
     this.#tell();
   }
 
+  /** Note a reading; one that was told before says nothing of now. */
   #clock(point) {
-    if (point) setClock(point[0]);
+    if (!point || point[0] === this.read) return;
+    setClock(point[0]);
+    this.heard = performance.now();
+    this.read = point[0];
   }
 
   #tell() {
     this.live = true;
-    this.heard = performance.now();
     this.dispatchEvent(new Event("change"));
   }
 
@@ -79,7 +96,6 @@ export class Store extends EventTarget {
 
   #ended() {
     this.close();
-    this.live = false;
     document.dispatchEvent(new CustomEvent("logged-out"));
   }
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.bus.conftest import RunningServer, Yard
+from tests.bus.conftest import ADAPTER, RunningServer, Yard
 from tests.bus.gateway.conftest import Door, OpenDoor, local, opened
 from tests.bus.gateway.page.browser.conftest import Look
 
@@ -11,6 +11,10 @@ from lorayard import Client, GenerateRequest, Lane
 
 pytestmark = pytest.mark.bus
 
+LATER = """() => {
+    const was = performance.now.bind(performance);
+    performance.now = () => was() + 60000;
+}"""
 FOCUSED = "document.activeElement?.id || document.activeElement?.textContent"
 
 
@@ -74,14 +78,14 @@ async def test_who_has_come_to_a_line_by_keys_stays_there_while_the_list_changes
 ) -> None:
     door: Door = await open_door(gateway_page="operate", gateway_keys=False)
     async with Client(settings=yard.settings, tenant="many") as many:
-        await many.submit_many([GenerateRequest(f"{n}") for n in range(3)])
+        await many.submit_many([GenerateRequest(f"{n}", adapter=ADAPTER) for n in range(3)])
     async with Client(settings=yard.settings, tenant="few") as few:
-        handle = await few.submit("hello")
+        handle = await few.submit("hello", adapter=ADAPTER)
         eye = await look(door, path="queues")
         await eye.says("few", "tbody")
         rows = eye.page.locator("tbody tr:not(.space)")
         await rows.nth(1).get_by_role("button", name="Cancel all").focus()
-        await few.submit_many([GenerateRequest(f"{n}") for n in range(7)])
+        await few.submit_many([GenerateRequest(f"{n}", adapter=ADAPTER) for n in range(7)])
         await rows.nth(1).filter(has_text="8").wait_for()
         assert await eye.page.evaluate(FOCUSED) == "Cancel all"
         await eye.go(f"job?tenant=few&job={handle.id}")
@@ -110,6 +114,22 @@ async def test_a_bus_that_is_away_is_told_and_its_return_too__f3(
         await eye.page.locator("#away").wait_for(state="hidden")
         await eye.says("live", "#line")
         await eye.page.locator(".fault:not(:empty)").wait_for(state="detached")
+
+
+async def test_a_worker_that_is_paused_and_a_line_that_stands_are_told__f3(
+    open_door: OpenDoor, yard: Yard, look: Look
+) -> None:
+    door: Door = await open_door(gateway_page="read", gateway_keys=False)
+    await yard.dispatcher()
+    await yard.worker()
+    await door.admin.control.pause("worker", "w1", reason="new fans")
+    eye = await look(door)
+    await eye.says("paused", ".crew")
+    await eye.says("live", "#line")
+    (feed,) = [task for task in door.gateway.watching if task.get_name() == "gateway-page"]
+    feed.cancel()
+    await eye.page.evaluate(LATER)
+    await eye.says("nothing new", "#line")
 
 
 async def test_a_gateway_that_is_away_is_told_and_its_return_too__f3(yard: Yard, look: Look) -> None:

@@ -15,7 +15,7 @@ export class Queues extends Listed {
       { id: "lane", title: "Lane", wide: "m", sort: (row) => row.lane, cell: (row) => row.lane },
       { id: "jobs", title: "Jobs", right: true, sort: (row) => row.jobs, cell: (row) => whole(row.jobs) },
       { id: "oldest", title: "Oldest", right: true, sort: (row) => (row.oldest_at === null ? null : -row.oldest_at), cell: (row) => age(row.oldest_at) },
-      ...(mayAct() ? [{ id: "do", title: "", right: true, wide: "m", cell: () => ({ buttons: BUTTONS }), press }] : []),
+      ...(mayAct() ? [{ id: "do", title: "", right: true, wide: "m", cell: (row) => ({ buttons: row.adapter ? BUTTONS : BUTTONS.slice(0, 1) }), press }] : []),
     ];
     super({
       title: "Queues",
@@ -31,6 +31,7 @@ export class Queues extends Listed {
   }
 }
 
+// Of jobs that name no adapter nothing is cancelled together: a query without one means those of all adapters.
 const BUTTONS = [
   ["pause", "Pause tenant", "Pause this tenant"],
   ["cancel", "Cancel all", "Cancel all jobs of this line"],
@@ -38,6 +39,6 @@ const BUTTONS = [
 
 function press(id, row) {
   if (id === "pause") return pause("tenant", row.tenant);
-  const query = { tenant: row.tenant, lane: row.lane, ...(row.adapter ? { adapter: row.adapter } : {}) };
-  return cancelMatching(query, `tenant ${row.tenant} in lane ${row.lane}${row.adapter ? ` for ${row.adapter}` : ""}`);
+  const query = { tenant: row.tenant, lane: row.lane, adapter: row.adapter };
+  return cancelMatching(query, `tenant ${row.tenant} in lane ${row.lane} for ${row.adapter}`);
 }

@@ -16,6 +16,7 @@ export function stateOf(row) {
   if (row.heard_at !== null && now() - row.heard_at > SILENT_SECONDS) return { kind: "bad", mark: "✕", word: "silent" };
   if (row.emergency) return { kind: "warn", mark: "▲", word: "on its own" };
   if (row.draining) return { kind: "warn", mark: "▽", word: "draining" };
+  if (row.paused) return { kind: "warn", mark: "‖", word: "paused" };
   return { kind: "good", mark: "●", word: "alive" };
 }
 
