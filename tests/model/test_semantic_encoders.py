@@ -28,7 +28,7 @@ def sentence_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.normalizer = cast("Any", normalizers).BertNormalizer()
     tokenizer.pre_tokenizer = cast("Any", pre_tokenizers).BertPreTokenizer()
-    cast("Any", PreTrainedTokenizerFast)(
+    PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]"
     ).save_pretrained(folder)
     config = BertConfig(

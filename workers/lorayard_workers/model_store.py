@@ -241,9 +241,7 @@ def _convert_gguf(source_dir: Path, file_name: str, out: Path, progress: Progres
     transformers_logging.disable_progress_bar()  # `progress` says it
     source: dict[str, Any] = {"gguf_file": file_name, "local_files_only": True}
     progress("reading the tokenizer from the GGUF (about 13 s)")
-    tokenizer: Any = AutoTokenizer.from_pretrained(  # pyright: ignore[reportUnknownVariableType]  # untyped
-        source_dir, **source
-    )
+    tokenizer: Any = AutoTokenizer.from_pretrained(source_dir, **source)
     progress("dequantizing the weights (about 30 s)")
     model: Any = AutoModelForCausalLM.from_pretrained(
         source_dir,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +46,8 @@ def _token_vectors(folder: Path, tokens: NDArray[np.intp]) -> NDArray[np.float32
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = cast("Any", AutoTokenizer).from_pretrained(folder, local_files_only=True)
-    model = cast("Any", AutoModel).from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
     first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
     if first is None or last is None:
         raise ValueError("its tokenizer has no marks for a text's begin and end")

@@ -85,9 +85,7 @@ def train(recipe: Recipe, base: Path, out: Path) -> Outcome:
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(mode=True)
-    tokenizer: Any = AutoTokenizer.from_pretrained(  # pyright: ignore[reportUnknownVariableType]  # untyped
-        base, local_files_only=True
-    )
+    tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
     model = _wrap(recipe, base)
     started = time.monotonic()
     losses = _optimise(model, recipe, tokenizer)

@@ -10,12 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import (
-    sdpa_attention_forward,  # pyright: ignore[reportUnknownVariableType]  # untyped in transformers
-)
-from transformers.masking_utils import (
-    sdpa_mask,  # pyright: ignore[reportUnknownVariableType]  # untyped in transformers
-)
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 NAME = "lorayard_probe"
 _ATTRIBUTE = "lorayard_probe"

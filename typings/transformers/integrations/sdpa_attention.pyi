@@ -1,0 +1,3 @@
+from typing import Any
+
+sdpa_attention_forward: Any
