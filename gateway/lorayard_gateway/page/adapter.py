@@ -49,12 +49,12 @@ async def show_adapter(gateway: Gateway, request: Request, viewer: Viewer) -> Re
     if not versions:
         raise tenant_refused()
     gateway.check_bus()
-    public = viewer.scope is not None
-    aliases = [await _alias(gateway.bus, one) for one in gateway.catalogue.aliases(name)]
+    public, shown = viewer.scope is not None, frozenset(one.version for one in versions)
+    aliases = gateway.catalogue.aliases(name)
     told = {
         "name": name,
         "versions": [_version(one, public=public) for one in versions],
-        "aliases": [one["now"] for one in aliases] if public else aliases,
+        "aliases": [_seen(one, shown) if public else await _alias(gateway.bus, one) for one in aliases],
         "changes": [] if public else await _changes(gateway.bus, name),
     }
     return page_reply(told)
@@ -82,6 +82,14 @@ def _version(record: AdapterRecord, *, public: bool) -> Row:
 async def _alias(bus: Bus, now: AliasRecord) -> Row:
     past = await AliasStore(bus).past(now.adapter, now.alias)
     return {"now": _told(now), "past": [_told(one) for one in reversed(past)]}
+
+
+def _seen(record: AliasRecord, versions: frozenset[str]) -> Row:
+    """As a tenant sees it: versions that are shown, and nothing of who changed it."""
+    row = record.model_dump(mode="json", exclude={"v", "by", "why"})
+    row["arms"] = [arm for arm in row["arms"] if arm["version"] in versions]
+    row["stopped"] = [version for version in row["stopped"] if version in versions]
+    return row
 
 
 def _told(record: AliasRecord) -> Row:

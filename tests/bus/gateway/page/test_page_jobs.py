@@ -170,6 +170,9 @@ async def test_an_adapter_page_has_versions_aliases_and_history__f3(
         assert ("aliases", "first") in [(one["what"], one["reason"]) for one in told["changes"]]
         assert (await http.get("/ui/api/adapter", params={"name": "a/b/none"})).status_code == 404
         async with page(door, door.key) as tenants:
+            (now,) = (await tenants.get("/ui/api/adapter", params={"name": ADAPTER})).json()["aliases"]
+            assert now["arms"] == alias["now"]["arms"]
+            assert not {"by", "why"} & now.keys(), "who changes what is no tenant's business"
             assert (await tenants.get("/ui/api/past", params={"name": ADAPTER})).status_code == 404
 
         async def has_a_past() -> bool:
