@@ -86,7 +86,8 @@ class Parts(ABC):
         self._make_outgoing()
         self.arrival_order = ArrivalOrder()
         self.started_at = time.time()
-        self.taken = self.redelivered = 0
+        self.taken: int = 0
+        self.redelivered: int = 0
         self.lookout = Lookout(self.fleet, name)
         self._make_choosing()
         self.is_active: Callable[[], bool] = lambda: True

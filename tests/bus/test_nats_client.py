@@ -60,6 +60,18 @@ async def test_of_many_those_before_the_one_at_fault_are_sent(bus: Bus, wait_unt
     await wait_until(lambda: heard == [b"one"])
 
 
+async def test_after_a_flush_the_server_has_all_that_was_posted(bus: Bus, settings: YardSettings) -> None:
+    async with await connect(settings, name="other") as other:
+        heard: list[int] = []
+        await other.nc.hear(SUBJECT, lambda message: heard.append(len(message.data)))
+        await other.nc.flush()
+        for _ in range(40):
+            bus.nc.post(SUBJECT, b"x" * 500_000)
+        await bus.nc.flush()
+        await other.nc.flush()
+    assert heard == [500_000] * 40
+
+
 async def test_a_hearer_that_raises_is_reported_and_hears_on(bus: Bus, wait_until: WaitUntil) -> None:
     heard: list[bytes] = []
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from lorayard_cli.bench.batch_sides.kept import Kept
 from lorayard_cli.bench.batch_sides.kills import KillReport, kill_at_random
@@ -182,7 +182,7 @@ def as_document(rows: list[Row], seen: tuple[Any, ...], *, quick: bool) -> dict[
         "quick": quick,
         "rows": [asdict(row) for row in rows],
         # `asdict` of Python 3.11 cannot copy a Counter.
-        "seen": {type(one).__name__: TypeAdapter(type(one)).dump_python(one, mode="json") for one in seen},
+        "seen": {type(one).__name__: to_jsonable_python(one) for one in seen},
         "surroundings": surroundings(),
     }
 

@@ -29,7 +29,7 @@ from contextlib import suppress
 from typing import Any
 
 import nats.errors
-from nats.aio.client import Client, Srv
+from nats.aio.client import PING_PROTO, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -138,6 +138,14 @@ class NatsClient(Client):
             return await super()._flush_pending(force_flush)
         self._write_soon()
         return None
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        """As its parent's, which writes it ahead of what is pending: a flush then waits for none of that."""
+        if not self.is_connected:
+            await super()._send_ping(future)
+            return
+        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        self._send_soon(PING_PROTO, 0)
 
     async def hear(self, subject: str, take: Take) -> Subscription:
         """Subscribe; `take` gets each message as it is read.
