@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +57,23 @@ async def test_a_server_that_wants_a_login_is_not_taken_for_none(locked_server: 
     settings = YardSettings(url=locked_server.url, connect_timeout_seconds=1.0)
     with pytest.raises(BusUnavailableError, match="refuses this login"):
         await connect(settings, name="test")
+
+
+async def test_a_server_that_wants_a_login_and_hangs_up_at_once_is_not_taken_for_none() -> None:
+    """Its error is lost, then: the server's reset overtakes it."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        told = {"server_id": "x", "version": "2.15.0", "max_payload": 2**20, "auth_required": True}
+        writer.write(b"INFO " + json.dumps(told).encode() + b"\r\n")
+        await reader.readline()
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )  # a reset, not an end
+        writer.transport.abort()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        settings = YardSettings(url=f"nats://{host}:{port}", connect_timeout_seconds=1.0)
+        with pytest.raises(BusUnavailableError, match="refuses this login"):
+            await connect(settings, name="test")

@@ -172,6 +172,9 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
         cause = bus.last_error or error
         silent = f"nothing within {settings.connect_timeout_seconds:g} s"
         reason = str(cause).removeprefix("nats: ") or silent
+        if isinstance(cause, ConnectionError) and nc.wants_login:
+            # A server that hangs up may do so faster than its last words are read.
+            reason = f"it asks for authorization and hung up: {reason}"
         raise BusUnavailableError(url=settings.url, reason=reason) from error
     except asyncio.CancelledError:  # told to stop while still connecting
         await _abandon(nc)

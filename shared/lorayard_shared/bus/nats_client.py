@@ -61,6 +61,11 @@ class NatsClient(Client):
         self.is_order: Callable[[str], bool] = lambda _subject: False
         """Whether requests on a subject may be sent twice, beside those that the server itself answers."""
 
+    @property
+    def wants_login(self) -> bool:
+        """Whether the server has said that it does."""
+        return self._auth_configured
+
     def post(self, subject: str, payload: bytes, *, reply: str = "", head: bytes = b"") -> None:
         """Publish, as `publish` does, but at once; `head` are headers as `header_block` writes them.
 
