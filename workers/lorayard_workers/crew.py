@@ -147,29 +147,17 @@ def make_crew(
     returns = Returns(bus, engine, leases, held, tell=presence.tell_given_back)
     teller = TokenTeller(bus, held, worker=settings.name, epoch=presence.epoch)
     execution = _execution(bus, settings, engine, leases, held, shelf, returns, teller, changed)
-    presence.counters, presence.served = execution.tally.counters, execution.tally.served.told
-    presence.coming = lambda: shelf.coming
-    orders = Orders(
-        engine, stock=shelf, max_rank=settings.max_rank, is_draining=lambda: not presence.takes_jobs
-    )
-    validation = Validation(bus, engine, shelf, worker=settings.name, takes_jobs=lambda: presence.takes_jobs)
+    orders, validation = _orders(bus, settings, engine, shelf, presence)
     control = Control(settings.name, held, returns, on_change=changed)
-    presence.paused, presence.counted = lambda: control.paused, control.counted
+    _show(presence, execution, shelf, control)
     answers = partial(Desk, returns=returns, shelf=shelf, validation=validation, is_held=control.holds)
     desk = answers(bus, execution, held, presence, orders, composes=lambda: engine.residency().composes)
     emergency = _emergency(bus, settings, leases, held, desk, presence)
     preferences = Preferences(shelf.records, engine.weigh)
     shelf.heard = preferences.on_record
-    trail = Trail(bus, worker=settings.name, enabled=settings.audit)
-    execution.on_end = trail.ran
-    emergency.answers.on_end = trail.refused
+    trail = _trail(bus, settings, execution, emergency)
     words = LastWords(leases, bus.subjects, held, worker=settings.name)
-    watched = {
-        "adapters": shelf.on_record,
-        "placements": preferences.on_placement,
-        "control": control.on_change,
-    }
-    watches = {kind: watch_from_worker(bus, kind, heard) for kind, heard in watched.items()}
+    watches = _watches(bus, shelf, preferences, control)
     health = WorkerHealth(bus, engine, presence, watches.values())
     desk.missing = health.missing
     return Crew(
@@ -198,6 +186,42 @@ def make_crew(
         model=_model_teller(bus, settings, equipment),
         health=health,
     )
+
+
+def _orders(
+    bus: Bus, settings: WorkerSettings, engine: Engine, shelf: Shelf, presence: Presence
+) -> tuple[Orders, Validation]:
+    """What people and dispatchers may ask of it; a worker that takes no jobs takes no adapters either."""
+    orders = Orders(
+        engine, stock=shelf, max_rank=settings.max_rank, is_draining=lambda: not presence.takes_jobs
+    )
+    asked = Validation(bus, engine, shelf, worker=settings.name, takes_jobs=lambda: presence.takes_jobs)
+    return orders, asked
+
+
+def _show(presence: Presence, execution: Execution, shelf: Shelf, control: Control) -> None:
+    """What a worker tells of itself comes from these."""
+    presence.counters, presence.served = execution.tally.counters, execution.tally.served.told
+    presence.coming = lambda: shelf.coming
+    presence.paused, presence.counted = lambda: control.paused, control.counted
+
+
+def _trail(bus: Bus, settings: WorkerSettings, execution: Execution, emergency: Emergency) -> Trail:
+    """Hears how each job ended here."""
+    trail = Trail(bus, worker=settings.name, enabled=settings.audit)
+    execution.on_end = trail.ran
+    emergency.answers.on_end = trail.refused
+    return trail
+
+
+def _watches(bus: Bus, shelf: Shelf, preferences: Preferences, control: Control) -> dict[str, BucketWatch]:
+    """Of the buckets that it hears, by kind."""
+    heard = {
+        "adapters": shelf.on_record,
+        "placements": preferences.on_placement,
+        "control": control.on_change,
+    }
+    return {kind: watch_from_worker(bus, kind, on_change) for kind, on_change in heard.items()}
 
 
 def _model_teller(bus: Bus, settings: WorkerSettings, equipment: Equipment) -> ModelTeller:

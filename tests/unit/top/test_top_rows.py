@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from tests.unit.top import scenery
+from tests.unit.top import scenery, scenery_lists
 
 from lorayard_cli.top.amounts import age, count, milliseconds, rate
 from lorayard_cli.top.columns import GAP, fit, fitted
@@ -21,7 +21,7 @@ from lorayard_cli.top.sheets.workers import worker_rows
 from lorayard_cli.top.tabs import CONTENTS
 from lorayard_shared.settings import YardSettings
 
-PICTURE = Picture(snapshot=scenery.snapshot(), jobs=scenery.jobs(), letters=scenery.letters())
+PICTURE = Picture(snapshot=scenery.snapshot(), jobs=scenery_lists.jobs(), letters=scenery_lists.letters())
 
 
 @pytest.mark.parametrize(

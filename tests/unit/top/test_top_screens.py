@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.top import scenery
+from tests.unit.top import scenery, scenery_lists
 from textual.pilot import Pilot
 
 from lorayard_cli.top.app import Top
@@ -39,7 +39,9 @@ class Clock:
 
 
 def still(**given: object) -> scenery.Still:
-    return scenery.Still(now=scenery.snapshot(**given), listed=scenery.jobs(), dead=scenery.letters())
+    return scenery.Still(
+        now=scenery.snapshot(**given), listed=scenery_lists.jobs(), dead=scenery_lists.letters()
+    )
 
 
 def top(feed: scenery.Still, clock: Clock | None = None, *, read_only: bool = True) -> Top:

@@ -13,13 +13,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from lorayard_workers.base_model import BaseModel
 from lorayard_workers.errors import RequestRefusedError
 
 MAX_SCHEMA_BYTES = 64 * 1024
@@ -109,6 +110,12 @@ class Grammars:
         self._lock = threading.Lock()
         bits = (torch.arange(256)[:, None] >> torch.arange(8)) & 1
         self._mask_of_byte = torch.where(bits.bool(), 0.0, -math.inf)
+
+    @classmethod
+    def of(cls, base: BaseModel) -> Self:
+        """Those of a base model's own tokens."""
+        vocabulary = int(base.model.config.vocab_size)
+        return cls(base.tokenizer, vocabulary=vocabulary, end_ids=sorted(base.eos_ids))
 
     def grammar(self, schema: str) -> Grammar:
         """A fresh grammar for a schema, with its first masks computed: those are the dear ones.

@@ -79,7 +79,8 @@ class PackedEngine:
         )
         self._room = fit_cache(self._base, config)
         self._context = self._room.context
-        self._preparation = Preparation(self._base, self._context, adapters, self._grammars())
+        grammars = Grammars.of(self._base) if config.json_schemas else None
+        self._preparation = Preparation(self._base, self._context, adapters, grammars)
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._open: set[Row] = set()
         self._open_lock = threading.Lock()
@@ -265,13 +266,6 @@ class PackedEngine:
             self._recipes.check_empty()
 
     # --- set-up
-
-    def _grammars(self) -> Grammars | None:
-        if not self._config.json_schemas:
-            return None
-        base = self._base
-        vocabulary = int(base.model.config.vocab_size)
-        return Grammars(base.tokenizer, vocabulary=vocabulary, end_ids=sorted(base.eos_ids))
 
     def _build_core(self) -> EngineCore:
         config = self._config
