@@ -53,6 +53,9 @@ MOST_WAITING: Final = 160
 
 WARM_SECONDS: Final = 75.0
 """So that plots have a past."""
+SETTLE_SECONDS: Final = 1.2
+PLOT_SECONDS: Final = 6.0
+"""An adapter's plots get a point each second."""
 SIZES: Final = {1280: 860, 800: 900}
 SHOWN: Final = {
     ("overview", "light", 1280): "page-overview.png",
@@ -206,7 +209,8 @@ async def _looks(
                 await eye.emulate_media(color_scheme=scheme)
                 await eye.set_viewport_size({"width": width, "height": height})
                 await eye.goto(f"{url}/ui/#/{path}")
-                await asyncio.sleep(6.0 if path.startswith("adapter?") and width == 1280 else 1.2)
+                has_plots = path.startswith("adapter?") and width == 1280
+                await asyncio.sleep(PLOT_SECONDS if has_plots else SETTLE_SECONDS)
                 file = folder / (kept or f"{name}-{scheme}-{width}.png")
                 await eye.screenshot(path=file, full_page=True)
                 _shrink(file)

@@ -109,19 +109,19 @@ def slow_up(tmp_path: Path) -> Iterator[Up]:
 
 
 def _kept(up: Up) -> int:
-    """Answers that an interrupted `summarize` has kept."""
+    """Documents that an interrupted `summarize` has done."""
     file = up.folder / ".lorayard" / "summaries" / "summaries.sqlite"
     if not file.exists():
         return 0
     with closing(sqlite3.connect(file)) as opened:
         try:
-            return int(opened.execute("SELECT count(*) FROM answers").fetchone()[0])
+            return int(opened.execute("SELECT count(*) FROM documents").fetchone()[0])
         except sqlite3.OperationalError:  # just made
             return 0
 
 
-def _has_kept(up: Up, answers: int) -> bool:
-    return _kept(up) >= answers
+def _has_kept(up: Up, documents: int) -> bool:
+    return _kept(up) >= documents
 
 
 DOCUMENTS = 24
@@ -140,7 +140,7 @@ def test_summarize_interrupted_and_killed_goes_on_and_asks_nothing_twice__e6(
             command(*arguments), cwd=slow_up.folder, env=CLEAN_ENVIRONMENT, stderr=subprocess.PIPE, text=True
         )
         try:
-            wait_until(partial(_has_kept, slow_up, _kept(slow_up) + 3), f"run {number} has kept answers")
+            wait_until(partial(_has_kept, slow_up, _kept(slow_up) + 3), f"run {number} has done documents")
             running.send_signal(ending)
             _, err = running.communicate(timeout=30)
         finally:

@@ -27,6 +27,10 @@ from lorayard.summarize.wording import bullets, plain_summary
 HEADING: Final = re.compile(
     r"^#{1,6}[ \t]+(?P<hashed>\S.*?)[ \t]*#*[ \t]*$|^(?P<lined>\S.*)\n[=~-]{3,}[ \t]*$", re.MULTILINE
 )
+_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
+"""Of Markdown, as static sites and manuals have it: YAML between dashes."""
+_TITLE: Final = re.compile(r"^title:[ \t]*(?P<quote>[\"']?)(?P<title>\S.*?)(?P=quote)[ \t]*$", re.MULTILINE)
+
 LOOKED_AT: Final = 4096
 """Characters: a heading that names the document stands at its beginning."""
 
@@ -213,8 +217,13 @@ class _Tree:
 
 
 def title_of(text: str) -> str | None:
-    """The first heading, if the document has one near its beginning."""
-    found = HEADING.search(text[:LOOKED_AT])
+    """What its front matter names, else the first heading, if the document has one near its beginning."""
+    start = text[:LOOKED_AT]
+    if (front := _FRONT_MATTER.match(start)) is not None:
+        if (named := _TITLE.search(front[1])) is not None:
+            return named["title"]
+        start = start[front.end() :]  # its last line stands above dashes, as a heading does
+    found = HEADING.search(start)
     return None if found is None else (found["hashed"] or found["lined"]).strip()
 
 

@@ -115,8 +115,6 @@ async def snapshots_served(
     subject = bus.subjects.service(VERB)
     await service.add_endpoint(EndpointConfig(name=VERB, subject=subject, handler=serving.answer))
     await service.add_endpoint(health.endpoint(bus))
-    for _ in range(2):  # a ping may overtake what was asked for with it; a second one comes behind that
-        await bus.nc.flush()
     serving.start()
     with suppress(nats.errors.Error):  # from here on whoever asks is answered; after a loss a little later
         await bus.nc.flush(2)
