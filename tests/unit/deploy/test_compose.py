@@ -33,7 +33,6 @@ OURS = tuple(SETTINGS)
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 PROMETHEUS = documents((DEPLOY / "prometheus" / "prometheus.yaml").read_text(encoding="utf-8"))[0]
 PROMTOOL = shutil.which("promtool") or shutil.which(ROOT / ".promtool" / "usr" / "bin" / "promtool")
-DOCKER = shutil.which("docker")
 
 
 def command_of(service: Json) -> list[str]:
@@ -60,19 +59,23 @@ def test_a_field_that_there_is_not_is_refused(compose: Json) -> None:
         PyCompose.from_yaml(yaml.safe_dump(wrong))
 
 
-def has_compose() -> bool:
-    if DOCKER is None:
-        return False
-    done = subprocess.run([DOCKER, "compose", "version"], capture_output=True, check=False)
-    return done.returncode == 0
+def compose_command() -> list[str]:
+    """Docker's plugin, or the command of its own that Debian packages; empty where there is none."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) is None:
+            continue
+        if subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0:
+            return command
+    return []
 
 
-@pytest.mark.skipif(not has_compose(), reason="`docker compose` is not here")
+COMPOSE = compose_command()
+
+
+@pytest.mark.skipif(not COMPOSE, reason="`docker compose` is not here")
 def test_docker_compose_takes_it() -> None:
-    assert DOCKER is not None
-    done = subprocess.run(
-        [DOCKER, "compose", "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = [*COMPOSE, "config", "--quiet"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
