@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lorayard.composition import Composition
     from lorayard.control import Control, Controls, Running
     from lorayard.dead.letter import DeadQuery, Letter
+    from lorayard.dead.letter_page import LetterPage
     from lorayard.dead.letters import DeadLetters
     from lorayard.dead.redriving import Redriven, RedriveOutcome
     from lorayard.deadlines import deadline
@@ -194,6 +195,7 @@ __all__ = [
     "LabelUnknownError",
     "Lane",
     "Letter",
+    "LetterPage",
     "LetterUnknownError",
     "LimitReachedError",
     "Limits",

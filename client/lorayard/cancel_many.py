@@ -41,6 +41,8 @@ class CancelQuery:
 
     adapter: str | None = None
     """As jobs name it: a name (any version), or `name@version`; `base`. Those that name none don't fit."""
+    named: str | None = None
+    """Just as jobs name it, one line of the queues: of a plain name not those that name a version of it."""
     lane: str | None = None
     session: str | None = None
     older_than_seconds: float | None = None
@@ -60,6 +62,7 @@ class CancelQuery:
         """What is given, for the audit trail."""
         given = {
             "adapter": self.adapter,
+            "named": self.named,
             "lane": self.lane,
             "session": self.session,
             "older_than_seconds": self.older_than_seconds,
@@ -71,6 +74,8 @@ class CancelQuery:
         if self.lane is not None and address.lane != self.lane:
             return False
         if self.older_than_seconds is not None and age_seconds < self.older_than_seconds:
+            return False
+        if self.named is not None and address.adapter != self.named:
             return False
         if self.session is not None and session != self.session:
             return False

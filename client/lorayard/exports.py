@@ -12,6 +12,7 @@ _NAMES = {
     "lorayard.composition": "Composition",
     "lorayard.control": "Control Controls Running",
     "lorayard.dead.letter": "DeadQuery Letter",
+    "lorayard.dead.letter_page": "LetterPage",
     "lorayard.dead.letters": "DeadLetters",
     "lorayard.dead.redriving": "Redriven RedriveOutcome",
     "lorayard.deadlines": "deadline",

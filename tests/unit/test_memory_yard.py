@@ -202,6 +202,8 @@ async def test_a_job_under_which_three_workers_die_is_poison(yard: MemoryYard, c
     assert (outcome.error.kind, outcome.error.code) == (ErrorKind.POISON, "delivered_too_often")
     (letter,) = await client.dead.list()
     assert (letter.job, len(letter.told.attempts)) == (handle.id, 3)
+    page = await client.dead.newest(tenant=letter.told.tenant or "")
+    assert (page.letters, page.total, page.older) == ((letter,), 1, None)
 
 
 async def test_whoever_lost_the_lease_says_nothing_that_counts(

@@ -34,6 +34,8 @@ class Query:
 
     adapter: str | None = None
     """That name this adapter: any version, or one as name@version; base for the base model."""
+    named: str | None = None
+    """That name just this: of a plain name not those that name a version of it, or an alias."""
     lane: Literal["urgent", "high", "normal", "bulk"] | None = None
     """Of this lane."""
     session: str | None = None
@@ -45,12 +47,16 @@ class Query:
 
     def read(self) -> CancelQuery | None:
         """What is asked; None: nothing."""
-        given = (self.adapter, self.lane, self.session, self.older_than)
+        given = (self.adapter, self.named, self.lane, self.session, self.older_than)
         if not self.all and not any(given):
             return None
         seconds = None if self.older_than is None else read_duration(self.older_than)
         return CancelQuery(
-            adapter=self.adapter, lane=self.lane, session=self.session, older_than_seconds=seconds
+            adapter=self.adapter,
+            named=self.named,
+            lane=self.lane,
+            session=self.session,
+            older_than_seconds=seconds,
         )
 
 
@@ -84,7 +90,7 @@ async def cancel(
         raise CommandError(
             ExitCode.USAGE,
             "usage",
-            "name jobs, or say which: --adapter, --lane, --session, --older-than, --all",
+            "name jobs, or say which: --adapter, --named, --lane, --session, --older-than, --all",
         )
     async with client(yard, tenant=tenant) as connected:
         if asked is None:

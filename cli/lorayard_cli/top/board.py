@@ -176,7 +176,7 @@ class Board(Screen[None]):
     def _show_status(self) -> None:
         view, trouble = self._views[self._tab], self.looking.fresh.trouble
         filtered = f"filter {view.filter}" if view.filter else ""
-        parts = [part for part in (self.grid.place, self._scope(), filtered) if part]
+        parts = [part for part in (self.grid.place, self.looking.scope(self._tab), filtered) if part]
         line = Text(clean(" · ".join(parts)), style="dim")
         if trouble and self.looking.picture is not None:
             line = Text(f"{clean(trouble)}; trying again", style="bold red")
@@ -184,12 +184,6 @@ class Board(Screen[None]):
             line.append("  " if parts else "")
             line.append_text(self._said)
         self.query_one("#status", Static).update(line)
-
-    def _scope(self) -> str:
-        queue = self.looking.queue
-        if self._tab is not Tab.JOBS or queue is None:
-            return ""
-        return f"only {queue.lane}, {queue.tenant}, {queue.adapter or 'no adapter named'} (Esc: all)"
 
     def say(self, text: str, *, style: str = "") -> None:
         """A line for people."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from lorayard import Letter
+from lorayard import Letter, LetterPage
 from lorayard_cli.top.listed_job import ListedJob, of_ended, of_queued, of_scheduled
 from lorayard_cli.top.tenants import TenantClients
 from lorayard_schemas.snapshot import QueueRow, YardSnapshot
@@ -30,7 +30,7 @@ class Feed(Protocol):
         ...
 
     async def letters(self) -> tuple[Letter, ...]:
-        """Its dead letters, the newest of them."""
+        """The newest of its dead letters."""
         ...
 
     async def explain(self, job: ListedJob) -> str:
@@ -43,6 +43,7 @@ class ClientFeed:
 
     def __init__(self, clients: TenantClients) -> None:
         self._clients = clients
+        self._letters: LetterPage | None = None
 
     async def snapshot(self, older_seconds: float) -> YardSnapshot:
         """The yard, read at most so long ago."""
@@ -64,13 +65,9 @@ class ClientFeed:
         return tuple({(job.tenant, job.job): job for job in listed}.values())
 
     async def letters(self) -> tuple[Letter, ...]:
-        """The newest dead letters."""
-        newest: list[Letter] = []
-        async for letter in self._clients.yard.dead.all():
-            newest.append(letter)
-            if len(newest) > 2 * LETTERS:
-                del newest[:LETTERS]
-        return tuple(newest[-LETTERS:])
+        """The newest dead letters; they are read anew only where one has come or gone."""
+        self._letters = await self._clients.yard.dead.newest(limit=LETTERS, known=self._letters)
+        return self._letters.letters
 
     async def explain(self, job: ListedJob) -> str:
         """As `lorayard explain` says it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lorayard_cli.failures import explain
+from lorayard_cli.top.amounts import count
 from lorayard_cli.top.feed import Feed
 from lorayard_cli.top.header import Freshness
 from lorayard_cli.top.history import History
@@ -49,6 +50,16 @@ class Looking:
     def queue(self) -> QueueRow | None:
         """Whose jobs the tab of jobs has; None: all."""
         return self._queue
+
+    def scope(self, tab: Tab) -> str:
+        """What a tab's rows are of all that there is; empty: all of it."""
+        queue, letters = self._queue, self.picture.letters if self.picture is not None else None
+        if tab is Tab.JOBS and queue is not None:
+            return f"only {queue.lane}, {queue.tenant}, {queue.adapter or 'no adapter named'} (Esc: all)"
+        if tab is not Tab.DEAD or self.picture is None or letters is None:
+            return ""
+        total = self.picture.snapshot.overview.dead_letters
+        return f"the newest of {count(total)}" if total > len(letters) else ""
 
     def choose(self, queue: QueueRow | None) -> None:
         """List the jobs of a queue from now on, or all."""

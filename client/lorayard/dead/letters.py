@@ -11,11 +11,11 @@ import nats.js.errors
 
 from lorayard.answering import Answering
 from lorayard.dead.letter import DeadQuery, Letter, check_query, read_letter
+from lorayard.dead.letter_page import LetterPage, letters_subject, read_letters
 from lorayard.dead.redriving import Redriven, check_adapter, failed, redrive, take_away
 from lorayard.errors import LetterUnknownError, LorayardError
 from lorayard.job_ids import check_job_id
 from lorayard.registry.known import read_registry
-from lorayard_schemas.names import subject_token
 from lorayard_shared.bus.scanning import walk
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
 
@@ -60,6 +60,22 @@ class DeadLetters:
                 left -= 1
                 if left == 0:
                     return
+
+    async def newest(
+        self, *, before: int | None = None, known: LetterPage | None = None, **query: Unpack[DeadQuery]
+    ) -> LetterPage:
+        """The newest letters that a query means, no more than its `limit`, or 100; and how many there are.
+
+        With `before` those whose numbers are below: a page's `older` leads to the next one. `known`: what
+        the same call returned before; it is returned again, and no letter is read, where none has come or
+        gone since.
+
+        Raises:
+            InvalidRequestError: a field of the query is wrong, or none that there is.
+        """
+        link = self._open_link()
+        async with Answering(link):
+            return await read_letters(link, query, before=before, known=known)
 
     async def show(self, letter: int | str) -> Letter:
         """One letter: by its number, or by the id of its job.
@@ -164,11 +180,9 @@ async def _redrive_one(
 
 
 async def _walk(link: Link, query: DeadQuery) -> AsyncGenerator[Letter]:
-    subjects = link.bus.subjects
-    tenant = query.get("tenant")
-    subject = subjects.dead if tenant is None else f"{subjects.prefix}.dead.{subject_token(tenant)}.>"
+    stream, subject = link.bus.subjects.stream("dead"), letters_subject(link, query.get("tenant"))
     newest = await _newest(link, subject)
-    async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
+    async with aclosing(walk(link.bus, stream, subject)) as pages:
         async for page in pages:
             for lying in page:
                 if lying.sequence > newest:
@@ -216,7 +230,7 @@ async def _by_job(link: Link, job: str) -> list[Letter]:
     subjects = link.bus.subjects
     found: list[Letter] = []
     subject = f"{subjects.prefix}.dead.*.*.{check_job_id(job)}"
-    async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
+    async with aclosing(walk(link.bus, stream, subject)) as pages:
         async for page in pages:
             letters = [read_letter(lying.sequence, lying.body) for lying in page]
             found += [letter for letter in letters if letter is not None]

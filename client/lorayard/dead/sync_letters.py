@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TypeVar, Unpack
 
 from lorayard.dead.letter import DeadQuery, Letter
+from lorayard.dead.letter_page import LetterPage
 from lorayard.dead.letters import DeadLetters
 from lorayard.dead.redriving import Redriven
 from lorayard.registry.calls import Calls
@@ -27,6 +28,12 @@ class SyncDeadLetters:
     def all(self, **query: Unpack[DeadQuery]) -> Iterator[Letter]:
         """The same, one after the other and however many."""
         return _each(self._thread(), self._letters.all(**query))
+
+    def newest(
+        self, *, before: int | None = None, known: LetterPage | None = None, **query: Unpack[DeadQuery]
+    ) -> LetterPage:
+        """The newest letters that a query means, and how many there are; see `DeadLetters.newest`."""
+        return self._thread().call(self._letters.newest(before=before, known=known, **query))
 
     def show(self, letter: int | str) -> Letter:
         """One letter: by its number, or by the id of its job."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lorayard.testing.memory_stream import Kept, MemoryStream
 from lorayard_shared.bus.nats_client import header_block
+from lorayard_shared.bus.scanning import PENDING
 
 if TYPE_CHECKING:
     from lorayard.testing.memory_server import MemoryServer
@@ -16,6 +18,7 @@ _NO_MESSAGE = b"NATS/1.0 404 Message Not Found\r\n\r\n"
 _END = b"NATS/1.0 204 EOB\r\n\r\n"
 _NO_RESPONDERS = b"NATS/1.0 503\r\n\r\n"
 STREAM_NOT_FOUND = 10059
+NO_MORE: Mapping[str, str] = {}
 
 
 class MemoryApi:
@@ -82,7 +85,8 @@ class MemoryApi:
             self._give_all(stream, inbox, found)
         elif "batch" in asked:
             page = list(stream.after(asked.get("next_by_subj", ">"), int(asked.get("seq", 0))))
-            self._give_all(stream, inbox, page[: int(asked["batch"])])
+            most = int(asked["batch"])
+            self._give_all(stream, inbox, page[:most], behind=len(page[most:]))
         else:
             kept = stream.last(subject) if subject else self._find(stream, asked)
             if kept is None:
@@ -97,13 +101,13 @@ class MemoryApi:
             return next(stream.after(asked["next_by_subj"], int(asked.get("seq", 0))), None)
         return stream.get(int(asked.get("seq", 0)))
 
-    def _give_all(self, stream: MemoryStream, inbox: str, found: list[Kept]) -> None:
-        for kept in found:
-            self._give(stream, inbox, kept)
+    def _give_all(self, stream: MemoryStream, inbox: str, found: list[Kept], *, behind: int = 0) -> None:
+        for place, kept in enumerate(found, start=1):
+            self._give(stream, inbox, kept, {PENDING: str(behind + len(found) - place)})
         self._server.send(inbox, b"", head=_END if found else _NO_MESSAGE)
 
-    def _give(self, stream: MemoryStream, inbox: str, kept: Kept) -> None:
-        head = header_block({**kept.headers, **self._server.lying(stream, kept)})
+    def _give(self, stream: MemoryStream, inbox: str, kept: Kept, more: Mapping[str, str] = NO_MORE) -> None:
+        head = header_block({**kept.headers, **self._server.lying(stream, kept), **more})
         self._server.send(inbox, kept.body, head=head)
 
     def _say(self, inbox: str, told: dict[str, Any]) -> None:

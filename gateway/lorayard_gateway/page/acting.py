@@ -16,9 +16,11 @@ from lorayard_gateway.page.deeds import (
     Cancel,
     CancelListed,
     CancelMatching,
+    Cap,
     Deed,
     Lift,
     Pause,
+    Pin,
     Promote,
     Redrive,
     RedriveListed,
@@ -26,6 +28,7 @@ from lorayard_gateway.page.deeds import (
     Resume,
     Rollback,
     Strike,
+    Uncap,
 )
 from lorayard_gateway.page.errors import not_so
 from lorayard_gateway.page.many import (
@@ -108,6 +111,10 @@ async def _done(gateway: Gateway, client: Client, deed: Deed) -> Done:
             return await redrive_listed(client, deed)
         case Pause() | Resume():
             return await _control(client, deed)
+        case Cap() | Uncap():
+            return await _cap(client, deed)
+        case Pin():
+            return await _pin(client, deed)
         case Strike() | Lift():
             return await _strike(client, deed)
         case Promote() | Rollback():
@@ -153,6 +160,20 @@ async def _control(client: Client, deed: Pause | Resume) -> Done:
         case Pause():
             await client.control.pause(deed.kind, deed.name, reason=deed.reason, for_seconds=deed.for_seconds)
             return Done(text=f"{label} is paused")
+
+
+async def _cap(client: Client, deed: Cap | Uncap) -> Done:
+    label = label_of(deed.kind, deed.name)
+    if isinstance(deed, Uncap):
+        await client.control.uncap(deed.kind, deed.name, reason=deed.reason)
+        return Done(text=f"{label} has no cap any more")
+    cap = await client.control.cap(deed.kind, deed.name, deed.most, reason=deed.reason)
+    return Done(text=f"{label} is capped at {cap.most}")
+
+
+async def _pin(client: Client, deed: Pin) -> Done:
+    reply = await client.place(deed.adapter, pin=deed.deed == "pin")
+    return Done(text="; ".join([f"{deed.adapter} is {deed.deed}ned", *reply.warnings]))
 
 
 async def _strike(client: Client, deed: Strike | Lift) -> Done:

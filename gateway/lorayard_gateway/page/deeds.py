@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from lorayard.cancel_many import MOST
-from lorayard_schemas.control import Controlled
+from lorayard_schemas.control import MOST_AT_ONCE, Controlled
 from lorayard_schemas.job import Lane
 from lorayard_schemas.names import JobId, Tenant
 
@@ -55,6 +55,8 @@ class CancelMatching(_Deed):
     tenant: Tenant | None = None
     lane: Lane | None = None
     adapter: Name | None = None
+    named: Name | None = None
+    """Just as jobs name it: one line of the queues."""
     older_than_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     most: int = Field(default=MOST, ge=1, le=1_000_000)
     count_only: bool = False
@@ -106,6 +108,32 @@ class Resume(_Deed):
     reason: OptionalReason = ""
 
 
+class Cap(_Deed):
+    """Have at most so many of its jobs at workers at once."""
+
+    deed: Literal["cap"]
+    kind: Controlled
+    name: Name
+    most: int = Field(ge=1, le=MOST_AT_ONCE)
+    reason: Reason
+
+
+class Uncap(_Deed):
+    """As many as there is room for."""
+
+    deed: Literal["uncap"]
+    kind: Controlled
+    name: Name
+    reason: OptionalReason = ""
+
+
+class Pin(_Deed):
+    """Have an adapter, or one version of it, stay in its slots; or make way for others again."""
+
+    deed: Literal["pin", "unpin"]
+    adapter: Name
+
+
 class Strike(_Deed):
     """Have jobs of an adapter, a version, a tenant or a pair wait."""
 
@@ -151,6 +179,9 @@ Deed = Annotated[
     | RedriveMatching
     | Pause
     | Resume
+    | Cap
+    | Uncap
+    | Pin
     | Strike
     | Lift
     | Promote

@@ -52,3 +52,9 @@ def texts_refused() -> ApiError:
         "This page shows no prompts and answers: LORAYARD_GATEWAY_PAGE_TEXTS lets it, for keys that may."
     )
     return ApiError(403, "texts_not_shown", message)
+
+
+def too_many_reads(tenant: str) -> ApiError:
+    """Each looks through what lies in the streams."""
+    message = f"Pages of tenant {tenant} ask for more at once than this gateway reads for one tenant."
+    return ApiError(429, "too_many_reads", message, type_="rate_limit_error", retry_after_seconds=1.0)

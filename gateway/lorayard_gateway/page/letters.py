@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lorayard import DeadQuery, Letter
+from lorayard import DeadQuery, Letter, LetterPage
 from lorayard_gateway.gateway import Gateway
-from lorayard_gateway.page.replies import page_reply
+from lorayard_gateway.page.replies import page_bytes
 from lorayard_gateway.page.viewer import Viewer
 from lorayard_gateway.queries import Query, read_query
+from lorayard_gateway.replies import JSON
+
+KEPT = 32
+"""Answers, some hundred kilobytes each: whoever looks at a list asks for it every few seconds."""
 
 
 class LettersQuery(Query):
@@ -21,23 +26,42 @@ class LettersQuery(Query):
     tenant: str = ""
     adapter: str = ""
     code: str = ""
-    limit: int = Field(default=500, ge=1, le=2000)
+    before: int | None = Field(default=None, ge=1, le=2**53)
+    """Those with a lower number: `older` of the page before."""
+    limit: int = Field(default=200, ge=1, le=2000)
 
 
-async def list_letters(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
-    """The oldest first.
+class Letters:
+    """Lists of letters of one gateway: they are read anew only where one has come or gone."""
 
-    Raises:
-        ApiError: they are another tenant's.
-    """
-    query = read_query(LettersQuery, request.query_params)
-    if query.tenant:
-        viewer.check_tenant(query.tenant)
-    client = await gateway.client(viewer.tenant)
-    meant = dead_query(query.tenant or viewer.scope, query.adapter, query.code, limit=query.limit + 1)
-    found = await client.dead.list(**meant)
-    letters = [_told(one) for one in found[: query.limit]]
-    return page_reply({"letters": letters, "more": len(found) > query.limit})
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str | None, LettersQuery], tuple[LetterPage, bytes]] = {}
+
+    async def answer(self, gateway: Gateway, request: Request, viewer: Viewer) -> Response:
+        """A page of them, the newest first, and how many there are.
+
+        Raises:
+            ApiError: they are another tenant's.
+        """
+        query = read_query(LettersQuery, request.query_params)
+        if query.tenant:
+            viewer.check_tenant(query.tenant)
+        tenant = query.tenant or viewer.scope
+        client = await gateway.client(viewer.tenant)
+        known, body = self._kept.pop((tenant, query), (None, b""))
+        meant = dead_query(tenant, query.adapter, query.code, limit=query.limit)
+        page = await client.dead.newest(before=query.before, known=known, **meant)
+        if page is not known:
+            listed = [_told(one) for one in page.letters]
+            body = page_bytes({"letters": listed, "total": page.total, "older": page.older})
+        self._keep((tenant, query), page, body)
+        return Response(body, media_type=JSON)
+
+    def _keep(self, key: tuple[str | None, LettersQuery], page: LetterPage, body: bytes) -> None:
+        """As the newest; what the jobs asked is not kept."""
+        self._kept[key] = (replace(page, letters=()), body)
+        if len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]
 
 
 def dead_query(tenant: str | None, adapter: str | None, code: str | None, *, limit: int) -> DeadQuery:

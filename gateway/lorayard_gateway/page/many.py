@@ -38,9 +38,15 @@ async def cancel_matching(gateway: Gateway, client: Client, deed: CancelMatching
     Raises:
         ApiError: it means all jobs of all tenants.
     """
-    if all(one is None for one in (deed.tenant, deed.lane, deed.adapter, deed.older_than_seconds)):
+    given = (deed.tenant, deed.lane, deed.adapter, deed.named, deed.older_than_seconds)
+    if all(one is None for one in given):
         raise nothing_meant()
-    query = CancelQuery(adapter=deed.adapter, lane=deed.lane, older_than_seconds=deed.older_than_seconds)
+    query = CancelQuery(
+        adapter=deed.adapter,
+        named=deed.named,
+        lane=deed.lane,
+        older_than_seconds=deed.older_than_seconds,
+    )
     tenants = [deed.tenant] if deed.tenant is not None else await _tenants(client)
     reports: list[CancelReport] = []
     left = deed.most

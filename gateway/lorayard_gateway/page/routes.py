@@ -13,10 +13,11 @@ from lorayard_gateway.page.errors import tenant_refused
 from lorayard_gateway.page.events import Events
 from lorayard_gateway.page.guard import Handler, enclosed, told
 from lorayard_gateway.page.job import show_job, show_texts
-from lorayard_gateway.page.letters import list_letters
+from lorayard_gateway.page.letters import Letters
 from lorayard_gateway.page.listing import list_jobs
 from lorayard_gateway.page.login import log_in, log_out, tell_viewer
 from lorayard_gateway.page.static_files import StaticFiles
+from lorayard_gateway.page.turns import Turns
 
 INDEX = "/ui/"
 
@@ -36,15 +37,16 @@ def page_routes(gateway: Gateway) -> list[Route]:
             raise tenant_refused()
         return RedirectResponse(INDEX, status_code=307)
 
+    turn = Turns().taken
     read: dict[str, Handler] = {
         "viewer": tell_viewer,
         "events": Events(gateway.feed).answer,
-        "jobs": list_jobs,
-        "job": show_job,
-        "texts": show_texts,
-        "adapter": show_adapter,
+        "jobs": turn(list_jobs),
+        "job": turn(show_job),
+        "texts": turn(show_texts),
+        "adapter": turn(show_adapter),
         "past": show_past,
-        "dead": list_letters,
+        "dead": turn(Letters().answer),
     }
     return [
         *(Route(f"/ui/api/{name}", told(gateway, one), methods=["GET"]) for name, one in read.items()),

@@ -20,6 +20,9 @@ PAGE_BYTES = 4 * 2**20
 """Of one answer: a slow link has it within `PAGE_SECONDS`."""
 PAGE_SECONDS = 5.0
 
+PENDING = "Nats-Num-Pending"
+"""Of a message in a page: how many lie behind it under the subject that was asked for."""
+
 _STATUS = b"NATS/1.0 "
 """Begins what the server itself says; a message's own headers have no space there."""
 
@@ -79,6 +82,48 @@ async def walk(
         yield lying
 
 
+async def walk_back(
+    bus: Bus, kind: str, subject: str, *, first: int, last: int, most: int
+) -> AsyncGenerator[list[Lying]]:
+    """The other way round: the newest first, in each page and of all, from the sequence `last` to `first`.
+
+    The server reads forward only. So each page is a stretch of sequences: of `most` to begin with, of twice
+    as many where few messages are left in it, of half where one answer does not hold them.
+
+    Raises:
+        nats.errors.Error: the bus did not answer.
+    """
+    length = most
+    while last >= first:
+        begin = max(first, last - length + 1)
+        heard = await _sure_page(bus, kind, subject, begin, most=min(length, PAGE_MESSAGES))
+        page = [_lying(message) for message in heard]
+        if begin < last and _ends_before(page, last):
+            length = (last - begin + 1) // 2
+            continue
+        lying = [one for one in reversed(page) if one.sequence <= last]
+        last = begin - 1
+        if 2 * len(lying) < length:
+            length *= 2
+        if lying:
+            yield lying
+
+
+def _ends_before(page: list[Lying], last: int) -> bool:
+    """Whether messages up to `last` may be left out of a page."""
+    return bool(page) and page[-1].sequence < last and page[-1].headers.get(PENDING) != "0"
+
+
+async def count_lying(bus: Bus, kind: str, subject: str) -> int:
+    """How many messages lie under a subject; the server counts them, and gives one of them.
+
+    Raises:
+        nats.errors.Error: the bus did not answer.
+    """
+    page = await _sure_page(bus, kind, subject, 1, most=1)
+    return 1 + int(_lying(page[0]).headers[PENDING]) if page else 0
+
+
 async def sequence_before(bus: Bus, kind: str, at: float) -> int:
     """Of the last message that was stored before a time (unix seconds, of the server); found by halving, in
     some twenty questions. 0: all came later.
@@ -124,8 +169,10 @@ def _lying(message: Heard) -> Lying:
     )
 
 
-async def read_page(bus: Bus, stream: str, subject: str, sequence: int) -> list[Heard]:
-    """The next messages under a subject, from a sequence on; none: there are no more.
+async def read_page(
+    bus: Bus, stream: str, subject: str, sequence: int, *, most: int = PAGE_MESSAGES
+) -> list[Heard]:
+    """The next messages under a subject, from a sequence on, so many at most; none: there are no more.
 
     Raises:
         nats.errors.Error: the bus did not answer.
@@ -143,7 +190,7 @@ async def read_page(bus: Bus, stream: str, subject: str, sequence: int) -> list[
     inbox, losses = bus.nc.new_inbox(), bus.disconnects
     hearing = await bus.nc.hear(inbox, take)
     try:
-        wanted = {"seq": sequence, "next_by_subj": subject, "batch": PAGE_MESSAGES, "max_bytes": PAGE_BYTES}
+        wanted = {"seq": sequence, "next_by_subj": subject, "batch": most, "max_bytes": PAGE_BYTES}
         await bus.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(wanted).encode(), reply=inbox)
         await answered(bus, end, losses, seconds=PAGE_SECONDS)
     finally:
@@ -152,5 +199,7 @@ async def read_page(bus: Bus, stream: str, subject: str, sequence: int) -> list[
     return found
 
 
-async def _sure_page(bus: Bus, stream: str, subject: str, sequence: int) -> list[Heard]:
-    return await asked_again(bus, lambda: read_page(bus, stream, subject, sequence))
+async def _sure_page(
+    bus: Bus, stream: str, subject: str, sequence: int, *, most: int = PAGE_MESSAGES
+) -> list[Heard]:
+    return await asked_again(bus, lambda: read_page(bus, stream, subject, sequence, most=most))

@@ -4,81 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
-from tests.bus.conftest import ADAPTER
+from tests.bus.conftest import ADAPTER, Yard
+from tests.bus.jobs_dead.conftest import bury
 
 from lorayard import Client, Letter, LetterUnknownError, RedriveOutcome, SyncClient
 from lorayard.dead.redriving import next_job_id
 from lorayard.errors import InvalidRequestError
 from lorayard_cli.app import run_command
-from lorayard_schemas.attempt import AttemptRecord
 from lorayard_schemas.codec import encode
-from lorayard_schemas.job import Job, Lane, PayloadRef
 from lorayard_schemas.names import JobId
 from lorayard_schemas.result import JobResult, ResultState
-from lorayard_schemas.subjects import JobAddress
-from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.deleting import delete_message
 from lorayard_shared.bus.payloads import PayloadStore
-from lorayard_shared.jobs.dead_letters import DeadLetters, letter_of
-from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
-
-
-class Yard(Protocol):
-    """A yard to start dispatchers and workers in (see conftest)."""
-
-    bus: Bus
-    settings: YardSettings
-
-    async def dispatcher(self, name: str = "d1", **given: object) -> object: ...
-    async def worker(self, name: str = "w1", **given: object) -> object: ...
-    async def publish(self, body: Job | bytes, *, tenant: str = "acme") -> int: ...
-    async def result(self, job: str, *, tenant: str = "acme") -> JobResult: ...
-    async def stored(self, job: str, *, tenant: str = "acme") -> JobResult | None: ...
-    async def left(self, kind: str = "jobs") -> int: ...
-    async def record(self, adapter: str, version: str = "1") -> object: ...
-
-
-@pytest.fixture
-async def client(yard: Yard) -> AsyncIterator[Client]:
-    async with Client(settings=yard.settings, tenant="acme") as client:
-        yield client
-
-
-async def bury(
-    yard: Yard,
-    job: str = "j",
-    *,
-    tenant: str = "acme",
-    adapter: str | None = None,
-    code: str = "engine_error",
-    prompt_ref: PayloadRef | None = None,
-) -> int:
-    """Leave the letter of a job that was given up; returns its number."""
-    address = JobAddress(lane=Lane.HIGH, tenant=tenant, adapter=adapter)
-    record = AttemptRecord(attempt=1, worker="w", code=code, message="m", at=1.0)
-    letter = letter_of(
-        subject=yard.bus.subjects.job(address),
-        address=address,
-        job=job,
-        key="S-7",
-        body=encode(
-            Job(id=job, prompt=None if prompt_ref else f"say {job}", prompt_ref=prompt_ref, deadline=1.0)
-        ),
-        code=code,
-        reason="it failed",
-        deliveries=1,
-        attempts=(record,),
-    )
-    number = await DeadLetters(yard.bus).bury(letter)
-    assert number is not None
-    return number
 
 
 async def test_letters_are_listed_by_what_is_asked_for(yard: Yard, client: Client) -> None:

@@ -184,6 +184,12 @@ LETTERS = (
         right=lambda _c, got: len(got) == 1,
     ),
     Verb(
+        path="dead.newest",
+        ready=Case.bury,
+        given=lambda c, _y: given(tenant=c.name),
+        right=lambda c, page: [one.job for one in page.letters] == [c.name] and page.total == 1,
+    ),
+    Verb(
         path="dead.show",
         ready=Case.bury,
         given=lambda c, _y: given(c.there["letter"]),

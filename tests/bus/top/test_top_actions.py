@@ -245,6 +245,37 @@ async def test_one_letter_is_retried_and_all_that_are_listed_redriven__e4(
     assert (await client.queue_depth()).total == 5
 
 
+async def test_of_a_plain_name_a_line_is_cancelled_and_not_those_of_its_versions__e4(
+    yard: Yard, client: Client, wait_until: WaitUntil
+) -> None:
+    line = (await client.submit_many([GenerateRequest("x", adapter=ADAPTER)] * 2)).all_handles()
+    named = [await client.submit("x", adapter=f"{ADAPTER}@{version}") for version in ("1", "stable")]
+    async with before(yard, wait_until) as hands:
+        await hands.go(Tab.QUEUES, f"normal acme {ADAPTER}")
+        chosen = hands.app.board.grid.chosen
+        assert chosen is not None
+        assert chosen.about.adapter == ADAPTER
+        await hands.press("C")
+        assert f"--lane normal --named {ADAPTER}" in await hands.asked()
+        await hands.answer("y", said="2 of 2 jobs cancelled")
+    assert [await handle.done() for handle in (*line, *named)] == [True, True, False, False]
+
+
+async def test_letters_are_read_anew_only_where_one_has_come_or_gone__f3(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorayard_cli.top.feed.LETTERS", 2)
+    for number in range(1, 4):
+        await lay(yard, number)
+    async with TenantClients(client_settings(yard.settings)) as clients:
+        feed = ClientFeed(clients)
+        first = await feed.letters()
+        assert [letter.job for letter in first] == ["dead-3", "dead-2"]
+        assert await feed.letters() is first
+        await clients.yard.dead.purge("dead-3")
+        assert [letter.job for letter in await feed.letters()] == ["dead-2", "dead-1"]
+
+
 async def test_adapters_are_pinned_promoted_and_rolled_back__d4(
     yard: Yard, client: Client, adapters: Path, wait_until: WaitUntil
 ) -> None:

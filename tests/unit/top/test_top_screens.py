@@ -268,3 +268,12 @@ async def test_without_colour_nothing_but_bold_dim_and_reversed_is_drawn(
         }
         assert used <= {"default"}
         assert any(style.reverse for style in styles)
+
+
+async def test_of_many_letters_the_newest_are_listed_and_all_counted__f3(wait_until: WaitUntil) -> None:
+    feed = still(overview=scenery.overview(dead_letters=5_000))
+    app = top(feed)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, feed, wait_until)
+        await pilot.press("6")
+        await wait_until(lambda: "the newest of 5,000" in text_of(app))

@@ -41,7 +41,7 @@ async def cancel_queue_plans(at: Situation) -> list[Plan]:
         raise NothingToDo("choose a queue")
     if queue.adapter is None:
         raise NothingToDo("jobs that name no adapter are cancelled one by one: Enter lists them")
-    query = CancelQuery(adapter=queue.adapter, lane=queue.lane.value)
+    query = CancelQuery(named=queue.adapter, lane=queue.lane.value)
     client = await at.clients.of(queue.tenant)
     fit = await client.cancel_where(query, dry_run=True)
     if not fit.outcomes:
@@ -60,9 +60,9 @@ def _cancel_queue(at: Situation, queue: QueueRow, query: CancelQuery, jobs: int,
     rest = f" {count(beyond)} more are left alone." if beyond else ""
     return Plan(
         title=f"Cancel {count(jobs)} {'job' if jobs == 1 else 'jobs'}",
-        effect=f"All unfinished jobs of tenant {queue.tenant} in lane {queue.lane} that name "
+        effect=f"All unfinished jobs of tenant {queue.tenant} in lane {queue.lane} that name just "
         f"{queue.adapter}, {count(jobs)} now, end as cancelled, for good; those that run are stopped.{rest}",
-        command=f"lorayard cancel --tenant {queue.tenant} --lane {queue.lane} --adapter {queue.adapter}",
+        command=f"lorayard cancel --tenant {queue.tenant} --lane {queue.lane} --named {queue.adapter}",
         run=run,
     )
 

@@ -11,6 +11,10 @@ from typing import Any
 import httpx
 from tests.bus.gateway.conftest import Door
 
+from lorayard_schemas.codec import encode
+from lorayard_schemas.dead_letter import DeadLetter
+from lorayard_schemas.job import Job
+
 MARK = {"x-lorayard-page": "1"}
 """What scripts of the page send, and no form of another page can."""
 
@@ -61,3 +65,20 @@ async def whole(http: httpx.AsyncClient) -> dict[str, Any]:
     """All that a page is told at first."""
     async with events(http) as stream:
         return (await anext(stream)).data
+
+
+async def bury(door: Door, number: int, tenant: str = "acme") -> None:
+    """Leave the letter of a job, `j` and its number, that was given up."""
+    subjects, job = door.yard.bus.subjects, f"j{number}"
+    letter = DeadLetter(
+        subject=f"{subjects.prefix}.jobs.normal.{tenant}._",
+        sequence=1,
+        job=job,
+        tenant=tenant,
+        adapter=None,
+        code="engine_error",
+        reason="it broke",
+        body=encode(Job(id=job, prompt="x")),
+        at=float(number),
+    )
+    await door.yard.bus.js.publish(subjects.dead_letter(tenant, None, job), encode(letter))

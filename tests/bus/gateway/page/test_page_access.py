@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
 import httpx
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
@@ -9,8 +12,13 @@ from tests.bus.gateway.conftest import Door, OpenDoor
 from tests.bus.gateway.page.conftest import MARK, events, key_of, page
 
 from lorayard import Client, InvalidRequestError
+from lorayard_gateway.page import listing, turns
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.scanning import Lying, walk
 
 pytestmark = pytest.mark.bus
+
+Wait = Callable[..., Awaitable[None]]
 
 DEED = {"deed": "pause", "kind": "lane", "name": "bulk", "reason": "a test"}
 READS = ("viewer", "events", "jobs", "job?tenant=acme&job=j", "texts?tenant=acme&job=j", "dead")
@@ -183,3 +191,37 @@ async def test_a_role_that_there_is_not_is_refused(open_door: OpenDoor, role: st
     door: Door = await open_door()
     with pytest.raises(InvalidRequestError, match="role"):
         await door.admin.keys.add("acme", role=role)
+
+
+async def test_so_many_reads_of_one_tenants_keys_run_at_once_and_others_pass__g5(
+    open_door: OpenDoor, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "AT_ONCE", 2)
+    monkeypatch.setattr(turns, "WAITING", 1)
+    begun, go = list[str](), asyncio.Event()
+
+    async def slowly(bus: Bus, kind: str, subject: str) -> AsyncGenerator[list[Lying]]:
+        begun.append(subject)
+        await go.wait()
+        async for found in walk(bus, kind, subject):
+            yield found
+
+    monkeypatch.setattr(listing, "walk", slowly)
+    door: Door = await open_door(gateway_page="read")
+    second, viewer = await key_of(door, role="tenant"), await key_of(door, role="viewer")
+    async with page(door, door.key) as http, page(door, second) as another, page(door, viewer) as free:
+        async with asyncio.TaskGroup() as asked:
+            first = [asked.create_task(one.get("/ui/api/jobs")) for one in (http, another)]
+            await wait_until(lambda: len(begun) == 2)
+            rest = [asked.create_task(one.get("/ui/api/dead")) for one in (http, another)]
+            answered, waits = await asyncio.wait(rest, return_when=asyncio.FIRST_COMPLETED)
+            (answer,) = [await one for one in answered]
+            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_reads")
+            assert int(answer.headers["retry-after"]) >= 1
+            assert (await free.get("/ui/api/dead")).status_code == 200, "who sees all waits for nobody"
+            async with page(door, await key_of(door, "globex", role="tenant")) as others:
+                assert (await others.get("/ui/api/dead")).status_code == 200
+            assert not any(one.done() for one in (*first, *waits))
+            go.set()
+        assert {(await one).status_code for one in (*first, *waits)} == {200}
+        assert (await http.get("/ui/api/dead")).status_code == 200, "none of them stands in the way any more"

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.bus.conftest import ADAPTER
 from tests.bus.gateway.conftest import Door, OpenDoor
-from tests.bus.gateway.page.conftest import key_of, page
+from tests.bus.gateway.page.conftest import bury, key_of, page
 
 from lorayard import Client, GenerateRequest, Lane
 
@@ -64,6 +64,11 @@ async def test_pauses_and_strikes_are_made_and_taken_back_in_the_operators_name(
         ({"deed": "pause", "kind": "lane", "name": "<b>", "reason": "r"}, "name"),
         ({"deed": "pause", "kind": "lane", "name": "bulk", "reason": "r", "for_seconds": -1}, "for_seconds"),
         ({"deed": "strike", "reason": "r"}, "adapter"),
+        ({"deed": "cap", "kind": "lane", "name": "bulk", "most": 0, "reason": "r"}, "most"),
+        ({"deed": "cap", "kind": "lane", "name": "bulk", "most": 1}, "reason"),
+        ({"deed": "cap", "kind": "lane", "name": "<b>", "most": 1, "reason": "r"}, "name"),
+        ({"deed": "pin"}, "adapter"),
+        ({"deed": "pin", "adapter": "no adapter"}, "adapter"),
         ({"deed": "cancel", "tenant": "acme", "job": "../x"}, "job_id"),
         ({"deed": "cancel_matching"}, "tenant"),
         ({"deed": "cancel_matching", "lane": "bulk", "most": 0}, "most"),
@@ -181,3 +186,94 @@ async def test_an_alias_is_rolled_back_and_promoted(
     assert "1=100" in (await done(http, "promote", alias=alias, version="1"))["text"]
     history = await door.admin.aliases.history(alias)
     assert [one.by.startswith("key ") for one in history] == [False, False, True, True]
+
+
+async def test_of_a_plain_name_a_line_ends_and_not_those_of_its_versions__e4(
+    operated: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, http = operated
+    async with Client(settings=door.yard.settings, tenant="acme") as client:
+        line = [(await client.submit("x", adapter=ADAPTER)).id for _ in range(2)]
+        others = [(await client.submit("x", adapter=f"{ADAPTER}@{one}")).id for one in ("1", "stable")]
+        others.append((await client.submit("x", adapter=ADAPTER, lane="bulk")).id)
+    meant = {"tenant": "acme", "lane": "normal", "named": ADAPTER}
+    assert (await done(http, "cancel_matching", **meant, count_only=True))["count"] == 2
+    assert (await done(http, "cancel_matching", **meant, most=10))["text"] == "2 jobs cancelled"
+    assert sorted(await _ended(door, "acme", [*line, *others])) == sorted(line)
+
+
+async def test_caps_are_made_and_taken_away_in_the_operators_name__e5(
+    operated: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, http = operated
+    thing = {"kind": "tenant", "name": "globex"}
+    with capture_logs() as logs:
+        told = await done(http, "cap", **thing, most=4, reason="fair use")
+        (cap,) = (await door.admin.control.list()).caps
+        assert (cap.label, cap.most, cap.why, told["text"]) == (
+            "tenant globex",
+            4,
+            "fair use",
+            "tenant globex is capped at 4",
+        )
+        assert cap.by.startswith("key ")
+        assert (await done(http, "uncap", **thing))["text"] == "tenant globex has no cap any more"
+        again = await http.post("/ui/api/act", json={"deed": "uncap", **thing})
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "not_so"), again.text
+    assert not (await door.admin.control.list()).caps
+    acted = [(one["deed"], one["name"], one["done"]) for one in logs if one["event"] == "page_acted"]
+    assert acted == [
+        ("cap", "globex", "tenant globex is capped at 4"),
+        ("uncap", "globex", "tenant globex has no cap any more"),
+        ("uncap", "globex", "failed"),
+    ]
+
+
+async def test_an_adapter_is_pinned_and_let_go_as_top_does_it__d4(
+    operated: tuple[Door, httpx.AsyncClient], adapters: Any
+) -> None:
+    door, http = operated
+    await door.yard.dispatcher()
+    await door.yard.worker(adapters_dir=adapters)
+    spec = f"{ADAPTER}@1"
+    with capture_logs() as logs:
+        assert (await done(http, "pin", adapter=spec))["text"] == f"{spec} is pinned"
+        declared = (await door.admin.placements(spec)).adapters[0].declared
+        assert declared is not None
+        assert declared.pin
+        assert (await done(http, "unpin", adapter=spec))["text"] == f"{spec} is unpinned"
+        declared = (await door.admin.placements(spec)).adapters[0].declared
+        assert declared is None or not declared.pin
+        unknown = await http.post("/ui/api/act", json={"deed": "pin", "adapter": "o/m/none"})
+    assert (unknown.status_code, "o/m/none" in unknown.text) == (400, True), unknown.text
+    acted = [(one["deed"], one["adapter"], one["done"]) for one in logs if one["event"] == "page_acted"]
+    assert acted == [
+        ("pin", spec, f"{spec} is pinned"),
+        ("unpin", spec, f"{spec} is unpinned"),
+        ("pin", "o/m/none", "failed"),
+    ]
+
+
+async def test_the_newest_letters_come_first_a_page_at_a_time_and_all_are_counted__e3(
+    operated: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, http = operated
+    for number in range(5):
+        await bury(door, number, "globex" if number == 2 else "acme")
+
+    async def listed(who: httpx.AsyncClient, **given: int | None) -> tuple[list[str], int, int | None]:
+        told = (await who.get("/ui/api/dead", params={"limit": 3, **given})).json()
+        return [one["job"] for one in told["letters"]], told["total"], told["older"]
+
+    jobs, total, older = await listed(http)
+    assert (jobs, total) == (["j4", "j3", "j2"], 5)
+    assert await listed(http, before=older) == (["j1", "j0"], 5, None)
+    assert await listed(http) == (jobs, total, older), "what has not changed is told again"
+    async with page(door, door.key) as tenants:
+        jobs, total, older = await listed(tenants)
+        assert (jobs, total, older is not None) == (["j4", "j3", "j1"], 4, True)
+        assert await listed(tenants, before=older) == (["j0"], 4, None)
+    (newest,) = [one.number for one in (await door.admin.dead.newest(limit=1)).letters]
+    await door.admin.dead.purge(newest)
+    assert (await listed(http))[:2] == (["j3", "j2", "j1"], 4)
+    assert (await http.get("/ui/api/dead", params={"before": 0})).json()["error"]["param"] == "before"

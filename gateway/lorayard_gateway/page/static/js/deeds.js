@@ -2,7 +2,7 @@
 
 import { confirmDeed } from "./dialog.js";
 import { tell } from "./api.js";
-import { many } from "./format.js";
+import { many, whole } from "./format.js";
 import { toast } from "./dialog.js";
 
 export const viewer = { may_act: false };
@@ -41,6 +41,53 @@ export function drain(kind, name) {
 
 export function resume(kind, name) {
   return confirmDeed({ title: `Resume ${label(kind, name)}?`, verb: "Resume", reason: "asked", deed: { deed: "resume", kind, name } });
+}
+
+export function cap(kind, name) {
+  return confirmDeed({
+    title: `Cap ${label(kind, name)}?`,
+    text: "At most so many of its jobs are at workers at once, the others wait; what runs beyond that goes on.",
+    verb: "Cap",
+    reason: "needed",
+    deed: { deed: "cap", kind, name },
+    number: { name: "most", label: "Jobs at once, at most", max: 1_000_000 },
+  });
+}
+
+/** Take a cap away, as the head tells it. */
+export function uncap({ kind, name, most, by, why }) {
+  return confirmDeed({
+    title: `Uncap ${label(kind, name)}?`,
+    text: `At most ${whole(most)} of its jobs are at workers at once now, by ${by || "somebody"}: ${why}. Then as many as there is room for.`,
+    verb: "Uncap",
+    reason: "asked",
+    deed: { deed: "uncap", kind, name },
+  });
+}
+
+function which(name, version) {
+  const options = [[`${name}@${version}`, `this version, ${version}`], [name, "the newest version, and those to come"]];
+  return { name: "adapter", label: "Which", options };
+}
+
+export function pin(name, version) {
+  return confirmDeed({
+    title: `Pin ${name}?`,
+    text: "It is brought into a slot, one at least, and stays there however little it is asked for: others have so much less room. It is refused where the fleet cannot hold it.",
+    verb: "Pin",
+    deed: { deed: "pin" },
+    choices: [which(name, version)],
+  });
+}
+
+export function unpin(name, version) {
+  return confirmDeed({
+    title: `Unpin ${name}?`,
+    text: "It makes way for others when it is not asked for. What else was declared stays.",
+    verb: "Unpin",
+    deed: { deed: "unpin" },
+    choices: [which(name, version)],
+  });
 }
 
 export function strike(adapter, tenant) {

@@ -16,11 +16,13 @@ export function toast(text, failed = false) {
  * Ask, and have a deed done when it is confirmed.
  *
  * `deed` is what is sent; `reason` is "needed", "asked" or nothing; `choices` are further fields, each with
- * `name`, `label` and `options` as `[value, label]`. Resolves to whether it was done.
+ * `name`, `label` and `options` as `[value, label]`; `number` is one more, from 1 to its `max`. Resolves to whether
+ * it was done.
  */
-export function confirmDeed({ title, text, verb, deed, reason, danger = false, choices = [] }) {
+export function confirmDeed({ title, text, verb, deed, reason, danger = false, choices = [], number = null }) {
   return new Promise((resolve) => {
     const why = reason && h("input", { type: "text", id: "why", maxlength: "500", required: reason === "needed", autocomplete: "off" });
+    const amount = number && h("input", { type: "number", id: "amount", min: "1", max: String(number.max), step: "1", required: true, autocomplete: "off" });
     const selects = choices.map((choice) => [
       choice,
       h("select", { id: `choice-${choice.name}` }, choice.options.map(([value, label]) => h("option", { value }, label))),
@@ -33,6 +35,7 @@ export function confirmDeed({ title, text, verb, deed, reason, danger = false, c
       h("h2", { id: "asked" }, title),
       text && h("p", {}, text),
       selects.map(([choice, select]) => h("p", {}, h("label", { for: select.id }, choice.label), select)),
+      amount && h("p", {}, h("label", { for: "amount" }, number.label), amount),
       why && h("p", {}, h("label", { for: "why" }, reason === "needed" ? "Why? Whoever asks why a job waits is told." : "Why? (optional)"), why),
       fault,
       h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => dialog.close() }, "Keep it as it is"), go),
@@ -49,7 +52,7 @@ export function confirmDeed({ title, text, verb, deed, reason, danger = false, c
       }
       go.disabled = true;
       fault.textContent = "";
-      const sent = { ...deed, ...(why ? { reason: why.value.trim() } : {}) };
+      const sent = { ...deed, ...(amount ? { [number.name]: Number(amount.value) } : {}), ...(why ? { reason: why.value.trim() } : {}) };
       for (const [choice, select] of selects) if (select.value) sent[choice.name] = choice.read ? choice.read(select.value) : select.value;
       try {
         toast((await tell("act", sent)).text);
@@ -66,7 +69,7 @@ export function confirmDeed({ title, text, verb, deed, reason, danger = false, c
     });
     document.body.append(dialog);
     dialog.showModal();
-    (why ?? go).focus();
+    (amount || why || go).focus();
   });
 }
 

@@ -7,7 +7,7 @@ import { href } from "../links.js";
 import { store } from "../store.js";
 import { Plot } from "../plots.js";
 import { Table } from "../table.js";
-import { lift, mayAct, pause, promote, resume, rollBack, strike } from "../deeds.js";
+import { cap, lift, mayAct, pause, pin, promote, resume, rollBack, strike, uncap, unpin } from "../deeds.js";
 import { condition, heldAt } from "./adapters.js";
 
 const AGAIN_MS = 5000;
@@ -105,7 +105,7 @@ export class AdapterView {
       { id: "rank", title: "Rank", right: true, wide: "l", cell: (row) => whole(row.rank) },
       { id: "size", title: "Size", right: true, wide: "l", cell: (row) => bytes(row.size) },
       { id: "since", title: "Since", right: true, wide: "l", sort: (row) => row.at, cell: (row) => age(row.at) },
-      ...(mayAct() ? [{ id: "do", title: "", right: true, wide: "m", cell: (row) => ({ buttons: row.live?.struck ? [["lift", "Lift", `Lift the strike of version ${row.version}`]] : [["strike", "Strike", `Strike version ${row.version}`]] }), press: (id, row) => this.#strike(id, row) }] : []),
+      ...(mayAct() ? [{ id: "do", title: "", right: true, wide: "m", cell: (row) => ({ buttons: buttons(row) }), press: (id, row) => this.#press(id, row) }] : []),
     ];
   }
 
@@ -118,23 +118,29 @@ export class AdapterView {
     this.versions.set(rows);
   }
 
-  #strike(id, row) {
+  #press(id, row) {
     const spec = `${this.name}@${row.version}`;
+    if (id === "pin") return pin(this.name, row.version);
+    if (id === "unpin") return unpin(this.name, row.version);
     return id === "lift" ? lift(spec) : strike(spec);
   }
 
   #buttons() {
+    const mine = (one) => one.kind === "adapter" && one.name === this.name;
     const struck = (store.head.strikes ?? []).some((one) => one.adapter === this.name && !one.tenant);
-    const paused = (store.head.pauses ?? []).some((one) => one.kind === "adapter" && one.name === this.name);
-    const said = `${struck}${paused}`;
+    const paused = (store.head.pauses ?? []).some(mine);
+    const capped = (store.head.caps ?? []).find(mine);
+    const said = JSON.stringify([struck, paused, capped]);
     if (said === this.saidButtons) return;
     this.saidButtons = said;
-    fill(this.badges, struck && h("span", { class: "badge warn" }, "‖ struck"), paused && h("span", { class: "badge warn" }, "‖ paused"));
+    const badge = (text) => h("span", { class: "badge warn" }, `‖ ${text}`);
+    fill(this.badges, struck && badge("struck"), paused && badge("paused"), capped && badge(`capped at ${whole(capped.most)}`));
     if (!mayAct()) return;
     const button = (text, press, danger) => h("button", { type: "button", class: danger ? "danger" : "", onclick: press }, text);
     fill(
       this.actions,
       paused ? button("Resume …", () => resume("adapter", this.name)) : button("Pause …", () => pause("adapter", this.name)),
+      capped ? button("Uncap …", () => uncap(capped)) : button("Cap …", () => cap("adapter", this.name)),
       struck ? button("Lift the strike …", () => lift(this.name)) : button("Strike …", () => strike(this.name), true),
     );
   }
@@ -244,4 +250,14 @@ export class AdapterView {
       this.told.changes.length === 0 && h("li", { class: "none" }, "Nothing of it is in the audit."),
     );
   }
+}
+
+/** What can be done to a version: only what serves is pinned. */
+function buttons(row) {
+  const version = `version ${row.version}`;
+  return [
+    ...(row.live?.state === "active" ? [["pin", "Pin", `Pin ${version}`]] : []),
+    ...(row.live?.pinned ? [["unpin", "Unpin", `Unpin ${version}`]] : []),
+    row.live?.struck ? ["lift", "Lift", `Lift the strike of ${version}`] : ["strike", "Strike", `Strike ${version}`],
+  ];
 }

@@ -1,8 +1,8 @@
 // Jobs that were given up, with why.
 
-import { h } from "../dom.js";
+import { h, say } from "../dom.js";
 import { ask } from "../api.js";
-import { age, short } from "../format.js";
+import { age, many, short } from "../format.js";
 import { href } from "../links.js";
 import { Table } from "../table.js";
 import { toast } from "../dialog.js";
@@ -24,20 +24,41 @@ export class Dead extends Asked {
       { id: "at", title: "Age", right: true, sort: (row) => -row.at, cell: (row) => age(row.at) },
       ...(mayAct() ? [{ id: "do", title: "", right: true, cell: () => ({ buttons: [["redrive", "Try again", "Try this job again"]] }), press: (__, row) => this.#one(row) }] : []),
     ];
+    const newest = h("button", { type: "button", class: "small", disabled: true, onclick: () => this.#turn(null) }, "Newest");
+    const older = h("button", { type: "button", class: "small", disabled: true, onclick: () => this.#turn(this.older) }, "Older");
+    const all = h("span", { class: "count all" });
     super({
       title: "Dead letters",
       table: new Table({ label: "Dead letters", columns, sort: "at", tall: true, empty: "No job was given up." }),
       fields: { code: (row) => row.code, tenant: (row) => row.tenant, adapter: (row) => row.adapter, reason: (row) => row.reason, job: (row) => row.job },
       params,
       hint: "Filter: code:poison tenant:acme",
-      more: mayAct() ? [h("button", { type: "button", class: "danger", onclick: () => this.#all() }, "Try all that match again …")] : [],
+      more: [all, newest, older, mayAct() && h("button", { type: "button", class: "danger", onclick: () => this.#all() }, "Try all that match again …")],
     });
+    Object.assign(this, { all, buttons: { newest, older }, before: null, older: null });
     this.fetch();
   }
 
   async read() {
-    const { letters, more } = await ask("dead");
-    return { rows: new Map(letters.map((row) => [String(row.number), row])), more };
+    const { before } = this;
+    const { letters, total, older } = await ask("dead", { before });
+    if (before === this.before) this.#place(total, older);
+    return { rows: new Map(letters.map((row) => [String(row.number), row])), more: false };
+  }
+
+  #place(total, older) {
+    this.older = older;
+    this.buttons.newest.disabled = this.before === null;
+    this.buttons.older.disabled = older === null;
+    const begin = this.before === null ? "the newest first" : `those before #${this.before}`;
+    say(this.all, `of ${many(total, "letter")} in all, ${begin}`);
+  }
+
+  /** To another page; none is the first. */
+  async #turn(before) {
+    this.before = before;
+    await this.fetch();
+    this.table.scroll.scrollTop = 0;
   }
 
   async #one(row) {

@@ -4,7 +4,7 @@ import { age, short, whole } from "../format.js";
 import { href } from "../links.js";
 import { store } from "../store.js";
 import { Table } from "../table.js";
-import { cancelMatching, mayAct, pause } from "../deeds.js";
+import { cancelMatching, cap, mayAct, pause } from "../deeds.js";
 import { Listed } from "./listed.js";
 
 export class Queues extends Listed {
@@ -15,7 +15,7 @@ export class Queues extends Listed {
       { id: "lane", title: "Lane", wide: "m", sort: (row) => row.lane, cell: (row) => row.lane },
       { id: "jobs", title: "Jobs", right: true, sort: (row) => row.jobs, cell: (row) => whole(row.jobs) },
       { id: "oldest", title: "Oldest", right: true, sort: (row) => (row.oldest_at === null ? null : -row.oldest_at), cell: (row) => age(row.oldest_at) },
-      ...(mayAct() ? [{ id: "do", title: "", right: true, wide: "m", cell: (row) => ({ buttons: row.adapter ? BUTTONS : BUTTONS.slice(0, 1) }), press }] : []),
+      ...(mayAct() ? [{ id: "do", title: "", right: true, wide: "m", cell: (row) => ({ buttons: row.adapter ? BUTTONS : OF_TENANT }), press }] : []),
     ];
     super({
       title: "Queues",
@@ -31,14 +31,16 @@ export class Queues extends Listed {
   }
 }
 
-// Of jobs that name no adapter nothing is cancelled together: a query without one means those of all adapters.
-const BUTTONS = [
+const OF_TENANT = [
   ["pause", "Pause tenant", "Pause this tenant"],
-  ["cancel", "Cancel all", "Cancel all jobs of this line"],
+  ["cap", "Cap tenant", "Cap this tenant"],
 ];
+// Of jobs that name no adapter nothing is cancelled together: a query without one means those of all adapters.
+const BUTTONS = [...OF_TENANT, ["cancel", "Cancel all", "Cancel all jobs of this line"]];
 
 function press(id, row) {
   if (id === "pause") return pause("tenant", row.tenant);
-  const query = { tenant: row.tenant, lane: row.lane, adapter: row.adapter };
-  return cancelMatching(query, `tenant ${row.tenant} in lane ${row.lane} for ${row.adapter}`);
+  if (id === "cap") return cap("tenant", row.tenant);
+  const query = { tenant: row.tenant, lane: row.lane, named: row.adapter };
+  return cancelMatching(query, `tenant ${row.tenant} in lane ${row.lane} that name just ${row.adapter}`);
 }
