@@ -230,7 +230,7 @@ async def _by_job(link: Link, job: str) -> list[Letter]:
     subjects = link.bus.subjects
     found: list[Letter] = []
     subject = f"{subjects.prefix}.dead.*.*.{check_job_id(job)}"
-    async with aclosing(walk(link.bus, stream, subject)) as pages:
+    async with aclosing(walk(link.bus, subjects.stream("dead"), subject)) as pages:
         async for page in pages:
             letters = [read_letter(lying.sequence, lying.body) for lying in page]
             found += [letter for letter in letters if letter is not None]
