@@ -5,7 +5,7 @@ from __future__ import annotations
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.failures import CommandError
 from lorayard_cli.output import note, print_json, print_text
-from lorayard_schemas.placement import AdapterPriority, PlacedAdapter, Placement, PlaceReply
+from lorayard_schemas.placement import PlacedAdapter, PlaceReply
 
 
 def read_replicas(text: str) -> tuple[int | None, int | None]:
@@ -29,33 +29,20 @@ def _bad(text: str) -> CommandError:
     return CommandError(ExitCode.BAD_INPUT, "bad_input", message, field="replicas")
 
 
-def placement_text(placement: Placement) -> str:
-    """One declaration."""
-    least, most = placement.replicas_min, placement.replicas_max
-    parts = [f"tier {placement.tier.value}", f"replicas {least}:{'' if most is None else most}"]
-    if placement.on:
-        parts.append(f"{'only' if placement.only else 'preferably'} on {', '.join(placement.on)}")
-    if placement.pin:
-        parts.append("pinned")
-    if placement.priority is not AdapterPriority.NORMAL:
-        parts.append(f"priority {placement.priority.value}")
-    return ", ".join(parts)
-
-
 def tell_placed(adapter: str, reply: PlaceReply, *, as_json: bool) -> None:
     """Print what was declared."""
     assert reply.placement is not None, "it would have been refused"
     if as_json:
         print_json({"placement": reply.placement.model_dump(mode="json"), "warnings": reply.warnings})
         return
-    print_text(f"{adapter}: {placement_text(reply.placement)}")
+    print_text(f"{adapter}: {reply.placement.told}")
     for warning in reply.warnings:
         note(f"warning: {warning}")
 
 
 def placement_lines(placed: PlacedAdapter) -> list[str]:
     """Where it should be, and is."""
-    declared = "nothing" if placed.declared is None else placement_text(placed.declared)
+    declared = "nothing" if placed.declared is None else placed.declared.told
     lines = [
         f"adapter    {placed.adapter}",
         f"declared   {declared}",

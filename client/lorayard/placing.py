@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from lorayard.asking import ask
 from lorayard.errors import InvalidRequestError
 from lorayard.known_names import check_names
+from lorayard_schemas.names import check_adapter_spec
 from lorayard_schemas.placement import AskPlacements, PlaceAdapter, PlacementReport, PlaceReply
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class PlaceOptions(TypedDict, total=False):
     """`low`, `normal` or `high`: what its jobs count where slots, memory and disks are dealt out."""
     reset: bool
     """Begin from the defaults."""
+    reason: str
+    """Why, for the audit trail."""
 
 
 async def place_adapter(link: Link, adapter: str, options: PlaceOptions) -> PlaceReply:
@@ -46,7 +49,31 @@ async def place_adapter(link: Link, adapter: str, options: PlaceOptions) -> Plac
     reply = await ask(link, "place", _wish(adapter, options), PlaceReply)
     if reply.refusal is not None:
         raise InvalidRequestError(field=reply.refusal.field, reason=reply.refusal.reason)
+    await _tell(link, adapter, reply, options)
     return reply
+
+
+async def _tell(link: Link, adapter: str, reply: PlaceReply, options: PlaceOptions) -> None:
+    """Who declared it, for the audit trail. It stands: what is lost of the record is logged."""
+    from lorayard_schemas.audit import RegistryChange
+    from lorayard_shared.registry.audit import tell_change  # only who changes something needs it
+
+    placement = reply.placement
+    if placement is None:
+        return
+    verb = "place" if "pin" not in options else "pin" if placement.pin else "unpin"
+    change = RegistryChange(
+        at=placement.declared_at,
+        actor=link.settings.actor,
+        verb=verb,
+        what="placements",
+        key=adapter,
+        revision=reply.revision,
+        before="" if reply.before is None else reply.before.told,
+        after=placement.told,
+        reason=options.get("reason", ""),
+    )
+    await tell_change(link.bus, change)
 
 
 async def ask_placements(link: Link, adapter: str | None) -> PlacementReport:
@@ -60,6 +87,7 @@ async def ask_placements(link: Link, adapter: str | None) -> PlacementReport:
 
 def _wish(adapter: str, options: PlaceOptions) -> PlaceAdapter:
     check_names(options, PlaceOptions.__annotations__)
+    _check_adapter(adapter)
     least, most = options.get("replicas", (None, None))
     on = options.get("on")
     try:
@@ -78,3 +106,10 @@ def _wish(adapter: str, options: PlaceOptions) -> PlaceAdapter:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise InvalidRequestError(field=".".join(map(str, first["loc"])), reason=first["msg"]) from error
+
+
+def _check_adapter(adapter: str) -> None:
+    try:
+        check_adapter_spec(adapter)
+    except ValueError as error:
+        raise InvalidRequestError(field="adapter", reason=str(error)) from error

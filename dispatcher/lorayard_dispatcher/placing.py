@@ -60,12 +60,14 @@ async def place_adapter(
                 return judged
             body = encode(after)
             try:
-                await (bucket.update(key, body, last=revision) if revision else bucket.create(key, body))
+                written = await (
+                    bucket.update(key, body, last=revision) if revision else bucket.create(key, body)
+                )
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue
             keeping.on_placement(key, body)  # as its watch will, a moment later
         await keeping.look(time.monotonic())  # whoever asks now is told what comes of it
-        return judged
+        return judged.model_copy(update={"before": before, "revision": written})
     return _refused("adapter", "others declare it too, all the time; try again")
 
 

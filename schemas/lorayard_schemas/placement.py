@@ -87,6 +87,19 @@ class Placement(Message):
         """Whether it is as if nothing had been declared."""
         return self == Placement(adapter=self.adapter, declared_at=self.declared_at)
 
+    @property
+    def told(self) -> str:
+        """In words."""
+        most = "" if self.replicas_max is None else self.replicas_max
+        parts = [f"tier {self.tier.value}", f"replicas {self.replicas_min}:{most}"]
+        if self.on:
+            parts.append(f"{'only' if self.only else 'preferably'} on {', '.join(self.on)}")
+        if self.pin:
+            parts.append("pinned")
+        if self.priority is not AdapterPriority.NORMAL:
+            parts.append(f"priority {self.priority.value}")
+        return ", ".join(parts)
+
 
 def placement_key(spec: str) -> str:
     """The bucket key of a declaration."""
@@ -124,6 +137,10 @@ class PlaceReply(Message):
     placement: Placement | None = None
     refusal: PlaceRefusal | None = None
     warnings: tuple[str, ...] = ()
+    before: Placement | None = None
+    """What was declared until then; None: nothing that could be read."""
+    revision: int = Field(default=0, ge=0)
+    """Of the bucket, after it; 0: nothing was declared, or an older dispatcher did it."""
 
 
 class PlacedAdapter(Part):

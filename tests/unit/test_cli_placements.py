@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lorayard_cli.failures import CommandError
-from lorayard_cli.placements import placement_lines, placement_text, read_replicas
+from lorayard_cli.placements import placement_lines, read_replicas
 from lorayard_schemas.placement import AdapterPriority, AdapterTier, PlacedAdapter, Placement
 
 
@@ -26,7 +26,7 @@ def test_anything_else_is_refused_by_its_field(text: str) -> None:
 
 def test_a_declaration_is_one_line() -> None:
     plain = Placement(adapter="a/b/c")
-    assert placement_text(plain) == "tier auto, replicas 0:"
+    assert plain.told == "tier auto, replicas 0:"
     full = Placement(
         adapter="a/b/c",
         tier=AdapterTier.SHARED,
@@ -37,7 +37,7 @@ def test_a_declaration_is_one_line() -> None:
         pin=True,
         priority=AdapterPriority.HIGH,
     )
-    assert placement_text(full) == "tier shared, replicas 1:2, only on w1, zone=a, pinned, priority high"
+    assert full.told == "tier shared, replicas 1:2, only on w1, zone=a, pinned, priority high"
 
 
 def test_where_it_should_be_stands_above_where_it_is() -> None:

@@ -16,6 +16,7 @@ async def pin(
     adapter: str,
     *,
     worker: Annotated[tuple[str, ...] | None, Parameter(negative="")] = None,
+    why: str = "",
     yard: YardAddress = NEAREST,
     output: Output = TEXT,
 ) -> None:
@@ -30,8 +31,10 @@ async def pin(
     worker
         A worker's name, or `label=value` of its labels, in place of those declared before; may be given
         several times, and any may fit. Left out, they stay as they were.
+    why
+        Kept in the audit records.
     """
-    options = PlaceOptions(pin=True)
+    options = PlaceOptions(pin=True, reason=why)
     if worker is not None:
         options["on"] = worker
     async with client(yard) as connected:
@@ -39,14 +42,16 @@ async def pin(
     tell_placed(adapter, reply, as_json=output.json)
 
 
-async def unpin(adapter: str, *, yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
+async def unpin(adapter: str, *, why: str = "", yard: YardAddress = NEAREST, output: Output = TEXT) -> None:
     """Let an adapter make way for others again; workers and replicas that were declared stay declared.
 
     Parameters
     ----------
     adapter
         As it was pinned: its name, or name@version.
+    why
+        Kept in the audit records.
     """
     async with client(yard) as connected:
-        reply = await connected.place(adapter, pin=False)
+        reply = await connected.place(adapter, pin=False, reason=why)
     tell_placed(adapter, reply, as_json=output.json)

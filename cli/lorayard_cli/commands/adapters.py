@@ -113,7 +113,12 @@ async def _placed(connected: Client, adapter: str) -> PlacedAdapter | None:
 
 
 async def place(
-    adapter: str, *, where: Where = AS_IT_WAS, yard: YardAddress = NEAREST, output: Output = TEXT
+    adapter: str,
+    *,
+    where: Where = AS_IT_WAS,
+    why: str = "",
+    yard: YardAddress = NEAREST,
+    output: Output = TEXT,
 ) -> None:
     """Declare where an adapter shall be: how it is served, how often, and by whom.
 
@@ -123,9 +128,13 @@ async def place(
     ----------
     adapter
         Its name, for the newest version and those to come, or name@version.
+    why
+        Kept in the audit records.
     """
+    options = where.options()
+    options["reason"] = why
     async with client(yard) as connected:
-        reply = await connected.place(adapter, **where.options())
+        reply = await connected.place(adapter, **options)
     tell_placed(adapter, reply, as_json=output.json)
 
 

@@ -179,7 +179,7 @@ class Board(Screen[None]):
         parts = [part for part in (self.grid.place, self.looking.scope(self._tab), filtered) if part]
         line = Text(clean(" · ".join(parts)), style="dim")
         if trouble and self.looking.picture is not None:
-            line = Text(f"{clean(trouble)}; trying again", style="bold red")
+            line = Text(f"trying again: {clean(trouble)}", style="bold red")
         elif self._said.plain:
             line.append("  " if parts else "")
             line.append_text(self._said)

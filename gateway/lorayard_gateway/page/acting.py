@@ -172,7 +172,7 @@ async def _cap(client: Client, deed: Cap | Uncap) -> Done:
 
 
 async def _pin(client: Client, deed: Pin) -> Done:
-    reply = await client.place(deed.adapter, pin=deed.deed == "pin")
+    reply = await client.place(deed.adapter, pin=deed.deed == "pin", reason=deed.reason)
     return Done(text="; ".join([f"{deed.adapter} is {deed.deed}ned", *reply.warnings]))
 
 

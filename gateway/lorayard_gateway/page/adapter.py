@@ -97,10 +97,10 @@ def _told(record: AliasRecord) -> Row:
 
 
 async def _changes(bus: Bus, name: str) -> list[Row]:
-    """Of its versions and aliases, the newest first."""
+    """Of its versions, aliases and placement, the newest first."""
     found: list[RegistryChange] = []
     stream = bus.subjects.stream("audit")
-    for what in ("adapters", "aliases"):
+    for what in ("adapters", "aliases", "placements"):
         subject, seen = bus.subjects.registry_audit(what, name), 0
         try:
             async for page in walk(bus, stream, subject):

@@ -132,6 +132,7 @@ class Pin(_Deed):
 
     deed: Literal["pin", "unpin"]
     adapter: Name
+    reason: OptionalReason = ""
 
 
 class Strike(_Deed):

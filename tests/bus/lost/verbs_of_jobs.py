@@ -166,7 +166,12 @@ JOBS = (
     ),
     Verb(path="models.__call__"),
     Verb(path="workers", right=lambda _c, got: len(got) == 1),
-    Verb(path="place", given=lambda _c, _y: given(ADAPTER, replicas=(0, 2))),
+    Verb(
+        path="place",
+        given=lambda c, _y: given(ADAPTER, replicas=(0, 2), reason=c.name),
+        right=lambda _c, reply: reply.placement.replicas_max == 2,
+        changes=1,
+    ),
     Verb(path="placements", right=lambda _c, report: report is not None),
 )
 

@@ -10,11 +10,12 @@ from tests.bus.conftest import ADAPTER, Yard
 from tests.bus.placement.conftest import OTHER, WaitUntil, at_hand, commanded, placed
 
 from lorayard import Client, InvalidRequestError
-from lorayard_schemas.audit import PlacementRecord
+from lorayard_schemas.audit import PlacementRecord, RegistryChange
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Job
 from lorayard_schemas.placement import AdapterTier, Placement
 from lorayard_shared.bus.listing import list_bucket
+from lorayard_shared.bus.scanning import walk
 
 pytestmark = pytest.mark.bus
 
@@ -175,6 +176,33 @@ async def test_what_cannot_be_held_is_refused_and_changes_nothing__b7(
     assert (await placed(client, OTHER)).declared is None
     told = await client.placements()
     assert [one.adapter for one in told.adapters] == [f"{ADAPTER}@1"]
+
+
+async def test_who_declared_what_is_in_the_audit_trail__f4(
+    yard: Yard, client: Client, adapters: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await yard.dispatcher()
+    await yard.worker("w1", adapters_dir=adapters)
+    await yard.record(ADAPTER)
+    await commanded(yard, capsys, "adapters", "pin", f"{ADAPTER}@1", "--why", "it must be fast")
+    await commanded(yard, capsys, "adapters", "place", ADAPTER, "--replicas", "1:2", "--why", "two zones")
+    with pytest.raises(InvalidRequestError):
+        await client.place("acme/tiny/none", pin=True)
+    with pytest.raises(InvalidRequestError, match="is not an adapter") as caught:
+        await client.place("acme/tiny/*", pin=True)
+    assert caught.value.field == "adapter"
+    await client.place(f"{ADAPTER}@1", pin=False)
+    subject = yard.bus.subjects.registry_audit("placements", ADAPTER)
+    pages = walk(yard.bus, yard.bus.subjects.stream("audit"), subject)
+    told = [decode(RegistryChange, lying.body) async for page in pages for lying in page]
+    pinned, unpinned = "tier auto, replicas 0:, pinned", "tier auto, replicas 0:"
+    assert [(one.verb, one.key, one.before, one.after, one.reason) for one in told] == [
+        ("pin", f"{ADAPTER}@1", "", pinned, "it must be fast"),
+        ("place", ADAPTER, "", "tier auto, replicas 1:2", "two zones"),
+        ("unpin", f"{ADAPTER}@1", pinned, unpinned, ""),
+    ]
+    assert [one.revision for one in told] == [1, 2, 3]
+    assert all("@" in one.actor for one in told)
 
 
 async def test_declarations_that_meet_are_both_kept__b7(yard: Yard, client: Client, adapters: Path) -> None:

@@ -293,7 +293,7 @@ async def test_adapters_are_pinned_promoted_and_rolled_back__d4(
         await hands.answer("enter", said=f"{STABLE} is 1=100 (revision 3)")
         await hands.press("n")
         await hands.asked(choice=0)
-        await hands.answer("y", said="is pinned")
+        await hands.answer(*"hot", "enter", said="is pinned")
         await hands.wait_until(lambda: hands.app.board.looking.picture is not None)
         placed = (await client.placements(f"{ADAPTER}@2")).adapters
         assert placed[0].declared is not None
@@ -306,7 +306,7 @@ async def test_adapters_are_pinned_promoted_and_rolled_back__d4(
             await hands.go(Tab.ADAPTERS, f"{ADAPTER}@2")
             await hands.press("u")
         await hands.asked(choice=0)
-        await hands.answer("y", said="is unpinned")
+        await hands.answer("enter", said="is unpinned")
         await hands.go(Tab.WORKERS, "w1")
         await hands.press("D")
         assert "It runs 0 now" in await hands.asked()

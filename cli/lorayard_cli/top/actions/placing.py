@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lorayard_cli.top.actions.action import Action, NothingToDo, Plan, Situation
+from lorayard_cli.top.actions.action import Action, NothingToDo, Plan, Reason, Situation
 from lorayard_schemas.adapter import AdapterState
 from lorayard_schemas.snapshot import AdapterRow
 
@@ -54,14 +54,15 @@ def _adapter(at: Situation) -> AdapterRow:
 def _plan(at: Situation, name: str, *, pin: bool, effect: str) -> Plan:
     word = "pin" if pin else "unpin"
 
-    async def run(_reason: str) -> str:
-        reply = await at.clients.yard.place(name, pin=pin)
+    async def run(reason: str) -> str:
+        reply = await at.clients.yard.place(name, pin=pin, reason=reason)
         return "; ".join([f"{name} is {word}ned", *reply.warnings])
 
     return Plan(
         title=f"{word.capitalize()} {name}",
         effect=effect,
         command=f"lorayard adapters {word} {name}",
+        reason=Reason.KEPT,
         run=run,
     )
 

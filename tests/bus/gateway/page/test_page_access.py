@@ -212,16 +212,18 @@ async def test_so_many_reads_of_one_tenants_keys_run_at_once_and_others_pass__g5
     async with page(door, door.key) as http, page(door, second) as another, page(door, viewer) as free:
         async with asyncio.TaskGroup() as asked:
             first = [asked.create_task(one.get("/ui/api/jobs")) for one in (http, another)]
-            await wait_until(lambda: len(begun) == 2)
-            rest = [asked.create_task(one.get("/ui/api/dead")) for one in (http, another)]
-            answered, waits = await asyncio.wait(rest, return_when=asyncio.FIRST_COMPLETED)
-            (answer,) = [await one for one in answered]
-            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_reads")
-            assert int(answer.headers["retry-after"]) >= 1
-            assert (await free.get("/ui/api/dead")).status_code == 200, "who sees all waits for nobody"
-            async with page(door, await key_of(door, "globex", role="tenant")) as others:
-                assert (await others.get("/ui/api/dead")).status_code == 200
-            assert not any(one.done() for one in (*first, *waits))
-            go.set()
+            try:
+                await wait_until(lambda: len(begun) == 2)
+                rest = [asked.create_task(one.get("/ui/api/dead")) for one in (http, another)]
+                answered, waits = await asyncio.wait(rest, return_when=asyncio.FIRST_COMPLETED)
+                (answer,) = [await one for one in answered]
+                assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_reads")
+                assert int(answer.headers["retry-after"]) >= 1
+                assert (await free.get("/ui/api/dead")).status_code == 200, "who sees all waits for nobody"
+                async with page(door, await key_of(door, "globex", role="tenant")) as others:
+                    assert (await others.get("/ui/api/dead")).status_code == 200
+                assert not any(one.done() for one in (*first, *waits))
+            finally:
+                go.set()  # whatever is wrong, they end
         assert {(await one).status_code for one in (*first, *waits)} == {200}
         assert (await http.get("/ui/api/dead")).status_code == 200, "none of them stands in the way any more"

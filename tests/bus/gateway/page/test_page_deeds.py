@@ -241,7 +241,8 @@ async def test_an_adapter_is_pinned_and_let_go_as_top_does_it__d4(
         declared = (await door.admin.placements(spec)).adapters[0].declared
         assert declared is not None
         assert declared.pin
-        assert (await done(http, "unpin", adapter=spec))["text"] == f"{spec} is unpinned"
+        text = (await done(http, "unpin", adapter=spec, reason="it is quiet"))["text"]
+        assert text == f"{spec} is unpinned"
         declared = (await door.admin.placements(spec)).adapters[0].declared
         assert declared is None or not declared.pin
         unknown = await http.post("/ui/api/act", json={"deed": "pin", "adapter": "o/m/none"})
@@ -252,6 +253,13 @@ async def test_an_adapter_is_pinned_and_let_go_as_top_does_it__d4(
         ("unpin", spec, f"{spec} is unpinned"),
         ("pin", "o/m/none", "failed"),
     ]
+    changes = (await http.get("/ui/api/adapter", params={"name": ADAPTER})).json()["changes"]
+    told = [one for one in changes if one["what"] == "placements"]
+    assert [(one["verb"], one["key"], one["reason"]) for one in told] == [
+        ("unpin", spec, "it is quiet"),
+        ("pin", spec, ""),
+    ], "in the audit trail too"
+    assert all(one["actor"].startswith("key ") for one in told)
 
 
 async def test_the_newest_letters_come_first_a_page_at_a_time_and_all_are_counted__e3(

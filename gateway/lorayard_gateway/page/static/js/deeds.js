@@ -75,6 +75,7 @@ export function pin(name, version) {
     title: `Pin ${name}?`,
     text: "It is brought into a slot, one at least, and stays there however little it is asked for: others have so much less room. It is refused where the fleet cannot hold it.",
     verb: "Pin",
+    reason: "asked",
     deed: { deed: "pin" },
     choices: [which(name, version)],
   });
@@ -85,6 +86,7 @@ export function unpin(name, version) {
     title: `Unpin ${name}?`,
     text: "It makes way for others when it is not asked for. What else was declared stays.",
     verb: "Unpin",
+    reason: "asked",
     deed: { deed: "unpin" },
     choices: [which(name, version)],
   });
