@@ -48,6 +48,9 @@ long as on a disk."""
 ENOUGH_BYTES = 4 * 2**30
 """For the servers of all test processes; containers may have 64 MB."""
 
+ANSWER_SECONDS = 30.0
+"""For what answers at once, where others keep the machine busy."""
+
 RESERVED_BYTES = 2**40
 """What yards may reserve, though the server sees less room: a test stores a few megabytes."""
 
@@ -114,7 +117,8 @@ def bus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServ
 async def _hold_open(url: str) -> None:
     """A stream that stays: with its last one a server removes their folder too, in the midst of what the next
     test declares."""
-    async with await connect(YardSettings(url=url), name="hold-open") as bus:
+    settings = YardSettings(url=url, connect_timeout_seconds=ANSWER_SECONDS)
+    async with await connect(settings, name="hold-open") as bus:
         await bus.api("STREAM.CREATE.HOLD_OPEN", {"name": "HOLD_OPEN", "subjects": ["hold.open"]})
 
 
@@ -131,7 +135,9 @@ def own_server(tmp_path: Path) -> Iterator[RunningServer]:
 
 
 async def _declare(settings: YardSettings) -> None:
-    async with await connect(settings, name="declare") as bus:
+    """Of a server that may still start."""
+    patient = settings.model_copy(update={"connect_timeout_seconds": ANSWER_SECONDS})
+    async with await connect(patient, name="declare") as bus:
         await declare(bus, topology(settings))
 
 
@@ -269,12 +275,14 @@ class Yard:
     async def cancel(self, job: str, *, tenant: str = "acme") -> CancelOutcome:
         """Ask a dispatcher to end a job."""
         body = encode(CancelJob(tenant=tenant, job=job))
-        reply = await self.bus.nc.request(self.bus.subjects.dispatcher("cancel"), body, timeout=5)
+        reply = await self.bus.nc.request(
+            self.bus.subjects.dispatcher("cancel"), body, timeout=ANSWER_SECONDS
+        )
         return decode(CancelReply, reply.data).outcome
 
     async def status(self) -> DispatcherStatus:
         """What a dispatcher tells of itself."""
-        reply = await self.bus.nc.request(self.bus.subjects.dispatcher("status"), b"", timeout=5)
+        reply = await self.bus.nc.request(self.bus.subjects.dispatcher("status"), b"", timeout=ANSWER_SECONDS)
         return decode(DispatcherStatus, reply.data)
 
     async def advert(self, worker: str = "w1") -> WorkerAdvert:
@@ -287,6 +295,14 @@ class Yard:
         bucket = await self.bus.js.key_value(self.bus.subjects.bucket("adapters"))
         entry = await bucket.get(f"{key_token(adapter)}.{key_token(version)}")
         return decode(AdapterRecord, entry.value or b"")
+
+    async def nothing_left(self) -> None:
+        """Wait until every job has left its stream, which it does a moment after its result is stored."""
+
+        async def gone() -> bool:
+            return await self.left() == 0
+
+        await self.wait_until(gone)
 
     async def left(self, kind: str = "jobs") -> int:
         """Messages in a stream."""
@@ -355,6 +371,13 @@ async def long_lease_yard(
         yard = Yard(settings, bus, wait_until)
         yield yard
         await yard.stop()
+
+
+@pytest.fixture
+def patient_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancel looks for its job as long as it takes: what it could not look for in a moment counts as there,
+    and a busy machine has none."""
+    monkeypatch.setattr("lorayard_shared.jobs.cancelling.LOOK_SECONDS", ANSWER_SECONDS)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from lorayard_shared.settings import YardSettings
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
 
 NAME = "acme/tiny/echo"
 LABEL = f"{NAME}@1"
@@ -141,13 +143,18 @@ async def test_the_command_and_the_blocking_client_do_the_same__d1__e2(
 
 
 async def test_whom_a_version_is_taken_from_is_refused_as_if_it_did_not_exist__d7(
-    yard: Yard, client: Client, adapters: Path
+    yard: Yard, client: Client, adapters: Path, wait_until: WaitUntil
 ) -> None:
     await yard.dispatcher()
     await yard.worker(adapters_dir=adapters)
     tenant = client_settings(yard.settings).tenant
     assert (await client.generate("x", adapter=ADAPTER)).version == "1"
     await client.adapters.amend(f"{ADAPTER}@1", tenants=["other"])
+
+    async def is_known() -> bool:  # the dispatcher hears of it on another way than of jobs
+        return not (await (await client.submit("x", adapter=ADAPTER)).outcome()).succeeded
+
+    await wait_until(is_known)
     with pytest.raises(JobFailedError) as hidden:
         await client.generate("x", adapter=ADAPTER)
     with pytest.raises(JobFailedError) as unknown:

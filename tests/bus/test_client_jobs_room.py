@@ -100,14 +100,15 @@ async def test_only_jobs_of_the_adapter_that_is_limited_are_kept_back__e5(yard: 
 async def test_a_publisher_may_wait_for_room_and_gives_up_where_that_is_in_vain__e5(
     yard: Yard, client: Client
 ) -> None:
+    # Before there is a dispatcher: to one that runs already limits come on another way than jobs.
     await client.limits.set(tenant="acme", requests_per_minute=120, burst=1, reason="smooth")
+    await client.limits.set(tenant="other", requests_per_day=1, reason="a trial account")
     await yard.dispatcher()
     await yard.worker()
     for _ in range(3):
         assert (await client.generate("p", timeout_seconds=20, wait_for_room_seconds=30)).succeeded
 
-    async with asyncio.timeout(5):  # a day would be too long, and that is known at once
-        await client.limits.set(tenant="other", requests_per_day=1, reason="a trial account")
+    async with asyncio.timeout(50):  # a day would be too long, and that is known before its 60 s are over
         async with Client(settings=yard.settings, tenant="other") as other:
             await other.generate("p", timeout_seconds=20)
             with pytest.raises(LimitReachedError):
@@ -123,13 +124,13 @@ async def test_a_time_that_nobody_can_wait_is_refused__e5(client: Client, second
 
 
 async def test_the_blocking_client_sees_and_sets_the_same__e5(yard: Yard) -> None:
-    await yard.dispatcher()
-    await yard.worker()
-
-    def use() -> None:
+    def limit() -> None:
         with SyncClient(settings=yard.settings, tenant="acme") as client:
             made = client.limits.set(tenant="acme", requests_per_day=1, reason="a trial account").limits
             assert client.limits.list() == [made]
+
+    def use() -> None:
+        with SyncClient(settings=yard.settings, tenant="acme") as client:
             client.generate("p", timeout_seconds=20, wait_for_room_seconds=5)
             with pytest.raises(LimitReachedError):
                 client.generate("p", timeout_seconds=20)
@@ -138,6 +139,9 @@ async def test_the_blocking_client_sees_and_sets_the_same__e5(yard: Yard) -> Non
             assert client.limits.use(tenant="acme").limits[0].uses[0].used == 1
             assert client.limits.remove(tenant="acme") is None
 
+    await asyncio.to_thread(limit)
+    await yard.dispatcher()
+    await yard.worker()
     await asyncio.to_thread(use)
 
 

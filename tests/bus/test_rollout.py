@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,19 @@ async def maker(yard: Yard, job: str, *, tenant: str = "acme") -> Maker:
     return result.maker
 
 
+async def followed(yard: Yard, wait_until: WaitUntil, revision: int) -> None:
+    """Wait until a dispatcher goes by a revision of the alias, which comes on another way than jobs."""
+    numbers = count()
+
+    async def goes_by_it() -> bool:
+        probe = f"probe-{revision}-{next(numbers)}"
+        await yard.publish(Job(id=probe, prompt="x"), adapter=ADAPTER)
+        made = await maker(yard, probe)
+        return made.alias is not None and made.alias.revision == revision
+
+    await wait_until(goes_by_it)
+
+
 async def audited(yard: Yard, kind: str, message: type[Message]) -> list[Any]:
     """All records of a kind, in their order."""
     stream = yard.bus.subjects.stream("audit")
@@ -79,10 +93,13 @@ def key_of(job: str) -> str:
     return f"session\0acme\0s{job}"
 
 
-async def test_a_split_reaches_results_and_each_user_stays__d4(yard: Yard, two_versions: Path) -> None:
+async def test_a_split_reaches_results_and_each_user_stays__d4(
+    yard: Yard, two_versions: Path, wait_until: WaitUntil
+) -> None:
     await yard.dispatcher()
     await yard.worker(adapters_dir=two_versions)
     await switch(yard, "split", STABLE, "1=60", "2=40", "--why", "try 2", "--by", "ana")
+    await followed(yard, wait_until, 1)
     for number in range(60):
         job = Job(id=f"j{number}", prompt="x", metadata={"user": f"u{number % 20}"})
         await yard.publish(job, adapter=STABLE if number % 2 else ADAPTER)
@@ -108,6 +125,7 @@ async def test_a_rollback_in_a_burst_starts_nothing_more_on_what_it_left__d4(
     await yard.worker(adapters_dir=two_versions, rows=2, lookahead=0, echo_delay_seconds=0.01)
     await switch(yard, "split", STABLE, "1=100")
     await switch(yard, "split", STABLE, "1=50", "2=50")
+    await followed(yard, wait_until, 2)
     jobs = [f"j{number}" for number in range(200)]
     for job in jobs:
         await yard.publish(Job(id=job, prompt="x", session=f"s{job}"), adapter=STABLE)
@@ -121,11 +139,14 @@ async def test_a_rollback_in_a_burst_starts_nothing_more_on_what_it_left__d4(
     assert len(bound) == len(jobs)
     assert set(bound) == {(2, "1"), (2, "2"), (3, "1")}, "each as the revision says that it was bound to"
 
+    async def decided() -> list[DecisionRecord]:
+        return [one for one in await audited(yard, "decision", DecisionRecord) if one.job in jobs]
+
     async def recorded() -> bool:
-        return len(await audited(yard, "decision", DecisionRecord)) >= len(jobs)
+        return len(await decided()) >= len(jobs)
 
     await wait_until(recorded)
-    decisions = await audited(yard, "decision", DecisionRecord)
+    decisions: list[Any] = await decided()
     revisions = [one.alias.revision for one in decisions]
     seen = revisions.index(3)
     after = [one for one in decisions[seen:] if one.adapter.version == "2"]
@@ -152,7 +173,7 @@ async def test_who_waits_on_a_plain_name_follows_stable_as_it_comes__d4(
 
 
 async def test_an_attempt_after_the_first_keeps_its_version_while_it_has_a_share__d4(
-    yard: Yard, two_versions: Path
+    yard: Yard, two_versions: Path, wait_until: WaitUntil
 ) -> None:
     await yard.dispatcher()
     await yard.worker(adapters_dir=two_versions)
@@ -161,6 +182,7 @@ async def test_an_attempt_after_the_first_keeps_its_version_while_it_has_a_share
     await yard.publish(Job(id="j", prompt="x"), adapter=STABLE, headers=bound)
     assert (await maker(yard, "j")).version == "1"
     await switch(yard, "promote", STABLE, "2")
+    await followed(yard, wait_until, 2)
     await yard.publish(Job(id="k", prompt="x"), adapter=STABLE, headers=bound)
     assert (await maker(yard, "k")).version == "2"
 
@@ -186,7 +208,7 @@ async def test_a_job_that_is_tried_again_keeps_its_version_while_it_has_a_share_
     delayed = await yard.bus.nc.subscribe(yard.bus.subjects.delayed)
     bound = {headers.BOUND: f"{STABLE}=1", headers.ATTEMPT: "2"}
     await yard.publish(Job(id="j", prompt="x"), adapter=STABLE, headers=bound)
-    written = (await delayed.next_msg(timeout=10)).headers or {}
+    written = (await delayed.next_msg(timeout=60)).headers or {}
     assert (written[headers.BOUND], written[headers.ATTEMPT]) == (f"{STABLE}=1", "3")
     answered = await yard.result("j")
     assert answered.maker is not None, answered.error
@@ -194,17 +216,19 @@ async def test_a_job_that_is_tried_again_keeps_its_version_while_it_has_a_share_
 
 
 async def test_a_session_leaves_a_version_that_was_rolled_back__b3__d4(
-    yard: Yard, two_versions: Path
+    yard: Yard, two_versions: Path, wait_until: WaitUntil
 ) -> None:
     await yard.dispatcher()
     await yard.worker(adapters_dir=two_versions)
     await switch(yard, "split", STABLE, "1=100")
     await switch(yard, "promote", STABLE, "2")
+    await followed(yard, wait_until, 2)
     await yard.publish(Job(id="t1", prompt="x", session="s"), adapter=STABLE)
     await maker(yard, "t1")
     await yard.publish(Job(id="t2", prompt="x", session="s"))
     assert [(await maker(yard, "t2")).version, (await maker(yard, "t2")).rule] == ["2", "session"]
     await switch(yard, "rollback", STABLE)
+    await followed(yard, wait_until, 3)
     await yard.publish(Job(id="t3", prompt="x", session="s"))
     assert [(await maker(yard, "t3")).version, (await maker(yard, "t3")).rule] == ["1", "session"]
 

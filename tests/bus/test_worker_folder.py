@@ -85,6 +85,7 @@ async def test_what_is_put_there_serves_without_a_restart__d5_d6(
     for name, version in ((NEW, "1"), (ADAPTER, "2")):
         await wait_until(partial(registered, yard, name, version))
     for name, version in ((NEW, "1"), (ADAPTER, "2")):
+        await answer(yard, f"known-{version}", f"{name}@{version}")  # waits until the dispatcher knows it
         maker = (await answer(yard, f"{version}", name)).maker
         assert maker is not None
         assert maker.version == version  # a plain name gets the newest
@@ -109,7 +110,7 @@ async def test_a_half_copied_folder_is_not_judged_before_it_is_still__d6_g3(
     assert WEIGHTS in (await refusal(yard, "2") or "")
     put(adapters / ADAPTER / "3")
     await wait_until(partial(registered, yard, ADAPTER, "3"))
-    Path(shutil.copy(whole / WEIGHTS, half / "incoming")).rename(half / WEIGHTS)
+    (whole / WEIGHTS).rename(half / WEIGHTS)
     await wait_until(partial(registered, yard, ADAPTER, "2"))
 
     async def nothing_refused() -> bool:
@@ -135,7 +136,13 @@ async def test_an_adapter_whose_folder_is_removed_is_answered_with_the_reason__d
     assert (await answer(yard, "other", f"{ADAPTER}@1")).state is ResultState.SUCCEEDED
     put(adapters / ADAPTER / "2")  # the same bytes: it serves again
     await wait_until(partial(is_taken, yard, "2"))
-    assert (await answer(yard, "back", f"{ADAPTER}@2")).state is ResultState.SUCCEEDED
+    numbers = count()
+
+    async def served() -> bool:
+        name = f"back-{next(numbers)}"  # a dispatcher hears of the advert when it does
+        return (await answer(yard, name, f"{ADAPTER}@2")).state is ResultState.SUCCEEDED
+
+    await wait_until(served)
 
 
 async def test_other_bytes_under_a_version_are_refused_and_the_old_ones_served_on__d1_d6(

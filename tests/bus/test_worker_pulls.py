@@ -179,7 +179,7 @@ async def test_a_job_whose_adapter_is_being_fetched_can_be_cancelled(
 async def _knows(yard: Yard, digest: str) -> bool:
     """Whether the worker follows an order about the adapter."""
     subject = yard.bus.subjects.control("w1", OrderVerb.LOAD)
-    reply = await yard.bus.nc.request(subject, encode(AdapterOrder(digests=(digest,))), timeout=5)
+    reply = await yard.bus.nc.request(subject, encode(AdapterOrder(digests=(digest,))), timeout=30)
     (answer,) = decode(OrderReply, reply.data).answers
     return answer.outcome is not OrderOutcome.UNKNOWN_ADAPTER
 
@@ -219,7 +219,7 @@ async def test_what_does_not_fit_is_refused_by_each_worker_once(
 
 
 async def test_files_that_were_pushed_later_are_fetched_by_whoever_lacked_them(
-    yard: Yard, client: Client, adapters: Path, tmp_path: Path
+    yard: Yard, client: Client, adapters: Path, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     """Registered by a worker that is gone, lacked by another; then the files come into the store."""
     await yard.dispatcher()
@@ -229,8 +229,14 @@ async def test_files_that_were_pushed_later_are_fetched_by_whoever_lacked_them(
     await yard.publish(job("before"), adapter=NAME)
     assert (await yard.result("before")).error is not None
     await client.adapters.push(adapters / NAME / "1", name=NAME, version="1")
-    await yard.publish(job("after"), adapter=NAME)
-    assert (await yard.result("after")).state is ResultState.SUCCEEDED
+    tries = count()
+
+    async def served() -> bool:
+        name = f"after-{next(tries)}"  # dispatcher and worker hear of it when they do
+        await yard.publish(job(name), adapter=NAME)
+        return (await yard.result(name)).state is ResultState.SUCCEEDED
+
+    await wait_until(served)
 
 
 async def test_a_worker_that_stops_while_it_fetches_hands_the_job_back(

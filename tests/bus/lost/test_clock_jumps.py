@@ -42,27 +42,37 @@ def wrong_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 async def client(yard: Yard, wrong_clock: None) -> AsyncIterator[Client]:
-    await yard.dispatcher()
-    await yard.worker()
+    """Of a yard in which nobody lives yet: to a dispatcher pauses come on another way than jobs."""
     async with Client(settings=yard.settings, tenant="acme") as client:
         yield client
 
 
-async def test_a_job_with_a_deadline_is_answered_and_one_for_later_is_not_late__e4(client: Client) -> None:
+async def begin(yard: Yard) -> None:
+    """From here on jobs are done."""
+    await yard.dispatcher()
+    await yard.worker()
+
+
+async def test_a_job_with_a_deadline_is_answered_and_one_for_later_is_not_late__e4(
+    yard: Yard, client: Client
+) -> None:
+    await begin(yard)
     assert (await client.generate("hello", deadline_seconds=60, timeout_seconds=30)).text == "hello"
     assert (await client.generate("hello", delay_seconds=0.3, timeout_seconds=30)).text == "hello"
     with deadline(seconds=30):
         assert (await client.generate("hello")).text == "hello"
 
 
-async def test_a_deadline_passes_when_it_should__e4(client: Client) -> None:
+async def test_a_deadline_passes_when_it_should__e4(yard: Yard, client: Client) -> None:
     await client.control.pause("tenant", "acme", reason="to be late")
+    await begin(yard)
     late = await client.submit("hello", deadline_seconds=0.5)
     assert (await late.outcome(30)).state == "expired"
 
 
-async def test_a_wait_ends_in_its_time(client: Client) -> None:
+async def test_a_wait_ends_in_its_time(yard: Yard, client: Client) -> None:
     await client.control.pause("tenant", "acme", reason="to wait")
+    await begin(yard)
     handle = await client.submit("hello")
     began = time.monotonic()
     with pytest.raises(JobTimeoutError):
@@ -71,8 +81,9 @@ async def test_a_wait_ends_in_its_time(client: Client) -> None:
     assert time.monotonic() - began < HOUR / 60
 
 
-async def test_a_pause_holds_for_as_long_as_was_said_and_no_longer__e5(client: Client) -> None:
+async def test_a_pause_holds_for_as_long_as_was_said_and_no_longer__e5(yard: Yard, client: Client) -> None:
     await client.control.pause("tenant", "acme", reason="a while", for_seconds=600)
+    await begin(yard)
     handle = await client.submit("hello")
     assert [pause.name for pause in (await client.control.list()).pauses] == ["acme"]
     assert (await handle.status()).place in (JobPlace.HELD, JobPlace.QUEUED, JobPlace.PARKED)
@@ -81,8 +92,9 @@ async def test_a_pause_holds_for_as_long_as_was_said_and_no_longer__e5(client: C
     assert (await handle.result(30)).text == "hello"
 
 
-async def test_only_jobs_that_are_old_are_cancelled_as_old__e4(client: Client) -> None:
+async def test_only_jobs_that_are_old_are_cancelled_as_old__e4(yard: Yard, client: Client) -> None:
     await client.control.pause("tenant", "acme", reason="to be looked for")
+    await begin(yard)
     handle = await client.submit("hello")
     old = CancelQuery(older_than_seconds=1800)
     assert (await client.cancel_where(old)).outcomes == {}
@@ -90,7 +102,8 @@ async def test_only_jobs_that_are_old_are_cancelled_as_old__e4(client: Client) -
     assert set((await client.cancel_where(young)).outcomes) == {handle.id}
 
 
-async def test_a_schedule_counts_from_now__e4(client: Client) -> None:
+async def test_a_schedule_counts_from_now__e4(yard: Yard, client: Client) -> None:
+    await begin(yard)
     before = time.time()
     plan = await client.schedules.add("minutely", "hello", cron="* * * * *")
     assert before - 60 < plan.since < time.time() + 60

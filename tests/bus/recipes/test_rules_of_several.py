@@ -120,12 +120,12 @@ async def test_task_by_rule_and_style_by_tenant_answer_as_one_composition__c7__b
     monkeypatch: pytest.MonkeyPatch,
     wait_until: WaitUntil,
 ) -> None:
-    await yard.dispatcher()
     await yard.worker(**real)
     await alias(yard, v2=100)
     file = tmp_path / "rules.toml"
     file.write_text(RULES)
     await run(yard, "routes", "set", str(file), "--no-check")
+    await yard.dispatcher()  # to one that runs already rules come on another way than jobs
     by_hand = Composition({SUMS: 1.0, f"{STYLE}@2": -1.5})
     wanted = await client.generate(PROMPT, composition=by_hand, max_new_tokens=TOKENS)
     found = await client.generate(PROMPT, task="sum", max_new_tokens=TOKENS)
@@ -160,12 +160,12 @@ async def test_task_by_rule_and_style_by_tenant_answer_as_one_composition__c7__b
 async def test_a_rule_of_several_answers_as_the_composition_that_it_describes__c7(
     yard: Yard, client: Client, real: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await yard.dispatcher()
     await yard.worker(**real)
     await alias(yard, v1=100)
     file = tmp_path / "rules.toml"
     file.write_text(RULES.partition('[[rule]]\nname = "style"')[0])
     await run(yard, "routes", "set", str(file))
+    await yard.dispatcher()
     by_hand = Composition({f"{STYLE}@1": 1.5, SUMS: 2.0}, policy="ties", density=0.5)
     wanted = await client.generate(PROMPT, composition=by_hand, max_new_tokens=TOKENS)
     found = await client.generate(PROMPT, task="mix", max_new_tokens=TOKENS)
@@ -182,10 +182,10 @@ async def test_a_rule_of_several_answers_as_the_composition_that_it_describes__c
 async def test_a_session_is_added_to_on_every_turn_and_keeps_what_was_chosen__c7__b3(
     yard: Yard, client: Client, real: dict[str, Any]
 ) -> None:
-    await yard.dispatcher()
-    await yard.worker(**real)
     style = {"add": [{"adapter": STYLE, "weight": 0.5}]}
     await put(yard, {"task": "sum", "adapter": SUMS}, style)
+    await yard.dispatcher()
+    await yard.worker(**real)
     first = await client.generate(PROMPT, task="sum", session="s", max_new_tokens=2)
     then = await client.generate(PROMPT, session="s", max_new_tokens=2)
     assert [(one.rule, one.added_by) for one in (first, then)] == [("task:r0", ("r1",)), ("session", ("r1",))]

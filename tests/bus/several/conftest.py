@@ -98,7 +98,7 @@ class SeveralYard:
     async def status(self, dispatcher: str) -> DispatcherStatus:
         """What one dispatcher tells of itself."""
         subject = self.bus.subjects.dispatcher_status(dispatcher)
-        return decode(DispatcherStatus, (await self.bus.nc.request(subject, b"", timeout=10)).data)
+        return decode(DispatcherStatus, (await self.bus.nc.request(subject, b"", timeout=30)).data)
 
     async def publish(self, count: int, **given: object) -> list[str]:
         """Publish that many jobs; returns their ids."""

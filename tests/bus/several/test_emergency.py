@@ -123,6 +123,7 @@ async def test_workers_go_by_the_default_of_the_dispatcher_they_heard_last__b1(
     assert _maker(result).adapter == ADAPTER
 
 
+@pytest.mark.usefixtures("patient_looks")
 async def test_expired_cancelled_and_unreadable_jobs_end_as_they_would__g1(several: SeveralYard) -> None:
     dispatcher = await several.yard.dispatcher("d1")
     assert await several.yard.cancel("unseen") == "unknown"
@@ -160,6 +161,7 @@ async def test_what_only_another_can_serve_is_handed_to_it__b6(
     await several.yard.worker("w2", **SOON)
     await several.wait_until(lambda: _pulls(several, "w2"))
     await several.yard.worker("w1", adapters_dir=adapters, **SOON)
+    await several.wait_until(lambda: _pulls(several, "w1"))  # long after the other has heard of it
     jobs = await several.publish(10, adapter=ADAPTER)
     await several.all_answered_once(jobs)
     assert {_maker(result).worker for result in await several.results(jobs)} == {"w1"}
@@ -278,7 +280,7 @@ async def _pin(several: SeveralYard, worker: str, adapter: str) -> None:
     """Have an adapter in a slot of one worker."""
     digest = (await several.yard.record(adapter)).digest
     order = encode(AdapterOrder(digests=(digest,)))
-    await several.bus.nc.request(several.bus.subjects.control(worker, "pin"), order, timeout=10)
+    await several.bus.nc.request(several.bus.subjects.control(worker, "pin"), order, timeout=30)
 
     async def shown() -> bool:
         return digest in {slot.digest for slot in (await several.yard.advert(worker)).slots}
