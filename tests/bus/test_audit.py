@@ -61,7 +61,7 @@ async def test_every_hand_over_is_a_record_under_tenant_and_job(yard: Yard, wait
     assert sum(info["state"]["subjects"].values()) == 1
 
 
-async def test_a_drain_is_written_once_however_many_plans_it_lasts(yard: Yard) -> None:
+async def test_a_drain_is_written_once_however_many_plans_it_lasts(yard: Yard, wait_until: WaitUntil) -> None:
     """Also when a plan between them had none, because no row was free."""
     tasks = OwnedTasks(structlog.get_logger())
     audit = Audit(yard.bus, "d1", labels={"a": "x/y/a@1"}, spawn=tasks.spawn)
@@ -69,7 +69,11 @@ async def test_a_drain_is_written_once_however_many_plans_it_lasts(yard: Yard) -
     for drains in ((first,), (first,), (), (first, second), (second,)):
         audit.plan(Plan(drains=drains, prefetches=(Prefetch(worker="w3", adapter="a"),)))
     await tasks.settle()
-    await yard.bus.nc.flush()
+
+    async def stored() -> bool:  # the server has what it was sent, and stores it in a moment
+        return await yard.left("audit") >= 3
+
+    await wait_until(stored)
     written = await records(yard)
     assert [(r.worker, r.plan, r.adapter, r.for_adapter) for r in written if isinstance(r, DrainRecord)] == [
         ("w1", 1, "x/y/a@1", "b"),

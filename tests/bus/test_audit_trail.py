@@ -225,6 +225,7 @@ async def test_a_bus_that_is_killed_again_and_again_does_not_look_like_tampering
             outbox.put(yard.bus.subjects.job_audit("decision", "acme", job), {"job": job})
         await wait_until(partial(_has_sent, outbox, before + 50))
         own_server.kill()
+        await wait_until(lambda: not yard.bus.connected)
         own_server.start()
         await wait_until(lambda: yard.bus.connected)
     outbox.put(yard.bus.subjects.job_audit("decision", "acme", "end"), {"job": "end"})
@@ -251,8 +252,11 @@ async def test_a_stream_that_is_made_anew_shows_and_what_comes_then_hangs_togeth
 
     put(10)
     await tasks.settle()
-    await yard.bus.nc.flush()
-    assert await yard.left("audit") == 10
+
+    async def all_stored() -> bool:  # the server has what it was sent, and stores it in a moment
+        return await yard.left("audit") == 10
+
+    await wait_until(all_stored)
     await yard.bus.api(f"STREAM.DELETE.{stream}")
 
     def lost() -> bool:

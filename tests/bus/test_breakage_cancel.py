@@ -8,7 +8,7 @@ from typing import Protocol
 from lorayard_schemas.assignment import CancelOutcome
 
 CANCELS = 200
-"""One after the other, each asking around for 0.2 s, they would outlast the 5 s that a client waits."""
+"""One after the other, each asking around for 0.2 s, they would outlast what `cancel` waits for an answer."""
 
 
 class Yard(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from tests.bus.records import advert, record
@@ -16,6 +16,8 @@ from lorayard_shared.bus.connection import Bus
 from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
+
+WaitUntil = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ async def test_adapters_are_listed_by_name_and_version(yard: Client, bus: Bus) -
     assert listed == [("acme/tiny/a", "9"), ("acme/tiny/a", "10"), ("acme/tiny/b", "1")]
 
 
-async def test_only_living_workers_are_listed(yard: Client, bus: Bus) -> None:
+async def test_only_living_workers_are_listed(yard: Client, bus: Bus, wait_until: WaitUntil) -> None:
     """A beat carries a TTL; when it runs out the server leaves a marker without a value."""
     name = bus.subjects.bucket("workers")
     bucket = await bus.js.key_value(name)
@@ -47,11 +49,12 @@ async def test_only_living_workers_are_listed(yard: Client, bus: Bus) -> None:
     await bucket.delete("gone")
     beat = {headers.TTL: "1"}
     await bus.js.publish(f"$KV.{name}.dying", encode(advert("dying")), headers=beat)
-    watcher = await bucket.watch("dying")
-    while (await watcher.updates(timeout=20)) is not None:  # type: ignore[no-untyped-call]  # nats-py
-        pass  # the value as it is now
-    await watcher.updates(timeout=20)  # type: ignore[no-untyped-call]  # its end
-    await watcher.stop()  # type: ignore[no-untyped-call]
+
+    async def ended() -> bool:
+        found = await bus.js.get_msg(f"KV_{name}", subject=f"$KV.{name}.dying")
+        return not found.data
+
+    await wait_until(ended)
     assert [worker.worker for worker in await yard.workers()] == ["w1", "w2"]
 
 

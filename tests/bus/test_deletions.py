@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lorayard import Client
 from lorayard.errors import YardRefusedError
 from lorayard_schemas.job import Job, Lane
 from lorayard_schemas.result import ResultState
+from lorayard_shared.bus.connection import ApiError
 from lorayard_shared.bus.declare import find_drift, mend
 from lorayard_shared.bus.topology import lane_consumer, topology
 
@@ -98,9 +100,21 @@ async def test_who_declares_while_the_bucket_is_gone_is_told_so_and_may_try_agai
     await yard.dispatcher()
     await yard.worker(adapters_dir=adapters)
     async with Client(settings=yard.settings) as client:
-        await yard.bus.api(f"STREAM.DELETE.KV_{yard.bus.subjects.bucket('placements')}")
-        with pytest.raises(YardRefusedError, match="try again"):
-            await client.place(ADAPTER, pin=True)
+        bucket = f"KV_{yard.bus.subjects.bucket('placements')}"
+
+        refusals: list[str] = []
+
+        async def refused() -> bool:
+            with suppress(ApiError):  # it is not there again yet
+                await yard.bus.api(f"STREAM.DELETE.{bucket}")
+            try:
+                await client.place(ADAPTER, pin=True)
+            except YardRefusedError as error:
+                refusals.append(str(error))
+            return bool(refusals)  # else the dispatcher was about to look after it, and made it again
+
+        await wait_until(refused)
+        assert "try again" in refusals[0]
 
         async def declared() -> bool:
             try:

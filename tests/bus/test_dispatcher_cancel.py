@@ -101,6 +101,7 @@ async def test_a_finished_job_is_too_late_to_cancel(yard: Yard) -> None:
     assert (await yard.result("j")).state is ResultState.SUCCEEDED
 
 
+@pytest.mark.usefixtures("patient_looks")
 async def test_a_job_cancelled_before_it_was_seen_never_runs(yard: Yard, wait_until: WaitUntil) -> None:
     """Whatever the order in which order and job arrive."""
     await yard.dispatcher()
@@ -115,7 +116,7 @@ async def test_a_job_cancelled_before_it_was_seen_never_runs(yard: Yard, wait_un
 async def test_a_cancel_without_a_tenant_is_refused_with_the_field(yard: Yard) -> None:
     await yard.dispatcher()
     body = msgpack.packb({"tenant": "", "job": "j"})
-    reply = await yard.bus.nc.request(yard.bus.subjects.dispatcher("cancel"), body, timeout=5)
+    reply = await yard.bus.nc.request(yard.bus.subjects.dispatcher("cancel"), body, timeout=30)
     assert reply.headers is not None
     assert reply.headers["Nats-Service-Error-Code"] == "400"
     assert "tenant" in reply.headers["Nats-Service-Error"]

@@ -21,8 +21,16 @@ async def hanging(yard: Yard, name: str) -> Process:
     return await yard.worker(name, echo_hangs_on=EVIL, stall_seconds=0.3)
 
 
-async def holds(yard: Yard, worker: str) -> bool:
-    return len((await yard.advert(worker)).load.holding) > 0
+async def handed_over(yard: Yard) -> bool:
+    """Of that a worker's own advert tells only as long as it lives."""
+    return (await yard.status()).handed_over > 0
+
+
+async def hangs(yard: Yard, name: str, wait_until: WaitUntil) -> None:
+    """A whole life of one that gets such a job, which may be over before it is seen to have begun."""
+    worker = await hanging(yard, name)
+    await wait_until(lambda: not worker.running)
+    await worker.stop()
 
 
 async def test_a_job_that_a_worker_hangs_on_is_answered_by_another_once(
@@ -33,7 +41,7 @@ async def test_a_job_that_a_worker_hangs_on_is_answered_by_another_once(
     await yard.dispatcher()
     hung = await hanging(yard, "w1")
     await yard.publish(Job(id="j", prompt=EVIL))
-    await wait_until(lambda: holds(yard, "w1"))
+    await wait_until(lambda: handed_over(yard))
     await yard.worker("w2")
 
     result = await yard.result("j")
@@ -58,7 +66,7 @@ async def test_with_no_dispatcher_alive_the_lease_of_a_hung_worker_runs_out(
     first = await yard.dispatcher("d1")
     hung = await hanging(yard, "w1")
     await yard.publish(Job(id="j", prompt=EVIL))
-    await wait_until(lambda: holds(yard, "w1"))
+    await wait_until(lambda: handed_over(yard))
     await first.stop()
     await wait_until(lambda: not hung.running)
     with pytest.raises(WorkerHungError):
@@ -74,10 +82,8 @@ async def test_a_job_that_hangs_every_worker_is_poison(long_lease_yard: Yard, wa
     await yard.publish(Job(id="j", prompt=EVIL))
     for life in ("w1", "w2"):
         assert await yard.stored("j") is None
-        worker = await hanging(yard, life)
-        await wait_until(lambda worker=worker: not worker.running)
         with pytest.raises(WorkerHungError):
-            await worker.stop()
+            await hangs(yard, life, wait_until)
     error = (await yard.result("j")).error
     assert error is not None
     assert error.kind is ErrorKind.POISON

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from tests.bus.conftest import RunningServer, Yard
@@ -158,7 +158,9 @@ class States:
 
     async def _worker(self, engine: EchoEngine | None = None, *, rows: int = 4) -> None:
         await self.yard.dispatcher()
-        await self.yard.worker(engine=engine or EchoEngine(rows=rows, script=script), drain_seconds=0.0)
+        later: dict[str, Any] = {"retry_base_seconds": 600.0, "retry_cap_seconds": 600.0}
+        engine = engine or EchoEngine(rows=rows, script=script)
+        await self.yard.worker(engine=engine, drain_seconds=0.0, **later)
 
     async def _publish(self, name: str, prompt: str = "x") -> None:
         await self.yard.publish(Job(id=name, prompt=prompt))
@@ -205,6 +207,7 @@ async def test_what_a_cancel_says_of_a_job_that_just_ends_is_so__e4(states: Stat
         assert (said is CancelOutcome.CANCELLED) == (ended is ResultState.CANCELLED), number
 
 
+@pytest.mark.usefixtures("patient_looks")
 async def test_an_id_that_never_was_is_unknown__e4(states: States) -> None:
     await states.parked()
     assert await states.client.handle("typo").cancel() is CancelOutcome.UNKNOWN
@@ -231,6 +234,7 @@ async def test_a_cancel_just_after_the_bus_is_back_is_heard__e4(
         assert (await own_yard.result("j")).state is ResultState.CANCELLED
 
 
+@pytest.mark.usefixtures("patient_looks")
 async def test_many_are_cancelled_by_a_query_and_the_others_left_alone__e4(
     states: States, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
@@ -53,7 +54,8 @@ async def client(long_lease_yard: Yard) -> AsyncIterator[Client]:
 async def hold_some(yard: Yard, client: Client, wait_until: WaitUntil) -> set[str]:
     """Jobs at a worker, parked, behind the window, in a paused lane, for later and to be tried again."""
     await yard.dispatcher(window=4)
-    await yard.worker(engine=EchoEngine(rows=2, script=script), drain_seconds=0.0)
+    later: dict[str, Any] = {"retry_base_seconds": 600.0, "retry_cap_seconds": 600.0}
+    await yard.worker(engine=EchoEngine(rows=2, script=script), drain_seconds=0.0, **later)
     names = {"f", *(f"j{number}" for number in range(40)), *(f"b{number}" for number in range(5))}
     await yard.publish(Job(id="f", prompt="fail"))
 
@@ -92,6 +94,7 @@ async def test_many_in_every_state_are_cancelled_and_leave_the_streams__e4(
     assert await yard.stored("theirs", tenant="other") is None
 
 
+@pytest.mark.usefixtures("patient_looks")
 async def test_many_by_their_ids_are_told_apart__e4(long_lease_yard: Yard, client: Client) -> None:
     yard = long_lease_yard
     await yard.dispatcher()
@@ -189,6 +192,7 @@ async def test_a_job_that_comes_due_while_a_query_looks_is_not_missed__e4(
     assert looked
 
 
+@pytest.mark.usefixtures("patient_looks")
 @pytest.mark.parametrize("state", ["running", "queued", "finished", "never"])
 async def test_a_dispatcher_that_hangs_does_not_hold_up_a_cancel__e4(
     state: str, long_lease_yard: Yard, client: Client, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch

@@ -77,7 +77,7 @@ async def test_jobs_beyond_a_cap_wait_until_others_have_ended__e5(
     await wait_until(waits)
     assert (await yard.status()).handed_over == 2
     body = encode(ExplainJob(tenant="acme", job="j4"))
-    reply = await yard.bus.nc.request(yard.bus.subjects.dispatcher("explain"), body, timeout=5)
+    reply = await yard.bus.nc.request(yard.bus.subjects.dispatcher("explain"), body, timeout=30)
     told = decode(JobExplanation, reply.data)
     assert told.reason is WaitReason.CAPPED
     assert "at most 2 jobs at once" in told.detail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable
@@ -23,12 +24,12 @@ BACKLOG = 600
 
 
 async def backlog(yard: Yard, wait_until: WaitUntil, *, enabled: bool) -> None:
-    """Jobs of one tenant, 30 s of work for half of that; some are through."""
-    await yard.dispatcher(shed_hopeless=enabled)
-    soon = time.time() + 15.0
-    for number in range(BACKLOG):
-        await yard.publish(Job(id=f"j{number}", prompt="p", deadline=soon), tenant="acme")
-    await yard.worker(engine="echo", echo_delay_seconds=0.05, rows=1, lookahead=0)
+    """Jobs of one tenant, 90 s of work for half of that; some are through."""
+    await yard.dispatcher(shed_hopeless=enabled, wait_bound_seconds=(12.0, 24.0, 45.0, 90.0))
+    soon = time.time() + 45.0
+    jobs = [Job(id=f"j{number}", prompt="p", deadline=soon) for number in range(BACKLOG)]
+    await asyncio.gather(*(yard.publish(job, tenant="acme") for job in jobs))
+    await yard.worker(engine="echo", echo_delay_seconds=0.15, rows=1, lookahead=0)
 
     async def under_way() -> bool:
         return (await yard.status()).handed_over >= 10
@@ -57,13 +58,13 @@ async def test_a_job_that_would_wait_beyond_its_deadline_is_told_so_at_once__e5(
     await backlog(yard, wait_until, enabled=True)
     async with Client(settings=yard.settings, tenant="acme") as client:
         with pytest.raises(JobExpiredError, match=r"jobs of its tenant .* go first") as it:
-            await client.generate("p", deadline_seconds=16, timeout_seconds=40)
+            await client.generate("p", deadline_seconds=48, timeout_seconds=100)
         assert it.value.result.error is not None
         assert it.value.result.error.code == "shed"
         # One that goes before those, one with time enough, another tenant's, and one without a deadline.
-        await yard.publish(Job(id="first", prompt="p", deadline=time.time() + 8), tenant="acme")
-        await yard.publish(Job(id="later", prompt="p", deadline=time.time() + 60), tenant="acme")
-        await yard.publish(Job(id="other", prompt="p", deadline=time.time() + 16), tenant="other")
+        await yard.publish(Job(id="first", prompt="p", deadline=time.time() + 24), tenant="acme")
+        await yard.publish(Job(id="later", prompt="p", deadline=time.time() + 180), tenant="acme")
+        await yard.publish(Job(id="other", prompt="p", deadline=time.time() + 48), tenant="other")
         await yard.publish(Job(id="ever", prompt="p"), tenant="acme")
         assert (await yard.result("first")).state is ResultState.SUCCEEDED
         await taken(yard, wait_until, BACKLOG + 5)
@@ -73,7 +74,7 @@ async def test_a_job_that_would_wait_beyond_its_deadline_is_told_so_at_once__e5(
 @pytest.mark.usefixtures("quick_judge")
 async def test_shedding_by_deadline_can_be_turned_off__e5(yard: Yard, wait_until: WaitUntil) -> None:
     await backlog(yard, wait_until, enabled=False)
-    await yard.publish(Job(id="late", prompt="p", deadline=time.time() + 16), tenant="acme")
+    await yard.publish(Job(id="late", prompt="p", deadline=time.time() + 48), tenant="acme")
     await taken(yard, wait_until, BACKLOG + 1)
     assert (await yard.status()).shed_hopeless == 0
     assert await yard.stored("late") is None

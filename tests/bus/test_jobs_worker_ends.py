@@ -10,7 +10,7 @@ import structlog
 
 from lorayard_cli.worker_ends import worker_ends
 from lorayard_schemas.assignment import WorkerLoad
-from lorayard_schemas.audit import WorkerEnd
+from lorayard_schemas.audit import WorkerEnd, WorkerEndRecord
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import JobResult, ResultState
 from lorayard_shared.bus.connection import Bus
@@ -54,6 +54,17 @@ class Yard(Protocol):
     async def left(self, kind: str = "jobs") -> int: ...
 
 
+async def last_word(yard: Yard, wait_until: WaitUntil) -> WorkerEndRecord:
+    """The one of w1, which the server stores a moment after it was sent."""
+
+    async def there() -> bool:
+        return bool(await worker_ends(yard.bus, "w1"))
+
+    await wait_until(there)
+    (end,) = await worker_ends(yard.bus, "w1")
+    return end
+
+
 async def test_a_worker_that_hangs_leaves_its_stacks_where_an_operator_finds_them(
     yard: Yard, wait_until: WaitUntil
 ) -> None:
@@ -63,7 +74,7 @@ async def test_a_worker_that_hangs_leaves_its_stacks_where_an_operator_finds_the
     await wait_until(lambda: not hung.running)
     with pytest.raises(WorkerHungError):
         await hung.stop()
-    (end,) = await worker_ends(yard.bus, "w1")
+    end = await last_word(yard, wait_until)
     assert (end.end, len(end.jobs)) == (WorkerEnd.HUNG, 1)
     assert "echo-engine" in end.reason
     assert "echo.py" in end.stacks
@@ -83,7 +94,7 @@ async def test_a_worker_is_recycled_after_its_jobs_and_loses_none(yard: Yard, wa
     await yard.worker("w1", recycle_jobs=1000)
     results = [await yard.result(f"j{number}") for number in range(20)]
     assert {(result.state, result.attempt) for result in results} == {(ResultState.SUCCEEDED, 1)}
-    (end,) = await worker_ends(yard.bus, "w1")
+    end = await last_word(yard, wait_until)
     assert end.end is WorkerEnd.RECYCLED
     assert await yard.left("results") == 20
 

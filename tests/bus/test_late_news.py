@@ -28,6 +28,7 @@ KINDS = ("adapters", "aliases")
 async def hears(yard: Yard, adapters: Path, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Once it is set, the dispatcher hears of adapters and aliases; its worker has one."""
     hears = asyncio.Event()
+    monkeypatch.setattr("lorayard_shared.bus.late_news.CAUGHT_UP_SECONDS", 600.0)
 
     class Late(BucketWatch):
         async def run(self) -> None:
@@ -62,9 +63,11 @@ async def test_a_job_waits_for_the_news_of_what_it_names__d3_d4(
 
 
 async def test_a_flood_of_misspelt_names_costs_few_reads_and_all_are_refused__g3(
-    yard: Yard, adapters: Path
+    yard: Yard, adapters: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
+    # The longer between two looks, the less it matters how long the yard has to do with them all.
+    monkeypatch.setattr("lorayard_shared.bus.late_news.GAP_SECONDS", 1.0)
 
     async def hear(message: Msg) -> None:
         asked.append(message.subject)

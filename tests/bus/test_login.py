@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +22,16 @@ pytestmark = pytest.mark.bus
 
 
 @pytest.fixture
-def locked_server(tmp_path: Path) -> Iterator[RunningServer]:
+async def locked_server(tmp_path: Path) -> AsyncIterator[RunningServer]:
+    """It answers."""
     server = prepare_bus_server(tmp_path / "bus")
     config = json.loads(server.config.read_text())
     login = {"user": "me", "password": "secret"}
     server.config.write_text(json.dumps({**config, "authorization": login}))
     running = RunningServer(server, tmp_path / "server.log")
     running.start()
+    known = YardSettings(url=running.url, user="me", password=SecretStr("secret"), connect_timeout_seconds=60)
+    await (await connect(known, name="starts")).close()
     yield running
     running.kill()
 

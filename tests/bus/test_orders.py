@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
@@ -197,7 +198,7 @@ async def test_nobody_is_asked_on_behalf_of_the_dead__g1(desk: Desk, adapters: P
 
 
 async def test_a_worker_that_never_answers_holds_nothing_up__b6(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
     monkeypatch.setattr("lorayard_dispatcher.orders.ANSWER_SECONDS", 0.05)
     await desk.listen("mute")
@@ -218,7 +219,7 @@ async def test_a_worker_that_never_answers_holds_nothing_up__b6(
     assert not desk.tasks[0].done()
     await desk.answered()
     assert desk.counts == (1, 0, 1, 0)
-    assert len(desk.heard) == 1
+    await wait_until(lambda: len(desk.heard) == 1)
     assert not desk.fetching("mute")
 
 
@@ -235,7 +236,8 @@ async def test_a_cold_adapter_is_staged_while_rows_run_and_its_job_waits_for_no_
 ) -> None:
     """The whole way: plan, order, advert, plan."""
     await yard.dispatcher(prewarm_copies=0, early_reads=0)
-    await yard.worker(adapters_dir=adapters, rows=3, slots=2, echo_delay_seconds=1.0, echo_disk_seconds=0.1)
+    ends: dict[str, Any] = {"echo_delay_seconds": 600.0, "drain_seconds": 0.0}
+    await yard.worker(adapters_dir=adapters, rows=3, slots=2, echo_disk_seconds=0.1, **ends)
     for name in ("one", "two"):
         await yard.publish(Job(id=name, prompt="p"), adapter=f"{ADAPTER}@1")
 
@@ -243,7 +245,7 @@ async def test_a_cold_adapter_is_staged_while_rows_run_and_its_job_waits_for_no_
         return (await yard.advert()).rows_running == 2
 
     await wait_until(runs)
-    await yard.publish(Job(id="cold", prompt="p"), adapter=f"{ADAPTER}@2")
+    await yard.publish(Job(id="cold", prompt="p", run_limit_seconds=0.1), adapter=f"{ADAPTER}@2")
     cold = await yard.result("cold")
     assert cold.maker is not None
     assert cold.maker.tier == "host"
@@ -262,7 +264,8 @@ async def test_every_adapter_is_in_host_memory_somewhere_before_the_first_job__c
 
     async def there() -> bool:
         held = [digest for name in ("w1", "w2") for digest in (await yard.advert(name)).host]
-        return sorted(held) == sorted(digests)
+        arrived = (await yard.status()).prefetches_arrived  # as far as the dispatcher knows
+        return sorted(held) == sorted(digests) and arrived == 2
 
     await wait_until(there)
     for version in ("1", "2"):

@@ -67,7 +67,7 @@ async def test_a_request_that_nobody_cancels_answers_or_raises_as_ever(bus: Bus)
         await request.respond(b"here")
 
     await bus.nc.subscribe(SUBJECT, cb=answer)
-    assert (await bus.nc.request(SUBJECT, b"")).data == b"here"
+    assert (await bus.nc.request(SUBJECT, b"", timeout=30)).data == b"here"
 
 
 async def test_requests_at_once_each_get_their_own_answer(bus: Bus) -> None:

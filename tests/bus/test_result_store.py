@@ -116,7 +116,7 @@ async def test_only_a_stored_result_is_announced(bus: Bus, wait_until: WaitUntil
     await store.store(answer("first"))
     await store.store(answer("second"))
     await store.store(answer("other", job="k"))
-    texts = [decode(JobResult, (await announced.next_msg(timeout=5)).data).text for _ in range(2)]
+    texts = [decode(JobResult, (await announced.next_msg(timeout=30)).data).text for _ in range(2)]
     assert texts == ["first", "other"]
 
 

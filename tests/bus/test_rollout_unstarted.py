@@ -121,7 +121,7 @@ class Full:
         subject = self.yard.bus.subjects.control("w1", verb)
 
         async def followed() -> bool:
-            reply = decode(OrderReply, (await self.yard.bus.nc.request(subject, body, timeout=5)).data)
+            reply = decode(OrderReply, (await self.yard.bus.nc.request(subject, body, timeout=30)).data)
             return reply.answers[0].outcome is OrderOutcome.THERE
 
         await self._wait_until(followed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -157,8 +158,8 @@ async def test_a_conversation_of_twenty_turns_stays_on_one_worker_beside_other_l
     await yard.dispatcher(prefill_seconds_per_token=10.0)  # nothing is dearer here than moving
     for name in ("w1", "w2", "w3"):
         await yard.worker(name, adapters_dir=adapters, rows=2, lookahead=0, echo_delay_seconds=0.02)
-    for number in range(2_000):
-        await yard.publish(Job(id=f"load-{number}", prompt="x"), lane=Lane.BULK, adapter=ADAPTER)
+    load = [Job(id=f"load-{number}", prompt="x") for number in range(2_000)]
+    await asyncio.gather(*(yard.publish(job, lane=Lane.BULK, adapter=ADAPTER) for job in load))
     first = await turn(yard, "first", adapter=ADAPTER)
     made = [await turn(yard, f"t{number}") for number in range(20)]
     assert await yard.left() > 0, "there was other load to the end"

@@ -92,7 +92,7 @@ async def test_a_stop_at_any_moment_of_the_start_ends_it(settings: YardSettings,
             await asyncio.sleep(0)
         stop.set()
         await running
-        assert asyncio.all_tasks() == before
+        assert asyncio.all_tasks() <= before
 
 
 @pytest.mark.parametrize("run", [dispatcher, worker])

@@ -182,7 +182,7 @@ async def test_a_failure_that_may_pass_is_tried_again_with_its_history(
     await yard.publish(job("stays"), lane=Lane.HIGH)
     told = {}
     for _ in range(2):
-        message = await delayed.next_msg(timeout=5)
+        message = await delayed.next_msg(timeout=60)
         told[message.subject.rpartition(".")[2]] = message.headers or {}
     assert told["passes"]["Yard-Attempt"] == "2"
     assert '"attempt":1,"worker":"w1","code":"engine_error"' in told["passes"]["Yard-History"]

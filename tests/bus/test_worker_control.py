@@ -48,7 +48,7 @@ def scan(adapters: Path) -> Catalog:
 
 
 async def send(yard: Yard, verb: str, body: bytes) -> dict[str, str] | OrderReply:
-    reply = await yard.bus.nc.request(yard.bus.subjects.control("w1", verb), body, timeout=5)
+    reply = await yard.bus.nc.request(yard.bus.subjects.control("w1", verb), body, timeout=30)
     return dict(reply.headers) if reply.headers else decode(OrderReply, reply.data)
 
 
@@ -185,13 +185,16 @@ def test_a_worker_with_enough_on_the_way_takes_no_more_prefetches__g3() -> None:
     ]
 
 
-async def assign(yard: Yard, name: str, digest: str | None = None) -> list[RefusalReason]:
-    """Hand a job over; its lease is `lease.{name}`."""
+async def assign(
+    yard: Yard, name: str, digest: str | None = None, *, seconds: float = 0.05
+) -> list[RefusalReason]:
+    """Hand a job over that runs so long; its lease is `lease.{name}`."""
+    body = Job(id=name, prompt=name, run_limit_seconds=seconds)
     job = AssignedJob(
         key=f"TEST-{name}",
         lease=f"lease.{name}",
         subject=f"{yard.bus.settings.prefix}.jobs.normal.acme._",
-        body=encode(Job(id=name, prompt=name)),
+        body=encode(body),
         adapter=None if digest is None else AdapterRef(name=ADAPTER, version="1", digest=digest),
     )
     sent = Assignment(
@@ -202,7 +205,7 @@ async def assign(yard: Yard, name: str, digest: str | None = None) -> list[Refus
         load_subject=f"{yard.bus.settings.prefix}.load.test",
         jobs=(job,),
     )
-    reply = await yard.bus.nc.request(yard.bus.subjects.assign("w1"), encode(sent), timeout=5)
+    reply = await yard.bus.nc.request(yard.bus.subjects.assign("w1"), encode(sent), timeout=30)
     return [refusal.reason for refusal in decode(AssignmentReply, reply.data).refusals]
 
 
@@ -211,9 +214,9 @@ async def test_a_worker_is_dedicated_and_back_and_its_jobs_lose_no_attempt__b8(
 ) -> None:
     """What it held for others goes back to the stream, for who can run it."""
     waits = await yard.bus.nc.subscribe("lease.waits")
-    await yard.worker(adapters_dir=adapters, rows=1, lookahead=4, echo_delay_seconds=0.3)
-    for name, digest in (("runs", None), ("waits", None), ("own", digests[0])):
-        assert await assign(yard, name, digest) == []
+    await yard.worker(adapters_dir=adapters, rows=1, lookahead=4, echo_delay_seconds=600.0)
+    for name, digest, seconds in (("runs", None, 2.0), ("waits", None, 0.05), ("own", digests[0], 0.05)):
+        assert await assign(yard, name, digest, seconds=seconds) == []
     two = (OrderOutcome.REFUSED, "2 adapters: a worker serves one alone, or all")
     assert await order(yard, OrderVerb.DEDICATE, *digests[:2]) == [two] * 2
     assert await order(yard, OrderVerb.DEDICATE, digests[0]) == [QUEUED]
@@ -225,7 +228,7 @@ async def test_a_worker_is_dedicated_and_back_and_its_jobs_lose_no_attempt__b8(
         (OrderOutcome.REFUSED, f"{alone}, and uses no slots")
     ]
     assert await order(yard, OrderVerb.UNDEDICATE, digests[1]) == [(OrderOutcome.REFUSED, alone)]
-    assert (await waits.next_msg(timeout=5)).data == b"-NAK"
+    assert (await waits.next_msg(timeout=30)).data == b"-NAK"
     for name in ("runs", "own"):
         assert (await yard.result(name)).state is ResultState.SUCCEEDED
     assert (await yard.advert()).dedicated == digests[0]
@@ -240,7 +243,7 @@ async def test_a_stopping_worker_follows_no_orders(
     yard: Yard, adapters: Path, digests: list[str], wait_until: WaitUntil
 ) -> None:
     await yard.dispatcher()
-    worker: Process = await yard.worker(adapters_dir=adapters, echo_delay_seconds=1.0)
+    worker: Process = await yard.worker(adapters_dir=adapters, echo_delay_seconds=600.0, drain_seconds=600.0)
     await yard.publish(Job(id="j", prompt="j"))
 
     async def handed_over() -> bool:
@@ -256,4 +259,5 @@ async def test_a_stopping_worker_follows_no_orders(
     assert await order(yard, OrderVerb.PREFETCH, digests[0]) == [
         (OrderOutcome.REFUSED, "the worker is stopping")
     ]
+    await yard.cancel("j")
     await stopping

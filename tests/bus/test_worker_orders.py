@@ -24,6 +24,9 @@ from lorayard_schemas.assignment import (
 from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import Job
 from lorayard_schemas.result import ResultState
+from lorayard_workers.engine.echo import EchoEngine
+from lorayard_workers.engine.protocol import OnTokens, Sink
+from lorayard_workers.engine.request import GenerationRequest
 from lorayard_workers.service.held_jobs import FORCED_JOBS
 
 pytestmark = pytest.mark.bus
@@ -35,6 +38,21 @@ OTHER_DIGEST = "sha256:" + "0" * 64
 
 def job(name: str, prompt: str | None = None) -> Job:
     return Job(id=name, prompt=name if prompt is None else prompt)
+
+
+class Slow(EchoEngine):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: list[tuple[GenerationRequest, Sink]] = []
+
+    def submit(self, request: GenerationRequest, sink: Sink, on_tokens: OnTokens | None = None) -> None:
+        self._asked.append((request, sink))
+
+    def end(self) -> None:
+        for request, sink in self._asked:
+            super().submit(request, sink)
 
 
 _keys = itertools.count(1)
@@ -62,7 +80,7 @@ async def assign(yard: Yard, *jobs: AssignedJob, epoch: int | None = None) -> As
         load_subject=f"{yard.bus.settings.prefix}.load.test",
         jobs=jobs,
     )
-    reply = await yard.bus.nc.request(yard.bus.subjects.assign("w1"), encode(sent), timeout=5)
+    reply = await yard.bus.nc.request(yard.bus.subjects.assign("w1"), encode(sent), timeout=30)
     return decode(AssignmentReply, reply.data)
 
 
@@ -127,7 +145,7 @@ async def test_a_job_given_again_is_answered_in_the_name_of_what_it_runs_with__b
     moved = {"lease": "another.lease", "adapter": ref, "alias": alias, "rule": "explicit"}
     assert (await assign(yard, one.model_copy(update=moved))).refusals == ()
     cancel = yard.bus.subjects.control("w1", "cancel")
-    await yard.bus.nc.request(cancel, encode(CancelJob(tenant="acme", job="j")), timeout=5)
+    await yard.bus.nc.request(cancel, encode(CancelJob(tenant="acme", job="j")), timeout=30)
 
     async def answered() -> bool:
         return not (await yard.advert()).load.holding
@@ -151,7 +169,7 @@ async def test_an_adapter_the_worker_has_no_files_of_is_refused(yard: Yard, adap
 async def test_a_malformed_order_is_answered_with_its_field(verb: str, yard: Yard) -> None:
     await yard.worker()
     subject = f"{yard.bus.settings.prefix}.worker.w1.{verb}"
-    reply = await yard.bus.nc.request(subject, b'{"dispatcher": 5, "tenant": 5}', timeout=5)
+    reply = await yard.bus.nc.request(subject, b'{"dispatcher": 5, "tenant": 5}', timeout=30)
     assert reply.headers is not None
     assert reply.headers["Nats-Service-Error-Code"] == "400"
     assert {"dispatcher", "tenant"} & set(reply.headers["Nats-Service-Error"].replace(":", "").split())
@@ -160,7 +178,7 @@ async def test_a_malformed_order_is_answered_with_its_field(verb: str, yard: Yar
 async def test_a_job_that_is_not_here_is_not_cancelled_here(yard: Yard) -> None:
     await yard.worker()
     body = encode(CancelJob(tenant="acme", job="j"))
-    reply = await yard.bus.nc.request(yard.bus.subjects.control("w1", "cancel"), body, timeout=5)
+    reply = await yard.bus.nc.request(yard.bus.subjects.control("w1", "cancel"), body, timeout=30)
     assert decode(CancelReply, reply.data).outcome is CancelOutcome.NOT_HERE
 
 
@@ -168,7 +186,8 @@ async def test_a_draining_worker_refuses_and_the_job_goes_elsewhere(
     yard: Yard, wait_until: WaitUntil
 ) -> None:
     await yard.dispatcher()
-    first = await yard.worker("w1", echo_delay_seconds=1.0)
+    slow = Slow()
+    first = await yard.worker("w1", engine=slow, drain_seconds=600.0)
     await yard.publish(job("running"))
 
     async def handed_over() -> bool:
@@ -185,7 +204,9 @@ async def test_a_draining_worker_refuses_and_the_job_goes_elsewhere(
     assert [refusal.reason for refusal in reply.refusals] == [RefusalReason.DRAINING]
     await yard.worker("w2")
     await yard.publish(job("after"))
-    after, before = (await yard.result("after")).maker, (await yard.result("running")).maker
+    after = (await yard.result("after")).maker
+    slow.end()
+    before = (await yard.result("running")).maker
     assert after is not None
     assert before is not None
     assert (before.worker, after.worker) == ("w1", "w2"), "what ran finished where it was"
@@ -198,4 +219,4 @@ async def test_a_stopping_worker_gives_back_each_lease_itself(yard: Yard) -> Non
     worker = await yard.worker(echo_delay_seconds=60, drain_seconds=0.0)
     await assign(yard, assigned(yard, "j").model_copy(update={"lease": "a.lease"}))
     await worker.stop()
-    assert (await told.next_msg(timeout=5)).data == b"-NAK"
+    assert (await told.next_msg(timeout=30)).data == b"-NAK"

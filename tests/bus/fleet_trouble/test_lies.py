@@ -78,10 +78,10 @@ async def test_an_advert_that_speaks_for_another_worker_takes_nothing_from_it__g
     await yard.worker("w1", echo_delay_seconds=0.5)
     names = await publish(yard, 8)
 
-    async def all_there() -> bool:
-        return len((await yard.advert()).load.holding) == 8
+    async def all_given() -> bool:
+        return (await yard.status()).handed_over == 8
 
-    await wait_until(all_there)
+    await wait_until(all_given)
     liar = Impostor(yard.bus, "w1")
     await liar.beat(key="x")
 

@@ -116,9 +116,12 @@ async def test_a_failure_for_good_leaves_no_letter(yard: Yard) -> None:
 async def test_a_retry_never_waits_past_the_deadline(yard: Yard) -> None:
     await yard.dispatcher()
     await yard.worker(engine=failing("engine_error"), retry_base_seconds=600.0)
-    await yard.publish(Job(id="j", prompt="x", deadline=time.time() + 1.0))
-    result = await yard.result("j")
-    assert result.state is ResultState.EXPIRED
+    for seconds in (1, 5, 40):  # a machine that is busy may not come to the first attempt in time
+        await yard.publish(Job(id=f"j{seconds}", prompt="x", deadline=time.time() + seconds))
+        result = await yard.result(f"j{seconds}")
+        assert result.state is ResultState.EXPIRED
+        if result.attempts:
+            break
     assert [one.code for one in result.attempts] == ["engine_error"]
 
 
@@ -127,7 +130,7 @@ async def test_not_now_costs_no_attempt__e3(yard: Yard) -> None:
     heard = await yard.bus.nc.subscribe(yard.bus.subjects.delayed)
     await yard.worker(engine=failing("store_unreachable", 1), max_attempts=1)
     await yard.publish(Job(id="j", prompt="x"))
-    told = (await heard.next_msg(timeout=10)).headers or {}
+    told = (await heard.next_msg(timeout=60)).headers or {}
     assert told[headers.ATTEMPT] == "1"
     assert told[headers.SNOOZED].startswith("1 ")
     result = await yard.result("j")

@@ -67,7 +67,7 @@ async def pull(yard: Yard, stream: str, name: str, seconds: float = 5.0) -> str 
     heard = await yard.bus.nc.subscribe(inbox)
     wanted = json.dumps({"batch": 1, "expires": int(seconds * 1e9)}).encode()
     await yard.bus.nc.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", wanted, reply=inbox)
-    message = await heard.next_msg(timeout=5)
+    message = await heard.next_msg(timeout=30)
     await heard.unsubscribe()
     return message.reply or None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -144,7 +144,7 @@ async def test_without_a_port_nothing_listens(yard: Yard) -> None:
 
     before = listening()
     await yard.dispatcher()
-    assert listening() == before
+    assert listening() <= before
 
 
 async def test_a_port_that_is_taken_refuses_to_start__g3(yard: Yard, metrics_port: Ports) -> None:
@@ -176,9 +176,12 @@ async def test_a_blocked_loop_shows_as_one(yard: Yard, metrics_port: Ports, scra
     """What hangs still says so: a scrape that timed out would say that the machine is gone."""
     port = metrics_port()
     await yard.dispatcher(metrics_port=port)
-    asked = asyncio.ensure_future(scrape(port))
-    await asyncio.sleep(0)  # its thread has begun
-    time.sleep(3.0)  # noqa: ASYNC251  # this is what it is about
-    page = await asked
+
+    def read() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
+            return str(page.read().decode())
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        page = Scrape(pool.submit(read).result())  # until then this loop is blocked, which is what is tested
     assert page("lorayard_process_answers") == 0
     assert (await scrape(port))("lorayard_process_answers") == 1
