@@ -7,14 +7,17 @@ of the model's module tree, and ten times the time, nearly all of it Python that
 
 from __future__ import annotations
 
+import functools
+import importlib
 import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 import torch
-from peft.utils import merge_utils
 from torch import Tensor
 
 from lorayard_workers.engine.request import Composition, CompositionPolicy
@@ -68,12 +71,24 @@ class Combiner:
 
 
 def _peft_method(composition: Composition) -> Callable[[list[Tensor], Tensor], Tensor]:
-    methods: Any = merge_utils
-    method = getattr(methods, str(composition.policy))
+    method = getattr(_merge_utils(), str(composition.policy))
     settings: dict[str, object] = {"density": composition.density}
     if composition.policy in (CompositionPolicy.TIES, CompositionPolicy.DARE_TIES):
         settings["majority_sign_method"] = str(composition.majority_sign or "total")
     return lambda tensors, weights: method(tensors, weights, **settings)
+
+
+@functools.cache
+def _merge_utils() -> Any:
+    """`peft.utils.merge_utils`, which needs only torch: by itself, since all of PEFT takes a second."""
+    peft = find_spec("peft")
+    folders = peft.submodule_search_locations if peft is not None else None
+    found = PathFinder.find_spec("merge_utils", [f"{folder}/utils" for folder in folders or ()])
+    if found is None or found.loader is None:
+        return importlib.import_module("peft.utils.merge_utils")
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
 
 
 def _concatenated(updates: Sequence[Update]) -> tuple[Tensor, Tensor]:
