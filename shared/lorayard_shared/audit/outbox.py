@@ -6,6 +6,7 @@ an answer per record would double what the server and this loop have to do for i
 
 A chain goes on only while it is known to arrive. After a lost connection, a refusal or no answer the next
 record begins a new one, alone, and the others wait for the server's word about it (`lorayard_shared.audit`).
+Each question has a subject of its own for its answer: one that comes late is not taken for the next one's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack
@@ -51,6 +53,19 @@ Record = tuple[str, dict[str, Any]]
 """Subject and body. A plain map: a model for each job would cost more than the rest of the record."""
 
 
+@dataclass(slots=True)
+class _Question:
+    """What the server was asked, and has not answered yet."""
+
+    subject: str
+    """Where it is to answer this one, and no other."""
+    records: int
+    """Lost, if it does not, or refuses."""
+    writer: str = ""
+    number: int = 0
+    """The record that it is about."""
+
+
 class AuditOutbox:
     """Of one process that has many records to write: a dispatcher, a worker."""
 
@@ -71,8 +86,8 @@ class AuditOutbox:
         self._later: asyncio.TimerHandle | None = None
         self._heard = asyncio.Event()
         self._inbox = ""
-        self._unanswered = self._asked = 0
-        self._asked_about = ("", 0)
+        self._unanswered = self._questions = 0
+        self._question: _Question | None = None
         self._asked_at = 0.0
         self._told = Repeated(every_seconds=TELL_SECONDS, clock=time.monotonic)
         bus.on_reconnect(self._go_on)
@@ -153,8 +168,8 @@ class AuditOutbox:
             self._lose(lost, str(error))
         else:
             self.sent += len(records)
-            if reply:
-                self._asked_about = (self._chain.writer, self._chain.number)
+            if reply and self._question is not None:
+                self._question.writer, self._question.number = self._chain.writer, self._chain.number
 
     def _chained(self, subject: str, reply: str, body: dict[str, Any]) -> Post:
         packed = msgpack.packb(body)
@@ -178,29 +193,33 @@ class AuditOutbox:
         """Where the server is to answer; records of a question without an answer are lost."""
         if not self._inbox:
             self._inbox = self._bus.nc.new_inbox()
-            await self._bus.nc.subscribe(self._inbox, cb=self._answered)
-        if self._asked:
+            await self._bus.nc.subscribe(f"{self._inbox}.*", cb=self._answered)
+        if self._question is not None:
             if self._sure:
                 self._doubt()
-            self._lose(self._asked, "no answer")
+            self._lose(self._question.records, "no answer")
         self._asked_at = time.monotonic()
-        self._asked, self._unanswered = self._unanswered, 0
-        return self._inbox
+        self._questions += 1
+        asked = _Question(subject=f"{self._inbox}.{self._questions}", records=self._unanswered)
+        self._question, self._unanswered = asked, 0
+        return asked.subject
 
     async def _answered(self, message: Msg) -> None:
-        asked, self._asked = self._asked, 0
-        writer, number = self._asked_about
+        question = self._question
+        if question is None or message.subject != question.subject:
+            return  # it comes late: what it is about was told as lost, and its chain is given up
+        self._question = None
         self._heard.set()
         with suppress(ValueError):
             if "error" not in json.loads(message.data):
-                if writer == self._chain.writer:  # else it was about a chain that is given up
+                if question.writer == self._chain.writer:  # else it was about a chain that is given up
                     self._sure = True
-                    self._chain.confirm(number)
+                    self._chain.confirm(question.number)
                 return
         if self._sure:
             self._doubt()
         reason = message.data.decode(errors="replace") or "there is no stream of audit records"
-        self._lose(asked, reason)
+        self._lose(question.records, reason)
 
     def _lose(self, count: int, reason: str) -> None:
         self.lost += count
