@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +25,7 @@ from lorayard_schemas.trace_context import trace_fields
 from lorayard_shared.bus.scanning import Lying, last_sequence, walk
 
 if TYPE_CHECKING:
+    from lorayard.cancel_together import Told
     from lorayard.link import Link
 
 MOST = 10_000
@@ -110,19 +111,12 @@ async def cancel_many(link: Link, job_ids: Iterable[str]) -> CancelReport:
     Raises:
         InvalidRequestError: one of them cannot be a job's id; none was cancelled.
     """
-
-    from lorayard.cancel_together import end_jobs  # with all that reads workers' adverts
-
     ids = list(dict.fromkeys(check_job_id(job_id) for job_id in job_ids))
-    report = CancelReport(outcomes=await end_jobs(link, [MeantJob(job=job_id) for job_id in ids]))
-    await _tell(link, report, "")
-    return report
+    return CancelReport(outcomes=await _ended(link, [MeantJob(job=job_id) for job_id in ids], ""))
 
 
 async def cancel_where(link: Link, query: CancelQuery, *, most: int, dry_run: bool) -> CancelReport:
     """Cancel the unfinished jobs that fit, the oldest first, in whatever state; see `Client.cancel_where`."""
-    from lorayard.cancel_together import end_jobs
-
     query.check()
     if most < 1:
         raise InvalidRequestError(field="most", reason="must be 1 or more")
@@ -131,19 +125,20 @@ async def cancel_where(link: Link, query: CancelQuery, *, most: int, dry_run: bo
     if dry_run:
         none = dict.fromkeys((one.job for one in meant), CancelOutcome.NOT_HERE)
         return CancelReport(outcomes=none, beyond=beyond)
-    report = CancelReport(outcomes=await end_jobs(link, meant), beyond=beyond)
-    await _tell(link, report, query.told)
-    return report
+    return CancelReport(outcomes=await _ended(link, meant, query.told), beyond=beyond)
 
 
-async def _tell(link: Link, report: CancelReport, query: str) -> None:
-    """Who did it, for the audit trail; what became of each job is in its own records."""
-    if not report.outcomes:
-        return
-    ids = list(report.outcomes)
-    job = ids[0] if len(ids) == 1 else ""
+async def _ended(link: Link, meant: Sequence[MeantJob], query: str) -> Told:
+    """End them, and keep in the audit trail who did; what became of each is in its own records."""
+    from lorayard.cancel_together import end_jobs  # with all that reads workers' adverts
+
+    if not meant:
+        return {}
+    ids = [one.job for one in meant]
     named = ", ".join(ids[:MOST_TOLD]) + (" ..." if len(ids) > MOST_TOLD else "")
-    await link.tell_act("cancel", tenant=link.tenant, job=job, jobs=len(ids), about=query or named)
+    job = ids[0] if len(ids) == 1 else ""
+    async with link.acting("cancel", tenant=link.tenant, job=job, jobs=len(ids), about=query or named):
+        return await end_jobs(link, meant)
 
 
 async def _find(link: Link, query: CancelQuery) -> list[MeantJob]:

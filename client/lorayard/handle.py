@@ -147,9 +147,14 @@ class JobHandle:
             BusUnavailableError: the bus is away.
         """
         from lorayard.cancel import cancel_job
+        from lorayard.link import NOT_CONFIRMED
 
-        outcome = await cancel_job(self._link, self.id)
-        await self._link.tell_act("cancel", tenant=self._link.tenant, job=self.id, about=outcome.value)
+        came_of_it = NOT_CONFIRMED
+        try:
+            outcome = await cancel_job(self._link, self.id)
+            came_of_it = outcome.value
+        finally:
+            await self._link.tell_act("cancel", tenant=self._link.tenant, job=self.id, about=came_of_it)
         return outcome
 
     async def _awaited(self, wire: JobResult | None) -> Result:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +19,9 @@ from lorayard_shared.bus.payloads import PayloadStore
 
 if TYPE_CHECKING:
     from lorayard_shared.registry.records import Author
+
+NOT_CONFIRMED = "not confirmed"
+"""What came of an act that was broken off, or got no answer: it may have been done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,19 @@ class Link:
 
         actor = self.settings.actor
         await tell_act(self.bus, actor=actor, verb=verb, tenant=tenant, job=job, jobs=jobs, about=about)
+
+    @asynccontextmanager
+    async def acting(
+        self, verb: str, *, tenant: str | None, job: str = "", jobs: int = 1, about: str = ""
+    ) -> AsyncGenerator[None]:
+        """Do it while `tell_act` writes: who is broken off in the midst has done some of it all the same."""
+        telling = asyncio.create_task(
+            self.tell_act(verb, tenant=tenant, job=job, jobs=jobs, about=about), name=f"audit-{verb}"
+        )
+        try:
+            yield
+        finally:
+            await telling
 
     @classmethod
     async def open(cls, settings: ClientSettings, *, name: str) -> Self:

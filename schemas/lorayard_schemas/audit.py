@@ -225,9 +225,9 @@ class ActRecord(Message):
     job: str = ""
     """Empty: of many."""
     jobs: int = Field(default=1, ge=0)
-    """How many, where that is known: before a purge or redrive of all that fits, it is 0."""
+    """How many are meant, where that is known: before a purge or redrive of all that fits, it is 0."""
     about: str = ""
-    """Which ones were meant, or what came of it."""
+    """Which ones were meant, or what came of it: `not confirmed` where nobody answered."""
 
 
 class RegistryChange(Message):

@@ -15,6 +15,7 @@ from lorayard.dead.letter_page import LetterPage, letters_subject, read_letters
 from lorayard.dead.redriving import Redriven, check_adapter, failed, redrive, take_away
 from lorayard.errors import LetterUnknownError, LorayardError
 from lorayard.job_ids import check_job_id
+from lorayard.link import NOT_CONFIRMED
 from lorayard.registry.known import read_registry
 from lorayard_shared.bus.scanning import walk
 from lorayard_shared.jobs.adapter_registry import AdapterRegistry
@@ -99,9 +100,12 @@ class DeadLetters:
         link, adapter = self._open_link(), check_adapter(to_adapter)
         async with Answering(link):
             found, registered = await _find(link, letter), await _registered(link)
-            report = await redrive(link, found, adapter, registered)
-            about = f"{report.outcome.value} as {report.new_job}" if report.new_job else report.outcome.value
-            await link.tell_act("redrive", tenant=found.tenant, job=found.job or "", about=about)
+            about = NOT_CONFIRMED
+            try:
+                report = await redrive(link, found, adapter, registered)
+                about = report.outcome.value + (f" as {report.new_job}" if report.new_job else "")
+            finally:
+                await link.tell_act("redrive", tenant=found.tenant, job=found.job or "", about=about)
             return report
 
     async def redrive_all(
@@ -136,8 +140,9 @@ class DeadLetters:
         link = self._open_link()
         async with Answering(link):
             found = await _find(link, letter)
-            await take_away(link, found)
-        await link.tell_act("purge", tenant=found.tenant, job=found.job or "", about=f"letter {found.number}")
+            about = f"letter {found.number}"
+            async with link.acting("purge", tenant=found.tenant, job=found.job or "", about=about):
+                await take_away(link, found)
         return found
 
     async def purge_all(self, **query: Unpack[DeadQuery]) -> AsyncGenerator[Letter]:

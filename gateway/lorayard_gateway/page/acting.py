@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, assert_never
 
 from pydantic import ValidationError
@@ -33,6 +34,7 @@ from lorayard_gateway.page.deeds import (
 from lorayard_gateway.page.errors import not_so
 from lorayard_gateway.page.many import (
     UNDONE,
+    ClientOf,
     Done,
     cancel_listed,
     cancel_matching,
@@ -62,10 +64,10 @@ async def act(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
     """
     viewer.check_acting()
     deed = _deed(await gateway.bodies.json(request))
-    client = await gateway.operator(viewer.name, viewer.tenant)
+    client_of = partial(gateway.operator, viewer.name)
     told = "failed"
     try:
-        done = await _done(gateway, client, deed)
+        done = await _done(client_of, await client_of(viewer.tenant), deed)
         told = done.text
     except (RegistryError, LetterUnknownError) as error:
         raise not_so(error) from error
@@ -95,14 +97,15 @@ def _deed(body: object) -> Deed:
         raise BodyError(field=field, reason=plain_reason(first)) from error
 
 
-async def _done(gateway: Gateway, client: Client, deed: Deed) -> Done:
+async def _done(client_of: ClientOf, client: Client, deed: Deed) -> Done:
+    """`client` is the operator's own."""
     match deed:
         case Cancel():
-            return await _cancel(gateway, deed)
+            return await _cancel(client_of, deed)
         case CancelMatching():
-            return await cancel_matching(gateway, client, deed)
+            return await cancel_matching(client_of, client, deed)
         case CancelListed():
-            return await cancel_listed(gateway, deed)
+            return await cancel_listed(client_of, deed)
         case Redrive():
             return await _redrive(client, deed)
         case RedriveMatching():
@@ -123,8 +126,8 @@ async def _done(gateway: Gateway, client: Client, deed: Deed) -> Done:
             assert_never(deed)
 
 
-async def _cancel(gateway: Gateway, deed: Cancel) -> Done:
-    client = await gateway.client(deed.tenant)
+async def _cancel(client_of: ClientOf, deed: Cancel) -> Done:
+    client = await client_of(deed.tenant)
     report = await client.cancel_many([deed.job])
     (outcome,) = report.outcomes.values()
     if isinstance(outcome, Exception):

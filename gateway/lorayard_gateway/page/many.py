@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from lorayard import (
     CancelOutcome,
@@ -13,11 +13,13 @@ from lorayard import (
     Redriven,
     RedriveOutcome,
 )
-from lorayard_gateway.gateway import Gateway
 from lorayard_gateway.page.deeds import CancelListed, CancelMatching, RedriveListed, RedriveMatching
 from lorayard_gateway.page.errors import nothing_meant
 from lorayard_gateway.page.letters import dead_query
 from lorayard_shared.value import value
+
+ClientOf = Callable[[str], Awaitable[Client]]
+"""A tenant's client that acts in the name of who is at the page: the audit trail names that one."""
 
 UNDONE = (RedriveOutcome.REFUSED, RedriveOutcome.FAILED)
 
@@ -32,7 +34,7 @@ class Done:
     failed: int = 0
 
 
-async def cancel_matching(gateway: Gateway, client: Client, deed: CancelMatching) -> Done:
+async def cancel_matching(client_of: ClientOf, client: Client, deed: CancelMatching) -> Done:
     """Cancel jobs of a tenant, or of all, by a query.
 
     Raises:
@@ -53,7 +55,7 @@ async def cancel_matching(gateway: Gateway, client: Client, deed: CancelMatching
     for tenant in tenants:
         if not left:
             break
-        of_tenant = await gateway.client(tenant)
+        of_tenant = await client_of(tenant)
         report = await of_tenant.cancel_where(query, most=left, dry_run=deed.count_only)
         left -= len(report.outcomes)
         reports.append(report)
@@ -63,13 +65,13 @@ async def cancel_matching(gateway: Gateway, client: Client, deed: CancelMatching
     return _cancelled(reports)
 
 
-async def cancel_listed(gateway: Gateway, deed: CancelListed) -> Done:
+async def cancel_listed(client_of: ClientOf, deed: CancelListed) -> Done:
     """Cancel these jobs and no others."""
     by_tenant: dict[str, list[str]] = {}
     for one in deed.jobs:
         by_tenant.setdefault(one.tenant, []).append(one.job)
     return _cancelled(
-        [await (await gateway.client(tenant)).cancel_many(jobs) for tenant, jobs in by_tenant.items()]
+        [await (await client_of(tenant)).cancel_many(jobs) for tenant, jobs in by_tenant.items()]
     )
 
 

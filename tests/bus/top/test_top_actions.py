@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
+from tests.bus.records import acts, lay_dead
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -19,10 +19,8 @@ from lorayard_cli.top.dialogs import Choose, Confirm
 from lorayard_cli.top.feed import ClientFeed
 from lorayard_cli.top.picture import Tab
 from lorayard_cli.top.tenants import TenantClients
-from lorayard_schemas.codec import encode
 from lorayard_schemas.control import Controlled
-from lorayard_schemas.dead_letter import DeadLetter
-from lorayard_schemas.job import Job, Lane
+from lorayard_schemas.job import Lane
 from lorayard_workers.tiny_model import make_tiny_adapter
 
 pytestmark = pytest.mark.bus
@@ -184,6 +182,8 @@ async def test_a_job_and_a_queue_are_cancelled_after_they_are_counted__e5(
         await hands.answer("y", said="4 of 4 jobs cancelled")
         assert not await late.done(), "it was not among those that were counted"
     assert {(await handle.outcome()).state for handle in (alone, *handles)} == {ResultState.CANCELLED}
+    told = [(act.verb, act.actor, act.tenant, act.jobs) for act in await acts(yard.bus)]
+    assert told == [("cancel", "ana@desk", "acme", 1), ("cancel", "ana@desk", "acme", 4)]
 
 
 async def test_jobs_are_listed_wherever_they_are_and_explained__f4(
@@ -209,28 +209,11 @@ async def test_jobs_are_listed_wherever_they_are_and_explained__f4(
         assert queued.id in "".join(str(each.render()) for each in hands.app.screen.query(Static))
 
 
-async def lay(yard: Yard, number: int) -> None:
-    """A dead letter, as a dispatcher lays it."""
-    job = Job(id=f"dead-{number}", prompt="x")
-    letter = DeadLetter(
-        subject=f"{yard.settings.prefix}.jobs.normal.acme._",
-        sequence=number,
-        job=job.id,
-        tenant="acme",
-        adapter=None,
-        code="engine_error",
-        reason="it broke",
-        body=encode(job),
-        at=time.time() - 60,
-    )
-    await yard.bus.js.publish(yard.bus.subjects.dead_letter("acme", None, job.id), encode(letter))
-
-
 async def test_one_letter_is_retried_and_all_that_are_listed_redriven__e4(
     yard: Yard, client: Client, wait_until: WaitUntil
 ) -> None:
     for number in range(1, 6):
-        await lay(yard, number)
+        await lay_dead(yard.bus, f"dead-{number}")
     async with before(yard, wait_until) as hands:
         await hands.go(Tab.DEAD, "3")
         await hands.press("t")
@@ -243,6 +226,8 @@ async def test_one_letter_is_retried_and_all_that_are_listed_redriven__e4(
         await hands.wait_until(lambda: hands.app.board.grid.chosen is None)
     assert await client.dead.list() == []
     assert (await client.queue_depth()).total == 5
+    told = sorted((act.job, act.verb, act.actor) for act in await acts(yard.bus))
+    assert told == [(f"dead-{number}", "redrive", "ana@desk") for number in range(1, 6)]
 
 
 async def test_of_a_plain_name_a_line_is_cancelled_and_not_those_of_its_versions__e4(
@@ -266,7 +251,7 @@ async def test_letters_are_read_anew_only_where_one_has_come_or_gone__f3(
 ) -> None:
     monkeypatch.setattr("lorayard_cli.top.feed.LETTERS", 2)
     for number in range(1, 4):
-        await lay(yard, number)
+        await lay_dead(yard.bus, f"dead-{number}")
     async with TenantClients(client_settings(yard.settings)) as clients:
         feed = ClientFeed(clients)
         first = await feed.letters()

@@ -11,8 +11,10 @@ from structlog.testing import capture_logs
 from tests.bus.conftest import ADAPTER
 from tests.bus.gateway.conftest import Door, OpenDoor
 from tests.bus.gateway.page.conftest import bury, key_of, page
+from tests.bus.records import acts
 
 from lorayard import Client, GenerateRequest, Lane
+from lorayard_schemas.audit import ActRecord
 
 pytestmark = pytest.mark.bus
 
@@ -106,6 +108,8 @@ async def test_all_that_match_are_counted_and_no_more_are_cancelled(
     left = next(job for job in ids["globex bulk"] if job not in ended["globex bulk"])
     await done(http, "cancel", tenant="globex", job=left)
     assert (await door.yard.result(left, tenant="globex")).state == "cancelled"
+    told_acts = [(act.tenant, act.jobs) for act in await _operators_acts(door, "cancel")]
+    assert told_acts == [("acme", 4), ("globex", 2), ("globex", 1)], "what was only counted is no act"
 
 
 async def test_of_what_is_listed_no_other_job_is_cancelled(
@@ -123,6 +127,8 @@ async def test_of_what_is_listed_no_other_job_is_cancelled(
     assert (again["text"], again["count"]) == ("1 job cancelled, 3 had ended before", 1)
     left = [one for one in jobs if await door.yard.stored(one["job"], tenant=one["tenant"]) is None]
     assert left == [jobs[2], jobs[4]]
+    told = [(act.tenant, act.jobs) for act in await _operators_acts(door, "cancel")]
+    assert told == [("acme", 2), ("globex", 1), ("acme", 2), ("globex", 2)]
 
 
 async def test_who_did_what_is_logged_also_where_it_failed__f4(
@@ -143,6 +149,13 @@ async def test_who_did_what_is_logged_also_where_it_failed__f4(
         ("resume", "failed"),
     ]
     assert all(one["by"].endswith(" of acme") for one in acted)
+
+
+async def _operators_acts(door: Door, verb: str) -> list[ActRecord]:
+    """In the audit trail, all of them by who was at the page."""
+    found = [act for act in await acts(door.yard.bus) if act.verb == verb]
+    assert all(act.actor.startswith("key ") and act.actor.endswith(" of acme") for act in found), found
+    return found
 
 
 async def _ended(door: Door, tenant: str, jobs: list[str]) -> list[str]:
@@ -172,6 +185,9 @@ async def test_dead_letters_are_listed_and_tried_again(operated: tuple[Door, htt
     assert (await done(http, "redrive_matching", code="other", count_only=True))["count"] == 0
     told = await done(http, "redrive_listed", numbers=[letter["number"], 999])
     assert told["text"] == "0 jobs queued again, 1 could not be"
+    redriven = [(act.job, act.jobs) for act in await _operators_acts(door, "redrive")]
+    assert len(redriven) == 3, "of one letter, of all that fit, of those that are listed"
+    assert [jobs for _, jobs in redriven] == [1, 0, 1]
 
 
 async def test_an_alias_is_rolled_back_and_promoted(
