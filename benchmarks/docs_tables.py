@@ -45,10 +45,19 @@ def _view_rows(view: dict[str, Any] | None) -> Iterator[str]:
     yield f"| a refresh of the page, at its gateway | {refresh['page_ms']['median']:.0f} ms | < 200 ms |"
     yield f"| `client.snapshot()`, gateway and client | {refresh['client_ms']['median']:.0f} ms | < 200 ms |"
     yield f"| `kill -9` of a worker until the page shows it as lost, at most | {lost['high']:.1f} s | 6 s |"
+    for part, what in _FOUND.items():
+        if part in view:  # else recorded before it was measured
+            found = view[part]["seconds"]
+            yield f"| {what}, at most | {found['high']:.1f} s | {found['must']:g} s |"
     right, looks = depth["right"] + depth["told_right"], depth["looks"] + depth["told"]
     yield f"| depths shown under load that the stream had within the last second | {right} of {looks} | all |"
     yield f"| depths at rest | {'exact' if depth['at_rest'] else 'wrong'} | exact |"
 
+
+_FOUND = {
+    "deaf": "a consumer is deleted until its dispatcher says so, or has it again",
+    "blind": "a bucket changes until a watch whose consumer is gone has found it out and knows the change",
+}
 
 TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {"view": ("docs/operations.md", view_table)}
 """Table -> its document, and how it is made."""

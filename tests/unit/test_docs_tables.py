@@ -9,6 +9,7 @@ VIEW = {
     "refresh": {"page_ms": {"median": 81.4}, "client_ms": {"median": 92.0}},
     "depth": {"looks": 20, "right": 20, "told": 5, "told_right": 4, "at_rest": True},
     "lost": {"seconds": {"high": 4.25}},
+    "deaf": {"seconds": {"high": 1.63, "must": 2.0}},
 }
 TOP = {"refresh": {"jobs": {"milliseconds": {"median": 30.0}}, "queues": {"milliseconds": {"median": 61.0}}}}
 
@@ -24,6 +25,8 @@ def test_the_slowest_tab_and_the_worst_kill_count() -> None:
     table = view_table({"view": VIEW, "top": TOP})
     assert "| 61 ms |" in table
     assert "| 4.2 s |" in table
+    assert "has it again, at most | 1.6 s | 2 s |" in table
+    assert "watch" not in table, "it was recorded before that was measured"
     assert "| 24 of 25 | all |" in table
     assert "recorded yet" in view_table({})
 

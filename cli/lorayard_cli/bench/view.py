@@ -8,6 +8,7 @@ who makes a page's next event of it, and of who writes the answer to `client.sna
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from lorayard.view.fitting import fitted
 from lorayard.view.reader import SnapshotReader
 from lorayard_cli.bench.bus import warm_yard
 from lorayard_cli.bench.figures import as_map, spread, surroundings
+from lorayard_cli.bench.view_sides.deafness import seconds_to_deaf, seconds_to_heard
 from lorayard_cli.bench.view_sides.large_yard import (
     ADAPTERS,
     JOBS,
@@ -27,6 +29,7 @@ from lorayard_cli.bench.view_sides.large_yard import (
 )
 from lorayard_cli.bench.view_sides.page_watch import page_watched
 from lorayard_cli.bench.view_sides.truth import Truth, seconds_to_lost, shown_beside_stream
+from lorayard_cli.embedded.plan import DISPATCHER
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.loops import run_service
 from lorayard_cli.output import note, out, print_json, table
@@ -35,6 +38,7 @@ from lorayard_gateway.page.sight import sight_of
 from lorayard_schemas.codec import decode
 from lorayard_schemas.snapshot import YardSnapshot
 from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.hearing import FOUND_SECONDS
 
 MUST_REFRESH_MS = 200.0
 MUST_LOST_SECONDS = 6.0
@@ -76,7 +80,7 @@ def run(*, quick: bool, as_json: bool) -> int:
         print_json(document)
     else:
         _print(document)
-    parts = ("refresh", "depth", "lost")
+    parts = ("refresh", "depth", "lost", "deaf", "blind")
     return ExitCode.OK if all(document[part]["holds"] for part in parts) else ExitCode.FAILED
 
 
@@ -86,6 +90,7 @@ async def _measure(*, quick: bool) -> dict[str, Any]:
         settings = yard.settings
         async with await connect(large_settings(settings), name="bench-view") as bus:
             refreshes = await _refresh(bus, QUICK_REFRESHES if quick else REFRESHES)
+            heard = [await seconds_to_heard(bus) for _ in range(kills)]
         async with (
             await connect(settings, name="bench-depth") as bus,
             Client(settings=settings) as client,
@@ -97,7 +102,9 @@ async def _measure(*, quick: bool) -> dict[str, Any]:
                 f"{truth.told_right} of {truth.told} on the page"
             )
             took = [await seconds_to_lost(page, settings) for _ in range(kills)]
+            deaf = [await seconds_to_deaf(bus, DISPATCHER) for _ in range(kills)]
         note(f"from kill -9 to lost on the page: {max(took):.1f} s at most")
+        note(f"deaf to a consumer: told after {max(deaf):.1f} s at most; a blind watch: {max(heard):.1f} s")
     return {
         "bench": "view",
         "jobs": JOBS,
@@ -105,12 +112,16 @@ async def _measure(*, quick: bool) -> dict[str, Any]:
         "workers": WORKERS,
         "refresh": _refresh_document(refreshes),
         "depth": {**asdict(truth), "holds": truth.holds},
-        "lost": {
-            "seconds": {**as_map(spread(took), 2), "must": MUST_LOST_SECONDS},
-            "holds": max(took) <= MUST_LOST_SECONDS,
-        },
+        "lost": _within(took, MUST_LOST_SECONDS),
+        "deaf": _within(deaf, FOUND_SECONDS),
+        "blind": _within(heard, FOUND_SECONDS),
         **surroundings(),
     }
+
+
+def _within(took: Sequence[float], must: float) -> dict[str, Any]:
+    """Seconds, of which the longest counts."""
+    return {"seconds": {**as_map(spread(took), 2), "must": must}, "holds": max(took) <= must}
 
 
 async def _refresh(bus: Bus, rounds: int) -> Refreshes:
@@ -153,13 +164,16 @@ def _refresh_document(seen: Refreshes) -> dict[str, Any]:
 
 def _print(document: dict[str, Any]) -> None:
     figures = table("figure", "median", "low", "high", "must", right=("median", "low", "high", "must"))
-    refresh, lost = document["refresh"], document["lost"]["seconds"]
+    refresh = document["refresh"]
+    lost, deaf, blind = (document[part]["seconds"] for part in ("lost", "deaf", "blind"))
     limit = f"< {MUST_REFRESH_MS:g}"
     for name, row, must in (
         ("a refresh of the page, ms of processor time", refresh["page_ms"], limit),
         ("a refresh of client.snapshot(), ms", refresh["client_ms"], limit),
         ("of both, reading the bus", refresh["reading_ms"], ""),
         ("s from kill -9 of a worker to lost on the page", lost, f"<= {MUST_LOST_SECONDS:g}"),
+        ("s from a deleted consumer to its dispatcher saying so, or its mend", deaf, f"<= {FOUND_SECONDS:g}"),
+        ("s from a change that a watch is blind to, to its mend", blind, f"<= {FOUND_SECONDS:g}"),
     ):
         figures.add_row(name, *(str(row[each]) for each in ("median", "low", "high")), must)
     figures.add_row("bytes of a page's next event", f"{refresh['page_bytes']:,}", "", "", "")

@@ -18,13 +18,10 @@ from nats.aio.subscription import Subscription
 
 from lorayard_shared.bus.connection import ApiError, Bus
 from lorayard_shared.bus.heard import Heard
+from lorayard_shared.bus.hearing import HEARTBEAT_SECONDS, PullHearing
 from lorayard_shared.logs import Event, process_logger
 
 EXPIRES_SECONDS = 1.5
-HEARTBEAT_SECONDS = 0.5
-DEAF_SECONDS = 3 * HEARTBEAT_SECONDS
-"""Without a heartbeat: the pull is not at the server, or its consumer is gone."""
-
 BACKOFF_SECONDS = 0.25
 """After an error answer: on a cluster without a leader they come back in a hot loop."""
 
@@ -84,16 +81,13 @@ class Puller:
         self.pulls = 0
         self.last_answer = 0.0
         """Loop time of the last sign of life from the server: health is progress, not a process."""
-        self._served = 0.0
-        """Loop time of the last sign that a pull is there, or was asked for first after a pause."""
-        self._asks = False
-        """Whether there is room, and it runs."""
+        self._hearing = PullHearing()
         bus.on_reconnect(self._start_over)
 
     @property
     def deaf(self) -> bool:
         """Whether it asks for messages, and nothing says that the server has its pull."""
-        return self._asks and asyncio.get_running_loop().time() - self._served > DEAF_SECONDS
+        return self._hearing.deaf(asyncio.get_running_loop().time())
 
     def nudge(self) -> None:
         """There is room again."""
@@ -107,7 +101,7 @@ class Puller:
             while True:
                 await self._round()
         finally:
-            self._asks = False
+            self._hearing.stops()
             if not self._bus.nc.is_closed:
                 await self._end(subscription)
 
@@ -137,9 +131,7 @@ class Puller:
     async def _round(self) -> None:
         self._nudged.clear()
         room = min(self._room(), BATCH_MAX)
-        if not self._asks:
-            self._served = asyncio.get_running_loop().time()
-        self._asks = room > 0
+        self._hearing.asks(asyncio.get_running_loop().time(), room=room > 0)
         if room <= 0:
             # Not wait_for: in Python 3.11 it swallows a cancel that meets the event.
             with suppress(TimeoutError):
@@ -179,7 +171,7 @@ class Puller:
         # A delivery can be acked, a status cannot: the header `Status` alone may be a publisher's own.
         status = None if message.reply else (message.headers or {}).get("Status")
         if status in _SERVED:
-            self._served = self.last_answer
+            self._hearing.served(self.last_answer)
         if status is None:
             if self._pin is None or not message.mentions(self._pin_line):
                 self._see_pin((message.headers or {}).get(PIN_HEADER))

@@ -30,6 +30,7 @@ import nats.js.errors
 from nats.js.kv import KeyValue
 
 from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.hearing import CHECK_SECONDS, WatchHearing
 from lorayard_shared.bus.listing import ListingEnd, holds_nothing
 from lorayard_shared.bus.restore import find_bucket, restore_bucket
 from lorayard_shared.errors import BusDeclarationError
@@ -46,16 +47,6 @@ _TROUBLE = (nats.errors.Error, nats.js.errors.Error, ApiError, BusDeclarationErr
 
 _SETTLE_SECONDS = 1.0
 """For a watch that is being set up when it is no longer wanted; a silent bus is not waited for longer."""
-
-CHECK_SECONDS = 1.25
-"""Quiet for so long a watch asks after its bucket. Sooner than nats-py makes its consumer anew (10 s), which
-would skip what a new bucket held by then."""
-
-BEHIND_SECONDS = 0.25
-"""What the bucket holds and a watch has not heard may be on its way for so long; then the watch is blind."""
-
-UNSURE_SECONDS = 0.7
-"""For the bus to say what a bucket holds; with `CHECK_SECONDS` less than two seconds."""
 
 _TELL_SECONDS = 10.0
 
@@ -94,20 +85,13 @@ class BucketWatch:
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._renewed_seconds = renewed_seconds
         self._quiet_seconds = min(check_seconds, renewed_seconds)
+        self._hearing = WatchHearing(self._quiet_seconds)
         self._renewals: dict[str, tuple[int, float]] = {}  # revision, and when it was first heard (monotonic)
         self._disconnects = bus.disconnects
         self._listed_at: float | None = None  # the loop's clock; None while a listing comes in
         self.ready = asyncio.Event()
         """Set once the first whole listing is in."""
-        self._heard = 0
-        """Revision of the newest change."""
-        self._suspects = False
-        """Whether the bucket held more at the last look than was heard."""
         self.bucket = bucket
-        self._missed = False
-        """Whether the bucket has changed, and this watch has not heard of it: it lists the bucket anew."""
-        self._unsure_since: float | None = None
-        """Monotonic seconds since when it waits for what the bucket holds, or whether it is there."""
         self._stirred = asyncio.Event()
         self._failures = Repeated(every_seconds=_TELL_SECONDS, clock=time.monotonic)
         self._log = process_logger(bucket=bucket)
@@ -116,15 +100,14 @@ class BucketWatch:
     @property
     def blind(self) -> bool:
         """Whether it does not hear what changes: it has missed something, or nobody tells what there is."""
-        since = self._unsure_since
-        return self._missed or (since is not None and time.monotonic() - since > UNSURE_SECONDS)
+        return self._hearing.blind(time.monotonic())
 
     async def run(self) -> None:
         """Watch until cancelled."""
         try:
             while True:
                 self._again.clear()
-                self._unsure()
+                self._hearing.unsure(time.monotonic())
                 try:
                     await self._watch_once()
                 except _TROUBLE as error:
@@ -144,7 +127,7 @@ class BucketWatch:
             nats.errors.Error, nats.js.errors.Error: the bus does not say.
         """
         state = (await self._bus.js.stream_info(f"KV_{self._bucket}")).state
-        while state.messages and self._heard < state.last_seq:
+        while state.messages and self._hearing.revision < state.last_seq:
             self._stirred.clear()
             await self._stirred.wait()
 
@@ -154,7 +137,7 @@ class BucketWatch:
 
     async def _watch_once(self) -> None:
         self._disconnects, self._listed_at = self._bus.disconnects, None
-        self._heard, self._suspects = 0, False  # a bucket made anew counts from 1
+        self._hearing.begins()
         bucket = await self._open()
         made = (await bucket.status()).stream_info
         created, until = made.created, made.state.last_seq
@@ -181,11 +164,11 @@ class BucketWatch:
                         return
                 else:
                     if not listing:
-                        self._unsure_since = None  # it hears
+                        self._hearing.sure()
                     if entry is not None:
                         seen.add(entry.key)
                         self._apply(entry)
-                        self._heard, self._suspects = max(self._heard, entry.revision or 0), False
+                        self._hearing.hears(entry.revision or 0)
                         self._stirred.set()
                     if listing and await end.reached(entry):
                         listing = False
@@ -194,8 +177,7 @@ class BucketWatch:
                                 return
                             await self._put_back(bucket, seen)
                         self._created = created
-                        # Of what is there no more nobody tells: it counts as heard.
-                        self._heard, self._missed = max(self._heard, until), False
+                        self._hearing.listed(until)
                         self._listed(seen)
                 if not listing and self._is_overdue():
                     return
@@ -216,7 +198,7 @@ class BucketWatch:
     async def _is_another(self, bucket: KeyValue, created: datetime | None) -> bool:
         """Whether it is gone, was made anew, or changes unheard. A bus that does not answer is no reason to
         list it again."""
-        self._unsure()
+        self._hearing.unsure(time.monotonic())
         if not self._bus.connected:
             return False
         try:
@@ -227,17 +209,10 @@ class BucketWatch:
             return False
         if now.created != created:
             return True
-        self._unsure_since = None
-        behind = now.state.messages > 0 and now.state.last_seq > self._heard
-        self._missed = behind and self._suspects
-        self._suspects = behind
-        if self._missed:
+        missed = self._hearing.missed(now.state.last_seq if now.state.messages else 0)
+        if missed:
             self._log.warning(Event.WATCH_RESTARTED, error="it did not hear a change", times=1)
-        return self._missed
-
-    def _unsure(self) -> None:
-        if self._unsure_since is None:
-            self._unsure_since = time.monotonic()
+        return missed
 
     async def _leaves_it_to_others(self, created: datetime | None, seen: set[str]) -> bool:
         """Wait until it is our turn to put back what is lacking; whether to list it again before."""
@@ -259,7 +234,7 @@ class BucketWatch:
         self._log.warning(Event.BUS_RESTORED, what=self._bucket, values=len(lost))
 
     async def _next(self, watcher: KeyValue.KeyWatcher) -> KeyValue.Entry | None:
-        seconds = BEHIND_SECONDS if self._suspects else self._quiet_seconds
+        seconds = self._hearing.patience_seconds
         entry = await watcher.updates(timeout=seconds)  # type: ignore[no-untyped-call]  # nats-py
         return entry if isinstance(entry, KeyValue.Entry) else None
 
@@ -299,7 +274,7 @@ class BucketWatch:
         for key in sorted(self._known.keys() - seen):
             self._leave_later(key)
         self._listed_at = asyncio.get_running_loop().time()
-        self._unsure_since = None
+        self._hearing.sure()
         self.ready.set()
 
     @property

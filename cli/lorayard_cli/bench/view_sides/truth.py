@@ -117,7 +117,7 @@ async def _exact_at_rest(client: Client, bus: Bus, page: PageWatch) -> bool:
     there = await _sampled(bus)
     for handle in handles:
         await handle.cancel()
-    await _until(lambda: page.depths[-1][1] == there.depth)
+    await until(lambda: page.depths[-1][1] == there.depth)
     exact = (rest.unfinished, rest.delayed) == (there.depth, LATER)
     if not exact:
         note(f"at rest: {rest.unfinished} and {rest.delayed} of {there.depth} and {LATER} are shown")
@@ -139,14 +139,15 @@ async def _until_still(bus: Bus) -> None:
 async def seconds_to_lost(page: PageWatch, settings: YardSettings) -> float:
     """From kill -9 of a worker until the page shows it as lost."""
     async with _worker(settings) as process:
-        await _until(lambda: page.is_lost(VICTIM) is False)
+        await until(lambda: page.is_lost(VICTIM) is False)
         process.send_signal(signal.SIGKILL)
         began = time.monotonic()
-        await _until(lambda: page.is_lost(VICTIM) is True)
+        await until(lambda: page.is_lost(VICTIM) is True)
         return time.monotonic() - began
 
 
-async def _until(so: Callable[[], bool]) -> None:
+async def until(so: Callable[[], bool]) -> None:
+    """Wait for it."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not so():  # noqa: ASYNC110  # what is read sets no event
             await asyncio.sleep(GAP_SECONDS)
