@@ -6,8 +6,8 @@ It needs no process of ours, and a bus that is away shows as `lorayard_yard_up` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
 import nats.errors
 import nats.js.errors
@@ -15,7 +15,7 @@ import structlog
 
 from lorayard import Client, LorayardError
 from lorayard.settings import client_settings
-from lorayard.view.service import snapshots_served
+from lorayard.view.service import SnapshotService, snapshots_served
 from lorayard_cli.exporter.sight import UNNAMED, Queue, Sight, in_turn
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.codec import decode
@@ -23,6 +23,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.seat import DISPATCHER_KEY, SEAT_KEY
 from lorayard_schemas.subjects import JobAddress
 from lorayard_shared.bus.connection import ApiError, Bus, JsonMap, connect
+from lorayard_shared.bus.declare import STREAM_NOT_FOUND
 from lorayard_shared.bus.listing import list_bucket
 from lorayard_shared.bus.server_time import server_seconds
 from lorayard_shared.errors import BusUnavailableError
@@ -56,11 +57,15 @@ _TROUBLE = (
 )
 
 
+Served = Callable[..., AbstractAsyncContextManager[SnapshotService]]
+
+
 class Exporter:
     """Looks at one yard's bus."""
 
-    def __init__(self, settings: YardSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: YardSettings, *, served: Served = snapshots_served) -> None:
+        """`served` answers what the yard looks like, as `snapshots_served` does."""
+        self._settings, self._served = settings, served
         self._link: tuple[Bus, Client] | None = None
         self._queues: list[Queue] = []
         self._oldest: dict[Queue, float] = {}
@@ -92,14 +97,33 @@ class Exporter:
                 except _TROUBLE:
                     await asyncio.sleep(RETRY_SECONDS)
             bus, _ = self._link
-            await held.enter_async_context(snapshots_served(bus, host="exporter", faults=self._unready))
-            knocking = asyncio.create_task(self._knock(bus), name="exporter-knocks")
-            held.push_async_callback(end_tasks, [knocking])
-            while True:
-                with suppress(*_TROUBLE):  # `up` says so
-                    async with asyncio.timeout(AGES_SECONDS):
-                        await self._ask_ages(bus)
-                await asyncio.sleep(AGES_SECONDS)
+            parts = [
+                asyncio.create_task(self._knock(bus), name="exporter-knocks"),
+                asyncio.create_task(self._serve(bus), name="exporter-snapshots"),
+                asyncio.create_task(self._know_ages(bus), name="exporter-ages"),
+            ]
+            held.push_async_callback(end_tasks, parts)
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:  # none ends but by a fault of ours
+                part.result()
+
+    async def _know_ages(self, bus: Bus) -> None:
+        while True:
+            with suppress(*_TROUBLE):  # `up` says so
+                async with asyncio.timeout(AGES_SECONDS):
+                    await self._ask_ages(bus)
+            await asyncio.sleep(AGES_SECONDS)
+
+    async def _serve(self, bus: Bus) -> None:
+        """Answer what the yard looks like; where that cannot begin, it is tried again."""
+        while True:
+            try:
+                async with self._served(bus, host="exporter", faults=self._unready):
+                    await asyncio.Event().wait()
+            except _TROUBLE as error:
+                reason = str(error) or type(error).__name__
+                structlog.get_logger().warning(Event.BUS_FAILED, what="snapshots", error=reason)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _knock(self, bus: Bus) -> None:
         while True:
@@ -108,7 +132,7 @@ class Exporter:
                     await bus.api(f"STREAM.INFO.{bus.subjects.stream('jobs')}")
                 self._unanswered = ""
             except ApiError as error:
-                self._unanswered = f"the bus has no yard {bus.settings.prefix}: {error}"
+                self._unanswered = refusal(bus.settings.prefix, error)
             except (nats.errors.Error, TimeoutError):
                 self._unanswered = "the bus does not answer"
             await asyncio.sleep(KNOCK_SECONDS)
@@ -166,6 +190,13 @@ class Exporter:
                 self._oldest[queue] = at
 
         await asyncio.gather(*(ask(queue) for queue in some))
+
+
+def refusal(prefix: str, error: ApiError) -> str:
+    """What a bus that refuses to tell of the jobs has said."""
+    if error.code == STREAM_NOT_FOUND:
+        return f"the bus has no yard {prefix}: {error}"
+    return f"the bus does not tell of the yard {prefix}: {error}"
 
 
 async def run_exporter(settings: YardSettings, *, stop: asyncio.Event | None = None) -> None:

@@ -29,7 +29,8 @@ from lorayard_shared.bus.service import end_service, read_request
 from lorayard_shared.owned_tasks import OwnedTasks
 
 WATCH_SECONDS = 5.0
-"""Between two looks at the workers: what expires leaves a mark for 10."""
+"""Between two looks at the workers. Each worker that dies leaves a mark for ten minutes; for 10 s only where
+the yard is of an earlier release, and was not mended."""
 
 SERVICE_VERSION = "1.0.0"
 
@@ -112,13 +113,14 @@ async def snapshots_served(
             metadata={"host": host},
         ),
     )
-    subject = bus.subjects.service(VERB)
-    await service.add_endpoint(EndpointConfig(name=VERB, subject=subject, handler=serving.answer))
-    await service.add_endpoint(health.endpoint(bus))
-    serving.start()
-    with suppress(nats.errors.Error):  # from here on whoever asks is answered; after a loss a little later
-        await bus.nc.flush(2)
-    try:
+    try:  # also where it does not come to that: nothing of it stays behind
+        subject = bus.subjects.service(VERB)
+        await service.add_endpoint(EndpointConfig(name=VERB, subject=subject, handler=serving.answer))
+        await service.add_endpoint(health.endpoint(bus))
+        serving.start()
+        # From here on whoever asks is answered; after a loss a little later.
+        with suppress(nats.errors.Error):
+            await bus.nc.flush(2)
         yield serving
     finally:
         await end_service(bus, service)

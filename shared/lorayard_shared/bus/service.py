@@ -37,14 +37,18 @@ async def read_request(kind: type[M], request: Request) -> M | None:
 
 async def end_service(bus: Bus, service: Service) -> None:
     """Take the endpoints down and answer what came before; the closed connection does the rest."""
+    endpoints = cast("list[Endpoint]", service._endpoints)  # pyright: ignore[reportPrivateUsage]
+    found = [one._subscription for one in endpoints]  # pyright: ignore[reportPrivateUsage]
+    ends = [end for end in found if end is not None]
     if not bus.connected:
+        for end in ends:  # else they are there again with the connection
+            with suppress(nats.errors.Error):
+                await end.unsubscribe()
         return
     # `Service.stop` drops what has come and is not read yet: whoever asked would wait in vain.
-    endpoints = cast("list[Endpoint]", service._endpoints)  # pyright: ignore[reportPrivateUsage]
-    ends = [one._subscription for one in endpoints]  # pyright: ignore[reportPrivateUsage]
     with suppress(nats.errors.Error, TimeoutError):
         async with asyncio.timeout(END_SECONDS):
-            await asyncio.gather(*(_drain(end) for end in ends if end is not None))
+            await asyncio.gather(*(_drain(end) for end in ends))
 
 
 async def _drain(end: Subscription) -> None:

@@ -6,15 +6,22 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import nats.errors
 import pytest
 from tests.bus.conftest import ADAPTER, RunningServer, Yard
 from tests.bus.metrics.conftest import Scrape
 
 from lorayard import Client
-from lorayard_cli.exporter.process import run_exporter
+from lorayard.view.service import SnapshotService, snapshots_served
+from lorayard_cli.exporter.process import Exporter, refusal, run_exporter
 from lorayard_cli.exporter.sight import UNNAMED, Queue, in_turn, named
+from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Lane
+from lorayard_schemas.snapshot import YardSnapshot
+from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.process import end_tasks
 from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
@@ -170,3 +177,42 @@ def test_every_queue_has_its_turn_to_be_asked() -> None:
     second = in_turn(queues, first[-1], 3)
     assert set(first) | set(second) == set(queues)
     assert in_turn([], None, 3) == []
+
+
+async def test_a_bus_in_trouble_as_snapshots_begin_does_not_end_the_exporter__g2(
+    settings: YardSettings, bus: Bus, wait_until: WaitUntil
+) -> None:
+    tries: list[str] = []
+
+    @asynccontextmanager
+    async def served(over: Bus, **given: Any) -> AsyncGenerator[SnapshotService]:
+        tries.append(given["host"])
+        if len(tries) == 1:
+            raise nats.errors.TimeoutError
+        async with snapshots_served(over, **given) as service:
+            yield service
+
+    exporter = Exporter(settings, served=served)
+    running = asyncio.create_task(exporter.run())
+    try:
+
+        async def is_answered() -> bool:
+            assert not running.done(), running.exception()
+            try:
+                reply = await bus.nc.request(bus.subjects.service("snapshot"), b"", timeout=5)
+            except nats.errors.NoRespondersError:
+                return False
+            return decode(YardSnapshot, reply.data).prefix == settings.prefix
+
+        await wait_until(is_answered)
+        assert tries == ["exporter", "exporter"]
+    finally:
+        await end_tasks([running])
+
+
+def test_a_refusal_of_the_bus_is_told_as_what_it_is() -> None:
+    gone = ApiError(code=10059, description="stream not found")
+    assert refusal("yard", gone) == "the bus has no yard yard: stream not found (10059)"
+    away = ApiError(code=10008, description="JetStream system temporarily unavailable")
+    assert "no yard" not in refusal("yard", away)
+    assert "temporarily unavailable (10008)" in refusal("yard", away)
