@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from heapq import nlargest
 
 from lorayard_dispatcher.dispatcher import Dispatcher
@@ -19,6 +20,12 @@ MOST_EXPLAINED = 16
 
 UNNAMED = "_"
 """Jobs whose adapter the yard is to choose, and has not."""
+
+MOST_GROUPS = 1000
+"""Told one by one, those that wait the longest; a status is a message, and is asked for each second."""
+
+OTHERS = "_others"
+"""All others together: no adapter is called so."""
 
 
 def parked_groups(dispatcher: Dispatcher, now: float) -> tuple[ParkedGroup, ...]:
@@ -37,10 +44,8 @@ def parked_groups(dispatcher: Dispatcher, now: float) -> tuple[ParkedGroup, ...]
         parked = dispatcher.pool.get(oldest[name].key)
         if parked is not None:
             told[name] = why_parked(dispatcher, parked, views, now)
-    return tuple(
-        _group(name, count, now - oldest[name].enqueued_at, told.get(name), oldest[name].tenant)
-        for name, count in sorted(counts.items())
-    )
+    waited = {name: now - job.enqueued_at for name, job in oldest.items()}
+    return in_groups(counts, waited, told, {name: job.tenant for name, job in oldest.items()})
 
 
 def held_groups(dispatcher: Dispatcher, now: float) -> tuple[ParkedGroup, ...]:
@@ -53,10 +58,26 @@ def held_groups(dispatcher: Dispatcher, now: float) -> tuple[ParkedGroup, ...]:
             oldest[name] = job
     longest = nlargest(MOST_EXPLAINED, oldest, key=lambda name: -oldest[name].enqueued_at)
     told = {name: explain_unresolved(dispatcher, oldest[name]) for name in longest}
-    return tuple(
-        _group(name, count, now - oldest[name].enqueued_at, told.get(name), oldest[name].address.tenant)
-        for name, count in sorted(counts.items())
-    )
+    waited = {name: now - job.enqueued_at for name, job in oldest.items()}
+    return in_groups(counts, waited, told, {name: job.address.tenant for name, job in oldest.items()})
+
+
+def in_groups(
+    counts: Mapping[str, int],
+    waited: Mapping[str, float],
+    told: Mapping[str, JobExplanation],
+    tenants: Mapping[str, str],
+) -> tuple[ParkedGroup, ...]:
+    """In the order of names, and what is left of them in one. All are by name: jobs, seconds that the oldest
+    has waited, why, and whose that one is."""
+    named = nlargest(MOST_GROUPS, counts, key=lambda name: waited[name])
+    groups = [
+        _group(name, counts[name], waited[name], told.get(name), tenants[name]) for name in sorted(named)
+    ]
+    if rest := counts.keys() - set(named):
+        jobs, longest = sum(counts[name] for name in rest), max(waited[name] for name in rest)
+        groups.append(ParkedGroup(adapter=OTHERS, jobs=jobs, oldest_seconds=max(0.0, longest)))
+    return tuple(groups)
 
 
 def _group(name: str, jobs: int, waited: float, told: JobExplanation | None, tenant: str) -> ParkedGroup:

@@ -24,6 +24,7 @@ from lorayard_dispatcher.placement_report import report
 from lorayard_dispatcher.placing import place_adapter
 from lorayard_dispatcher.seats import Seats
 from lorayard_dispatcher.semantic_status import semantic_status
+from lorayard_dispatcher.shared_status import SharedStatus
 from lorayard_dispatcher.upkeep import Upkeep
 from lorayard_schemas.assignment import CancelJob, CancelReply
 from lorayard_schemas.cancel_many import CANCEL_MANY, CancelMany, CancelManyReply
@@ -60,7 +61,7 @@ async def serve(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, health: Di
         await service.add_endpoint(EndpointConfig(name=verb, subject=subject, handler=handler))
     # And of this one alone: who stands by knows little of what waits.
     own = dispatcher.bus.subjects.dispatcher_status(dispatcher.name)
-    await service.add_endpoint(EndpointConfig(name="own-status", subject=own, handler=desk.status))
+    await service.add_endpoint(EndpointConfig(name="own-status", subject=own, handler=desk.own_status))
     await service.add_endpoint(
         EndpointConfig(
             name="health",
@@ -106,6 +107,7 @@ class _Desk:
         self._seats = seats
         self._upkeep = upkeep
         self._health = health
+        self._shared = SharedStatus(self._made, health.faults)
         self._cancels = Cancels(
             dispatcher.bus,
             dispatcher.results,
@@ -213,8 +215,15 @@ class _Desk:
 
     async def status(self, request: Request) -> None:
         """Counts and what waits."""
-        told = _status(self._dispatcher, self._seats, self._upkeep, time.time())
-        await request.respond(encode(told.model_copy(update={"faults": self._health.faults()})))
+        told = self._made().model_copy(update={"faults": self._health.faults()})
+        await request.respond(encode(told))
+
+    async def own_status(self, request: Request) -> None:
+        """The same, for those who look again and again: they share it."""
+        await request.respond(self._shared.told())
+
+    def _made(self) -> DispatcherStatus:
+        return _status(self._dispatcher, self._seats, self._upkeep, time.time())
 
 
 async def _health(name: str, health: DispatcherHealth, request: Request) -> None:

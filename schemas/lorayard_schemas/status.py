@@ -12,7 +12,7 @@ class ParkedGroup(Part):
     """Jobs of one adapter that wait in the dispatcher."""
 
     adapter: str
-    """`name@version`, or `base`."""
+    """`name@version`, or `base`; `_others`: all beyond the thousand that wait the longest."""
     jobs: int = Field(ge=0)
     oldest_seconds: float = 0.0
     reason: str = ""

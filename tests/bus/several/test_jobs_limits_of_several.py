@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,23 @@ async def one_of_each(several: SeveralYard) -> list[str]:
     """An adapter of either partition: whose it is, the one that takes its job says."""
     found: dict[str, str] = {}
     for name in NAMES:
-        before = {one: (await several.status(one)).taken for one in ("d1", "d2")}
+        before = await _taken(several)
         await several.results(await several.publish(1, adapter=name))
-        for one, taken in before.items():
-            if (await several.status(one)).taken > taken:
-                found.setdefault(one, name)
+
+        async def is_told(before: Mapping[str, int] = before) -> bool:
+            """All who ask within a second are told the same."""
+            return await _taken(several) != before
+
+        await several.wait_until(is_told)
+        after = await _taken(several)
+        for one in [one for one in before if after[one] > before[one]]:
+            found.setdefault(one, name)
     return [found["d1"], found["d2"]]
+
+
+async def _taken(several: SeveralYard) -> dict[str, int]:
+    """Jobs that each has taken, as far as it tells."""
+    return {one: (await several.status(one)).taken for one in ("d1", "d2")}
 
 
 async def both_know(several: SeveralYard, client: Client, fits: Callable[[LimitUse], bool]) -> None:

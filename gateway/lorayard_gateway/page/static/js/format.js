@@ -79,6 +79,7 @@ export function many(count, one, more = `${one}s`) {
 
 /** The last part of an adapter's name, which tells it from others; the whole is in its title. */
 export function short(adapter) {
-  // `_` is what a dispatcher calls those that name none.
+  // `_` is what a dispatcher calls those that name none, `_others` those beyond the thousand that it names.
+  if (adapter === "_others") return "all others";
   return adapter && adapter !== "_" ? adapter.split("/").slice(-1)[0] : "chosen by the yard";
 }
