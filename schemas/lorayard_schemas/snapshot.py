@@ -83,7 +83,8 @@ class WaitRow(Part):
     """Jobs of one adapter version that wait in the dispatchers, and what for."""
 
     adapter: str
-    """`name@version`, or `base`; of jobs that are held back as they name it, `_`: they name none."""
+    """`name@version`, or `base`; of jobs that are held back as they name it, `_`: they name none.
+    `_others`: those of a dispatcher beyond the thousand that wait the longest."""
     jobs: int = Field(ge=0)
     oldest_seconds: Seconds = 0.0
     reason: str = ""
@@ -143,7 +144,10 @@ class WorkerRow(Part):
     age_seconds: Seconds
     """Since it was last heard."""
     lost: bool = False
-    """It is gone without having said so; kept for ten minutes, until it comes back or is forgotten."""
+    """It is gone without having said so; kept for ten minutes, until it comes back or is forgotten. Once its
+    advert has run out, too, its name and age are all that the bus has of it, and that is shown here."""
+    silent: bool = False
+    """It is late, and may come back: the trouble `worker_silent`."""
     engine: str = ""
     model: str = ""
     rows_running: int = 0

@@ -62,6 +62,15 @@ def test_time_that_passes_changes_nothing() -> None:
     assert changes(first, sight_of(later, first)).keys() == {"point"}
 
 
+def test_a_worker_is_silent_on_the_page_as_in_the_troubles__f4() -> None:
+    told = (worker("w1", age_seconds=1.9), worker("w2", age_seconds=2.1, silent=True))
+    rows = sight_of(snapshot(workers=told), Sight()).tables["workers"]
+    assert {name: (row["silent"], row["heard_at"]) for name, row in rows.items()} == {
+        "w1": (False, None),
+        "w2": (True, 997.9),
+    }
+
+
 def test_of_a_changed_row_only_its_changed_fields_travel() -> None:
     first = sight_of(snapshot(queues=(queue(), queue("other"))), Sight())
     after = sight_of(snapshot(queues=(queue(jobs=4),)), first)

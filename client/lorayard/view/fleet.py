@@ -1,4 +1,7 @@
-"""The workers of a yard as they were seen, those among them that are gone without having said so."""
+"""The workers of a yard as they were seen, those among them that are gone without having said so.
+
+Who is lost is remembered by the bus: an advert that runs out leaves a mark in its bucket, for as long as a
+lost worker is told of. So all who look tell the same, whenever they came."""
 
 from __future__ import annotations
 
@@ -7,15 +10,16 @@ from dataclasses import replace
 
 from lorayard.view.bucket_copy import Entry, Written
 from lorayard_schemas.advert import WorkerAdvert
+from lorayard_shared.bus.topology import WORKER_MARK_SECONDS, WORKER_TTL_SECONDS
 from lorayard_shared.value import value
 
 SILENT_SECONDS = 2.0
-"""A worker writes each second: two beats are late."""
+"""A worker writes each second: two beats are late. The one threshold: troubles, page and top go by it."""
 
 LOST_SECONDS = 3.5
 """More than three beats. Its advert lives for 5, which is too late for who looks at a screen."""
 
-REMEMBERED_SECONDS = 600.0
+REMEMBERED_SECONDS = float(WORKER_MARK_SECONDS)
 """Of one that was lost: a person has seen it by then."""
 
 RATE_SECONDS = 1.0
@@ -88,11 +92,13 @@ class Fleet:
         )
 
     def _expired(self, name: str, at: float) -> None:
+        """`at` is when its advert ran out."""
         known = self.workers.get(name)
         if known is None:
-            self.workers[name] = SeenWorker(name=name, advert=None, stored_at=at, silent_since=at, gone=True)
-        elif known.advert is not None and known.advert.load.draining:
-            del self.workers[name]  # it had said so, and its last word did not come through
+            heard = at - WORKER_TTL_SECONDS
+            self.workers[name] = SeenWorker(
+                name=name, advert=None, stored_at=heard, silent_since=heard, gone=True
+            )
         elif not known.gone:
             self.workers[name] = replace(known, gone=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from lorayard.view.fleet import SeenWorker
+from lorayard.view.fleet import SILENT_SECONDS, SeenWorker
 from lorayard.view.yard_state import YardState
 from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.snapshot import Trouble, TroubleLevel
@@ -65,7 +65,7 @@ def _more(lost: Sequence[SeenWorker], silent: Sequence[SeenWorker]) -> Iterator[
         yield Trouble(
             level=WARNING,
             code="worker_silent",
-            text=f"{more} more workers have not been heard for two seconds",
+            text=f"{more} more workers have not been heard for {SILENT_SECONDS:g} s",
             mend="look at the load of their machine and at its network",
         )
 

@@ -99,9 +99,10 @@ def worker_rows(state: YardState, names: Mapping[str, str]) -> list[WorkerRow]:
 
 
 def _worker_row(seen: SeenWorker, now: float, names: Mapping[str, str]) -> WorkerRow:
-    advert, lost = seen.advert, seen.lost(now)
-    if advert is None:
-        return WorkerRow(worker=seen.name, age_seconds=seen.age(now), lost=lost)
+    advert, lost, silent = seen.advert, seen.lost(now), seen.silent(now)
+    if advert is None or seen.gone:
+        # Of one whose advert has run out: the same from who has seen it and from who has come later.
+        return WorkerRow(worker=seen.name, age_seconds=seen.age(now), lost=lost, silent=silent)
     counters = advert.counters
     rows = counters.adapter_rows
     return WorkerRow(
@@ -109,6 +110,7 @@ def _worker_row(seen: SeenWorker, now: float, names: Mapping[str, str]) -> Worke
         epoch=advert.epoch,
         age_seconds=seen.age(now),
         lost=lost,
+        silent=silent,
         engine=advert.engine,
         model=advert.model,
         rows_running=0 if lost else advert.rows_running,

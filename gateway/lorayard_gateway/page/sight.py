@@ -20,9 +20,6 @@ Table = dict[str, Row]
 STEADY_SECONDS = 1.5
 """By so much a moment may move and be the same: it is told each second, from another clock, after a way."""
 
-SILENT_SECONDS = 3.0
-"""A worker tells of itself each second: one that was heard more lately than that is just alive."""
-
 SEPARATOR = "\x1f"
 """In keys of rows; no name that is sent may hold it."""
 
@@ -144,7 +141,7 @@ def _adapter(one: AdapterRow) -> Row:
 def _worker(one: WorkerRow, at: float) -> Row:
     row = _plain(one)
     age = row.pop("age_seconds")
-    row["heard_at"] = _since(at, age) if age > SILENT_SECONDS or one.lost else None
+    row["heard_at"] = _since(at, age) if one.silent or one.lost else None
     return row
 
 

@@ -48,6 +48,9 @@ MAX_CONSUMERS: Final = 100_000
 WORKER_TTL_SECONDS: Final = 5
 """A worker that has not beaten for this long is dead."""
 
+WORKER_MARK_SECONDS: Final = 600
+"""So long the bus remembers that it died without a word, for whoever looks: a person has seen it by then."""
+
 DISPATCHER_TTL_SECONDS: Final = 3
 """A dispatcher that has not beaten for this long is dead, or hangs; as long as a pin, which runs beside."""
 
@@ -216,7 +219,9 @@ def _key_values(settings: YardSettings) -> tuple[StreamDeclaration, ...]:
     day = 86_400 * NANOSECONDS
     return (
         # History 1: when the newest value expires, an older one would show again.
-        _key_value(settings, "workers", live=True, subject_delete_marker_ttl=10 * NANOSECONDS),
+        _key_value(
+            settings, "workers", live=True, subject_delete_marker_ttl=WORKER_MARK_SECONDS * NANOSECONDS
+        ),
         _key_value(settings, "dispatchers", live=True, subject_delete_marker_ttl=10 * NANOSECONDS),
         _key_value(settings, "adapters", history=16),
         _key_value(settings, "models"),

@@ -8,13 +8,18 @@ import pytest
 from tests.bus.records import advert, record
 
 from lorayard import Client, GenerateRequest, InvalidRequestError, YardNotReadyError
+from lorayard.view.bucket_copy import BucketCopy, Written
+from lorayard.view.fleet import REMEMBERED_SECONDS
+from lorayard.view.reader import SnapshotReader
 from lorayard_schemas import headers
+from lorayard_schemas.advert import WorkerAdvert
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Lane
+from lorayard_schemas.snapshot import WorkerRow
 from lorayard_schemas.subjects import JobAddress
-from lorayard_shared.bus.connection import Bus
-from lorayard_shared.bus.declare import declare
-from lorayard_shared.bus.topology import topology
+from lorayard_shared.bus.connection import Bus, connect
+from lorayard_shared.bus.declare import declare, find_drift, mend
+from lorayard_shared.bus.topology import NANOSECONDS, topology
 from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
@@ -89,6 +94,39 @@ async def test_a_silent_worker_is_lost_and_one_that_said_goodbye_is_not(
     shown = await client.snapshot()
     assert (shown.overview.workers, shown.overview.workers_lost) == (0, 1)
     assert "worker_lost" in {trouble.code for trouble in shown.troubles if trouble.about == "w1"}
+
+
+async def test_a_lost_worker_is_told_alike_by_who_saw_it_and_by_who_came_later__f4(
+    settings: YardSettings, client: Client, bus: Bus, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    name = bus.subjects.bucket("workers")
+    seen = SnapshotReader(bus)
+    await bus.js.publish(f"$KV.{name}.w1", encode(advert("w1")), headers={headers.TTL: "1"})
+    assert [row.engine for row in (await seen.read()).workers] == ["echo"]
+    entries: BucketCopy[WorkerAdvert] = BucketCopy(bus, "workers", lambda _key, _value: None)
+
+    async def is_over() -> bool:
+        await entries.look()
+        return [one.written for one in entries.entries.values()] == [Written.EXPIRED]
+
+    await wait_until(is_over)
+    async with await connect(settings, name="later") as other:
+        later = SnapshotReader(other)
+        told = [(await reader.read()).workers for reader in (seen, later)]
+    rows = [[row.model_copy(update={"age_seconds": 0.0}) for row in shown] for shown in told]
+    assert rows == [[WorkerRow(worker="w1", age_seconds=0.0, lost=True)]] * 2
+    config = (await bus.api(f"STREAM.INFO.KV_{name}"))["config"]
+    kept = config["subject_delete_marker_ttl"] / NANOSECONDS
+    assert kept >= REMEMBERED_SECONDS, "a host that is started later still finds the mark"
+
+
+async def test_an_earlier_release_remembers_for_ten_minutes_once_it_is_mended__f4(bus: Bus) -> None:
+    name = f"KV_{bus.subjects.bucket('workers')}"
+    config = (await bus.api(f"STREAM.INFO.{name}"))["config"]
+    earlier = {**config, "subject_delete_marker_ttl": 10 * NANOSECONDS}
+    await bus.api(f"STREAM.UPDATE.{name}", earlier)
+    assert [drift.name for drift in await find_drift(bus, topology(bus.settings))] == [name]
+    assert await mend(bus, topology(bus.settings)) == ()
 
 
 async def test_an_unreadable_record_is_named_and_hides_nothing(client: Client, bus: Bus) -> None:

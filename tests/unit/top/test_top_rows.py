@@ -118,6 +118,10 @@ def test_workers_that_are_gone_silent_or_held_say_so_in_a_word() -> None:
         "gpu-node-17-a": "draining",
     }
     assert rows["w3"].mark is Mark.CRITICAL
+    shown = scenery.snapshot()
+    late = shown.workers[0].model_copy(update={"silent": True, "age_seconds": 2.1})
+    (row,) = worker_rows(shown.model_copy(update={"workers": (late,)}))
+    assert (row.cells[1], row.mark) == ("SILENT", Mark.WARNING)
 
 
 def test_troubles_stand_on_top_with_their_mends_and_leave_room_for_the_rest() -> None:

@@ -10,6 +10,7 @@ from lorayard.view.bucket_copy import Entry, Written
 from lorayard.view.fleet import REMEMBERED_SECONDS, Fleet
 from lorayard.view.rates import Meters
 from lorayard_schemas.advert import WorkerAdvert, WorkerCounters
+from lorayard_shared.bus.topology import WORKER_TTL_SECONDS
 
 
 def heard(at: float = NOW, sequence: int = 1, **given: Any) -> Entry[WorkerAdvert]:
@@ -49,11 +50,21 @@ def test_one_that_was_gone_before_anybody_looked_is_known_by_its_mark() -> None:
     assert fleet.workers["w1"].lost(NOW)
 
 
-def test_one_that_drained_is_not_lost() -> None:
-    fleet = Fleet()
-    fleet.look({"w1": heard(load={"draining": True})}, NOW)
-    fleet.look({}, NOW + 6)
-    assert fleet.workers == {}
+def test_who_has_seen_it_and_who_came_later_tell_the_same_of_one_that_ran_out__f4() -> None:
+    """Also of one that drained: who came later cannot know."""
+    seen, later = Fleet(), Fleet()
+    seen.look({"w1": heard(load={"draining": True})}, NOW)
+    mark = {"w1": ended(Written.EXPIRED, NOW + WORKER_TTL_SECONDS)}
+    for after in (WORKER_TTL_SECONDS, 60, REMEMBERED_SECONDS - 1):
+        told: list[tuple[bool, float]] = []
+        for fleet in (seen, later):
+            fleet.look(mark, NOW + after)
+            one = fleet.workers["w1"]
+            told.append((one.lost(NOW + after), one.age(NOW + after)))
+        assert told == [(True, after)] * 2
+    for fleet in (seen, later):
+        fleet.look(mark, NOW + REMEMBERED_SECONDS + 1)
+        assert fleet.workers == {}, "though the mark is still there"
 
 
 def test_while_the_bus_was_away_nobody_was_silent() -> None:

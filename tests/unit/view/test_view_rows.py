@@ -6,8 +6,10 @@ from tests.unit.view.conftest import DIGEST, NOW, MakeState, made_depth, made_re
 
 from lorayard.view.adapter_rows import adapter_rows
 from lorayard.view.fitting import fitted
+from lorayard.view.fleet import LOST_SECONDS, SILENT_SECONDS
 from lorayard.view.rows import overview, queue_rows, wait_rows, worker_rows
 from lorayard.view.traffic import Sample, Window, traffic_of
+from lorayard.view.troubles import troubles
 from lorayard_schemas.adapter import AdapterState
 from lorayard_schemas.advert import SlotAdvert
 from lorayard_schemas.alias import AliasRecord, Arm
@@ -133,3 +135,18 @@ def test_a_thousand_adapters_fit_into_a_message_and_what_does_not_is_counted(mak
     assert len(little.adapters) + little.adapters_left_out == 1000
     assert little.adapters_left_out
     assert isinstance(little.overview, Overview)
+
+
+def test_rows_and_troubles_call_the_same_workers_silent_and_lost__f4(make_state: MakeState) -> None:
+    late, over = SILENT_SECONDS + 0.1, LOST_SECONDS + 0.1
+    workers = (made_worker("w1"), made_worker("w2", ago=late), made_worker("w3", ago=over))
+    state = make_state(workers=workers)
+    rows = worker_rows(state, {})
+    assert {row.worker: (row.silent, row.lost) for row in rows} == {
+        "w1": (False, False),
+        "w2": (True, False),
+        "w3": (False, True),
+    }
+    told = {(one.code, one.about) for one in troubles(state)}
+    assert {about for code, about in told if code == "worker_silent"} == {"w2"}
+    assert {about for code, about in told if code == "worker_lost"} == {"w3"}

@@ -29,9 +29,6 @@ WORKERS = Sheet(
     empty="No worker lives. `lorayard up` starts some; `lorayard worker` is one.",
 )
 
-SILENT_SECONDS = 5.0
-"""A worker speaks every second."""
-
 
 def worker_rows(snapshot: YardSnapshot) -> list[Row[WorkerRow]]:
     """One for each, alive or just lost."""
@@ -43,7 +40,7 @@ def standing(worker: WorkerRow, pause: Pause | None) -> str:
     """A word for how it is."""
     if worker.lost:
         return "LOST"
-    if worker.age_seconds > SILENT_SECONDS:
+    if worker.silent:
         return "SILENT"
     if worker.draining or (pause is not None and pause.drain):
         return "draining"
@@ -97,9 +94,9 @@ def _row(one: WorkerRow, word: str) -> Row[WorkerRow]:
 
 
 def _mark(word: str) -> Mark:
-    if word in ("LOST", "SILENT"):
+    if word == "LOST":
         return Mark.CRITICAL
-    return Mark.WARNING if word in ("TROUBLE", "alone", "paused", "draining") else Mark.PLAIN
+    return Mark.WARNING if word in ("SILENT", "TROUBLE", "alone", "paused", "draining") else Mark.PLAIN
 
 
 def worker_detail(one: WorkerRow) -> str:

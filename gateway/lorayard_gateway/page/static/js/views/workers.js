@@ -1,19 +1,18 @@
 // Workers, those that were just lost first.
 
-import { age, bytes, now, percent, rough, whole } from "../format.js";
+import { age, bytes, percent, rough, whole } from "../format.js";
 import { store } from "../store.js";
 import { Table } from "../table.js";
 import { drain, mayAct, pause, resume } from "../deeds.js";
 import { Listed } from "./listed.js";
 
-const SILENT_SECONDS = 5;
 const SHOWN = 2;
 
 /** How a worker is, as a word, a mark and a kind: the mark says it without colours. */
 export function stateOf(row) {
   if (row.lost) return { kind: "bad", mark: "✕", word: "lost" };
   if (row.trouble) return { kind: "bad", mark: "✕", word: "in trouble" };
-  if (row.heard_at !== null && now() - row.heard_at > SILENT_SECONDS) return { kind: "bad", mark: "✕", word: "silent" };
+  if (row.silent) return { kind: "warn", mark: "▲", word: "silent" };
   if (row.emergency) return { kind: "warn", mark: "▲", word: "on its own" };
   if (row.draining) return { kind: "warn", mark: "▽", word: "draining" };
   if (row.paused) return { kind: "warn", mark: "‖", word: "paused" };
