@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 import nats.js.errors
 from nats.js.kv import KeyValue
@@ -33,15 +34,20 @@ _FIELDS = {"replicas_min": "replicas", "replicas_max": "replicas"}
 
 
 async def place_adapter(
-    bus: Bus, wish: PlaceAdapter, *, registry: AdapterRegistry, keeping: Keeping
+    bus: Bus,
+    wish: PlaceAdapter,
+    *,
+    registry: AdapterRegistry,
+    keeping: Keeping,
+    catch_up: Callable[[], Awaitable[None]],
 ) -> PlaceReply:
-    """Declare, or say why not.
+    """Declare, or say why not; `catch_up` waits for the news of what is registered already.
 
     Raises:
         nats.errors.Error: the bus did not answer.
     """
     try:
-        found = resolve(wish.adapter, None, registry.known).record
+        found = await _find(wish.adapter, registry, catch_up)
     except UnknownAdapterError as error:
         return _refused("adapter", str(error).removeprefix("adapter "))
     if found is None:
@@ -69,6 +75,20 @@ async def place_adapter(
         await keeping.look(time.monotonic())  # whoever asks now is told what comes of it
         return judged.model_copy(update={"before": before, "revision": written})
     return _refused("adapter", "others declare it too, all the time; try again")
+
+
+async def _find(
+    spec: str, registry: AdapterRegistry, catch_up: Callable[[], Awaitable[None]]
+) -> AdapterRecord | None:
+    """The version that is meant; None: the base model.
+
+    Raises:
+        UnknownAdapterError: nobody has registered it.
+    """
+    with suppress(UnknownAdapterError):
+        return resolve(spec, None, registry.known).record
+    await catch_up()
+    return resolve(spec, None, registry.known).record
 
 
 async def _read(bucket: KeyValue, key: str) -> tuple[Placement | None, int]:

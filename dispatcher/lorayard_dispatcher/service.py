@@ -177,7 +177,11 @@ class _Desk:
         dispatcher = self._dispatcher
         try:
             reply = await place_adapter(
-                dispatcher.bus, wish, registry=dispatcher.registry, keeping=dispatcher.keeping
+                dispatcher.bus,
+                wish,
+                registry=dispatcher.registry,
+                keeping=dispatcher.keeping,
+                catch_up=dispatcher.late_news.catch_up,
             )
         except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
             reason = str(error) or type(error).__name__

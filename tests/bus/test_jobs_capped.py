@@ -208,7 +208,11 @@ async def test_a_drained_worker_hands_back_what_has_not_begun_and_finishes_the_r
     for number in range(12):
         result = await yard.result(f"j{number}")
         assert (result.attempt, result.maker and result.maker.worker) == (1, "w2")
-    assert (await yard.advert()).load.paused
+
+    async def says_so() -> bool:
+        return (await yard.advert()).load.paused
+
+    await wait_until(says_so)
     assert not draining.done()
     assert await yard.stored("hold") is None, "what has begun runs on"
     await yard.cancel("hold")

@@ -10,6 +10,7 @@ import pytest
 from nats.aio.msg import Msg
 from tests.bus.conftest import ADAPTER, Yard
 
+from lorayard import Client
 from lorayard_schemas.job import Job
 from lorayard_shared.bus.watch import BucketWatch
 from lorayard_shared.registry.alias_changes import SplitWish
@@ -60,6 +61,21 @@ async def test_a_job_waits_for_the_news_of_what_it_names__d3_d4(
     result = await yard.result("j")
     assert result.maker is not None, result.error
     assert (result.maker.adapter, result.maker.version) == (ADAPTER, "1")
+
+
+async def test_a_declaration_waits_for_the_news_of_what_it_names__b7(
+    yard: Yard, hears: asyncio.Event
+) -> None:
+    asked = await yard.bus.nc.subscribe(yard.bus.subjects.dispatcher("place"))
+    await yard.bus.nc.flush()
+    async with Client(settings=yard.settings) as client:
+        placing = asyncio.create_task(client.place(ADAPTER, pin=True))
+        await asked.next_msg(timeout=30)
+        await yard.status()  # which it answers behind a refusal
+        hears.set()
+        placed = (await placing).placement
+    assert placed is not None
+    assert placed.pin
 
 
 async def test_a_flood_of_misspelt_names_costs_few_reads_and_all_are_refused__g3(

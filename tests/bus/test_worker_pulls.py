@@ -17,6 +17,8 @@ from lorayard_schemas.codec import decode, encode
 from lorayard_schemas.job import Job
 from lorayard_schemas.order import AdapterOrder, OrderOutcome, OrderReply, OrderVerb
 from lorayard_schemas.result import ResultState
+from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.watch import BucketWatch, Change
 from lorayard_shared.registry.objects import Objects
 from lorayard_shared.registry.records import Author, Records
 from lorayard_workers.adapters.pulled_folder import PulledFolder
@@ -141,6 +143,37 @@ async def test_an_order_brings_the_files_too(
 
     await wait_until(in_slot)
     assert PulledFolder(tmp_path / "pulled", 1).hold(record.digest)
+
+
+async def test_an_order_for_what_the_worker_has_not_heard_of_yet_waits_for_the_news__d2_d5(
+    yard: Yard,
+    publish: Callable[..., Awaitable[AdapterRecord]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Refused, it would pass for lacking, and every job of it be answered so."""
+    asked = asyncio.Event()
+
+    class Late(BucketWatch):
+        """Hears of nothing until it is to catch up."""
+
+        async def run(self) -> None:
+            self.ready.set()
+            await asked.wait()
+            await super().run()
+
+        async def catch_up(self) -> None:
+            asked.set()
+            await super().catch_up()
+
+    def watch(bus: Bus, kind: str, change: Change) -> BucketWatch:
+        return (Late if kind == "adapters" else BucketWatch)(bus, bus.subjects.bucket(kind), change)
+
+    monkeypatch.setattr("lorayard_workers.crew.watch_from_worker", watch)
+    monkeypatch.setattr("lorayard_workers.service.shelf.HEAR_SECONDS", 30.0)
+    record = await publish()
+    await yard.worker(pulled_dir=tmp_path / "pulled")
+    assert await _knows(yard, record.digest)
 
 
 async def test_a_store_without_the_files_fails_the_job_and_says_why__g3(

@@ -158,6 +158,7 @@ def make_crew(
     trail = _trail(bus, settings, execution, emergency)
     words = LastWords(leases, bus.subjects, held, worker=settings.name)
     watches = _watches(bus, shelf, preferences, control)
+    shelf.caught_up = watches["adapters"].catch_up
     health = WorkerHealth(bus, engine, presence, watches.values())
     desk.missing = health.missing
     return Crew(

@@ -61,7 +61,7 @@ class LateNews:
         try:
             while self._waiting:
                 looked, self._waiting = frozenset(self._waiting), set()
-                await self._catch_up()
+                await self.catch_up()
                 self._looked = looked
                 self._retry(looked)
                 self._looked = frozenset()
@@ -69,7 +69,8 @@ class LateNews:
         finally:
             self._looking = False
 
-    async def _catch_up(self) -> None:
+    async def catch_up(self) -> None:
+        """Wait until all is heard that is written by now, or for as long as that is worth."""
         try:
             async with asyncio.timeout(CAUGHT_UP_SECONDS):
                 for watch in self.watches:

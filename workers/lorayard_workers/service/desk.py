@@ -161,6 +161,7 @@ class Desk:
         order = await read_request(AdapterOrder, request)
         if order is None:
             return
+        await self._shelf.hear_of(order.digests)
         reply = OrderReply(
             worker=self._presence.worker,
             epoch=self._presence.epoch,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import nats.errors
+import nats.js.errors
 import structlog
 
 from lorayard_schemas.adapter import AdapterRecord, AdapterState, decode_record
@@ -38,6 +39,9 @@ KEPT_SECONDS = 10.0
 
 ASK_SECONDS = 2.0
 """For all records of one request, where a dispatcher knew of them first: it waits for the answer."""
+
+HEAR_SECONDS = 1.0
+"""For what the bucket of records holds by now; who gives an order waits 2 s for its answer."""
 
 
 class UnfitError(Exception):
@@ -83,6 +87,8 @@ class Shelf:
         self._by_key: dict[str, AdapterRecord] = {}
         self.heard: Callable[[], None] = lambda: None
         """Called after each change of a record."""
+        self.caught_up: Callable[[], Awaitable[None]] = _nothing_is_heard
+        """Waits until all records have been heard that were written by now."""
         self._stored: dict[str, AdapterRecord] = {}
         self._unfit: dict[str, str] = {}
         self._asked: dict[str, float] = {}
@@ -204,6 +210,15 @@ class Shelf:
             if kept is not None and kept.record.digest == ref.digest:
                 self._keep(kept.record)
 
+    async def hear_of(self, digests: Iterable[str]) -> None:
+        """Wait for news of what an order is about: whoever gives it may have heard of it first, and would
+        take what is unknown here for lacking, and answer its jobs so."""
+        if all(self.knows(digest) or digest in self._unfit for digest in digests):
+            return
+        with suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError):
+            async with asyncio.timeout(HEAR_SECONDS):
+                await self.caught_up()
+
     def folder_of(self, digest: str) -> Path | None:
         """Where its files lie, if they are here."""
         return self._folders.get(digest)
@@ -285,3 +300,7 @@ class Shelf:
         await end_tasks(list(self._coming.values()))
         await asyncio.to_thread(self._puller.stop)
         self._pulled.release(self._pulled.held)
+
+
+async def _nothing_is_heard() -> None:
+    """Nobody watches the records."""
