@@ -32,7 +32,8 @@ class YardAddress:
     """Which yard is meant."""
 
     url: str | None = None
-    """Address of the bus. Else LORAYARD_URL, else the yard running on ./.lorayard, else port 4222 here."""
+    """Address of the bus, or several, with commas. Else LORAYARD_URL, else the yard on ./.lorayard, else port
+    4222 here."""
     prefix: str | None = None
     """Prefix of the yard's names on the bus; else LORAYARD_PREFIX, else `yard`."""
 

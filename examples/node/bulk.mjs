@@ -9,7 +9,7 @@ import { Yard, YardFullError } from "./yard.mjs";
 
 const jobs = Number(process.argv[2] ?? 500);
 const together = 100; // in flight at once
-const yard = await Yard.connect({ servers: process.env.LORAYARD_URL, tenant: "bulk" });
+const yard = await Yard.connect({ servers: process.env.LORAYARD_URL?.split(","), tenant: "bulk" });
 let pushedBack = 0;
 
 async function submit(id) {

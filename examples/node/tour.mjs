@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import { JobFailedError, Yard } from "./yard.mjs";
 
 const adapter = process.argv[2];
-const yard = await Yard.connect({ servers: process.env.LORAYARD_URL, tenant: "Node & Co." });
+const yard = await Yard.connect({ servers: process.env.LORAYARD_URL?.split(","), tenant: "Node & Co." });
 
 function say(step, told) {
   console.log(JSON.stringify({ step, ...told }));

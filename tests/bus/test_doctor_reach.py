@@ -89,6 +89,17 @@ async def test_nobody_and_no_host_are_two_things__f6() -> None:
     assert "there is no host" in await reason("nats://no-such-host.invalid:4222")
 
 
+async def test_of_several_addresses_each_is_named_unless_a_server_is_at_one__f6(
+    guarded: RunningServer,
+) -> None:
+    nobody = [f"nats://127.0.0.1:{free_port(0)}" for _ in range(2)]
+    told = await reason(",".join(nobody))
+    assert [f"no NATS server answers at {one.removeprefix('nats://')}" in told for one in nobody] == [
+        True
+    ] * 2
+    assert "wants credentials, and none are given" in await reason(f"{nobody[0]},{guarded.url}")
+
+
 async def test_an_http_port_is_named_as_one__f6() -> None:
     async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()

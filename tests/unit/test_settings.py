@@ -8,7 +8,7 @@ import pytest
 
 from lorayard_dispatcher.settings import DispatcherSettings
 from lorayard_shared.bus.topology import topology
-from lorayard_shared.bus_url import without_login
+from lorayard_shared.bus_url import addresses, without_login
 from lorayard_shared.errors import BusUnavailableError, SettingsError
 from lorayard_shared.settings import YardSettings, read_settings
 from lorayard_workers.settings import WorkerSettings
@@ -84,11 +84,36 @@ def test_settings_never_change() -> None:
         ("me:secret@bus", "***@bus"),
         ("nats://token-secret@bus", "nats://***@bus"),
         ("nats://me:se@cr/secret@bus", "nats://***@bus"),
+        ("nats://me:secret@a:4222, nats://me:se,secret@b", "nats://***@a:4222,nats://***@b"),
+        ("me:secret@a,b", "***@a,b"),
+        ("b,me:secret@a", "***@a"),
     ],
 )
 def test_an_address_is_shown_without_its_login(url: str, shown: str) -> None:
     assert without_login(url) == shown
     assert "secret" not in str(BusUnavailableError(url=url, reason="refused"))
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("nats://a:4222", ["nats://a:4222"]),
+        ("nats://a:4222, nats://b:4223,c", ["nats://a:4222", "nats://b:4223", "c"]),
+        ("nats://me:one,two@a", ["nats://me:one,two@a"]),
+        ("nats://me:one@a,nats://me:two@b", ["nats://me:one@a", "nats://me:two@b"]),
+        ("wss://a,ws://b", ["wss://a", "ws://b"]),
+    ],
+)
+def test_a_bus_may_have_several_addresses_and_a_comma_in_a_password_parts_none(
+    url: str, found: list[str]
+) -> None:
+    assert addresses(read_settings(YardSettings, url=url).url) == found
+
+
+@pytest.mark.parametrize("url", ["nats://a,", ",nats://a", "nats://a,http://b", "nats://a,ws://b", "a,b c"])
+def test_each_of_several_addresses_must_be_one(url: str) -> None:
+    with pytest.raises(SettingsError, match="LORAYARD_URL"):
+        read_settings(YardSettings, url=url)
 
 
 def test_a_password_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:

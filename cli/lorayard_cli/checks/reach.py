@@ -8,9 +8,9 @@ import socket
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
 from lorayard_cli.checks.finding import Finding, fail
+from lorayard_shared.bus_url import address_parts, addresses
 from lorayard_shared.settings import YardSettings
 
 SECONDS = 2.0
@@ -43,17 +43,29 @@ class _Met:
 
 
 async def why_unreachable(settings: YardSettings, reason: str) -> Finding:
-    """`reason` is what the client made of it."""
-    parts = urlsplit(settings.url if "://" in settings.url else f"nats://{settings.url}")
-    host, port = parts.hostname or "", parts.port or _PORT
-    where = f"{host}:{port}"
-    met = await _meet(host, port)
+    """`reason` is what the client made of it. Of several addresses, one where a server is says most."""
+    given = addresses(settings.url)
+    places = [(parts.hostname or "", parts.port or _PORT) for parts in map(address_parts, given)]
+    met = await asyncio.gather(*(_meet(host, port) for host, port in places))
+    told = [
+        _told(settings, address, place, one, reason)
+        for address, place, one in zip(given, places, met, strict=True)
+    ]
+    servers = [told[at] for at, one in enumerate(met) if one.kind is _Kind.NATS]
+    if len(told) == 1 or servers:
+        return (servers or told)[0]
+    return _fail("; ".join(one.message for one in told), _WORDS)
+
+
+def _told(settings: YardSettings, address: str, place: tuple[str, int], met: _Met, reason: str) -> Finding:
+    """Of one address."""
+    host, where = place[0], f"{place[0]}:{place[1]}"
     match met.kind:
         case _Kind.NO_HOST:
             return _fail(f"there is no host {host!r} ({met.detail})", "set LORAYARD_URL to one that there is")
         case _Kind.NOBODY:
             return _fail(f"no NATS server answers at {where} ({met.detail})", _WORDS)
-        case _Kind.HTTP if parts.scheme not in ("ws", "wss"):
+        case _Kind.HTTP if address_parts(address).scheme not in ("ws", "wss"):
             return _fail(
                 f"{where} speaks HTTP, not NATS ({met.detail})",
                 "LORAYARD_URL wants the server's client port, 4222 as a rule, not its monitoring port (8222) "
@@ -67,20 +79,22 @@ async def why_unreachable(settings: YardSettings, reason: str) -> Finding:
         case _Kind.OTHER:
             return _fail(f"{where} is no NATS server: it begins with {met.detail}", _WORDS)
         case _Kind.NATS if met.info is not None:
-            return _of_server(settings, where, met.info, reason)
+            return _of_server(settings, address, where, met.info, reason)
         case _:
             return _fail(f"no NATS server answers at {where} ({reason})", _WORDS)
 
 
-def _of_server(settings: YardSettings, where: str, info: dict[str, Any], reason: str) -> Finding:
+def _of_server(
+    settings: YardSettings, address: str, where: str, info: dict[str, Any], reason: str
+) -> Finding:
     version = info.get("version", "?")
-    if info.get("tls_required") and not settings.url.startswith(("tls://", "wss://")):
+    if info.get("tls_required") and not address.startswith(("tls://", "wss://")):
         return _fail(
             f"nats-server {version} at {where} wants TLS, and LORAYARD_URL asks for none ({reason})",
             "write tls:// in LORAYARD_URL",
         )
     if info.get("auth_required") or "uthorization" in reason:
-        asked = _credentials(settings)
+        asked = _credentials(settings, address)
         if asked is None:
             return _fail(
                 f"nats-server {version} at {where} wants credentials, and none are given",
@@ -96,12 +110,12 @@ def _of_server(settings: YardSettings, where: str, info: dict[str, Any], reason:
     )
 
 
-def _credentials(settings: YardSettings) -> str | None:
+def _credentials(settings: YardSettings, address: str) -> str | None:
     if settings.credentials_file is not None:
         return f"the credentials of {settings.credentials_file}"
     if settings.user is not None:
         return f"user {settings.user!r} with the password given"
-    return "the login in LORAYARD_URL" if "@" in settings.url else None
+    return "the login in LORAYARD_URL" if "@" in address else None
 
 
 async def _meet(host: str, port: int) -> _Met:

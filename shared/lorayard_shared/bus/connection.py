@@ -19,6 +19,7 @@ from nats.js import JetStreamContext
 
 from lorayard_schemas.subjects import Subjects
 from lorayard_shared.bus.nats_client import NatsClient
+from lorayard_shared.bus_url import addresses
 from lorayard_shared.errors import BusUnavailableError
 from lorayard_shared.logs import Event, process_logger
 from lorayard_shared.settings import YardSettings
@@ -139,7 +140,7 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
     """Connect, or say at once that nobody is there.
 
     Raises:
-        BusUnavailableError: no server at the address, or it refused the credentials.
+        BusUnavailableError: no server at any of the addresses, or it refused the credentials.
     """
     nc = NatsClient()
     bus = Bus(nc, settings, name)
@@ -150,7 +151,7 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
         # Not `wait_for`: a cancel that meets its result would return a connection to nobody (cpython 86296).
         async with asyncio.timeout(settings.connect_timeout_seconds):
             await nc.connect(
-                servers=[settings.url],
+                servers=addresses(settings.url),
                 name=name,
                 user=settings.user,
                 password=settings.password.get_secret_value() if settings.password else None,
