@@ -29,7 +29,6 @@ from lorayard_cli.bench.view_sides.large_yard import (
 )
 from lorayard_cli.bench.view_sides.page_watch import page_watched
 from lorayard_cli.bench.view_sides.truth import Truth, seconds_to_lost, shown_beside_stream
-from lorayard_cli.embedded.plan import DISPATCHER
 from lorayard_cli.exit_codes import ExitCode
 from lorayard_cli.loops import run_service
 from lorayard_cli.output import note, out, print_json, table
@@ -102,7 +101,8 @@ async def _measure(*, quick: bool) -> dict[str, Any]:
                 f"{truth.told_right} of {truth.told} on the page"
             )
             took = [await seconds_to_lost(page, settings) for _ in range(kills)]
-            deaf = [await seconds_to_deaf(bus, DISPATCHER) for _ in range(kills)]
+            dispatcher = (await client.snapshot()).dispatchers[0].dispatcher
+            deaf = [await seconds_to_deaf(bus, dispatcher) for _ in range(kills)]
         note(f"from kill -9 to lost on the page: {max(took):.1f} s at most")
         note(f"deaf to a consumer: told after {max(deaf):.1f} s at most; a blind watch: {max(heard):.1f} s")
     return {
