@@ -19,7 +19,7 @@ PINNED_BUILD := PIP_CONSTRAINT=$(CURDIR)/build-constraints.txt PIP_BUILD_CONSTRA
 # Tests start hundreds of processes: each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-short test tests promtool test-openai lint types mypy pyright pyright-packages fmt bench bench-engine bench-routing bench-calibration routing-plots page-pictures bench-vllm bench-peers ledger schemas demo-adapters wheel clean
+.PHONY: help setup demo demo-short test tests promtool test-openai lint types mypy pyright pyright-packages fmt bench bench-engine bench-routing bench-calibration routing-plots page-pictures bench-vllm bench-peers chaos faketime schemas demo-adapters wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -123,8 +123,19 @@ $(PEERS)/.ready: benchmarks/peers/requirements.txt benchmarks/peers/requirements
 bench-peers: $(READY) $(PEERS)/.ready ## the bus path beside other job queues of Python (3 minutes; wants redis-server)
 	$(BIN)/python benchmarks/record.py peers
 
-ledger: $(READY) ## 10,000 jobs of every kind while every process is killed (5 minutes; SEED=7 for another run)
-	$(BIN)/python -m benchmarks.ledger.run $(if $(SEED),--seed $(SEED))
+# SEED draws the jobs and the blows; NODES=3 has a bus of three; JOBS as many as wanted; MINIMIZE=1 looks for the
+# fewest blows under which a failing seed still fails; PLAN=.chaos/... plays what was written.
+chaos: $(READY) faketime ## jobs of every kind while everything is hit: SEED=1 MINUTES=3 NODES=3 JOBS= PLAN= MINIMIZE=1
+	$(BIN)/python -m benchmarks.chaos.run --out .chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),3) \
+		--nodes $(or $(NODES),1) $(if $(JOBS),--jobs $(JOBS)) $(if $(PLAN),--plan $(PLAN)) $(if $(MINIMIZE),--minimize)
+
+# Out of Debian's package, unpacked here only.
+faketime: ## fetch libfaketime for clocks that jump; without it they do not
+	@ls .faketime/usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { \
+		mkdir -p .faketime && cd .faketime && \
+		{ apt-get -q download libfaketime || { apt-get -q update && apt-get -q download libfaketime; }; } && \
+		dpkg -x libfaketime_*.deb . && rm libfaketime_*.deb; \
+	} || echo "libfaketime cannot be had here: no clock jumps" >&2
 
 schemas: $(READY) ## write schemas/json and schemas/asyncapi.json anew from the models
 	$(BIN)/python -m lorayard_schemas.json_schemas

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from benchmarks.ledger.journal import Entry
-from benchmarks.ledger.orders import MOST_ATTEMPTS, Kind, Order
+from benchmarks.chaos.journal import Entry
+from benchmarks.chaos.orders import MOST_ATTEMPTS, Kind, Order
 
 from lorayard_schemas.dead_letter import DeadLetter
 from lorayard_schemas.result import ErrorKind, JobResult, ResultState
@@ -33,6 +33,9 @@ ENDS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.CANCELLED: frozenset({"succeeded", "cancelled"}),
     Kind.DEADLINE: frozenset({"succeeded", "expired", SHED}),
     Kind.POISON: frozenset({POISON}),
+    Kind.ALIAS: frozenset({"succeeded", "adapter_unavailable"}),
+    Kind.HTTP: frozenset({"succeeded"}),
+    Kind.PROBE: frozenset({"succeeded"}),
 }
 """A state, or the code of a failure."""
 
@@ -106,8 +109,12 @@ def _history(order: Order, _: Entry, result: JobResult, __: Sequence[DeadLetter]
 
 
 def _answer(order: Order, entry: Entry, result: JobResult, _: Sequence[DeadLetter]) -> str:
-    if end_of(result) == "succeeded" and result.text != order.request.prompt:
-        return f"its text is {result.text!r}"
+    maker = result.maker
+    wanted = f"{order.request.prompt} by {(maker.digest if maker is not None else None) or 'base'}"
+    if end_of(result) == "succeeded" and result.text != wanted:
+        return f"its text is {result.text!r}, wanted {wanted!r}"
+    if entry.text is not None and entry.text != result.text:
+        return f"its asker was answered {entry.text!r}, stored is {result.text!r}"
     if "cancelled" in entry.cancels and end_of(result) != "cancelled":
         return f"cancelling it was answered {entry.cancels}, and it ended as {end_of(result)}"
     return ""

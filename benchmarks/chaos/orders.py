@@ -15,6 +15,14 @@ TENANTS: Final = ("ledger-a", "ledger-b", "ledger-c")
 GHOSTS: Final = "ledger-ghosts"
 """The tenant of jobs that never are: with few jobs of its own a cancel looks through all of them."""
 
+ROLLING: Final = "acme/tiny/rolling"
+"""The adapter whose versions are pushed, promoted and rolled back meanwhile."""
+ALIAS: Final = f"{ROLLING}@stable"
+GATEWAY_TENANT: Final = "default"
+"""Of a gateway without keys."""
+PROBES: Final = "ledger-probes"
+"""The tenant of jobs that ask whether the yard is well."""
+
 ADAPTERS: Final = tuple(f"acme/tiny/ledger-{number}" for number in range(6))
 UNKNOWN_ADAPTER: Final = "acme/tiny/nobody-made-it"
 MOST_ATTEMPTS: Final = 8
@@ -48,10 +56,16 @@ class Kind(StrEnum):
     """Ends each worker that runs it."""
     GHOST = "ghost"
     """Never submitted, only cancelled."""
+    ALIAS = "alias"
+    """By an alias that is led elsewhere meanwhile."""
+    HTTP = "http"
+    """Through the gateway, asked again under its key until it is answered."""
+    PROBE = "probe"
+    """Not drawn: whoever measures a recovery asks it."""
 
 
 SHARES: Final[Mapping[Kind, int]] = {
-    Kind.PLAIN: 32,
+    Kind.PLAIN: 22,
     Kind.TWICE: 10,
     Kind.SLOW: 8,
     Kind.STREAM: 6,
@@ -63,6 +77,8 @@ SHARES: Final[Mapping[Kind, int]] = {
     Kind.RECALLED: 3,
     Kind.CANCELLED: 8,
     Kind.DEADLINE: 6,
+    Kind.ALIAS: 6,
+    Kind.HTTP: 4,
 }
 """Of a hundred."""
 
@@ -79,11 +95,12 @@ class Order:
     """From when it was accepted."""
 
 
-def draw_orders(draw: Random, jobs: int) -> list[Order]:
-    """So many, and the same for the same generator."""
-    kinds = draw.choices(list(SHARES), weights=list(SHARES.values()), k=jobs)
+def draw_orders(draw: Random, jobs: int, only: Sequence[Kind] = ()) -> list[Order]:
+    """So many, and the same for the same generator; of some kinds only, where some are named."""
+    shares = {kind: share for kind, share in SHARES.items() if not only or kind in only}
+    kinds = draw.choices(list(shares), weights=list(shares.values()), k=jobs)
     for kind, each in ((Kind.POISON, JOBS_PER_POISON), (Kind.GHOST, JOBS_PER_GHOST)):
-        for _ in range(max(1, jobs // each)):
+        for _ in range(0 if only else max(1, jobs // each)):
             kinds[draw.randrange(jobs)] = kind
     return [_order(draw, number, kind) for number, kind in enumerate(kinds)]
 
@@ -95,7 +112,7 @@ def tenants_of(orders: Sequence[Order]) -> list[str]:
 
 def _order(draw: Random, number: int, kind: Kind) -> Order:
     key = f"order-{number}-{kind}"
-    tenant = GHOSTS if kind is Kind.GHOST else draw.choice(TENANTS)
+    tenant = {Kind.GHOST: GHOSTS, Kind.HTTP: GATEWAY_TENANT}.get(kind, draw.choice(TENANTS))
     cancelled = kind in (Kind.CANCELLED, Kind.RECALLED, Kind.GHOST)
     return Order(
         key=key,
@@ -122,9 +139,10 @@ def _request(draw: Random, key: str, kind: Kind) -> GenerateRequest:
     }
     delays = {Kind.DELAYED: draw.uniform(0.3, 8.0), Kind.RECALLED: 3600.0}
     attempts = {Kind.FLAKY: retry, Kind.HOPELESS: retry.model_copy(update={"max_attempts": 2})}
+    named = {Kind.UNKNOWN: UNKNOWN_ADAPTER, Kind.ALIAS: ALIAS}
     return GenerateRequest(
         prompts.get(kind, f"plain {key} " + "the quick brown fox " * draw.randrange(4)),
-        adapter=UNKNOWN_ADAPTER if kind is Kind.UNKNOWN else adapter,
+        adapter=named.get(kind, adapter),
         lane=lane,  # type: ignore[arg-type]  # one of the names above
         deadline_seconds=draw.uniform(0.3, 3.0) if kind is Kind.DEADLINE else None,
         delay_seconds=delays.get(kind),
@@ -132,3 +150,10 @@ def _request(draw: Random, key: str, kind: Kind) -> GenerateRequest:
         stream=kind is Kind.STREAM,
         idempotency_key=key,
     )
+
+
+def probe(number: int) -> Order:
+    """A job of who measures."""
+    key = f"probe-{number}"
+    request = GenerateRequest(f"plain {key}", idempotency_key=key, lane="urgent")
+    return Order(key=key, kind=Kind.PROBE, tenant=PROBES, request=request)

@@ -1,6 +1,6 @@
 """The client process: submits, cancels and reads streams; killed, it goes on where its journal ends.
 
-`python -m benchmarks.ledger.publisher JOURNAL SEED JOBS SECONDS`
+`python -m benchmarks.chaos.publisher JOURNAL SEED JOBS SECONDS KINDS GATEWAY_PORT`
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from benchmarks.ledger.journal import Entry, Journal, read_journal
-from benchmarks.ledger.orders import Kind, Order, draw_orders, tenants_of
+import httpx
+from benchmarks.chaos.journal import Entry, Journal, read_journal
+from benchmarks.chaos.orders import Kind, Order, draw_orders, tenants_of
+from benchmarks.chaos.verdicts import POISON
+from benchmarks.chaos.yard import SALT
 
 from lorayard import Client, EventKind, IdempotencyConflictError, JobHandle, LorayardError
 from lorayard.job_ids import keyed_job_id
@@ -26,7 +29,8 @@ from lorayard_shared.settings import YardSettings, read_settings
 CHUNK: Final = 20
 PAUSE_SECONDS: Final = 0.2
 """Before what was not answered is tried again."""
-SALT: Final = "ledger"
+HTTP_SECONDS: Final = 20.0
+"""For an answer of the gateway: a cut holds requests up for five seconds."""
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class Publisher:
     clients: dict[str, Client]
     journal: Journal
     known: dict[str, Entry]
+    http: httpx.AsyncClient
     tasks: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
 
     async def run(self, orders: list[Order], seconds: float) -> None:
@@ -44,11 +49,15 @@ class Publisher:
             self._resume(order)
         waiting = [order for order in orders if self._entry(order).accepted_at is None]
         waiting = [order for order in waiting if order.kind is not Kind.GHOST]
+        hasty = asyncio.Semaphore(CHUNK)
         pause = seconds / max(1, len(orders)) * CHUNK
         while waiting:
             started = time.monotonic()
             chunk, waiting = waiting[:CHUNK], waiting[CHUNK:]
-            waiting += await self._submit(chunk)
+            for order in chunk:
+                if order.kind is Kind.HTTP:
+                    self._spawn(self._ask(order, hasty))
+            waiting += await self._submit([order for order in chunk if order.kind is not Kind.HTTP])
             await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
         await asyncio.gather(*self.tasks)
         for order in orders:
@@ -129,6 +138,29 @@ class Publisher:
             else:
                 return
 
+    async def _ask(self, order: Order, hasty: asyncio.Semaphore) -> None:
+        """Over HTTP, until there is an answer."""
+        self.journal.write(order.key, submitted_at=time.time())
+        body = {"model": order.request.adapter, "prompt": order.request.prompt, "max_tokens": 256}
+        async with hasty:
+            while True:
+                try:
+                    answer = await self.http.post(
+                        "/v1/completions", json=body, headers={"Idempotency-Key": order.key}
+                    )
+                except httpx.HTTPError:
+                    await asyncio.sleep(PAUSE_SECONDS)
+                    continue
+                told = answer.json()
+                if answer.is_success:
+                    text = told["choices"][0]["text"]
+                    self.journal.write(order.key, accepted_at=time.time(), text=text)
+                    return
+                if told.get("error", {}).get("code") == POISON:
+                    self.journal.write(order.key, accepted_at=time.time())
+                    return
+                await asyncio.sleep(PAUSE_SECONDS)
+
     async def _read_stream(self, order: Order, handle: JobHandle) -> None:
         text, ends = "", 0
         async for event in handle.events():
@@ -139,8 +171,9 @@ class Publisher:
         self.journal.write(order.key, streamed=wrong if ends == 1 else f"{ends} ends; {wrong}")
 
 
-async def _main(path: Path, seed: int, jobs: int, seconds: float) -> None:
-    orders = draw_orders(Random(seed), jobs)
+async def _main(path: Path, seed: int, jobs: int, seconds: float, kinds: str, port: int) -> None:
+    only = [Kind(kind) for kind in kinds.split(",") if kind]
+    orders = draw_orders(Random(seed), jobs, only)
     known, done = read_journal(path)
     if not done:
         async with AsyncExitStack() as stack:
@@ -151,13 +184,17 @@ async def _main(path: Path, seed: int, jobs: int, seconds: float) -> None:
                 )
                 for tenant in tenants_of(orders)
             }
-            await Publisher(clients=clients, journal=Journal(path), known=known).run(orders, seconds)
+            http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=HTTP_SECONDS)
+            await stack.enter_async_context(http)
+            publisher = Publisher(clients=clients, journal=Journal(path), known=known, http=http)
+            await publisher.run(orders, seconds)
     await asyncio.Event().wait()  # whoever supervises it ends it
 
 
 if __name__ == "__main__":
+    path, seed, jobs, seconds, kinds, port = sys.argv[1:]
     try:
-        run_service(_main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+        run_service(_main(Path(path), int(seed), int(jobs), float(seconds), kinds, int(port)))
     except LorayardError as error:  # the bus was away when it started: its supervisor starts it again
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)

@@ -31,6 +31,10 @@ class Records:
     """Messages that still lie in the streams of unfinished jobs."""
     gaps: int = 0
     """Results that were stored once and are gone."""
+    misfiled: list[str] = field(default_factory=list[str])
+    """Subjects under which another job's result lies."""
+    again: int = 0
+    """Deliveries beyond the first of each message."""
 
 
 async def read_records(bus: Bus) -> Records:
@@ -41,6 +45,8 @@ async def read_records(bus: Bus) -> Records:
         for lying in page:
             result = decode(JobResult, lying.body)
             records.results[result.job].append(result)
+            if bus.subjects.result(result.tenant, result.job) != lying.subject:
+                records.misfiled.append(lying.subject)
     async for page in walk(bus, bus.subjects.stream("dead"), bus.subjects.dead):
         for lying in page:
             letter = decode(DeadLetter, lying.body)
@@ -48,7 +54,16 @@ async def read_records(bus: Bus) -> Records:
     state = (await bus.api(f"STREAM.INFO.{stream}"))["state"]
     records.gaps = state["last_seq"] - state["messages"]
     records.left = await unfinished(bus)
+    records.again = await _delivered_again(bus)
     return records
+
+
+async def _delivered_again(bus: Bus) -> int:
+    """Over all consumers of jobs. A message that was taken out before anybody got it hides one."""
+    stream = bus.subjects.stream("jobs")
+    told = await bus.api(f"CONSUMER.LIST.{stream}", {"offset": 0})
+    given = sum(consumer["delivered"]["consumer_seq"] for consumer in told.get("consumers") or ())
+    return int(given - (await bus.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
 
 
 async def unfinished(bus: Bus) -> dict[str, int]:

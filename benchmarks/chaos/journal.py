@@ -25,6 +25,8 @@ class Entry:
     """What cancelling it was answered."""
     streamed: str | None = None
     """What was wrong with what its stream told; empty: nothing. None: it was not read to its end."""
+    text: str | None = None
+    """What its asker was answered, where that was kept."""
 
 
 class Journal:
@@ -70,3 +72,4 @@ def _note(entry: Entry, fact: dict[str, Any]) -> None:
         entry.cancels.append(fact["cancel"])
     if "streamed" in fact:
         entry.streamed = fact["streamed"]
+    entry.text = fact.get("text", entry.text)
