@@ -109,13 +109,22 @@ async def test_behind_a_limit_no_more_lines_pile_up_than_are_read_ahead__e5__e6(
 
 
 async def test_an_adapter_that_vanishes_fails_its_lines_alone_until_it_is_back__g2(
-    desk: Desk, yard: Yard, adapters: Path
+    desk: Desk, yard: Yard, adapters: Path, wait_until: WaitUntil
 ) -> None:
     await yard.dispatcher()
     worker = await yard.worker(adapters_dir=adapters)
     names = [(f"id-{number}", ADAPTER if number % 2 else "base") for number in range(40)]
     desk.write(asked(name, model=model) for name, model in names)
+
+    async def is_served() -> bool:
+        return (await (await desk.client.submit("who?", adapter=ADAPTER)).outcome()).succeeded
+
+    async def is_not() -> bool:
+        return not await is_served()
+
+    await wait_until(is_served)
     await desk.client.adapters.archive(f"{ADAPTER}@1")
+    await wait_until(is_not)  # the dispatcher hears of it by another way than of jobs
     manifest = await desk.run(in_flight=4)
     assert (manifest.state, manifest.counts.answered, manifest.counts.failed) == (
         BatchState.COMPLETED,
@@ -124,6 +133,7 @@ async def test_an_adapter_that_vanishes_fails_its_lines_alone_until_it_is_back__
     )
     assert {line["error"]["code"] for line in desk.errors} == {"model_not_found"}
     await desk.client.adapters.activate(f"{ADAPTER}@1")
+    await wait_until(is_served)
     again = await desk.run(retry_errors=True)
     assert (again.counts.answered, again.counts.failed) == (40, 0)
     assert set(desk.told.values()) == {1}
