@@ -98,6 +98,13 @@ async def writing(open_door: OpenDoor) -> tuple[Door, Writing]:
     return door, engine
 
 
+async def new_key(door: Door, tenant: str) -> str:
+    """A key that the gateway has heard of: it hears by another way than of requests."""
+    key = (await door.admin.keys.add(tenant)).key
+    await door.yard.wait_until(lambda: door.gateway.keys.find(key, 0.0) is not None)
+    return key
+
+
 def chat(prompt: str, **more: Any) -> dict[str, Any]:
     """A body that asks one thing of the base model."""
     return {"model": "base", "messages": [{"role": "user", "content": prompt}]} | more

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.bus.conftest import ADAPTER, Yard
-from tests.bus.gateway.conftest import Door, OpenDoor, chat, local
+from tests.bus.gateway.conftest import Door, OpenDoor, chat, local, new_key
 
 from lorayard_shared.errors import SettingsError
 
@@ -92,7 +92,7 @@ async def test_models_are_the_base_adapters_and_aliases_that_a_tenant_may_use__d
 
 async def test_an_adapter_of_other_tenants_does_not_exist__d7(door: Door) -> None:
     await door.admin.adapters.amend(f"{ADAPTER}@1", tenants=["other"])
-    other = (await door.admin.keys.add("other")).key
+    other = await new_key(door, "other")
 
     async def hidden() -> bool:
         return ADAPTER not in await ids(door)
@@ -145,7 +145,7 @@ async def test_pages_of_a_browser_are_let_in_only_where_they_are_named__e7(open_
 
 
 async def test_tenants_share_a_connection_and_nothing_else__e7(door: Door) -> None:
-    other = (await door.admin.keys.add("other")).key
+    other = await new_key(door, "other")
     await asyncio.gather(*(ids(door, key) for key in (door.key, other)))
 
     async def told(key: str) -> str:

@@ -39,7 +39,7 @@ async def test_a_head_that_never_ends_is_not_waited_for__e7(
 
 
 async def test_the_next_head_of_a_connection_has_to_end_too__e7(open_door: OpenDoor) -> None:
-    door: Door = await open_door(gateway_header_seconds=0.5)
+    door: Door = await open_door(gateway_header_seconds=1.5)
     whole = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
     heard = await talk(door, whole, b"GET /heal")
     assert heard.count(b"HTTP/1.1 200") == 1
@@ -57,7 +57,7 @@ async def test_a_body_that_never_ends_is_a_408__e7(open_door: OpenDoor) -> None:
 
 
 async def test_the_rest_of_a_body_that_was_refused_has_to_end_too__e7(open_door: OpenDoor) -> None:
-    door: Door = await open_door(gateway_header_seconds=0.3)
+    door: Door = await open_door(gateway_header_seconds=1.5)
     stranger = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n"
     assert (await talk(door, stranger.encode(), b"{")).startswith(b"HTTP/1.1 401")
 

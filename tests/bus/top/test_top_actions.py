@@ -55,7 +55,10 @@ class Hands:
 
         async def reached() -> bool:
             if not there():
+                place = self.app.board.grid.place
                 await self.press("down")
+                if self.app.board.grid.place == place:  # the last row; this one may have come above it
+                    await self.press("home")
                 self.app.board.look_now()
             return there()
 
@@ -303,11 +306,11 @@ async def test_adapters_are_pinned_promoted_and_rolled_back__d4(
 async def test_the_lists_of_jobs_say_who_has_each_and_how_each_ended(
     yard: Yard, client: Client, wait_until: WaitUntil
 ) -> None:
+    await client.control.pause("lane", "bulk", reason="x")  # before there is a dispatcher: it knows
     await yard.dispatcher()
     await yard.worker()
     done = await client.submit("x")
     await done.result()
-    await client.control.pause("lane", "bulk", reason="x")
     waits = [await client.submit("x", lane="bulk") for _ in range(3)]
     (ended,) = await client.jobs.recent()
     assert (ended.job_id, ended.tenant, ended.state, ended.worker) == (

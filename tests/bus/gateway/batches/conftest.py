@@ -46,7 +46,7 @@ async def ended(door: Door, http: httpx.AsyncClient, batch: dict[str, Any]) -> d
         found.update(await shown(http, batch))
         return str(found["status"]) in OVER
 
-    await door.yard.wait_until(over, seconds=40)
+    await door.yard.wait_until(over)
     return found
 
 

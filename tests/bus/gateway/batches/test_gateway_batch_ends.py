@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from tests.bus.gateway.batches.conftest import answer, begun, ended, jsonl, line, read, shown
 from tests.bus.gateway.conftest import Door, OpenDoor, local, opened
 from tests.bus.streams.conftest import Writing
+
+from lorayard_gateway.batches.book import BatchBook
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(90)]
 
@@ -48,10 +51,14 @@ async def test_what_is_answered_stays_when_the_window_ends__e7(
     slow: tuple[OpenDoor, Writing], tmp_path: Path
 ) -> None:
     open_door, engine = slow
-    door: Door = await open_door(gateway_batches_dir=tmp_path, gateway_batch_seconds=3.0)
+    door: Door = await open_door(gateway_batches_dir=tmp_path, gateway_batch_seconds=3600.0)
     async with door.http() as http:
         batch = await begun(http, jsonl([line(name) for name in "abc"]))
+        assert batch["expires_at"] - batch["created_at"] == 3600
         await door.yard.wait_until(lambda: "p-a" in engine)
+        # Its run reads the record again when it tells of the first answer.
+        now = {"expires_at": time.time()}
+        await BatchBook(door.yard.bus).change("acme", batch["id"], lambda one: one.model_copy(update=now))
         answer(engine, "p-a")
         told = await ended(door, http, batch)
         assert (told["status"], told["completed_at"]) == ("expired", None)
