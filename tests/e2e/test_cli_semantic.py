@@ -42,7 +42,8 @@ def test_a_prompt_that_names_no_adapter_is_answered_by_the_one_it_means__b4__b1(
         assert [one["rule"] for one in answers] == ["semantic", "semantic"]
         assert [one["adapter"] for one in answers] == ["acme/tiny/a", "acme/tiny/b"]
         assert all(one["confidence"] > 0.5 for one in answers)
-        assert "2 decided" in up.run("status").out
+        wait_until(lambda: "2 decided" in up.run("status").out, "the dispatcher tells so")
     finally:
         off = up.run("routes", "classifier", "off", "--why", "the test is over")
     assert off.exit_code == ExitCode.OK, off.err
+    wait_until(lambda: not is_in_force(), "other tests are answered as before")

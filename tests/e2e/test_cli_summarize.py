@@ -157,9 +157,14 @@ def test_summarize_interrupted_and_killed_goes_on_and_asks_nothing_twice__e6(
     assert sorted(line["name"] for line in lines) == sorted(f"docs/{n}.md" for n in range(DOCUMENTS))
     assert all(line["error"] is None for line in lines)
     assert sum(line["kept"] for line in lines) >= 6
+
+    def jobs_succeeded() -> int:
+        (worker,) = slow_up.run("workers", "ls", "--json").document["workers"]
+        return int(worker["counters"]["jobs_succeeded"])
+
     # What was in flight when a run ended was found again, not run anew.
-    (worker,) = slow_up.run("workers", "ls", "--json").document["workers"]
-    assert worker["counters"]["jobs_succeeded"] == DOCUMENTS
+    wait_until(lambda: jobs_succeeded() >= DOCUMENTS, "the worker tells of the last one")
+    assert jobs_succeeded() == DOCUMENTS
 
 
 def test_a_document_that_comes_meanwhile_moves_no_name__e6(slow_up: Up, tmp_path: Path) -> None:

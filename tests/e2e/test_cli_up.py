@@ -48,7 +48,7 @@ def test_a_second_ctrl_c_stops_at_once(own_up: Up) -> None:
 def test_children_die_with_a_supervisor_that_is_killed(own_up: Up) -> None:
     assert len(own_up.seen) == 4
     own_up.process.kill()
-    wait_until(lambda: own_up.survivors() == set(), "the children are gone", seconds=10)
+    wait_until(lambda: own_up.survivors() == set(), "the children are gone")
 
 
 def test_a_killed_child_is_started_again_and_serves(own_up: Up) -> None:

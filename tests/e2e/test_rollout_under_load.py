@@ -72,6 +72,11 @@ class Traffic:
         aliases = [result.alias for _, _, result in self.answered]
         return sum(alias is not None and alias.revision == revision for alias in aliases)
 
+    def workers(self, revision: int) -> set[str]:
+        """Who gave them."""
+        results = [result for _, _, result in self.answered]
+        return {one.worker for one in results if one.alias is not None and one.alias.revision == revision}
+
 
 @pytest.fixture
 def plan(tiny_plan: YardPlan, tmp_path: Path) -> YardPlan:
@@ -108,6 +113,7 @@ async def test_the_registry_rolls_a_version_out_and_back_under_load__d4__d5(
         await operator("promote", STABLE)
         await wait_until(lambda: traffic.bound(3) >= IN_FLIGHT)
         await operator("rollback", STABLE, "--to", "1", "--why", "it rambles")
+        await wait_until(lambda: traffic.workers(4) == {"w1", "w2"})
         traffic.ending = True
         await flowing
         assert await _lives(yard, client) == before, "nobody was started again"

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 import torch
 from peft import PeftModel
+from tests.model.conftest import AfterSteps
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -213,7 +214,7 @@ async def test_a_dedicated_engine_answers_as_before_and_nothing_of_it_stays__c10
 
 
 async def test_the_weights_never_change_under_a_row__c10(
-    start_yard: Callable[..., Any], wait_until: WaitUntil
+    start_yard: Callable[..., Any], wait_until: WaitUntil, after_steps: AfterSteps
 ) -> None:
     """Rows of both kinds run while the merge is made, and end with the weights that they began with."""
     yard = start_yard(slots=2)
@@ -225,19 +226,28 @@ async def test_the_weights_never_change_under_a_row__c10(
     ]
     before = {name: outcome.text for name, outcome in yard.run(*requests).items()}
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
+    running: list[int] = []
+
+    def merge() -> None:
+        running.append(yard.engine.residency().rows_running)
+        yard.engine.dedicate(own)
+
+    def split() -> None:
+        running.append(yard.engine.residency().rows_running)
+        yard.engine.dedicate(None)
+        yard.engine.submit(requests[0], outcomes.put)
+
+    after_steps(100, merge)
     for request in requests:
         yard.engine.submit(request, outcomes.put)
-    await wait_until(lambda: yard.engine.residency().rows_running == 2)
-    yard.engine.dedicate(own)
     found = [outcomes.get(timeout=30) for _ in requests]
     assert {o.request_id: getattr(o, "text", o) for o in found} == before
     await wait_until(lambda: yard.engine.residency().dedicated == own)
+    after_steps(100, split)
     yard.engine.submit(requests[1], outcomes.put)
-    await wait_until(lambda: yard.engine.residency().rows_running == 1)
-    yard.engine.dedicate(None)
-    yard.engine.submit(requests[0], outcomes.put)
     found = [outcomes.get(timeout=30) for _ in requests]
     assert {o.request_id: getattr(o, "text", o) for o in found} == before
+    assert running == [2, 1]
 
 
 @pytest.mark.parametrize("engine", ["packed", "echo"])
