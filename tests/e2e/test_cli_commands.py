@@ -184,7 +184,7 @@ def test_status_tells_queue_dispatcher_workers_and_hit_rate(up: Up) -> None:
 
     def is_through() -> bool:
         ran.append(up.run("status", "--json"))
-        return ran[-1].document["queue"]["unfinished"] == []
+        return not ran[-1].document["queue"]["unfinished"]
 
     wait_until(is_through, "the job has left its queue, a moment after its answer")
     assert ran[-1].exit_code == ExitCode.OK
