@@ -192,11 +192,17 @@ class _Desk:
     async def placements(self, request: Request) -> None:
         """Where adapters should be, and are."""
         wish = await read_request(AskPlacements, request) if request.data else AskPlacements()
-        if wish is None:
-            return
+        if wish is not None:
+            self._dispatcher.spawn(self._report(request, wish), "placements")
+
+    async def _report(self, request: Request, wish: AskPlacements) -> None:
         dispatcher = self._dispatcher
         told = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, wish.adapter)
-        await request.respond(encode(told))
+        if wish.adapter is not None and not told.adapters:  # it may have been registered just now
+            await dispatcher.late_news.catch_up()
+            told = report(dispatcher.name, dispatcher.keeping, dispatcher.registry, wish.adapter)
+        with suppress(nats.errors.Error):  # whoever asked has gone
+            await request.respond(encode(told))
 
     async def limits(self, request: Request) -> None:
         """What is used of limits."""

@@ -63,6 +63,17 @@ async def test_a_job_waits_for_the_news_of_what_it_names__d3_d4(
     assert (result.maker.adapter, result.maker.version) == (ADAPTER, "1")
 
 
+async def test_a_question_waits_for_the_news_of_what_it_names__b7(yard: Yard, hears: asyncio.Event) -> None:
+    asked = await yard.bus.nc.subscribe(yard.bus.subjects.dispatcher("placements"))
+    await yard.bus.nc.flush()
+    async with Client(settings=yard.settings) as client:
+        asking = asyncio.create_task(client.placements(ADAPTER))
+        await asked.next_msg(timeout=30)
+        await yard.status()  # which it answers behind a question that waits for nothing
+        hears.set()
+        assert [one.adapter for one in (await asking).adapters] == [f"{ADAPTER}@1"]
+
+
 async def test_a_declaration_waits_for_the_news_of_what_it_names__b7(
     yard: Yard, hears: asyncio.Event
 ) -> None:
