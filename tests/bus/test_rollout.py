@@ -157,9 +157,9 @@ async def test_a_rollback_in_a_burst_starts_nothing_more_on_what_it_left__d4(
 async def test_who_waits_on_a_plain_name_follows_stable_as_it_comes__d4(
     yard: Yard, two_versions: Path, wait_until: WaitUntil
 ) -> None:
-    await yard.dispatcher()
     first = await yard.worker(adapters_dir=two_versions)
     await first.stop()
+    await yard.dispatcher()  # it knows both versions
     await yard.publish(Job(id="j", prompt="x"), adapter=ADAPTER)
 
     async def parked(version: str) -> bool:
