@@ -129,7 +129,9 @@ class AdapterRow(Part):
     struck: str = ""
     """Why; empty: it is not."""
     pinned: bool = False
-    """A placement is declared for it."""
+    """It is to stay in a slot: so its own declaration says, or that of its name where it is meant by it."""
+    placed: bool = False
+    """Something is declared of where it shall be, of this version or of its name."""
     refused_by: tuple[str, ...] = ()
     """Workers that refuse it."""
     traffic: AdapterTraffic | None = None

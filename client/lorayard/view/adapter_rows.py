@@ -20,7 +20,8 @@ def adapter_rows(state: YardState) -> list[AdapterRow]:
     waiting = waiting_for(state.depth.jobs, state.adapters, shares)
     where = _Where.of(state)
     struck = {one.adapter: one.why for one in state.strikes if one.adapter is not None and one.tenant is None}
-    pinned = {one.adapter for one in state.placements if not one.asks_nothing}
+    placed = {one.adapter for one in state.placements if not one.asks_nothing}
+    pinned = _pinned(state, shares)
     rows = [
         AdapterRow(
             name=record.name,
@@ -35,7 +36,8 @@ def adapter_rows(state: YardState) -> list[AdapterRow]:
             loading=where.loading.get(record.digest, 0),
             aliases=shares.get(record.name, {}).get(record.version, {}),
             struck=struck.get(record.label) or struck.get(record.name, ""),
-            pinned=record.label in pinned or record.name in pinned,
+            pinned=record.label in pinned,
+            placed=record.label in placed or record.name in placed,
             refused_by=tuple(where.refused.get((record.name, record.version), ())),
             traffic=state.traffic.get(record.label),
         )
@@ -64,6 +66,26 @@ def waiting_for(
         if version is not None:
             found[f"{name}@{version}"] += count
     return found
+
+
+def _pinned(state: YardState, shares: Mapping[str, _Shares]) -> frozenset[str]:
+    """Versions, as `name@version`, that are to stay in a slot: a declaration of their own counts before that
+    of their name, which means those that have a share of `stable`, or the newest where there is none."""
+    declared = {one.adapter: one for one in state.placements}
+    if not declared:
+        return frozenset()
+    newest = _newest(state.adapters)
+    found: set[str] = set()
+    for record in state.adapters:
+        one = declared.get(record.label)
+        if one is None and record.state is AdapterState.ACTIVE:
+            of_name = shares.get(record.name, {})
+            stable = {version for version, aliases in of_name.items() if DEFAULT_ALIAS in aliases}
+            if record.version in (stable or {newest.get(record.name)}):
+                one = declared.get(record.name)
+        if one is not None and one.pin:
+            found.add(record.label)
+    return frozenset(found)
 
 
 _Shares = dict[str, dict[str, float]]

@@ -287,9 +287,7 @@ async def test_adapters_are_pinned_promoted_and_rolled_back__d4(
         assert placed[0].declared is not None
         assert placed[0].declared.pin
         await hands.press("u")
-        await hands.wait_until(
-            lambda: isinstance(hands.app.screen, Choose) or "nothing is declared" in hands.said
-        )
+        await hands.wait_until(lambda: isinstance(hands.app.screen, Choose) or "is not pinned" in hands.said)
         if not isinstance(hands.app.screen, Choose):  # the picture was of before
             await hands.go(Tab.ADAPTERS, f"{ADAPTER}@2")
             await hands.press("u")

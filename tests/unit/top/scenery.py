@@ -63,6 +63,7 @@ def adapter(number: int) -> AdapterRow:
         aliases=aliases.get(number, {}),
         struck="it rambles (by ana)" if number == 7 else "",
         pinned=number == 0,
+        placed=number == 0,
         refused_by=("w3",) if number == 9 else (),
         traffic=traffic if number < 8 else None,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.unit.view.conftest import DIGEST, NOW, MakeState, made_depth, made_record, made_worker
 
 from lorayard.view.adapter_rows import adapter_rows
@@ -15,6 +17,7 @@ from lorayard_schemas.advert import SlotAdvert
 from lorayard_schemas.alias import AliasRecord, Arm
 from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Lane
+from lorayard_schemas.placement import Placement
 from lorayard_schemas.snapshot import Overview, YardSnapshot
 from lorayard_schemas.status import DispatcherStatus, ParkedGroup
 from lorayard_schemas.subjects import JobAddress
@@ -61,6 +64,25 @@ def test_jobs_count_for_the_version_that_answers_them(make_state: MakeState) -> 
     }
     assert rows[-1].state == "archived"
     assert rows[0].aliases == {"stable": 100, "canary": 40}
+
+
+def test_what_is_pinned_is_what_a_declaration_means_and_pins(make_state: MakeState) -> None:
+    records = tuple(made_record(name, version) for name in ("a/b/c", "a/b/d") for version in ("1", "2", "10"))
+    records += (made_record("a/b/e"), made_record("a/b/e", "2", state=AdapterState.ARCHIVED))
+    stable = AliasRecord(adapter="a/b/d", alias="stable", revision=1, arms=(Arm(version="1", weight=100),))
+    declared = (
+        Placement(adapter="a/b/c", pin=True),
+        Placement(adapter="a/b/c@2", pin=True, on=("w1",)),
+        Placement(adapter="a/b/d", pin=True),
+        Placement(adapter="a/b/e", replicas_min=2),
+    )
+    state = make_state(adapters=records, aliases=(stable,), placements=declared)
+    rows = {f"{row.name}@{row.version}": row for row in adapter_rows(state)}
+    assert {name for name, row in rows.items() if row.pinned} == {"a/b/c@2", "a/b/c@10", "a/b/d@1"}
+    assert all(row.placed for row in rows.values())
+    own = (*declared, Placement(adapter="a/b/c@10"))  # it was unpinned by itself
+    rows = {f"{row.name}@{row.version}": row for row in adapter_rows(replace(state, placements=own))}
+    assert not rows["a/b/c@10"].pinned
 
 
 def test_a_lost_worker_holds_nothing(make_state: MakeState) -> None:

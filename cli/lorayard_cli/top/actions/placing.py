@@ -28,7 +28,7 @@ async def unpin_plans(at: Situation) -> list[Plan]:
     """Let it make way for others."""
     adapter = _adapter(at)
     if not adapter.pinned:
-        raise NothingToDo(f"nothing is declared for {adapter.name}@{adapter.version}")
+        raise NothingToDo(f"{adapter.name}@{adapter.version} is not pinned")
     return [
         _plan(
             at,

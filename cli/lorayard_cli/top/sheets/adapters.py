@@ -115,6 +115,6 @@ def adapter_detail(one: AdapterRow) -> str:
         lines.append(f"struck: {one.struck}")
     elif one.refused_by:
         lines.append(f"refused by {', '.join(one.refused_by)}: `lorayard adapters show` says why")
-    elif one.pinned:
+    elif one.placed:
         lines.append("a placement is declared for it: `lorayard adapters place` changes it")
     return "\n".join(lines)

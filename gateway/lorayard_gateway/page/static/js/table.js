@@ -9,7 +9,8 @@ const MARGIN_ROWS = 8;
 
 /**
  * `columns`: each with `id`, `title`, `cell(row)` (a text, or `{text, href, class, title, bar, chips, button}`),
- * `sort(row)` if it can be sorted by, `right`, and `wide`: "m" or "l" is left out of narrow windows.
+ * `sort(row)` if it can be sorted by, `right`, and `wide`: "m" or "l" is left out of narrow windows. The column `do` has
+ * the buttons, and stays in view.
  */
 export class Table {
   constructor({ label, columns, sort, descending = false, empty = "Nothing here.", tall = false }) {
@@ -185,7 +186,7 @@ export function filterOf(text, fields) {
 }
 
 function classes(column) {
-  return [column.right && "right", column.wide && `wide-${column.wide}`, column.class].filter(Boolean).join(" ") || undefined;
+  return [column.id === "do" && "acts", column.right && "right", column.wide && `wide-${column.wide}`, column.class].filter(Boolean).join(" ") || undefined;
 }
 
 function height(line, pixels) {

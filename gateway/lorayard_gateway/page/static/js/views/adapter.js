@@ -97,11 +97,11 @@ export class AdapterView {
       { id: "version", title: "Version", sort: (row) => row.at, cell: (row) => ({ text: row.version, title: row.digest }) },
       { id: "state", title: "State", sort: (row) => row.state, cell: (row) => (row.live ? condition(row.live) : { text: row.state, class: "badge soft" }) },
       { id: "traffic", title: "Jobs/s", right: true, wide: "m", cell: (row) => (row.live?.traffic ? rough(row.live.traffic.per_second) : "–") },
-      { id: "p50", title: "p50", right: true, wide: "m", cell: (row) => (row.live?.traffic ? milliseconds(row.live.traffic.p50_ms) : "–") },
+      { id: "p50", title: "p50", right: true, wide: "l", cell: (row) => (row.live?.traffic ? milliseconds(row.live.traffic.p50_ms) : "–") },
       { id: "p95", title: "p95", right: true, wide: "m", cell: (row) => (row.live?.traffic ? milliseconds(row.live.traffic.p95_ms) : "–") },
       { id: "errors", title: "Errors", right: true, wide: "m", cell: (row) => (row.live?.traffic?.errors ? { text: `✕ ${percent(row.live.traffic.errors)}`, class: "bad" } : row.live?.traffic ? "0" : "–") },
       { id: "waiting", title: "Waiting", right: true, cell: (row) => whole(row.live?.waiting) },
-      { id: "held", title: "Held", wide: "m", cell: (row) => (row.live ? heldAt(row.live) : "–") },
+      { id: "held", title: "Held", wide: "l", cell: (row) => (row.live ? heldAt(row.live) : "–") },
       { id: "rank", title: "Rank", right: true, wide: "l", cell: (row) => whole(row.rank) },
       { id: "size", title: "Size", right: true, wide: "l", cell: (row) => bytes(row.size) },
       { id: "since", title: "Since", right: true, wide: "l", sort: (row) => row.at, cell: (row) => age(row.at) },
@@ -256,8 +256,7 @@ export class AdapterView {
 function buttons(row) {
   const version = `version ${row.version}`;
   return [
-    ...(row.live?.state === "active" ? [["pin", "Pin", `Pin ${version}`]] : []),
-    ...(row.live?.pinned ? [["unpin", "Unpin", `Unpin ${version}`]] : []),
+    ...(row.live?.pinned ? [["unpin", "Unpin", `Unpin ${version}`]] : row.live?.state === "active" ? [["pin", "Pin", `Pin ${version}`]] : []),
     row.live?.struck ? ["lift", "Lift", `Lift the strike of ${version}`] : ["strike", "Strike", `Strike ${version}`],
   ];
 }

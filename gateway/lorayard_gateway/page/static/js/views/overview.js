@@ -144,7 +144,7 @@ export class Overview {
     const lines = [
       ...head.strikes.map((one) => hold("struck", [one.adapter, one.tenant].filter(Boolean).join(" for "), one, () => lift(one.adapter, one.tenant), "Lift")),
       ...head.pauses.map((one) => hold(one.drain ? "drained" : "paused", `${one.kind} ${one.name}`, one, () => resume(one.kind, one.name), "Resume")),
-      ...head.caps.map((one) => hold("capped", `${one.kind} ${one.name} at ${one.most}`, one, () => uncap(one), "Uncap")),
+      ...head.caps.map((one) => hold("capped", `${one.kind} ${one.name} at ${whole(one.most)}`, one, () => uncap(one), "Uncap")),
     ];
     fill(this.holds, lines);
     this.heldCard.hidden = lines.length === 0;

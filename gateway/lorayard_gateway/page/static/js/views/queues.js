@@ -32,11 +32,11 @@ export class Queues extends Listed {
 }
 
 const OF_TENANT = [
-  ["pause", "Pause tenant", "Pause this tenant"],
-  ["cap", "Cap tenant", "Cap this tenant"],
+  ["pause", "Pause", "Pause this tenant"],
+  ["cap", "Cap", "Cap this tenant"],
 ];
 // Of jobs that name no adapter nothing is cancelled together: a query without one means those of all adapters.
-const BUTTONS = [...OF_TENANT, ["cancel", "Cancel all", "Cancel all jobs of this line"]];
+const BUTTONS = [...OF_TENANT, ["cancel", "Cancel", "Cancel all jobs of this line"]];
 
 function press(id, row) {
   if (id === "pause") return pause("tenant", row.tenant);
