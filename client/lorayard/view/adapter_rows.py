@@ -81,7 +81,7 @@ def _pinned(state: YardState, shares: Mapping[str, _Shares]) -> frozenset[str]:
         if one is None and record.state is AdapterState.ACTIVE:
             of_name = shares.get(record.name, {})
             stable = {version for version, aliases in of_name.items() if DEFAULT_ALIAS in aliases}
-            if record.version in (stable or {newest.get(record.name)}):
+            if (record.version in stable) if stable else (newest.get(record.name) == record.version):
                 one = declared.get(record.name)
         if one is not None and one.pin:
             found.add(record.label)
