@@ -131,7 +131,7 @@ class BucketCopy(Generic[M]):
     def _take(self, key: str, message: Heard) -> None:
         headers = message.headers or {}
         self.unreadable.pop(key, None)
-        written, found = _written(headers, message.data), None
+        written, found = _written(headers), None
         if written is Written.VALUE:
             try:
                 found = self._read(key, message.data)
@@ -145,8 +145,10 @@ class BucketCopy(Generic[M]):
         )
 
 
-def _written(headers: Mapping[str, str], body: bytes) -> Written:
-    # A writer that takes its value down means it; of an expiry the server makes a mark of its own.
-    if headers.get("KV-Operation") == "DEL" and "Nats-Marker-Reason" not in headers:
-        return Written.TAKEN_DOWN
-    return Written.VALUE if body and "Nats-Marker-Reason" not in headers else Written.EXPIRED
+def _written(headers: Mapping[str, str]) -> Written:
+    # A writer that takes its value down means it, and so does who purges it by hand; of an expiry the server
+    # makes a mark of its own. Without a word of either it is a value, and one that is empty cannot be read.
+    reason = headers.get("Nats-Marker-Reason")
+    if reason is not None:
+        return Written.EXPIRED if reason == "MaxAge" else Written.TAKEN_DOWN
+    return Written.TAKEN_DOWN if headers.get("KV-Operation") in ("DEL", "PURGE") else Written.VALUE

@@ -92,15 +92,19 @@ class Fleet:
         )
 
     def _expired(self, name: str, at: float) -> None:
-        """`at` is when its advert ran out."""
-        known = self.workers.get(name)
+        """`at` is when its advert ran out; who was cut off meanwhile has not seen its last ones."""
+        known, heard = self.workers.get(name), at - WORKER_TTL_SECONDS
         if known is None:
-            heard = at - WORKER_TTL_SECONDS
             self.workers[name] = SeenWorker(
                 name=name, advert=None, stored_at=heard, silent_since=heard, gone=True
             )
-        elif not known.gone:
-            self.workers[name] = replace(known, gone=True)
+        elif not known.gone or known.stored_at < heard:
+            self.workers[name] = replace(
+                known,
+                gone=True,
+                stored_at=max(known.stored_at, heard),
+                silent_since=max(known.silent_since, heard),
+            )
 
 
 def _rate(known: SeenWorker | None, advert: WorkerAdvert | None) -> tuple[float | None, WorkerAdvert | None]:

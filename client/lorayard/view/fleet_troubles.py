@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 from lorayard.view.fleet import SILENT_SECONDS, SeenWorker
 from lorayard.view.yard_state import YardState
@@ -34,7 +35,7 @@ def fleet_troubles(state: YardState) -> Iterator[Trouble]:
                 level=CRITICAL,
                 code="worker_lost",
                 text=f"worker {worker.name} is gone without a word, {worker.age(state.now):.0f} s ago",
-                mend=f"start it again; lorayard workers show {worker.name} has its last words, if any",
+                mend=f"start it again; lorayard workers show {quote(worker.name)} has its last words, if any",
                 about=worker.name,
             )
         elif worker in silent[:MOST_NAMED]:
@@ -76,7 +77,7 @@ def _of_worker(worker: SeenWorker, advert: WorkerAdvert) -> Iterator[Trouble]:
             level=CRITICAL,
             code="worker_trouble",
             text=f"worker {worker.name} takes no jobs and is about to end: {advert.trouble}",
-            mend=f"it is started again by `lorayard up`; lorayard workers show {worker.name} --stacks",
+            mend=f"it is started again by `lorayard up`; lorayard workers show {quote(worker.name)} --stacks",
             about=worker.name,
         )
     if advert.faults:

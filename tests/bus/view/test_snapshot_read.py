@@ -24,6 +24,8 @@ from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
 
+MARKER = "Nats-Marker-Reason"
+
 SUMMARY = "acme/tiny/summary"
 
 
@@ -118,6 +120,31 @@ async def test_a_lost_worker_is_told_alike_by_who_saw_it_and_by_who_came_later__
     config = (await bus.api(f"STREAM.INFO.KV_{name}"))["config"]
     kept = config["subject_delete_marker_ttl"] / NANOSECONDS
     assert kept >= REMEMBERED_SECONDS, "a host that is started later still finds the mark"
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "shown"),
+    [
+        (b"", {MARKER: "MaxAge"}, [("w1", True)]),
+        (b"x", {MARKER: "MaxAge"}, [("w1", True)]),
+        (b"", {MARKER: "Purge"}, []),
+        (b"", {"KV-Operation": "PURGE"}, []),
+        (b"", {"KV-Operation": "DEL"}, []),
+        (b"", {"KV-Operation": "nonsense"}, [("w1", False)]),
+        (b"", {}, [("w1", False)]),
+    ],
+)
+async def test_only_what_ran_out_is_lost_whatever_lies_under_its_name__g2(
+    bus: Bus, body: bytes, given: dict[str, str], shown: list[tuple[str, bool]]
+) -> None:
+    name, reader = bus.subjects.bucket("workers"), SnapshotReader(bus)
+    await bus.js.publish(f"$KV.{name}.w1", encode(advert("w1")))
+    await reader.read()
+    await bus.js.publish(f"$KV.{name}.w1", body, headers=given)
+    found = await reader.read()
+    assert [(row.worker, row.lost) for row in found.workers] == shown
+    unreadable = [trouble.about for trouble in found.troubles if trouble.code == "record_unreadable"]
+    assert bool(unreadable) == ([lost for _, lost in shown] == [False])
 
 
 async def test_an_earlier_release_remembers_for_ten_minutes_once_it_is_mended__f4(bus: Bus) -> None:

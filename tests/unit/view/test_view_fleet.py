@@ -67,6 +67,17 @@ def test_who_has_seen_it_and_who_came_later_tell_the_same_of_one_that_ran_out__f
         assert fleet.workers == {}, "though the mark is still there"
 
 
+def test_who_was_cut_off_while_it_went_tells_the_same_as_who_saw_it_go__f4() -> None:
+    """The one heard it last at the beginning, the other a minute later, and then nobody."""
+    cut_off, saw = Fleet(), Fleet()
+    cut_off.look({"w1": heard()}, NOW)
+    saw.look({"w1": heard(NOW + 60)}, NOW + 60)
+    mark = {"w1": ended(Written.EXPIRED, NOW + 60 + WORKER_TTL_SECONDS)}
+    for fleet in (cut_off, saw):
+        fleet.look(mark, NOW + 90, heard_from=NOW + 80 if fleet is cut_off else 0.0)
+        assert (fleet.workers["w1"].lost(NOW + 90), fleet.workers["w1"].age(NOW + 90)) == (True, 30)
+
+
 def test_while_the_bus_was_away_nobody_was_silent() -> None:
     fleet = Fleet()
     fleet.look({"w1": heard()}, NOW + 30, heard_from=NOW + 29)
