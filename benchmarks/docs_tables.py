@@ -59,7 +59,44 @@ _FOUND = {
     "blind": "a bucket changes until a watch whose consumer is gone has found it out and knows the change",
 }
 
-TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {"view": ("docs/operations.md", view_table)}
+
+def audit_table(results: Results) -> str:
+    """What audit records cost a yard whose jobs are nothing but their way over the bus."""
+    audit = results.get("audit")
+    if audit is None:
+        return "None are recorded yet."
+    bare = audit["yards"]["none"]
+    spent = [f"{bare['processor_us_per_job'][part]['median']:.0f} µs" for part in _PARTS]
+    rate = f"{bare['jobs_per_second']['median']:,.0f} jobs/s"
+    return "\n".join(
+        (
+            f"Medians of {audit['rounds']} rounds of {audit['jobs']:,} jobs that do nothing, and the range; "
+            f"processor time is that of a job. {audit['date']}, {audit['cores']} cores ({audit['machine']}), "
+            "`python -m benchmarks.audit_cost`.",
+            "",
+            "| | jobs/s, with ÷ without | dispatcher | workers | server | all processes |",
+            "|---|---|---|---|---|---|",
+            f"| without records | {rate} | {' | '.join(spent)} |",
+            *(_audit_row(name, audit["beside"][name]) for name in ("decisions", "outcomes", "both")),
+        )
+    )
+
+
+def _audit_row(name: str, beside: dict[str, Any]) -> str:
+    ratio, more = beside["ratio"], beside["more_us_per_job"]
+    cells = [f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"]
+    for part in _PARTS:
+        row = more[part]
+        cells.append(f"{row['median']:+.0f} µs ({row['low']:+.0f} to {row['high']:+.0f})")
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+_PARTS = ("dispatcher", "workers", "bus", "all")
+
+TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {
+    "audit": ("docs/audit.md", audit_table),
+    "view": ("docs/operations.md", view_table),
+}
 """Table -> its document, and how it is made."""
 
 

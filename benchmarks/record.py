@@ -27,6 +27,7 @@ BENCHES = {
 }
 """Arguments of the interpreter; what one prints is kept under its name."""
 SELDOM = {
+    "audit": ("-m", "benchmarks.audit_cost"),
     "batch": (*_CLI, "batch", "--json", "--parts", str(ROOT / ".bench-batch.json")),
     "calibration": (*_CLI, "calibration", "--json"),
     "engine-gpu-1b": (*_ON_GPU, "random-1b"),
@@ -37,7 +38,7 @@ SELDOM = {
     "peers": ("-m", "benchmarks.peers.bench"),
 }
 """Run where they are named only."""
-IN_DOCS = {"top", "view"}
+IN_DOCS = {"audit", "top", "view"}
 """Tables in the documents are made of these."""
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ ROWS = 64
 SLOTS = 4
 """Half of the adapters fit one worker, so grouping has something to do."""
 RAW_STREAM = "BENCH_RAW"
+_WITHOUT_AUDIT = {"LORAYARD_AUDIT": "false"}
 
 
 @dataclass(slots=True)
@@ -99,12 +101,27 @@ async def _measure(jobs: int, rounds: int) -> Rounds:
     return seen
 
 
+class Kept(StrEnum):
+    """Which audit records a yard keeps."""
+
+    ALL = "all"
+    NO_OUTCOMES = "no_outcomes"
+    """Workers do not tell how jobs end."""
+    NONE = "none"
+
+
 @asynccontextmanager
-async def warm_yard(*, metrics: int | None = None, page: bool = False) -> AsyncGenerator[WarmYard]:
+async def warm_yard(
+    *, metrics: int | None = None, page: bool = False, kept: Kept = Kept.ALL
+) -> AsyncGenerator[WarmYard]:
     """A yard of its own with two workers that do nothing, after its first jobs; with a port it shows metrics
     from there on, with `page` a gateway shows the page."""
     with tempfile.TemporaryDirectory(prefix="lorayard-bench-") as folder:
         plan = replace(_plan(Path(folder)), metrics=metrics)
+        if kept is not Kept.ALL:
+            plan = replace(plan, worker_environment=_WITHOUT_AUDIT)
+        if kept is Kept.NONE:
+            plan = replace(plan, environment={**plan.environment, **_WITHOUT_AUDIT})
         if page:
             plan = replace(plan, gateway=0, page="read")
         async with EmbeddedYard(plan) as yard, await connect(yard.settings, name="bench-raw") as bus:

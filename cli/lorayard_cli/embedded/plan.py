@@ -60,6 +60,8 @@ class YardPlan:
     log_level: str = "warning"
     environment: dict[str, str] = field(default_factory=dict[str, str])
     """Further settings for dispatcher and workers, as `LORAYARD_...`."""
+    worker_environment: dict[str, str] = field(default_factory=dict[str, str])
+    """And for workers alone."""
 
     @property
     def worker_names(self) -> tuple[str, ...]:
@@ -129,7 +131,7 @@ def worker_child(plan: YardPlan, url: str, name: str) -> ChildSpec:
     return ChildSpec(
         name=name,
         command=_lorayard(plan, "worker", *given),
-        environment={**_environment(plan, url), **_metrics(plan, name)},
+        environment={**_environment(plan, url), **plan.worker_environment, **_metrics(plan, name)},
         stop_seconds=_worker_stop_seconds(plan, url),
     )
 
