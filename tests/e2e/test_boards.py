@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.e2e.conftest import START_SECONDS
 
 from lorayard import Client, GenerateRequest, Lane, LorayardError
 from lorayard.settings import client_settings
@@ -276,6 +277,6 @@ async def test_every_panel_shows_something_while_a_yard_works__f3(
                         return not asked
 
                     try:
-                        await wait_until(all_show)
+                        await wait_until(all_show, seconds=START_SECONDS)
                     except pytest.fail.Exception:
                         pytest.fail("these show nothing:\n" + "\n".join(asked))

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from tests.e2e.conftest import CLEAN_ENVIRONMENT, Ran, Up, command, lorayard, start_up, wait_until
+from tests.e2e.conftest import (
+    CLEAN_ENVIRONMENT,
+    START_SECONDS,
+    STOP_SECONDS,
+    Ran,
+    Up,
+    command,
+    lorayard,
+    start_up,
+    wait_until,
+)
 
 from lorayard_cli.exit_codes import ExitCode
+from lorayard_shared.bus.connection import connect
+from lorayard_shared.bus.heard import Heard
+from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.e2e
 
@@ -255,27 +266,34 @@ def test_doctor_without_a_bus_says_so_and_looks_at_the_machine(tmp_path: Path) -
     assert {"bus", "model", "data folder"} <= {finding["check"] for finding in ran.document["findings"]}
 
 
-def test_ctrl_c_ends_a_wait_cleanly_and_says_how_to_come_back(up: Up) -> None:
+async def test_ctrl_c_ends_a_wait_cleanly_and_says_how_to_come_back(up: Up) -> None:
     """The job does not exist, so the wait would never end."""
-    waiting = subprocess.Popen(
-        command("result", "nosuchjob", "--wait"),
-        cwd=up.folder,
-        env=CLEAN_ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        wait_until(lambda: _is_connected(waiting.pid), "the command waits")
-        os.kill(waiting.pid, signal.SIGINT)
-        _, err = waiting.communicate(timeout=20)
-    finally:
-        waiting.kill()
-        waiting.communicate()
+    waits = asyncio.Event()
+
+    def hear(look: Heard) -> None:
+        if look.subject.endswith(".neverjob"):
+            waits.set()
+
+    async with await connect(YardSettings(url=up.state["url"]), name="hears") as bus:
+        await bus.nc.hear("$JS.API.DIRECT.GET.>", hear)
+        await bus.nc.flush()
+        waiting = await asyncio.create_subprocess_exec(
+            *command("result", "neverjob", "--wait"),
+            cwd=up.folder,
+            env=CLEAN_ENVIRONMENT,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await waits.wait()
+            waiting.send_signal(signal.SIGINT)
+            async with asyncio.timeout(STOP_SECONDS):
+                _, err = await waiting.communicate()
+        finally:
+            if waiting.returncode is None:
+                waiting.kill()
+                await waiting.wait()
     assert waiting.returncode == ExitCode.INTERRUPTED
-    assert "lorayard result nosuchjob --wait" in err
-    assert "Traceback" not in err
-
-
-def _is_connected(pid: int) -> bool:
-    return any(link.status == psutil.CONN_ESTABLISHED for link in psutil.Process(pid).net_connections())
+    assert b"lorayard result neverjob --wait" in err
+    assert b"Traceback" not in err
