@@ -33,7 +33,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 NATS = ROOT / "deploy" / "nats"
 NODES: tuple[str, ...] = ("bus-0", "bus-1", "bus-2")
-PARTS = ("dispatcher", "worker", "exporter", "gateway")
+PARTS: tuple[str, ...] = ("dispatcher", "worker", "exporter", "gateway")
 
 WaitUntil = Callable[..., Awaitable[None]]
 
@@ -238,7 +238,7 @@ async def leader_of(settings: YardSettings, stream: str) -> str:
 def is_copied(info: dict[str, Any]) -> bool:
     """Whether all nodes have all of a stream or consumer, by the server's account."""
     cluster = info["cluster"]
-    others = cluster.get("replicas") or []
+    others: list[dict[str, Any]] = cluster.get("replicas") or []
     return bool(cluster.get("leader")) and len(others) == len(NODES) - 1 and all(o["current"] for o in others)
 
 
