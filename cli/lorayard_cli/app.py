@@ -137,6 +137,23 @@ _NOUNS = {
             "history": ("history", "Show its last occurrences, and what became of them."),
         },
     ),
+    "security": (
+        "Who may connect to the bus: accounts, roles, credentials and TLS.",
+        {
+            "init": ("init", "Make keys for a new yard."),
+            "show": ("show", "List who may connect, and until when."),
+            "rotate": ("rotate", "Give a user other credentials."),
+            "revoke": ("revoke", "Let a user in no more."),
+            "renew-server": ("renew_server", "Make another certificate for the servers."),
+        },
+    ),
+    "security tenant": (
+        "Accounts of tenants.",
+        {
+            "add": ("security:tenant_add", "Make an account for a tenant."),
+            "remove": ("security:tenant_remove", "Take a tenant's account away."),
+        },
+    ),
     "keys": (
         "Keys that HTTP clients show at a gateway.",
         {

@@ -54,6 +54,7 @@ KNOWN: dict[str, dict[str, tuple[ExitCode, str]]] = {
         "YardRunsAlreadyError": (ExitCode.PORT_IN_USE, "yard_runs_already"),
         "DataFolderError": (ExitCode.USAGE, "data_folder"),
     },
+    "lorayard_cli.security.trust": {"SecurityError": (ExitCode.USAGE, "security")},
     "lorayard_cli.embedded.yard": {"YardStartError": (ExitCode.NOT_READY, "not_ready")},
     "lorayard_cli.embedded.provisions": {
         "ModelNotPreparedError": (ExitCode.MODEL_MISSING, "model_missing"),

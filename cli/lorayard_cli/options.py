@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from lorayard_cli.embedded.data_folder import DEFAULT_FOLDER, running_yard
+from lorayard_cli.embedded.data_folder import DEFAULT_FOLDER, YardState, running_yard
 from lorayard_shared.settings import YardSettings, read_settings
 
 COMMON = Group("Common", sort_key=100)
@@ -52,7 +52,18 @@ class YardAddress:
             running = running_yard(data_folder())
         if running is None:
             return {"url": self.url, "prefix": self.prefix}
-        return {"url": running.url, "prefix": self.prefix or running.prefix}
+        return {"url": running.url, "prefix": self.prefix or running.prefix, **_operator(running)}
+
+
+def _operator(running: YardState) -> dict[str, object]:
+    """Who may read the keys of the yard that runs here is its operator, unless it says who else it is."""
+    if running.security is None or "LORAYARD_CREDENTIALS_FILE" in os.environ:
+        return {}
+    from lorayard_cli.security.folder import SecurityFolder
+
+    folder = SecurityFolder(Path(running.security))
+    told = folder.variables(folder.read(), "operator")
+    return {name.removeprefix("LORAYARD_").lower(): value for name, value in told.items()}
 
 
 def no_negative(_kind: object, seconds: float | None) -> None:

@@ -15,14 +15,18 @@ from lorayard.errors import (
     LorayardError,
     YardNotReadyError,
 )
+from lorayard_shared.bus.asked import NotPermittedError
 from lorayard_shared.bus.bucket_writes import UnansweredError
-from lorayard_shared.bus.connection import ApiError
+from lorayard_shared.bus.connection import NOT_ENABLED, ApiError
 
 if TYPE_CHECKING:
     from lorayard.link import Link
 
 RETURN_SECONDS = 5.0
 """A bus that is restarted is back in one, a cluster's new leader in 5."""
+
+
+_NOT_TOLD = "the account of a tenant is not told this; ask as an operator or an observer"
 
 
 class Answering:
@@ -43,6 +47,10 @@ class Answering:
             raise YardNotReadyError(prefix=self._link.bus.subjects.prefix, missing="its registry") from error
         if isinstance(error, UnansweredError):
             raise ChangeUnconfirmedError(url=self._link.settings.url, what=error.key) from error
+        if getattr(error, "code" if isinstance(error, ApiError) else "err_code", None) == NOT_ENABLED:
+            raise BusRefusedError(code=NOT_ENABLED, description=_NOT_TOLD) from error
+        if isinstance(error, NotPermittedError):
+            raise BusRefusedError(code=403, description=str(error)) from error
         if isinstance(error, ApiError):
             raise BusRefusedError(code=error.code, description=error.description) from error
         if isinstance(error, nats.errors.Error | TimeoutError) and not isinstance(error, LorayardError):

@@ -95,10 +95,10 @@ class BatchPublisher:
             if pending + len(item.body) > PART_BYTES:
                 await self._bus.nc.flush()
                 pending = 0
-            self._bus.nc.post(item.subject, item.body, head=header_block(_head(item, batch, number)))
+            self._bus.nc.post(item.subject, item.body, head=header_block(self._head(item, batch, number)))
             pending += len(item.body)
         number, item = last
-        head = {**_head(item, batch, number), headers.BATCH_COMMIT: "1"}
+        head = {**self._head(item, batch, number), headers.BATCH_COMMIT: "1"}
         return (
             await self._bus.nc.request(item.subject, item.body, timeout=TRY_SECONDS, headers=dict(head))
         ).data
@@ -115,8 +115,16 @@ class BatchPublisher:
             }
         return found
 
+    def _head(self, item: Outgoing, batch: str, number: int) -> dict[str, str]:
+        return {
+            headers.MSG_ID: self._bus.message_id(item.job),
+            headers.BATCH_ID: batch,
+            headers.BATCH_SEQUENCE: str(number),
+        }
+
     async def _ask(self, item: Outgoing) -> Answer | None:
-        head = {headers.MSG_ID: item.job, headers.EXPECTED_LAST_MSG_ID: _NEVER_LAST}
+        message_id = self._bus.message_id(item.job)
+        head = {headers.MSG_ID: message_id, headers.EXPECTED_LAST_MSG_ID: _NEVER_LAST}
         try:
             reply = await self._bus.nc.request(item.subject, b"", timeout=TRY_SECONDS, headers=dict(head))
         except nats.errors.ConnectionClosedError as error:
@@ -124,14 +132,6 @@ class BatchPublisher:
         except nats.errors.Error:
             return None
         return read_answer(reply.data)
-
-
-def _head(item: Outgoing, batch: str, number: int) -> dict[str, str]:
-    return {
-        headers.MSG_ID: item.job,
-        headers.BATCH_ID: batch,
-        headers.BATCH_SEQUENCE: str(number),
-    }
 
 
 def _code(answer: Answer | None) -> int | None:

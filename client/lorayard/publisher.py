@@ -48,7 +48,7 @@ _BATCHES_DISABLED = 10174  # by a stream that was declared before the yard had a
 
 @value
 class Outgoing:
-    """One message on its way; `job` is its `Nats-Msg-Id`."""
+    """One message on its way; its `Nats-Msg-Id` is made of `job`."""
 
     job: str
     subject: str
@@ -157,12 +157,16 @@ class Publisher:
     def _publish(self, named: Iterable[tuple[str, Outgoing]]) -> None:
         try:
             self._bus.nc.post_all(
-                (item.subject, f"{self._inbox}.{token}", _head(item), item.body) for token, item in named
+                (item.subject, f"{self._inbox}.{token}", self._head(item), item.body) for token, item in named
             )
         except nats.errors.ConnectionClosedError as error:
             raise ClientClosedError from error
         except nats.errors.OutboundBufferLimitError:
             pass  # the server is away and the buffer is full: the next try, or the reconnect, sends it
+
+    def _head(self, item: Outgoing) -> bytes:
+        message_id = self._bus.message_id(item.job)
+        return header_block({headers.MSG_ID: message_id, **(item.schedule or {})})
 
     def _receive(self, message: Heard) -> None:
         found = self._open.pop(message.subject[self._prefix_length :], None)
@@ -223,12 +227,6 @@ def read_answer(data: bytes) -> Answer:
     if refusal is None:
         return Accepted(duplicate=bool(answer.get("duplicate")), sequence=int(answer.get("seq", 0)) or None)
     return refusal_error(int(refusal.get("err_code", 0)), str(refusal.get("description", "")))
-
-
-def _head(item: Outgoing) -> bytes:
-    if item.schedule is None:
-        return header_block({headers.MSG_ID: item.job})
-    return header_block({headers.MSG_ID: item.job, **item.schedule})
 
 
 def refusal_error(code: int, description: str) -> LorayardError:

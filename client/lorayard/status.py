@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lorayard.answering import Answering
+from lorayard.errors import BusRefusedError
 from lorayard.job_status import JobPlace, JobStatus
 from lorayard.yard_view import list_workers
 from lorayard_schemas.control import told
@@ -23,8 +25,19 @@ _HOLDS = (WaitReason.STRUCK, WaitReason.PAUSED, WaitReason.CAPPED, WaitReason.LI
 async def ask_status(link: Link, job_id: str) -> JobStatus:
     """As `JobHandle.status`."""
     async with Answering(link):
-        workers = frozenset(advert.worker for advert in await list_workers(link))
-        return read_status(await gather(link.bus, link.tenant, job_id, workers))
+        workers = await _living(link)
+        found = await gather(link.bus, link.tenant, job_id, workers or frozenset())
+        if workers is None:
+            found = replace(found, workers=frozenset(record.worker for record in found.records))
+        return read_status(found)
+
+
+async def _living(link: Link) -> frozenset[str] | None:
+    """Names of the workers; None: a tenant in an account of its own is not told, and none counts as dead."""
+    try:
+        return frozenset(advert.worker for advert in await list_workers(link))
+    except BusRefusedError:
+        return None
 
 
 def read_status(found: Evidence) -> JobStatus:

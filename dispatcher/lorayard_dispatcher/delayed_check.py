@@ -15,7 +15,7 @@ from lorayard_schemas.trace_context import UNTRACED, trace_fields
 from lorayard_shared.bus.delivery import read_ack_subject
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.jobs.answers import Answers
-from lorayard_shared.jobs.intake import Unreadable, read_stub
+from lorayard_shared.jobs.intake import ANOTHERS, Unreadable, read_stub, same_tenant
 from lorayard_shared.logs import Event
 
 ONCE = "@at "
@@ -30,7 +30,7 @@ def never_served(
         ValueError: `reply` is not an ack subject, so this was no delivery.
     """
     delivery = read_ack_subject(reply)
-    found = _fault(message_headers)
+    found = _fault(subject, message_headers)
     if found is None:
         return None
     field, reason = found
@@ -47,13 +47,16 @@ def never_served(
     )
 
 
-def _fault(message_headers: Mapping[str, str]) -> tuple[str, str] | None:
+def _fault(subject: str, message_headers: Mapping[str, str]) -> tuple[str, str] | None:
     schedule = message_headers.get(headers.SCHEDULE)
     if schedule is None:
         return headers.SCHEDULE, "missing: a delayed job says when it runs, as `@at 2026-11-22T03:00:00Z`"
     if not schedule.startswith(ONCE):
         return headers.SCHEDULE, f"{schedule[:64]!r} repeats: a job runs once, at `@at` and a time"
-    if headers.SCHEDULE_TARGET not in message_headers:
+    target = message_headers.get(headers.SCHEDULE_TARGET)
+    if target is not None and not same_tenant(subject, target):
+        return headers.SCHEDULE_TARGET, ANOTHERS
+    if target is None:
         return headers.SCHEDULE_TARGET, "missing: the subject under `due` where the job goes at its time"
     return None
 

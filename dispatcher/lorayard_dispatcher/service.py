@@ -19,6 +19,7 @@ from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.explain import explain_job
 from lorayard_dispatcher.health import DispatcherHealth
 from lorayard_dispatcher.limit_status import limit_status
+from lorayard_dispatcher.own_desk import Handler, OwnReads, TenantWish, own_only
 from lorayard_dispatcher.parked_groups import held_groups, parked_groups
 from lorayard_dispatcher.placement_report import report
 from lorayard_dispatcher.placing import place_adapter
@@ -82,7 +83,30 @@ async def serve(dispatcher: Dispatcher, seats: Seats, upkeep: Upkeep, health: Di
             queue_group=uuid.uuid4().hex,
         )
         await service.add_endpoint(alone)
+    await _serve_tenants(service, dispatcher, desk)
     return service
+
+
+async def _serve_tenants(service: Service, dispatcher: Dispatcher, desk: _Desk) -> None:
+    """The same for tenants in accounts of their own, who may ask about what is theirs."""
+    own = f"{dispatcher.bus.subjects.prefix}.own.*"
+    reads = OwnReads(dispatcher.bus, dispatcher.spawn)
+    asked: tuple[tuple[str, TenantWish, Handler], ...] = (
+        ("cancel", CancelJob, desk.cancel),
+        (CANCEL_MANY, CancelMany, desk.cancel_many),
+        ("limits", AskLimits, desk.limits),
+    )
+    ends = [(f"own-{verb}", f"{own}.ask.{verb}", own_only(kind, handler)) for verb, kind, handler in asked]
+    ends += [("own-get", f"{own}.get.*", reads.get), ("own-info", f"{own}.info.*", reads.info)]
+    for name, subject, handler in ends:
+        await service.add_endpoint(EndpointConfig(name=name, subject=subject, handler=handler))
+    explain = EndpointConfig(
+        name=f"own-{EXPLAIN}",
+        subject=f"{own}.ask.{EXPLAIN}",
+        handler=own_only(ExplainJob, desk.explain),
+        queue_group=uuid.uuid4().hex,
+    )
+    await service.add_endpoint(explain)
 
 
 def _verbs(desk: _Desk) -> tuple[tuple[str, Callable[[Request], Awaitable[None]]], ...]:

@@ -26,6 +26,7 @@ PARAMETERS = {
     "what": "Adapters, aliases, rules, classifier or strikes.",
     "number": "A version or a revision.",
     "object": "Name of an object in its store.",
+    "stream": "Which stream: results, tokens, delayed, audit, dead, jobs.",
 }
 
 CHANNELS = (*PUBLIC, *BUCKETS, *AUDIT, *INSIDE)

@@ -12,6 +12,9 @@ INCREMENT = "Nats-Incr"
 SCHEDULE = "Nats-Schedule"
 SCHEDULE_TARGET = "Nats-Schedule-Target"
 
+SCHEDULER = "Nats-Scheduler"
+"""On what a schedule has let go, by the server: the subject where the schedule lay."""
+
 OURS = b"Yard-"
 """What those begin with that only the yard reads and writes."""
 

@@ -8,9 +8,10 @@ from lorayard_schemas.blob import BlobManifest
 from lorayard_schemas.cancel_many import CancelMany, CancelManyReply
 from lorayard_schemas.channel import RECEIVE, SEND, SERVICE, Body, Carried, Channel, Header, Plain, Side
 from lorayard_schemas.crew import ChangeCrew, CrewReply
+from lorayard_schemas.explanation import ExplainJob, JobExplanation
 from lorayard_schemas.give_back import GiveBack, GiveBackReply
 from lorayard_schemas.job import Job
-from lorayard_schemas.limit import LimitGossip
+from lorayard_schemas.limit import AskLimits, LimitGossip, LimitsReport
 from lorayard_schemas.message import Message
 from lorayard_schemas.order import AdapterOrder, OrderReply
 from lorayard_schemas.result import JobResult
@@ -40,6 +41,22 @@ def _inside(
 
 _CONTROL = "yard.worker.{worker}.control"
 _PARKED = "yard.dispatcher.cancel-parked"
+_OWN = "yard.own.{tenant}"
+
+
+def _own(name: str, address: str, summary: str) -> Channel:
+    return Channel(
+        name=name,
+        address=f"{_OWN}.{address}",
+        summary=summary,
+        side=RECEIVE,
+        bodies=(Plain.NOTHING,),
+        replies=(Plain.NOTHING,),
+        about="The server puts there what a tenant in an account of its own asks on JetStream's own ones.",
+        inside=True,
+    )
+
+
 INSIDE: tuple[Channel, ...] = (
     Channel(
         name="due",
@@ -68,6 +85,12 @@ INSIDE: tuple[Channel, ...] = (
     _inside("adapterOrder", f"{_CONTROL}.{{order}}", "Load, pin, dedicate ...", AdapterOrder, OrderReply),
     _inside("cancelParked", _PARKED, "Who has it parked?", CancelJob, CancelReply),
     _inside("cancelManyParked", f"{_PARKED}-many", "Who has them parked?", CancelMany, CancelManyReply),
+    _inside("ownCancel", f"{_OWN}.ask.cancel", "End a tenant's own job.", CancelJob, CancelReply),
+    _inside("ownCancelMany", f"{_OWN}.ask.cancel-many", "End its jobs.", CancelMany, CancelManyReply),
+    _inside("ownExplain", f"{_OWN}.ask.explain", "Why its job waits.", ExplainJob, JobExplanation),
+    _inside("ownLimits", f"{_OWN}.ask.limits", "How much it uses of limits.", AskLimits, LimitsReport),
+    _own("ownGet", "get.{stream}", "Read the tenant's own messages of a stream."),
+    _own("ownInfo", "info.{stream}", "How full a stream is."),
     _inside("crew", "yard.supervisor.workers", "More workers, or fewer.", ChangeCrew, CrewReply),
     _inside("limitGossip", "yard.limits", "What a dispatcher let in of limits.", LimitGossip, side=SEND),
     _inside("load", "yard.load.{dispatcher}", "What a worker holds now.", WorkerLoad, side=SEND),

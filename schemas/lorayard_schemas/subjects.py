@@ -177,6 +177,15 @@ class Subjects:
         """Where one dispatcher tells whether it does its work."""
         return f"{self.prefix}.dispatcher.{subject_token(dispatcher)}.health"
 
+    def own(self, tenant: str) -> str:
+        """Under which the server brings what a tenant in an account of its own asks (`own`)."""
+        return f"{self.prefix}.own.{subject_token(tenant)}"
+
+    def info(self, stream: str) -> str:
+        """Where a tenant in an account of its own asks of a stream, for there the server says that it has
+        none."""
+        return f"{self.prefix}.info.{stream}"
+
     def load(self, dispatcher: str) -> str:
         """Where workers report load to one dispatcher."""
         return f"{self.prefix}.load.{subject_token(dispatcher)}"

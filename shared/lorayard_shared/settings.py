@@ -34,6 +34,13 @@ class YardSettings(BaseSettings):
     user: str | None = None
     password: SecretStr | None = None
     credentials_file: str | None = None
+    """Who this process is, as `lorayard security` wrote it: claims and the key that proves them."""
+    tls_ca: Path | None = None
+    """Certificates of whoever may vouch for the server, where the machine's own do not."""
+    inbox_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "_INBOX"
+    """Under which replies come: one that no other user may listen on keeps them from being overheard."""
+    message_salt: SecretStr = SecretStr("")
+    """Makes the ids by which streams drop a second copy unguessable for others who publish there."""
     connect_timeout_seconds: float = Field(default=5.0, gt=0, le=3600.0)
     ack_wait_seconds: float = Field(default=15.0, ge=1.0, le=86_400.0)
     """How long a lease lives without renewal: the time until work of a killed process is given out again."""

@@ -56,6 +56,8 @@ class UpOptions:
     metrics: int | None = None
     """Show metrics on 127.0.0.1: the exporter's on this port, the gateway's on the next, those of
     dispatchers from 10 and of workers from 100 ports above it on."""
+    secure: Path | None = None
+    """Folder of `lorayard security init`: the bus asks who connects, over TLS, and parts tenants, roles."""
     prefix: str = "yard"
     """Of the yard's names on the bus."""
     log_level: LevelName = "warning"
@@ -76,6 +78,7 @@ class UpOptions:
             page=self.page,
             metrics=self.metrics,
             prefix=self.prefix,
+            security=self.secure,
             slots=self.slots,
             rows=self.rows,
             threads=self.threads,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sysconfig
@@ -40,11 +41,13 @@ class BusServer:
     port: int
     store: Path
     config: Path
+    trust: Path | None = None
+    """What its configuration includes of accounts and TLS; None: whoever reaches it may do everything."""
 
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://127.0.0.1:{self.port}"
+        return f"{'nats' if self.trust is None else 'tls'}://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
         """The command line.
@@ -70,8 +73,8 @@ def find_nats_server() -> Path:
     return Path(found)
 
 
-def prepare_bus_server(folder: Path, *, port: int = 0) -> BusServer:
-    """Write a server's configuration under `folder`; port 0 picks a free one.
+def prepare_bus_server(folder: Path, *, port: int = 0, trust: Path | None = None) -> BusServer:
+    """Write a server's configuration under `folder`; port 0 picks a free one, `trust` is to be included.
 
     Raises:
         PortInUseError: the port is taken.
@@ -80,8 +83,12 @@ def prepare_bus_server(folder: Path, *, port: int = 0) -> BusServer:
     chosen = free_port(port)
     store = folder / "jetstream"
     config = folder / "nats-server.conf"
-    config.write_text(_config(chosen, store), encoding="utf-8")
-    return BusServer(port=chosen, store=store, config=config)
+    text = _config(chosen, store)
+    if trust is not None:  # the server reads such a path from the folder of this file on, an absolute one too
+        path = os.path.relpath(trust.resolve(), folder.resolve())
+        text = f"{text.strip()[1:-1].rstrip()}\ninclude {json.dumps(path, ensure_ascii=False)}\n"
+    config.write_text(text, encoding="utf-8")
+    return BusServer(port=chosen, store=store, config=config, trust=trust)
 
 
 def free_port(port: int, *, option: str = "--port") -> int:

@@ -54,6 +54,8 @@ class YardState:
     """Folder that its workers read."""
     gateway: str | None = None
     """Where its gateway serves, if it has one."""
+    security: str | None = None
+    """Folder of its keys, where it asks who connects."""
     ready: bool = False
     children: dict[str, int | None] = field(default_factory=dict[str, int | None])
     """Name -> process id; None while a child waits to be started again."""

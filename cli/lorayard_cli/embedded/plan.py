@@ -20,6 +20,8 @@ BUS = "bus"
 DISPATCHER = "dispatcher"
 GATEWAY = "gateway"
 EXPORTER = "exporter"
+OPERATOR, WORKER, OBSERVER = "operator", "worker", "observer"
+"""Who processes are, beside their own names, where a yard tells apart who may do what."""
 
 HAND_BACK_SECONDS = 15.0
 """What a worker takes at most beyond its draining: it stores what is finished, hands back the rest, and joins
@@ -58,6 +60,8 @@ class YardPlan:
     rows: int | None = None
     threads: int | None = None
     log_level: str = "warning"
+    security: Path | None = None
+    """Folder of `lorayard security init`, whose accounts, roles and TLS hold; None: all may do everything."""
     environment: dict[str, str] = field(default_factory=dict[str, str])
     """Further settings for dispatcher and workers, as `LORAYARD_...`."""
     worker_environment: dict[str, str] = field(default_factory=dict[str, str])
@@ -86,7 +90,7 @@ def yard_settings(plan: YardPlan, url: str) -> YardSettings:
 
 
 def _settings(kind: type[S], plan: YardPlan, url: str) -> S:
-    environment = _environment(plan, url)
+    environment = _environment(plan, url, OPERATOR)
     names = {name: f"LORAYARD_{name.upper()}" for name in kind.model_fields}
     given = {name: environment[key] for name, key in names.items() if key in environment}
     return read_settings(kind, **given)
@@ -98,6 +102,24 @@ def _worker_stop_seconds(plan: YardPlan, url: str) -> float:
     except SettingsError:  # the worker itself says which is wrong, and ends
         drain = 0.0
     return drain + HAND_BACK_SECONDS
+
+
+def trust_file(plan: YardPlan) -> Path | None:
+    """What the bus's configuration includes; None: nothing.
+
+    Raises:
+        SecurityError: there are no keys in the plan's folder.
+        SettingsError: they are another yard's.
+    """
+    if plan.security is None:
+        return None
+    from lorayard_cli.security.folder import SecurityFolder
+
+    folder = SecurityFolder(plan.security)
+    if (prefix := folder.read().prefix) != plan.prefix:
+        reason = f"{plan.security} is of a yard with the prefix {prefix!r}, and --prefix is {plan.prefix!r}"
+        raise SettingsError(setting="--secure", reason=reason)
+    return folder.trust_file
 
 
 def bus_child(server: BusServer) -> ChildSpec:
@@ -112,7 +134,7 @@ def bus_child(server: BusServer) -> ChildSpec:
 
 def dispatcher_child(plan: YardPlan, url: str, name: str = DISPATCHER) -> ChildSpec:
     """One dispatcher."""
-    environment = {**_environment(plan, url), **_metrics(plan, name)}
+    environment = {**_environment(plan, url, DISPATCHER), **_metrics(plan, name)}
     return ChildSpec(name=name, command=_lorayard(plan, "dispatcher"), environment=environment)
 
 
@@ -131,7 +153,11 @@ def worker_child(plan: YardPlan, url: str, name: str) -> ChildSpec:
     return ChildSpec(
         name=name,
         command=_lorayard(plan, "worker", *given),
-        environment={**_environment(plan, url), **plan.worker_environment, **_metrics(plan, name)},
+        environment={
+            **_environment(plan, url, WORKER),
+            **plan.worker_environment,
+            **_metrics(plan, name),
+        },
         stop_seconds=_worker_stop_seconds(plan, url),
     )
 
@@ -145,7 +171,7 @@ def gateway_child(plan: YardPlan, url: str, port: int) -> ChildSpec:
         name=GATEWAY,
         command=_lorayard(plan, "gateway", *options),
         environment={
-            **_environment(plan, url),
+            **_environment(plan, url, OPERATOR if plan.page == "operate" else GATEWAY),
             **_metrics(plan, GATEWAY),
             "LORAYARD_GATEWAY_HOST": "127.0.0.1",
         },
@@ -158,7 +184,7 @@ def exporter_child(plan: YardPlan, url: str, port: int) -> ChildSpec:
     return ChildSpec(
         name=EXPORTER,
         command=_lorayard(plan, "exporter", f"--port={port}"),
-        environment=_environment(plan, url),
+        environment=_environment(plan, url, OBSERVER),
         vital=False,
     )
 
@@ -193,11 +219,21 @@ def _lorayard(plan: YardPlan, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "lorayard_cli", *arguments, f"--log-level={plan.log_level}")
 
 
-def _environment(plan: YardPlan, url: str) -> dict[str, str]:
+def _environment(plan: YardPlan, url: str, user: str) -> dict[str, str]:
     return {
         "LORAYARD_URL": url,
         "LORAYARD_PREFIX": plan.prefix,
         "PYTHONUNBUFFERED": "1",
         "TQDM_DISABLE": "1",  # bars of the model's libraries make no lines
+        **_credentials(plan, user),
         **plan.environment,
     }
+
+
+def _credentials(plan: YardPlan, user: str) -> dict[str, str]:
+    if plan.security is None:
+        return {}
+    from lorayard_cli.security.folder import SecurityFolder
+
+    folder = SecurityFolder(plan.security)
+    return folder.variables(folder.read(), user)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -32,10 +33,12 @@ from lorayard_cli.embedded.plan import (
     dispatcher_child,
     exporter_child,
     gateway_child,
+    trust_file,
     worker_child,
     yard_settings,
 )
 from lorayard_cli.embedded.supervisor import Supervisor
+from lorayard_cli.embedded.trust_watch import on_change
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.bus.declare import declare
 from lorayard_shared.bus.topology import topology
@@ -95,6 +98,7 @@ class EmbeddedYard:
         """No name comes twice: what was said of a worker that is gone is not meant for a new one."""
         self._crew_tasks = set[asyncio.Task[None]]()
         self._desk: asyncio.Task[None] | None = None
+        self._trust_watch: asyncio.Task[None] | None = None
         self._ready = False
         self.stopping = False
         """Whether its children are being stopped, which nothing may interrupt."""
@@ -138,6 +142,10 @@ class EmbeddedYard:
             self._workers.remove(name)
             self._keep(self._remove(name), f"remove-{name}")
 
+    def _reload_bus(self) -> None:
+        if (pid := self.pids.get(BUS)) is not None:
+            os.kill(pid, signal.SIGHUP)
+
     async def _remove(self, name: str) -> None:
         await self._supervisor.dismiss(name)
         self._write_state()
@@ -157,7 +165,9 @@ class EmbeddedYard:
         self._held.enter_context(locked(self.plan.data))
         forget_state(self.plan.data)  # left by a yard that was killed
         try:
-            self._server = prepare_bus_server(self.plan.data / "bus", port=self.plan.port)
+            self._server = prepare_bus_server(
+                self.plan.data / "bus", port=self.plan.port, trust=trust_file(self.plan)
+            )
             if self.plan.gateway is not None:
                 self._gateway_port = free_port(self.plan.gateway, option="--gateway")
             if self.plan.metrics is not None:
@@ -169,6 +179,8 @@ class EmbeddedYard:
         self._ready = True
         self._write_state()
         self._desk = self._keep(serve_crew(self.settings, self), "crew-desk")
+        if self._server.trust is not None:
+            self._trust_watch = self._keep(on_change(self._server.trust, self._reload_bus), "watch-trust")
         return self
 
     async def __aexit__(
@@ -188,8 +200,7 @@ class EmbeddedYard:
         """The gateway's answers end first; workers drain while the dispatcher still takes back what they
         refuse; the bus goes last."""
         self.stopping = True
-        if self._desk is not None:
-            await end_tasks([self._desk])
+        await end_tasks([task for task in (self._desk, self._trust_watch) if task is not None])
         last = (*self.plan.dispatcher_names, BUS)
         workers = [name for name in self.pids if name not in (EXPORTER, GATEWAY, *last)]
         for group in ((EXPORTER, GATEWAY), workers, self.plan.dispatcher_names, (BUS,)):
@@ -261,6 +272,7 @@ class EmbeddedYard:
             engine=self.plan.engine,
             adapters=str(self.plan.adapters) if self.plan.adapters is not None else None,
             gateway=self.gateway_url,
+            security=str(self.plan.security.absolute()) if self.plan.security is not None else None,
             ready=self._ready,
             children=self.pids,
         )

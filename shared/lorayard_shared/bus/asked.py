@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import nats.errors
 from nats.aio.msg import Msg
 
 from lorayard_schemas.headers import BATCH_ID, MSG_ID
@@ -24,6 +25,17 @@ _READS = (
     "$JS.API.CONSUMER.LIST.",
 )
 """A second consumer, say, is no read: two of them would tell all twice."""
+
+
+class NotPermittedError(nats.errors.Error):
+    """The credentials in use may not publish there."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__()
+        self.subject = subject
+
+    def __str__(self) -> str:
+        return f"these credentials may not publish on {self.subject}"
 
 
 @dataclass(slots=True)

@@ -7,9 +7,15 @@ reports (a denied publish shows nowhere else), and let every pull and watch star
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
+import re
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,9 +24,10 @@ import nats.errors
 from nats.js import JetStreamContext
 
 from lorayard_schemas.subjects import Subjects
+from lorayard_shared.bus.asked import NotPermittedError
 from lorayard_shared.bus.nats_client import NatsClient
 from lorayard_shared.bus_url import addresses
-from lorayard_shared.errors import BusUnavailableError
+from lorayard_shared.errors import BusUnavailableError, SettingsError
 from lorayard_shared.logs import Event, process_logger
 from lorayard_shared.settings import YardSettings
 
@@ -29,6 +36,13 @@ RECONNECT_WAIT_SECONDS = 0.2
 
 PENDING_BYTES = 64 * 2**20
 """Publishes kept while the server is away; beyond it a publish raises instead of growing for ever."""
+
+NOT_ENABLED = 10039
+"""What an account without streams is told."""
+
+_INFO = "STREAM.INFO."
+_DENIED = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
+"""A server says so apart from the question, in lower case as nats-py tells it."""
 
 JsonMap = dict[str, Any]
 
@@ -57,10 +71,18 @@ class Bus:
         self.reconnects = 0
         self._hooks: list[Callable[[], Awaitable[None]]] = []
         self._log = process_logger(connection=name)
-        self._silent = False
+        self._silent = self._own_account = False
+        self._salt = settings.message_salt.get_secret_value().encode() or None
         self._there = asyncio.Event()
         self._there.set()
         nc.is_order = self.subjects.is_order
+
+    def message_id(self, name: str) -> str:
+        """The `Nats-Msg-Id` for a message of that name: streams drop a second one with the same.
+
+        All publishers of a stream share these, so whoever guesses one can have its message dropped.
+        """
+        return name if self._salt is None else hmac.new(self._salt, name.encode(), hashlib.sha256).hexdigest()
 
     @property
     def connected(self) -> bool:
@@ -91,7 +113,20 @@ class Bus:
             nats.errors.Error: no answer.
         """
         payload = json.dumps(body).encode() if body is not None else b""
-        reply = await self.nc.request(f"$JS.API.{verb}", payload, timeout=timeout_seconds)
+        stream = verb.removeprefix(_INFO) if verb.startswith(_INFO) else None
+        if self._own_account and stream is not None:
+            return await self._asked(self.subjects.info(stream), payload, timeout_seconds)
+        try:
+            return await self._asked(f"$JS.API.{verb}", payload, timeout_seconds)
+        except (ApiError, NotPermittedError) as error:
+            if stream is None or (isinstance(error, ApiError) and error.code != NOT_ENABLED):
+                raise
+        # The account has no streams, as a tenant's own: then a dispatcher tells of the yard's.
+        self._own_account = True
+        return await self._asked(self.subjects.info(stream), payload, timeout_seconds)
+
+    async def _asked(self, subject: str, payload: bytes, seconds: float) -> JsonMap:
+        reply = await self.nc.request(subject, payload, timeout=seconds)
         answer: JsonMap = json.loads(reply.data)
         if error := answer.get("error"):
             raise ApiError(code=int(error.get("err_code", 0)), description=str(error.get("description", "")))
@@ -118,6 +153,8 @@ class Bus:
     async def _on_error(self, error: Exception) -> None:
         self.errors += 1
         self.last_error = error
+        if (denied := _DENIED.search(str(error))) is not None:
+            self.nc.deny(denied[1])
         if not self._silent:
             self._log.debug(Event.BUS_FAILED, error=str(error), kind=type(error).__name__)
 
@@ -141,7 +178,10 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
 
     Raises:
         BusUnavailableError: no server at any of the addresses, or it refused the credentials.
+        SettingsError: credentials or certificates cannot be read.
     """
+    if settings.credentials_file is not None:
+        check_credentials(settings.credentials_file)
     nc = NatsClient()
     bus = Bus(nc, settings, name)
     task = asyncio.current_task()
@@ -156,6 +196,8 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
                 user=settings.user,
                 password=settings.password.get_secret_value() if settings.password else None,
                 user_credentials=settings.credentials_file,
+                tls=None if settings.tls_ca is None else trusting(settings.tls_ca),
+                inbox_prefix=settings.inbox_prefix,
                 error_cb=bus._on_error,  # pyright: ignore[reportPrivateUsage]  # one unit
                 disconnected_cb=bus._on_disconnect,  # pyright: ignore[reportPrivateUsage]
                 reconnected_cb=bus._on_reconnect,  # pyright: ignore[reportPrivateUsage]
@@ -181,6 +223,38 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
         await _abandon(nc)
         raise
     return bus
+
+
+def check_credentials(file: str) -> None:
+    """See that they can be read and used, before a server is asked.
+
+    Raises:
+        SettingsError: they cannot.
+    """
+    setting = "LORAYARD_CREDENTIALS_FILE"
+    if find_spec("nkeys") is None:
+        reason = "credentials need nkeys, which is not installed; run: pip install 'lorayard[nkeys]'"
+        raise SettingsError(setting=setting, reason=reason)
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no text"
+        raise SettingsError(setting=setting, reason=f"{file} cannot be read: {reason}") from error
+    if not all(mark in text for mark in ("BEGIN NATS USER JWT", "BEGIN USER NKEY SEED")):
+        raise SettingsError(setting=setting, reason=f"{file} holds no credentials of a NATS user")
+
+
+def trusting(authority: Path) -> ssl.SSLContext:
+    """TLS with a server that this authority vouches for, and no other.
+
+    Raises:
+        SettingsError: the file holds no certificates.
+    """
+    try:
+        return ssl.create_default_context(cafile=str(authority))
+    except OSError as error:  # ssl.SSLError is one
+        reason = f"{authority} cannot be used: {error.strerror or error}"
+        raise SettingsError(setting="LORAYARD_TLS_CA", reason=reason) from error
 
 
 async def _abandon(nc: NatsClient) -> None:

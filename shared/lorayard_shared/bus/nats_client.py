@@ -33,7 +33,7 @@ from nats.aio.client import PING_PROTO, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from lorayard_shared.bus.asked import Asked, may_repeat
+from lorayard_shared.bus.asked import Asked, NotPermittedError, may_repeat
 from lorayard_shared.bus.heard import Heard, Take, read_lines
 from lorayard_shared.bus.nats_parser import MessageParser
 from lorayard_shared.bus.nats_transport import TakingTransport
@@ -311,6 +311,21 @@ class NatsClient(Client):
                 self._post_again(asked)
             elif asked.is_of_server:
                 asked.answer.set_exception(nats.errors.TimeoutError())
+
+    async def _process_err(self, err_msg: str) -> None:
+        """As its parent's, which closes for good where credentials were revoked or have expired: by now there
+        may be others in their file."""
+        if self.is_connected and "authentication" in err_msg.lower():
+            await self._error_cb(nats.errors.Error(f"nats: {err_msg.strip()}"))
+            await self._process_op_err(nats.errors.AuthorizationError())
+        else:
+            await super()._process_err(err_msg)
+
+    def deny(self, subject: str) -> None:
+        """What was asked on a subject where we may not publish: nobody will answer; its case is lost."""
+        for asked in list(self._asked.values()):
+            if asked.subject.lower() == subject and not asked.answer.done():
+                asked.answer.set_exception(NotPermittedError(asked.subject))
 
     def _post_again(self, asked: Asked) -> None:
         head = header_block(asked.headers) if asked.headers else b""

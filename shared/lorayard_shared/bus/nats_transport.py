@@ -8,6 +8,7 @@ for whatever is to go out: 10 us each, on a path that each job takes a dozen tim
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from urllib.parse import ParseResult
 
@@ -37,6 +38,14 @@ class TakingReader(asyncio.StreamReader):
         super().feed_data(data)
 
 
+class _TlsProtocol(asyncio.StreamReaderProtocol):
+    """As its parent, which over TLS has no half of a connection to keep open."""
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
+
+
 class TakingTransport(TcpTransport):
     """As its parent; over TLS nothing is taken."""
 
@@ -63,6 +72,23 @@ class TakingTransport(TcpTransport):
             transport, _ = await loop.create_connection(lambda: protocol, uri.hostname, uri.port)
         self._bare_io_reader = self._io_reader = reader
         self._bare_io_writer = self._io_writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def connect_tls(
+        self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
+    ) -> None:
+        """Go on over TLS, as its parent's does, which has asyncio complain on stderr when the server ends."""
+        assert self._io_writer is not None, "connected before"
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=buffer_size, loop=loop)
+        protocol = _TlsProtocol(reader, loop=loop)
+        host = uri if isinstance(uri, str) else uri.hostname
+        async with asyncio.timeout(connect_timeout):
+            transport = await loop.start_tls(
+                self._io_writer.transport, protocol, ssl_context, server_hostname=host
+            )
+        assert transport is not None, "or it raises"
+        self._io_reader = reader
+        self._io_writer = asyncio.StreamWriter(transport, protocol, reader, loop)
 
     @property
     def is_idle(self) -> bool:

@@ -101,7 +101,9 @@ async def move(bus: Bus, stream: str, job: api.RawStreamMsg) -> None:
     found = cast("dict[str, str]", job.headers or {})
     kept = {key: value for key, value in found.items() if not key.startswith("Nats-Expected-")}
     await bus.js.publish(
-        subject, job.data or b"", headers={**kept, headers.MSG_ID: f"moved-{stream}-{job.seq}"}
+        subject,
+        job.data or b"",
+        headers={**kept, headers.MSG_ID: bus.message_id(f"moved-{stream}-{job.seq}")},
     )
     await bus.api(f"STREAM.MSG.DELETE.{stream}", {"seq": job.seq, "no_erase": True})
 

@@ -24,6 +24,7 @@ from lorayard_schemas.explanation import ExplainJob, JobExplanation, Whereabouts
 from lorayard_schemas.job import JobStub
 from lorayard_schemas.names import subject_token
 from lorayard_schemas.result import JobResult
+from lorayard_shared.bus.asked import NotPermittedError
 from lorayard_shared.bus.connection import Bus
 from lorayard_shared.explaining.evidence import Evidence, JobState, Queued, Schedule
 from lorayard_shared.registry.control_store import ControlStore
@@ -75,6 +76,8 @@ async def _pause(bus: Bus, queued: Queued, tenant: str, now: float) -> Pause | N
         pauses = await ControlStore(bus).pauses(now)
     except nats.js.errors.NotFoundError:
         return None  # no yard has told of any
+    except (NotPermittedError, nats.js.errors.ServiceUnavailableError):
+        return None  # a tenant in an account of its own is not told
     return next((pause for pause in pauses if (pause.kind, pause.name) in meant), None)
 
 

@@ -23,6 +23,7 @@ from lorayard_shared.jobs.taken_job import TakenJob
 from lorayard_shared.logs import Event
 
 _ATTEMPT_DIGITS = 6
+_SCHEDULER = headers.SCHEDULER.encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,16 @@ def read_message(
             subject=message.subject,
             reply=message.reply,
             body=message.data,
-            message_headers=(message.headers or {}) if message.mentions(headers.OURS) else {},
+            message_headers=(message.headers or {}) if _has_word(message) else {},
         )
     except ValueError as error:
         log.error(Event.MESSAGE_MALFORMED, subject=message.subject, reason=str(error))
         return None
+
+
+def _has_word(message: Heard) -> bool:
+    """Whether its headers say anything that is read here; most jobs' do not."""
+    return message.mentions(headers.OURS) or message.mentions(_SCHEDULER)
 
 
 def read_delivery(
@@ -67,6 +73,16 @@ def read_delivery(
     """
     delivery = read_ack_subject(reply)
     address: JobAddress | None = None
+    if (stolen := _anothers(subjects, subject, message_headers)) is not None:
+        # What it names is another tenant's: no answer there, only a dead letter with whoever sent it.
+        return Unreadable(
+            delivery=delivery,
+            lease=reply,
+            subject=stolen,
+            body=body,
+            field=f"header {headers.SCHEDULE_TARGET}",
+            reason=ANOTHERS,
+        )
     try:
         address = subjects.parse_job(subject)
         _check_size(subject, body, message_headers)
@@ -100,6 +116,25 @@ def read_delivery(
         max_new_tokens=job.sampling.max_new_tokens,
         plan=message_headers.get(headers.PLAN),
     )
+
+
+ANOTHERS = "the target is another tenant's than the schedule"
+
+
+def _anothers(subjects: Subjects, subject: str, message_headers: Mapping[str, str]) -> str | None:
+    """Where the schedule lay that has let this go for another tenant than its own; None: it is in order.
+
+    The server lets a schedule name any tenant in its target; where it lies, an account's imports decide.
+    """
+    scheduler = message_headers.get(headers.SCHEDULER)
+    if scheduler is None or not subject.startswith(f"{subjects.prefix}.due."):
+        return None
+    return None if same_tenant(scheduler, subject) else scheduler
+
+
+def same_tenant(delayed: str, due: str) -> bool:
+    """Whether a schedule's subject and its target's are of one tenant."""
+    return delayed.split(".")[2:3] == due.split(".")[3:4]
 
 
 def _prompt_bytes(job: Job, body: bytes) -> int:

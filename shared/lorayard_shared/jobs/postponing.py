@@ -48,7 +48,7 @@ def _headers(bus: Bus, job: TakenJob, now: float) -> dict[str, str]:
     at = datetime.fromtimestamp(now, UTC) + timedelta(seconds=seconds)
     carried = {headers.HISTORY: job.history, headers.BOUND: job.bound, headers.SNOOZED: job.snoozed}
     return {
-        headers.MSG_ID: f"{job.key}-{job.deliveries}-later",
+        headers.MSG_ID: bus.message_id(f"{job.key}-{job.deliveries}-later"),
         headers.SCHEDULE: f"@at {at.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}",
         headers.SCHEDULE_TARGET: bus.subjects.due_job(job.address),
         headers.ATTEMPT: str(job.attempt),

@@ -74,7 +74,7 @@ class Overlaps:
             job.body,
             headers={
                 # Told twice of one delivery it waits once.
-                headers.MSG_ID: f"{subject}-after-{job.key}",
+                headers.MSG_ID: self._bus.message_id(f"{subject}-after-{job.key}"),
                 headers.SCHEDULE: schedule_at(time.time() + QUEUE_SECONDS),
                 headers.SCHEDULE_TARGET: self._bus.subjects.due_job(job.address),
                 headers.PLAN: job.plan or "",

@@ -29,7 +29,7 @@ async def place(bus: Bus, schedule: Schedule, state: ScheduleState, placing: Pla
             subject,
             encode_given(job_of(schedule, placing.job, due=placing.due)),
             headers={
-                headers.MSG_ID: f"{subject}-{generation}",
+                headers.MSG_ID: bus.message_id(f"{subject}-{generation}"),
                 headers.EXPECTED_LAST_SUBJECT_SEQUENCE: "0",
                 headers.SCHEDULE: schedule_at(placing.due),
                 headers.SCHEDULE_TARGET: bus.subjects.due_job(schedule.address),

@@ -85,7 +85,7 @@ async def _schedule(bus: Bus, held: HeldJob, name: str, wait_seconds: float, tol
         subject,
         held.assigned.body,
         headers={
-            headers.MSG_ID: f"{subject}-{name}",
+            headers.MSG_ID: bus.message_id(f"{subject}-{name}"),
             headers.SCHEDULE: f"@at {at.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}",
             headers.SCHEDULE_TARGET: bus.subjects.due_job(held.address),
             **told,

@@ -1,0 +1,1 @@
+"""Accounts, roles and keys of a yard that trusts nobody with more than its work: `lorayard security`."""
