@@ -13,8 +13,6 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from lorayard_shared.heap import settle_heap
-
 # While all tests are imported nothing is garbage, and looking for it is a fifth of that time.
 gc.disable()
 
@@ -73,8 +71,8 @@ def _turn(path: Path) -> int:
 
 def pytest_collection_finish() -> None:
     """What was imported is never garbage: nobody looks for any there from now on."""
+    gc.freeze()  # before anybody walks over all of it: that is most of a second
     gc.enable()
-    settle_heap()
 
 
 @pytest.fixture
