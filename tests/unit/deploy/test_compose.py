@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import threading
 import tomllib
@@ -240,7 +241,10 @@ def test_the_images_check_says_what_is_missing(
 
 
 def test_what_does_not_answer_is_not_ready(healthy: ModuleType) -> None:
-    assert "127.0.0.1:1" in healthy.fault("http://127.0.0.1:1/readyz")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # held, so that nobody else answers there
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        assert address in healthy.fault(f"http://{address}/readyz")
 
 
 def test_what_the_page_says_to_run_inside_is_a_command() -> None:
