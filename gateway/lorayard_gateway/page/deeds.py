@@ -114,7 +114,7 @@ class Cap(_Deed):
     deed: Literal["cap"]
     kind: Controlled
     name: Name
-    most: int = Field(ge=1, le=MOST_AT_ONCE)
+    most: int = Field(ge=1, le=MOST_AT_ONCE, strict=True)
     reason: Reason
 
 

@@ -78,6 +78,10 @@ async def cancel_listed(client_of: ClientOf, deed: CancelListed) -> Done:
 async def redrive_matching(client: Client, deed: RedriveMatching) -> Done:
     """Try jobs of dead letters again, by a query."""
     query = dead_query(deed.tenant, deed.adapter, deed.code, limit=deed.most)
+    if deed.count_only and deed.adapter is None and deed.code is None:
+        query["limit"] = 1
+        count = min((await client.dead.newest(**query)).total, deed.most)  # the server has counted them
+        return Done(text=f"{_jobs(count)} would be tried again", count=count)
     if deed.count_only:
         count = 0
         async for _ in client.dead.all(**query):

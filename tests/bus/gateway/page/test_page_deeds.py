@@ -67,6 +67,8 @@ async def test_pauses_and_strikes_are_made_and_taken_back_in_the_operators_name(
         ({"deed": "pause", "kind": "lane", "name": "bulk", "reason": "r", "for_seconds": -1}, "for_seconds"),
         ({"deed": "strike", "reason": "r"}, "adapter"),
         ({"deed": "cap", "kind": "lane", "name": "bulk", "most": 0, "reason": "r"}, "most"),
+        ({"deed": "cap", "kind": "lane", "name": "bulk", "most": True, "reason": "r"}, "most"),
+        ({"deed": "cap", "kind": "lane", "name": "bulk", "most": 10**30, "reason": "r"}, "most"),
         ({"deed": "cap", "kind": "lane", "name": "bulk", "most": 1}, "reason"),
         ({"deed": "cap", "kind": "lane", "name": "<b>", "most": 1, "reason": "r"}, "name"),
         ({"deed": "pin"}, "adapter"),
@@ -300,4 +302,7 @@ async def test_the_newest_letters_come_first_a_page_at_a_time_and_all_are_counte
     (newest,) = [one.number for one in (await door.admin.dead.newest(limit=1)).letters]
     await door.admin.dead.purge(newest)
     assert (await listed(http))[:2] == (["j3", "j2", "j1"], 4)
+    counted = [{}, {"tenant": "acme"}, {"tenant": "nobody"}, {"most": 2}, {"code": "engine_error"}]
+    meant = [(await done(http, "redrive_matching", **one, count_only=True))["count"] for one in counted]
+    assert meant == [4, 3, 0, 2, 4], "counted, not read"
     assert (await http.get("/ui/api/dead", params={"before": 0})).json()["error"]["param"] == "before"
