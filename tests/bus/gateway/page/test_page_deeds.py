@@ -302,7 +302,13 @@ async def test_the_newest_letters_come_first_a_page_at_a_time_and_all_are_counte
     (newest,) = [one.number for one in (await door.admin.dead.newest(limit=1)).letters]
     await door.admin.dead.purge(newest)
     assert (await listed(http))[:2] == (["j3", "j2", "j1"], 4)
-    counted = [{}, {"tenant": "acme"}, {"tenant": "nobody"}, {"most": 2}, {"code": "engine_error"}]
+    counted: list[dict[str, Any]] = [
+        {},
+        {"tenant": "acme"},
+        {"tenant": "nobody"},
+        {"most": 2},
+        {"code": "engine_error"},
+    ]
     meant = [(await done(http, "redrive_matching", **one, count_only=True))["count"] for one in counted]
     assert meant == [4, 3, 0, 2, 4], "counted, not read"
     assert (await http.get("/ui/api/dead", params={"before": 0})).json()["error"]["param"] == "before"
