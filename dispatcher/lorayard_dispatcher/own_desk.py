@@ -23,7 +23,7 @@ from lorayard_schemas.errors import MalformedMessageError
 from lorayard_schemas.explanation import ExplainJob
 from lorayard_schemas.limit import AskLimits
 from lorayard_schemas.names import subject_token
-from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.connection import NOT_ENABLED, ApiError, Bus
 from lorayard_shared.bus.heard import Heard
 from lorayard_shared.bus.losses import answered
 
@@ -38,6 +38,12 @@ _AWAY: Final = b"NATS/1.0 500 No Answer\r\n\r\n"
 """In the server's own form: a status is no header."""
 _TOLD: Final = ("messages", "bytes", "first_seq", "last_seq")
 """Of a stream's state: how full it is, and nothing of whose."""
+
+_NOT_TOLD: Final = {
+    "code": 403,
+    "err_code": NOT_ENABLED,
+    "description": "a tenant is not told whose jobs lie there",
+}
 
 Handler = Callable[[Request], Awaitable[None]]
 TenantWish = type[CancelJob] | type[CancelMany] | type[ExplainJob] | type[AskLimits]
@@ -126,6 +132,9 @@ class OwnReads:
 
     async def _info(self, request: Request) -> None:
         stream = self._bus.subjects.stream(request.subject.split(".")[4])
+        if request.data:  # it asks for subjects, or for what was deleted: of whomever
+            await request.respond(json.dumps({"error": _NOT_TOLD}).encode())
+            return
         try:
             told = await self._bus.api(f"STREAM.INFO.{stream}")
         except ApiError as error:

@@ -21,6 +21,10 @@ REFUSED_LOGIN = ("authorization", "authentication")
 """In what a server says that wants another login, or any."""
 
 
+NOT_PERMITTED = "may not publish on"
+"""In what is told of a subject that the credentials in use do not cover."""
+
+
 class BusUnavailableError(YardError):
     """No NATS server could be reached, or it lets us not in."""
 
@@ -30,6 +34,8 @@ class BusUnavailableError(YardError):
             f"the NATS server at {url} refuses this login ({reason}); set LORAYARD_USER and "
             "LORAYARD_PASSWORD, or LORAYARD_CREDENTIALS_FILE"
             if any(word in reason.lower() for word in REFUSED_LOGIN)
+            else f"the NATS server at {url} refuses that ({reason}); ask for other credentials"
+            if NOT_PERMITTED in reason
             else f"no NATS server answers at {url} ({reason}); start a yard with `lorayard up`, "
             "or set LORAYARD_URL to the address of one that runs"
         )

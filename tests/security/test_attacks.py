@@ -16,7 +16,7 @@ import nats.errors
 import pytest
 from tests.security.conftest import TENANTS, SecureServer, credentials_for_all, is_refused
 
-from lorayard.errors import BusRefusedError
+from lorayard.errors import BusRefusedError, BusUnavailableError
 from lorayard_schemas.codec import encode
 from lorayard_schemas.job import Job
 from lorayard_shared.bus.connection import ApiError, Bus, connect
@@ -209,7 +209,9 @@ async def test_a_read_that_names_anothers_subject_in_its_body_is_refused_g4(
 
 
 async def test_a_stream_tells_a_tenant_nothing_of_whose_jobs_it_has_g4(attacker: Bus) -> None:
-    told = await attacker.api("STREAM.INFO.YARD_JOBS", {"subjects_filter": ">"})
+    with pytest.raises(ApiError, match="not told whose"):
+        await attacker.api("STREAM.INFO.YARD_JOBS", {"subjects_filter": ">"})
+    told = await attacker.api("STREAM.INFO.YARD_JOBS")
     assert told["ts"]
     assert "subjects" not in told["state"]
     assert VICTIM not in json.dumps(told)
@@ -290,3 +292,7 @@ async def test_what_a_tenant_is_not_told_is_said_so(secure_yard: SecureServer) -
     async with secure_yard.client(f"client-{ME}") as client:
         with pytest.raises(BusRefusedError, match="may not publish on"):
             await client.workers()
+        with pytest.raises(BusRefusedError, match="is not told"):
+            await client.queue_depth()
+        with pytest.raises(BusUnavailableError, match="refuses that"):
+            await client.submit("long " * 200_000, adapter="base")

@@ -10,6 +10,7 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from lorayard_schemas.headers import BATCH_ID, MSG_ID
+from lorayard_shared.errors import NOT_PERMITTED
 
 _SERVER = "$JS.API."
 
@@ -35,7 +36,7 @@ class NotPermittedError(nats.errors.Error):
         self.subject = subject
 
     def __str__(self) -> str:
-        return f"these credentials may not publish on {self.subject}"
+        return f"these credentials {NOT_PERMITTED} {self.subject}"
 
 
 @dataclass(slots=True)
