@@ -11,7 +11,7 @@ from lorayard_dispatcher.dispatcher import Dispatcher
 from lorayard_dispatcher.explain import explain_unresolved, why_parked
 from lorayard_dispatcher.planning.values import BASE_GROUP, WaitingJob
 from lorayard_schemas.explanation import JobExplanation, WaitReason
-from lorayard_schemas.status import ParkedGroup
+from lorayard_schemas.status import OTHERS, ParkedGroup
 from lorayard_shared.explaining.sentences import reason_text
 from lorayard_shared.jobs.taken_job import TakenJob
 
@@ -23,9 +23,6 @@ UNNAMED = "_"
 
 MOST_GROUPS = 1000
 """Told one by one, those that wait the longest; a status is a message, and is asked for each second."""
-
-OTHERS = "_others"
-"""All others together: no adapter is called so."""
 
 
 def parked_groups(dispatcher: Dispatcher, now: float) -> tuple[ParkedGroup, ...]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from lorayard_schemas.message import Message, Part
 from lorayard_schemas.semantic import SemanticStatus
+
+OTHERS: Final = "_others"
+"""Adapters that are not told one by one, together: none is called so."""
 
 
 class ParkedGroup(Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -37,6 +38,28 @@ async def test_who_starts_while_a_node_is_down_finds_another__g2(two: Two, down:
     async with await connect(settings, name="test") as bus:
         assert bus.nc.connected_url is not None
         assert bus.nc.connected_url.geturl() == two[1 - down].url
+
+
+@pytest.fixture
+async def silent_url() -> AsyncIterator[str]:
+    """As of a machine that is off, or a server that hangs: connections are taken, and nothing is said."""
+    taken: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
+    yield f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for writer in taken:
+        writer.close()
+    server.close()
+
+
+async def test_a_node_that_says_nothing_takes_not_all_the_time_that_the_others_have__g2(
+    two: Two, silent_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client has 2 s for all, and waits as long for one node."""
+    monkeypatch.setattr("nats.aio.client.shuffle", lambda _pool: None)
+    settings = YardSettings(url=f"{silent_url},{two[0].url}", connect_timeout_seconds=2.0)
+    async with await connect(settings, name="test") as bus:
+        assert bus.nc.connected_url is not None
+        assert bus.nc.connected_url.geturl() == two[0].url
 
 
 async def test_who_is_on_a_node_that_dies_goes_on_at_another_of_its_addresses__g2(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lorayard_dispatcher.parked_groups import MOST_GROUPS, OTHERS, in_groups
+from lorayard_dispatcher.parked_groups import MOST_GROUPS, in_groups
 from lorayard_dispatcher.shared_status import SHARED_SECONDS, SharedStatus
 from lorayard_schemas.codec import decode
-from lorayard_schemas.status import DispatcherStatus
+from lorayard_schemas.status import OTHERS, DispatcherStatus
 
 
 @dataclass

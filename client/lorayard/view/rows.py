@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lorayard.view.fleet import SeenWorker
 from lorayard.view.yard_state import YardState
@@ -11,7 +11,7 @@ from lorayard_schemas.adapter import AdapterRecord, AdapterState
 from lorayard_schemas.batch_record import BatchRecord, BatchStatus
 from lorayard_schemas.job import Lane
 from lorayard_schemas.snapshot import BatchRow, Overview, QueueRow, WaitRow, WorkerRow
-from lorayard_schemas.status import DispatcherStatus
+from lorayard_schemas.status import OTHERS, DispatcherStatus
 from lorayard_schemas.subjects import JobAddress
 
 ENDED_SECONDS = 3600.0
@@ -72,7 +72,7 @@ def queue_rows(state: YardState) -> list[QueueRow]:
 
 
 def wait_rows(dispatchers: Iterable[DispatcherStatus]) -> tuple[WaitRow, ...]:
-    """What waits in all dispatchers, those that wait the longest first."""
+    """What waits in all dispatchers, those that wait the longest first, and the rest of it in one row."""
     rows: dict[str, WaitRow] = {}
     for status in dispatchers:
         for group in (*status.parked, *status.held):
@@ -88,8 +88,16 @@ def wait_rows(dispatchers: Iterable[DispatcherStatus]) -> tuple[WaitRow, ...]:
                 older = max(row, other, key=lambda one: one.oldest_seconds)
                 row = older.model_copy(update={"jobs": row.jobs + other.jobs})
             rows[group.adapter] = row
+    others = rows.pop(OTHERS, None)
     ordered = sorted(rows.values(), key=lambda row: (-row.oldest_seconds, row.adapter))
-    return tuple(ordered[:MOST_WAITS])
+    rest = ordered[MOST_WAITS:] + ([] if others is None else [others])
+    return (*ordered[:MOST_WAITS], *_together(rest))
+
+
+def _together(rest: Sequence[WaitRow]) -> Iterator[WaitRow]:
+    if rest:
+        jobs, oldest = sum(row.jobs for row in rest), max(row.oldest_seconds for row in rest)
+        yield WaitRow(adapter=OTHERS, jobs=jobs, oldest_seconds=oldest)
 
 
 def worker_rows(state: YardState, names: Mapping[str, str]) -> list[WorkerRow]:

@@ -34,6 +34,9 @@ from lorayard_shared.settings import YardSettings
 RECONNECT_WAIT_SECONDS = 0.2
 """A restarted local server is back in well under a second, so waiting longer only delays the yard."""
 
+NODE_SECONDS = 2
+"""For one address of several until the next is tried: a machine that is off does not even refuse."""
+
 PENDING_BYTES = 64 * 2**20
 """Publishes kept while the server is away; beyond it a publish raises instead of growing for ever."""
 
@@ -187,11 +190,13 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
     task = asyncio.current_task()
     assert task is not None, "a connection is made on an event loop"
     cancels = task.cancelling()
+    nodes = addresses(settings.url)
+    seconds = settings.connect_timeout_seconds + NODE_SECONDS * (len(nodes) - 1)
     try:
         # Not `wait_for`: a cancel that meets its result would return a connection to nobody (cpython 86296).
-        async with asyncio.timeout(settings.connect_timeout_seconds):
+        async with asyncio.timeout(seconds):
             await nc.connect(
-                servers=addresses(settings.url),
+                servers=nodes,
                 name=name,
                 user=settings.user,
                 password=settings.password.get_secret_value() if settings.password else None,
@@ -203,7 +208,7 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
                 reconnected_cb=bus._on_reconnect,  # pyright: ignore[reportPrivateUsage]
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # annotated int, used as float
-                connect_timeout=2,
+                connect_timeout=NODE_SECONDS,
                 ping_interval=5,
                 max_outstanding_pings=2,
                 pending_size=PENDING_BYTES,
@@ -213,7 +218,7 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
     except (TimeoutError, OSError, nats.errors.Error) as error:
         await _abandon(nc)
         cause = bus.last_error or error
-        silent = f"nothing within {settings.connect_timeout_seconds:g} s"
+        silent = f"nothing within {seconds:g} s"
         reason = str(cause).removeprefix("nats: ") or silent
         if isinstance(cause, ConnectionError) and nc.wants_login:
             # A server that hangs up may do so faster than its last words are read.

@@ -9,7 +9,7 @@ from tests.unit.view.conftest import DIGEST, NOW, MakeState, made_depth, made_re
 from lorayard.view.adapter_rows import adapter_rows
 from lorayard.view.fitting import fitted
 from lorayard.view.fleet import LOST_SECONDS, SILENT_SECONDS
-from lorayard.view.rows import overview, queue_rows, wait_rows, worker_rows
+from lorayard.view.rows import MOST_WAITS, overview, queue_rows, wait_rows, worker_rows
 from lorayard.view.traffic import Sample, Window, traffic_of
 from lorayard.view.troubles import troubles
 from lorayard_schemas.adapter import AdapterState
@@ -19,7 +19,7 @@ from lorayard_schemas.codec import decode
 from lorayard_schemas.job import Lane
 from lorayard_schemas.placement import Placement
 from lorayard_schemas.snapshot import Overview, YardSnapshot
-from lorayard_schemas.status import DispatcherStatus, ParkedGroup
+from lorayard_schemas.status import OTHERS, DispatcherStatus, ParkedGroup
 from lorayard_schemas.subjects import JobAddress
 
 MESSAGE_BYTES = 2**20
@@ -111,6 +111,25 @@ def test_what_waits_in_several_dispatchers_is_one_row() -> None:
 
     (row,) = wait_rows([status("d1", 2, 1.0, "rows_busy"), status("d2", 3, 9.0, "fetch")])
     assert (row.jobs, row.oldest_seconds, row.reason) == (5, 9.0, "fetch")
+
+
+def test_what_waits_beyond_a_thousand_adapters_is_counted_in_one_row__f3() -> None:
+    """Also what a dispatcher sums up by itself: it has waited the shortest, and must not fall off the end."""
+
+    def status(name: str, first: int) -> DispatcherStatus:
+        numbers = range(first, first + MOST_WAITS)
+        named = [
+            ParkedGroup(adapter=f"a/b/c{number}@1", jobs=2, oldest_seconds=10.0 + number)
+            for number in numbers
+        ]
+        others = ParkedGroup(adapter=OTHERS, jobs=7, oldest_seconds=3.0)
+        return DispatcherStatus(dispatcher=name, started_at=0.0, parked=(*named, others))
+
+    rows = wait_rows([status("d1", 0), status("d2", MOST_WAITS)])
+    assert len(rows) == MOST_WAITS + 1
+    assert sum(row.jobs for row in rows) == 2 * (2 * MOST_WAITS + 7)
+    assert (rows[-1].adapter, rows[-1].oldest_seconds) == (OTHERS, 10.0 + MOST_WAITS - 1)
+    assert [row.adapter for row in wait_rows([status("d1", 0)])][-1] == OTHERS
 
 
 def test_traffic_is_scaled_up_where_only_some_was_read() -> None:
