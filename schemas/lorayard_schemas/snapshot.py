@@ -84,7 +84,7 @@ class WaitRow(Part):
 
     adapter: str
     """`name@version`, or `base`; of jobs that are held back as they name it, `_`: they name none.
-    `_others`: those of a dispatcher beyond the thousand that wait the longest."""
+    `_others`: those beyond the thousand that wait the longest."""
     jobs: int = Field(ge=0)
     oldest_seconds: Seconds = 0.0
     reason: str = ""

@@ -321,3 +321,19 @@ async def test_a_watch_that_caught_up_has_heard_all_that_was_written_before(bus:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def test_who_waits_for_the_news_does_not_wait_for_what_is_there_no_more__d5(bus: Bus) -> None:
+    """The newest revision was taken out of the bucket: the listing says that all is known, no change does."""
+    name = bus.subjects.bucket("adapters")
+    bucket = await bus.js.key_value(name)
+    await bucket.put("stays", b"1")
+    await bucket.put("leaves", b"1")
+    await bus.js.purge_stream(f"KV_{name}", subject=f"$KV.{name}.leaves")
+    watch = BucketWatch(bus, name, Seen())
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(5):
+        running = tasks.create_task(watch.run())
+        try:
+            await watch.catch_up()
+        finally:
+            running.cancel()

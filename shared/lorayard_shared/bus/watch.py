@@ -178,6 +178,7 @@ class BucketWatch:
                             await self._put_back(bucket, seen)
                         self._created = created
                         self._hearing.listed(until)
+                        self._stirred.set()
                         self._listed(seen)
                 if not listing and self._is_overdue():
                     return
