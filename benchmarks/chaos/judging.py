@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.chaos.journal import Entry
-from benchmarks.chaos.orders import ALIAS, Order
+from benchmarks.chaos.orders import ALIAS, ROLLING, Order
 from benchmarks.chaos.records import Records, told_of
 from benchmarks.chaos.runs import Runs
 from benchmarks.chaos.verdicts import faults
@@ -15,7 +15,8 @@ from benchmarks.chaos.yard import SALT
 
 from lorayard.job_ids import keyed_job_id
 from lorayard_schemas.alias import AliasRecord
-from lorayard_schemas.result import JobResult
+from lorayard_schemas.names import BASE
+from lorayard_schemas.result import JobResult, ResultState
 from lorayard_shared.bus.connection import Bus
 
 SHOWN: Final = 20
@@ -71,12 +72,18 @@ def _made_and_run(order: Order, result: JobResult, entry: Entry, evidence: Evide
 
 
 def made_wrongly(order: Order, result: JobResult, revisions: Mapping[int, AliasRecord]) -> str:
-    """Whether its maker is a version that its alias had, at the revision that is named; empty: it is."""
-    maker = result.maker
-    if order.request.adapter != ALIAS or maker is None or maker.version is None:
-        return ""
-    if maker.alias is None or maker.alias.name != ALIAS:
-        return f"asked by {ALIAS}, and answered by {maker.alias}"
+    """Whether its maker is the adapter that it names, or a version that its alias had at the revision that is
+    named; empty: it is. The engine's own word of what it was given stands in the text (`verdicts`)."""
+    maker, named = result.maker, order.request.adapter
+    succeeded = result.state is ResultState.SUCCEEDED
+    if named != ALIAS:
+        wanted = None if named == BASE else named
+        made = None if maker is None else maker.adapter
+        return f"asked by {named}, and answered by {made}" if succeeded and made != wanted else ""
+    if maker is None or maker.version is None:
+        return f"asked by {ALIAS}, and answered by no version" if succeeded else ""
+    if maker.alias is None or maker.alias.name != ALIAS or maker.adapter != ROLLING:
+        return f"asked by {ALIAS}, and answered by {maker.alias} of {maker.adapter}"
     revision = revisions.get(maker.alias.revision)
     if revision is None:
         return f"its alias never had revision {maker.alias.revision}"

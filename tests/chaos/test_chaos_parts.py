@@ -181,11 +181,34 @@ def test_what_is_measured_stands_beside_what_must_be() -> None:
         (ended("2", 1), "did not allow 2"),
         (ended("1", 3), "never had revision 3"),
         (ended("1"), "answered by None"),
+        (ended(None), "answered by no version"),
+        (ended(maker=None), "answered by no version"),
+        (ended(maker=None, state=ResultState.FAILED), ""),
     ],
 )
 def test_an_answer_is_of_a_version_that_its_alias_allowed__d4(result: JobResult, told: str) -> None:
     order = Order(key="k", kind=Kind.ALIAS, tenant="t", request=GenerateRequest("x", adapter=ALIAS))
     found = made_wrongly(order, result, REVISIONS)
+    assert told in found
+    assert bool(told) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("named", "made", "told"),
+    [
+        (ROLLING, ROLLING, ""),
+        (ROLLING, "acme/tiny/other", "answered by acme/tiny/other"),
+        (ROLLING, None, "answered by None"),
+        ("base", None, ""),
+        (None, None, ""),
+        ("base", ROLLING, f"answered by {ROLLING}"),
+    ],
+)
+def test_an_answer_is_of_the_adapter_that_its_job_names__b1(
+    named: str | None, made: str | None, told: str
+) -> None:
+    order = Order(key="k", kind=Kind.PLAIN, tenant="t", request=GenerateRequest("x", adapter=named))
+    found = made_wrongly(order, ended(maker=Maker(worker="w1", adapter=made)), {})
     assert told in found
     assert bool(told) == bool(found)
 
