@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import nats.errors
 import nats.micro
 import pytest
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 
+from lorayard.view.service import snapshots_served
 from lorayard_shared.bus.connection import Bus, connect
 from lorayard_shared.bus.service import end_service
+from lorayard_shared.settings import YardSettings
 
 pytestmark = pytest.mark.bus
 
@@ -37,3 +40,29 @@ async def test_what_was_asked_before_the_end_is_answered__g1(bus: Bus) -> None:
         may_end.set()
         assert [reply.data for reply in await asyncio.gather(*asked)] == [b"1", b"2"]
         await ending
+
+
+async def test_of_a_service_that_ended_nothing_is_left_on_a_connection_that_goes_on__g2(bus: Bus) -> None:
+    name = f"ends-{bus.settings.prefix}"
+    service = await nats.micro.add_service(bus.nc, ServiceConfig(name=name, version="1.0.0"))
+    assert (await bus.nc.request(f"$SRV.PING.{name}", b"", timeout=5)).data
+    await end_service(bus, service)
+    with pytest.raises(nats.errors.NoRespondersError):
+        await bus.nc.request(f"$SRV.PING.{name}", b"", timeout=5)
+
+
+async def test_snapshots_that_could_not_begin_leave_nothing_behind__g2(
+    own_settings: YardSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever tries it again while the bus is in trouble would answer once for each try."""
+
+    async def is_late(_timeout: int = 10) -> None:
+        raise nats.errors.TimeoutError
+
+    async with await connect(own_settings, name="begins") as bus:
+        with monkeypatch.context() as troubled, pytest.raises(nats.errors.TimeoutError):
+            troubled.setattr(bus.nc, "flush", is_late)
+            async with snapshots_served(bus, host="exporter"):
+                pass
+        with pytest.raises(nats.errors.NoRespondersError):
+            await bus.nc.request("$SRV.PING.lorayard-snapshot", b"", timeout=5)

@@ -11,10 +11,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import nats.errors
-import nats.micro
 import structlog
 from nats.micro.request import Request
-from nats.micro.service import EndpointConfig, ServiceConfig
+from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from lorayard.errors import LorayardError
 from lorayard.view.asking import VERB, trimmed
@@ -104,16 +103,15 @@ async def snapshots_served(
     `faults` tells what makes no progress in it, in sentences."""
     serving = serving or SnapshotService(bus)
     health = HostHealth(host, faults)
-    service = await nats.micro.add_service(
-        bus.nc,
-        ServiceConfig(
-            name="lorayard-snapshot",
-            version=SERVICE_VERSION,
-            description="Tells what a yard looks like, and what is wrong with it",
-            metadata={"host": host},
-        ),
+    config = ServiceConfig(
+        name="lorayard-snapshot",
+        version=SERVICE_VERSION,
+        description="Tells what a yard looks like, and what is wrong with it",
+        metadata={"host": host},
     )
+    service = Service(bus.nc, config)
     try:  # also where it does not come to that: nothing of it stays behind
+        await service.start()
         subject = bus.subjects.service(VERB)
         await service.add_endpoint(EndpointConfig(name=VERB, subject=subject, handler=serving.answer))
         await service.add_endpoint(health.endpoint(bus))

@@ -36,7 +36,10 @@ async def read_request(kind: type[M], request: Request) -> M | None:
 
 
 async def end_service(bus: Bus, service: Service) -> None:
-    """Take the endpoints down and answer what came before; the closed connection does the rest."""
+    """Take the service down, as far as it has come, and answer what came before: the connection may go on."""
+    for own in cast("dict[str, Subscription]", service._subscriptions).values():  # pyright: ignore[reportPrivateUsage]
+        with suppress(nats.errors.Error):
+            await own.unsubscribe()
     endpoints = cast("list[Endpoint]", service._endpoints)  # pyright: ignore[reportPrivateUsage]
     found = [one._subscription for one in endpoints]  # pyright: ignore[reportPrivateUsage]
     ends = [end for end in found if end is not None]
