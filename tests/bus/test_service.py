@@ -60,9 +60,9 @@ async def test_snapshots_that_could_not_begin_leave_nothing_behind__g2(
         raise nats.errors.TimeoutError
 
     async with await connect(own_settings, name="begins") as bus:
-        with monkeypatch.context() as troubled, pytest.raises(nats.errors.TimeoutError):
+        with monkeypatch.context() as troubled:
             troubled.setattr(bus.nc, "flush", is_late)
-            async with snapshots_served(bus, host="exporter"):
-                pass
+            with pytest.raises(nats.errors.TimeoutError):
+                await snapshots_served(bus, host="exporter").__aenter__()
         with pytest.raises(nats.errors.NoRespondersError):
             await bus.nc.request("$SRV.PING.lorayard-snapshot", b"", timeout=5)
