@@ -6,8 +6,11 @@ import pytest
 from tests.bus.conftest import ADAPTER, RunningServer, Yard
 from tests.bus.gateway.conftest import Door, OpenDoor, local, opened
 from tests.bus.gateway.page.browser.conftest import Look
+from tests.bus.records import advert
 
 from lorayard import Client, GenerateRequest, Lane
+from lorayard_schemas import headers
+from lorayard_schemas.codec import encode
 
 pytestmark = pytest.mark.bus
 
@@ -130,6 +133,33 @@ async def test_a_worker_that_is_paused_and_a_line_that_stands_are_told__f3(
     feed.cancel()
     await eye.page.evaluate(LATER)
     await eye.says("nothing new", "#line")
+
+
+async def test_a_worker_that_is_gone_without_a_word_is_red_and_one_in_trouble_is_heard__f3(
+    open_door: OpenDoor, yard: Yard, look: Look
+) -> None:
+    door: Door = await open_door(gateway_page="read", gateway_keys=False)
+    eye = await look(door)
+
+    async def beat(name: str, trouble: str = "") -> None:
+        told = advert(name).model_copy(update={"trouble": trouble})
+        subject = f"$KV.{yard.bus.subjects.bucket('workers')}.{name}"
+        await yard.bus.js.publish(subject, encode(told), headers={headers.TTL: "5"})
+
+    await beat("w1")
+    gone = eye.page.locator(".crew .worker.bad[data-worker=w1]")
+    await gone.filter(has_text="lost").filter(has_text="not heard").wait_for()
+    await eye.says("worker w1 is gone without a word")
+
+    shown: list[str] = []
+
+    async def is_told() -> bool:
+        await beat("w2", trouble="its engine hangs")
+        shown.append(await eye.page.locator(".crew .worker[data-worker=w2]").inner_text())
+        return "in trouble" in shown[-1]
+
+    await yard.wait_until(is_told)
+    assert "not heard" not in shown[-1]
 
 
 async def test_a_gateway_that_is_away_is_told_and_its_return_too__f3(yard: Yard, look: Look) -> None:

@@ -129,7 +129,7 @@ export class Overview {
           h("a", { href: href.workers(name), class: "name", title: name }, name),
           h("span", { class: `badge ${state.kind}` }, `${state.mark} ${state.word}${ago && state.kind !== "good" ? ` ${ago}` : ""}`),
           h("span", { class: "rows" }, meter(running / (most || 1), state.kind), h("span", {}, `${running}/${most} rows`)),
-          h("span", { class: "soft" }, state.kind === "bad" ? "not heard" : `${used}/${slots} slots · ${tokens} tok/s`),
+          h("span", { class: "soft" }, state.word === "lost" ? "not heard" : `${used}/${slots} slots · ${tokens} tok/s`),
         ),
       ),
       lines.length > 60 && h("li", { class: "more" }, h("a", { href: href.workers("") }, `${whole(lines.length - 60)} more`)),
