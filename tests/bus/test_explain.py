@@ -187,9 +187,10 @@ async def test_an_overdue_job_says_what_is_drained_for_it(
 
     looks: list[Evidence] = []
 
-    async def drained() -> bool:
+    async def drained() -> bool:  # overdue jobs are looked after up to a millisecond early
         looks.append(await look(yard, "j"))
-        return looks[-1].live is not None and looks[-1].live.drains is not None
+        drains = looks[-1].live is not None and looks[-1].live.drains is not None
+        return drains and "it is overdue by" in sentence(looks[-1])
 
     await wait_until(drained)
     found = looks[-1]

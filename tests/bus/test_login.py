@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import nats.errors
 import pytest
 from pydantic import SecretStr
 from tests.bus.conftest import RunningServer
 
 from lorayard_cli.embedded.bus_server import prepare_bus_server
-from lorayard_shared.bus.connection import connect
+from lorayard_shared.bus.connection import connect, hung_up
 from lorayard_shared.errors import BusUnavailableError
 from lorayard_shared.settings import YardSettings
 
@@ -80,3 +82,21 @@ async def test_a_server_that_wants_a_login_and_hangs_up_at_once_is_not_taken_for
         settings = YardSettings(url=f"nats://{host}:{port}", connect_timeout_seconds=1.0)
         with pytest.raises(BusUnavailableError, match="refuses this login"):
             await connect(settings, name="test")
+
+
+@pytest.mark.parametrize(
+    ("cause", "ended"),
+    [
+        (ConnectionResetError(104, "reset"), True),
+        (nats.errors.UnexpectedEOF(), True),
+        (ssl.SSLZeroReturnError(6, "TLS/SSL connection has been closed (EOF)"), True),
+        (
+            ssl.SSLError(1, "[SSL: APPLICATION_DATA_AFTER_CLOSE_NOTIFY] application data after close notify"),
+            True,
+        ),
+        (ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] unknown authority"), False),
+        (OSError(113, "no route to host"), False),
+    ],
+)
+def test_who_hung_up_is_told_from_who_is_not_there_or_not_trusted(cause: Exception, ended: bool) -> None:
+    assert hung_up(cause) is ended

@@ -220,7 +220,7 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
         cause = bus.last_error or error
         silent = f"nothing within {seconds:g} s"
         reason = str(cause).removeprefix("nats: ") or silent
-        if isinstance(cause, ConnectionError) and nc.wants_login:
+        if nc.wants_login and hung_up(cause):
             # A server that hangs up may do so faster than its last words are read.
             reason = f"it asks for authorization and hung up: {reason}"
         raise BusUnavailableError(url=settings.url, reason=reason) from error
@@ -228,6 +228,14 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
         await _abandon(nc)
         raise
     return bus
+
+
+def hung_up(cause: Exception) -> bool:
+    """The other side ended the connection, by TLS or without; not that there was none, or no trust in it."""
+    if isinstance(cause, ssl.SSLError):
+        ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+        return isinstance(cause, ended) or "APPLICATION_DATA_AFTER_CLOSE_NOTIFY" in str(cause)
+    return isinstance(cause, ConnectionError | nats.errors.UnexpectedEOF)
 
 
 def check_credentials(file: str) -> None:
