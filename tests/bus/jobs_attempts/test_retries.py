@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Protocol
 
 import pytest
@@ -187,3 +188,14 @@ async def test_an_operator_says_how_a_tenants_jobs_are_tried_again__e3(
     await yard.publish(Job(id="j", prompt="x"))
     assert (await yard.result("j")).attempt == 1
     assert await yard.dead_letters() == []
+
+
+async def test_a_worker_whose_clock_is_an_hour_fast_tries_again_in_time__e3__g2(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = SimpleNamespace(time=lambda: time.time() + 3600)
+    monkeypatch.setattr("lorayard_workers.service.retry.time", fast)
+    await yard.dispatcher()
+    await yard.worker(engine=failing("engine_error", times=1))
+    await yard.publish(Job(id="j", prompt="hello", retry=QUICK))
+    assert (await yard.result("j")).attempt == 2

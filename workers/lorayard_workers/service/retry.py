@@ -7,18 +7,25 @@ those can fill the window of a consumer (nats.go 968).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+
+import nats.errors
 
 from lorayard_schemas import headers
 from lorayard_schemas.attempt import AttemptRecord, history_text
-from lorayard_shared.bus.connection import Bus
+from lorayard_shared.bus.connection import ApiError, Bus
+from lorayard_shared.bus.server_time import server_seconds
 from lorayard_shared.jobs.bound import bindings, bound_text
 from lorayard_workers.service.held_jobs import HeldJob
 
 SNOOZE_BASE_SECONDS, SNOOZE_CAP_SECONDS = 1.0, 15.0
 """Between two looks for room: adapters are fetched in seconds, and whoever waits for one waits no longer."""
+
+CLOCK_SECONDS = 1.0
+"""For the server's clock; a job must not wait for it longer than for its next attempt."""
 
 _MOST_SNOOZES = 10**6
 """Beyond that somebody else has written the header."""
@@ -78,7 +85,7 @@ async def schedule_snooze(bus: Bus, held: HeldJob, before: Snoozed, wait_seconds
 
 
 async def _schedule(bus: Bus, held: HeldJob, name: str, wait_seconds: float, told: Mapping[str, str]) -> None:
-    at = datetime.now(UTC) + timedelta(seconds=wait_seconds)
+    at = datetime.fromtimestamp(await _now(bus) + wait_seconds, UTC)
     bound = _bound(held)
     subject = bus.subjects.delayed_job(held.address.tenant, held.job)  # two tenants may use one job id
     await bus.js.publish(
@@ -92,6 +99,15 @@ async def _schedule(bus: Bus, held: HeldJob, name: str, wait_seconds: float, tol
             **({headers.BOUND: bound} if bound else {}),
         },
     )
+
+
+async def _now(bus: Bus) -> float:
+    """Unix seconds by the server's clock, which makes the schedule due: ours may be wrong, or jump."""
+    asked = f"STREAM.INFO.{bus.subjects.stream('delayed')}"
+    try:
+        return server_seconds(str((await bus.api(asked, timeout_seconds=CLOCK_SECONDS))["ts"]))
+    except (ApiError, nats.errors.Error, KeyError, ValueError):
+        return time.time()
 
 
 def _bound(held: HeldJob) -> str:
