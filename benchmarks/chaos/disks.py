@@ -42,6 +42,11 @@ def mount_disk(folder: Path, size_bytes: int) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)], check=True)
 
 
+def unmount_disk(folder: Path) -> None:
+    """Take it away, so that its folder can be removed; whoever still uses it keeps it until it ends."""
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False)
+
+
 def fill(folder: Path) -> None:
     """Leave no byte of its disk free."""
     with (folder / FILLER).open("wb", buffering=0) as file:

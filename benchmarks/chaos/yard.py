@@ -15,7 +15,7 @@ import nats.errors
 from benchmarks.chaos.blows import DISPATCHERS, TALKING, WORKERS
 from benchmarks.chaos.bus_nodes import BusNode, make_bus
 from benchmarks.chaos.clocks import clock_environment, find_faketime
-from benchmarks.chaos.disks import can_mount, mount_disk
+from benchmarks.chaos.disks import can_mount, mount_disk, unmount_disk
 from benchmarks.chaos.orders import ADAPTERS
 from benchmarks.chaos.wire import Wire
 
@@ -139,6 +139,9 @@ async def chaos_yard(
         await supervisor.stop(list(supervisor.children))
         for wire in (*wires.values(), *(wire for server in servers for wire in server.routes.values())):
             await wire.close()
+        if can_mount():
+            for disk in (*(server.folder for server in servers), *map(yard.cache, WORKERS)):
+                unmount_disk(disk)
 
 
 async def _start(yard: ChaosYard, *, has_gateway: bool) -> None:
