@@ -14,6 +14,9 @@ from urllib.parse import ParseResult
 
 from nats.aio.transport import TcpTransport
 
+CLOSE_SECONDS = 1.0
+"""For what is still to be written."""
+
 TakeBytes = Callable[[bytes], bytes]
 """Takes what it can at once, from the beginning on, and returns the rest."""
 
@@ -95,3 +98,33 @@ class TakingTransport(TcpTransport):
         """Whether all that was written is out: more may be written without a look at how much is left."""
         writer = self._io_writer
         return writer is not None and not writer.transport.get_write_buffer_size()
+
+    def close(self) -> None:
+        """Say goodbye and end it, without a wait for the server's goodbye.
+
+        asyncio's transport over TLS awaits that for half a minute, and a second close breaks it (Python 3.11).
+        """
+        if self._io_writer is None or self._bare_io_writer is None:
+            return
+        if not self._io_writer.is_closing():
+            self._io_writer.close()
+        self._bare_io_writer.transport.close()
+
+    async def wait_closed(self) -> None:
+        """Wait for its end, but not for long.
+
+        In a task: asyncio's own wait, once it is cancelled, cancels whoever waits after it.
+        """
+        if self._io_writer is None or self._bare_io_writer is None:
+            return
+        ending = asyncio.ensure_future(self._io_writer.wait_closed())
+        ending.add_done_callback(_heard)
+        await asyncio.wait({ending}, timeout=CLOSE_SECONDS)
+        if not ending.done():
+            self._bare_io_writer.transport.abort()
+
+
+def _heard(ending: asyncio.Future[None]) -> None:
+    """However it ended, it has."""
+    if not ending.cancelled():
+        ending.exception()
