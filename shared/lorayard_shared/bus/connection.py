@@ -12,7 +12,7 @@ import hmac
 import json
 import re
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +36,9 @@ RECONNECT_WAIT_SECONDS = 0.2
 
 NODE_SECONDS = 2
 """For one address of several until the next is tried: a machine that is off does not even refuse."""
+
+AGAIN_SECONDS = 0.1
+"""Until a cancel that was lost is said again."""
 
 PENDING_BYTES = 64 * 2**20
 """Publishes kept while the server is away; beyond it a publish raises instead of growing for ever."""
@@ -187,15 +190,12 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
         check_credentials(settings.credentials_file)
     nc = NatsClient()
     bus = Bus(nc, settings, name)
-    task = asyncio.current_task()
-    assert task is not None, "a connection is made on an event loop"
-    cancels = task.cancelling()
     nodes = addresses(settings.url)
     seconds = settings.connect_timeout_seconds + NODE_SECONDS * (len(nodes) - 1)
     try:
-        # Not `wait_for`: a cancel that meets its result would return a connection to nobody (cpython 86296).
-        async with asyncio.timeout(seconds):
-            await nc.connect(
+        await _within(
+            seconds,
+            nc.connect(
                 servers=nodes,
                 name=name,
                 user=settings.user,
@@ -212,9 +212,8 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
                 ping_interval=5,
                 max_outstanding_pings=2,
                 pending_size=PENDING_BYTES,
-            )
-        if task.cancelling() > cancels:  # nats-py waits by `wait_for` inside, and lost it there
-            raise asyncio.CancelledError
+            ),
+        )
     except (TimeoutError, OSError, nats.errors.Error) as error:
         await _abandon(nc)
         cause = bus.last_error or error
@@ -228,6 +227,30 @@ async def connect(settings: YardSettings, *, name: str) -> Bus:
         await _abandon(nc)
         raise
     return bus
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    """Await it for so long; then it is cancelled until it ends.
+
+    nats-py waits by `wait_for`, which loses a cancel that meets a result (cpython 86296), and goes on trying
+    addresses for ever.
+
+    Raises:
+        TimeoutError: it took longer.
+        OSError, nats.errors.Error: its own.
+    """
+    task = asyncio.create_task(work, name="connect")
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        await task
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=AGAIN_SECONDS)
+        if not task.cancelled():
+            task.exception()
 
 
 def hung_up(cause: Exception) -> bool:

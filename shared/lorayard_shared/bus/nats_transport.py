@@ -102,7 +102,7 @@ class TakingTransport(TcpTransport):
     def close(self) -> None:
         """Say goodbye and end it, without a wait for the server's goodbye.
 
-        asyncio's transport over TLS awaits that for half a minute, and a second close breaks it (Python 3.11).
+        asyncio's transport over TLS awaits that for half a minute, and breaks when it is closed twice.
         """
         if self._io_writer is None or self._bare_io_writer is None:
             return
